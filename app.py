@@ -1,0 +1,99 @@
+"""`python app.py` starts the portal on any system; `python app.py --demo` starts it with a pretend Zoom.
+
+As a module it offers `create_app()` to `flask --app app` and to WSGI servers ("app:create_app()").
+"""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+
+from portal import create_app
+from portal.config import SANDBOX_MOUNT, BadSettings, Settings, read_settings
+
+__all__ = ["create_app", "main"]
+
+
+def main() -> int:
+    """Start the web server with the worker inside, until Ctrl-C. Returns the exit code."""
+    parser = argparse.ArgumentParser(description="Silid, the portal where DepEd teachers run their Zoom classes.")
+    parser.add_argument("--demo", action="store_true", help="a demo school with a pretend Zoom, nothing to set up")
+    parser.add_argument("--port", type=int, help="instead of PORT (default 8000)")
+    arguments = parser.parse_args()
+    if arguments.demo:
+        os.environ["SILID_MODE"] = "demo"
+    if arguments.port:
+        os.environ["PORT"] = str(arguments.port)
+    try:
+        settings = read_settings()
+    except BadSettings as bad:
+        print("Silid cannot start:", *(f"  - {problem}" for problem in bad.problems), sep="\n", file=sys.stderr)
+        print("Copy .env.example to .env and fill it in, or try: python app.py --demo", file=sys.stderr)
+        return 2
+    return serve(settings)
+
+
+def serve(settings: Settings) -> int:
+    """Migrate the database, then serve until interrupted."""
+    from flask_migrate import upgrade
+    from waitress.server import create_server
+
+    from portal.jobs.runner import Worker
+
+    app = create_app(settings)
+    with app.app_context():
+        upgrade()
+    application, sandbox = app.wsgi_app, None
+    if settings.is_demo:
+        from portal.demo import mount_sandbox
+
+        application, sandbox = mount_sandbox(app, settings)
+        app.wsgi_app = application  # type: ignore[method-assign]  # Flask's own way to wrap an application
+    try:
+        server = create_server(app, host=settings.host, port=settings.port, threads=12, ident="")
+    except OSError as error:
+        print(f"Port {settings.port} is taken or not allowed: {error}. Try --port 8080.", file=sys.stderr)
+        return 1
+    worker = Worker(app)
+    threading.Thread(target=server.run, name="web", daemon=True).start()
+    if settings.worker_inside:
+        worker.start()
+    if sandbox is not None:
+        sandbox.start()
+        _welcome(app, settings)
+    else:
+        print(f"Silid is ready: {settings.base_url}  (Ctrl-C ends it)", flush=True)
+    _until_interrupted()
+    print("\nStopping ...", flush=True)
+    server.close()
+    if settings.worker_inside:
+        worker.stop()
+    if sandbox is not None:
+        sandbox.stop()
+    return 0
+
+
+def _welcome(app: object, settings: Settings) -> None:
+    from portal.demo import fill
+    from portal.demo_school import SIGN_INS
+
+    with app.app_context():  # type: ignore[attr-defined]  # a Flask application
+        fill(lambda text: print(text, flush=True))
+    print(f"\nSilid is ready: {settings.base_url}  (Ctrl-C ends it)")
+    print(f"The pretend Zoom: {settings.base_url}{SANDBOX_MOUNT}/\n\nSign in as")
+    for label, email, password in SIGN_INS:
+        print(f"  {label:<24} {email}   password: {password}")
+    print(flush=True)
+
+
+def _until_interrupted() -> None:
+    done = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: done.set())
+    while not done.wait(0.5):  # a wait without end cannot be interrupted on Windows
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

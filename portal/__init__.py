@@ -1,0 +1,102 @@
+"""Silid: the portal where DepEd teachers run their Zoom classes."""
+
+import logging
+from typing import Any
+
+from flask import Flask
+from flask_compress import Compress
+from flask_wtf.csrf import CSRFProtect
+from jinja2 import StrictUndefined
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from portal.base.crypto import init_crypto
+from portal.base.db import init_db
+from portal.config import ROOT, Settings, read_settings
+
+csrf = CSRFProtect()
+compress = Compress()
+UPLOAD_LIMIT = 6 * 1024 * 1024  # an SF1 has at most 5 MB; the rest is the form around it
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The portal's WSGI application. Reads the environment unless settings are given; raises BadSettings."""
+    settings = settings or read_settings()
+    app = Flask("portal", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"))
+    app.config.update(_flask_config(settings))
+    app.extensions["silid.settings"] = settings
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]  # Flask's way
+
+    init_crypto(app, settings.encryption_keys)
+    init_db(app)
+    csrf.init_app(app)
+    compress.init_app(app)
+    _init_parts(app, settings)
+    logging.getLogger("portal").setLevel(logging.INFO)
+    return app
+
+
+def _flask_config(settings: Settings) -> dict[str, Any]:
+    return {
+        "SECRET_KEY": settings.secret_key,
+        "SECRET_KEY_FALLBACKS": list(settings.secret_key_fallbacks),
+        "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        "SQLALCHEMY_ENGINE_OPTIONS": _engine_options(settings.database_url),
+        "MIGRATIONS": ROOT / "migrations",
+        "MAX_CONTENT_LENGTH": UPLOAD_LIMIT,
+        "MAX_FORM_MEMORY_SIZE": 1024 * 1024,
+        "MAX_FORM_PARTS": 1000,
+        "PREFERRED_URL_SCHEME": "https" if settings.is_https else "http",
+        "SESSION_COOKIE_NAME": "__Host-session" if settings.is_https else "session",
+        "SESSION_COOKIE_SECURE": settings.is_https,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_PATH": "/",
+        "WTF_CSRF_TIME_LIMIT": 12 * 3600,  # as long as a session lives: a form may lie open all day
+        "WTF_CSRF_SSL_STRICT": False,  # we send Referrer-Policy: no-referrer on pages with tokens
+        "BABEL_DEFAULT_LOCALE": "en",
+        "BABEL_DEFAULT_TIMEZONE": "Asia/Manila",
+        "BABEL_TRANSLATION_DIRECTORIES": str(ROOT / "portal" / "translations"),
+        "COMPRESS_MIMETYPES": [
+            "text/html",
+            "text/css",
+            "text/csv",
+            "text/calendar",
+            "application/javascript",
+            "text/javascript",
+            "application/json",
+            "image/svg+xml",
+        ],
+        "COMPRESS_ALGORITHM": ["br", "gzip"],
+    }
+
+
+def _engine_options(url: str) -> dict[str, Any]:
+    if url.startswith("sqlite"):
+        return {}
+    return {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 10}
+
+
+def _init_parts(app: Flask, settings: Settings) -> None:
+    """Blueprints and hooks. Imported here, since they import the extensions above."""
+    from portal import cli, web
+    from portal.accounts.routes import bp as accounts
+    from portal.accounts.sessions import login_manager
+    from portal.attendance.routes import bp as attendance
+    from portal.classes.routes import bp as classes
+    from portal.inbox.routes import bp as inbox
+    from portal.meetings.routes import bp as meetings
+    from portal.pages.routes import bp as pages
+    from portal.registration.routes import bp as registration
+    from portal.reports.routes import bp as reports
+    from portal.zoom_account.service import init_zoom
+
+    login_manager.init_app(app)
+    init_zoom(app, settings)
+    for blueprint in (accounts, attendance, classes, inbox, meetings, pages, registration, reports):
+        app.register_blueprint(blueprint)
+    web.init_web(app, settings)
+    cli.init_cli(app)

@@ -1,0 +1,98 @@
+"""Schools, the people who work with the portal, and their sessions."""
+
+from datetime import datetime
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from flask_login import UserMixin
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.base.db import Model, WithId
+
+Role = Literal["teacher", "admin"]
+Scope = Literal["school", "division", "region"]
+
+
+class School(WithId, Model):
+    __tablename__ = "schools"
+
+    deped_id: Mapped[str] = mapped_column(String(6), unique=True)
+    name: Mapped[str]
+    division: Mapped[str]
+    region: Mapped[str] = mapped_column(default="Region I")
+    created_at: Mapped[datetime]
+
+
+class User(WithId, UserMixin, Model):
+    """A teacher or an admin. Learners have no account."""
+
+    __tablename__ = "users"
+    __table_args__ = (
+        CheckConstraint("role IN ('teacher', 'admin')", name="role"),
+        CheckConstraint("scope IN ('school', 'division', 'region')", name="scope"),
+        CheckConstraint("(role = 'admin') = (scope IS NOT NULL)", name="admins_have_a_scope"),
+        CheckConstraint("scope IS NULL OR scope = 'region' OR school_id IS NOT NULL", name="scope_has_a_place"),
+    )
+
+    email: Mapped[str] = mapped_column(String(254), unique=True)
+    full_name: Mapped[str]
+    role: Mapped[str]
+    scope: Mapped[str | None]
+    school_id: Mapped[UUID | None] = mapped_column(ForeignKey("schools.id"), index=True)
+    password_hash: Mapped[str | None]
+    confirmed_at: Mapped[datetime | None]
+    deactivated_at: Mapped[datetime | None]
+    language: Mapped[str] = mapped_column(default="en")
+    created_at: Mapped[datetime]
+
+    school: Mapped[School | None] = relationship(lazy="joined")
+
+    _token: ClassVar[str | None] = None  # of the session that loaded this user; not a column
+
+    @property
+    def is_active(self) -> bool:
+        return self.deactivated_at is None and self.confirmed_at is not None
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == "admin"
+
+    @property
+    def surname(self) -> str:
+        return self.full_name.split()[-1]
+
+    @property
+    def school_name(self) -> str:
+        return self.school.name if self.school else ""
+
+    @property
+    def session_token(self) -> str | None:
+        return self._token
+
+    @session_token.setter
+    def session_token(self, token: str) -> None:
+        self.__dict__["_token"] = token
+
+    def get_id(self) -> str:
+        """What Flask-Login keeps in the cookie: the session, not the user, so that it can be revoked."""
+        if self.session_token is None:
+            raise RuntimeError("a user without a session cannot be kept in a cookie")
+        return self.session_token
+
+
+class UserSession(WithId, Model):
+    """A signed-in browser. The cookie holds the token, this row only its hash."""
+
+    __tablename__ = "user_sessions"
+    __table_args__ = (Index("ix_user_sessions_user_id_ended_at", "user_id", "ended_at"),)
+
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    remembered: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    user_agent: Mapped[str] = mapped_column(default="")
+
+    user: Mapped[User] = relationship(lazy="joined")

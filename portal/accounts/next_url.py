@@ -1,0 +1,19 @@
+"""Where to go after signing in: only to a page of this portal."""
+
+import re
+from urllib.parse import urlsplit
+
+# Plain path characters only: browsers read a backslash as a slash and drop tabs and newlines, so that
+# "/\t/evil.example" would leave the portal. Percent escapes of those are refused as well.
+_SAFE = re.compile(r"/(?:[A-Za-z0-9_.~-]|%(?!2[fF]|5[cC]|0[0-9a-fA-F]|[89a-fA-F])[0-9a-fA-F]{2}|[/?=&,:+-])*")
+
+
+def safe_next(target: str | None, default: str) -> str:
+    """`target` if it is a path of this portal, else `default`."""
+    if not target or len(target) > 1000 or not _SAFE.fullmatch(target):
+        return default
+    parts = urlsplit(target)
+    path = parts.path
+    if parts.scheme or parts.netloc or "//" in path or ".." in path or "@" in target:
+        return default
+    return target

@@ -1,0 +1,92 @@
+"""Sessions are rows: the cookie holds a random token, and ending the row ends every copy of the cookie.
+
+Idle 2 hours (admins 30 minutes), 12 hours at most; a teacher may keep her own phone signed in for 30 days.
+"""
+
+from datetime import datetime, timedelta
+
+from flask import request, session
+from flask_login import LoginManager, current_user, login_user
+from sqlalchemy import select, update
+
+from portal.accounts.models import User, UserSession
+from portal.base import clock
+from portal.base.crypto import new_token, token_hash
+from portal.base.db import db, writing
+
+IDLE = timedelta(hours=2)
+IDLE_ADMIN = timedelta(minutes=30)
+ABSOLUTE = timedelta(hours=12)
+REMEMBERED = timedelta(days=30)
+TOUCH = timedelta(minutes=1)  # how exact "last seen" needs to be
+
+login_manager = LoginManager()
+login_manager.login_view = "accounts.sign_in"
+login_manager.login_message = None
+login_manager.session_protection = None  # it binds to the IP address, which changes on mobile data
+
+
+@login_manager.user_loader
+def load_user(token: str) -> User | None:
+    """The person behind a session token, if the session is still good."""
+    row = db.session.scalar(select(UserSession).where(UserSession.token_hash == token_hash(token)))
+    now = clock.now()
+    if row is None or row.ended_at or not row.user.is_active or now > _good_until(row):
+        return None
+    if now - row.last_seen_at > TOUCH:
+        with writing():
+            db.session.execute(update(UserSession).where(UserSession.id == row.id).values(last_seen_at=now))
+    row.user.session_token = token
+    return row.user
+
+
+def _good_until(row: UserSession) -> datetime:
+    if row.remembered and not row.user.is_admin:
+        return row.created_at + REMEMBERED
+    idle = IDLE_ADMIN if row.user.is_admin else IDLE
+    return min(row.created_at + ABSOLUTE, row.last_seen_at + idle)
+
+
+def begin(user: User, *, remember: bool) -> None:
+    """Sign `user` in with a new session. What the browser had before signing in is dropped."""
+    token = new_token()
+    remember = remember and not user.is_admin
+    now = clock.now()
+    with writing():
+        db.session.add(
+            UserSession(
+                token_hash=token_hash(token),
+                user_id=user.id,
+                remembered=remember,
+                created_at=now,
+                last_seen_at=now,
+                user_agent=request.headers.get("User-Agent", "")[:200],
+            )
+        )
+    session.clear()
+    session.permanent = remember
+    user.session_token = token
+    login_user(user)
+
+
+def end() -> None:
+    """End the session of this browser, on the server too."""
+    token = getattr(current_user, "session_token", None)
+    if token:
+        with writing():
+            db.session.execute(
+                update(UserSession)
+                .where(UserSession.token_hash == token_hash(token), UserSession.ended_at.is_(None))
+                .values(ended_at=clock.now())
+            )
+    session.clear()
+
+
+def end_all(user: User) -> None:
+    """Sign a person out everywhere."""
+    with writing():
+        db.session.execute(
+            update(UserSession)
+            .where(UserSession.user_id == user.id, UserSession.ended_at.is_(None))
+            .values(ended_at=clock.now())
+        )

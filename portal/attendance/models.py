@@ -1,0 +1,154 @@
+"""Evidence (stays, links, aliases) and marks (records, their history), one sheet per occurrence."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.base.db import Model, WithId
+
+MARKS = ("pending", "present", "partial", "absent", "needs review")
+HAND_MARKS = ("present", "partial", "absent")  # what a teacher may set
+
+
+def _in(column: str, words: tuple[str, ...]) -> str:
+    return f"{column} IN ({', '.join(repr(word) for word in words)})"
+
+
+class ZoomParticipant(WithId, Model):
+    """One stay: one person, one device, one join to leave, in the meeting or in the waiting room."""
+
+    __tablename__ = "zoom_participants"
+    __table_args__ = (
+        UniqueConstraint("instance_id", "session", "room"),
+        CheckConstraint("room IN ('meeting', 'waiting')", name="room"),
+        CheckConstraint("source IN ('webhook', 'report', 'csv')", name="source"),
+        CheckConstraint("left_source IN ('event', 'ended', 'report', 'csv')", name="left_source"),
+    )
+
+    instance_id: Mapped[UUID] = mapped_column(ForeignKey("zoom_instances.id", ondelete="CASCADE"))
+    session: Mapped[str] = mapped_column(String(80))  # Zoom's user_id (or participant_uuid): new on every join
+    registrant_id: Mapped[str | None] = mapped_column(String(128))
+    zoom_user_id: Mapped[str | None] = mapped_column(String(128))
+    name: Mapped[str] = mapped_column(default="")
+    email: Mapped[str | None] = mapped_column(String(254))
+    joined_at: Mapped[datetime | None]
+    left_at: Mapped[datetime | None]
+    room: Mapped[str] = mapped_column(default="meeting")
+    source: Mapped[str] = mapped_column(default="webhook")
+    left_source: Mapped[str | None]
+    is_host: Mapped[bool] = mapped_column(default=False)
+
+
+class ParticipantLink(WithId, Model):
+    """A person's decision about a stay: this learner (several rows for siblings on one phone), or,
+    without a learner, staff or nobody."""
+
+    __tablename__ = "participant_links"
+    __table_args__ = (
+        UniqueConstraint("participant_id", "learner_id"),
+        CheckConstraint("learner_id IS NOT NULL OR is_staff IS NOT NULL", name="says_something"),
+    )
+
+    participant_id: Mapped[UUID] = mapped_column(ForeignKey("zoom_participants.id", ondelete="CASCADE"))
+    learner_id: Mapped[UUID | None] = mapped_column(ForeignKey("learners.id"), index=True)
+    is_staff: Mapped[bool | None]  # without a learner: True staff, False nobody of the class
+    linked_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    linked_at: Mapped[datetime]
+
+
+class NameAlias(WithId, Model):
+    """A display name that a teacher tied to a learner of the class, e.g. "iPhone ni Ate"."""
+
+    __tablename__ = "name_aliases"
+    __table_args__ = (UniqueConstraint("class_id", "folded_name", "learner_id"),)
+
+    class_id: Mapped[UUID] = mapped_column(ForeignKey("classes.id", ondelete="CASCADE"))
+    folded_name: Mapped[str]
+    learner_id: Mapped[UUID] = mapped_column(ForeignKey("learners.id"))
+    made_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    made_at: Mapped[datetime]
+
+
+class AttendanceSheet(Model):
+    """The sheet of one occurrence: what is known about its data, and whether it is signed."""
+
+    __tablename__ = "attendance_sheets"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('waiting', 'live', 'provisional', 'reconciled', 'unreported')",
+            name="state",
+        ),
+        Index("ix_attendance_sheets_dirty", "dirty"),
+        Index("ix_attendance_sheets_reconcile_at", "reconcile_at"),
+    )
+
+    occurrence_id: Mapped[UUID] = mapped_column(
+        ForeignKey("meeting_occurrences.id", ondelete="CASCADE"), primary_key=True
+    )
+    state: Mapped[str] = mapped_column(default="waiting")
+    dirty: Mapped[bool] = mapped_column(default=False)  # evidence came since it was computed
+    computed_at: Mapped[datetime | None]
+    gap: Mapped[bool] = mapped_column(default=False)  # our own outage or backlog fell into the class
+    reconcile_at: Mapped[datetime | None]  # when to ask Zoom's report next
+    reconcile_attempts: Mapped[int] = mapped_column(default=0)
+    reconciled_at: Mapped[datetime | None]
+    report_digest: Mapped[str | None] = mapped_column(String(64))  # of the last answer: two equal ones end it
+    trouble: Mapped[str | None] = mapped_column(String(40))
+    finalised_at: Mapped[datetime | None]
+    finalised_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    evidence_changed: Mapped[bool] = mapped_column(default=False)  # since it was finalised
+
+
+class AttendanceRecord(WithId, Model):
+    """A learner's line on one sheet."""
+
+    __tablename__ = "attendance_records"
+    __table_args__ = (
+        UniqueConstraint("occurrence_id", "learner_id"),
+        CheckConstraint(_in("computed_mark", MARKS), name="computed_mark"),
+        CheckConstraint(_in("override_mark", HAND_MARKS), name="override_mark"),
+        CheckConstraint(_in("final_mark", MARKS), name="final_mark"),
+        CheckConstraint("override_mark IS NULL OR override_reason IS NOT NULL", name="override_has_a_reason"),
+        Index("ix_attendance_records_learner_id", "learner_id"),
+    )
+
+    occurrence_id: Mapped[UUID] = mapped_column(ForeignKey("meeting_occurrences.id", ondelete="CASCADE"))
+    learner_id: Mapped[UUID] = mapped_column(ForeignKey("learners.id"))
+    computed_mark: Mapped[str] = mapped_column(default="pending")
+    seconds: Mapped[int] = mapped_column(default=0)
+    first_join_at: Mapped[datetime | None]
+    last_leave_at: Mapped[datetime | None]
+    stays: Mapped[int] = mapped_column(default=0)
+    matched_by: Mapped[list[Any]] = mapped_column(JSON, default=list)
+    flags: Mapped[list[Any]] = mapped_column(JSON, default=list)
+    still_in: Mapped[bool] = mapped_column(default=False)
+    override_mark: Mapped[str | None]
+    override_reason: Mapped[str | None]
+    override_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    override_at: Mapped[datetime | None]
+    final_mark: Mapped[str | None]
+
+    @property
+    def mark(self) -> str:
+        """What the sheet says: the signed mark, else the teacher's, else the computed one."""
+        return self.final_mark or self.override_mark or self.computed_mark
+
+
+class AttendanceHistory(Model):
+    """Every change of a mark or of the sheet: who, when, from, to, why. A computed change has no person."""
+
+    __tablename__ = "attendance_history"
+    __table_args__ = (Index("ix_attendance_history_occurrence_id_at", "occurrence_id", "at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    occurrence_id: Mapped[UUID] = mapped_column(ForeignKey("meeting_occurrences.id", ondelete="CASCADE"))
+    learner_id: Mapped[UUID | None] = mapped_column(ForeignKey("learners.id"))
+    at: Mapped[datetime]
+    by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    what: Mapped[str] = mapped_column(String(24))  # computed, override, override removed, finalised, reopened...
+    from_mark: Mapped[str | None]
+    to_mark: Mapped[str | None]
+    reason: Mapped[str | None]

@@ -1,0 +1,267 @@
+"""The sheet as the page and the CSV show it: computed evidence with the people's decisions on top."""
+
+import csv
+import io
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import case, func, select
+
+from portal.accounts.models import User
+from portal.attendance import explain
+from portal.attendance.explain import Override
+from portal.attendance.marks import Computed, SheetResult, Unmatched, compute
+from portal.attendance.models import AttendanceHistory, AttendanceRecord, AttendanceSheet
+from portal.attendance.sheet import Line, Loaded, load, state_of
+from portal.base import clock
+from portal.base.db import db
+from portal.classes.models import Learner
+from portal.classes.queries import RosterLine
+from portal.meetings.models import MeetingOccurrence, ZoomMeeting
+
+CSV_COLUMNS = [
+    "lrn",
+    "name",
+    "sex",
+    "mark",
+    "seconds",
+    "minutes",
+    "first_join",
+    "last_leave",
+    "stays",
+    "override",
+    "reason",
+]
+
+
+@dataclass(frozen=True)
+class SheetLine:
+    """A learner's line: what the evidence says, what a person said, and the mark that counts."""
+
+    learner: RosterLine
+    computed: Computed
+    mark: str
+    by_hand: bool
+    reason: str
+    override: Override | None
+    final_mark: str | None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One class date for the page. `state` is the badge, "finalised" when it is signed."""
+
+    lines: tuple[SheetLine, ...]
+    unmatched: tuple[Unmatched, ...]
+    result: SheetResult
+    state: str
+    row: AttendanceSheet | None
+    matched_by_hand: tuple[tuple[str, tuple[str, ...], tuple[UUID, ...]], ...]
+    ended_at: datetime | None
+
+    def count(self, mark: str) -> int:
+        return sum(line.mark == mark for line in self.lines)
+
+    def of_sex(self, sex: str) -> list[SheetLine]:
+        return [line for line in self.lines if line.learner.sex == sex]
+
+    @property
+    def is_final(self) -> bool:
+        return self.state == "finalised"
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in ("provisional", "reconciled", "unreported", "finalised")
+
+
+def read(occurrence: MeetingOccurrence) -> Sheet:
+    """The sheet as its evidence and its people say now."""
+    loaded = load(occurrence, occurrence.meeting)
+    result = compute(loaded.input)
+    computed = {line.learner_id: line for line in result.learners}
+    lines = tuple(_line(line, computed[str(line.learner.learner_id)], loaded.input.threshold) for line in loaded.lines)
+    row = loaded.sheet
+    state = state_of(occurrence, row, loaded.input.knowledge) if row else "waiting"
+    ends = [instance.ended_at for instance in loaded.input.instances]
+    return Sheet(
+        lines=lines,
+        unmatched=result.unmatched,
+        result=result,
+        state="finalised" if row and row.finalised_at else state,
+        row=row,
+        matched_by_hand=_matched_by_hand(loaded, result),
+        ended_at=max((end for end in ends if end), default=None) if all(ends) else None,
+    )
+
+
+def _line(line: Line, computed: Computed, threshold: int) -> SheetLine:
+    override = None
+    if line.override_mark and line.override_at:
+        override = Override(
+            mark=line.override_mark,  # type: ignore[arg-type]  # a check constraint holds it to the words
+            by=line.override_by or "",
+            at=line.override_at,
+            reason=line.override_reason or "",
+        )
+    return SheetLine(
+        learner=line.learner,
+        computed=computed,
+        mark=line.final_mark or line.override_mark or computed.mark,
+        by_hand=override is not None,
+        reason=explain.reason(computed, threshold=threshold, override=override),
+        override=override,
+        final_mark=line.final_mark,
+    )
+
+
+def _matched_by_hand(loaded: Loaded, result: SheetResult) -> tuple[tuple[str, tuple[str, ...], tuple[UUID, ...]], ...]:
+    """Participants that a person has matched: shown name, names of the learners, stays; for undoing."""
+    names = {str(line.learner.learner_id): line.learner.lis_name for line in loaded.lines}
+    linked = {link.stay_id: link for link in loaded.input.links}
+    groups: dict[tuple[str, tuple[str, ...]], list[UUID]] = {}
+    for stay in loaded.input.stays:
+        link = linked.get(stay.id)
+        if link:
+            who = tuple(names.get(learner_id, "") for learner_id in link.learner_ids)
+            groups.setdefault((stay.name, who), []).append(UUID(stay.id))
+    return tuple((name, who, tuple(stays)) for (name, who), stays in sorted(groups.items()))
+
+
+def to_csv(occurrence: MeetingOccurrence) -> str:
+    """The sheet as CSV: one row per learner enrolled that day, in LIS order, times in Manila."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(CSV_COLUMNS)
+    for line in read(occurrence).lines:
+        computed = line.computed
+        writer.writerow(
+            [
+                line.learner.lrn or "",
+                harmless(line.learner.lis_name),
+                line.learner.sex,
+                line.mark,
+                computed.seconds,
+                computed.seconds // 60,
+                _manila(computed.first_join),
+                _manila(computed.last_leave),
+                computed.stays,
+                line.override.mark if line.override else "",
+                harmless(line.override.reason if line.override else line.reason),
+            ]
+        )
+    return out.getvalue()
+
+
+def _manila(moment: datetime | None) -> str:
+    return clock.local(moment).strftime("%Y-%m-%d %H:%M:%S") if moment else ""
+
+
+def harmless(text: str) -> str:
+    """Text that a spreadsheet does not take for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+@dataclass(frozen=True)
+class HistoryLine:
+    at: datetime
+    what: str
+    who: str | None
+    last_name: str | None
+    first_name: str | None
+    from_mark: str | None
+    to_mark: str | None
+    reason: str | None
+
+
+def history(occurrence_id: UUID) -> list[HistoryLine]:
+    """What was changed on a sheet, newest first."""
+    rows = db.session.execute(
+        select(
+            AttendanceHistory.at,
+            AttendanceHistory.what,
+            User.full_name.label("who"),
+            Learner.last_name,
+            Learner.first_name,
+            AttendanceHistory.from_mark,
+            AttendanceHistory.to_mark,
+            AttendanceHistory.reason,
+        )
+        .outerjoin(User, User.id == AttendanceHistory.by)
+        .outerjoin(Learner, Learner.id == AttendanceHistory.learner_id)
+        .where(AttendanceHistory.occurrence_id == occurrence_id)
+        .order_by(AttendanceHistory.at.desc(), AttendanceHistory.id.desc())
+        .limit(100)
+    )
+    return [HistoryLine(**row._mapping) for row in rows]
+
+
+@dataclass(frozen=True)
+class SheetSummary:
+    """A sheet in a list: its badge and how many of each mark."""
+
+    state: str
+    finalised: bool
+    present: int
+    partial: int
+    absent: int
+    review: int
+    pending: int
+    still_in: int = 0  # learners who are in the meeting at this moment
+
+    @property
+    def total(self) -> int:
+        return self.present + self.partial + self.absent + self.review + self.pending
+
+
+def summaries(occurrence_ids: list[UUID]) -> dict[UUID, SheetSummary]:
+    """Badge and counts of several sheets, two statements."""
+    mark = func.coalesce(AttendanceRecord.final_mark, AttendanceRecord.override_mark, AttendanceRecord.computed_mark)
+    counts: dict[UUID, dict[str, int]] = {}
+    still_in: dict[UUID, int] = {}
+    in_now = func.sum(case((AttendanceRecord.still_in, 1), else_=0))
+    for occurrence_id, word, number, inside in db.session.execute(
+        select(AttendanceRecord.occurrence_id, mark, func.count(), in_now)
+        .where(AttendanceRecord.occurrence_id.in_(occurrence_ids))
+        .group_by(AttendanceRecord.occurrence_id, mark)
+    ):
+        counts.setdefault(occurrence_id, {})[word] = number
+        still_in[occurrence_id] = still_in.get(occurrence_id, 0) + inside
+    rows = db.session.execute(
+        select(AttendanceSheet.occurrence_id, AttendanceSheet.state, AttendanceSheet.finalised_at).where(
+            AttendanceSheet.occurrence_id.in_(occurrence_ids)
+        )
+    )
+    return {
+        occurrence_id: SheetSummary(
+            state="finalised" if finalised_at else state,
+            finalised=bool(finalised_at),
+            still_in=still_in.get(occurrence_id, 0),
+            **_counts(counts.get(occurrence_id, {})),
+        )
+        for occurrence_id, state, finalised_at in rows
+    }
+
+
+def _counts(words: dict[str, int]) -> dict[str, int]:
+    names = {"present": "present", "partial": "partial", "absent": "absent"}
+    counted = {name: words.get(word, 0) for name, word in names.items()}
+    return counted | {"review": words.get("needs review", 0), "pending": words.get("pending", 0)}
+
+
+def sheets_to_finalise(user_id: UUID) -> int:
+    """How many sheets of a teacher's meetings are over and not signed."""
+    return (
+        db.session.scalar(
+            select(func.count())
+            .select_from(AttendanceSheet)
+            .join(MeetingOccurrence, MeetingOccurrence.id == AttendanceSheet.occurrence_id)
+            .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
+            .where(
+                ZoomMeeting.created_by == user_id,
+                AttendanceSheet.finalised_at.is_(None),
+                AttendanceSheet.state.in_(("reconciled", "unreported")),
+            )
+        )
+        or 0
+    )

@@ -1,0 +1,49 @@
+"""Sealing of what must not lie open in the database: passcodes, tokens, join links.
+
+A sealed value carries the identity of its row inside, so a value that was copied to another row does not
+open there. Keys rotate by putting a new one first in ENCRYPTION_KEYS; old values open with the later ones.
+"""
+
+import hashlib
+import secrets
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from flask import Flask, current_app
+
+_KEY = "silid.fernet"
+
+
+class SealBroken(Exception):
+    """The value was made with an unknown key, damaged, or belongs to another row."""
+
+
+def init_crypto(app: Flask, keys: tuple[str, ...]) -> None:
+    app.extensions[_KEY] = MultiFernet([Fernet(key) for key in keys])
+
+
+def seal(text: str, row: str) -> str:
+    """Encrypt `text` for the row named `row`, e.g. "zoom_meetings/<id>/password"."""
+    fernet: MultiFernet = current_app.extensions[_KEY]
+    return fernet.encrypt(f"{row}\0{text}".encode()).decode()
+
+
+def unseal(sealed: str, row: str) -> str:
+    """The text again. Raises SealBroken."""
+    fernet: MultiFernet = current_app.extensions[_KEY]
+    try:
+        owner, _, text = fernet.decrypt(sealed.encode()).decode().partition("\0")
+    except InvalidToken as error:
+        raise SealBroken("unknown key or damaged value") from error
+    if owner != row:
+        raise SealBroken("value of another row")
+    return text
+
+
+def new_token() -> str:
+    """256 random bits for a link or a cookie."""
+    return secrets.token_urlsafe(32)
+
+
+def token_hash(token: str) -> str:
+    """What is stored of a token. Plain SHA-256 is enough for 256 random bits."""
+    return hashlib.sha256(token.encode()).hexdigest()

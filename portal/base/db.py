@@ -1,0 +1,146 @@
+"""The database: one declarative base, typed columns, and `writing()`, the one way to change a row.
+
+SQLite and PostgreSQL run the same code. SQLite is opened in WAL with `synchronous=FULL` (an acknowledged
+event survives a power cut; NORMAL would lose it) and every change begins with BEGIN IMMEDIATE, because a
+read transaction that turns into a write is refused at once when somebody else wrote in between.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from flask import Flask
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import DateTime, MetaData, String, Uuid, event
+from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, registry
+from sqlalchemy.types import TypeDecorator
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+BUSY_MS = 5000  # how long a page waits for another writer on SQLite
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware moment, kept in UTC. A naive datetime is a bug and is refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime cannot be stored")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    registry = registry(
+        metadata=MetaData(naming_convention=NAMES),
+        type_annotation_map={datetime: UTCDateTime, UUID: Uuid, str: String},
+    )
+
+
+db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+migrate = Migrate()
+
+if TYPE_CHECKING:
+    Model = Base
+else:
+    Model = db.Model
+
+
+class WithId:
+    """A row with a random UUID, safe to show in an address."""
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+
+
+def init_db(app: Flask) -> None:
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(app.config["MIGRATIONS"]), render_as_batch=True)
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            event.listen(db.engine, "connect", _open_sqlite)
+            event.listen(db.engine, "begin", _begin_sqlite)
+
+
+def _open_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={options.get('lock_wait_ms') or BUSY_MS}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writing") else "BEGIN")
+
+
+@contextmanager
+def writing(lock_wait_ms: int | None = None) -> Iterator[Session]:
+    """Everything inside is one transaction, committed at the end, rolled back if it raises.
+
+    A reading transaction that is open is ended first (what was loaded stays usable). Inside another
+    `writing()` it joins that one, so that services can be put together. `lock_wait_ms` is how long to wait
+    for somebody else's lock before the database error is raised.
+    """
+    session = db.session()
+    if session.info.get("writing"):
+        yield session
+        return
+    if session.in_transaction():
+        if session.new or session.dirty or session.deleted:
+            raise RuntimeError("changes were made outside of writing()")
+        session.commit()
+    connection = session.connection(execution_options={"writing": True, "lock_wait_ms": lock_wait_ms})
+    session.info["writing"] = True
+    try:
+        if lock_wait_ms and is_postgresql():
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{int(lock_wait_ms)}ms'")
+        yield session
+        session.commit()
+    except BaseException:
+        session.rollback()
+        raise
+    finally:
+        session.info.pop("writing", None)
+
+
+def end_reading() -> None:
+    """Let go of the reading transaction, so that no snapshot or lock is held during a call to Zoom."""
+    session = db.session()
+    if session.in_transaction():
+        if session.info.get("writing"):
+            raise RuntimeError("no call to Zoom inside a transaction")
+        session.commit()
+
+
+def is_postgresql(engine: Engine | None = None) -> bool:
+    return (engine or db.engine).dialect.name == "postgresql"
+
+
+def insert_once(table: Any, values: dict[str, Any], unique: list[str]) -> bool:
+    """INSERT that does nothing where a row with the same unique columns exists. True if it was new."""
+    if is_postgresql():
+        from sqlalchemy.dialects.postgresql import insert
+    else:
+        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]  # two dialects, one shape
+    statement = insert(table).values(**values).on_conflict_do_nothing(index_elements=unique)
+    return db.session.execute(statement).rowcount == 1  # type: ignore[attr-defined]  # CursorResult at run time

@@ -1,0 +1,109 @@
+"""Who may see which section and class. Every loader returns the row, or answers 404 as if it did not exist.
+
+The conditions are subqueries that never refer to the statement around them (`correlate(None)`), so that
+they fit into any.
+"""
+
+from uuid import UUID
+
+from flask import abort
+from flask_login import current_user
+from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy.orm import joinedload, selectinload
+
+from portal.accounts.access import schools_in_scope
+from portal.accounts.models import School, User
+from portal.base.db import db
+from portal.classes.models import RosterImport, SchoolClass, Section, co_teachers
+
+
+def teaches(user: User) -> ColumnElement[bool]:
+    """A condition on SchoolClass: the person teaches it, alone or with others."""
+    together = select(co_teachers.c.class_id).where(co_teachers.c.user_id == user.id).correlate(None)
+    return or_(SchoolClass.teacher_id == user.id, SchoolClass.id.in_(together))
+
+
+def classes_seen(user: User) -> ColumnElement[bool]:
+    """A condition on SchoolClass: those she teaches, those of the section she advises, an admin's scope."""
+    governed = select(Section.id).where(sections_governed(user)).correlate(None)
+    return or_(teaches(user), SchoolClass.section_id.in_(governed))
+
+
+def sections_governed(user: User) -> ColumnElement[bool]:
+    """A condition on Section: those whose roster the person may change."""
+    if not user.is_admin:
+        return Section.adviser_id == user.id
+    schools = select(School.id).where(schools_in_scope(user)).correlate(None)
+    return or_(Section.adviser_id == user.id, Section.school_id.in_(schools))
+
+
+def sections_seen(user: User) -> ColumnElement[bool]:
+    """A condition on Section: governed ones, and those in which she teaches a class."""
+    taught = select(SchoolClass.section_id).where(teaches(user)).correlate(None)
+    return or_(sections_governed(user), Section.id.in_(taught))
+
+
+def sees_learners(user: User) -> bool:
+    """Division and region admins work with figures, not with children's rows."""
+    return not user.is_admin or user.scope == "school"
+
+
+def section_or_404(section_id: UUID, *, govern: bool = False) -> Section:
+    """The section with school and adviser; 404 for a stranger, 403 for one who may only look and wants to change."""
+    section = db.session.scalar(
+        select(Section)
+        .where(Section.id == section_id, sections_seen(current_user))
+        .options(joinedload(Section.school), joinedload(Section.adviser))
+    )
+    if section is None or not sees_learners(current_user):
+        abort(404)
+    if govern and not governs(section):
+        abort(403)
+    return section
+
+
+def governs(section: Section) -> bool:
+    return bool(db.session.scalar(select(exists().where(Section.id == section.id, sections_governed(current_user)))))
+
+
+def class_or_404(class_id: UUID, *, manage: bool = False) -> SchoolClass:
+    """The class with its section and teachers; 404 for a stranger, 403 where `manage` is wanted but not given."""
+    school_class = db.session.scalar(
+        select(SchoolClass)
+        .where(SchoolClass.id == class_id, classes_seen(current_user))
+        .options(
+            joinedload(SchoolClass.section).joinedload(Section.school),
+            joinedload(SchoolClass.section).joinedload(Section.adviser),
+            joinedload(SchoolClass.teacher),
+            selectinload(SchoolClass.co_teachers),
+        )
+    )
+    if school_class is None:
+        abort(404)
+    if manage and not manages(school_class):
+        abort(403)
+    return school_class
+
+
+def manages(school_class: SchoolClass) -> bool:
+    """True for the teacher, co-teachers and admins in scope; an adviser of the section may only look."""
+    return bool(
+        db.session.scalar(select(exists().where(SchoolClass.id == school_class.id, classes_managed(current_user))))
+    )
+
+
+def classes_managed(user: User) -> ColumnElement[bool]:
+    """A condition on SchoolClass: the person may schedule for it and change its sheets."""
+    if not user.is_admin:
+        return teaches(user)
+    schools = select(School.id).where(schools_in_scope(user)).correlate(None)
+    sections = select(Section.id).where(Section.school_id.in_(schools)).correlate(None)
+    return or_(teaches(user), SchoolClass.section_id.in_(sections))
+
+
+def import_or_404(import_id: UUID) -> RosterImport:
+    """An upload that waits for its uploader. Nobody else may open it."""
+    row = db.session.get(RosterImport, import_id)
+    if row is None or row.uploaded_by != current_user.id:
+        abort(404)
+    return row

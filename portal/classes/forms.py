@@ -1,0 +1,48 @@
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from flask_wtf.file import FileField
+from wtforms import StringField, TextAreaField
+from wtforms.validators import DataRequired, Length
+
+
+class SectionForm(FlaskForm):
+    grade_level = StringField(
+        _l("Grade level"),
+        [DataRequired(_l("Write the grade level, e.g. Grade 8.")), Length(max=40)],
+        description=_l("As on your School Form 1, e.g. Grade 8"),
+    )
+    name = StringField(
+        _l("Section"),
+        [DataRequired(_l("Write the name of the section.")), Length(max=80)],
+        description=_l("For example Jadeite"),
+    )
+
+
+class ClassForm(FlaskForm):
+    subject = StringField(
+        _l("Subject"),
+        [DataRequired(_l("Write the subject you teach.")), Length(max=80)],
+        description=_l("For example Science 8"),
+    )
+
+
+class RosterForm(FlaskForm):
+    file = FileField(
+        _l("Roster file"),
+        description=_l("School Form 1 as downloaded from LIS (.xls or .xlsx), or a CSV file"),
+        render_kw={"accept": ".xls,.xlsx,.csv,.tsv,.txt"},
+    )
+    pasted = TextAreaField(
+        _l("Or paste from a spreadsheet"),
+        [Length(max=200_000)],
+        description=_l("With the header row: LRN, LastName, FirstName, MiddleName, Extension, Sex"),
+        render_kw={"rows": 4},
+    )
+
+    def content(self) -> tuple[bytes, str] | None:
+        """The uploaded bytes and the file's name, or the pasted text; None where neither was given."""
+        if self.file.data and self.file.data.filename:
+            return self.file.data.read(), self.file.data.filename
+        if self.pasted.data and self.pasted.data.strip():
+            return self.pasted.data.encode(), "pasted.tsv"
+        return None

@@ -1,0 +1,116 @@
+"""Sections with their rosters, and the classes that are taught to them."""
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, CheckConstraint, Column, ForeignKey, Index, String, Table, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.accounts.models import School, User
+from portal.base.db import Base, Model, WithId
+
+
+class Section(WithId, Model):
+    """A group of learners with one roster and one adviser, for one school year."""
+
+    __tablename__ = "sections"
+    __table_args__ = (UniqueConstraint("school_id", "school_year", "grade_level", "name"),)
+
+    school_id: Mapped[UUID] = mapped_column(ForeignKey("schools.id"))
+    school_year: Mapped[str] = mapped_column(String(9))  # "2026-2027"
+    grade_level: Mapped[str] = mapped_column(String(40))  # "Grade 8"
+    name: Mapped[str] = mapped_column(String(80))  # "Jadeite"
+    adviser_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"), index=True)
+    created_at: Mapped[datetime]
+
+    school: Mapped[School] = relationship(lazy="raise_on_sql")
+    adviser: Mapped[User | None] = relationship(lazy="raise_on_sql")
+
+    @property
+    def title(self) -> str:
+        """ "Grade 8 - Jadeite", as people write it."""
+        return f"{self.grade_level} - {self.name}"
+
+
+class Learner(WithId, Model):
+    """A child on a roster: what attendance needs and nothing more."""
+
+    __tablename__ = "learners"
+    __table_args__ = (CheckConstraint("sex IN ('M', 'F')", name="sex"),)
+
+    school_id: Mapped[UUID] = mapped_column(ForeignKey("schools.id"), index=True)
+    lrn: Mapped[str | None] = mapped_column(String(12), unique=True)
+    lis_name: Mapped[str]  # exactly as LIS prints it, for SF2
+    last_name: Mapped[str]
+    first_name: Mapped[str]
+    middle_name: Mapped[str] = mapped_column(default="")
+    extension: Mapped[str] = mapped_column(default="")
+    sex: Mapped[str] = mapped_column(String(1))
+    email: Mapped[str | None] = mapped_column(String(254), index=True)
+    created_at: Mapped[datetime]
+
+
+class Enrolment(WithId, Model):
+    """A learner's time in a section. Rows are closed, never deleted."""
+
+    __tablename__ = "enrolments"
+    __table_args__ = (
+        CheckConstraint("until_date IS NULL OR until_date >= from_date", name="ends_after_it_began"),
+        Index("ix_enrolments_section_id_from_date", "section_id", "from_date"),
+        Index("ix_enrolments_learner_id", "learner_id"),
+    )
+
+    section_id: Mapped[UUID] = mapped_column(ForeignKey("sections.id"))
+    learner_id: Mapped[UUID] = mapped_column(ForeignKey("learners.id"))
+    position: Mapped[int]  # place in the LIS order within the sex
+    from_date: Mapped[date]
+    until_date: Mapped[date | None]  # last day on the roster
+    reason: Mapped[str | None]
+
+    learner: Mapped[Learner] = relationship(lazy="raise_on_sql")
+
+
+co_teachers = Table(
+    "class_co_teachers",
+    Base.metadata,
+    Column("class_id", ForeignKey("classes.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True),
+)
+
+
+class SchoolClass(WithId, Model):
+    """A section's subject with its teacher."""
+
+    __tablename__ = "classes"
+    __table_args__ = (UniqueConstraint("section_id", "subject"),)
+
+    section_id: Mapped[UUID] = mapped_column(ForeignKey("sections.id"))
+    subject: Mapped[str] = mapped_column(String(80))
+    teacher_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), index=True)
+    created_at: Mapped[datetime]
+
+    section: Mapped[Section] = relationship(lazy="raise_on_sql")
+    teacher: Mapped[User] = relationship(lazy="raise_on_sql")
+    co_teachers: Mapped[list[User]] = relationship(secondary=co_teachers, lazy="raise_on_sql")
+
+
+class RosterImport(WithId, Model):
+    """An uploaded roster between the preview and the confirmation. The rows go when it is decided;
+    the file itself is never kept."""
+
+    __tablename__ = "roster_imports"
+    __table_args__ = (
+        CheckConstraint("state IN ('preview', 'confirmed', 'discarded')", name="state"),
+        Index("ix_roster_imports_section_id", "section_id"),
+    )
+
+    school_id: Mapped[UUID] = mapped_column(ForeignKey("schools.id"))
+    section_id: Mapped[UUID | None] = mapped_column(ForeignKey("sections.id"))  # None: the file names a new one
+    uploaded_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    uploaded_at: Mapped[datetime]
+    filename: Mapped[str]
+    state: Mapped[str] = mapped_column(default="preview")
+    rows: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    added: Mapped[int] = mapped_column(default=0)
+    changed: Mapped[int] = mapped_column(default=0)

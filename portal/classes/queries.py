@@ -1,0 +1,176 @@
+"""Selects on sections, rosters and classes."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
+from sqlalchemy.orm import joinedload
+
+from portal.accounts.models import User
+from portal.base import clock
+from portal.base.db import db
+from portal.classes.access import classes_managed, sections_governed, sections_seen
+from portal.classes.models import Enrolment, Learner, SchoolClass, Section
+
+
+@dataclass(frozen=True)
+class RosterLine:
+    """A learner on a roster, in LIS order: males first, each sex in the order of the register."""
+
+    enrolment_id: UUID
+    learner_id: UUID
+    lrn: str | None
+    lis_name: str
+    last_name: str
+    first_name: str
+    middle_name: str
+    extension: str
+    sex: str
+    email: str | None
+    position: int
+    from_date: date
+    until_date: date | None
+
+
+def enrolled_on(day: date) -> ColumnElement[bool]:
+    """A condition on Enrolment: on the roster that day."""
+    return and_(Enrolment.from_date <= day, or_(Enrolment.until_date.is_(None), Enrolment.until_date >= day))
+
+
+lis_order = (case((Learner.sex == "M", 0), else_=1), Enrolment.position, Learner.lis_name, Learner.id)
+
+
+def roster_select(day: date) -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            Enrolment.id.label("enrolment_id"),
+            Learner.id.label("learner_id"),
+            Learner.lrn,
+            Learner.lis_name,
+            Learner.last_name,
+            Learner.first_name,
+            Learner.middle_name,
+            Learner.extension,
+            Learner.sex,
+            Learner.email,
+            Enrolment.position,
+            Enrolment.from_date,
+            Enrolment.until_date,
+        )
+        .join(Learner, Learner.id == Enrolment.learner_id)
+        .where(enrolled_on(day))
+        .order_by(*lis_order)
+    )
+
+
+def roster(section_id: UUID, day: date | None = None) -> list[RosterLine]:
+    """Everybody on the section's roster on `day` (default today)."""
+    rows = db.session.execute(roster_select(day or clock.today()).where(Enrolment.section_id == section_id))
+    return [RosterLine(**row._mapping) for row in rows]
+
+
+@dataclass(frozen=True)
+class SectionLine:
+    id: UUID
+    grade_level: str
+    name: str
+    school_year: str
+    learners: int
+    adviser: str | None
+    governed: bool
+
+    @property
+    def title(self) -> str:
+        return f"{self.grade_level} - {self.name}"
+
+
+def my_sections(user: User) -> list[SectionLine]:
+    """The sections a person sees, with the number of learners on the roster today."""
+    counted = (
+        select(func.count())
+        .select_from(Enrolment)
+        .where(Enrolment.section_id == Section.id, enrolled_on(clock.today()))
+        .scalar_subquery()
+    )
+    rows = db.session.execute(
+        select(
+            Section.id,
+            Section.grade_level,
+            Section.name,
+            Section.school_year,
+            counted.label("learners"),
+            User.full_name.label("adviser"),
+            sections_governed(user).label("governed"),
+        )
+        .outerjoin(User, User.id == Section.adviser_id)
+        .where(sections_seen(user))
+        .order_by(Section.school_year.desc(), Section.grade_level, Section.name)
+    )
+    return [SectionLine(**row._mapping) for row in rows]
+
+
+@dataclass(frozen=True)
+class ClassLine:
+    id: UUID
+    subject: str
+    section_id: UUID
+    grade_level: str
+    section_name: str
+    teacher: str
+    learners: int
+    managed: bool
+
+    @property
+    def section_title(self) -> str:
+        return f"{self.grade_level} - {self.section_name}"
+
+
+def _class_lines(user: User, condition: ColumnElement[bool]) -> list[ClassLine]:
+    counted = (
+        select(func.count())
+        .select_from(Enrolment)
+        .where(Enrolment.section_id == Section.id, enrolled_on(clock.today()))
+        .scalar_subquery()
+    )
+    rows = db.session.execute(
+        select(
+            SchoolClass.id,
+            SchoolClass.subject,
+            SchoolClass.section_id,
+            Section.grade_level,
+            Section.name.label("section_name"),
+            User.full_name.label("teacher"),
+            counted.label("learners"),
+            classes_managed(user).label("managed"),
+        )
+        .join(Section, Section.id == SchoolClass.section_id)
+        .join(User, User.id == SchoolClass.teacher_id)
+        .where(condition)
+        .order_by(Section.grade_level, Section.name, SchoolClass.subject)
+    )
+    return [ClassLine(**row._mapping) for row in rows]
+
+
+def managed_classes(user: User) -> list[ClassLine]:
+    """The classes for which a person may schedule meetings."""
+    return _class_lines(user, classes_managed(user))
+
+
+def classes_of_section(user: User, section_id: UUID) -> list[ClassLine]:
+    return _class_lines(user, SchoolClass.section_id == section_id)
+
+
+def section_of_school(school_id: UUID, school_year: str, grade_level: str, name: str) -> Section | None:
+    """The section of that name, letter case aside: LIS prints JADEITE, people write Jadeite."""
+    return db.session.scalar(
+        select(Section)
+        .where(
+            Section.school_id == school_id,
+            Section.school_year == school_year,
+            func.lower(Section.grade_level) == grade_level.lower(),
+            func.lower(Section.name) == name.lower(),
+        )
+        .options(joinedload(Section.adviser))
+    )

@@ -1,0 +1,159 @@
+"""Commands: `flask --app app <command>`."""
+
+import secrets
+
+import click
+from cryptography.fernet import Fernet
+from flask import Flask, current_app
+from flask.cli import AppGroup
+
+from portal.config import Settings
+
+
+def init_cli(app: Flask) -> None:
+    app.cli.add_command(users)
+    app.cli.add_command(webhooks)
+    app.cli.add_command(zoom_group)
+    app.cli.add_command(attendance)
+    app.cli.command("make-key")(make_key)
+    app.cli.command("worker")(worker)
+    app.cli.command("demo")(demo)
+    app.cli.command("sandbox", context_settings={"ignore_unknown_options": True})(sandbox)
+
+
+users = AppGroup("users", help="Accounts.")
+webhooks = AppGroup("webhooks", help="Zoom's deliveries.")
+zoom_group = AppGroup("zoom", help="The connection to Zoom.")
+attendance = AppGroup("attendance", help="Sheets.")
+
+
+@users.command("create")
+@click.option("--email", required=True)
+@click.option("--name", "full_name", required=True)
+@click.option("--role", type=click.Choice(["teacher", "admin"]), default="admin", show_default=True)
+@click.option("--scope", type=click.Choice(["school", "division", "region"]), help="Of an admin.")
+@click.option("--school-id", help="DepEd's id of the school, 6 digits.")
+@click.option("--school-name", help="With --school-id, where the school is new.")
+@click.option("--division", default="", help="With --school-id, where the school is new.")
+@click.password_option()
+def create_user(
+    email: str,
+    full_name: str,
+    role: str,
+    scope: str | None,
+    school_id: str | None,
+    school_name: str | None,
+    division: str,
+    password: str,
+) -> None:
+    """Make an account that may sign in at once, e.g. the first administrator."""
+    from portal.accounts import service
+
+    settings: Settings = current_app.extensions["silid.settings"]
+    if role == "admin" and scope is None:
+        scope = "school" if school_id else "region"
+    school = None
+    if school_id:
+        if not (school_id.isascii() and school_id.isdigit() and len(school_id) == 6):
+            raise click.UsageError("--school-id is DepEd's id of the school: 6 digits.")
+        school = service.create_school(school_id, school_name or f"School {school_id}", division)
+    elif role == "teacher" or scope in ("school", "division"):
+        raise click.UsageError("A teacher, and an admin of a school or division, needs --school-id.")
+    try:
+        user = service.create_user(
+            email=email,
+            full_name=full_name,
+            role=role,
+            scope=scope if role == "admin" else None,
+            school=school,
+            password=password,
+            domains=settings.email_domains,
+        )
+    except service.AccountRefused as refused:
+        raise click.ClickException(str(refused)) from refused
+    click.echo(f"{user.email} can sign in now.")
+
+
+@webhooks.command("replay")
+@click.option("--everything", is_flag=True, help="Also those that were projected already: harmless, but long.")
+def replay_webhooks(everything: bool) -> None:
+    """Project again what was set aside (after a repair)."""
+    from portal.jobs.projection import replay
+
+    states = ("set aside", "ignored", "done", "waiting") if everything else ("set aside",)
+    click.echo(f"{replay(states)} deliveries will be projected again.")
+
+
+@zoom_group.command("check")
+def check_zoom() -> None:
+    """Are the credentials good, are scopes missing? In plain words; exit code 1 where something is wrong."""
+    from portal.zoom.errors import ZoomError
+    from portal.zoom_account.service import zoom
+
+    settings: Settings = current_app.extensions["silid.settings"]
+    if settings.zoom_webhook_secrets:
+        click.echo(f"Webhooks: Zoom has to send them to {settings.base_url}/api/zoom/webhook")
+    else:
+        click.echo("Webhooks: off, no ZOOM_WEBHOOK_SECRET. Attendance comes from Zoom's report after class.")
+    try:
+        probe = zoom().probe()
+    except ZoomError as error:
+        raise click.ClickException(f"{error.for_teachers} ({error})") from error
+    for scope, purpose in probe.missing_optional.items():
+        click.echo(f"Without {scope}: {purpose}")
+    if probe.missing:
+        lines = [f"  {scope}: {purpose}" for scope, purpose in probe.missing.items()]
+        raise click.ClickException("\n".join(["The Zoom app lacks these scopes:", *lines]))
+    click.echo("Credentials and scopes are good.")
+
+
+@attendance.command("reconcile")
+def reconcile_all() -> None:
+    """Ask Zoom's reports for every sheet that is due now."""
+    from portal.jobs.runner import sweep_reports
+
+    click.echo(f"{sweep_reports()} sheets looked at.")
+
+
+def make_key() -> None:
+    """Print a new key for ENCRYPTION_KEYS and one for SECRET_KEY."""
+    click.echo(f"ENCRYPTION_KEYS={Fernet.generate_key().decode()}")
+    click.echo(f"SECRET_KEY={secrets.token_urlsafe(48)}")
+
+
+def worker() -> None:
+    """Run the sweeps until interrupted: for a server whose web processes have WORKER_INSIDE=false."""
+    import signal
+    import threading
+
+    from portal.jobs.runner import Worker
+
+    done = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: done.set())
+    running = Worker(current_app._get_current_object())  # type: ignore[attr-defined]  # the app itself
+    running.start()
+    click.echo("The worker is running. Ctrl-C ends it.")
+    done.wait()
+    running.stop()
+
+
+def demo() -> None:
+    """Fill the demo database with a small school (only in demo mode)."""
+    from portal.demo import fill
+
+    settings: Settings = current_app.extensions["silid.settings"]
+    if not settings.is_demo:
+        raise click.ClickException("This would put made-up learners into a live database. Set SILID_MODE=demo.")
+    fill(click.echo)
+
+
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def sandbox(options: tuple[str, ...]) -> None:
+    """Run the pretend Zoom alone (only in demo mode); see python -m portal.sandbox --help."""
+    from portal.sandbox.__main__ import main
+
+    settings: Settings = current_app.extensions["silid.settings"]
+    if not settings.is_demo:
+        raise click.ClickException("The pretend Zoom never runs beside a live portal. Set SILID_MODE=demo.")
+    main(list(options))

@@ -1,0 +1,198 @@
+"""Settings from the environment, read once, checked before anything starts.
+
+`SILID_MODE` is `live` unless it says `demo`. In live mode weak or missing settings stop the start and each is
+named; in demo mode everything has a harmless default and the Zoom behind the portal is the pretend one.
+"""
+
+import base64
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from environs import Env, EnvError
+
+ROOT = Path(__file__).resolve().parent.parent
+ZOOM_API = "https://api.zoom.us/v2"
+ZOOM_OAUTH = "https://zoom.us/oauth/token"
+SANDBOX_MOUNT = "/zoom-sandbox"
+WEAK = {"changeme", "change-me", "secret", "dev", "test", "password", "default", "example"}
+
+
+class BadSettings(Exception):
+    """The portal must not start. `problems` names each variable and its remedy."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that can be set. Secrets are kept out of the representation."""
+
+    mode: str
+    secret_key: str = field(repr=False)
+    secret_key_fallbacks: tuple[str, ...] = field(default=(), repr=False)
+    database_url: str = field(default="", repr=False)
+    base_url: str = "http://127.0.0.1:8000"
+    trusted_proxies: int = 0
+    email_domains: tuple[str, ...] = ("r1.deped.gov.ph",)
+    zoom_account_id: str = ""
+    zoom_client_id: str = ""
+    zoom_client_secret: str = field(default="", repr=False)
+    zoom_webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    zoom_api_url: str = ZOOM_API
+    zoom_oauth_url: str = ZOOM_OAUTH
+    encryption_keys: tuple[str, ...] = field(default=(), repr=False)
+    port: int = 8000
+    host: str = "127.0.0.1"
+    worker_inside: bool = True
+    reconcile_minutes: tuple[int, ...] = (30, 60, 360, 1440)
+
+    @property
+    def is_demo(self) -> bool:
+        return self.mode == "demo"
+
+    @property
+    def is_https(self) -> bool:
+        return self.base_url.startswith("https://")
+
+    @property
+    def zoom_is_configured(self) -> bool:
+        return bool(self.zoom_account_id and self.zoom_client_id and self.zoom_client_secret)
+
+
+def read_settings(env: Env | None = None) -> Settings:
+    """Settings from the environment (and `.env`). Raises BadSettings, which names every bad variable."""
+    if env is None:
+        env = Env()
+        env.read_env(str(ROOT / ".env"), recurse=False)
+    mode = env.str("SILID_MODE", "live").strip().lower()
+    if mode not in ("live", "demo"):
+        raise BadSettings(["SILID_MODE must be live or demo."])
+    try:
+        return _demo(env) if mode == "demo" else _live(env)
+    except EnvError as error:
+        raise BadSettings([str(error)]) from error
+
+
+def _instance() -> Path:
+    folder = ROOT / "instance"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _demo(env: Env) -> Settings:
+    from portal.sandbox import defaults
+
+    port = env.int("PORT", 8000)
+    base_url = env.str("PORTAL_BASE_URL", "").rstrip("/") or f"http://127.0.0.1:{port}"
+    zoom = f"http://127.0.0.1:{port}{SANDBOX_MOUNT}"
+    return Settings(
+        mode="demo",
+        secret_key="demo-only-" + "0" * 40,
+        database_url=env.str("DEMO_DATABASE_URL", "") or f"sqlite:///{_instance() / 'demo.sqlite3'}",
+        base_url=base_url,
+        trusted_proxies=env.int("TRUSTED_PROXIES", 0),
+        email_domains=_domains(env),
+        zoom_account_id=defaults.ACCOUNT_ID,
+        zoom_client_id=defaults.CLIENT_ID,
+        zoom_client_secret=defaults.CLIENT_SECRET,
+        zoom_webhook_secrets=(defaults.WEBHOOK_SECRET,),
+        zoom_api_url=f"{zoom}/v2",
+        zoom_oauth_url=f"{zoom}/oauth/token",
+        encryption_keys=(derived_key("demo"),),
+        port=port,
+        host=env.str("HOST", "127.0.0.1"),
+        reconcile_minutes=(1, 2, 5, 10),
+    )
+
+
+def _live(env: Env) -> Settings:
+    settings = Settings(
+        mode="live",
+        secret_key=env.str("SECRET_KEY", ""),
+        secret_key_fallbacks=tuple(env.list("SECRET_KEY_FALLBACKS", [])),
+        database_url=env.str("DATABASE_URL", "") or f"sqlite:///{_instance() / 'silid.sqlite3'}",
+        base_url=env.str("PORTAL_BASE_URL", "").rstrip("/"),
+        trusted_proxies=env.int("TRUSTED_PROXIES", 0),
+        email_domains=_domains(env),
+        zoom_account_id=env.str("ZOOM_ACCOUNT_ID", ""),
+        zoom_client_id=env.str("ZOOM_CLIENT_ID", ""),
+        zoom_client_secret=env.str("ZOOM_CLIENT_SECRET", ""),
+        zoom_webhook_secrets=_list(env, "ZOOM_WEBHOOK_SECRET"),
+        zoom_api_url=env.str("ZOOM_API_URL", "") or ZOOM_API,
+        zoom_oauth_url=env.str("ZOOM_OAUTH_URL", "") or ZOOM_OAUTH,
+        encryption_keys=_list(env, "ENCRYPTION_KEYS"),
+        port=env.int("PORT", 8000),
+        host=env.str("HOST", "127.0.0.1"),
+        worker_inside=env.bool("WORKER_INSIDE", True),
+    )
+    problems = check(settings)
+    for name in ("FLASK_DEBUG", "TESTING"):
+        if env.bool(name, False):
+            problems.append(f"{name} must not be switched on in live mode.")
+    if problems:
+        raise BadSettings(problems)
+    return settings
+
+
+def check(settings: Settings) -> list[str]:
+    """What is wrong with live settings, one sentence each, beginning with the variable's name."""
+    problems = []
+    if _is_weak(settings.secret_key):
+        problems.append(
+            "SECRET_KEY is missing or weak: set it to at least 32 random characters "
+            '(python -c "import secrets; print(secrets.token_urlsafe(48))").'
+        )
+    problems += [
+        "ZOOM_WEBHOOK_SECRET is weak: copy the Secret Token of the app's Feature page, or leave it out to run "
+        "without webhooks."
+        for secret in settings.zoom_webhook_secrets
+        if _is_weak(secret, least=16)
+    ][:1]
+    if not settings.encryption_keys:
+        problems.append("ENCRYPTION_KEYS is missing: make one with flask --app app make-key.")
+    elif not all(_is_fernet_key(key) for key in settings.encryption_keys):
+        problems.append("ENCRYPTION_KEYS holds something that is not a key: make one with flask --app app make-key.")
+    problems += _check_base_url(settings.base_url)
+    given = (settings.zoom_account_id, settings.zoom_client_id, settings.zoom_client_secret)
+    if any(given) and not all(given):
+        problems.append("ZOOM_ACCOUNT_ID, ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET belong together: set all or none.")
+    if not settings.email_domains:
+        problems.append("ALLOWED_EMAIL_DOMAIN is empty: name at least one domain.")
+    return problems
+
+
+def _check_base_url(url: str) -> list[str]:
+    parts = urlsplit(url)
+    if not parts.hostname:
+        return ["PORTAL_BASE_URL is missing: set it to the address people open, e.g. https://silid.example.ph."]
+    if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        return ["PORTAL_BASE_URL must begin with https:// (http is for this computer alone)."]
+    return []
+
+
+def _is_weak(secret: str, least: int = 32) -> bool:
+    return len(secret) < least or len(set(secret)) < 8 or secret.lower() in WEAK
+
+
+def _is_fernet_key(key: str) -> bool:
+    try:
+        return len(base64.urlsafe_b64decode(key)) == 32
+    except ValueError:
+        return False
+
+
+def derived_key(name: str) -> str:
+    """A Fernet key that is the same every time: for the demo and the tests, where nothing is secret."""
+    return base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()).decode()
+
+
+def _list(env: Env, name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in env.str(name, "").split(",") if part.strip())
+
+
+def _domains(env: Env) -> tuple[str, ...]:
+    return tuple(domain.lower() for domain in _list(env, "ALLOWED_EMAIL_DOMAIN")) or ("r1.deped.gov.ph",)

@@ -1,0 +1,73 @@
+"""Loading meetings and occurrences for the person who asks."""
+
+from uuid import UUID
+
+from flask import abort
+from flask_login import current_user
+from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy.orm import joinedload, selectinload
+
+from portal.accounts.models import User
+from portal.base.db import db
+from portal.classes.access import classes_managed, classes_seen, sees_learners
+from portal.classes.models import SchoolClass, Section
+from portal.meetings.models import MeetingOccurrence, ZoomMeeting
+
+
+def meetings_seen(user: User) -> ColumnElement[bool]:
+    """A condition on ZoomMeeting: of a class the person sees, or made by herself without a class."""
+    classes = select(SchoolClass.id).where(classes_seen(user)).correlate(None)
+    return or_(
+        ZoomMeeting.class_id.in_(classes),
+        (ZoomMeeting.class_id.is_(None)) & (ZoomMeeting.created_by == user.id),
+    )
+
+
+def meetings_managed(user: User) -> ColumnElement[bool]:
+    """A condition on ZoomMeeting: of a class the person manages, or made by herself without a class."""
+    classes = select(SchoolClass.id).where(classes_managed(user)).correlate(None)
+    return or_(
+        ZoomMeeting.class_id.in_(classes),
+        (ZoomMeeting.class_id.is_(None)) & (ZoomMeeting.created_by == user.id),
+    )
+
+
+def manages(meeting: ZoomMeeting) -> bool:
+    return bool(db.session.scalar(select(exists().where(ZoomMeeting.id == meeting.id, meetings_managed(current_user)))))
+
+
+_with_class = (
+    joinedload(ZoomMeeting.school_class).joinedload(SchoolClass.section).joinedload(Section.school),
+    joinedload(ZoomMeeting.school_class).joinedload(SchoolClass.teacher),
+    joinedload(ZoomMeeting.creator),
+)
+_with_co_teachers = joinedload(ZoomMeeting.school_class).selectinload(SchoolClass.co_teachers)
+
+
+def meeting_or_404(meeting_id: UUID, *, manage: bool = False) -> ZoomMeeting:
+    """The meeting with its class and occurrences; 404 for a stranger, 403 where `manage` is wanted but not given."""
+    meeting = db.session.scalar(
+        select(ZoomMeeting)
+        .where(ZoomMeeting.id == meeting_id, meetings_seen(current_user))
+        .options(*_with_class, _with_co_teachers, selectinload(ZoomMeeting.occurrences))
+    )
+    if meeting is None:
+        abort(404)
+    if manage and not manages(meeting):
+        abort(403)
+    return meeting
+
+
+def occurrence_or_404(occurrence_id: UUID, *, manage: bool = False) -> MeetingOccurrence:
+    """The class date with its meeting and class, for somebody who may see learners' rows."""
+    occurrence = db.session.scalar(
+        select(MeetingOccurrence)
+        .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
+        .where(MeetingOccurrence.id == occurrence_id, meetings_seen(current_user))
+        .options(*(joinedload(MeetingOccurrence.meeting).options(option) for option in _with_class))
+    )
+    if occurrence is None or not sees_learners(current_user):
+        abort(404)
+    if manage and not manages(occurrence.meeting):
+        abort(403)
+    return occurrence

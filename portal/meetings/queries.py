@@ -1,0 +1,128 @@
+"""Selects on meetings and their dates."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import aliased
+
+from portal.accounts.models import User
+from portal.base import clock
+from portal.base.db import db
+from portal.classes.models import SchoolClass, Section
+from portal.meetings.access import meetings_managed, meetings_seen
+from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
+
+
+@dataclass(frozen=True)
+class OccurrenceLine:
+    """One class date, as lists show it."""
+
+    occurrence_id: UUID
+    meeting_id: UUID
+    class_id: UUID | None
+    title: str
+    subject: str | None
+    grade_level: str | None
+    section_name: str | None
+    teacher: str | None
+    starts_at: datetime
+    minutes: int
+    state: str
+    meeting_state: str
+    trouble: str | None
+    zoom_id: str | None
+    managed: bool  # by the person who asks: she may start and sign it
+
+    @property
+    def ends_at(self) -> datetime:
+        return self.starts_at + timedelta(minutes=self.minutes)
+
+    @property
+    def section_title(self) -> str:
+        return f"{self.grade_level} - {self.section_name}"
+
+    @property
+    def shown_state(self) -> str:
+        """The word of the list: a date's own state once it has begun, else the meeting's."""
+        if self.meeting_state in ("cancelled", "deleted", "failed", "waiting"):
+            return self.meeting_state
+        return self.state
+
+
+def _lines(user: User, *conditions: ColumnElement[bool], newest_first: bool = False) -> list[OccurrenceLine]:
+    teacher = aliased(User)
+    order = MeetingOccurrence.starts_at.desc() if newest_first else MeetingOccurrence.starts_at
+    rows = db.session.execute(
+        select(
+            MeetingOccurrence.id.label("occurrence_id"),
+            ZoomMeeting.id.label("meeting_id"),
+            ZoomMeeting.class_id,
+            ZoomMeeting.title,
+            SchoolClass.subject,
+            Section.grade_level,
+            Section.name.label("section_name"),
+            teacher.full_name.label("teacher"),
+            MeetingOccurrence.starts_at,
+            MeetingOccurrence.minutes,
+            MeetingOccurrence.state,
+            ZoomMeeting.state.label("meeting_state"),
+            ZoomMeeting.trouble,
+            ZoomMeeting.zoom_id,
+            meetings_managed(user).label("managed"),
+        )
+        .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
+        .outerjoin(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
+        .outerjoin(Section, Section.id == SchoolClass.section_id)
+        .outerjoin(teacher, teacher.id == SchoolClass.teacher_id)
+        .where(meetings_seen(user), *conditions)
+        .order_by(order, MeetingOccurrence.id)
+        .limit(200)
+    )
+    return [OccurrenceLine(**row._mapping) for row in rows]
+
+
+def between(user: User, first: date, last: date) -> list[OccurrenceLine]:
+    """What is on from the first to the last day (Manila dates, both included)."""
+    return _lines(user, MeetingOccurrence.local_date >= first, MeetingOccurrence.local_date <= last)
+
+
+def of_class(user: User, class_id: UUID, *, past: bool) -> list[OccurrenceLine]:
+    """A class's dates: those to come, soonest first, or those that are over, newest first."""
+    now = clock.now()
+    if past:
+        return _lines(user, ZoomMeeting.class_id == class_id, MeetingOccurrence.starts_at < now, newest_first=True)
+    return _lines(user, ZoomMeeting.class_id == class_id, MeetingOccurrence.starts_at >= now)
+
+
+def past(user: User, days: int = 60) -> list[OccurrenceLine]:
+    """Dates of the last weeks that have begun or are over, newest first."""
+    now = clock.now()
+    return _lines(
+        user,
+        MeetingOccurrence.starts_at >= now - timedelta(days=days),
+        MeetingOccurrence.state.in_(("started", "ended")) | (MeetingOccurrence.starts_at < now),
+        MeetingOccurrence.state != "cancelled",
+        ZoomMeeting.class_id.is_not(None),
+        newest_first=True,
+    )
+
+
+@dataclass(frozen=True)
+class HistoryLine:
+    at: datetime
+    what: str
+    detail: str | None
+    who: str | None
+
+
+def history(meeting_id: UUID) -> list[HistoryLine]:
+    rows = db.session.execute(
+        select(MeetingHistory.at, MeetingHistory.what, MeetingHistory.detail, User.full_name.label("who"))
+        .outerjoin(User, User.id == MeetingHistory.by)
+        .where(MeetingHistory.meeting_id == meeting_id)
+        .order_by(MeetingHistory.at.desc(), MeetingHistory.id.desc())
+        .limit(50)
+    )
+    return [HistoryLine(**row._mapping) for row in rows]

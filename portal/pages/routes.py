@@ -1,0 +1,186 @@
+"""Pages that show several rooms of the house at once."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from flask import Blueprint, Response, current_app, jsonify, redirect, render_template, request, url_for
+from flask_login import current_user
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
+from werkzeug.wrappers import Response as AnyResponse
+
+from portal.accounts import service as accounts
+from portal.accounts.next_url import safe_next
+from portal.attendance import queries as attendance_queries
+from portal.base import clock
+from portal.base.db import db
+from portal.classes import queries as class_queries
+from portal.classes.access import class_or_404, manages, sees_learners
+from portal.config import Settings
+from portal.inbox.models import ZoomEvent
+from portal.meetings import access as meeting_access
+from portal.meetings import queries as meeting_queries
+from portal.meetings import words as meeting_words
+from portal.meetings.models import MeetingOccurrence, ZoomMeeting
+from portal.registration import queries as registration_queries
+from portal.registration import words as registration_words
+from portal.web import LANGUAGES, public
+from portal.zoom_account.service import zoom
+
+bp = Blueprint("pages", __name__)
+YEAR = 365 * 24 * 3600
+
+
+@bp.get("/")
+def home() -> str:
+    today = clock.today()
+    dates = meeting_queries.between(current_user, today, today + timedelta(days=1))
+    past = meeting_queries.past(current_user, days=14)
+    summaries = attendance_queries.summaries([line.occurrence_id for line in dates + past])
+    now = clock.now()
+    of_today = [line for line in dates if clock.local(line.starts_at).date() == today]
+    coming = [line for line in of_today if line.shown_state in ("scheduled", "waiting") and line.ends_at > now]
+    upcoming = next((line for line in coming if line.managed), coming[0] if coming else None)
+    sheets = sees_learners(current_user)
+    mine = [line for line in past if line.managed and sheets and line.shown_state != "started"]
+    return render_template(
+        "pages/home.html",
+        today=today,
+        live=[line for line in of_today if line.shown_state == "started"],
+        upcoming=upcoming,
+        later=[line for line in of_today if line is not upcoming and line.shown_state != "started"],
+        tomorrow=[line for line in dates if line not in of_today],
+        to_finalise=[line for line in mine if _wants_signature(summaries.get(line.occurrence_id))],
+        to_review=[line for line in mine if _wants_review(summaries.get(line.occurrence_id))],
+        troubled=[line for line in dates if line.managed and (line.trouble or line.shown_state == "failed")],
+        progress=registration_queries.progress_of([line.meeting_id for line in dates]),
+        summaries=summaries,
+        trouble=meeting_words.trouble,
+        part_of_day=_part_of_day(),
+        sheets=sheets,
+        has_classes=bool(dates or past or class_queries.managed_classes(current_user)),
+    )
+
+
+def _wants_signature(summary: attendance_queries.SheetSummary | None) -> bool:
+    return bool(summary and not summary.finalised and summary.state in ("reconciled", "unreported"))
+
+
+def _wants_review(summary: attendance_queries.SheetSummary | None) -> bool:
+    return bool(summary and not summary.finalised and summary.review)
+
+
+def _part_of_day() -> str:
+    hour = clock.local(clock.now()).hour
+    return "morning" if hour < 12 else "afternoon" if hour < 18 else "evening"
+
+
+@bp.get("/classes/<uuid:class_id>")
+def school_class(class_id: UUID) -> str:
+    found = class_or_404(class_id)
+    past = meeting_queries.of_class(current_user, class_id, past=True)
+    return render_template(
+        "classes/class.html",
+        school_class=found,
+        managed=manages(found),
+        coming=meeting_queries.of_class(current_user, class_id, past=False),
+        past=past,
+        summaries=attendance_queries.summaries([line.occurrence_id for line in past]),
+    )
+
+
+@bp.get("/meetings/<uuid:meeting_id>")
+def meeting(meeting_id: UUID) -> str:
+    found = meeting_access.meeting_or_404(meeting_id)
+    managed = meeting_access.manages(found)
+    settings: Settings = current_app.extensions["silid.settings"]
+    sheets = sees_learners(current_user)
+    return render_template(
+        "meetings/meeting.html",
+        meeting=found,
+        managed=managed,
+        occurrence=_shown_occurrence(found),
+        progress=registration_queries.progress(found.id),
+        people=registration_queries.registrants(found.id) if sheets else [],
+        reason=lambda code: registration_words.reason(code, settings.email_domains),
+        trouble=meeting_words.trouble,
+        history=meeting_queries.history(found.id),
+        happened=meeting_words.happened,
+        summaries=attendance_queries.summaries([occurrence.id for occurrence in found.occurrences]),
+        sheets=sheets,
+    )
+
+
+def _shown_occurrence(meeting: ZoomMeeting) -> MeetingOccurrence | None:
+    """The date the page is about: the one that runs, else the next, else the last."""
+    now = clock.now()
+    running = [one for one in meeting.occurrences if one.state == "started"]
+    ahead = [one for one in meeting.occurrences if one.state == "scheduled" and one.ends_at > now]
+    return next(iter(running or ahead or list(reversed(meeting.occurrences))), None)
+
+
+@bp.post("/language")
+@public
+def language() -> AnyResponse:
+    chosen = request.form.get("to", "")
+    response = redirect(safe_next(request.form.get("next"), url_for(".home")))
+    if chosen in LANGUAGES:
+        _set_cookie(response, "language", chosen)
+        if current_user.is_authenticated:
+            accounts.set_language(current_user, chosen)
+    return response
+
+
+@bp.post("/theme")
+@public
+def theme() -> AnyResponse:
+    chosen = request.form.get("to", "")
+    response = redirect(safe_next(request.form.get("next"), url_for(".home")))
+    if chosen in ("light", "dark"):
+        _set_cookie(response, "theme", chosen)
+    else:
+        response.delete_cookie("theme")
+    return response
+
+
+def _set_cookie(response: AnyResponse, name: str, value: str) -> None:
+    settings: Settings = current_app.extensions["silid.settings"]
+    response.set_cookie(name, value, max_age=YEAR, secure=settings.is_https, httponly=True, samesite="Lax", path="/")
+
+
+@bp.get("/privacy")
+@public
+def privacy() -> str:
+    return render_template("pages/privacy.html")
+
+
+@bp.get("/help")
+@public
+def help() -> str:  # noqa: A001 - the address is /help
+    return render_template("pages/help.html")
+
+
+@bp.get("/healthz")
+@public
+def healthz() -> tuple[Response, int]:
+    """Is the database there, how deep is the inbox, when did Zoom last speak. No names, no ids."""
+    try:
+        db.session.execute(text("SELECT 1"))
+        depth, oldest = db.session.execute(
+            select(func.count(), func.min(ZoomEvent.received_at)).where(ZoomEvent.state == "new")
+        ).one()
+        last = db.session.scalar(select(func.max(ZoomEvent.received_at)))
+        waiting = db.session.scalar(
+            select(func.count()).select_from(ZoomMeeting).where(ZoomMeeting.wanted.is_not(None))
+        )
+    except DBAPIError:
+        return jsonify(status="database unavailable"), 503
+    age = (clock.now() - oldest).total_seconds() if oldest else 0
+    body = {
+        "status": "ok",
+        "zoom": "configured" if zoom().is_configured else "not configured",
+        "inbox": {"waiting": depth, "oldest_seconds": round(age)},
+        "last_event_at": last.isoformat() if last else None,
+        "meetings_waiting_for_zoom": waiting,
+    }
+    return jsonify(body), 200

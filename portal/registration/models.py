@@ -1,0 +1,57 @@
+"""Who is to be registered with Zoom for which meeting, and how far that is."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.base.crypto import seal, unseal
+from portal.base.db import Model, WithId
+
+STATES = ("waiting", "registered", "pending", "cancelled", "denied", "failed")
+
+
+class MeetingRegistrant(WithId, Model):
+    """A learner or a teacher at one meeting. Exactly one of `learner_id` and `user_id` is set.
+
+    `wanted` is what the roster says, `state` what is known of Zoom; the engine brings the second to the first.
+    """
+
+    __tablename__ = "meeting_registrants"
+    __table_args__ = (
+        UniqueConstraint("meeting_id", "learner_id"),
+        UniqueConstraint("meeting_id", "user_id"),
+        CheckConstraint("state IN ({})".format(", ".join(map(repr, STATES))), name="state"),
+        CheckConstraint("(learner_id IS NULL) <> (user_id IS NULL)", name="one_person"),
+        Index("ix_meeting_registrants_state_next_try_at", "state", "next_try_at"),
+        Index("ix_meeting_registrants_meeting_id_zoom_registrant_id", "meeting_id", "zoom_registrant_id"),
+        Index("ix_meeting_registrants_learner_id", "learner_id"),
+    )
+
+    meeting_id: Mapped[UUID] = mapped_column(ForeignKey("zoom_meetings.id", ondelete="CASCADE"))
+    learner_id: Mapped[UUID | None] = mapped_column(ForeignKey("learners.id"))
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    email: Mapped[str] = mapped_column(String(254))
+    first_name: Mapped[str] = mapped_column(String(64))
+    last_name: Mapped[str] = mapped_column(String(64))
+    wanted: Mapped[bool] = mapped_column(default=True)
+    state: Mapped[str] = mapped_column(default="waiting")
+    reason: Mapped[str | None] = mapped_column(String(40))  # a code that a page turns into words
+    attempts: Mapped[int] = mapped_column(default=0)
+    posts: Mapped[int] = mapped_column(default=0)  # adds sent since `posts_day` began, Zoom allows 3 a day
+    posts_day: Mapped[datetime | None]
+    next_try_at: Mapped[datetime | None]
+    leased_until: Mapped[datetime | None]
+    zoom_registrant_id: Mapped[str | None] = mapped_column(String(128))
+    join_url_sealed: Mapped[str | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    @property
+    def join_url(self) -> str | None:
+        return unseal(self.join_url_sealed, f"meeting_registrants/{self.id}") if self.join_url_sealed else None
+
+    @join_url.setter
+    def join_url(self, url: str | None) -> None:
+        self.join_url_sealed = seal(url, f"meeting_registrants/{self.id}") if url else None

@@ -1,0 +1,63 @@
+from uuid import UUID
+
+from flask import Blueprint, Response, flash, jsonify, make_response, redirect, render_template, url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from flask_login import current_user
+from werkzeug.wrappers import Response as AnyResponse
+
+from portal.base import audit
+from portal.classes.access import sees_learners
+from portal.meetings.access import meeting_or_404
+from portal.registration import queries, service
+
+bp = Blueprint("registration", __name__)
+
+
+@bp.get("/meetings/<uuid:meeting_id>/registration.json")
+def progress(meeting_id: UUID) -> Response:
+    """Done, waiting and failed, for whoever waits for it."""
+    meeting = meeting_or_404(meeting_id)
+    seen = queries.progress(meeting.id)
+    return jsonify(total=seen.total, done=seen.done, waiting=seen.waiting, failed=seen.failed)
+
+
+@bp.get("/meetings/<uuid:meeting_id>/registration")
+def fragment(meeting_id: UUID) -> Response:
+    """The progress block of the meeting's page alone: the page renews it while it moves.
+
+    When nothing moves any more, htmx is told to load the whole page: the lists below the block are old then.
+    """
+    meeting = meeting_or_404(meeting_id)
+    seen = queries.progress(meeting.id)
+    response = make_response(render_template("registration/progress.html", meeting=meeting, progress=seen))
+    if not seen.running:
+        response.headers["HX-Refresh"] = "true"
+    return response
+
+
+@bp.post("/meetings/<uuid:meeting_id>/registration/retry")
+def retry(meeting_id: UUID) -> AnyResponse:
+    meeting = meeting_or_404(meeting_id, manage=True)
+    count = service.retry_failed(current_user, meeting)
+    flash(ngettext("%(num)d person gets another try.", "%(num)d people get another try.", count))
+    return redirect(url_for("pages.meeting", meeting_id=meeting.id))
+
+
+@bp.post("/meetings/<uuid:meeting_id>/registration/<uuid:registrant_id>/lrn-address")
+def lrn_address(meeting_id: UUID, registrant_id: UUID) -> AnyResponse:
+    meeting = meeting_or_404(meeting_id, manage=True)
+    if service.use_lrn_address(current_user, meeting, registrant_id):
+        flash(_("The LRN address is used from now on."))
+    else:
+        flash(_("That cannot be done: there is no LRN, or the registration has changed meanwhile."), "bad")
+    return redirect(url_for("pages.meeting", meeting_id=meeting.id))
+
+
+@bp.get("/meetings/<uuid:meeting_id>/links")
+def links(meeting_id: UUID) -> str:
+    """A sheet of personal links to print and cut."""
+    meeting = meeting_or_404(meeting_id, manage=True)
+    people = queries.registrants(meeting.id) if sees_learners(current_user) else []
+    audit.record("printed the links", "meeting", meeting.id, by=current_user.id, people=len(people))
+    return render_template("registration/links.html", meeting=meeting, people=people)

@@ -1,0 +1,61 @@
+"""A line chart as plain numbers for an SVG: no script, prints, and the table under it says the same."""
+
+from dataclasses import dataclass
+from datetime import date
+
+
+@dataclass(frozen=True)
+class Point:
+    day: date
+    rate: float | None
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Everything the macro draws: viewBox size, grid lines (y, label), points, and the path of the line."""
+
+    width: int
+    height: int
+    left: int
+    right: int
+    grid: tuple[tuple[float, str], ...]
+    points: tuple[Point, ...]
+    path: str
+    label_every: int
+
+
+def line_chart(weeks: list[tuple[date, float | None]], *, width: int, height: int) -> Chart:
+    """Place weekly rates (0 to 1) on a canvas. The scale begins at the tens below the lowest rate; a week
+    without class breaks the line."""
+    left, right, top, bottom = 38, width - 46, 14, height - 28
+    rates = [rate for _, rate in weeks if rate is not None]
+    floor = max(0, int(min(rates, default=0.8) * 10) / 10 - (0.1 if min(rates, default=1) >= 0.999 else 0))
+    span = 1 - floor or 1
+    step = (right - left) / max(1, len(weeks) - 1)
+
+    def y_of(rate: float) -> float:
+        return round(bottom - (rate - floor) / span * (bottom - top), 1)
+
+    points = tuple(
+        Point(day, rate, round(left + at * step, 1), y_of(rate) if rate is not None else (top + bottom) / 2)
+        for at, (day, rate) in enumerate(weeks)
+    )
+    lines = 5
+    grid = tuple(
+        (y_of(floor + span * at / (lines - 1)), f"{round((floor + span * at / (lines - 1)) * 100)}%")
+        for at in range(lines)
+    )
+    return Chart(width, height, left, right, grid, points, _path(points), max(1, -(-len(weeks) * 60 // width)))
+
+
+def _path(points: tuple[Point, ...]) -> str:
+    parts, pen_down = [], False
+    for point in points:
+        if point.rate is None:
+            pen_down = False
+            continue
+        parts.append(f"{'L' if pen_down else 'M'}{point.x} {point.y}")
+        pen_down = True
+    return "".join(parts)

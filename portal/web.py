@@ -1,0 +1,194 @@
+"""What every page shares: access by default, headers, languages, template names, error pages."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from babel.dates import format_date
+from flask import Flask, Response, current_app, g, render_template, request, url_for
+from flask_babel import Babel, get_locale
+from flask_login import current_user
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+
+from portal.base import clock
+from portal.config import SANDBOX_MOUNT, Settings
+
+LANGUAGES = ("en", "fil")
+ERROR_PAGES = (400, 401, 403, 404, 405, 413, 429, 500, 503)
+CSP = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "object-src 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+babel = Babel()
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def public(view: View) -> View:
+    """Mark a view that needs no sign-in. A test pins the list of them."""
+    view.is_public = True  # type: ignore[attr-defined]  # a mark on the function
+    return view
+
+
+def init_web(app: Flask, settings: Settings) -> None:
+    babel.init_app(app, locale_selector=choose_language)
+    app.jinja_env.add_extension("jinja2.ext.i18n")
+    app.jinja_env.filters.update(
+        clock=clock_time, day=day, day_long=day_long, when=when, month=month, minutes=whole_minutes
+    )
+    app.before_request(_require_sign_in)
+    app.after_request(_headers)
+    app.jinja_env.globals.update(_names_of_all_templates(app, settings))
+    app.context_processor(_names_of_pages)
+    app.register_error_handler(CSRFError, _csrf_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def choose_language() -> str:
+    """The signed-in person's, else the cookie's, else what the browser prefers of ours."""
+    try:
+        if current_user and current_user.is_authenticated:
+            return str(current_user.language)
+    except SQLAlchemyError:
+        pass  # the page that says so must not fail for the same reason
+    chosen = request.cookies.get("language")
+    if chosen in LANGUAGES:
+        return str(chosen)
+    best = request.accept_languages.best_match(["en", "fil", "tl"], "en")
+    return "en" if best == "en" else "fil"
+
+
+def _require_sign_in() -> Any:
+    """Deny by default: every view needs a signed-in person unless it is marked public."""
+    g.request_id = uuid4().hex[:12]
+    if request.endpoint is None or request.endpoint == "static":
+        return None
+    view = current_app.view_functions[request.endpoint]
+    if getattr(view, "is_public", False) or current_user.is_authenticated:
+        return None
+    return current_app.login_manager.unauthorized()  # type: ignore[attr-defined]  # set by Flask-Login
+
+
+def _headers(response: Response) -> Response:
+    headers = response.headers
+    headers.setdefault("Content-Security-Policy", CSP)
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "no-referrer")
+    headers.setdefault("X-Frame-Options", "DENY")
+    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+    settings: Settings = current_app.extensions["silid.settings"]
+    if settings.is_https:
+        headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+    if request.endpoint == "static":
+        fresh = "v" in request.args
+        headers["Cache-Control"] = "public, max-age=31536000, immutable" if fresh else "public, max-age=3600"
+    else:
+        headers.setdefault("Cache-Control", "no-store")
+        response.vary.add("Cookie")
+    return response
+
+
+def _names_of_all_templates(app: Flask, settings: Settings) -> dict[str, Any]:
+    """Names that macros may use as well: those do not depend on who asks."""
+    return {
+        "asset": asset,
+        "has_endpoint": lambda name: name in app.view_functions,
+        "practice": settings.is_demo,
+        "sandbox_url": f"{SANDBOX_MOUNT}/" if settings.is_demo else None,
+        "domains": settings.email_domains,
+        "now": clock.now,
+    }
+
+
+def _names_of_pages() -> dict[str, Any]:
+    theme = request.cookies.get("theme", "") if request else ""
+    return {
+        "language": str(get_locale() or "en"),
+        "theme": theme if theme in ("light", "dark") else "",
+    }
+
+
+def asset(name: str) -> str:
+    """The address of a static file, with the hash of its content, so that browsers may keep it for ever."""
+    return url_for("static", filename=name, v=_digest(Path(str(current_app.static_folder)) / name))
+
+
+@cache
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:10]
+
+
+def _csrf_error(_error: CSRFError) -> tuple[str, int]:
+    return render_template("errors/400.html", reference=None, expired=True), 400
+
+
+def _http_error(error: HTTPException) -> Any:
+    code = error.code or 500
+    if error.response is not None or code < 400:
+        return error.get_response()
+    page = code if code in ERROR_PAGES else (500 if code >= 500 else 400)
+    body = render_template(f"errors/{page}.html", reference=g.get("request_id"), expired=False)
+    response = current_app.make_response((body, code))
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            response.headers[name] = value
+    return response
+
+
+def _unexpected(error: Exception) -> tuple[str, int]:
+    """A bug or a broken database: the person gets a reference, the log the trace without its values."""
+    current_app.logger.error("request %s failed", g.get("request_id"), exc_info=error)
+    return render_template("errors/500.html", reference=g.get("request_id"), expired=False), 500
+
+
+def clock_time(moment: datetime) -> str:
+    """8:00 AM, as people here write it."""
+    return clock.local(moment).strftime("%I:%M %p").lstrip("0")
+
+
+def day(moment: datetime | date) -> str:
+    """Mon 3 Nov"""
+    return _date(moment, "EEE d MMM")
+
+
+def day_long(moment: datetime | date) -> str:
+    """Monday 3 November 2026"""
+    return _date(moment, "EEEE d MMMM y")
+
+
+def month(moment: datetime | date) -> str:
+    """November 2026"""
+    return _date(moment, "MMMM y")
+
+
+def when(moment: datetime) -> str:
+    """Mon 3 Nov, 8:00 AM"""
+    return f"{day(moment)}, {clock_time(moment)}"
+
+
+def whole_minutes(seconds: int) -> int:
+    """Whole minutes begun and finished: 899 s is 14."""
+    return seconds // 60
+
+
+def _date(moment: datetime | date, pattern: str) -> str:
+    local = clock.local(moment).date() if isinstance(moment, datetime) else moment
+    return format_date(local, pattern, locale=get_locale() or "en")

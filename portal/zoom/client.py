@@ -1,0 +1,288 @@
+"""The operations of Zoom that the portal uses, in our words.
+
+Every operation raises one of the family in `portal.zoom.errors`: not configured, unavailable, rate
+limited, not authorised, refused. Ids are text. A write that raised `ZoomUnavailable` with ``maybe_done``
+may have happened.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from portal.zoom import endpoints as at
+from portal.zoom.answers import list_of
+from portal.zoom.api import Api, Credentials, utc_now
+from portal.zoom.endpoints import OPTIONAL_SCOPES, REQUIRED_SCOPES, Endpoint, missing_scopes
+from portal.zoom.errors import ZoomRefused, ZoomUnavailable
+from portal.zoom.models import (
+    Meeting,
+    MeetingDraft,
+    MeetingSummary,
+    PastInstance,
+    PastMeeting,
+    Person,
+    Probe,
+    Registered,
+    Registrant,
+    ReportRow,
+    User,
+)
+from portal.zoom.pace import NoPace, Pace
+from portal.zoom.paths import api_base, oauth_address, path_meeting, path_name, path_uuid, regional_base
+from portal.zoom.reading import text
+from portal.zoom.tokens import TokenSource
+
+__all__ = ["BATCH", "OPTIONAL_SCOPES", "REQUIRED_SCOPES", "Credentials", "ZoomClient"]
+
+BATCH = 30
+NOT_RUNNING = (3001, 3007)
+Found = TypeVar("Found")
+
+
+class ZoomClient:
+    """Zoom's API for one account; threads may share it.
+
+    ``now`` gives aware UTC; ``timeout`` is (connect, read) in seconds; an ``api_url`` without a path gets
+    ``/v2``, an ``oauth_url`` without one ``/oauth/token``. Raises ValueError for addresses that are none.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials | None,
+        *,
+        tokens: TokenSource,
+        api_url: str = "https://api.zoom.us/v2",
+        oauth_url: str = "https://zoom.us/oauth/token",
+        pace: Pace | None = None,
+        now: Callable[[], datetime] = utc_now,
+        sleep: Callable[[float], None] = time.sleep,
+        timeout: tuple[float, float] = (3.05, 8),
+    ) -> None:
+        self._api = Api(
+            credentials,
+            tokens=tokens,
+            base=api_base(api_url),
+            oauth=oauth_address(oauth_url),
+            pace=pace or NoPace(),
+            now=now,
+            sleep=sleep,
+            timeout=timeout,
+        )
+
+    @property
+    def is_configured(self) -> bool:
+        """Tell whether there are credentials."""
+        return self._api.credentials is not None and self._api.credentials.are_complete
+
+    @property
+    def is_resting(self) -> bool:
+        """Tell whether Zoom failed so often that requests are held back."""
+        return self._api.circuit.is_open
+
+    # Meetings
+
+    def create_meeting(self, host: str, draft: MeetingDraft) -> Meeting:
+        """Create a meeting for a host (user id or address).
+
+        After ``maybe_done`` look with `find_by_marker` before creating again.
+        """
+        found = self._api.call(at.CREATE_MEETING, path_name(host), body=draft.payload())
+        return _sure(Meeting.read(found), at.CREATE_MEETING)
+
+    def get_meeting(self, meeting_id: str, *, occurrence_id: str | None = None) -> Meeting:
+        """Return a meeting with a fresh ``start_url``. Raises `ZoomRefused` with ``gone`` when deleted."""
+        found = self._api.call(at.GET_MEETING, path_meeting(meeting_id), query=_occurrence(occurrence_id))
+        return _sure(Meeting.read(found), at.GET_MEETING)
+
+    def update_meeting(
+        self, meeting_id: str, changes: MeetingDraft | Mapping[str, Any], *, occurrence_id: str | None = None
+    ) -> None:
+        """Update a meeting, or one occurrence of it.
+
+        ``changes`` is a whole draft or a part in Zoom's own fields, as `portal.zoom.models.changes` makes it;
+        nothing is sent when it is empty.
+        """
+        if isinstance(changes, MeetingDraft):
+            body: Mapping[str, Any] = changes.occurrence_payload() if occurrence_id else changes.payload()
+        else:
+            body = changes
+        if body:
+            path, query = path_meeting(meeting_id), _occurrence(occurrence_id)
+            self._api.call(at.UPDATE_MEETING, path, query=query, body=body)
+
+    def delete_meeting(self, meeting_id: str, *, occurrence_id: str | None = None) -> None:
+        """Delete a meeting, or one occurrence of it; one that is gone already counts as done."""
+        path, query = path_meeting(meeting_id), _occurrence(occurrence_id)
+        _unless_gone(lambda: self._api.call(at.DELETE_MEETING, path, query=query))
+
+    def end_meeting(self, meeting_id: str) -> bool:
+        """End a running meeting; False when it was not running."""
+        try:
+            self._api.call(at.END_MEETING, path_meeting(meeting_id), body={"action": "end"})
+        except ZoomRefused as refusal:
+            if refusal.code not in NOT_RUNNING:
+                raise
+            return False
+        return True
+
+    def list_meetings(self, host: str, *, type: str = "scheduled") -> Iterator[MeetingSummary]:  # noqa: A002 - Zoom's word
+        """Yield a host's meetings (``scheduled``, ``live``, ``upcoming``, ``previous_meetings``).
+
+        Instant meetings are never among them.
+        """
+        rows = self._api.pages(at.LIST_MEETINGS, path_name(host), key="meetings", query={"type": type})
+        return _present(map(MeetingSummary.read, rows))
+
+    def find_by_marker(self, host: str, marker: str) -> Meeting | None:
+        """Return the host's meeting whose agenda starts with our marker, or None.
+
+        Somebody who copies a meeting in Zoom copies the marker too, so the oldest one is ours.
+        """
+        ids = {row.id: row.created_at for row in self.list_meetings(host) if row.marker == marker}
+        for meeting_id in sorted(ids, key=lambda found: (ids[found] is None, ids[found] or 0, found)):
+            try:
+                return self.get_meeting(meeting_id)
+            except ZoomRefused as refusal:
+                if not refusal.gone:
+                    raise
+        return None
+
+    # Registrants
+
+    def add_registrant(
+        self,
+        meeting_id: str,
+        person: Person,
+        *,
+        auto_approve: bool = True,
+        occurrence_ids: Sequence[str] = (),
+    ) -> Registered:
+        """Register a person. Doing it twice returns the same registrant but counts against 3 a day."""
+        query = {"occurrence_ids": ",".join(occurrence_ids)} if occurrence_ids else None
+        body = {**person.payload(), "auto_approve": auto_approve}
+        found = self._api.call(at.ADD_REGISTRANT, path_meeting(meeting_id), query=query, body=body)
+        return _sure(Registered.read(found, person.email), at.ADD_REGISTRANT)
+
+    def add_registrants(self, meeting_id: str, people: Sequence[Person]) -> list[Registered]:
+        """Register 1 to 30 people with a one-off meeting (type 2).
+
+        The answers come in any order and may be fewer: match them by address (lower case).
+        """
+        if not 1 <= len(people) <= BATCH:
+            raise ValueError(f"a batch has 1 to {BATCH} people")
+        body = {
+            "auto_approve": True,
+            "registrants_confirmation_email": False,
+            "registrants": [person.payload() for person in people],
+        }
+        found = self._api.call(at.ADD_REGISTRANTS, path_meeting(meeting_id), body=body)
+        rows = list_of(found, "registrants", at.ADD_REGISTRANTS)
+        return list(_present(Registered.read(row) for row in rows))
+
+    def list_registrants(self, meeting_id: str, *, status: str = "approved") -> Iterator[Registrant]:
+        """Yield a meeting's registrants that are ``approved``, ``pending`` or ``denied``."""
+        path = path_meeting(meeting_id)
+        rows = self._api.pages(at.LIST_REGISTRANTS, path, key="registrants", query={"status": status})
+        return _present(map(Registrant.read, rows))
+
+    def delete_registrant(self, meeting_id: str, registrant_id: str, *, occurrence_id: str | None = None) -> None:
+        """Remove a registrant; a meeting that is gone counts as done."""
+        parts, query = (path_meeting(meeting_id), path_name(registrant_id)), _occurrence(occurrence_id)
+        _unless_gone(lambda: self._api.call(at.DELETE_REGISTRANT, *parts, query=query))
+
+    def set_registrants_status(
+        self,
+        meeting_id: str,
+        action: str,
+        registrants: Sequence[tuple[str, str]],
+        *,
+        occurrence_id: str | None = None,
+    ) -> None:
+        """``approve``, ``cancel`` or ``deny`` registrants, each given as (registrant id, address)."""
+        path, query = path_meeting(meeting_id), _occurrence(occurrence_id)
+        for first in range(0, len(registrants), BATCH):
+            some = [{"id": found, "email": email} for found, email in registrants[first : first + BATCH]]
+            body = {"action": action, "registrants": some}
+            self._api.call(at.SET_REGISTRANTS_STATUS, path, query=query, body=body)
+
+    # What has been
+
+    def past_instances(self, meeting_id: str) -> list[PastInstance]:
+        """Return the ended runnings of a meeting, oldest first."""
+        found = self._api.call(at.PAST_INSTANCES, path_meeting(meeting_id))
+        rows = list_of(found, "meetings", at.PAST_INSTANCES)
+        instances = _present(PastInstance.read(row) for row in rows)
+        return sorted(instances, key=lambda one: (one.start_time is None, one.start_time or 0, one.uuid))
+
+    def past_meeting(self, uuid: str) -> PastMeeting:
+        """Return an ended instance (a meeting id means its latest)."""
+        return PastMeeting.read(self._api.call(at.PAST_MEETING, path_uuid(uuid)))
+
+    def past_participants(self, uuid: str) -> list[ReportRow]:
+        """Return the stays of an ended instance; none where only one person was there."""
+        rows = self._api.pages(at.PAST_PARTICIPANTS, path_uuid(uuid), key="participants")
+        return [ReportRow.read(row) for row in rows]
+
+    def report_participants(self, uuid: str) -> list[ReportRow]:
+        """Return the stays of an ended instance from Zoom's report (Pro plan, report scope).
+
+        Raises `ZoomRefused` with ``not_ready`` before Zoom has it, ``too_old`` after a year.
+        """
+        query = {"include_fields": "registrant_id"}
+        rows = self._api.pages(at.REPORT_PARTICIPANTS, path_uuid(uuid), key="participants", query=query)
+        return [ReportRow.read(row) for row in rows]
+
+    def report_meeting(self, uuid: str) -> PastMeeting:
+        """Return Zoom's report of an ended instance as a whole."""
+        return PastMeeting.read(self._api.call(at.REPORT_MEETING, path_uuid(uuid)))
+
+    # People and the account
+
+    def list_users(self, *, status: str = "active") -> Iterator[User]:
+        """Yield the account's users that are ``active``, ``inactive`` or ``pending``."""
+        return _present(map(User.read, self._api.pages(at.LIST_USERS, key="users", query={"status": status})))
+
+    def get_user(self, user: str) -> User:
+        """Return a user by id or address. Raises `ZoomRefused` with ``host_unknown``."""
+        return _sure(User.read(self._api.call(at.GET_USER, path_name(user))), at.GET_USER)
+
+    def host_zak(self, user: str) -> str:
+        """Return a host's access key. It starts meetings for two hours: use it at once, keep it nowhere."""
+        found = self._api.call(at.USER_TOKEN, path_name(user), query={"type": "zak"})
+        return _sure(text(found.get("token")), at.USER_TOKEN)
+
+    def probe(self) -> Probe:
+        """Return what the token may do, asking Zoom for nothing else."""
+        token = self._api.token()
+        return Probe(
+            api_url=regional_base(self._api.base, token.api_url),
+            scopes=token.scopes,
+            missing=missing_scopes(REQUIRED_SCOPES, token.scopes),
+            missing_optional=missing_scopes(OPTIONAL_SCOPES, token.scopes),
+            expires_at=token.expires_at,
+        )
+
+
+def _occurrence(occurrence_id: str | None) -> dict[str, str] | None:
+    return {"occurrence_id": occurrence_id} if occurrence_id else None
+
+
+def _unless_gone(act: Callable[[], object]) -> None:
+    try:
+        act()
+    except ZoomRefused as refusal:
+        if not refusal.gone:
+            raise
+
+
+def _present(found: Iterable[Found | None]) -> Iterator[Found]:
+    return (one for one in found if one is not None)
+
+
+def _sure(found: Found | None, endpoint: Endpoint) -> Found:
+    """Return what was found; an answer without its id is as good as none."""
+    if found is None:
+        message = f"{endpoint.method} {endpoint.path}: no id in the answer"
+        raise ZoomUnavailable(message, maybe_done=not endpoint.is_read)
+    return found

@@ -1,0 +1,202 @@
+"""What can go wrong with Zoom: a small family, with words for the log and words for the page.
+
+Decisions rest on HTTP status and Zoom's code, because Zoom may localise its messages to the account's
+language. The three places where a text has to decide, since Zoom gives two meanings one code, say so.
+No text of Zoom's is part of ``str(error)``: it can carry addresses and names.
+"""
+
+import re
+from datetime import datetime
+
+
+def N_(words: str) -> str:
+    """Mark words for translation where they are defined; the page translates them where it shows them."""
+    return words
+
+
+class ZoomError(Exception):
+    """Base of every failure of this package.
+
+    ``str(error)`` is for the log, ``for_teachers`` (plain English, no personal data) for the page, and
+    ``tracking_id`` is what Zoom's support asks for, when Zoom gave one.
+    """
+
+    for_teachers: str = N_("Zoom could not do this. Please try again, or ask your administrator.")
+
+    def __init__(self, message: str = "", *, tracking_id: str | None = None) -> None:
+        super().__init__(message or type(self).__name__)
+        self.tracking_id = tracking_id
+
+
+class ZoomNotConfigured(ZoomError):
+    """The portal has no Zoom credentials."""
+
+    for_teachers = N_("Zoom is not configured. Ask your administrator to enter the Zoom account.")
+
+
+class ZoomUnavailable(ZoomError):
+    """No usable answer: Zoom is down, slow, unreachable or answered rubbish.
+
+    ``maybe_done`` is true when a write may have been carried out all the same (read timeout, reset,
+    5xx, unreadable answer): look before you write again.
+    """
+
+    for_teachers = N_("Zoom is not answering. Your work is saved; the portal tries again by itself.")
+
+    def __init__(self, message: str = "", *, maybe_done: bool = False, tracking_id: str | None = None) -> None:
+        super().__init__(message, tracking_id=tracking_id)
+        self.maybe_done = maybe_done
+
+
+class CircuitOpen(ZoomUnavailable):
+    """Zoom failed several times in a row, so this request was not even sent."""
+
+
+class ZoomNotAuthorised(ZoomError):
+    """The token may not do this: ``missing_scopes`` names what the app at Zoom lacks (codes 4700, 4711)."""
+
+    for_teachers = N_("The portal's Zoom app may not do this. Ask your administrator to add the missing permission.")
+
+    def __init__(
+        self, message: str = "", *, missing_scopes: tuple[str, ...] = (), tracking_id: str | None = None
+    ) -> None:
+        super().__init__(message, tracking_id=tracking_id)
+        self.missing_scopes = missing_scopes
+
+
+class ZoomBadCredentials(ZoomNotAuthorised):
+    """Wrong account id, client id or secret, an app switched off, or Zoom refuses even a new token."""
+
+    for_teachers = N_("Zoom does not accept the portal's credentials. Ask your administrator to check them.")
+
+
+class ZoomRateLimited(ZoomError):
+    """One of Zoom's limits is reached.
+
+    ``daily`` limits are parked until ``until`` (aware UTC); ``per`` says whose limit it is: ``second``,
+    ``account-day``, ``host-day`` (100 creates and updates) or ``registrant-day`` (3 registrations).
+    """
+
+    for_teachers = N_("Zoom is busy. The portal tries again by itself.")
+    _for_a_day = N_("Zoom's limit for today is reached. The portal goes on by itself when Zoom allows it again.")
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        until: datetime | None = None,
+        daily: bool = False,
+        per: str = "second",
+        tracking_id: str | None = None,
+    ) -> None:
+        super().__init__(message, tracking_id=tracking_id)
+        self.until = until
+        self.daily = daily
+        self.per = per
+        if daily:
+            self.for_teachers = self._for_a_day
+
+
+# Two meanings under status 404, code 300 (or 400, code 300 without a field): the text alone tells them apart.
+_GONE_WORDS = re.compile(r"not found or has expired|does not exist", re.IGNORECASE)
+_REGISTRATION_WORDS = re.compile(r"registration has not been enabled|has not registration", re.IGNORECASE)
+
+_WORDS = {
+    "gone": N_("This meeting no longer exists at Zoom."),
+    "host_unknown": N_("Zoom does not know this host. Ask your administrator to check the teacher's Zoom user."),
+    "host_not_licensed": N_("This host's Zoom licence does not allow this. Ask your administrator for a licence."),
+    "not_registrable_host": N_("This person hosts the meeting and cannot be registered for it."),
+    "full": N_("This meeting has no room for more registrants."),
+    "over": N_("This meeting is over, so nobody can be registered any more."),
+    "registration_off": N_("Registration is switched off for this meeting at Zoom."),
+    "batch_unsupported": N_("Zoom registers people for this kind of meeting only one by one."),
+    "not_ready": N_("Zoom has no report of this meeting yet."),
+    "too_old": N_("This meeting is more than a year old: Zoom no longer keeps its report."),
+}
+_OTHER_REFUSAL = N_("Zoom refused this request. Check what you entered, or ask your administrator.")
+
+
+class ZoomRefused(ZoomError):
+    """Zoom understood and said no (a 4xx other than tokens and limits).
+
+    ``status`` is the HTTP status, ``code`` Zoom's own number (None when the answer had none), ``message``
+    Zoom's text (may hold personal data: never log it), ``fields`` its (field, message) pairs, ``resource``
+    what was asked for: ``meeting``, ``registrants``, ``user``, ``past`` or ``report``.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: int | None,
+        message: str = "",
+        fields: tuple[tuple[str, str], ...] = (),
+        *,
+        resource: str = "meeting",
+        tracking_id: str | None = None,
+    ) -> None:
+        names = "".join(f", field {name}" for name, _ in fields)
+        super().__init__(f"refused with {status}, code {code}, on {resource}{names}", tracking_id=tracking_id)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.fields = fields
+        self.resource = resource
+        self.for_teachers = next((words for meaning, words in _WORDS.items() if getattr(self, meaning)), _OTHER_REFUSAL)
+
+    @property
+    def gone(self) -> bool:
+        """The meeting is deleted or expired (3001; 1001 where a registrant is added; some 300s)."""
+        if self.resource not in ("meeting", "registrants"):
+            return False
+        if self.code == 3001 or (self.code == 1001 and self.resource == "registrants"):
+            return True
+        return self.code == 300 and not self.fields and bool(_GONE_WORDS.search(self.message))
+
+    @property
+    def not_ready(self) -> bool:
+        """A report that Zoom does not have: not ended, not processed yet, or expired (3001)."""
+        return self.resource in ("past", "report") and self.code == 3001
+
+    @property
+    def too_old(self) -> bool:
+        """Older than the year that Zoom keeps (12702)."""
+        return self.code == 12702
+
+    @property
+    def host_unknown(self) -> bool:
+        """No such user in the account (1001, 1010), or one that has not accepted the invitation (1120)."""
+        return self.resource != "registrants" and self.code in (1001, 1010, 1120)
+
+    @property
+    def host_not_licensed(self) -> bool:
+        """The host may not do this: 3161, or code 200 "only available for paid users"."""
+        return self.code in (200, 3161)
+
+    @property
+    def not_registrable_host(self) -> bool:
+        """Hosts and alternative hosts cannot register (3027)."""
+        return self.code == 3027
+
+    @property
+    def full(self) -> bool:
+        """The meeting's capacity of registrants is reached (3043)."""
+        return self.code == 3043
+
+    @property
+    def over(self) -> bool:
+        """The meeting is over (3038)."""
+        return self.code == 3038
+
+    @property
+    def registration_off(self) -> bool:
+        """Registration is not enabled: code 404, status 404 with code 300, or 400/300 that says so."""
+        if self.code == 404:
+            return True
+        if self.resource != "registrants" or self.code != 300 or self.fields or self.gone:
+            return False
+        return self.status == 404 or bool(_REGISTRATION_WORDS.search(self.message))
+
+    @property
+    def batch_unsupported(self) -> bool:
+        """The batch call takes only one-off meetings, type 2 (303)."""
+        return self.code == 303

@@ -1,0 +1,32 @@
+"""Our marker: the first thing in a meeting's agenda, by which a create that timed out is found again.
+
+It stands first because Zoom's list of meetings cuts the agenda at 250 characters.
+"""
+
+import re
+
+AGENDA_LIMIT = 2000
+_MARKER = re.compile(r"\s*\[silid:([A-Za-z0-9-]{1,64})\] ?")
+_CLEAN = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+
+def with_marker(marker: str, text: str) -> str:
+    """Return an agenda of at most 2,000 characters that starts with ``[silid:<marker>]``.
+
+    A marker that ``text`` already has is replaced. Raises ValueError for a marker that is not letters,
+    digits and hyphens.
+    """
+    if not _CLEAN.fullmatch(marker):
+        raise ValueError("a marker is 1 to 64 letters, digits and hyphens")
+    return f"[silid:{marker}] {without_marker(text)}".rstrip()[:AGENDA_LIMIT]
+
+
+def find_marker(agenda: str | None) -> str | None:
+    """Return the marker an agenda starts with, or None."""
+    found = _MARKER.match(agenda or "")
+    return found.group(1) if found else None
+
+
+def without_marker(agenda: str | None) -> str:
+    """Return the agenda as a person wrote it."""
+    return _MARKER.sub("", agenda or "", count=1) if find_marker(agenda) else (agenda or "")

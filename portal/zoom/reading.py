@@ -1,0 +1,95 @@
+"""Reading values out of Zoom's JSON without trusting their types: what does not fit is None."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+_ISO = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-9]{2})?",
+    re.IGNORECASE,
+)
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ID_LENGTH = 200
+TEXT_LENGTH = 4000
+
+
+def text(value: Any, limit: int = TEXT_LENGTH) -> str | None:
+    """Return non-empty text of at most ``limit`` characters; NULs and lone surrogates (no database takes
+    them) are taken out, anything but text is None."""
+    if not isinstance(value, str):
+        return None
+    clean = value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8").strip()
+    return clean[:limit] or None
+
+
+def identifier(value: Any) -> str | None:
+    """Return an id as text, whether Zoom sent a number or text; None for anything else or too long."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**20 else None
+    found = text(value, ID_LENGTH + 1)
+    return found if found and len(found) <= ID_LENGTH else None
+
+
+def address(value: Any) -> str | None:
+    """Return an e-mail address in lower case, or None."""
+    found = text(value, 320)
+    return found.lower() if found else None
+
+
+def whole(value: Any) -> int | None:
+    """Return a whole number that came as number or digits (``20`` or ``"20"``), or None."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value if abs(value) < 10**18 else None
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        return int(value)
+    return None
+
+
+def flag(value: Any, default: bool = False) -> bool:
+    """Return a boolean, or ``default`` where Zoom sent something else."""
+    return value if isinstance(value, bool) else default
+
+
+def moment(value: Any) -> datetime | None:
+    """Return an ISO date-time as aware UTC (``2026-11-03T00:00:00Z``, with or without fractions), or None.
+
+    Zoom's answers are in UTC; one without an offset is taken as UTC too.
+    """
+    if not isinstance(value, str) or not _ISO.fullmatch(value.strip()):
+        return None
+    try:
+        found = datetime.fromisoformat(value.strip().upper())
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def moment_of_ms(value: Any) -> datetime | None:
+    """Return milliseconds since 1970 (number or digits) as aware UTC, or None."""
+    ms = whole(value)
+    if ms is None or ms <= 0:
+        return None
+    try:
+        return _EPOCH + timedelta(milliseconds=ms)
+    except OverflowError:
+        return None
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Return a JSON object, or an empty one where there is none."""
+    return value if isinstance(value, dict) else {}
+
+
+def rows(value: Any) -> list[Mapping[str, Any]]:
+    """Return the objects of a JSON array; what is not an object is left out."""
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []

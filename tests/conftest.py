@@ -1,0 +1,210 @@
+"""What every test may ask for: the portal on SQLite and PostgreSQL, a pretend Zoom over HTTP, people."""
+
+import contextvars
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask, has_app_context
+from flask.testing import FlaskClient
+from flask_migrate import upgrade
+from werkzeug.serving import make_server
+
+from portal import create_app
+from portal.base.db import Base, db
+from portal.config import Settings, derived_key
+from portal.sandbox import defaults
+from portal.sandbox.app import create_sandbox
+from portal.sandbox.sender import Sender
+from portal.sandbox.world import World
+from portal.zoom_account.service import init_zoom
+from tests.browser import Browser
+from tests.people import People, look_again
+
+POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
+REQUIRED = os.environ.get("CI", "") not in ("", "0", "false")
+BASE_URL = "https://silid.test"
+_missing: dict[str, str] = {}
+
+
+def _postgres_is_there() -> bool:
+    try:
+        engine = sa.create_engine(POSTGRES, connect_args={"connect_timeout": 3})
+        with engine.connect():
+            return True
+    except sa.exc.SQLAlchemyError as error:
+        _missing["PostgreSQL"] = f"no server at TEST_POSTGRES_URL ({type(error.orig or error).__name__})"
+        return False
+    finally:
+        engine.dispose()
+
+
+def need(name: str, why: str) -> None:
+    """Something this machine lacks: named in the last lines, and a failure where everything is required."""
+    _missing[name] = why
+    if REQUIRED:
+        pytest.fail(f"{name} is required here: {why}")
+    pytest.skip(f"{name}: {why}")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+        name, _, why = reason.removeprefix("Skipped: ").partition(": ")
+        _missing.setdefault(name, why)
+    for name, why in sorted(_missing.items()):
+        terminalreporter.write_line(f"NOT TESTED: {name}: {why}", yellow=True)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser's path; skipped, or failed where everything is required, without one."""
+    if not CHROMIUM:
+        need("Chromium", "no chromium on the PATH (set CHROMIUM to its path)")
+    return CHROMIUM
+
+
+class Client(FlaskClient):
+    """Each request runs outside of the test's own application context, as it does in a real server: nothing
+    that one request remembers (who is signed in, the form's token) reaches the next. The test's session then
+    sees what the request wrote."""
+
+    def open(self, *args: Any, **options: Any) -> Any:
+        answer = contextvars.Context().run(super().open, *args, **options)
+        if has_app_context():
+            look_again()
+        return answer
+
+
+def _worker() -> str:
+    return os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+
+
+@pytest.fixture(scope="session")
+def zoom_server() -> Iterator[tuple[World, str]]:
+    """The pretend Zoom over real HTTP, one per test process; its world and its address."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    world = World(plan="unlimited")
+    application = create_sandbox(world, public_url="https://pretend.zoom.us")
+    server = make_server("127.0.0.1", 0, application, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield world, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def world(zoom_server: tuple[World, str]) -> World:
+    """The pretend Zoom's world, as new, with Ada, Bob and Cora as licensed hosts."""
+    world = zoom_server[0]
+    world.reset()
+    for name in ("ada", "bob", "cora"):
+        world.add_user(f"{name}@r1.deped.gov.ph", name.title(), "Host", licensed=True)
+    return world
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def portal(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, zoom_server: tuple[World, str]
+) -> Iterator[Flask]:
+    """The portal, migrated, once per database and test process."""
+    kind: str = request.param
+    if kind == "postgresql":
+        if not _postgres_is_there():
+            need("PostgreSQL", _missing["PostgreSQL"])
+        url = _fresh_postgres(f"silid_test_{_worker()}")
+    else:
+        url = f"sqlite:///{tmp_path_factory.mktemp('db') / 'silid.sqlite3'}"
+    app = create_app(settings_for(url, zoom_server[1]))
+    app.testing = True
+    app.test_client_class = Client
+    app.config["FORM_WAIT"] = 0
+    with app.app_context():
+        upgrade()
+    yield app
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()
+
+
+def settings_for(database_url: str, zoom_url: str, **changes: Any) -> Settings:
+    values: dict[str, Any] = {
+        "mode": "live",
+        "secret_key": "for tests, where nothing is secret at all",
+        "database_url": database_url,
+        "base_url": BASE_URL,
+        "zoom_account_id": defaults.ACCOUNT_ID,
+        "zoom_client_id": defaults.CLIENT_ID,
+        "zoom_client_secret": defaults.CLIENT_SECRET,
+        "zoom_webhook_secrets": (defaults.WEBHOOK_SECRET,),
+        "zoom_api_url": f"{zoom_url}/v2",
+        "zoom_oauth_url": f"{zoom_url}/oauth/token",
+        "encryption_keys": (derived_key("tests"),),
+    }
+    return Settings(**(values | changes))
+
+
+def _fresh_postgres(name: str) -> str:
+    engine = sa.create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+    engine.dispose()
+    return sa.make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def app(portal: Flask) -> Iterator[Flask]:
+    """The portal with an empty database, inside its application context."""
+    init_zoom(portal, portal.extensions["silid.settings"])  # a client that remembers no earlier trouble
+    with portal.app_context():
+        _empty()
+        yield portal
+        db.session.remove()
+
+
+def _empty() -> None:
+    tables = list(reversed(Base.metadata.sorted_tables))
+    if db.engine.dialect.name == "postgresql":
+        names = ", ".join(f'"{table.name}"' for table in tables)
+        db.session.execute(sa.text(f"TRUNCATE {names} RESTART IDENTITY"))
+    else:
+        db.session.connection(execution_options={"writing": True})
+        for table in tables:
+            db.session.execute(table.delete())
+    db.session.commit()
+
+
+@pytest.fixture
+def sender(app: Flask, world: World) -> Sender:
+    """The pretend Zoom's webhooks, delivered into the portal's own endpoint when a test says `pump()`."""
+    client = app.test_client(use_cookies=False)
+
+    def post(url: str, headers: dict[str, str], raw: bytes) -> int:
+        answer = client.post("/api/zoom/webhook", data=raw, headers=headers)
+        return answer.status_code
+
+    return Sender(world, f"{BASE_URL}/api/zoom/webhook", defaults.WEBHOOK_SECRET, post=post)
+
+
+@pytest.fixture
+def browser(app: Flask) -> Browser:
+    return Browser(app.test_client())
+
+
+@pytest.fixture
+def people(app: Flask) -> People:
+    """A school with Ada, Bob and the Head in it, and ways to make what else a story needs."""
+    return People(app)
+
+
+@pytest.fixture
+def fixtures() -> Path:
+    return Path(__file__).parent / "fixtures"

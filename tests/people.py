@@ -1,0 +1,129 @@
+"""The people of the tests. Ada teaches Biology in her own section, Bob teaches elsewhere, Head is the admin."""
+
+from datetime import date, datetime, timedelta
+from uuid import uuid4
+
+from flask import Flask
+
+from portal.accounts import service as accounts
+from portal.accounts.models import School, User
+from portal.base import clock
+from portal.base.db import db, writing
+from portal.classes import service as classes
+from portal.classes.models import Enrolment, Learner, SchoolClass, Section
+from portal.jobs.runner import run_until_idle
+from portal.meetings import service as meetings
+from portal.meetings.models import ZoomMeeting
+from tests.browser import Browser
+
+PASSWORD = "correct horse battery"
+DOMAINS = ("r1.deped.gov.ph",)
+
+
+class People:
+    """Makes accounts, sections, classes and meetings through the services, as a story needs them."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.school = accounts.create_school("300123", "San Nicolas National High School", "Ilocos Norte")
+        self.ada = self.person("ada", "Ada Lovelace", self.school)
+        self.bob = self.person("bob", "Bob Santos", self.school)
+        self.head = self.person("head", "Hedy Abad", self.school, role="admin", scope="school")
+
+    def person(
+        self,
+        name: str,
+        full_name: str,
+        school: School | None,
+        role: str = "teacher",
+        scope: str | None = None,
+    ) -> User:
+        return accounts.create_user(
+            email=f"{name}@r1.deped.gov.ph",
+            full_name=full_name,
+            role=role,
+            scope=scope,
+            school=school,
+            password=PASSWORD,
+            domains=DOMAINS,
+        )
+
+    def sign_in(self, browser: Browser, user: User) -> Browser:
+        browser.get("/sign-in")
+        browser.submit(email=user.email, password=PASSWORD)
+        return browser
+
+    def section(self, adviser: User, name: str = "Jadeite", grade: str = "Grade 8") -> Section:
+        return classes.create_section(adviser, grade_level=grade, name=name)
+
+    def school_class(self, teacher: User, section: Section, subject: str = "Biology") -> SchoolClass:
+        return classes.create_class(teacher, section, subject=subject)
+
+    def learners(
+        self, section: Section, count: int, *, sex: str = "M", start: int = 1, since: date = date(2026, 6, 8)
+    ) -> list[Learner]:
+        """`count` learners on the section's roster; LRNs count up from 300123200001."""
+        made = []
+        with writing() as session:
+            for number in range(start, start + count):
+                learner = Learner(
+                    school_id=section.school_id,
+                    lrn=f"3001232{number:05d}",
+                    lis_name=f"LEARNER{number:03d},ANA, CRUZ",
+                    last_name=f"LEARNER{number:03d}",
+                    first_name="ANA",
+                    middle_name="CRUZ",
+                    sex=sex,
+                    created_at=clock.now(),
+                )
+                session.add(learner)
+                session.flush()
+                session.add(Enrolment(section_id=section.id, learner_id=learner.id, position=number, from_date=since))
+                made.append(learner)
+        return made
+
+    def meeting(
+        self,
+        teacher: User,
+        school_class: SchoolClass,
+        starts_at: datetime,
+        minutes: int = 60,
+        **options: object,
+    ) -> ZoomMeeting:
+        details = meetings.Details(
+            title=f"{school_class.subject} lesson",
+            description="",
+            starts_at=starts_at,
+            minutes=minutes,
+            **options,  # type: ignore[arg-type]
+        )
+        return meetings.schedule(teacher, school_class, details, client_key=uuid4().hex)
+
+    def held(self, teacher: User, school_class: SchoolClass, starts_at: datetime) -> ZoomMeeting:
+        """A meeting that Zoom has and for which everybody is registered."""
+        meeting = self.meeting(teacher, school_class, starts_at)
+        settle(self.app)
+        return db.session.get_one(ZoomMeeting, meeting.id)
+
+
+def settle(app: Flask) -> None:
+    """Let the worker do everything that is due; the test's session then sees what it wrote."""
+    look_again()
+    run_until_idle(app)
+    look_again()
+
+
+def look_again() -> None:
+    """The test's session forgets what it has read: others have written since."""
+    db.session.rollback()
+    db.session.expire_all()
+
+
+def today_at(hour: int, minute: int = 0) -> datetime:
+    """A time of today on the clock in Manila."""
+    return clock.from_local(clock.today(), datetime.min.time().replace(hour=hour, minute=minute))
+
+
+def soon() -> datetime:
+    """In a quarter of an hour, on a full minute."""
+    return (clock.now() + timedelta(minutes=15)).replace(second=0, microsecond=0)
