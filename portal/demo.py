@@ -25,9 +25,7 @@ from portal.classes.models import SchoolClass, Section
 from portal.classes.roster_file import read_roster
 from portal.config import ROOT, SANDBOX_MOUNT, Settings
 from portal.demo_school import (
-    BANEZ,
     DEMO_PASSWORD,
-    EMERALD,
     JADEITE,
     PENA,
     PEOPLE,
@@ -93,10 +91,9 @@ def fill(say: Callable[[str], None]) -> None:
     say("Making the demo school ...")
     school = accounts.create_school(SCHOOL.deped_id, SCHOOL.name, SCHOOL.division, SCHOOL.region)
     people = {person.email: _account(person.email, person.name, person.role, school) for person in PEOPLE}
-    reyes, pena, banez = people[REYES.email], people[PENA.email], people[BANEZ.email]
+    reyes, pena = people[REYES.email], people[PENA.email]
     jadeite = _section(JADEITE, reyes)
     sapphire = _section(SAPPHIRE, pena)
-    classes.create_section(banez, grade_level=EMERALD.grade_level, name=EMERALD.name)
     science = classes.create_class(reyes, jadeite, subject="Science 8")
     other = classes.create_class(reyes, sapphire, subject="Science 8")
     mathematics = classes.create_class(pena, jadeite, subject="Mathematics 8")

@@ -124,7 +124,12 @@ def preview(import_id: UUID) -> str | Response:
     if upload.state != "preview":
         return _decided(upload.section_id)
     seen = importing.preview(upload)
-    _check_section(seen.section)
+    if not _may_fill(seen.section):
+        importing.discard(upload)
+        flash(
+            _("%(section)s has another adviser, so only she can import its roster.", section=seen.section.title), "bad"
+        )
+        return redirect(url_for(".index"))
     return render_template("classes/preview.html", upload=upload, preview=seen, say=say)
 
 
@@ -133,7 +138,8 @@ def confirm(import_id: UUID) -> Response:
     upload = access.import_or_404(import_id)
     if upload.state != "preview":
         return _decided(upload.section_id)
-    _check_section(importing.preview(upload).section)
+    if not _may_fill(importing.preview(upload).section):
+        abort(403)
     try:
         seen = importing.confirm(upload, current_user)
     except importing.NotImportable:
@@ -152,10 +158,9 @@ def discard(import_id: UUID) -> Response:
     return _decided(upload.section_id)
 
 
-def _check_section(section: Section | None) -> None:
+def _may_fill(section: Section | None) -> bool:
     """An SF1 of a section that somebody else advises is not for this person to import."""
-    if section and not access.governs(section):
-        abort(403)
+    return section is None or access.governs(section)
 
 
 def _decided(section_id: UUID | None) -> Response:
