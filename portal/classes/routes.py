@@ -124,7 +124,7 @@ def preview(import_id: UUID) -> str | Response:
     if upload.state != "preview":
         return _decided(upload.section_id)
     seen = importing.preview(upload)
-    if not _may_fill(seen.section):
+    if seen.section and not _may_fill(seen.section):
         importing.discard(upload)
         flash(
             _("%(section)s has another adviser, so only she can import its roster.", section=seen.section.title), "bad"
