@@ -44,7 +44,9 @@ class Settings:
     zoom_webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     zoom_api_url: str = ZOOM_API
     zoom_oauth_url: str = ZOOM_OAUTH
+    zoom_hosts: tuple[str, ...] = ()  # users of the account who host for teachers without a Zoom user of their own
     encryption_keys: tuple[str, ...] = field(default=(), repr=False)
+    instance: Path = ROOT / "instance"
     port: int = 8000
     host: str = "127.0.0.1"
     worker_inside: bool = True
@@ -77,10 +79,11 @@ def read_settings(env: Env | None = None) -> Settings:
         raise BadSettings([str(error)]) from error
 
 
-def _instance() -> Path:
-    folder = ROOT / "instance"
-    folder.mkdir(exist_ok=True)
-    return folder
+def _instance(env: Env) -> Path:
+    """Where files of this installation lie: the SQLite database and what the demo keeps."""
+    folder = Path(env.str("INSTANCE_PATH", "") or ROOT / "instance")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.resolve()
 
 
 def _demo(env: Env) -> Settings:
@@ -92,7 +95,8 @@ def _demo(env: Env) -> Settings:
     return Settings(
         mode="demo",
         secret_key="demo-only-" + "0" * 40,
-        database_url=env.str("DEMO_DATABASE_URL", "") or f"sqlite:///{_instance() / 'demo.sqlite3'}",
+        database_url=f"sqlite:///{_instance(env) / 'demo.sqlite3'}",
+        instance=_instance(env),
         base_url=base_url,
         trusted_proxies=env.int("TRUSTED_PROXIES", 0),
         email_domains=_domains(env),
@@ -114,7 +118,8 @@ def _live(env: Env) -> Settings:
         mode="live",
         secret_key=env.str("SECRET_KEY", ""),
         secret_key_fallbacks=tuple(env.list("SECRET_KEY_FALLBACKS", [])),
-        database_url=env.str("DATABASE_URL", "") or f"sqlite:///{_instance() / 'silid.sqlite3'}",
+        database_url=env.str("DATABASE_URL", "") or f"sqlite:///{_instance(env) / 'silid.sqlite3'}",
+        instance=_instance(env),
         base_url=env.str("PORTAL_BASE_URL", "").rstrip("/"),
         trusted_proxies=env.int("TRUSTED_PROXIES", 0),
         email_domains=_domains(env),
@@ -124,6 +129,7 @@ def _live(env: Env) -> Settings:
         zoom_webhook_secrets=_list(env, "ZOOM_WEBHOOK_SECRET"),
         zoom_api_url=env.str("ZOOM_API_URL", "") or ZOOM_API,
         zoom_oauth_url=env.str("ZOOM_OAUTH_URL", "") or ZOOM_OAUTH,
+        zoom_hosts=tuple(host.lower() for host in _list(env, "ZOOM_HOSTS")),
         encryption_keys=_list(env, "ENCRYPTION_KEYS"),
         port=env.int("PORT", 8000),
         host=env.str("HOST", "127.0.0.1"),

@@ -23,7 +23,7 @@ from portal.classes import importing
 from portal.classes import service as classes
 from portal.classes.models import SchoolClass, Section
 from portal.classes.roster_file import read_roster
-from portal.config import ROOT, SANDBOX_MOUNT, Settings
+from portal.config import SANDBOX_MOUNT, Settings
 from portal.demo_school import (
     DEMO_PASSWORD,
     JADEITE,
@@ -66,7 +66,7 @@ def mount_sandbox(app: Flask, settings: Settings) -> tuple[Any, Sandbox]:
     """The portal with the pretend Zoom below `/zoom-sandbox`, on the same port. Never in live mode."""
     if not settings.is_demo:
         raise RuntimeError("the pretend Zoom runs in demo mode only")
-    world = World(ROOT / "instance" / "demo-zoom.sqlite3")
+    world = World(settings.instance / "demo-zoom.sqlite3")
     world.switches.over_closes_registration = False  # the demo holds classes of days that have passed
     for person in PEOPLE:
         if person.role == "teacher":

@@ -33,7 +33,8 @@ def load_user(token: str) -> User | None:
     now = clock.now()
     if row is None or row.ended_at or not row.user.is_active or now > _good_until(row):
         return None
-    if now - row.last_seen_at > TOUCH:
+    # A page that renews itself is not a person: it must not keep a session alive.
+    if now - row.last_seen_at > TOUCH and "HX-Request" not in request.headers:
         with writing():
             db.session.execute(update(UserSession).where(UserSession.id == row.id).values(last_seen_at=now))
     row.user.session_token = token
