@@ -74,6 +74,7 @@ def schedule(user: User, school_class: SchoolClass, details: Details, *, client_
         note(meeting.id, "scheduled", by=user.id)
         audit.record("scheduled", "meeting", meeting.id, by=user.id, school_class=str(school_class.id))
     wake("meetings")
+    wake("registration")  # the roster is listed while Zoom is still making the meeting
     return meeting
 
 

@@ -85,9 +85,14 @@ def schedule(watched: Watched, subject: str) -> None:
 
 
 def register_everybody(watched: Watched, count: int) -> None:
-    """The page renews itself while the worker registers the roster."""
+    """Look again until the worker has registered the roster."""
     page = watched.page
-    expect(page.locator("main")).to_contain_text(f"{count} of {count}", timeout=30_000)
+    for _ in range(60):
+        if f"{count} of {count}" in page.locator("main").inner_text():
+            break
+        page.wait_for_timeout(500)
+        page.reload()
+    expect(page.locator("main")).to_contain_text(f"{count} of {count}")
     watched.look()
     watched.shot("06-meeting")
 
