@@ -1,15 +1,39 @@
+from typing import Any
+
 from flask_babel import lazy_gettext as _l
+from flask_login import current_user
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, EmailField, PasswordField
-from wtforms.validators import InputRequired, Length
+from wtforms import BooleanField, EmailField, Field, HiddenField, PasswordField, RadioField, StringField
+from wtforms.validators import EqualTo, InputRequired, Length, Regexp, StopValidation
+
+from portal.accounts import passwords
+
+WEAK = {
+    "short": _l("The password needs at least 12 characters. Three or four unrelated words are good."),
+    "long": _l("The password can have at most 256 characters."),
+    "common": _l("This password is easy to guess: well-known words, dates or keys in a row. Take unrelated words."),
+    "personal": _l("This password is easy to guess: it is made of your name, address or school. Take other words."),
+}
+SCHOOL_ID = Regexp(r"^(?:[0-9]{6})?\Z", message=_l("The school ID has 6 digits."))
+
+
+def strong_password(form: "NewPasswordForm", field: Field) -> None:
+    """Refuses what is easy to guess of this person."""
+    reason = passwords.weakness(field.data or "", *form.about)
+    if reason:
+        raise StopValidation(WEAK[reason])
+
+
+def _email(autocomplete: str = "username") -> EmailField:
+    return EmailField(
+        _l("DepEd e-mail"),
+        [InputRequired(_l("Write your DepEd e-mail address.")), Length(max=254)],
+        render_kw={"autocomplete": autocomplete},
+    )
 
 
 class SignInForm(FlaskForm):
-    email = EmailField(
-        _l("DepEd e-mail"),
-        [InputRequired(_l("Write your DepEd e-mail address.")), Length(max=254)],
-        render_kw={"autocomplete": "username"},
-    )
+    email = _email()
     password = PasswordField(
         _l("Password"),
         [InputRequired(_l("Write your password.")), Length(max=256)],
@@ -19,3 +43,122 @@ class SignInForm(FlaskForm):
         _l("Keep me signed in on this phone"),
         description=_l("For 30 days. Leave it off on a shared computer."),
     )
+
+
+class CodeForm(FlaskForm):
+    code = StringField(
+        _l("Code"),
+        [InputRequired(_l("Write the code from your app.")), Length(max=20)],
+        render_kw={"autocomplete": "one-time-code", "inputmode": "numeric", "autocapitalize": "none"},
+    )
+
+
+class SetUpCodesForm(CodeForm):
+    secret = HiddenField()  # sealed
+
+
+class AskForm(FlaskForm):
+    full_name = StringField(
+        _l("Your name"),
+        [InputRequired(_l("Write your name.")), Length(max=120)],
+        render_kw={"autocomplete": "name"},
+    )
+    email = _email("email")
+    school = StringField(
+        _l("School ID"),
+        [InputRequired(_l("Write your school's ID.")), SCHOOL_ID],
+        description=_l("6 digits, as on School Form 1."),
+        render_kw={"inputmode": "numeric"},
+    )
+
+
+class ForgotForm(FlaskForm):
+    email = _email()
+
+
+class NewPasswordForm(FlaskForm):
+    """`about` is set by the route: words that anybody could guess of this person."""
+
+    about: tuple[str, ...] = ()
+    token = HiddenField()
+    password = PasswordField(
+        _l("New password"),
+        [InputRequired(_l("Write a new password.")), strong_password],
+        description=_l("At least 12 characters. Three or four unrelated words are good."),
+        render_kw={"autocomplete": "new-password"},
+    )
+    again = PasswordField(
+        _l("The same again"),
+        [EqualTo("password", _l("The two passwords are not the same."))],
+        render_kw={"autocomplete": "new-password"},
+    )
+
+
+class TokenForm(FlaskForm):
+    """Nothing but a link's button."""
+
+    token = HiddenField()
+
+
+def _current() -> PasswordField:
+    return PasswordField(
+        _l("Your password now"),
+        [InputRequired(_l("Write your password.")), Length(max=256)],
+        render_kw={"autocomplete": "current-password"},
+    )
+
+
+class NameForm(FlaskForm):
+    full_name = StringField(
+        _l("Your name"), [InputRequired(_l("Write your name.")), Length(max=120)], render_kw={"autocomplete": "name"}
+    )
+
+
+class ChangePasswordForm(NewPasswordForm):
+    token = None
+    current = _current()
+
+
+class ChangeAddressForm(FlaskForm):
+    email = EmailField(
+        _l("New DepEd e-mail"),
+        [InputRequired(_l("Write the new address.")), Length(max=254)],
+        render_kw={"autocomplete": "email"},
+    )
+    current = _current()
+
+
+class CurrentPasswordForm(FlaskForm):
+    current = _current()
+
+
+ROLES = [
+    ("teacher", _l("Teacher")),
+    ("school", _l("Admin of the school")),
+    ("division", _l("Admin of the division")),
+    ("region", _l("Admin of the region")),
+]
+
+
+class RoleForm(FlaskForm):
+    role = RadioField(_l("May do"), default="teacher")
+    school = StringField(
+        _l("School ID"),
+        [SCHOOL_ID],
+        description=_l("6 digits, as on School Form 1. Only an admin of the region may have none."),
+        render_kw={"inputmode": "numeric"},
+    )
+
+    def __init__(self, *args: Any, **values: Any) -> None:
+        super().__init__(*args, **values)
+        most = [name for name, _words in ROLES].index(current_user.scope)
+        self.role.choices = ROLES[: most + 1]
+
+    @property
+    def scope(self) -> str | None:
+        return None if self.role.data == "teacher" else str(self.role.data)
+
+
+class InviteForm(RoleForm):
+    full_name = StringField(_l("Name"), [InputRequired(_l("Write the person's name.")), Length(max=120)])
+    email = EmailField(_l("DepEd e-mail"), [InputRequired(_l("Write the address.")), Length(max=254)])

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from uuid import UUID
 
 from flask_login import UserMixin
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.base.db import Model, WithId
@@ -45,6 +45,9 @@ class User(WithId, UserMixin, Model):
     deactivated_at: Mapped[datetime | None]
     language: Mapped[str] = mapped_column(default="en")
     created_at: Mapped[datetime]
+    totp_sealed: Mapped[str | None]  # the secret of the code app; in use once `totp_since` says so
+    totp_since: Mapped[datetime | None]
+    totp_last_step: Mapped[int | None]  # of the last code used: it and older ones are refused
 
     school: Mapped[School | None] = relationship(lazy="joined")
 
@@ -57,6 +60,10 @@ class User(WithId, UserMixin, Model):
     @property
     def is_admin(self) -> bool:
         return self.role == "admin"
+
+    @property
+    def has_codes(self) -> bool:
+        return self.totp_since is not None
 
     @property
     def surname(self) -> str:
@@ -96,3 +103,65 @@ class UserSession(WithId, Model):
     user_agent: Mapped[str] = mapped_column(default="")
 
     user: Mapped[User] = relationship(lazy="joined")
+
+
+class OneTimeLink(WithId, Model):
+    """A link that was mailed or handed over: works once and for a short time. Only its hash is here."""
+
+    __tablename__ = "one_time_links"
+    __table_args__ = (
+        CheckConstraint("purpose IN ('invite', 'reset', 'email')", name="purpose"),
+        CheckConstraint("(purpose = 'email') = (new_email IS NOT NULL)", name="a_new_address_when_it_changes"),
+        Index("ix_one_time_links_user_id_purpose", "user_id", "purpose"),
+    )
+
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    purpose: Mapped[str] = mapped_column(String(10))
+    new_email: Mapped[str | None] = mapped_column(String(254))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class SignInFailure(Model):
+    """A wrong password or code. The account is a keyed hash of what was typed, so unknown ones count alike."""
+
+    __tablename__ = "sign_in_failures"
+    __table_args__ = (
+        Index("ix_sign_in_failures_account_hash_at", "account_hash", "at"),
+        Index("ix_sign_in_failures_place_hash_at", "place_hash", "at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    account_hash: Mapped[str | None] = mapped_column(String(64))
+    place_hash: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime]
+
+
+class AccountRequest(WithId, Model):
+    """Somebody asks for an account; an admin of the school decides."""
+
+    __tablename__ = "account_requests"
+    __table_args__ = (CheckConstraint("state IN ('waiting', 'approved', 'refused')", name="state"),)
+
+    email: Mapped[str] = mapped_column(String(254), unique=True)
+    full_name: Mapped[str] = mapped_column(String(120))
+    school_id: Mapped[UUID | None] = mapped_column(ForeignKey("schools.id"), index=True)
+    language: Mapped[str] = mapped_column(String(8))
+    state: Mapped[str] = mapped_column(String(10), default="waiting")
+    created_at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]
+
+    school: Mapped[School | None] = relationship(lazy="joined")
+
+
+class RecoveryCode(WithId, Model):
+    """Stands in for a one-time code when the phone is lost. Works once."""
+
+    __tablename__ = "recovery_codes"
+    __table_args__ = (Index("ix_recovery_codes_user_id", "user_id"),)
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    code_hash: Mapped[str] = mapped_column(String(64))
+    used_at: Mapped[datetime | None]

@@ -1,43 +1,98 @@
-from flask import Blueprint, current_app, redirect, render_template, request, url_for
+"""The door: signing in and out, asking for an account, choosing a password by a link."""
+
+from uuid import UUID
+
+from flask import Blueprint, current_app, flash, redirect, render_template, request, session, url_for
+from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response
+from wtforms import Field
 
-from portal.accounts import service, sessions
+from portal.accounts import links, service, sessions, signing_in, throttle
 from portal.accounts.domain import NotSchoolEmail
-from portal.accounts.forms import SignInForm
+from portal.accounts.forms import AskForm, CodeForm, ForgotForm, NewPasswordForm, SignInForm, TokenForm
+from portal.accounts.models import User
 from portal.accounts.next_url import safe_next
+from portal.base import clock
+from portal.base.db import db
 from portal.config import Settings
 from portal.web import public
 
 bp = Blueprint("accounts", __name__)
+Answer = str | Response | tuple[str, int]
+HALF_WAY = "half way"  # in the browser's session: who gave the right password and still owes a code
+HALF_WAY_SECONDS = 300
+# What an admin who has to set up codes may open before that.
+BEFORE_CODES = {
+    "accounts.codes",
+    "accounts.codes_on",
+    "accounts.sign_out",
+    "pages.help",
+    "pages.language",
+    "pages.privacy",
+    "pages.theme",
+    "pages.healthz",
+    "inbox.webhook",
+    "static",
+}
+
+
+@bp.before_app_request
+def codes_come_first() -> Response | None:
+    """An admin sees nothing before one-time codes are set up (the demo leaves the choice)."""
+    if not _settings().codes_for_admins or request.endpoint in BEFORE_CODES or request.endpoint is None:
+        return None
+    if current_user.is_authenticated and current_user.is_admin and not current_user.has_codes:
+        return redirect(url_for("accounts.codes"))
+    return None
 
 
 @bp.route("/sign-in", methods=["GET", "POST"])
 @public
-def sign_in() -> str | Response | tuple[str, int]:
+def sign_in() -> Answer:
     if current_user.is_authenticated:
         return redirect(url_for("pages.home"))
     form = SignInForm()
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = _settings()
+    status = 200
+    if form.validate_on_submit():
+        status = 422
+        try:
+            answer = signing_in.with_password(form.email.data or "", form.password.data or "", settings.email_domains)
+        except NotSchoolEmail as refused:
+            _wrong_domain(form.email, refused)
+        except throttle.TooMany as wait:
+            return _wait(wait)
+        else:
+            if answer.user:
+                return _go_on(answer.user, remember=form.remember.data)
+            form.form_errors.append(_no(answer.closed_minutes))
+    elif form.is_submitted():
+        status = 422
+    return render_template("accounts/sign_in.html", form=form, demo_accounts=_demo_accounts(settings)), status
+
+
+@bp.route("/sign-in/code", methods=["GET", "POST"])
+@public
+def code() -> Answer:
+    """The second step, for those who have one-time codes."""
+    user_id, remember, until = session.get(HALF_WAY, ("", False, 0))
+    user = db.session.get(User, UUID(user_id)) if user_id and until > clock.now().timestamp() else None
+    if user is None or current_user.is_authenticated:
+        return redirect(url_for(".sign_in"))
+    form = CodeForm()
     status = 200
     if form.validate_on_submit():
         try:
-            user = service.check_password(form.email.data or "", form.password.data or "", settings.email_domains)
-        except NotSchoolEmail as refused:
-            form.email.errors = [
-                _(
-                    "Only %(domains)s addresses can sign in.",
-                    domains=" or ".join(f"@{d}" for d in refused.domains),
-                )
-            ]
-        else:
-            if user:
-                sessions.begin(user, remember=form.remember.data)
-                return redirect(safe_next(request.args.get("next"), url_for("pages.home")))
-            form.form_errors.append(_("The address or the password is not right, or the account is not open yet."))
+            answer = signing_in.with_code(user, form.code.data or "")
+        except throttle.TooMany as wait:
+            return _wait(wait)
+        if answer.user:
+            return _enter(answer.user, remember=remember)
+        form.code.errors = [_no_code(answer.closed_minutes)]
         status = 422
-    return render_template("accounts/sign_in.html", form=form, demo_accounts=_demo_accounts(settings)), status
+    return render_template("accounts/code.html", form=form), status
 
 
 @bp.post("/sign-out")
@@ -45,6 +100,133 @@ def sign_in() -> str | Response | tuple[str, int]:
 def sign_out() -> Response:
     sessions.end()
     return redirect(url_for(".sign_in"))
+
+
+@bp.route("/ask-for-account", methods=["GET", "POST"])
+@public
+def ask() -> Answer:
+    form = AskForm()
+    if form.validate_on_submit():
+        try:
+            throttle.check_place()
+            throttle.failed(None)
+            service.ask_for_account(
+                form.email.data or "",
+                form.full_name.data or "",
+                form.school.data or "",
+                str(get_locale() or "en"),
+                _settings().email_domains,
+            )
+        except throttle.TooMany as wait:
+            return _wait(wait)
+        except NotSchoolEmail as refused:
+            _wrong_domain(form.email, refused)
+        else:
+            return render_template("accounts/asked.html")
+    return render_template("accounts/ask.html", form=form), 422 if form.is_submitted() else 200
+
+
+@bp.route("/forgot-password", methods=["GET", "POST"])
+@public
+def forgot() -> Answer:
+    form = ForgotForm()
+    if form.validate_on_submit():
+        try:
+            throttle.check_place()
+            throttle.failed(None)
+            service.forgot_password(form.email.data or "", _settings().email_domains)
+        except throttle.TooMany as wait:
+            return _wait(wait)
+        except NotSchoolEmail as refused:
+            _wrong_domain(form.email, refused)
+        else:
+            return render_template("accounts/sent.html", by_mail=bool(_settings().mail_url))
+    return render_template("accounts/forgot.html", form=form), 422 if form.is_submitted() else 200
+
+
+@bp.route("/choose-password", methods=["GET", "POST"])
+@public
+def choose_password() -> Answer:
+    """Behind an invitation or a reset. Looking changes nothing, the button does."""
+    form = NewPasswordForm()
+    token = (form.token.data if form.is_submitted() else request.args.get("token")) or ""
+    found = links.look(token, links.PASSWORD)
+    if found is None:
+        return render_template("accounts/link_over.html"), 410
+    form.token.data = token
+    form.about = words_about(found[1])
+    if form.validate_on_submit():
+        if service.choose_password(token, form.password.data or "") is None:
+            return render_template("accounts/link_over.html"), 410
+        flash(_("Your password is set. Sign in with it."))
+        return redirect(url_for(".sign_in"))
+    page = render_template("accounts/choose_password.html", form=form, email=found[1].email)
+    return page, 422 if form.is_submitted() else 200
+
+
+@bp.route("/confirm-address", methods=["GET", "POST"])
+@public
+def confirm_address() -> Answer:
+    form = TokenForm()
+    token = (form.token.data if form.is_submitted() else request.args.get("token")) or ""
+    found = links.look(token, ("email",))
+    if found is None:
+        return render_template("accounts/link_over.html"), 410
+    form.token.data = token
+    if form.validate_on_submit():
+        if not service.confirm_address(token):
+            return render_template("accounts/link_over.html"), 410
+        flash(_("Your new address is set. Sign in with it."))
+        return redirect(url_for(".sign_in"))
+    return render_template("accounts/confirm_address.html", form=form, email=found[0].new_email)
+
+
+def words_about(user: User) -> tuple[str, ...]:
+    """What anybody could guess of a person: no part of a password."""
+    return (user.full_name, user.email.partition("@")[0], user.school_name)
+
+
+def _go_on(user: User, *, remember: bool) -> Response:
+    if not user.has_codes:
+        return _enter(user, remember=remember)
+    session[HALF_WAY] = (str(user.id), bool(remember), clock.now().timestamp() + HALF_WAY_SECONDS)
+    return redirect(url_for(".code", next=request.args.get("next")))
+
+
+def _enter(user: User, *, remember: bool) -> Response:
+    sessions.begin(user, remember=remember)
+    return redirect(safe_next(request.args.get("next"), url_for("pages.home")))
+
+
+def _wrong_domain(field: Field, refused: NotSchoolEmail) -> None:
+    domains = " or ".join(f"@{d}" for d in refused.domains)
+    field.errors = [_("Only staff addresses at %(domains)s can sign in.", domains=domains)]
+
+
+def _no(minutes: int) -> str:
+    said = _("The address or the password is not right, or the account is not open yet.")
+    return f"{said} {_wait_words(minutes)}" if minutes else said
+
+
+def _no_code(minutes: int) -> str:
+    said = _("This code is not right, or it was used before. Wait for the next one.")
+    return f"{said} {_wait_words(minutes)}" if minutes else said
+
+
+def _wait_words(minutes: int) -> str:
+    return _("After too many tries this address has to wait: try again in %(minutes)s min.", minutes=minutes)
+
+
+def _wait(wait: throttle.TooMany) -> Response:
+    minutes = -(-wait.seconds // 60)
+    answer = current_app.make_response((render_template("accounts/wait.html", minutes=minutes), 429))
+    answer.headers["Retry-After"] = str(wait.seconds)
+    return answer
+
+
+def _settings() -> Settings:
+    settings: Settings = current_app.extensions["silid.settings"]
+    return settings
 
 
 def _demo_accounts(settings: Settings) -> list[tuple[str, str, str]]:

@@ -1,33 +1,20 @@
 """The rules about people: who may have an account, who may sign in."""
 
+from uuid import uuid4
+
+from flask import current_app
 from sqlalchemy import select
 
-from portal.accounts import passwords
+from portal.accounts import links, passwords, sessions, throttle
 from portal.accounts.domain import NotSchoolEmail, is_learner_address, school_email
-from portal.accounts.models import School, User
-from portal.base import clock
-from portal.base.db import db, writing
+from portal.accounts.models import AccountRequest, School, User
+from portal.base import audit, clock, mail
+from portal.base.db import db, insert_once, writing
+from portal.config import Settings
 
 
 class AccountRefused(ValueError):
     """An account cannot be made so. The text says why, for an administrator."""
-
-
-def check_password(email: str, password: str, domains: tuple[str, ...]) -> User | None:
-    """The person whose address and password these are. None for every kind of no.
-
-    Raises NotSchoolEmail for an address outside the domains: that rule is public and says nothing about
-    who has an account.
-    """
-    address = school_email(email, domains)
-    user = db.session.scalar(select(User).where(User.email == address))
-    good = passwords.verify(user.password_hash if user else None, password)
-    if user is None or not good or not user.is_active:
-        return None
-    if passwords.needs_rehash(user.password_hash or ""):
-        with writing():
-            user.password_hash = passwords.hash_password(password)
-    return user
 
 
 def create_user(
@@ -86,3 +73,121 @@ def set_language(user: User, language: str) -> None:
     """The language of a person's pages and mails, "en" or "fil"."""
     with writing():
         user.language = language
+
+
+def ask_for_account(email: str, full_name: str, deped_id: str, language: str, domains: tuple[str, ...]) -> None:
+    """Keep the wish for an account until an admin decides; whoever has one gets a letter that says so.
+
+    Raises NotSchoolEmail, also for a learner's address. Says nothing about who has an account.
+    """
+    address = school_email(email, domains)
+    if is_learner_address(address):
+        raise NotSchoolEmail(domains)
+    user = db.session.scalar(select(User).where(User.email == address))
+    if user is not None:
+        if user.is_active:
+            link = f"{_settings().base_url}/sign-in"
+            mail.queue(user.email, "have_account", user.language, name=user.full_name, link=link)
+        return
+    school = db.session.scalar(select(School.id).where(School.deped_id == deped_id))
+    with writing():
+        insert_once(
+            AccountRequest,
+            {
+                "id": uuid4(),
+                "email": address,
+                "full_name": mail.one_line(full_name)[:120],
+                "school_id": school,
+                "language": language,
+                "state": "waiting",
+                "created_at": clock.now(),
+            },
+            ["email"],
+        )
+
+
+def forgot_password(email: str, domains: tuple[str, ...]) -> None:
+    """Mail a link to whoever has an account with this address; do nothing otherwise. Raises NotSchoolEmail."""
+    user = db.session.scalar(select(User).where(User.email == school_email(email, domains)))
+    if user is None or not user.is_active:
+        return
+    with writing():
+        link = links.issue(user, "reset", "/choose-password")
+        mail.queue(user.email, "reset", user.language, name=user.full_name, link=link)
+
+
+def choose_password(token: str, password: str) -> User | None:
+    """Use up an invitation or a reset: the new password, a confirmed mailbox, all sessions ended. None if the
+    link is not good any more."""
+    hashed = passwords.hash_password(password)
+    with writing():
+        found = links.use(token, links.PASSWORD)
+        if found is None:
+            return None
+        link, user = found
+        user.password_hash = hashed
+        user.confirmed_at = user.confirmed_at or clock.now()
+        _after_new_password(user, told=link.purpose == "reset")
+    return user
+
+
+def change_password(user: User, password: str) -> None:
+    """A new password, chosen by the person herself; every session ends, also the one that asks."""
+    hashed = passwords.hash_password(password)
+    with writing():
+        user.password_hash = hashed
+        _after_new_password(user, told=True)
+
+
+def _after_new_password(user: User, *, told: bool) -> None:
+    links.end(user, ("invite", "reset", "email"))
+    sessions.end_all(user)
+    throttle.forget(user.email)
+    audit.record("chose a password", "user", user.id, by=user.id)
+    if told:
+        link = f"{_settings().base_url}/sign-in"
+        mail.queue(user.email, "password_changed", user.language, name=user.full_name, link=link)
+
+
+def ask_for_address(user: User, email: str, domains: tuple[str, ...]) -> None:
+    """Mail a link to the new address: it becomes the account's when somebody there confirms it.
+
+    Raises NotSchoolEmail. An address that is somebody else's gets no letter, and the page says the same.
+    """
+    address = school_email(email, domains)
+    if is_learner_address(address):
+        raise NotSchoolEmail(domains)
+    if address == user.email or db.session.scalar(select(User.id).where(User.email == address)):
+        return
+    with writing():
+        link = links.issue(user, "email", "/confirm-address", new_email=address)
+        mail.queue(address, "new_address", user.language, name=user.full_name, link=link)
+
+
+def confirm_address(token: str) -> bool:
+    """Use up the link: the new address is the account's, all sessions end. False if it is not good any more."""
+    with writing() as session:
+        found = links.use(token, ("email",))
+        if found is None:
+            return False
+        link, user = found
+        taken = session.scalar(select(User.id).where(User.email == link.new_email, User.id != user.id))
+        if taken or link.new_email is None:
+            return False
+        user.email = link.new_email
+        links.end(user, links.PASSWORD)
+        sessions.end_all(user)
+        audit.record("changed the address", "user", user.id, by=user.id)
+    return True
+
+
+def set_name(user: User, full_name: str) -> None:
+    """The name that colleagues see."""
+    with writing():
+        user.full_name = mail.one_line(full_name)
+        audit.record("changed the name", "user", user.id, by=user.id)
+
+
+def _settings() -> Settings:
+    settings: Settings = current_app.extensions["silid.settings"]
+    return settings

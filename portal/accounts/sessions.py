@@ -4,6 +4,7 @@ Idle 2 hours (admins 30 minutes), 12 hours at most; a teacher may keep her own p
 """
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from flask import request, session
 from flask_login import LoginManager, current_user, login_user
@@ -91,3 +92,29 @@ def end_all(user: User) -> None:
             .where(UserSession.user_id == user.id, UserSession.ended_at.is_(None))
             .values(ended_at=clock.now())
         )
+
+
+def open_ones(user: User) -> list[UserSession]:
+    """A person's open sessions, the one used last first."""
+    rows = select(UserSession).where(UserSession.user_id == user.id, UserSession.ended_at.is_(None))
+    now = clock.now()
+    return [
+        row for row in db.session.scalars(rows.order_by(UserSession.last_seen_at.desc())) if now <= _good_until(row)
+    ]
+
+
+def is_this_one(row: UserSession) -> bool:
+    """Is it the session of the browser that asks?"""
+    token = getattr(current_user, "session_token", None)
+    return token is not None and row.token_hash == token_hash(token)
+
+
+def end_one(user: User, session_id: UUID) -> bool:
+    """End one of a person's own sessions. False if there is no such."""
+    with writing():
+        ended = db.session.execute(
+            update(UserSession)
+            .where(UserSession.id == session_id, UserSession.user_id == user.id, UserSession.ended_at.is_(None))
+            .values(ended_at=clock.now())
+        )
+    return bool(ended.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time

@@ -6,8 +6,9 @@ read transaction that turns into a write is refused at once when somebody else w
 """
 
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -17,6 +18,7 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import DateTime, MetaData, String, Uuid, event
 from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, registry
 from sqlalchemy.types import TypeDecorator
 
@@ -28,6 +30,7 @@ NAMES = {
     "pk": "pk_%(table_name)s",
 }
 BUSY_MS = 5000  # how long a page waits for another writer on SQLite
+_turn = threading.Lock()
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -94,6 +97,21 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
+def sqlite_turn(wait_ms: int = BUSY_MS) -> Iterator[None]:
+    """The turn to write to SQLite, which takes one writer at a time.
+
+    Waiting for its file lock is looking again every 100 ms, so a thread that writes one thing after the other
+    would keep all others of its process out; here they queue. Raises OperationalError, as SQLite would.
+    """
+    if not _turn.acquire(timeout=wait_ms / 1000):
+        raise OperationalError("BEGIN IMMEDIATE", None, sqlite3.OperationalError("database is locked"))
+    try:
+        yield
+    finally:
+        _turn.release()
+
+
+@contextmanager
 def writing(lock_wait_ms: int | None = None) -> Iterator[Session]:
     """Everything inside is one transaction, committed at the end, rolled back if it raises.
 
@@ -109,18 +127,19 @@ def writing(lock_wait_ms: int | None = None) -> Iterator[Session]:
         if session.new or session.dirty or session.deleted:
             raise RuntimeError("changes were made outside of writing()")
         session.commit()
-    connection = session.connection(execution_options={"writing": True, "lock_wait_ms": lock_wait_ms})
-    session.info["writing"] = True
-    try:
-        if lock_wait_ms and is_postgresql():
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{int(lock_wait_ms)}ms'")
-        yield session
-        session.commit()
-    except BaseException:
-        session.rollback()
-        raise
-    finally:
-        session.info.pop("writing", None)
+    with nullcontext() if is_postgresql() else sqlite_turn(lock_wait_ms or BUSY_MS):
+        connection = session.connection(execution_options={"writing": True, "lock_wait_ms": lock_wait_ms})
+        session.info["writing"] = True
+        try:
+            if lock_wait_ms and is_postgresql():
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{int(lock_wait_ms)}ms'")
+            yield session
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+        finally:
+            session.info.pop("writing", None)
 
 
 def end_reading() -> None:

@@ -1,0 +1,75 @@
+"""Lock-outs, in the database so that all processes count together.
+
+Ten wrong passwords or codes within 15 minutes close an account's sign-in until the first of them is 15 minutes
+old; fifty from one place within 10 minutes close it to that place. Addresses nobody has count like others.
+"""
+
+import hashlib
+import hmac
+from datetime import timedelta
+
+from flask import current_app, request
+from sqlalchemy import ColumnElement, delete, select
+
+from portal.accounts.models import SignInFailure
+from portal.base import clock
+from portal.base.db import db, writing
+from portal.config import Settings
+
+PER_ACCOUNT = 10
+ACCOUNT_WINDOW = timedelta(minutes=15)
+PLACE_WINDOW = timedelta(minutes=10)
+
+
+class TooMany(Exception):
+    """Too many failed tries from one place. `seconds` until the next is looked at."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__("too many tries from one place")
+        self.seconds = seconds
+
+
+def closed_minutes(account: str) -> int:
+    """For how many minutes sign-in to this address is closed; 0 if it is open."""
+    seconds = _wait(SignInFailure.account_hash == _hash("account", account), PER_ACCOUNT, ACCOUNT_WINDOW)
+    return -(-seconds // 60)
+
+
+def check_place() -> None:
+    """Raises TooMany where the place that asks has failed too often."""
+    settings: Settings = current_app.extensions["silid.settings"]
+    seconds = _wait(SignInFailure.place_hash == _place(), settings.sign_ins_per_address, PLACE_WINDOW)
+    if seconds:
+        raise TooMany(seconds)
+
+
+def failed(account: str | None) -> None:
+    """Remember a failed try; without an account it counts for the place alone. What is a day old is dropped."""
+    now = clock.now()
+    with writing() as session:
+        session.execute(delete(SignInFailure).where(SignInFailure.at < now - timedelta(days=1)))
+        hashed = _hash("account", account) if account is not None else None
+        session.add(SignInFailure(account_hash=hashed, place_hash=_place(), at=now))
+
+
+def forget(account: str) -> None:
+    """Open an account's sign-in again: the right password came, or a new one was chosen."""
+    with writing() as session:
+        session.execute(delete(SignInFailure).where(SignInFailure.account_hash == _hash("account", account)))
+
+
+def _wait(whose: ColumnElement[bool], most: int, window: timedelta) -> int:
+    """Seconds until fewer than `most` failures lie within the window."""
+    now = clock.now()
+    times = select(SignInFailure.at).where(whose, SignInFailure.at > now - window)
+    oldest = db.session.scalar(times.order_by(SignInFailure.at.desc()).offset(most - 1).limit(1))
+    return max(1, round((oldest + window - now).total_seconds())) if oldest else 0
+
+
+def _place() -> str:
+    return _hash("place", request.remote_addr or "")
+
+
+def _hash(kind: str, text: str) -> str:
+    key = str(current_app.config["SECRET_KEY"]).encode()
+    return hmac.new(key, f"{kind}\0{text}".encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,40 @@
+"""What the tests of accounts share: letters as the mailbox sees them, a second browser."""
+
+import json
+import re
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.base import mail
+from portal.base.crypto import unseal
+from portal.base.db import db
+from tests.browser import Browser
+
+Letters = Callable[[], list[dict[str, str]]]
+
+
+@pytest.fixture
+def letters(app: Flask) -> Letters:
+    """The letters that wait, oldest first: to, subject, text, html, and the path of the link as `link`."""
+
+    def read() -> list[dict[str, str]]:
+        rows = db.session.scalars(select(mail.Mail).where(mail.Mail.state == "waiting").order_by(mail.Mail.created_at))
+        found = []
+        for row in rows:
+            letter = json.loads(unseal(row.sealed or "", f"mail_outbox/{row.id}"))
+            [address] = set(re.findall(r"https?://\S+", letter["text"]))
+            assert address.startswith("https://silid.test/"), "links are built from PORTAL_BASE_URL alone"
+            letter["link"] = address.removeprefix("https://silid.test")
+            found.append(letter)
+        return found
+
+    return read
+
+
+@pytest.fixture
+def other(app: Flask) -> Browser:
+    """Another browser."""
+    return Browser(app.test_client())

@@ -1,0 +1,171 @@
+"""Letters are rows first; the worker hands them to the mail server, and the row then forgets what they said."""
+
+import email
+import socketserver
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from email import policy
+from pathlib import Path
+
+import pytest
+import time_machine
+from flask import Flask
+
+from portal.base import clock, mail
+from portal.base.db import db, writing
+from portal.config import check
+from tests.conftest import settings_for
+from tests.people import look_again
+
+
+class _Talk(socketserver.StreamRequestHandler):
+    """As much SMTP as a letter needs."""
+
+    def handle(self) -> None:
+        office: MailOffice = self.server  # type: ignore[assignment]
+        self.wfile.write(b"220 here\r\n")
+        while line := self.rfile.readline():
+            word = line.split()[0].upper() if line.split() else b""
+            if word == b"RCPT" and office.refuse:
+                self.wfile.write(f"{office.refuse} no\r\n".encode())
+            elif word == b"DATA":
+                self.wfile.write(b"354 go on\r\n")
+                lines = []
+                while (said := self.rfile.readline()) not in (b".\r\n", b""):
+                    lines.append(said)
+                office.letters.append(b"".join(lines))
+                self.wfile.write(b"250 taken\r\n")
+            else:
+                self.wfile.write(b"221 bye\r\n" if word == b"QUIT" else b"250 fine\r\n")
+
+
+class MailOffice(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Talk)
+        self.letters: list[bytes] = []
+        self.refuse = 0
+
+
+@pytest.fixture
+def office() -> Iterator[MailOffice]:
+    with MailOffice() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def mailing(app: Flask, office: MailOffice, tmp_path: Path) -> Iterator[Flask]:
+    old = app.extensions["silid.settings"]
+    url = f"smtp://127.0.0.1:{office.server_address[1]}"
+    app.extensions["silid.settings"] = replace(old, mail_url=url, instance=tmp_path, mail_from="silid@silid.test")
+    yield app
+    app.extensions["silid.settings"] = old
+
+
+def letter(name: str = "Ada", language: str = "en") -> mail.Mail:
+    link = "https://silid.test/x"
+    letter_id = mail.queue("ada@r1.deped.gov.ph", "reset", language, name=name, link=link)
+    return db.session.get_one(mail.Mail, letter_id)
+
+
+def again(row: mail.Mail) -> mail.Mail:
+    look_again()
+    return db.session.get_one(mail.Mail, row.id)
+
+
+def test_it_sends_a_letter_once_and_then_forgets_it(mailing: Flask, office: MailOffice) -> None:
+    row = letter("Niño & Sons")
+    assert mail.send_due() == 1 and mail.send_due() == 0
+    [raw] = office.letters
+    sent = email.message_from_bytes(raw, policy=policy.default)
+    assert sent["To"] == "ada@r1.deped.gov.ph" and sent["Subject"] == "A new password for Silid"
+    assert "Niño & Sons" in sent.get_body(("plain",)).get_content()
+    assert "Niño &amp; Sons" in sent.get_body(("html",)).get_content()
+    row = again(row)
+    assert (row.state, row.sealed, row.kind) == ("sent", None, "reset")
+    assert row.to_hash == mail.address_hash("Ada@r1.deped.gov.ph")
+
+
+def test_what_waits_is_sealed(mailing: Flask) -> None:
+    assert "r1.deped" not in (letter().sealed or "")
+
+
+def test_it_survives_a_dead_server(mailing: Flask, office: MailOffice) -> None:
+    settings = mailing.extensions["silid.settings"]
+    mailing.extensions["silid.settings"] = replace(settings, mail_url="smtp://127.0.0.1:9")
+    row = letter()
+    mail.send_due()
+    row = again(row)
+    assert (row.state, row.attempts) == ("waiting", 1) and "no mail server" in (row.error or "")
+    assert mail.send_due() == 0, "not before the next try"
+    mailing.extensions["silid.settings"] = settings
+    with time_machine.travel(clock.now() + timedelta(hours=1)):
+        mail.send_due()
+    assert len(office.letters) == 1 and again(row).state == "sent"
+
+
+def test_it_gives_up_on_a_recipient_the_server_does_not_know(mailing: Flask, office: MailOffice) -> None:
+    office.refuse = 550
+    row = letter()
+    mail.send_due()
+    row = again(row)
+    assert (row.state, row.sealed) == ("failed", None) and "ada" not in (row.error or "")
+
+
+def test_a_recipient_who_is_busy_is_tried_again(mailing: Flask, office: MailOffice) -> None:
+    office.refuse = 450
+    row = letter()
+    mail.send_due()
+    assert again(row).state == "waiting"
+
+
+def test_no_letter_leaves_if_the_transaction_fails(mailing: Flask, office: MailOffice) -> None:
+    def page() -> None:
+        with writing():
+            letter()
+            raise RuntimeError("the page failed")
+
+    with pytest.raises(RuntimeError):
+        page()
+    assert mail.send_due() == 0 and not office.letters
+
+
+@pytest.mark.parametrize("to", ["a@b.ph\nBcc: x@evil.com", "a@b.ph,x@evil.com", "a b@c.ph", "<a@b.ph>", "é@b.ph", ""])
+def test_an_address_that_is_none_is_refused(mailing: Flask, to: str) -> None:
+    with pytest.raises(ValueError, match="address"):
+        mail.queue(to, "reset", "en", name="x", link="x")
+
+
+@pytest.mark.parametrize("sign", ["\r", "\n", "\r\n", "\v", "\u2028", "\x85", "\0"])
+def test_a_subject_stays_one_line(sign: str) -> None:
+    assert mail.one_line(f"Hello{sign}Bcc: x@evil.com") == "Hello Bcc: x@evil.com"
+
+
+def test_without_a_server_letters_become_files(mailing: Flask) -> None:
+    settings = mailing.extensions["silid.settings"]
+    mailing.extensions["silid.settings"] = replace(settings, mail_url="")
+    row = letter()
+    mail.send_due()
+    sent = email.message_from_bytes((mail.folder() / f"{row.id}.eml").read_bytes(), policy=policy.default)
+    assert "https://silid.test/x" in sent.get_body(("plain",)).get_content()
+    assert again(row).state == "sent"
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"mail_url": "mail.example.ph"}, "MAIL_URL"),
+        ({"mail_url": "smtp://me:secret@mail.example.ph"}, "MAIL_URL"),
+        ({"mail_from": "me@x.ph\nBcc: you@x.ph"}, "MAIL_FROM"),
+        ({"sign_ins_per_address": 0}, "SIGN_INS_PER_ADDRESS"),
+        ({"mail_url": "smtps://me:secret@mail.example.ph:465"}, None),
+    ],
+)
+def test_bad_mail_settings_are_named(changes: dict[str, object], named: str | None) -> None:
+    settings = settings_for("sqlite://", "https://pretend.zoom.us", **changes)
+    assert [problem.split()[0] for problem in check(settings)] == ([named] if named else [])
