@@ -23,6 +23,7 @@ class Section(WithId, Model):
     name: Mapped[str] = mapped_column(String(80))  # "Jadeite"
     adviser_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"), index=True)
     created_at: Mapped[datetime]
+    late_grace_minutes: Mapped[int | None]  # after the start is late, before the end is early; None: not asked for
 
     school: Mapped[School] = relationship(lazy="raise_on_sql")
     adviser: Mapped[User | None] = relationship(lazy="raise_on_sql")

@@ -11,7 +11,7 @@ from portal.accounts.models import User
 from portal.base.db import db
 from portal.classes.access import classes_managed, classes_seen, sees_learners
 from portal.classes.models import SchoolClass, Section
-from portal.meetings.models import MeetingOccurrence, ZoomMeeting
+from portal.meetings.models import MeetingOccurrence, Schedule, ZoomMeeting
 
 
 def meetings_seen(user: User) -> ColumnElement[bool]:
@@ -71,3 +71,35 @@ def occurrence_or_404(occurrence_id: UUID, *, manage: bool = False) -> MeetingOc
     if manage and not manages(occurrence.meeting):
         abort(403)
     return occurrence
+
+
+def date_or_404(occurrence_id: UUID) -> MeetingOccurrence:
+    """The class date with its meeting and class, for somebody who manages it; 404 for a stranger, 403 else."""
+    occurrence = db.session.scalar(
+        select(MeetingOccurrence)
+        .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
+        .where(MeetingOccurrence.id == occurrence_id, meetings_seen(current_user))
+        .options(*(joinedload(MeetingOccurrence.meeting).options(option) for option in _with_class))
+    )
+    if occurrence is None:
+        abort(404)
+    if not manages(occurrence.meeting):
+        abort(403)
+    return occurrence
+
+
+def schedule_or_404(schedule_id: UUID) -> Schedule:
+    """The schedule with its times and class; 404 for a stranger."""
+    classes = select(SchoolClass.id).where(classes_seen(current_user)).correlate(None)
+    found = db.session.scalar(
+        select(Schedule)
+        .where(Schedule.id == schedule_id, Schedule.class_id.in_(classes))
+        .options(
+            selectinload(Schedule.times),
+            joinedload(Schedule.school_class).joinedload(SchoolClass.section),
+            joinedload(Schedule.school_class).joinedload(SchoolClass.teacher),
+        )
+    )
+    if found is None:
+        abort(404)
+    return found

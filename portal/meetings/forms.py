@@ -1,4 +1,5 @@
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from typing import Any
 
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
@@ -8,21 +9,40 @@ from wtforms import (
     HiddenField,
     IntegerField,
     SelectField,
+    SelectMultipleField,
     StringField,
     TextAreaField,
     TimeField,
 )
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, ValidationError
+from wtforms.widgets import CheckboxInput
 
 from portal.base import clock
+from portal.meetings.dates import LONGEST, MOST_DATES, Rule
 from portal.meetings.service import Details
+
+WEEKDAYS = (
+    (1, _l("Mon"), _l("Monday")),
+    (2, _l("Tue"), _l("Tuesday")),
+    (3, _l("Wed"), _l("Wednesday")),
+    (4, _l("Thu"), _l("Thursday")),
+    (5, _l("Fri"), _l("Friday")),
+    (6, _l("Sat"), _l("Saturday")),
+    (7, _l("Sun"), _l("Sunday")),
+)
+MINUTES = NumberRange(5, 720, message=_l("Between 5 and 720 minutes."))
 
 
 class MeetingForm(FlaskForm):
-    """One meeting of a class. `client_key` makes a double click or a second tab schedule it once."""
+    """One class, or with weekdays chosen a schedule. `client_key` makes a double click or a second tab save it once.
+
+    `exceptions` keeps what was said of single days while the form goes to and fro: "2026-11-17=10:00,2026-11-24=",
+    a day with another time or with no class.
+    """
 
     client_key = HiddenField()
+    exceptions = HiddenField()
     class_id = SelectField(_l("Class"), [InputRequired(_l("Choose the class."))])
     title = StringField(
         _l("Title"),
@@ -35,9 +55,22 @@ class MeetingForm(FlaskForm):
         _l("Minutes"),
         [
             InputRequired(_l("Write how many minutes the class lasts.")),
-            NumberRange(5, 720, message=_l("Between 5 and 720 minutes.")),
+            MINUTES,
         ],
         default=60,
+        render_kw={"inputmode": "numeric"},
+    )
+    weekdays = SelectMultipleField(
+        _l("Repeat each week"),
+        coerce=int,
+        choices=[SelectChoice(number, short) for number, short, _long in WEEKDAYS],
+        option_widget=CheckboxInput(),
+        description=_l("Choose no day for a single class. Each day may have its own time."),
+    )
+    until = DateField(_l("Last day"), [Optional()])
+    dates = IntegerField(
+        _l("Or number of classes"),
+        [Optional(), NumberRange(1, MOST_DATES, message=_l("Between 1 and 300 classes."))],
         render_kw={"inputmode": "numeric"},
     )
     description = TextAreaField(
@@ -106,34 +139,137 @@ class MeetingForm(FlaskForm):
     def validate_day(self, field: DateField) -> None:
         if field.data and field.data > clock.today() + timedelta(days=365):
             raise ValidationError(_l("That is more than a year away. Check the year."))
+        if field.data and self.weekdays.data and field.data < clock.today():
+            raise ValidationError(_l("That day has passed. Choose a later one."))
+
+    def validate_weekdays(self, field: SelectMultipleField) -> None:
+        if field.data and not (self.until.data or self.dates.data or self.until.errors or self.dates.errors):
+            raise ValidationError(_l("Say the last day, or how many classes there are."))
+
+    def validate_until(self, field: DateField) -> None:
+        first = self.day.data
+        if not (self.weekdays.data and field.data and first):
+            return
+        if field.data < first:
+            raise ValidationError(_l("The last day must come after the first."))
+        if field.data > first + LONGEST:
+            raise ValidationError(_l("A schedule lasts a year at most."))
+
+    def validate_dates(self, field: IntegerField) -> None:
+        if self.weekdays.data and field.data and self.until.data:
+            raise ValidationError(_l("Give the last day or the number of classes, not both."))
 
     def validate_start(self, field: TimeField) -> None:
         """A class that is over already cannot be scheduled; one that has just begun can."""
-        if not (self.day.data and field.data):
+        if self.weekdays.data or not (self.day.data and field.data):
             return
         starts_at = clock.from_local(self.day.data, field.data)
         if starts_at + timedelta(minutes=self.minutes.data or 60) < clock.now():
             raise ValidationError(_l("That time has passed. Choose a later one."))
 
+    def start_now(self) -> None:
+        """The person wants the class this minute: whatever the form says of days and times does not count."""
+        local = clock.local(clock.now()).replace(second=0, microsecond=0, tzinfo=None)
+        self.day.data, self.weekdays.data = local.date(), []
+        self.day.process_errors, self.day.raw_data = [], [local.date().isoformat()]
+        put_time(self.start, local.time())
+        for field in (self.until, self.dates):
+            field.process_errors, field.raw_data, field.data = [], [], None
+
+    def rule(self) -> Rule | None:
+        """The rhythm, or None for a single class. Days without a time of their own have the common one."""
+        assert isinstance(self.day.data, date) and self.start.data and self.minutes.data  # validated
+        if not self.weekdays.data:
+            return None
+        times = {
+            day: (self[f"start_{day}"].data or self.start.data, self[f"minutes_{day}"].data or self.minutes.data)
+            for day in sorted(self.weekdays.data)
+        }
+        return Rule(times, self.day.data, until=self.until.data, dates=None if self.until.data else self.dates.data)
+
+    def said_of_days(self) -> dict[date, time | None]:
+        """What `exceptions` holds; what is no day or no time is left out."""
+        found: dict[date, time | None] = {}
+        for part in (self.exceptions.data or "").split(",")[:MOST_DATES]:
+            day, _, at = part.partition("=")
+            try:
+                found[date.fromisoformat(day)] = time.fromisoformat(at) if at else None
+            except ValueError:
+                continue
+        return found
+
+    def say_of_day(self, said: str) -> None:
+        """Add one exception, as a button of the page sends it; a later one for the same day replaces it."""
+        day = said.partition("=")[0]
+        rest = [part for part in (self.exceptions.data or "").split(",") if part and part.partition("=")[0] != day]
+        self.exceptions.data = ",".join([*rest, said])
+
     def details(self) -> Details:
         """What the form says, in the service's words."""
         assert isinstance(self.day.data, date) and self.start.data  # validated
-        return Details(
-            title=" ".join((self.title.data or "").split()),
-            description=(self.description.data or "").strip(),
-            starts_at=clock.from_local(self.day.data, self.start.data),
-            minutes=self.minutes.data or 60,
-            audience=self.audience.data,
-            host_video=self.host_video.data,
-            participant_video=self.participant_video.data,
-            join_before_host=self.join_before_host.data and not self.waiting_room.data,
-            mute_upon_entry=self.mute_upon_entry.data,
-            waiting_room=self.waiting_room.data,
-            auto_recording=self.auto_recording.data,
-            meeting_authentication=self.meeting_authentication.data,
-            registration_type=self.registration_type.data,
-            approval_type=self.approval_type.data,
-        )
+        starts_at = clock.from_local(self.day.data, self.start.data)
+        return Details(starts_at=starts_at, minutes=self.minutes.data or 60, **self.options())
+
+    def options(self) -> dict[str, Any]:
+        """What `Details` takes besides the time."""
+        return {
+            "title": " ".join((self.title.data or "").split()),
+            "description": (self.description.data or "").strip(),
+            "audience": self.audience.data,
+            "host_video": self.host_video.data,
+            "participant_video": self.participant_video.data,
+            "join_before_host": self.join_before_host.data and not self.waiting_room.data,
+            "mute_upon_entry": self.mute_upon_entry.data,
+            "waiting_room": self.waiting_room.data,
+            "auto_recording": self.auto_recording.data,
+            "meeting_authentication": self.meeting_authentication.data,
+            "registration_type": self.registration_type.data,
+            "approval_type": self.approval_type.data,
+        }
+
+
+for _number, _short, _name in WEEKDAYS:
+    setattr(MeetingForm, f"start_{_number}", TimeField(_name, [Optional()]))
+    setattr(
+        MeetingForm,
+        f"minutes_{_number}",
+        IntegerField(_l("Minutes"), [Optional(), MINUTES], render_kw={"inputmode": "numeric"}),
+    )
+
+
+class SeriesForm(MeetingForm):
+    """Changing a meeting of several dates: title and options. Each date's time has a page of its own."""
+
+    day = start = minutes = weekdays = until = dates = None
+
+
+for _number, _short, _name in WEEKDAYS:
+    setattr(SeriesForm, f"start_{_number}", None)
+    setattr(SeriesForm, f"minutes_{_number}", None)
+
+
+class DateForm(FlaskForm):
+    """Another time for one date of a schedule."""
+
+    day = DateField(_l("Day"), [InputRequired(_l("Choose the day."))], render_kw={"data-say-day": True})
+    start = TimeField(_l("Starts"), [InputRequired(_l("Write when it starts, e.g. 8:00 AM."))])
+    minutes = IntegerField(
+        _l("Minutes"),
+        [InputRequired(_l("Write how many minutes the class lasts.")), MINUTES],
+        render_kw={"inputmode": "numeric"},
+    )
+
+    def validate_start(self, field: TimeField) -> None:
+        if self.day.data and field.data and self.starts_at() <= clock.now():
+            raise ValidationError(_l("That time has passed. Choose a later one."))
+
+    def validate_day(self, field: DateField) -> None:
+        if field.data and field.data > clock.today() + LONGEST:
+            raise ValidationError(_l("That is more than a year away. Check the year."))
+
+    def starts_at(self) -> datetime:
+        assert self.day.data and self.start.data  # validated
+        return clock.from_local(self.day.data, self.start.data)
 
 
 class CancelForm(FlaskForm):
@@ -142,6 +278,11 @@ class CancelForm(FlaskForm):
         [Optional(), Length(max=200)],
         description=_l("Kept in the history of the class, e.g. class suspension."),
     )
+
+
+def put_time(field: TimeField, value: time) -> None:
+    """Fill a field in place of what was sent: it shows what it holds."""
+    field.data, field.raw_data, field.process_errors = value, [value.strftime("%H:%M")], []
 
 
 def suggested_start() -> datetime:

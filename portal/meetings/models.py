@@ -1,9 +1,10 @@
-"""Meetings at Zoom, their class dates (occurrences) and their runs (instances)."""
+"""Schedules, meetings at Zoom, their class dates (occurrences) and their runs (instances)."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts.models import User
@@ -12,7 +13,7 @@ from portal.base.db import Model, WithId
 from portal.classes.models import SchoolClass
 
 STATES = ("waiting", "scheduled", "started", "ended", "cancelled", "deleted", "failed")
-WANTED = ("create", "update", "delete")
+WANTED = ("create", "update", "delete", "check")
 KINDS = ("instant", "scheduled", "recurring")
 AUDIENCES = ("class", "students", "teachers", "all", "personal")
 
@@ -21,12 +22,85 @@ def _one_of(column: str, words: tuple[str, ...]) -> str:
     return f"{column} IN ({', '.join(repr(word) for word in words)})"
 
 
+class Schedule(WithId, Model):
+    """When a class meets: weekdays, each with its own time, from a day until a day or for a number of dates.
+
+    What was asked for, kept as it was said; the dates themselves are occurrences of its meetings.
+    """
+
+    __tablename__ = "schedules"
+    __table_args__ = (
+        CheckConstraint("(until_date IS NULL) <> (dates IS NULL)", name="ends_once"),
+        CheckConstraint("until_date IS NULL OR until_date >= from_date", name="ends_after_it_began"),
+        Index("ix_schedules_class_id", "class_id"),
+    )
+
+    client_key: Mapped[str] = mapped_column(String(64), unique=True)
+    class_id: Mapped[UUID] = mapped_column(ForeignKey("classes.id"))
+    created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    title: Mapped[str] = mapped_column(String(200))
+    from_date: Mapped[date]
+    until_date: Mapped[date | None]
+    dates: Mapped[int | None]  # how many, where no last day was given
+    created_at: Mapped[datetime]
+
+    times: Mapped[list["ScheduleTime"]] = relationship(lazy="raise_on_sql", order_by="ScheduleTime.weekday")
+    school_class: Mapped[SchoolClass] = relationship(lazy="raise_on_sql")
+
+
+class ScheduleTime(Model):
+    """The time on one weekday of a schedule; 1 is Monday."""
+
+    __tablename__ = "schedule_times"
+    __table_args__ = (
+        CheckConstraint("weekday BETWEEN 1 AND 7", name="weekday"),
+        CheckConstraint("minutes BETWEEN 1 AND 1440", name="minutes"),
+    )
+
+    schedule_id: Mapped[UUID] = mapped_column(ForeignKey("schedules.id", ondelete="CASCADE"), primary_key=True)
+    weekday: Mapped[int] = mapped_column(primary_key=True)
+    start: Mapped[time]  # on the clock in Manila
+    minutes: Mapped[int]
+
+
+class ClassDay(WithId, Model):
+    """A day that is not an ordinary one, for the nation, a division, a school or a section.
+
+    `class` takes back what a wider scope said (a make-up class on a holiday).
+    """
+
+    __tablename__ = "class_days"
+    __table_args__ = (
+        CheckConstraint("kind IN ('holiday', 'suspended', 'class')", name="kind"),
+        CheckConstraint("scope IN ('national', 'division', 'school', 'section')", name="scope"),
+        CheckConstraint(
+            "(scope = 'division') = (division IS NOT NULL) AND (scope = 'school') = (school_id IS NOT NULL)"
+            " AND (scope = 'section') = (section_id IS NOT NULL)",
+            name="scope_has_its_place",
+        ),
+        Index("ix_class_days_date", "date"),
+    )
+
+    date: Mapped[date]
+    kind: Mapped[str] = mapped_column(String(10))
+    scope: Mapped[str] = mapped_column(String(10))
+    division: Mapped[str | None]
+    school_id: Mapped[UUID | None] = mapped_column(ForeignKey("schools.id", ondelete="CASCADE"))
+    section_id: Mapped[UUID | None] = mapped_column(ForeignKey("sections.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(120))
+    created_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    created_at: Mapped[datetime]
+
+
 class ZoomMeeting(WithId, Model):
-    """One meeting at Zoom.
+    """One meeting at Zoom, of one date or (kind `recurring`) of up to 50.
 
     `wanted` says what the worker still has to do at Zoom, with attempts, next try and lease; `state` is
     what people are shown. `marker` travels in the meeting's agenda, so that a meeting whose creation was
     not answered can be found again. `client_key` is unique per form shown: a double click makes one meeting.
+    `generation` counts how often it was made again after somebody deleted it at Zoom: everybody is then
+    registered anew. A recurring meeting's `starts_at` is the first date of its pattern at Zoom, and
+    `recurrence` the rest of it: {"weekdays": [1, 3], "dates": 12}, 1 is Monday, days without class counted.
     """
 
     __tablename__ = "zoom_meetings"
@@ -42,11 +116,13 @@ class ZoomMeeting(WithId, Model):
         Index("ix_zoom_meetings_wanted_next_try_at", "wanted", "next_try_at"),
         Index("ix_zoom_meetings_class_id_starts_at", "class_id", "starts_at"),
         Index("ix_zoom_meetings_host_starts_at", "host", "starts_at"),
+        Index("ix_zoom_meetings_schedule_id", "schedule_id"),
     )
 
     client_key: Mapped[str] = mapped_column(String(64), unique=True)
     marker: Mapped[str] = mapped_column(String(36), unique=True)
     class_id: Mapped[UUID | None] = mapped_column(ForeignKey("classes.id"))
+    schedule_id: Mapped[UUID | None] = mapped_column(ForeignKey("schedules.id"))
     created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     host: Mapped[str] = mapped_column(String(254))  # the Zoom user who hosts it, by address
     title: Mapped[str] = mapped_column(String(200))
@@ -56,6 +132,7 @@ class ZoomMeeting(WithId, Model):
     starts_at: Mapped[datetime]
     minutes: Mapped[int]
     timezone: Mapped[str] = mapped_column(default="Asia/Manila")
+    recurrence: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     host_video: Mapped[bool] = mapped_column(default=True)
     participant_video: Mapped[bool] = mapped_column(default=False)
     join_before_host: Mapped[bool] = mapped_column(default=False)
@@ -65,6 +142,7 @@ class ZoomMeeting(WithId, Model):
     meeting_authentication: Mapped[bool] = mapped_column(default=False)
     registration_type: Mapped[int] = mapped_column(default=1)
     approval_type: Mapped[int] = mapped_column(default=1)  # manual, and what the portal pushes is approved
+    open_mode: Mapped[bool] = mapped_column(default=False)  # without registration, the host has no licence
 
     state: Mapped[str] = mapped_column(default="waiting")
     zoom_id: Mapped[str | None] = mapped_column(String(64), unique=True)
@@ -73,6 +151,9 @@ class ZoomMeeting(WithId, Model):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     made_at: Mapped[datetime | None]  # when Zoom had it
+    generation: Mapped[int] = mapped_column(default=0)
+    told: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # what Zoom was last asked for
+    overridden: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # settings Zoom has otherwise
 
     wanted: Mapped[str | None] = mapped_column(default="create")
     unsure: Mapped[bool] = mapped_column(default=False)  # a create may have been carried out: look first
@@ -127,6 +208,8 @@ class MeetingOccurrence(WithId, Model):
     minutes: Mapped[int]
     local_date: Mapped[date]  # the date in Manila
     zoom_occurrence_id: Mapped[str | None] = mapped_column(String(64))
+    zoom_starts_at: Mapped[datetime | None]  # of a recurring meeting: when Zoom has it, or will at first
+    zoom_minutes: Mapped[int | None]
     state: Mapped[str] = mapped_column(default="scheduled")
     scheduled: Mapped[bool] = mapped_column(default=True)  # False: the room was opened on a day without class
     threshold_seconds: Mapped[int] = mapped_column(default=900)

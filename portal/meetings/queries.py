@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import aliased
 
 from portal.accounts.models import User
@@ -46,12 +46,16 @@ class OccurrenceLine:
     @property
     def shown_state(self) -> str:
         """The word of the list: a date's own state once it has begun, else the meeting's."""
+        if self.state in ("started", "ended", "cancelled"):
+            return self.state
         if self.meeting_state in ("cancelled", "deleted", "failed", "waiting"):
             return self.meeting_state
         return self.state
 
 
-def _lines(user: User, *conditions: ColumnElement[bool], newest_first: bool = False) -> list[OccurrenceLine]:
+def _lines(
+    user: User, *conditions: ColumnElement[bool], newest_first: bool = False, most: int = 200
+) -> list[OccurrenceLine]:
     teacher = aliased(User)
     order = MeetingOccurrence.starts_at.desc() if newest_first else MeetingOccurrence.starts_at
     rows = db.session.execute(
@@ -78,7 +82,7 @@ def _lines(user: User, *conditions: ColumnElement[bool], newest_first: bool = Fa
         .outerjoin(teacher, teacher.id == SchoolClass.teacher_id)
         .where(meetings_seen(user), *conditions)
         .order_by(order, MeetingOccurrence.id)
-        .limit(200)
+        .limit(most)
     )
     return [OccurrenceLine(**row._mapping) for row in rows]
 
@@ -109,12 +113,46 @@ def past(user: User, days: int = 60) -> list[OccurrenceLine]:
     )
 
 
+def of_schedule(user: User, schedule_id: UUID) -> list[OccurrenceLine]:
+    """Every date of a schedule, in order."""
+    return _lines(user, ZoomMeeting.schedule_id == schedule_id, most=400)
+
+
+def first_meeting(schedule_id: UUID) -> ZoomMeeting | None:
+    """The meeting with the first date of a schedule."""
+    return db.session.scalar(
+        select(ZoomMeeting).where(ZoomMeeting.schedule_id == schedule_id).order_by(ZoomMeeting.starts_at).limit(1)
+    )
+
+
+def meetings_of_schedule(schedule_id: UUID) -> int:
+    """How many meetings at Zoom a schedule has."""
+    return (
+        db.session.scalar(select(func.count()).select_from(ZoomMeeting).where(ZoomMeeting.schedule_id == schedule_id))
+        or 0
+    )
+
+
+# Lines whose detail begins with a date, as 2026-11-24.
+OF_ONE_DATE = ("date moved", "date cancelled", "date cancelled at Zoom")
+
+
 @dataclass(frozen=True)
 class HistoryLine:
     at: datetime
     what: str
     detail: str | None
     who: str | None
+
+    @property
+    def on(self) -> date | None:
+        """The date of a schedule that the line is about."""
+        return date.fromisoformat(self.detail[:10]) if self.detail and self.what in OF_ONE_DATE else None
+
+    @property
+    def reason(self) -> str:
+        """What stands behind that date."""
+        return (self.detail or "")[10:].strip()
 
 
 def history(meeting_id: UUID) -> list[HistoryLine]:

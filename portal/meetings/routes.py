@@ -1,6 +1,8 @@
+from collections.abc import Sequence
+from datetime import time
 from uuid import UUID, uuid4
 
-from flask import Blueprint, Response, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, current_app, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_login import current_user
@@ -8,13 +10,19 @@ from werkzeug.wrappers import Response as AnyResponse
 from wtforms.fields.choices import SelectChoice
 
 from portal.base import audit, clock
+from portal.classes import access as classes_access
 from portal.classes import queries as class_queries
 from portal.classes.access import class_or_404
-from portal.meetings import access, service
-from portal.meetings.forms import CancelForm, MeetingForm, suggested_start
+from portal.classes.models import SchoolClass
+from portal.classes.queries import ClassLine
+from portal.meetings import access, preview, queries, schedules, service
+from portal.meetings.dates import Slot
+from portal.meetings.forms import WEEKDAYS, CancelForm, DateForm, MeetingForm, SeriesForm, put_time, suggested_start
 from portal.meetings.links import is_zoom_link
-from portal.meetings.models import ZoomMeeting
+from portal.meetings.models import MeetingOccurrence, ZoomMeeting
+from portal.web import day
 from portal.zoom.errors import ZoomError
+from portal.zoom_account import quota
 from portal.zoom_account.service import zoom
 
 bp = Blueprint("meetings", __name__)
@@ -23,33 +31,90 @@ FORM_WAIT = 1.5  # seconds to wait for Zoom before the page says "waiting"
 
 @bp.route("/meetings/new", methods=["GET", "POST"])
 def new() -> str | AnyResponse | tuple[str, int]:
+    """A class, or a schedule of them. Buttons of the form may ask for a look at the dates before anything is saved."""
     classes = class_queries.managed_classes(current_user)
     form = MeetingForm()
     form.class_id.choices = [
         SelectChoice(str(line.id), f"{line.subject}, {line.section_title} ({_learners(line.learners)})")
         for line in classes
     ]
+    pressed = request.form
     if request.method == "GET":
-        _prefill(form)
+        _prefill(form, classes)
+    if "now" in pressed:
+        form.start_now()
+    if "except" in pressed:
+        form.say_of_day(pressed["except"])
+    if "shift" in pressed:
+        _shift(form, pressed["shift"])
+    shown = None
     if form.validate_on_submit():
         school_class = class_or_404(UUID(form.class_id.data), manage=True)
-        meeting = service.schedule(current_user, school_class, form.details(), client_key=_client_key(form))
-        service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
-        return redirect(url_for("pages.meeting", meeting_id=meeting.id))
-    page = render_template("meetings/new.html", form=form, classes=classes, meeting=None)
-    return page, 422 if form.errors else 200
+        shown = preview.of(form, school_class)
+        if not any(name in pressed for name in ("show", "except", "shift")) and shown.can_be_saved:
+            try:
+                return _saved(form, school_class, shown)
+            except service.Clashing as clash:
+                shown = shown.with_clashes(clash.choice)
+    page = render_template(
+        "meetings/new.html",
+        form=form,
+        classes=classes,
+        meeting=None,
+        shown=shown,
+        weekdays=WEEKDAYS,
+        used=quota.used(current_user.email),
+        **_quota_words(),
+    )
+    return page, 422 if form.errors else 409 if shown and shown.stops else 200
+
+
+def _saved(form: MeetingForm, school_class: SchoolClass, shown: preview.Preview) -> AnyResponse:
+    """Save what the form says. Raises Clashing, so that nothing gets in between the look and the saving."""
+    check = service.Check.IMPOSSIBLE if "anyway" in request.form else service.Check.ALL
+    details, key = form.details(), _client_key(form)
+    if shown.rule is None:
+        instant = "now" in request.form
+        meeting = service.schedule(current_user, school_class, details, client_key=key, instant=instant, check=check)
+    else:
+        made = schedules.schedule(
+            current_user, school_class, details, shown.rule, shown.plan, client_key=key, check=check
+        )
+        first = queries.first_meeting(made.id)
+        if len(shown.plan.blocks) > 1 or first is None:
+            return redirect(url_for(".schedule", schedule_id=made.id))
+        meeting = first
+    service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
+    return redirect(url_for("pages.meeting", meeting_id=meeting.id))
+
+
+def _shift(form: MeetingForm, to: str) -> None:
+    """A single class goes to another time of its day, as the page offered."""
+    try:
+        put_time(form.start, time.fromisoformat(to))
+    except ValueError:
+        abort(400)
+
+
+def _quota_words() -> dict[str, object]:
+    return {"warn_from": quota.WARN_FROM, "a_day": quota.A_DAY}
 
 
 def _learners(count: int) -> str:
     return str(ngettext("%(num)d learner", "%(num)d learners", count))
 
 
-def _prefill(form: MeetingForm) -> None:
-    start = suggested_start()
+def _prefill(form: MeetingForm, classes: Sequence[ClassLine]) -> None:
+    """A time that nothing stands in the way of, for the class that is chosen first."""
     form.client_key.data = str(uuid4())
-    form.day.data, form.start.data = start.date(), start.time()
     if wanted := request.args.get("class"):
         form.class_id.data = wanted
+    start = suggested_start()
+    chosen = next((one.id for one in classes if str(one.id) == wanted), classes[0].id if classes else None)
+    if chosen:
+        start = preview.free_start(class_or_404(chosen, manage=True), Slot(start, form.minutes.data or 60))
+    local = clock.local(start)
+    form.day.data, form.start.data = local.date(), local.time()
 
 
 def _client_key(form: MeetingForm) -> str:
@@ -60,25 +125,51 @@ def _client_key(form: MeetingForm) -> str:
 @bp.route("/meetings/<uuid:meeting_id>/change", methods=["GET", "POST"])
 def change(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
     meeting = access.meeting_or_404(meeting_id, manage=True)
-    form = MeetingForm(**_values(meeting)) if request.method == "GET" else MeetingForm()
+    kind = SeriesForm if meeting.kind == "recurring" else MeetingForm
+    form = kind(**_values(meeting)) if request.method == "GET" else kind()
     form.class_id.choices = [SelectChoice(str(meeting.class_id), _class_title(meeting))]
+    if form.day and "shift" in request.form:
+        _shift(form, request.form["shift"])
+    shown = None
     if form.validate_on_submit():
         try:
-            service.change(current_user, meeting, form.details())
+            _changed(meeting, form)
         except service.NotChangeable:
             flash(_("This class is over or called off, so it cannot be changed."), "bad")
+            return redirect(url_for("pages.meeting", meeting_id=meeting.id))
+        except service.Clashing as clash:
+            shown = preview.of_clash(clash.choice)
         else:
             service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
             flash(_("The change is saved."))
-        return redirect(url_for("pages.meeting", meeting_id=meeting.id))
-    page = render_template("meetings/new.html", form=form, classes=[], meeting=meeting)
-    return page, 422 if form.errors else 200
+            return redirect(url_for("pages.meeting", meeting_id=meeting.id))
+    page = render_template(
+        "meetings/new.html",
+        form=form,
+        classes=[],
+        meeting=meeting,
+        shown=shown,
+        weekdays=(),
+        used=quota.used(meeting.host),
+        **_quota_words(),
+    )
+    return page, 422 if form.errors else 409 if shown else 200
+
+
+def _changed(meeting: ZoomMeeting, form: MeetingForm) -> None:
+    """Save the change. Raises NotChangeable and Clashing."""
+    if meeting.kind == "recurring":
+        details = service.Details(starts_at=meeting.starts_at, minutes=meeting.minutes, **form.options())
+        service.change(current_user, meeting, details)
+        return
+    check = service.Check.IMPOSSIBLE if "anyway" in request.form else service.Check.ALL
+    service.change(current_user, meeting, form.details(), check=check)
 
 
 def _values(meeting: ZoomMeeting) -> dict[str, object]:
     local = clock.local(meeting.starts_at)
-    names = [name for name in MeetingForm()._fields if hasattr(meeting, name)]
-    values = {name: getattr(meeting, name) for name in names}
+    columns = {column.key for column in ZoomMeeting.__table__.columns}
+    values = {name: getattr(meeting, name) for name in MeetingForm()._fields if name in columns}
     return values | {"day": local.date(), "start": local.time(), "class_id": str(meeting.class_id)}
 
 
@@ -100,6 +191,104 @@ def cancel(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
             flash(_("The class is cancelled. The links of the learners no longer open it."))
         return redirect(url_for("pages.meeting", meeting_id=meeting.id))
     return render_template("meetings/cancel.html", form=form, meeting=meeting), 422 if form.errors else 200
+
+
+@bp.get("/schedules/<uuid:schedule_id>")
+def schedule(schedule_id: UUID) -> str:
+    """Every date of a schedule, over all its meetings at Zoom."""
+    found = access.schedule_or_404(schedule_id)
+    return render_template(
+        "meetings/schedule.html",
+        schedule=found,
+        managed=classes_access.manages(found.school_class),
+        lines=queries.of_schedule(current_user, schedule_id),
+        names={number: name for number, _short, name in WEEKDAYS},
+        meetings=queries.meetings_of_schedule(schedule_id),
+    )
+
+
+@bp.route("/meetings/<uuid:meeting_id>/dates/<uuid:occurrence_id>", methods=["GET", "POST"])
+def date(meeting_id: UUID, occurrence_id: UUID) -> str | AnyResponse | tuple[str, int]:
+    """Another time for one date; beside it the way to cancel it."""
+    occurrence = _date_or_404(meeting_id, occurrence_id)
+    local = clock.local(occurrence.starts_at)
+    form = DateForm(day=local.date(), start=local.time(), minutes=occurrence.minutes)
+    if "shift" in request.form:
+        try:
+            put_time(form.start, time.fromisoformat(request.form["shift"]))
+        except ValueError:
+            abort(400)
+    shown = None
+    if form.validate_on_submit():
+        check = service.Check.IMPOSSIBLE if "anyway" in request.form else service.Check.ALL
+        minutes = form.minutes.data or occurrence.minutes
+        try:
+            schedules.move_date(current_user, occurrence, form.starts_at(), minutes, check=check)
+        except service.NotChangeable:
+            flash(_("This date is over or called off, so it cannot be moved."), "bad")
+        except schedules.DateTaken:
+            form.start.errors = [_("Another date of this schedule has that very time.")]
+        except service.Clashing as clash:
+            shown = preview.of_clash(clash.choice)
+        else:
+            service.wait_for_zoom(meeting_id, current_app.config.get("FORM_WAIT", FORM_WAIT))
+            flash(_("The date is moved. Tell your learners; their links stay the same."))
+        if not form.errors and shown is None:
+            return redirect(url_for("pages.meeting", meeting_id=meeting_id))
+    page = render_template(
+        "meetings/date.html",
+        form=form,
+        meeting=occurrence.meeting,
+        occurrence=occurrence,
+        cancel=CancelForm(),
+        shown=shown,
+    )
+    return page, 422 if form.errors else 409 if shown else 200
+
+
+@bp.post("/meetings/<uuid:meeting_id>/dates/<uuid:occurrence_id>/cancel")
+def cancel_date(meeting_id: UUID, occurrence_id: UUID) -> AnyResponse:
+    occurrence = _date_or_404(meeting_id, occurrence_id)
+    form = CancelForm()
+    if form.validate_on_submit():
+        try:
+            schedules.cancel_date(current_user, occurrence, form.reason.data or "")
+        except service.NotChangeable:
+            flash(_("This date is over or called off already."), "bad")
+        else:
+            service.wait_for_zoom(meeting_id, current_app.config.get("FORM_WAIT", FORM_WAIT))
+            flash(_("No class on %(day)s. Nobody is marked absent.", day=day(occurrence.starts_at)))
+    return redirect(url_for("pages.meeting", meeting_id=meeting_id))
+
+
+def _date_or_404(meeting_id: UUID, occurrence_id: UUID) -> MeetingOccurrence:
+    occurrence = access.date_or_404(occurrence_id)
+    if occurrence.meeting_id != meeting_id:
+        abort(404)
+    return occurrence
+
+
+@bp.post("/meetings/<uuid:meeting_id>/make-again")
+def make_again(meeting_id: UUID) -> AnyResponse:
+    meeting = access.meeting_or_404(meeting_id, manage=True)
+    try:
+        schedules.make_again(current_user, meeting)
+    except service.NotChangeable:
+        flash(_("None of its dates is still to come. Schedule a new class."), "bad")
+    else:
+        service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
+        flash(_("The class is made again, and everybody gets a new link."))
+    return redirect(url_for("pages.meeting", meeting_id=meeting.id))
+
+
+@bp.post("/meetings/<uuid:meeting_id>/run-open")
+def run_open(meeting_id: UUID) -> AnyResponse:
+    meeting = access.meeting_or_404(meeting_id, manage=True)
+    try:
+        service.run_open(current_user, meeting)
+    except service.NotChangeable:
+        flash(_("This class is over or called off already."), "bad")
+    return redirect(url_for("pages.meeting", meeting_id=meeting.id))
 
 
 @bp.post("/meetings/<uuid:meeting_id>/try-now")

@@ -5,18 +5,26 @@ was typed depends on whether Zoom answers.
 """
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from enum import Enum, auto
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
 
 from portal.accounts.models import User
 from portal.base import audit, clock
 from portal.base.db import db, end_reading, writing
 from portal.base.wake import wake
 from portal.classes.models import SchoolClass
+from portal.meetings import hosting
+from portal.meetings.dates import Slot
+from portal.meetings.hosting import Choice
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
+from portal.zoom_account import hosts
 
 
 @dataclass(frozen=True)
@@ -43,74 +51,207 @@ class NotChangeable(ValueError):
     """The meeting is over, cancelled or gone: there is nothing to change any more."""
 
 
-def schedule(user: User, school_class: SchoolClass, details: Details, *, client_key: str) -> ZoomMeeting:
-    """Save a meeting of the class and hand it to the worker. The same `client_key` gives the same meeting."""
-    with writing() as session:
-        known = session.scalar(select(ZoomMeeting).where(ZoomMeeting.client_key == client_key))
-        if known:
-            return known
-        now = clock.now()
-        meeting = ZoomMeeting(
-            id=uuid4(),
-            client_key=client_key,
-            marker=str(uuid4()),
-            class_id=school_class.id,
-            created_by=user.id,
-            host=_host_of(school_class),
-            created_at=now,
-            updated_at=now,
-            **asdict(details),
+class Clashing(ValueError):
+    """Another class is in the way. `choice` says which, and whether a person may decide to go on all the same."""
+
+    def __init__(self, choice: Choice) -> None:
+        super().__init__("another class is in the way")
+        self.choice = choice
+
+
+class Check(Enum):
+    """How careful a service is about clashes, within its own transaction: nothing can come in between."""
+
+    NOT = auto()
+    IMPOSSIBLE = auto()  # refuse only what Zoom could not run
+    ALL = auto()  # refuse whatever needs a person's decision
+
+
+def schedule(
+    user: User,
+    school_class: SchoolClass,
+    details: Details,
+    *,
+    client_key: str,
+    instant: bool = False,
+    check: Check = Check.NOT,
+) -> ZoomMeeting:
+    """Save a meeting of the class and hand it to the worker. The same `client_key` gives the same meeting.
+
+    Raises Clashing.
+    """
+
+    def known() -> ZoomMeeting | None:
+        return db.session.scalar(select(ZoomMeeting).where(ZoomMeeting.client_key == client_key))
+
+    def make() -> ZoomMeeting:
+        slot = Slot(details.starts_at, details.minutes)
+        host = host_for(school_class, [slot], check)
+        meeting = add_meeting(
+            user, school_class, details, [slot], host, client_key=client_key, kind="instant" if instant else "scheduled"
         )
-        session.add(meeting)
-        session.flush()
-        session.add(
-            MeetingOccurrence(
-                meeting_id=meeting.id,
-                starts_at=details.starts_at,
-                minutes=details.minutes,
-                local_date=clock.local(details.starts_at).date(),
-            )
-        )
-        note(meeting.id, "scheduled", by=user.id)
         audit.record("scheduled", "meeting", meeting.id, by=user.id, school_class=str(school_class.id))
+        return meeting
+
+    meeting = once(known, make)
     wake("meetings")
     wake("registration")  # the roster is listed while Zoom is still making the meeting
     return meeting
 
 
-def _host_of(school_class: SchoolClass) -> str:
-    """The Zoom user who hosts the class: its teacher's own, by address."""
-    return db.session.scalars(select(User.email).where(User.id == school_class.teacher_id)).one()
+Made = TypeVar("Made")
 
 
-def change(user: User, meeting: ZoomMeeting, details: Details) -> None:
-    """Save new details; the worker brings them to Zoom. Raises NotChangeable."""
-    _check_open(meeting)
-    before = {name: getattr(meeting, name) for name in asdict(details)}
-    changed = {name: value for name, value in asdict(details).items() if before[name] != value}
-    if not changed:
-        return
-    with writing():
+def once(known: Callable[[], Made | None], make: Callable[[], Made]) -> Made:
+    """What a unique key stands for, made if it is not there yet, in one transaction.
+
+    On PostgreSQL two clicks may make it at the same time: the second finds what the first one made.
+    """
+    try:
+        with writing():
+            return known() or make()
+    except IntegrityError:
+        found = known()
+        if found is None:
+            raise
+        return found
+
+
+def host_for(school_class: SchoolClass, slots: Sequence[Slot], check: Check) -> str:
+    """The Zoom user for these times, held until the open transaction ends. Raises Clashing."""
+    hosting.hold(school_class)
+    choice = hosting.choose(school_class, slots)
+    if (check is not Check.NOT and not choice.is_possible) or (check is Check.ALL and choice.needs_a_decision):
+        raise Clashing(choice)
+    return choice.host
+
+
+def add_meeting(
+    user: User,
+    school_class: SchoolClass,
+    details: Details,
+    slots: Sequence[Slot],
+    host: str,
+    *,
+    client_key: str,
+    kind: str,
+    schedule_id: UUID | None = None,
+    recurrence: dict[str, Any] | None = None,
+    not_before: datetime | None = None,
+) -> ZoomMeeting:
+    """A meeting with its dates, to be made at Zoom from `not_before` on; within the transaction that is open."""
+    now = clock.now()
+    meeting = ZoomMeeting(
+        id=uuid4(),
+        client_key=client_key,
+        marker=str(uuid4()),
+        class_id=school_class.id,
+        schedule_id=schedule_id,
+        created_by=user.id,
+        host=host,
+        kind=kind,
+        recurrence=recurrence,
+        next_try_at=not_before,
+        created_at=now,
+        updated_at=now,
+        **asdict(details),
+    )
+    db.session.add(meeting)
+    db.session.flush()
+    for slot in slots:
+        db.session.add(
+            MeetingOccurrence(
+                meeting_id=meeting.id,
+                starts_at=slot.starts_at,
+                minutes=slot.minutes,
+                local_date=clock.local(slot.starts_at).date(),
+                zoom_starts_at=slot.pattern if recurrence else None,
+                zoom_minutes=slot.minutes if recurrence else None,
+            )
+        )
+    db.session.flush()
+    note(meeting.id, "scheduled", by=user.id)
+    return meeting
+
+
+def change(user: User, meeting: ZoomMeeting, details: Details, *, check: Check = Check.NOT) -> None:
+    """Save new details; the worker brings them to Zoom. A recurring meeting keeps its times: each date has its own.
+
+    Raises NotChangeable and Clashing.
+    """
+    with writing() as session:
+        hold_open(meeting)
+        changed = _differences(meeting, details)
+        if not changed:
+            return
+        moved = "starts_at" in changed or "minutes" in changed
+        if moved and check is not Check.NOT and meeting.class_id:
+            check_move(meeting, Slot(details.starts_at, details.minutes), check)
         for name, value in changed.items():
             setattr(meeting, name, value)
-        occurrence = db.session.scalar(
-            select(MeetingOccurrence).where(MeetingOccurrence.meeting_id == meeting.id).limit(1)
+        occurrence = session.scalar(
+            select(MeetingOccurrence)
+            .where(MeetingOccurrence.meeting_id == meeting.id, MeetingOccurrence.scheduled)
+            .order_by(MeetingOccurrence.starts_at)
+            .limit(1)
         )
-        if occurrence:
+        if moved and occurrence:
             occurrence.starts_at, occurrence.minutes = meeting.starts_at, meeting.minutes
             occurrence.local_date = clock.local(meeting.starts_at).date()
-        if meeting.wanted != "create":
-            meeting.wanted = "update"
-        meeting.updated_at, meeting.next_try_at, meeting.attempts = clock.now(), None, 0
+        want_update(meeting)
         note(meeting.id, "changed", by=user.id)
         audit.record("changed", "meeting", meeting.id, by=user.id, fields=sorted(changed))
     wake("meetings")
 
 
+def _differences(meeting: ZoomMeeting, details: Details) -> dict[str, Any]:
+    wanted = asdict(details)
+    if meeting.kind == "recurring":
+        wanted.pop("starts_at")
+        wanted.pop("minutes")
+    if meeting.open_mode:
+        wanted.pop("approval_type")
+    return {name: value for name, value in wanted.items() if getattr(meeting, name) != value}
+
+
+def check_move(meeting: ZoomMeeting, slot: Slot, check: Check, *, except_date: UUID | None = None) -> None:
+    """Raises Clashing. The host of a meeting that Zoom may have does not change any more."""
+    school_class = db.session.get_one(SchoolClass, meeting.class_id)
+    hosts.hold([meeting.host])
+    choice = hosting.choose(
+        school_class,
+        [slot],
+        only=meeting.host,
+        except_meeting=None if except_date else meeting.id,
+        except_date=except_date,
+    )
+    if not choice.is_possible or (check is Check.ALL and choice.needs_a_decision):
+        raise Clashing(choice)
+
+
+def want_update(meeting: ZoomMeeting) -> None:
+    """Within the transaction that is open: Zoom is to be told at once. A creation that waits tells it anyway,
+    and what Zoom did not take before the change is offered to it once more."""
+    now = clock.now()
+    if meeting.state == "failed":
+        _offer_again(meeting)
+    elif meeting.wanted != "create":
+        meeting.wanted = "update"
+        meeting.next_try_at = None
+    elif meeting.trouble:
+        meeting.next_try_at = None
+    meeting.updated_at, meeting.attempts = now, 0
+
+
+def _offer_again(meeting: ZoomMeeting) -> None:
+    meeting.state, meeting.wanted = "waiting", "create"
+    meeting.next_try_at = meeting.trouble = meeting.trouble_detail = None
+
+
 def cancel(user: User, meeting: ZoomMeeting, reason: str = "") -> None:
-    """Call the meeting off, here at once, at Zoom by the worker. Raises NotChangeable."""
-    _check_open(meeting)
+    """Call the meeting off, here at once, at Zoom by the worker. What was held stays. Raises NotChangeable."""
     with writing():
+        hold_open(meeting)
         meeting.state = "cancelled"
         # A creation whose answer never came may still have made a meeting: the worker has to look.
         meeting.wanted = "delete" if meeting.zoom_id or meeting.unsure else None
@@ -129,14 +270,39 @@ def cancel(user: User, meeting: ZoomMeeting, reason: str = "") -> None:
 def try_now(user: User, meeting: ZoomMeeting) -> None:
     """Do not wait for the next try: something was repaired."""
     with writing():
+        hold(meeting)
         if meeting.state == "failed":
-            meeting.state, meeting.wanted = "waiting", "create"
+            _offer_again(meeting)
         meeting.next_try_at, meeting.attempts, meeting.trouble = None, 0, None
         note(meeting.id, "tried again", by=user.id)
     wake("meetings")
 
 
-def _check_open(meeting: ZoomMeeting) -> None:
+def run_open(user: User, meeting: ZoomMeeting) -> None:
+    """One link for all, without registration: for a host without a licence. Raises NotChangeable."""
+    with writing():
+        hold_open(meeting)
+        if not meeting.has_registration:
+            return
+        meeting.approval_type, meeting.open_mode = 2, True
+        want_update(meeting)
+        note(meeting.id, "open mode", by=user.id)
+        audit.record("changed", "meeting", meeting.id, by=user.id, fields=["approval_type"])
+    wake("meetings")
+
+
+def hold(meeting: ZoomMeeting) -> None:
+    """Within the transaction that is open: read the meeting anew and keep it from others until the end."""
+    # Its own table alone: pages load it with its class by outer joins, which PostgreSQL does not lock.
+    db.session.refresh(meeting, with_for_update={"of": ZoomMeeting})
+
+
+def hold_open(meeting: ZoomMeeting) -> None:
+    """As `hold`, for the worker or somebody else may have changed the meeting since the page was asked for.
+
+    Raises NotChangeable.
+    """
+    hold(meeting)
     if meeting.state in ("ended", "cancelled", "deleted"):
         raise NotChangeable(meeting.state)
 
@@ -152,8 +318,10 @@ def wait_for_zoom(meeting_id: UUID, seconds: float) -> None:
     """Give the worker a moment, so that most people see the result at once. Returns early when it is there."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        wanted = db.session.scalar(select(ZoomMeeting.wanted).where(ZoomMeeting.id == meeting_id))
+        row = db.session.execute(
+            select(ZoomMeeting.wanted, ZoomMeeting.trouble).where(ZoomMeeting.id == meeting_id)
+        ).one_or_none()
         end_reading()  # the next look must see what the worker wrote
-        if wanted is None:
+        if row is None or row.wanted is None or row.trouble is not None:
             return
         time.sleep(0.1)

@@ -1,278 +1,374 @@
-"""The engine: brings Zoom to what the registrant rows want, each learner exactly once.
+"""The engine: brings Zoom to what the registrant rows want, each person exactly once.
 
-Before an add is sent, the rows say so (`posts`). If the answer never comes, whoever takes them next lists
+Before an add is sent, the rows say so (`unsure`). If the answer never comes, whoever takes them next lists
 what Zoom has, adopts those by their address, and sends only the rest. One-off meetings are registered in
-batches of 30 side by side, others one by one with ten in flight.
+batches of 30 side by side, others one by one with ten in flight. An earlier registration of the same person
+by another address is taken away first.
 """
 
 import logging
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from portal.base import clock
-from portal.base.db import db, writing
-from portal.base.leases import next_try, take
+from portal.base.db import db, end_reading, writing
+from portal.base.leases import take
 from portal.meetings.models import ZoomMeeting
 from portal.meetings.service import note
+from portal.registration import post_limit
+from portal.registration.ledger import Former, Ledger, Row, everybody_is_registered, nobody_was_registered
 from portal.registration.models import MeetingRegistrant
+from portal.registration.sending import NotSent, SideBySide
 from portal.zoom.client import ZoomClient
-from portal.zoom.errors import ZoomError, ZoomRateLimited, ZoomRefused, ZoomUnavailable
-from portal.zoom.models import Person, Registered
+from portal.zoom.errors import (
+    ZoomError,
+    ZoomNotAuthorised,
+    ZoomNotConfigured,
+    ZoomRateLimited,
+    ZoomRefused,
+    ZoomUnavailable,
+)
+from portal.zoom.models import Person, Registered, Registrant
+from portal.zoom_account import block
 
 log = logging.getLogger("portal.registration")
 BATCH = 30  # Zoom's limit for one batch call
-IN_FLIGHT = 10
-POSTS_A_DAY = 3  # Zoom's limit for one address and meeting
-AT_ONCE = 120  # rows of one meeting that one worker takes at a time
-_HOPELESS = ("gone", "host_not_licensed", "registration_off", "over", "full")
+AT_ONCE = 300  # rows of one meeting that one worker takes at a time
+MEETINGS_AT_ONCE = 10
+# Zoom would say the same of everybody else: nothing more is sent for the meeting.
+FOR_THE_WHOLE_MEETING = ("gone", "host_not_licensed", "registration_off", "over")
+FOR_ONE_PERSON = {"not_registrable_host": "host", "full": "full"}
+APPROVAL_PAUSE = timedelta(minutes=15)  # Zoom takes ten changes of a registrant's status a day
 
-Rows = list[MeetingRegistrant]
 Sent = list[Registered]
+Part = tuple[Row, ...]
 
 
 def due_meetings() -> list[UUID]:
-    """Meetings at Zoom for which some registrant is to be added or taken away now, the soonest class first."""
-    query = (
+    """Meetings at Zoom for which some registrant is to be added or taken away now, the soonest class first.
+
+    None while Zoom does not accept the portal at all.
+    """
+    if block.holds():
+        return []
+    waiting = select(MeetingRegistrant.meeting_id).where(_due(), _free())
+    found = db.session.scalars(
         select(ZoomMeeting.id)
         .where(
+            ZoomMeeting.id.in_(waiting),
             ZoomMeeting.zoom_id.is_not(None),
             ZoomMeeting.state.in_(("scheduled", "started")),
-            ZoomMeeting.id.in_(select(MeetingRegistrant.meeting_id).where(_due(), _free())),
+            ZoomMeeting.approval_type != 2,
+            ~ZoomMeeting.open_mode,
         )
         .order_by(ZoomMeeting.starts_at)
-        .limit(10)
-    )
-    return list(db.session.scalars(query))
+        .limit(MEETINGS_AT_ONCE)
+    ).all()
+    end_reading()
+    return list(found)
 
 
 def work(meeting_id: UUID, zoom: ZoomClient) -> int:
     """Do what is due for one meeting; the number of rows that were worked on."""
-    ids = take(
-        MeetingRegistrant,
-        and_(MeetingRegistrant.meeting_id == meeting_id, _due()),
-        limit=AT_ONCE,
-    )
+    ids = take(MeetingRegistrant, and_(MeetingRegistrant.meeting_id == meeting_id, _due()), limit=AT_ONCE)
+    if not ids:
+        return 0
     meeting = db.session.get(ZoomMeeting, meeting_id, populate_existing=True)
-    rows = list(
-        db.session.scalars(
-            select(MeetingRegistrant).where(MeetingRegistrant.id.in_(ids)).execution_options(populate_existing=True)
-        )
-    )
+    if meeting is None:
+        return 0
+    ledger = Ledger(meeting_id, ids, meeting.generation)
     try:
-        if meeting and meeting.zoom_id and rows:
-            _work(meeting, rows, zoom)
+        if meeting.zoom_id and ledger.rows:
+            _Work(meeting, ledger, zoom).do()
     finally:
-        with writing():
-            for row in rows:
-                row.leased_until = None
-    return len(rows)
+        ledger.release()
+    return len(ledger.rows)
 
 
 def _due() -> ColumnElement[bool]:
-    to_add = MeetingRegistrant.wanted & (MeetingRegistrant.state == "waiting")
-    to_take_away = ~MeetingRegistrant.wanted & MeetingRegistrant.state.in_(("waiting", "registered", "pending"))
-    in_time = or_(MeetingRegistrant.next_try_at.is_(None), MeetingRegistrant.next_try_at <= clock.now())
-    return and_(or_(to_add, to_take_away), in_time)
+    return MeetingRegistrant.next_try_at <= clock.now()
 
 
 def _free() -> ColumnElement[bool]:
     return or_(MeetingRegistrant.leased_until.is_(None), MeetingRegistrant.leased_until < clock.now())
 
 
-def _work(meeting: ZoomMeeting, rows: Rows, zoom: ZoomClient) -> None:
-    leaving = [row for row in rows if not row.wanted]
-    joining = [row for row in rows if row.wanted]
-    try:
-        if leaving:
-            _take_away(meeting, leaving, zoom)
-        if any(row.posts for row in joining):
-            joining = _adopt(meeting, joining, zoom)
-        joining = _within_the_day(joining)
-        if joining:
-            _add(meeting, joining, zoom)
-    except ZoomError as error:
-        log.warning("meeting %s: registration: %s", meeting.id, error)
-        _failed(meeting, [row for row in rows if row.state == "waiting" or not row.wanted], error)
-    _tell_when_done(meeting)
+class _Work:
+    """One go at the leased rows of one meeting."""
 
+    def __init__(self, meeting: ZoomMeeting, ledger: Ledger, zoom: ZoomClient) -> None:
+        self._meeting = meeting
+        self._zoom_id = str(meeting.zoom_id)
+        self._one_by_one = meeting.kind == "recurring"
+        self._ledger = ledger
+        self._zoom = zoom
 
-def _take_away(meeting: ZoomMeeting, rows: Rows, zoom: ZoomClient) -> None:
-    known = [row for row in rows if row.zoom_registrant_id]
-    for start in range(0, len(known), BATCH):
-        part = known[start : start + BATCH]
-        zoom.set_registrants_status(
-            meeting.zoom_id or "", "cancel", [(row.zoom_registrant_id or "", row.email) for row in part]
-        )
-        _set(part, state="cancelled", zoom_registrant_id=None, join_url=None, reason=None)
-    _set([row for row in rows if not row.zoom_registrant_id], state="cancelled", reason=None)
+    def do(self) -> None:
+        began = nobody_was_registered(self._meeting.id)
+        try:
+            self._end_formers(self._ledger.formers())
+            self._take_away([row for row in self._ledger.rows if not row.wanted])
+            self._bring_in([row for row in self._ledger.rows if row.wanted])
+        except ZoomError as error:
+            log.warning("meeting %s: registration: %s", self._meeting.id, error)
+            self._give_up(list(self._ledger.undone.values()), error)
+        except Exception:
+            self._ledger.later(list(self._ledger.undone.values()), "unavailable")
+            raise
+        self._tell(began)
 
+    # Taking away
 
-def _adopt(meeting: ZoomMeeting, rows: Rows, zoom: ZoomClient) -> Rows:
-    """Take over what Zoom has already, matched by address; the rows that it does not have."""
-    by_address = {row.email: row for row in rows}
-    for status, state in (("approved", "registered"), ("pending", "pending")):
-        for found in zoom.list_registrants(meeting.zoom_id or "", status=status):
-            row = by_address.get((found.email or "").lower())
-            if row is not None and row.state == "waiting":
-                _keep(row, found.id, found.join_url, state)
-    return [row for row in rows if row.state == "waiting"]
+    def _end_formers(self, formers: list[Former]) -> None:
+        """Cancel what the leased people had before, by another address."""
+        if not formers:
+            return
+        known = [(former.zoom_registrant_id, former.email) for former in formers if former.zoom_registrant_id]
+        unknown = {former.address for former in formers if not former.zoom_registrant_id}
+        if unknown:
+            theirs = self._ledger.ids_of_others([])
+            known += [
+                (found.id, found.email or "")
+                for found in self._all_listed()
+                if found.id not in theirs and _folded(found.email) in unknown
+            ]
+        self._cancel([(registrant_id, email) for registrant_id, email in known if registrant_id])
+        self._ledger.close(formers)
 
+    def _take_away(self, rows: list[Row]) -> None:
+        if not rows:
+            return
+        known = {row: row.zoom_registrant_id for row in rows if row.state in ("registered", "pending")}
+        lost = [row for row in rows if row.unsure and row not in known]
+        if lost:
+            known |= {row: found.id for row, found in self._find(lost, self._all_listed()).items()}
+        self._cancel([(registrant_id, row.email) for row, registrant_id in known.items() if registrant_id])
+        for row, registrant_id in known.items():
+            self._ledger.settle([row], "cancelled", zoom_registrant_id=registrant_id)
+        self._ledger.settle([row for row in rows if row not in known], "cancelled")
 
-def _within_the_day(rows: Rows) -> Rows:
-    """Those that may be sent today. The others wait for 00:00 UTC (08:00 in Manila), when Zoom counts anew."""
-    day = clock.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    open_rows, spent = [], []
-    for row in rows:
-        if row.posts_day == day and row.posts >= POSTS_A_DAY:
-            spent.append(row)
-        else:
-            open_rows.append(row)
-    _set(spent, reason="limit of the day", next_try_at=day + timedelta(days=1))
-    return open_rows
-
-
-def _add(meeting: ZoomMeeting, rows: Rows, zoom: ZoomClient) -> None:
-    _count_posts(rows)
-    if not any(row.zoom_registrant_id for row in rows) and meeting.attempts == 0:
-        _note_once(meeting, "registration began", rows)
-    if meeting.kind == "recurring":
-        _one_by_one(meeting, rows, zoom)
-        return
-    parts = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
-    if len(rows) == 1:
-        _one_by_one(meeting, rows, zoom)
-        return
-    singles = _each(parts, lambda part: zoom.add_registrants(meeting.zoom_id or "", _people(part)), meeting)
-    if singles:
-        _count_posts(singles)
-        _one_by_one(meeting, singles, zoom)
-
-
-def _people(rows: Rows) -> list[Person]:
-    return [Person(email=row.email, first_name=row.first_name, last_name=row.last_name) for row in rows]
-
-
-def _one_by_one(meeting: ZoomMeeting, rows: Rows, zoom: ZoomClient) -> None:
-    _each(
-        [[row] for row in rows],
-        lambda part: [zoom.add_registrant(meeting.zoom_id or "", _people(part)[0])],
-        meeting,
-    )
-
-
-def _each(parts: Iterable[Rows], send: Callable[[Rows], Sent], meeting: ZoomMeeting) -> Rows:
-    """Send all parts side by side, keep each answer as it comes. Rows of a refused batch are returned, to be
-    tried one by one, since one bad address refuses all thirty."""
-    again: Rows = []
-    trouble: ZoomError | None = None
-    with ThreadPoolExecutor(IN_FLIGHT) as pool:
-        calls: dict[Future[Sent], Rows] = {pool.submit(send, part): part for part in parts}
-        for call in as_completed(calls):
-            part = calls[call]
+    def _cancel(self, registrants: list[tuple[str, str]]) -> None:
+        for start in range(0, len(registrants), BATCH):
+            part = registrants[start : start + BATCH]
             try:
-                _answered(part, call.result())
+                self._zoom.set_registrants_status(self._zoom_id, "cancel", part)
             except ZoomRefused as error:
-                if any(getattr(error, meaning) for meaning in _HOPELESS):
-                    trouble = error
-                elif len(part) > 1:
-                    again += part
+                if error.gone:
+                    raise
+                self._delete_each(part)
+
+    def _delete_each(self, registrants: list[tuple[str, str]]) -> None:
+        """Where one of them makes Zoom refuse all. Who is not there any more counts as taken away."""
+        for registrant_id, _ in registrants:
+            try:
+                self._zoom.delete_registrant(self._zoom_id, registrant_id)
+            except ZoomRefused as error:
+                if _ends_all(error):
+                    raise
+
+    # Bringing in
+
+    def _bring_in(self, rows: list[Row]) -> None:
+        freed = self._ledger.addresses_to_be_freed() if rows else set()
+        held_back = [row for row in rows if row.address in freed]
+        self._ledger.later(held_back, "unavailable")
+        rows = [row for row in rows if row not in held_back]
+        unsure = [row for row in rows if row.unsure and row.state != "pending"]
+        missing = self._look(unsure) if unsure else []
+        self._approve([row for row in rows if row.state == "pending"])
+        self._add([row for row in rows if row.state == "waiting" and not row.unsure] + missing)
+        # A row that is neither: its earlier registration was the only thing to be done.
+        for row in [row for row in self._ledger.undone.values() if row.wanted and row.state in ("failed", "denied")]:
+            self._ledger.settle([row], row.state, row.reason)
+
+    def _look(self, rows: list[Row]) -> list[Row]:
+        """Take over what Zoom has already, matched by address; those that it has not and that shall be sent."""
+        approved = self._find(rows, list(self._zoom.list_registrants(self._zoom_id)))
+        self._ledger.keep({row: (found.id, found.join_url) for row, found in approved.items()})
+        rest = [row for row in rows if row not in approved]
+        if not rest:
+            return []
+        pending = self._find(rest, list(self._zoom.list_registrants(self._zoom_id, status="pending")))
+        self._ledger.keep({row: (found.id, None) for row, found in pending.items()})
+        denied = self._find(rest, list(self._zoom.list_registrants(self._zoom_id, status="denied")))
+        for row, found in denied.items():
+            self._ledger.settle([row], "denied", "denied at Zoom", zoom_registrant_id=found.id)
+        rest = [row for row in rest if row not in pending and row not in denied]
+        self._ledger.settle([row for row in rest if row.state == "registered"], "cancelled", "cancelled at Zoom")
+        missing = [row for row in rest if row.state == "waiting"]
+        self._ledger.not_sent(missing)
+        return missing
+
+    def _find(self, rows: list[Row], listed: list[Registrant]) -> dict[Row, Registrant]:
+        """Who of the rows is in a list of Zoom's, by address; never a registration that is somebody else's."""
+        theirs = self._ledger.ids_of_others(row.id for row in rows)
+        by_address = {_folded(found.email): found for found in listed if found.id not in theirs}
+        return {row: by_address[row.address] for row in rows if row.address in by_address}
+
+    def _all_listed(self) -> list[Registrant]:
+        return [
+            *self._zoom.list_registrants(self._zoom_id),
+            *self._zoom.list_registrants(self._zoom_id, status="pending"),
+        ]
+
+    def _approve(self, rows: list[Row]) -> None:
+        """Approve those that Zoom keeps waiting: whoever is on the roster may come in."""
+        people = [(row.zoom_registrant_id, row.email) for row in rows if row.zoom_registrant_id]
+        if people:
+            self._zoom.set_registrants_status(self._zoom_id, "approve", [(str(one), email) for one, email in people])
+        if rows:
+            approved = self._find(rows, list(self._zoom.list_registrants(self._zoom_id)))
+            self._ledger.keep({row: (found.id, found.join_url) for row, found in approved.items()})
+            for row in [row for row in rows if row not in approved]:
+                until = clock.now() + APPROVAL_PAUSE * 2 ** min(row.attempts, 4)
+                self._ledger.later([row], "approval", until)
+
+    def _add(self, rows: list[Row]) -> None:
+        """Send those that Zoom may be sent today. The others wait until it counts anew."""
+        spent = post_limit.spent({row.email for row in rows}, self._meeting.id) if rows else set()
+        end_reading()
+        self._ledger.later([row for row in rows if row.email in spent], "limit of the day", post_limit.tomorrow())
+        rows = [row for row in rows if row.email not in spent]
+        if not rows:
+            return
+        if self._one_by_one or len(rows) == 1:
+            self._send([(row,) for row in rows], self._add_one)
+            return
+        parts = [tuple(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
+        singles = self._send(parts, self._add_batch)
+        if singles:
+            self._send([(row,) for row in singles], self._add_one)
+
+    def _add_one(self, part: Part) -> Sent:
+        return [self._zoom.add_registrant(self._zoom_id, _person(part[0]))]
+
+    def _add_batch(self, part: Part) -> Sent:
+        return self._zoom.add_registrants(self._zoom_id, [_person(row) for row in part])
+
+    def _send(self, parts: list[Part], send: Callable[[Part], Sent]) -> list[Row]:
+        """Send all parts side by side, keep each answer as it comes. Rows of a refused batch are returned, to
+        be tried one by one, since one bad address refuses all thirty."""
+        self._ledger.sending([row for part in parts for row in part])
+        again: list[Row] = []
+        trouble: ZoomError | None = None
+        for finished in SideBySide(send, parts, _ends_all):
+            self._answered([(part, answer) for part, answer in finished if isinstance(answer, list)])
+            for part, answer in finished:
+                if isinstance(answer, NotSent):
+                    self._ledger.not_sent(list(part))
+                elif isinstance(answer, ZoomError):
+                    self._not_answered(part, answer, again)
+                    trouble = answer if _ends_all(answer) else trouble
+        if trouble:
+            raise trouble
+        return again
+
+    def _answered(self, answers: list[tuple[Part, Sent]]) -> None:
+        """Match by address, never by order. Who is not in the answer stays waiting and is looked for."""
+        kept: dict[Row, tuple[str, str | None]] = {}
+        lost: list[Row] = []
+        for part, sent in answers:
+            by_address = {_folded(one.email): one for one in sent}
+            for row in part:
+                found = sent[0] if len(part) == 1 and sent else by_address.get(row.address)
+                if found:
+                    kept[row] = (found.registrant_id, found.join_url)
                 else:
-                    _refused(part[0], error)
-            except ZoomError as error:
-                trouble = error
-                _failed(meeting, part, error)
-    if isinstance(trouble, ZoomRefused):
-        raise trouble
-    return again
+                    lost.append(row)
+        self._ledger.keep(kept)
+        self._ledger.later(lost, "unavailable")
 
+    def _not_answered(self, part: Part, error: ZoomError, again: list[Row]) -> None:
+        """Write down a call that failed. Where all would fail, the end of the whole go says the rest."""
+        rows = list(part)
+        if _ends_all(error):
+            if not isinstance(error, ZoomRefused):
+                self._ledger.not_sent(rows)
+        elif isinstance(error, ZoomUnavailable):
+            self._ledger.later(rows, "unavailable")
+        elif len(part) > 1:
+            again += rows
+        elif isinstance(error, ZoomRefused):
+            self._ledger.settle(rows, "failed", _reason_of_one(error))
+        elif isinstance(error, ZoomRateLimited):
+            post_limit.learn_from_refusal(part[0].email, self._meeting.id)
+            self._ledger.spent(rows, error.until or post_limit.tomorrow())
 
-def _answered(part: Rows, answer: Sent) -> None:
-    """Match the answer by address, never by order. Who is not in it stays waiting and is looked for."""
-    by_address = {row.email: row for row in part}
-    for registered in answer:
-        row = by_address.get((registered.email or "").lower()) or (part[0] if len(part) == 1 else None)
-        if row is not None:
-            state = "registered" if registered.join_url else "pending"
-            _keep(row, registered.registrant_id, registered.join_url, state)
-    _set([row for row in part if row.state == "waiting"], next_try_at=next_try(1))
+    # How it went
 
+    def _give_up(self, rows: list[Row], error: ZoomError) -> None:
+        """For everybody of whom nothing was written: wait, or say why where Zoom would say the same again."""
+        if isinstance(error, ZoomRefused):
+            meaning = next((name for name in FOR_THE_WHOLE_MEETING if getattr(error, name)), None)
+            self._ledger.settle(
+                [row for row in rows if row.wanted],
+                "failed",
+                meaning.replace("_", " ") if meaning else "refused by Zoom",
+            )
+            self._ledger.settle([row for row in rows if not row.wanted], "cancelled")
+            if error.gone:
+                self._deleted_at_zoom()
+            return
+        reason, until = _wait_for(error)
+        if isinstance(error, ZoomNotConfigured | ZoomNotAuthorised):
+            until = block.put(error)
+        self._ledger.later(rows, reason, until)
 
-def _keep(row: MeetingRegistrant, registrant_id: str, join_url: str | None, state: str) -> None:
-    _set(
-        [row],
-        state=state,
-        zoom_registrant_id=registrant_id,
-        join_url=join_url,
-        reason=None,
-        attempts=0,
-        next_try_at=None,
-    )
+    def _deleted_at_zoom(self) -> None:
+        with writing() as session:
+            session.execute(
+                update(ZoomMeeting)
+                .where(
+                    ZoomMeeting.id == self._meeting.id,
+                    ZoomMeeting.zoom_id == self._zoom_id,
+                    ZoomMeeting.state.in_(("scheduled", "started")),
+                )
+                .values(state="deleted", wanted=None)
+            )
 
-
-def _refused(row: MeetingRegistrant, error: ZoomRefused) -> None:
-    reason = "host" if error.not_registrable_host else "refused by Zoom"
-    _set([row], state="failed", reason=reason)
-
-
-def _failed(meeting: ZoomMeeting, rows: Rows, error: ZoomError) -> None:
-    """A failure of the whole call: wait and look again, or give up where Zoom will say the same again."""
-    if isinstance(error, ZoomRefused):
-        meaning = next((name for name in _HOPELESS if getattr(error, name)), "refused by Zoom")
-        _set(rows, state="failed", reason=meaning.replace("_", " "))
-        if error.gone:
+    def _tell(self, began: bool) -> None:
+        if not self._ledger.newly_registered:
+            return
+        complete = everybody_is_registered(self._meeting.id)
+        if began or complete:
             with writing():
-                meeting.state, meeting.wanted = "deleted", None
-        return
-    for row in rows:
-        until = error.until if isinstance(error, ZoomRateLimited) and error.until else None
-        sent = isinstance(error, ZoomUnavailable) and error.maybe_done
-        _set(
-            [row],
-            attempts=row.attempts + 1,
-            reason="rate limited" if isinstance(error, ZoomRateLimited) else "unavailable",
-            next_try_at=until or next_try(row.attempts + 1),
-            posts=row.posts if sent else max(0, row.posts - 1),
-        )
+                if began:
+                    note(self._meeting.id, "registration began", detail=str(len(self._ledger.rows)))
+                if complete:
+                    note(self._meeting.id, "everybody registered")
 
 
-def _count_posts(rows: Rows) -> None:
-    day = clock.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    with writing():
-        for row in rows:
-            row.posts = row.posts + 1 if row.posts_day == day else 1
-            row.posts_day = day
+def _person(row: Row) -> Person:
+    return Person(email=row.email, first_name=row.first_name, last_name=row.last_name)
 
 
-def _set(rows: Rows, **values: object) -> None:
-    if not rows:
-        return
-    now: datetime = clock.now()
-    with writing():
-        for row in rows:
-            for name, value in values.items():
-                setattr(row, name, value)
-            row.updated_at = now
+def _folded(email: str | None) -> str:
+    return (email or "").strip().casefold()
 
 
-def _note_once(meeting: ZoomMeeting, what: str, rows: Rows) -> None:
-    with writing():
-        note(meeting.id, what, detail=str(len(rows)))
+def _ends_all(error: ZoomError) -> bool:
+    """Tell whether other people of the meeting would fare the same: not where it is about one of them, nor
+    where one answer was lost."""
+    if isinstance(error, ZoomRefused):
+        return any(getattr(error, meaning) for meaning in FOR_THE_WHOLE_MEETING)
+    if isinstance(error, ZoomRateLimited):
+        return error.per != "registrant-day"
+    return not (isinstance(error, ZoomUnavailable) and error.maybe_done)
 
 
-def _tell_when_done(meeting: ZoomMeeting) -> None:
-    left = db.session.scalar(
-        select(MeetingRegistrant.id)
-        .where(
-            MeetingRegistrant.meeting_id == meeting.id,
-            MeetingRegistrant.wanted,
-            MeetingRegistrant.state != "registered",
-        )
-        .limit(1)
-    )
-    if left is None:
-        with writing():
-            note(meeting.id, "everybody registered")
+def _reason_of_one(error: ZoomRefused) -> str:
+    return next((reason for meaning, reason in FOR_ONE_PERSON.items() if getattr(error, meaning)), "refused by Zoom")
+
+
+def _wait_for(error: ZoomError) -> tuple[str, datetime | None]:
+    """Why to wait, and until when where that is known."""
+    if isinstance(error, ZoomRateLimited):
+        if error.daily:
+            return "limit of the account", error.until or post_limit.tomorrow()
+        return "rate limited", error.until
+    if isinstance(error, ZoomNotConfigured):
+        return "not configured", None
+    return "not authorised" if isinstance(error, ZoomNotAuthorised) else "unavailable", None

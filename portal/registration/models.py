@@ -16,6 +16,8 @@ class MeetingRegistrant(WithId, Model):
     """A learner or a teacher at one meeting. Exactly one of `learner_id` and `user_id` is set.
 
     `wanted` is what the roster says, `state` what is known of Zoom; the engine brings the second to the first.
+    `next_try_at` says when something is to be done about the row; without one there is nothing to do.
+    `zoom_registrant_id` stays after a cancellation: the stays of past dates are still told by it.
     """
 
     __tablename__ = "meeting_registrants"
@@ -24,7 +26,8 @@ class MeetingRegistrant(WithId, Model):
         UniqueConstraint("meeting_id", "user_id"),
         CheckConstraint("state IN ({})".format(", ".join(map(repr, STATES))), name="state"),
         CheckConstraint("(learner_id IS NULL) <> (user_id IS NULL)", name="one_person"),
-        Index("ix_meeting_registrants_state_next_try_at", "state", "next_try_at"),
+        Index("ix_meeting_registrants_next_try_at", "next_try_at"),
+        Index("ix_meeting_registrants_email", "email"),
         Index("ix_meeting_registrants_meeting_id_zoom_registrant_id", "meeting_id", "zoom_registrant_id"),
         Index("ix_meeting_registrants_learner_id", "learner_id"),
     )
@@ -41,6 +44,8 @@ class MeetingRegistrant(WithId, Model):
     attempts: Mapped[int] = mapped_column(default=0)
     posts: Mapped[int] = mapped_column(default=0)  # adds sent since `posts_day` began, Zoom allows 3 a day
     posts_day: Mapped[datetime | None]
+    unsure: Mapped[bool] = mapped_column(default=False)  # what Zoom has may differ from `state`: look first
+    generation: Mapped[int] = mapped_column(default=0)  # the making of the meeting at Zoom that this is about
     next_try_at: Mapped[datetime | None]
     leased_until: Mapped[datetime | None]
     zoom_registrant_id: Mapped[str | None] = mapped_column(String(128))
@@ -55,3 +60,40 @@ class MeetingRegistrant(WithId, Model):
     @join_url.setter
     def join_url(self, url: str | None) -> None:
         self.join_url_sealed = seal(url, f"meeting_registrants/{self.id}") if url else None
+
+
+class FormerRegistrant(WithId, Model):
+    """A registration that somebody had at a meeting before the present one: by another address, or at a
+    meeting that was deleted at Zoom and made again.
+
+    While `open` it may still be valid at Zoom and is to be cancelled there. Stays of past dates are told by
+    its id, and its posts still count for the day.
+    """
+
+    __tablename__ = "former_registrants"
+    __table_args__ = (
+        CheckConstraint("(learner_id IS NULL) <> (user_id IS NULL)", name="one_person"),
+        Index("ix_former_registrants_meeting_id_zoom_registrant_id", "meeting_id", "zoom_registrant_id"),
+        Index("ix_former_registrants_email", "email"),
+    )
+
+    meeting_id: Mapped[UUID] = mapped_column(ForeignKey("zoom_meetings.id", ondelete="CASCADE"))
+    learner_id: Mapped[UUID | None] = mapped_column(ForeignKey("learners.id"))
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    email: Mapped[str] = mapped_column(String(254))
+    zoom_registrant_id: Mapped[str | None] = mapped_column(String(128))  # None: it is not known if it was made
+    posts: Mapped[int] = mapped_column(default=0)
+    posts_day: Mapped[datetime | None]
+    open: Mapped[bool]
+    created_at: Mapped[datetime]
+
+
+class PostLimit(Model):
+    """What was learned of Zoom's limit of three registrations a day: is it counted for each meeting, as Zoom's
+    pages say, or for each address over all meetings, as one user of it saw. One row, with id 1."""
+
+    __tablename__ = "registration_post_limit"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    over_all_meetings: Mapped[bool] = mapped_column(default=False)
+    learned_at: Mapped[datetime]

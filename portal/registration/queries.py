@@ -1,36 +1,58 @@
 """How far the registration of a meeting is, and each person's state."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from math import ceil
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, case, func, select, union_all
+from sqlalchemy.orm import aliased
 
 from portal.accounts.models import User
-from portal.base.db import db
+from portal.base import clock
+from portal.base.db import UTCDateTime, db
 from portal.classes.models import Enrolment, Learner, SchoolClass
 from portal.classes.queries import lis_order
 from portal.meetings.models import ZoomMeeting
-from portal.registration.models import MeetingRegistrant
+from portal.registration.models import FormerRegistrant, MeetingRegistrant
+
+BATCHES_A_SECOND, SINGLES_A_SECOND = 6, 25  # what Zoom's rates and the pauses between calls leave
+SOON = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Counts of wanted registrants of one meeting. `done` of `total`; the rest waits or failed."""
+    """Counts of wanted learners of one meeting: `done` of `total`, the rest waits or failed.
+
+    Of those waiting, `deferred` are put off until `resumes_at` or later; `seconds_left` is an estimate for
+    the others, with the queue before them, None where nothing moves.
+    """
 
     total: int = 0
     done: int = 0
     waiting: int = 0
     failed: int = 0
+    deferred: int = 0
+    resumes_at: datetime | None = None
+    seconds_left: int | None = None
 
     @property
     def running(self) -> bool:
-        return self.waiting > 0
+        return self.waiting > self.deferred
 
 
 def progress_of(meeting_ids: list[UUID]) -> dict[UUID, Progress]:
-    """Progress of several meetings in one statement; meetings without rows are left out."""
+    """Progress of several meetings in one statement, without estimates; meetings without rows are left out."""
+    soon = clock.now() + SOON
+    put_off = case((MeetingRegistrant.next_try_at > soon, MeetingRegistrant.next_try_at))
     rows = db.session.execute(
-        select(MeetingRegistrant.meeting_id, MeetingRegistrant.state, func.count())
+        select(
+            MeetingRegistrant.meeting_id,
+            MeetingRegistrant.state,
+            func.count(),
+            func.count(put_off),
+            func.min(put_off, type_=UTCDateTime()),
+        )
         .where(
             MeetingRegistrant.meeting_id.in_(meeting_ids),
             MeetingRegistrant.wanted,
@@ -38,23 +60,68 @@ def progress_of(meeting_ids: list[UUID]) -> dict[UUID, Progress]:
         )
         .group_by(MeetingRegistrant.meeting_id, MeetingRegistrant.state)
     )
-    counts: dict[UUID, dict[str, int]] = {}
-    for meeting_id, state, number in rows:
-        counts.setdefault(meeting_id, {})[state] = number
-    return {meeting_id: _progress(states) for meeting_id, states in counts.items()}
+    found: dict[UUID, dict[str, tuple[int, int, datetime | None]]] = {}
+    for meeting_id, state, number, deferred, resumes_at in rows:
+        found.setdefault(meeting_id, {})[state] = (number, deferred, resumes_at)
+    return {meeting_id: _progress(states) for meeting_id, states in found.items()}
+
+
+def _progress(states: dict[str, tuple[int, int, datetime | None]]) -> Progress:
+    counts = {state: number for state, (number, _, _) in states.items()}
+    waiting = [states[state] for state in ("waiting", "pending") if state in states]
+    return Progress(
+        total=sum(counts.values()),
+        done=counts.get("registered", 0),
+        waiting=sum(number for number, _, _ in waiting),
+        failed=sum(counts.get(state, 0) for state in ("failed", "denied", "cancelled")),
+        deferred=sum(deferred for _, deferred, _ in waiting),
+        resumes_at=min((moment for _, _, moment in waiting if moment), default=None),
+    )
 
 
 def progress(meeting_id: UUID) -> Progress:
-    return progress_of([meeting_id]).get(meeting_id, Progress())
+    """Progress of one meeting, with an estimate of the time left while it moves."""
+    found = progress_of([meeting_id]).get(meeting_id, Progress())
+    return replace(found, seconds_left=_seconds_left(meeting_id)) if found.running else found
 
 
-def _progress(states: dict[str, int]) -> Progress:
-    return Progress(
-        total=sum(states.values()),
-        done=states.get("registered", 0) + states.get("pending", 0),
-        waiting=states.get("waiting", 0),
-        failed=states.get("failed", 0) + states.get("denied", 0) + states.get("cancelled", 0),
+def _seconds_left(meeting_id: UUID) -> int:
+    """The calls that are due for this meeting and for those that come before it, at the pace of the account."""
+    this = aliased(ZoomMeeting)
+    due = db.session.execute(
+        select(ZoomMeeting.kind, func.count())
+        .join(MeetingRegistrant, MeetingRegistrant.meeting_id == ZoomMeeting.id)
+        .join(this, and_(this.id == meeting_id, ZoomMeeting.starts_at <= this.starts_at))
+        .where(
+            MeetingRegistrant.next_try_at <= clock.now() + SOON,
+            ZoomMeeting.state.in_(("waiting", "scheduled", "started")),
+        )
+        .group_by(ZoomMeeting.id, ZoomMeeting.kind)
     )
+    seconds = 1.0
+    for kind, rows in due:
+        seconds += rows / SINGLES_A_SECOND if kind == "recurring" else ceil(rows / 30) / BATCHES_A_SECOND
+    return ceil(seconds)
+
+
+def registrant_ids(meeting_id: UUID) -> list[tuple[UUID | None, UUID | None, str]]:
+    """Every registrant id that people of the meeting have or had: (learner id or None, user id or None, id).
+
+    Also those of addresses used before, and of a meeting that was deleted at Zoom and made again: the stays of
+    past dates are told by them.
+    """
+    now, before = MeetingRegistrant, FormerRegistrant
+    rows = db.session.execute(
+        union_all(
+            *(
+                select(table.learner_id, table.user_id, table.zoom_registrant_id).where(
+                    table.meeting_id == meeting_id, table.zoom_registrant_id.is_not(None)
+                )
+                for table in (now, before)
+            )
+        )
+    )
+    return [(learner_id, user_id, str(registrant_id)) for learner_id, user_id, registrant_id in rows]
 
 
 @dataclass(frozen=True)
@@ -71,6 +138,7 @@ class RegistrantLine:
     email: str
     state: str
     reason: str | None
+    resumes_at: datetime | None  # when the portal goes on with a person who waits
     join_url: str | None
     has_lrn: bool
 
@@ -107,6 +175,7 @@ def _line(registrant: MeetingRegistrant, learner: Learner | None) -> RegistrantL
         email=registrant.email,
         state=registrant.state,
         reason=registrant.reason,
+        resumes_at=registrant.next_try_at if registrant.reason else None,
         join_url=registrant.join_url,
         has_lrn=bool(learner and learner.lrn),
     )

@@ -16,10 +16,19 @@ bp = Blueprint("registration", __name__)
 
 @bp.get("/meetings/<uuid:meeting_id>/registration.json")
 def progress(meeting_id: UUID) -> Response:
-    """Done, waiting and failed, for whoever waits for it."""
+    """Done, waiting, failed and the seconds left (null where nothing moves); `deferred` of those waiting go on
+    at `resumes_at`."""
     meeting = meeting_or_404(meeting_id)
     seen = queries.progress(meeting.id)
-    return jsonify(total=seen.total, done=seen.done, waiting=seen.waiting, failed=seen.failed)
+    return jsonify(
+        total=seen.total,
+        done=seen.done,
+        waiting=seen.waiting,
+        failed=seen.failed,
+        deferred=seen.deferred,
+        resumes_at=seen.resumes_at.isoformat() if seen.resumes_at else None,
+        seconds_left=seen.seconds_left,
+    )
 
 
 @bp.get("/meetings/<uuid:meeting_id>/registration")

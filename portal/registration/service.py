@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, or_, select
 
 from portal.accounts.models import User
 from portal.base import audit, clock
@@ -14,14 +14,15 @@ from portal.registration.models import MeetingRegistrant
 
 
 def retry_failed(user: User, meeting: ZoomMeeting) -> int:
-    """Give everybody who failed another try; the number of them. What the roster says is read anew."""
+    """Give everybody who is not registered another try; the number of them. The roster is read anew."""
     with writing() as session:
         failed = list(
             session.scalars(
                 select(MeetingRegistrant).where(
                     MeetingRegistrant.meeting_id == meeting.id,
                     MeetingRegistrant.wanted,
-                    MeetingRegistrant.state.in_(("failed", "waiting")),
+                    MeetingRegistrant.state != "registered",
+                    _free(),
                 )
             )
         )
@@ -29,15 +30,23 @@ def retry_failed(user: User, meeting: ZoomMeeting) -> int:
             _again(row)
         audit.record("retried registration", "meeting", meeting.id, by=user.id, people=len(failed))
     wake("registration")
+    wake("registrants")
     return len(failed)
 
 
+def _free() -> ColumnElement[bool]:
+    """The engine is not at work on the row: it needs no other try."""
+    return or_(MeetingRegistrant.leased_until.is_(None), MeetingRegistrant.leased_until < clock.now())
+
+
 def _again(row: MeetingRegistrant) -> None:
-    """Rows that never reached Zoom are made anew from the roster; the others wait for their next turn."""
-    if row.posts == 0 and row.zoom_registrant_id is None:
+    """Rows that never reached Zoom are made anew from the roster; the others wait for their next turn. Whom
+    the host has denied is approved. The limit of the day still holds."""
+    if row.posts == 0 and row.zoom_registrant_id is None and row.state == "failed":
         db.session.delete(row)
         return
-    row.state, row.reason, row.next_try_at, row.attempts = "waiting", None, None, 0
+    row.state = "pending" if row.state in ("denied", "pending") else "waiting"
+    row.reason, row.next_try_at, row.attempts, row.updated_at = None, clock.now(), 0, clock.now()
 
 
 def use_lrn_address(user: User, meeting: ZoomMeeting, registrant_id: UUID) -> bool:
@@ -52,14 +61,15 @@ def use_lrn_address(user: User, meeting: ZoomMeeting, registrant_id: UUID) -> bo
                 MeetingRegistrant.meeting_id == meeting.id,
                 MeetingRegistrant.learner_id.is_not(None),
                 MeetingRegistrant.state == "failed",
+                _free(),
             )
         )
         learner = session.get(Learner, row.learner_id) if row else None
         if row is None or learner is None or learner.lrn is None:
             return False
         learner.email = None
-        session.execute(update(MeetingRegistrant).where(MeetingRegistrant.id == row.id).values(updated_at=clock.now()))
-        _again(row)
+        if row.posts == 0 and row.zoom_registrant_id is None:
+            session.delete(row)  # else the roster's new address is seen as a change
         audit.record("changed the address of", "learner", learner.id, by=user.id)
     wake("registration")
     return True

@@ -5,14 +5,14 @@ from flask import Flask, current_app, has_app_context
 from portal.base.db import end_reading
 from portal.config import Settings
 from portal.zoom.client import Credentials, ZoomClient
-from portal.zoom.pace import LocalPace
+from portal.zoom_account.pace import SharedPace
 from portal.zoom_account.tokens import DatabaseTokens
 
 
 class PolitePace:
     """Zoom's pace, and before each call the reading transaction is let go (inside a writing one it raises)."""
 
-    def __init__(self, pace: LocalPace) -> None:
+    def __init__(self, pace: SharedPace) -> None:
         self._pace = pace
 
     def wait(self, label: str) -> None:
@@ -31,7 +31,7 @@ def init_zoom(app: Flask, settings: Settings) -> None:
         tokens=DatabaseTokens(settings.zoom_account_id, app.app_context),
         api_url=settings.zoom_api_url,
         oauth_url=settings.zoom_oauth_url,
-        pace=PolitePace(LocalPace()),
+        pace=PolitePace(SharedPace(settings.zoom_account_id, app.app_context)),
     )
 
 

@@ -1,0 +1,54 @@
+"""The national holidays that are certain, as a beginning of the calendar.
+
+2026: Proclamation 1006 (s. 2025), the rest of school year 2026-2027. 2027: only days that the law itself fixes;
+those that a proclamation may move (Araw ng Kagitingan, Ninoy Aquino Day, Bonifacio Day) and the Eid holidays
+are declared later and then kept in `class_days`, as are local holidays and suspensions.
+"""
+
+from datetime import date, timedelta
+
+_NEW_YEAR = "New Year's Day"
+_ALL_SAINTS = "All Saints' Day"
+_CHRISTMAS = "Christmas Day"
+_RIZAL = "Rizal Day"
+_LAST_DAY = "Last day of the year"
+_CONCEPTION = "Feast of the Immaculate Conception"
+_HEROES = "National Heroes Day"
+_INDEPENDENCE = "Independence Day"
+
+
+def easter(year: int) -> date:
+    """Easter Sunday of the western church (the anonymous Gregorian computus, Meeus, Astronomical Algorithms, ch. 8)."""
+    century, rest = divmod(year, 100)
+    leap, century_rest = divmod(century, 4)
+    moon = (19 * (year % 19) + century - leap - (century - (century + 8) // 25 + 1) // 3 + 15) % 30
+    weekday = (32 + 2 * century_rest + 2 * (rest // 4) - moon - rest % 4) % 7
+    late = (year % 19 + 11 * moon + 22 * weekday) // 451
+    month, day = divmod(moon + weekday - 7 * late + 114, 31)
+    return date(year, month, day + 1)
+
+
+NATIONAL: dict[date, str] = {
+    date(2026, 6, 12): _INDEPENDENCE,
+    date(2026, 8, 21): "Ninoy Aquino Day",
+    date(2026, 8, 31): _HEROES,
+    date(2026, 11, 1): _ALL_SAINTS,
+    date(2026, 11, 2): "All Souls' Day",
+    date(2026, 11, 30): "Bonifacio Day",
+    date(2026, 12, 8): _CONCEPTION,
+    date(2026, 12, 24): "Christmas Eve",
+    date(2026, 12, 25): _CHRISTMAS,
+    date(2026, 12, 30): _RIZAL,
+    date(2026, 12, 31): _LAST_DAY,
+    date(2027, 1, 1): _NEW_YEAR,
+    easter(2027) - timedelta(days=3): "Maundy Thursday",
+    easter(2027) - timedelta(days=2): "Good Friday",
+    date(2027, 5, 1): "Labor Day",
+    date(2027, 6, 12): _INDEPENDENCE,
+    date(2027, 8, 30): _HEROES,  # the last Monday of August
+    date(2027, 11, 1): _ALL_SAINTS,
+    date(2027, 12, 8): _CONCEPTION,
+    date(2027, 12, 25): _CHRISTMAS,
+    date(2027, 12, 30): _RIZAL,
+    date(2027, 12, 31): _LAST_DAY,
+}

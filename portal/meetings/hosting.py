@@ -1,0 +1,87 @@
+"""Which Zoom user hosts a class: the teacher's own, else a free one of the pool."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select
+
+from portal.accounts.models import User
+from portal.base.db import db
+from portal.classes.models import SchoolClass
+from portal.meetings import clashes
+from portal.meetings.clashes import Clash
+from portal.meetings.dates import Slot
+from portal.meetings.models import ZoomMeeting
+from portal.zoom_account import hosts
+from portal.zoom_account.hosts import Host
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The host for some dates and what they clash with. `is_possible` is false where every host is taken."""
+
+    host: str
+    clashes: tuple[Clash, ...]
+
+    @property
+    def is_possible(self) -> bool:
+        return not any(clash.is_impossible for clash in self.clashes)
+
+    @property
+    def needs_a_decision(self) -> bool:
+        return any(clash.needs_a_decision for clash in self.clashes)
+
+
+def own_host(school_class: SchoolClass) -> str:
+    """The class's teacher by address: her own Zoom user, if she has one."""
+    return db.session.scalars(select(User.email).where(User.id == school_class.teacher_id)).one()
+
+
+def candidates(first: str) -> list[str]:
+    """Who may be asked to host, the teacher first. Who Zoom does not know comes only when nobody else is there."""
+    known = hosts.remembered([first, *hosts.pool()])
+    usable = [email for email, host in known.items() if host.known is not False]
+    return usable or [first]
+
+
+def choose(
+    school_class: SchoolClass,
+    slots: Sequence[Slot],
+    *,
+    except_meeting: UUID | None = None,
+    except_date: UUID | None = None,
+    only: str | None = None,
+) -> Choice:
+    """The first candidate who is free at all these times, else the first one with what is in the way.
+
+    `only` is the host a meeting has already: it does not change any more.
+    """
+    able = [only] if only else candidates(own_host(school_class))
+    who = {"teacher_id": school_class.teacher_id, "section_id": school_class.section_id}
+    taken = clashes.busy(slots, hosts=able, except_meeting=except_meeting, except_date=except_date, **who)
+    choices = [Choice(host, tuple(clashes.find(slots, taken, host=host, **who))) for host in able]
+    chosen = next((one for one in choices if one.is_possible), choices[0])
+    # Others' classes on other hosts of the pool are no reason to move.
+    mine = [
+        one
+        for one in taken
+        if one.host == chosen.host or one.teacher_id == who["teacher_id"] or one.section_id == who["section_id"]
+    ]
+    return Choice(chosen.host, tuple(clashes.with_alternatives(chosen.clashes, mine)))
+
+
+def hold(school_class: SchoolClass) -> None:
+    """Within the transaction that is open: nobody else gives these hosts a class until it ends."""
+    hosts.hold([own_host(school_class), *hosts.pool()])
+
+
+def free_host(meeting: ZoomMeeting, able: Sequence[Host], slots: Sequence[Slot]) -> Host | None:
+    """One of these hosts who has nothing else at these times, within the transaction that is open."""
+    hosts.hold([host.email for host in able])
+    taken = clashes.busy(slots, hosts=[host.email for host in able], except_meeting=meeting.id)
+    for host in able:
+        found = clashes.find(slots, taken, host=host.email, teacher_id=None, section_id=None)
+        if not any(clash.is_impossible for clash in found):
+            return host
+    return None

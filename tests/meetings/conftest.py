@@ -1,0 +1,120 @@
+"""What the tests of scheduling share: a class to schedule for, faults at the pretend Zoom, an impatient client."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import requests
+from flask import Flask
+
+from portal.base import clock
+from portal.base.db import db
+from portal.classes.access import Section
+from portal.classes.models import SchoolClass
+from portal.config import Settings
+from portal.meetings.models import MeetingOccurrence, ZoomMeeting
+from portal.sandbox.model import Meeting as ZoomsMeeting
+from portal.sandbox.world import World
+from portal.zoom.client import Credentials, ZoomClient
+from portal.zoom_account.tokens import DatabaseTokens
+from tests.people import People
+
+
+class Faults:
+    """What goes wrong at the pretend Zoom, told over its control plane."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def add(self, method: str, path: str, kind: str, **details: Any) -> None:
+        self._post("faults", {"method": method, "path": path, "kind": kind, **details})
+
+    def refuse(self, method: str, path: str, status: int, code: int, message: str = "", **details: Any) -> None:
+        self.add(method, path, "answer", status=status, json={"code": code, "message": message}, **details)
+
+    def heal(self) -> None:
+        requests.delete(f"{self._url}/_sim/faults", timeout=5).raise_for_status()
+
+    def _post(self, what: str, body: dict[str, Any]) -> None:
+        requests.post(f"{self._url}/_sim/{what}", json=body, timeout=5).raise_for_status()
+
+
+@pytest.fixture
+def faults(zoom_server: tuple[World, str], world: World) -> Iterator[Faults]:
+    found = Faults(zoom_server[1])
+    yield found
+    found.heal()
+
+
+@dataclass
+class Impatient:
+    """The portal's client with short timeouts, which notes its pauses instead of sleeping."""
+
+    zoom: ZoomClient
+    slept: list[float] = field(default_factory=list)
+
+
+@pytest.fixture
+def impatient(app: Flask) -> Callable[..., Impatient]:
+    """Give the portal such a client; `zoom` is then what the worker calls."""
+
+    def make(**changes: Any) -> Impatient:
+        settings: Settings = app.extensions["silid.settings"]
+        slept: list[float] = []
+        values: dict[str, Any] = {
+            "tokens": DatabaseTokens(settings.zoom_account_id, app.app_context),
+            "api_url": settings.zoom_api_url,
+            "oauth_url": settings.zoom_oauth_url,
+            "now": clock.now,
+            "sleep": slept.append,
+            "timeout": (0.5, 0.4),
+        }
+        credentials = Credentials(settings.zoom_account_id, settings.zoom_client_id, settings.zoom_client_secret)
+        client = ZoomClient(credentials, **(values | changes))
+        app.extensions["silid.zoom"] = client
+        return Impatient(client, slept)
+
+    return make
+
+
+@pytest.fixture
+def section(people: People) -> Section:
+    made = people.section(people.ada)
+    people.learners(made, 3)
+    return made
+
+
+@pytest.fixture
+def biology(people: People, section: Section) -> SchoolClass:
+    """Ada's class of three learners."""
+    return people.school_class(people.ada, section)
+
+
+def zooms(world: World) -> list[ZoomsMeeting]:
+    """The meetings that Zoom has and did not delete."""
+    return [meeting for meeting in world.meetings.values() if meeting.deleted_at is None]
+
+
+def only(world: World) -> ZoomsMeeting:
+    [meeting] = zooms(world)
+    return meeting
+
+
+def dates_at_zoom(meeting: ZoomsMeeting) -> list[str]:
+    """The dates that Zoom has, on the clock in Manila."""
+    return [
+        clock.local(one.start_time).strftime("%Y-%m-%d %H:%M")
+        for one in sorted(meeting.occurrences, key=lambda one: one.start_time)
+        if one.status == "available"
+    ]
+
+
+def dates_here(meeting: ZoomMeeting) -> list[str]:
+    rows = db.session.query(MeetingOccurrence).filter_by(meeting_id=meeting.id, state="scheduled")
+    return sorted(clock.local(row.starts_at).strftime("%Y-%m-%d %H:%M") for row in rows)
+
+
+def again(meeting: ZoomMeeting) -> ZoomMeeting:
+    """The row as it is now."""
+    return db.session.get_one(ZoomMeeting, meeting.id, populate_existing=True)

@@ -1,0 +1,190 @@
+"""Exactly one meeting at Zoom, whatever becomes of the answer, the process or the form."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from flask import Flask
+
+from portal.base import clock
+from portal.classes.models import SchoolClass
+from portal.meetings import at_zoom
+from portal.meetings.models import ZoomMeeting
+from portal.sandbox.world import World
+from portal.zoom_account.service import zoom
+from tests.browser import Browser
+from tests.meetings.conftest import Faults, again, only, zooms
+from tests.people import People, settle
+
+NOW = datetime(2026, 11, 23, 7, tzinfo=clock.MANILA)
+AT_EIGHT = NOW + timedelta(hours=25)
+CREATE = "/users/[^/]+/meetings$"
+
+
+@pytest.mark.parametrize("kind", ["hang", "reset", "truncate"])
+def test_a_creation_whose_answer_was_lost_is_found_again(
+    app: Flask,
+    people: People,
+    world: World,
+    faults: Faults,
+    biology: SchoolClass,
+    impatient: Callable[..., Any],
+    kind: str,
+) -> None:
+    impatient()
+    with time_machine.travel(NOW, tick=False) as moving:
+        meeting = people.meeting(people.ada, biology, AT_EIGHT)
+        faults.add("POST", CREATE, kind, seconds=0.6)
+        settle(app)
+        assert again(meeting).unsure and again(meeting).trouble == "unavailable"
+        moving.shift(timedelta(seconds=30))
+        settle(app)
+    assert again(meeting).state == "scheduled"
+    assert again(meeting).zoom_id == only(world).id
+    assert world.count("POST", CREATE).calls == 1
+
+
+def test_a_creation_that_never_arrived_is_sent_again(
+    app: Flask, people: People, world: World, faults: Faults, biology: SchoolClass, impatient: Callable[..., Any]
+) -> None:
+    impatient()
+    with time_machine.travel(NOW, tick=False) as moving:
+        meeting = people.meeting(people.ada, biology, AT_EIGHT)
+        faults.add("POST", CREATE, "reset_before")
+        settle(app)
+        moving.shift(timedelta(seconds=30))
+        settle(app)
+    assert again(meeting).zoom_id == only(world).id
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Dying:
+    """A client whose process dies when it has sent, or is about to send, a creation."""
+
+    def __init__(self, *, sends: bool) -> None:
+        self._sends = sends
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(zoom(), name)
+
+    def create_meeting(self, *args: Any) -> None:
+        if self._sends:
+            zoom().create_meeting(*args)
+        raise Killed
+
+
+@pytest.mark.parametrize("sends", [True, False])
+def test_a_worker_that_dies_over_a_creation_leaves_one_meeting(
+    app: Flask, people: People, world: World, biology: SchoolClass, sends: bool
+) -> None:
+    with time_machine.travel(NOW, tick=False) as moving:
+        meeting = people.meeting(people.ada, biology, AT_EIGHT)
+        [leased] = at_zoom.due()
+        with pytest.raises(Killed):
+            at_zoom.carry_out(leased, Dying(sends=sends))  # type: ignore[arg-type]
+        moving.shift(timedelta(minutes=3))
+        settle(app)
+    assert again(meeting).zoom_id == only(world).id
+
+
+def test_a_meeting_cancelled_while_nobody_knows_whether_zoom_made_it_is_taken_away(
+    app: Flask, people: People, world: World, faults: Faults, biology: SchoolClass, impatient: Callable[..., Any]
+) -> None:
+    from portal.meetings import service
+
+    impatient()
+    with time_machine.travel(NOW, tick=False) as moving:
+        meeting = people.meeting(people.ada, biology, AT_EIGHT)
+        faults.add("POST", CREATE, "reset")
+        settle(app)
+        service.cancel(people.ada, again(meeting))
+        moving.shift(timedelta(seconds=30))
+        settle(app)
+    assert zooms(world) == []
+    assert again(meeting).wanted is None
+
+
+def test_a_change_whose_answer_was_lost_is_not_sent_twice(
+    app: Flask, people: People, world: World, faults: Faults, biology: SchoolClass, impatient: Callable[..., Any]
+) -> None:
+    from portal.meetings import service
+
+    impatient()
+    with time_machine.travel(NOW, tick=False) as moving:
+        meeting = people.held(people.ada, biology, AT_EIGHT)
+        details = service.Details("Cells", "", AT_EIGHT + timedelta(hours=1), 45)
+        faults.add("PATCH", "/meetings/", "reset")
+        service.change(people.ada, meeting, details)
+        settle(app)
+        assert again(meeting).wanted == "update"
+        moving.shift(timedelta(seconds=30))
+        settle(app)
+    assert (only(world).topic, only(world).minutes) == ("Cells", 45)
+    assert world.count("PATCH", "/meetings/").calls == 1
+    assert again(meeting).wanted is None and not again(meeting).unsure
+
+
+def test_what_did_not_change_is_not_sent(app: Flask, people: People, world: World, biology: SchoolClass) -> None:
+    from portal.meetings import service
+
+    with time_machine.travel(NOW, tick=False):
+        meeting = people.held(people.ada, biology, AT_EIGHT)
+        same = service.Details(meeting.title, "", AT_EIGHT, 60)
+        service.change(people.ada, meeting, same)
+        service.change(people.ada, meeting, service.Details("Other", "", AT_EIGHT, 60))
+        service.change(people.ada, meeting, same)
+        settle(app)
+    assert world.count("PATCH").calls == 0
+
+
+@pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
+def test_a_time_in_manila_arrives_as_that_time(app: Flask, people: People, world: World, biology: SchoolClass) -> None:
+    """08:00 in Manila is 00:00 UTC: never shifted twice, and read back equal."""
+    with time_machine.travel(NOW, tick=False):
+        meeting = people.held(people.ada, biology, AT_EIGHT)
+    made = only(world)
+    assert made.start_time is not None and made.start_time.isoformat() == "2026-11-24T00:00:00+00:00"
+    assert made.timezone == "Asia/Manila"
+    assert again(meeting).overridden is None
+
+
+def form_fields(**changes: Any) -> dict[str, Any]:
+    return {"title": "Cells", "day": "2026-11-24", "start": "08:00", "minutes": "60"} | changes
+
+
+def test_a_form_sent_twice_schedules_once(
+    app: Flask, people: People, browser: Browser, world: World, biology: SchoolClass
+) -> None:
+    with time_machine.travel(NOW, tick=False):
+        people.sign_in(browser, people.ada)
+        browser.get("/meetings/new")
+        form = {field["name"]: field.get("value", "") for field in browser.page.select("main form input[type=hidden]")}
+        data = form | form_fields(class_id=str(biology.id), waiting_room="y", audience="class", approval_type="1")
+        data |= {"registration_type": "1", "auto_recording": "none"}
+        browser.post("/meetings/new", data)
+        first = browser.url
+        browser.post("/meetings/new", data)
+        assert browser.url == first
+        settle(app)
+        assert [meeting.topic for meeting in zooms(world)] == ["Cells"]
+
+
+@pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
+def test_a_class_that_starts_now_has_a_room_at_once(
+    app: Flask, people: People, browser: Browser, world: World, biology: SchoolClass
+) -> None:
+    with time_machine.travel(NOW + timedelta(seconds=31), tick=False):
+        people.sign_in(browser, people.ada)
+        browser.get("/meetings/new")
+        browser.submit("form:has([name=title])", button="Start a class now", title="Suspension day", day="")
+        settle(app)
+        browser.get(browser.url)
+        assert "Start class" in browser.text
+    meeting = app.extensions["sqlalchemy"].session.scalars(app.extensions["sqlalchemy"].select(ZoomMeeting)).one()
+    assert (meeting.kind, meeting.starts_at) == ("instant", NOW)
+    assert only(world).type == 2, "Zoom does not list instant meetings, so a lost one could not be found"
