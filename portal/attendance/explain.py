@@ -32,7 +32,7 @@ def reason(computed: Computed, *, threshold: int, override: Override | None = No
         return _joined([_seen_by_zoom(computed, threshold), _set_by_hand(override)])
     if computed.stays == 0:
         return _joined([_not_seen(computed)])
-    notes = [text for flag in computed.flags if (text := _flag(flag))]
+    notes = [*_punctuality(computed), *(text for flag in computed.flags if (text := _flag(flag)))]
     return _joined([_seen(computed, threshold), *notes, _needed(computed, threshold)])
 
 
@@ -73,6 +73,11 @@ def _seen(computed: Computed, threshold: int) -> str:
     if computed.open:
         return _("Joined %(time)s and still in, %(stays)s so far, matched by %(ways)s.", **parts)
     return _("Joined %(time)s, %(stays)s, matched by %(ways)s.", **parts)
+
+
+def _punctuality(computed: Computed) -> list[str]:
+    late = [_("Came late.")] if computed.late else []
+    return late + ([_("Left early.")] if computed.left_early else [])
 
 
 def _seen_by_zoom(computed: Computed, threshold: int) -> str:
@@ -137,6 +142,7 @@ def _flag(flag: str) -> str:
         "no time": "",
         "waiting room only": "",
         "waiting room unclear": _("Part of it may have been in the waiting room and is not counted."),
+        "minutes only": _("The uploaded file says how many minutes, not when."),
         "email of another": _("The e-mail is that of another person of this class; registration decides."),
         "data incomplete": _("Zoom's data is incomplete."),
         "may be unmatched": "",

@@ -1,8 +1,9 @@
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import RadioField, SelectField, SelectMultipleField, StringField
+from flask_wtf.file import FileField, FileRequired
+from wtforms import IntegerField, RadioField, SelectField, SelectMultipleField, StringField
 from wtforms.fields.choices import SelectChoice
-from wtforms.validators import DataRequired, InputRequired, Length
+from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional
 
 MARK_CHOICES = [
     SelectChoice("present", _l("Present")),
@@ -40,3 +41,24 @@ class BulkForm(FlaskForm):
 
 class ReasonForm(FlaskForm):
     reason = StringField(_l("Reason"), [DataRequired(_l("Write why the sheet is opened again.")), Length(max=200)])
+
+
+class FileForm(FlaskForm):
+    """Zoom's own participants file."""
+
+    file = FileField(
+        _l("Participants file"),
+        [FileRequired(_l("Choose the file that Zoom gave you."))],
+        description=_l("A .csv file, as Zoom names it: participants_... or meeting_report_..."),
+        render_kw={"accept": ".csv,text/csv"},
+    )
+
+
+class GraceForm(FlaskForm):
+    """Minutes of grace of a section; left empty, late and left early are not asked for."""
+
+    minutes = IntegerField(
+        _l("Minutes of grace"),
+        [Optional(), NumberRange(0, 120, _l("Write a number of minutes from 0 to 120."))],
+        render_kw={"min": 0, "max": 120, "inputmode": "numeric"},
+    )

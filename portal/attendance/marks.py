@@ -62,6 +62,7 @@ _FLAGS = (
     "no time",
     "waiting room only",
     "waiting room unclear",
+    "minutes only",
     "email of another",
     "data incomplete",
     "may be unmatched",
@@ -233,10 +234,11 @@ class _Presence:
     waits: int
     open: bool
     flags: frozenset[str]
+    lasted: int = 0  # the longest stay of which only the length is known
 
     @property
     def seconds(self) -> int:
-        return seconds(self.sure)
+        return max(seconds(self.sure), self.lasted)
 
 
 @dataclass(frozen=True)
@@ -266,24 +268,31 @@ class _Reading:
     def presence(self, stays: Sequence[Stay]) -> _Presence:
         """What these stays of one person prove together."""
         meeting = [stay for stay in stays if stay.room == "meeting"]
-        stretches = [self._stretch(stay) for stay in meeting]
+        lengths = [stay.lasted for stay in meeting if stay.lasted is not None]
+        timed = [stay for stay in meeting if stay.lasted is None]
+        stretches = [self._stretch(stay) for stay in timed]
         bounds = [stretch.possible for stretch in stretches if stretch.possible is not None]
         unbounded = len(bounds) < len(stretches)
         return _Presence(
             sure=union(interval for stretch in stretches for interval in stretch.sure),
-            possible=None if unbounded else seconds(interval for bound in bounds for interval in bound),
-            first_join=_first_join(meeting),
-            last_leave=self._last_leave(meeting, is_open=any(stretch.open for stretch in stretches)),
-            stays=len(meeting),
+            # Lengths without times may overlap each other and the rest, or not.
+            possible=None if unbounded else max(seconds(one for bound in bounds for one in bound), sum(lengths)),
+            first_join=_first_join(timed),
+            last_leave=self._last_leave(timed, is_open=any(stretch.open for stretch in stretches)),
+            stays=sum(not stay.breakout for stay in meeting) or len(meeting),
             waits=len(stays) - len(meeting),
             open=any(stretch.open for stretch in stretches),
-            flags=frozenset(flag for stretch in stretches for flag in stretch.flags),
+            flags=frozenset(flag for stretch in stretches for flag in stretch.flags)
+            | ({"minutes only"} if lengths else set()),
+            lasted=max(lengths, default=0),
         )
 
     def _stretch(self, stay: Stay) -> _Stretch:
         left, flags = self._left(stay)
         if stay.joined_at is None:
             return self._without_join(stay, left, flags)
+        if stay.left_before is not None:
+            return _Stretch((), union([Interval(stay.joined_at, stay.left_before)]), flags=flags | {"no leave seen"})
         if left is None and self._is_running(stay.instance):
             left = max(self._now, stay.joined_at)
             return self._less_waiting(stay, Interval(stay.joined_at, left), _Stretch((), (), True, flags))
@@ -299,7 +308,7 @@ class _Reading:
             by_end = stay.left_source == "ended"
             return stay.left_at, frozenset({"closed by meeting end"} if by_end else ())
         instance = self._instances.get(stay.instance)
-        if instance is None or instance.ended_at is None:
+        if instance is None or instance.ended_at is None or stay.left_before is not None:
             return None, frozenset()
         return instance.ended_at, frozenset({"closed by meeting end"})
 
@@ -307,9 +316,16 @@ class _Reading:
         """Nothing is sure, but nobody was in before the instance started."""
         instance = self._instances.get(stay.instance)
         flags |= {"no join seen"}
-        if left is None or instance is None or instance.started_at is None:
+        starts = [moment for moment in (stay.joined_after, instance and instance.started_at) if moment]
+        if left is None or not starts:
             return _Stretch((), None, flags=flags)
-        return _Stretch((), union([Interval(instance.started_at, left)]), flags=flags)
+        whole = Interval(max(starts), left)
+        waited = [
+            Interval(wait.joined_at, wait.left_at)
+            for wait in self._waits[stay.instance, stay.session]
+            if wait.joined_at and wait.left_at
+        ]
+        return _Stretch((), subtract([whole], waited), flags=flags)
 
     def _is_running(self, uuid: str) -> bool:
         """Has it no end, and no later instance? A meeting runs once at a time."""
@@ -331,10 +347,11 @@ class _Reading:
             if wait.joined_at is not None and wait.left_at is not None:
                 certain.append(Interval(wait.joined_at, wait.left_at))
             elif wait.joined_at is not None and whole.start < wait.joined_at < whole.end:
-                (certain if is_open else unclear).append(Interval(wait.joined_at, whole.end))
-                is_open = False
+                until = min(whole.end, wait.left_before or whole.end)
+                (certain if is_open and wait.left_before is None else unclear).append(Interval(wait.joined_at, until))
+                is_open = is_open and wait.left_before is not None
             elif wait.left_at is not None and whole.start + CLOCK_SLACK < wait.left_at <= whole.end:
-                unclear.append(Interval(whole.start, wait.left_at))
+                unclear.append(Interval(max(whole.start, wait.joined_after or whole.start), wait.left_at))
         return _Stretch(
             sure=subtract([whole], certain + unclear),
             possible=subtract([whole], certain),

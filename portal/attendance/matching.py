@@ -42,7 +42,9 @@ class Stay:
 
     `session` is Zoom's id of the participant within the instance; give a breakout room's stay the session
     it came from, so that both count as one device. Times are aware. A missing end of the stay is None.
-    `left_source` "ended" says that only the end of the meeting closed it.
+    `left_source` "ended" says that only the end of the meeting closed it. Of a join that is not known
+    `joined_after` may say that it was not before, of a leave `left_before` that it was not after. `lasted`
+    is for a stay of which only its length in seconds is known, not when it was.
     """
 
     id: str
@@ -58,6 +60,10 @@ class Stay:
     source: Literal["webhook", "report", "csv"]
     left_source: Literal["event", "ended", "report", "csv"] | None
     is_host: bool
+    breakout: bool = False
+    joined_after: datetime | None = None
+    left_before: datetime | None = None
+    lasted: int | None = None
 
 
 @dataclass(frozen=True)

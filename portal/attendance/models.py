@@ -18,12 +18,19 @@ def _in(column: str, words: tuple[str, ...]) -> str:
 
 
 class ZoomParticipant(WithId, Model):
-    """One stay: one person, one device, one join to leave, in the meeting or in the waiting room."""
+    """One stay as one source tells it: one person, one device, one join to leave, in the meeting or in its
+    waiting room.
+
+    Sources are kept apart, and `pairing` decides what holds, so that the order in which they came decides
+    nothing. A session (Zoom's `user_id`) can come and go more than once, through the waiting room: `nth`
+    tells its rows apart. Which end belongs to which beginning is for `pairing` as well: a row of a webhook
+    is where a join and a leave found room. `lasted_seconds` is all that some of Zoom's files say.
+    """
 
     __tablename__ = "zoom_participants"
     __table_args__ = (
-        UniqueConstraint("instance_id", "session", "room"),
-        CheckConstraint("room IN ('meeting', 'waiting')", name="room"),
+        UniqueConstraint("instance_id", "session", "room", "source", "nth"),
+        CheckConstraint("room IN ('meeting', 'waiting', 'breakout')", name="room"),
         CheckConstraint("source IN ('webhook', 'report', 'csv')", name="source"),
         CheckConstraint("left_source IN ('event', 'ended', 'report', 'csv')", name="left_source"),
     )
@@ -38,8 +45,11 @@ class ZoomParticipant(WithId, Model):
     left_at: Mapped[datetime | None]
     room: Mapped[str] = mapped_column(default="meeting")
     source: Mapped[str] = mapped_column(default="webhook")
+    nth: Mapped[int] = mapped_column(default=0)
     left_source: Mapped[str | None]
     is_host: Mapped[bool] = mapped_column(default=False)
+    parent_session: Mapped[str | None] = mapped_column(String(80))  # of somebody in a breakout room
+    lasted_seconds: Mapped[int | None]
 
 
 class ParticipantLink(WithId, Model):
@@ -100,6 +110,8 @@ class AttendanceSheet(Model):
     finalised_at: Mapped[datetime | None]
     finalised_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     evidence_changed: Mapped[bool] = mapped_column(default=False)  # since it was finalised
+    # False: a room opened on a day without class, which is in no report unless a teacher says so
+    counts: Mapped[bool] = mapped_column(default=True)
 
 
 class AttendanceRecord(WithId, Model):
@@ -125,6 +137,8 @@ class AttendanceRecord(WithId, Model):
     matched_by: Mapped[list[Any]] = mapped_column(JSON, default=list)
     flags: Mapped[list[Any]] = mapped_column(JSON, default=list)
     still_in: Mapped[bool] = mapped_column(default=False)
+    late: Mapped[bool] = mapped_column(default=False)
+    left_early: Mapped[bool] = mapped_column(default=False)
     override_mark: Mapped[str | None]
     override_reason: Mapped[str | None]
     override_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
@@ -152,3 +166,24 @@ class AttendanceHistory(Model):
     from_mark: Mapped[str | None]
     to_mark: Mapped[str | None]
     reason: Mapped[str | None]
+    # Of a match: what was there before it.
+    details: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class ParticipantUpload(WithId, Model):
+    """Zoom's own participants file, uploaded by a teacher. Its rows are kept until it is decided; the file
+    itself never is."""
+
+    __tablename__ = "participant_uploads"
+    __table_args__ = (
+        CheckConstraint("state IN ('preview', 'confirmed', 'discarded', 'taken back')", name="state"),
+        Index("ix_participant_uploads_occurrence_id", "occurrence_id"),
+    )
+
+    occurrence_id: Mapped[UUID] = mapped_column(ForeignKey("meeting_occurrences.id", ondelete="CASCADE"))
+    uploaded_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    uploaded_at: Mapped[datetime]
+    filename: Mapped[str] = mapped_column(String(200))
+    state: Mapped[str] = mapped_column(default="preview")
+    instance_uuid: Mapped[str] = mapped_column(String(64))
+    rows: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

@@ -1,8 +1,10 @@
 """What people decide on a sheet: other marks, who a participant was, signing and reopening."""
 
+from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from portal.accounts.models import User
 from portal.attendance.evidence import touch
@@ -21,8 +23,9 @@ from portal.attendance.sheet import load, recompute
 from portal.base import audit, clock
 from portal.base.db import db, insert_once, writing
 from portal.base.wake import wake
+from portal.classes.models import SchoolClass, Section
 from portal.classes.names import fold_name
-from portal.meetings.models import MeetingOccurrence, ZoomInstance
+from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
 
 
 class SheetIsFinal(ValueError):
@@ -104,7 +107,7 @@ def _override(user: User, record: AttendanceRecord, mark: str | None, reason: st
     else:
         record.override_mark, record.override_reason = mark, reason
         record.override_by, record.override_at = user.id, clock.now()
-    _remember(
+    remember(
         record.occurrence_id,
         "override" if mark else "override removed",
         by=user.id,
@@ -116,7 +119,8 @@ def _override(user: User, record: AttendanceRecord, mark: str | None, reason: st
     return 1
 
 
-def _remember(occurrence_id: UUID, what: str, *, by: UUID, **values: object) -> None:
+def remember(occurrence_id: UUID, what: str, *, by: UUID, **values: object) -> None:
+    """Add a line to the sheet's history, in the transaction that is open."""
     db.session.execute(
         insert(AttendanceHistory).values(occurrence_id=occurrence_id, at=clock.now(), by=by, what=what, **values)
     )
@@ -134,7 +138,7 @@ def finalise(user: User, occurrence: MeetingOccurrence) -> None:
         for record in _records(occurrence, [line.learner.learner_id for line in loaded.lines]):
             record.final_mark = record.override_mark or computed[str(record.learner_id)]
         sheet.finalised_at, sheet.finalised_by, sheet.evidence_changed = clock.now(), user.id, False
-        _remember(occurrence.id, "finalised", by=user.id)
+        remember(occurrence.id, "finalised", by=user.id)
         audit.record("finalised the sheet", "occurrence", occurrence.id, by=user.id)
 
 
@@ -150,7 +154,7 @@ def reopen(user: User, occurrence: MeetingOccurrence, reason: str) -> None:
         for record in session.scalars(select(AttendanceRecord).where(AttendanceRecord.occurrence_id == occurrence.id)):
             record.final_mark = None
         sheet.finalised_at, sheet.finalised_by, sheet.evidence_changed = None, None, False
-        _remember(occurrence.id, "reopened", by=user.id, reason=reason)
+        remember(occurrence.id, "reopened", by=user.id, reason=reason)
         audit.record("reopened the sheet", "occurrence", occurrence.id, by=user.id)
     recompute(occurrence.id)
 
@@ -165,8 +169,8 @@ def match(
 ) -> None:
     """Say who a participant was: learners of the sheet, staff, or (without either) nobody of the class.
 
-    A name that is not just a device's is remembered for the class. Raises SheetIsFinal, ValueError for stays
-    or learners of another sheet.
+    A name that is not just a device's is remembered for the class. What was said before is kept, so that
+    undoing brings it back. Raises SheetIsFinal, ValueError for stays or learners of another sheet.
     """
     with writing() as session:
         _open_sheet(occurrence)
@@ -174,8 +178,10 @@ def match(
         allowed = {line.learner.learner_id for line in load(occurrence, occurrence.meeting).lines}
         if len(stays) != len(set(stay_ids)) or not stays or not set(learner_ids) <= allowed:
             raise ValueError("not of this sheet")
-        session.execute(delete(ParticipantLink).where(ParticipantLink.participant_id.in_(stay_ids)))
         now = clock.now()
+        names = sorted({stay.name for stay in stays if _is_rememberable(stay.name)})
+        before = _said_before(occurrence, stays, names)
+        session.execute(delete(ParticipantLink).where(ParticipantLink.participant_id.in_([stay.id for stay in stays])))
         for stay in stays:
             who: list[UUID | None] = [*learner_ids] or [None]
             for learner_id in who:
@@ -188,29 +194,124 @@ def match(
                         linked_at=now,
                     )
                 )
-        for name in {stay.name for stay in stays}:
-            _remember_alias(user, occurrence, name, learner_ids)
-        _remember(occurrence.id, "matched", by=user.id)
+        for name in names:
+            _remember_alias(user, occurrence, fold_name(name), learner_ids, now)
+        what = "matched" if learner_ids else "matched staff" if staff else "matched nobody"
+        for nth, learner_id in enumerate(learner_ids or [None]):
+            remember(
+                occurrence.id,
+                what,
+                by=user.id,
+                learner_id=learner_id,
+                reason=_shown(stays),
+                details=before if nth == 0 else None,
+            )
         audit.record("matched a participant", "occurrence", occurrence.id, by=user.id, stays=len(stays))
     recompute(occurrence.id)
     wake("attendance")
 
 
+def _shown(stays: list[ZoomParticipant]) -> str:
+    return ", ".join(sorted({f"“{stay.name}”" for stay in stays if stay.name}))[:200]
+
+
+def _is_rememberable(name: str) -> bool:
+    return bool(fold_name(name)) and not is_device_name(name)
+
+
+def _said_before(occurrence: MeetingOccurrence, stays: list[ZoomParticipant], names: list[str]) -> dict[str, Any]:
+    """The links of the stays and the memory of their names, as they are: for undoing."""
+    links = db.session.scalars(
+        select(ParticipantLink)
+        .where(ParticipantLink.participant_id.in_([stay.id for stay in stays]))
+        .order_by(ParticipantLink.participant_id, ParticipantLink.learner_id)
+    )
+    folded = sorted({fold_name(name) for name in names})
+    aliases = db.session.scalars(
+        select(NameAlias)
+        .where(NameAlias.class_id == occurrence.meeting.class_id, NameAlias.folded_name.in_(folded))
+        .order_by(NameAlias.folded_name, NameAlias.learner_id)
+    )
+    return {
+        "stays": sorted(str(stay.id) for stay in stays),
+        "names": folded,
+        "links": [
+            _plain(link, ("participant_id", "learner_id", "is_staff", "linked_by", "linked_at")) for link in links
+        ],
+        "aliases": [_plain(one, ("class_id", "folded_name", "learner_id", "made_by", "made_at")) for one in aliases],
+    }
+
+
+def _plain(row: ParticipantLink | NameAlias, columns: tuple[str, ...]) -> dict[str, Any]:
+    """Columns of a row as JSON holds them; `_row` reads them back."""
+    values = {column: getattr(row, column) for column in columns}
+    return {
+        column: value.isoformat() if isinstance(value, datetime) else str(value) if isinstance(value, UUID) else value
+        for column, value in values.items()
+    }
+
+
+def _row(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        column: datetime.fromisoformat(value)
+        if column.endswith("_at")
+        else UUID(value)
+        if value is not None and column.endswith(("_id", "_by"))
+        else value
+        for column, value in values.items()
+    }
+
+
 def unmatch(user: User, occurrence: MeetingOccurrence, stay_ids: list[UUID]) -> None:
-    """Take a match back, and what was remembered of the name with it."""
+    """Take the last match of these stays back: links and remembered names are as they were before it.
+
+    A name that was matched anew since, on another sheet, is left as it is.
+    """
     with writing() as session:
         _open_sheet(occurrence)
         stays = _stays_here(occurrence, stay_ids)
-        session.execute(delete(ParticipantLink).where(ParticipantLink.participant_id.in_([stay.id for stay in stays])))
-        folded = {fold_name(stay.name) for stay in stays}
-        session.execute(
-            delete(NameAlias).where(
-                NameAlias.class_id == occurrence.meeting.class_id, NameAlias.folded_name.in_(folded)
-            )
-        )
-        _remember(occurrence.id, "match removed", by=user.id)
-        audit.record("took back a match", "occurrence", occurrence.id, by=user.id, stays=len(stays))
+        match_id, before = _last_match(occurrence, {str(stay.id) for stay in stays})
+        ids = [UUID(text) for text in before["stays"]] if before else [stay.id for stay in stays]
+        links = list(session.scalars(select(ParticipantLink).where(ParticipantLink.participant_id.in_(ids))))
+        if not links:
+            return
+        session.execute(delete(ParticipantLink).where(ParticipantLink.id.in_([link.id for link in links])))
+        if before:
+            session.add_all(ParticipantLink(**_row(values)) for values in before["links"])
+            _restore_aliases(occurrence, before, {(link.linked_by, link.linked_at) for link in links})
+        remember(occurrence.id, "match removed", by=user.id, reason=_shown(stays), details={"undoes": match_id})
+        audit.record("took back a match", "occurrence", occurrence.id, by=user.id, stays=len(ids))
     recompute(occurrence.id)
+
+
+def _last_match(occurrence: MeetingOccurrence, stay_ids: set[str]) -> tuple[int | None, dict[str, Any] | None]:
+    """The last match of one of the stays that has not been taken back: its history id and what was before."""
+    rows = db.session.execute(
+        select(AttendanceHistory.id, AttendanceHistory.details)
+        .where(AttendanceHistory.occurrence_id == occurrence.id, AttendanceHistory.details.is_not(None))
+        .order_by(AttendanceHistory.id.desc())
+    ).all()
+    undone = {details.get("undoes") for _, details in rows}
+    for match_id, details in rows:
+        if match_id not in undone and stay_ids & set(details.get("stays", ())):
+            return match_id, details
+    return None, None
+
+
+def _restore_aliases(
+    occurrence: MeetingOccurrence, before: dict[str, Any], matched: set[tuple[UUID, datetime]]
+) -> None:
+    """Put the memory of the names back, where it is still the memory of the match that is taken back."""
+    class_id = occurrence.meeting.class_id
+    for name in before["names"]:
+        known = list(
+            db.session.scalars(select(NameAlias).where(NameAlias.class_id == class_id, NameAlias.folded_name == name))
+        )
+        if any((alias.made_by, alias.made_at) not in matched for alias in known):
+            continue
+        db.session.execute(delete(NameAlias).where(NameAlias.id.in_([alias.id for alias in known])))
+        mine = [_row(values) for values in before["aliases"] if values["folded_name"] == name]
+        db.session.add_all(NameAlias(**values) for values in mine)
 
 
 def _stays_here(occurrence: MeetingOccurrence, stay_ids: list[UUID]) -> list[ZoomParticipant]:
@@ -223,19 +324,45 @@ def _stays_here(occurrence: MeetingOccurrence, stay_ids: list[UUID]) -> list[Zoo
     )
 
 
-def _remember_alias(user: User, occurrence: MeetingOccurrence, name: str, learner_ids: list[UUID]) -> None:
-    folded = fold_name(name)
+def _remember_alias(
+    user: User, occurrence: MeetingOccurrence, folded: str, learner_ids: list[UUID], at: datetime
+) -> None:
     class_id = occurrence.meeting.class_id
-    if not folded or class_id is None or is_device_name(name):
+    if class_id is None:
         return
     db.session.execute(delete(NameAlias).where(NameAlias.class_id == class_id, NameAlias.folded_name == folded))
-    for learner_id in learner_ids:
-        db.session.add(
-            NameAlias(
-                class_id=class_id,
-                folded_name=folded,
-                learner_id=learner_id,
-                made_by=user.id,
-                made_at=clock.now(),
-            )
+    db.session.add_all(
+        NameAlias(class_id=class_id, folded_name=folded, learner_id=learner_id, made_by=user.id, made_at=at)
+        for learner_id in learner_ids
+    )
+
+
+def let_count(user: User, occurrence: MeetingOccurrence, counts: bool) -> None:
+    """Say whether a date that nobody scheduled counts in reports."""
+    with writing():
+        sheet = _open_sheet(occurrence)
+        if sheet.counts == counts:
+            return
+        sheet.counts = counts
+        remember(occurrence.id, "counts" if counts else "does not count", by=user.id)
+        audit.record("let the date count" if counts else "left the date out", "occurrence", occurrence.id, by=user.id)
+
+
+def set_grace(user: User, section: Section, minutes: int | None) -> None:
+    """How many minutes after the start is late, and before the end early, in a section; None: not asked for.
+
+    Dates that are over and not signed are computed anew.
+    """
+    with writing() as session:
+        session.execute(update(Section).where(Section.id == section.id).values(late_grace_minutes=minutes))
+        dates = (
+            select(MeetingOccurrence.id).join(ZoomMeeting).join(SchoolClass).where(SchoolClass.section_id == section.id)
         )
+        session.execute(
+            update(AttendanceSheet)
+            .where(AttendanceSheet.occurrence_id.in_(dates), AttendanceSheet.finalised_at.is_(None))
+            .values(dirty=True)
+            .execution_options(synchronize_session=False)
+        )
+        audit.record("set the minutes of grace", "section", section.id, by=user.id, minutes=minutes)
+    wake("attendance")

@@ -1,9 +1,10 @@
 """The sheet as the page and the CSV show it: computed evidence with the people's decisions on top."""
 
 import csv
+import hashlib
 import io
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import case, func, select
@@ -15,9 +16,12 @@ from portal.attendance.marks import Computed, SheetResult, Unmatched, compute
 from portal.attendance.models import AttendanceHistory, AttendanceRecord, AttendanceSheet
 from portal.attendance.sheet import Line, Loaded, load, state_of
 from portal.base import clock
+from portal.base.audit import AuditEntry
 from portal.base.db import db
+from portal.classes.access import sees_learners
 from portal.classes.models import Learner
 from portal.classes.queries import RosterLine
+from portal.meetings.access import meetings_seen
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 
 CSV_COLUMNS = [
@@ -59,6 +63,9 @@ class Sheet:
     row: AttendanceSheet | None
     matched_by_hand: tuple[tuple[str, tuple[str, ...], tuple[UUID, ...]], ...]
     ended_at: datetime | None
+    uploaded: bool
+    grace_minutes: int | None
+    version: str
 
     def count(self, mark: str) -> int:
         return sum(line.mark == mark for line in self.lines)
@@ -82,8 +89,7 @@ def read(occurrence: MeetingOccurrence) -> Sheet:
     computed = {line.learner_id: line for line in result.learners}
     lines = tuple(_line(line, computed[str(line.learner.learner_id)], loaded.input.threshold) for line in loaded.lines)
     row = loaded.sheet
-    state = state_of(occurrence, row, loaded.input.knowledge) if row else "waiting"
-    ends = [instance.ended_at for instance in loaded.input.instances]
+    state = state_of(occurrence, loaded) if row else "waiting"
     return Sheet(
         lines=lines,
         unmatched=result.unmatched,
@@ -91,7 +97,46 @@ def read(occurrence: MeetingOccurrence) -> Sheet:
         state="finalised" if row and row.finalised_at else state,
         row=row,
         matched_by_hand=_matched_by_hand(loaded, result),
-        ended_at=max((end for end in ends if end), default=None) if all(ends) else None,
+        ended_at=loaded.ended_at,
+        uploaded=loaded.uploaded,
+        grace_minutes=loaded.grace_minutes,
+        version=version(row.computed_at, row.dirty, occurrence.state) if row else "",
+    )
+
+
+def version(computed_at: datetime | None, dirty: bool, occurrence_state: str) -> str:
+    """A text that changes when the sheet does, and with every minute, since minutes are shown."""
+    minute = int(clock.now().timestamp()) // 60
+    said = f"{computed_at.timestamp() if computed_at else 0} {dirty} {occurrence_state} {minute}"
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def version_now(user: User, occurrence_id: UUID) -> str | None:
+    """The version of a sheet that the person may see, in one statement; None for a stranger."""
+    row = db.session.execute(
+        select(AttendanceSheet.computed_at, AttendanceSheet.dirty, MeetingOccurrence.state)
+        .select_from(MeetingOccurrence)
+        .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
+        .join(AttendanceSheet, AttendanceSheet.occurrence_id == MeetingOccurrence.id)
+        .where(MeetingOccurrence.id == occurrence_id, meetings_seen(user))
+    ).one_or_none()
+    return version(*row) if row and sees_learners(user) else None
+
+
+def viewed_lately(user: User, occurrence_id: UUID) -> bool:
+    """Is it in the audit log that the person looked at the sheet, in the last twelve hours?"""
+    return bool(
+        db.session.scalar(
+            select(AuditEntry.id)
+            .where(
+                AuditEntry.subject_type == "occurrence",
+                AuditEntry.subject_id == str(occurrence_id),
+                AuditEntry.user_id == user.id,
+                AuditEntry.action == "viewed the sheet",
+                AuditEntry.at > clock.now() - timedelta(hours=12),
+            )
+            .limit(1)
+        )
     )
 
 
@@ -174,8 +219,11 @@ class HistoryLine:
     reason: str | None
 
 
-def history(occurrence_id: UUID) -> list[HistoryLine]:
-    """What was changed on a sheet, newest first."""
+LATEST = 20
+
+
+def history(occurrence_id: UUID, *, everything: bool = False) -> list[HistoryLine]:
+    """What was changed on a sheet, newest first: all of it, or the latest and one more if there are more."""
     rows = db.session.execute(
         select(
             AttendanceHistory.at,
@@ -191,7 +239,7 @@ def history(occurrence_id: UUID) -> list[HistoryLine]:
         .outerjoin(Learner, Learner.id == AttendanceHistory.learner_id)
         .where(AttendanceHistory.occurrence_id == occurrence_id)
         .order_by(AttendanceHistory.at.desc(), AttendanceHistory.id.desc())
-        .limit(100)
+        .limit(None if everything else LATEST + 1)
     )
     return [HistoryLine(**row._mapping) for row in rows]
 
@@ -207,6 +255,7 @@ class SheetSummary:
     absent: int
     review: int
     pending: int
+    counts: bool = True  # False: nobody scheduled the date, and it is in no report
     still_in: int = 0  # learners who are in the meeting at this moment
 
     @property
@@ -228,18 +277,19 @@ def summaries(occurrence_ids: list[UUID]) -> dict[UUID, SheetSummary]:
         counts.setdefault(occurrence_id, {})[word] = number
         still_in[occurrence_id] = still_in.get(occurrence_id, 0) + inside
     rows = db.session.execute(
-        select(AttendanceSheet.occurrence_id, AttendanceSheet.state, AttendanceSheet.finalised_at).where(
-            AttendanceSheet.occurrence_id.in_(occurrence_ids)
-        )
+        select(
+            AttendanceSheet.occurrence_id, AttendanceSheet.state, AttendanceSheet.finalised_at, AttendanceSheet.counts
+        ).where(AttendanceSheet.occurrence_id.in_(occurrence_ids))
     )
     return {
         occurrence_id: SheetSummary(
             state="finalised" if finalised_at else state,
             finalised=bool(finalised_at),
+            counts=counting,
             still_in=still_in.get(occurrence_id, 0),
             **_counts(counts.get(occurrence_id, {})),
         )
-        for occurrence_id, state, finalised_at in rows
+        for occurrence_id, state, finalised_at, counting in rows
     }
 
 
@@ -260,6 +310,7 @@ def sheets_to_finalise(user_id: UUID) -> int:
             .where(
                 ZoomMeeting.created_by == user_id,
                 AttendanceSheet.finalised_at.is_(None),
+                AttendanceSheet.counts,
                 AttendanceSheet.state.in_(("reconciled", "unreported")),
             )
         )

@@ -1,16 +1,17 @@
 from uuid import UUID
 
-from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
-from portal.attendance import override, queries
-from portal.attendance.forms import BulkForm, MarkForm, ReasonForm
+from portal.attendance import override, queries, upload, words
+from portal.attendance.forms import BulkForm, FileForm, GraceForm, MarkForm, ReasonForm
+from portal.attendance.models import ParticipantUpload
 from portal.base import audit, clock
+from portal.classes.access import section_or_404
 from portal.meetings import queries as meeting_queries
-from portal.meetings import words as meeting_words
 from portal.meetings.access import manages, occurrence_or_404
 from portal.meetings.models import MeetingOccurrence
 
@@ -51,7 +52,38 @@ def _page(occurrence: MeetingOccurrence, mark_form: MarkForm | None = None, open
         bulk_form=BulkForm(),
         reason_form=ReasonForm(),
         history=queries.history(occurrence.id),
-        trouble=meeting_words.trouble,
+        latest=queries.LATEST,
+        trouble=words.trouble,
+    )
+
+
+@bp.get("/attendance/<uuid:occurrence_id>/live")
+def live(occurrence_id: UUID) -> str | Response:
+    """The part of the page that renews itself while the class runs. Nothing at all where the reader has it
+    already: `v` is the version that she sees. Her first look was written to the audit log."""
+    version = queries.version_now(current_user, occurrence_id)
+    if version is None:
+        abort(404)
+    if request.args.get("v") == version:
+        return Response(status=204)
+    occurrence = occurrence_or_404(occurrence_id)
+    if not queries.viewed_lately(current_user, occurrence.id):
+        audit.record("viewed the sheet", "occurrence", occurrence.id, by=current_user.id)
+    seen = queries.read(occurrence)
+    if seen.state != "live":
+        return Response(status=204, headers={"HX-Refresh": "true"})
+    return render_template("attendance/_live.html", occurrence=occurrence, sheet=seen)
+
+
+@bp.get("/attendance/<uuid:occurrence_id>/history")
+def history(occurrence_id: UUID) -> str:
+    occurrence = occurrence_or_404(occurrence_id)
+    audit.record("viewed the history", "occurrence", occurrence.id, by=current_user.id)
+    return render_template(
+        "attendance/history.html",
+        occurrence=occurrence,
+        meeting=occurrence.meeting,
+        history=queries.history(occurrence.id, everything=True),
     )
 
 
@@ -165,7 +197,7 @@ def match(occurrence_id: UUID) -> AnyResponse:
     except ValueError:
         flash(_("That person is not on this sheet any more. Look again."), "bad")
     else:
-        flash(_("Matched. Silid remembers it for this class; you can undo it."))
+        flash(_("Matched. You can undo it below."))
     return _back(occurrence, "people")
 
 
@@ -180,3 +212,113 @@ def unmatch(occurrence_id: UUID) -> AnyResponse:
     else:
         flash(_("The match is undone."))
     return _back(occurrence, "people")
+
+
+@bp.post("/attendance/<uuid:occurrence_id>/counts")
+def counts(occurrence_id: UUID) -> AnyResponse:
+    """A date that nobody scheduled counts in reports, or does not."""
+    occurrence = occurrence_or_404(occurrence_id, manage=True)
+    try:
+        override.let_count(current_user, occurrence, request.form.get("counts") == "yes")
+    except override.SheetIsFinal:
+        flash(_("The sheet is finalised. Open it again first, with a reason."), "bad")
+    return _back(occurrence)
+
+
+@bp.post("/attendance/sections/<uuid:section_id>/grace")
+def set_grace(section_id: UUID) -> AnyResponse:
+    """The minutes of grace of a section, from the sheet of one of its dates."""
+    section = section_or_404(section_id, govern=True)
+    form = GraceForm()
+    if form.validate_on_submit():
+        override.set_grace(current_user, section, form.minutes.data)
+        flash(_("The minutes of grace are saved for the whole section."))
+    else:
+        flash(" ".join(str(error) for errors in form.errors.values() for error in errors), "bad")
+    back = request.form.get("occurrence", "")
+    if _is_uuid(back):
+        return redirect(url_for(".sheet", occurrence_id=UUID(back)))
+    return redirect(url_for(".index"))
+
+
+@bp.get("/attendance/<uuid:occurrence_id>/file")
+def file(occurrence_id: UUID) -> str:
+    occurrence = occurrence_or_404(occurrence_id, manage=True)
+    return _file_page(occurrence, FileForm())
+
+
+def _file_page(occurrence: MeetingOccurrence, form: FileForm) -> str:
+    return render_template(
+        "attendance/file.html",
+        occurrence=occurrence,
+        meeting=occurrence.meeting,
+        form=form,
+        files=upload.confirmed(occurrence.id),
+    )
+
+
+@bp.post("/attendance/<uuid:occurrence_id>/file")
+def take_file(occurrence_id: UUID) -> str | AnyResponse | tuple[str, int]:
+    """Read the file and show what it would do; nothing is changed yet."""
+    occurrence = occurrence_or_404(occurrence_id, manage=True)
+    form = FileForm()
+    if not form.validate_on_submit():
+        return _file_page(occurrence, form), 422
+    taken = upload.take_in(current_user, occurrence, form.file.data.filename or "", form.file.data.read())
+    return redirect(url_for(".check_file", occurrence_id=occurrence.id, upload_id=taken.id))
+
+
+@bp.get("/attendance/<uuid:occurrence_id>/file/<uuid:upload_id>")
+def check_file(occurrence_id: UUID, upload_id: UUID) -> str | AnyResponse:
+    occurrence, taken = _upload_or_404(occurrence_id, upload_id)
+    if taken.state != "preview":
+        return redirect(url_for(".sheet", occurrence_id=occurrence.id))
+    return render_template(
+        "attendance/file_check.html",
+        occurrence=occurrence,
+        meeting=occurrence.meeting,
+        upload=taken,
+        preview=upload.preview(occurrence, taken),
+        say=words.problem,
+    )
+
+
+def _upload_or_404(occurrence_id: UUID, upload_id: UUID) -> tuple[MeetingOccurrence, ParticipantUpload]:
+    occurrence = occurrence_or_404(occurrence_id, manage=True)
+    taken = upload.find(occurrence.id, upload_id)
+    if taken is None:
+        abort(404)
+    return occurrence, taken
+
+
+@bp.post("/attendance/<uuid:occurrence_id>/file/<uuid:upload_id>/confirm")
+def confirm_file(occurrence_id: UUID, upload_id: UUID) -> AnyResponse:
+    occurrence, taken = _upload_or_404(occurrence_id, upload_id)
+    try:
+        upload.confirm(current_user, occurrence, taken)
+    except override.SheetIsFinal:
+        flash(_("The sheet is finalised. Open it again first, with a reason."), "bad")
+    except upload.NothingInIt:
+        flash(_("There is nothing in this file that this sheet could take in."), "bad")
+    else:
+        flash(_("The file is taken in. The sheet is computed from it and from what Zoom told before."))
+    return _back(occurrence)
+
+
+@bp.post("/attendance/<uuid:occurrence_id>/file/<uuid:upload_id>/discard")
+def discard_file(occurrence_id: UUID, upload_id: UUID) -> AnyResponse:
+    occurrence, taken = _upload_or_404(occurrence_id, upload_id)
+    upload.discard(current_user, occurrence, taken)
+    return redirect(url_for(".file", occurrence_id=occurrence.id))
+
+
+@bp.post("/attendance/<uuid:occurrence_id>/file/<uuid:upload_id>/take-back")
+def take_back_file(occurrence_id: UUID, upload_id: UUID) -> AnyResponse:
+    occurrence, taken = _upload_or_404(occurrence_id, upload_id)
+    try:
+        upload.take_back(current_user, occurrence, taken)
+    except override.SheetIsFinal:
+        flash(_("The sheet is finalised. Open it again first, with a reason."), "bad")
+    else:
+        flash(_("What the file told is taken back."))
+    return redirect(url_for(".file", occurrence_id=occurrence.id))

@@ -3,14 +3,19 @@
 `load` and `compute` are the same for the page, the CSV and the records, so they cannot disagree.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import and_, insert, or_, select
+from flask import current_app
+from sqlalchemy import and_, false, insert, null, or_, select, union_all
 from sqlalchemy.orm import joinedload
 
 from portal.accounts.models import User
+from portal.attendance import pairing
+from portal.attendance.evidence import CSV_UUID, runs_now
 from portal.attendance.marks import (
     Alias,
     Computed,
@@ -21,7 +26,6 @@ from portal.attendance.marks import (
     SheetInput,
     SheetResult,
     StaffLine,
-    Stay,
     compute,
 )
 from portal.attendance.models import (
@@ -35,9 +39,12 @@ from portal.attendance.models import (
 from portal.base import clock
 from portal.base.db import db, writing
 from portal.classes import queries as class_queries
-from portal.classes.models import Enrolment, SchoolClass, co_teachers
+from portal.classes.models import Enrolment, SchoolClass, Section, co_teachers
+from portal.config import Settings
+from portal.inbox.outages import had_gap
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
-from portal.registration.models import MeetingRegistrant
+from portal.registration.models import FormerRegistrant, MeetingRegistrant
+from portal.registration.wanted import learner_address
 
 GIVE_UP_WAITING = timedelta(minutes=30)  # after the planned end a class counts as over, end or no end
 
@@ -57,55 +64,207 @@ class Line:
 
 @dataclass(frozen=True)
 class Loaded:
-    """Everything a sheet follows from, and the people's own decisions beside it."""
+    """Everything a sheet follows from, and the people's own decisions beside it.
+
+    `reported`: Zoom's report, or its file, has told of every running.
+    """
 
     input: SheetInput
     lines: tuple[Line, ...]
     sheet: AttendanceSheet | None
+    reported: bool
+    ended_at: datetime | None
+    uploaded: bool
+    grace_minutes: int | None
 
 
-def load(occurrence: MeetingOccurrence, meeting: ZoomMeeting) -> Loaded:
-    """Read the evidence of one class date; about eight statements, whatever the number of rows."""
-    sheet = db.session.get(AttendanceSheet, occurrence.id, populate_existing=True)
-    instances, stays = _seen_by_zoom(occurrence)
+@dataclass
+class _Evidence:
+    """The rows of one class date."""
+
+    sheet: AttendanceSheet | None
+    instances: list[ZoomInstance]
+    participants: list[ZoomParticipant]
+    links: list[ParticipantLink]
+    section: tuple[str, int | None]
+
+
+def load(
+    occurrence: MeetingOccurrence,
+    meeting: ZoomMeeting,
+    extra: tuple[ZoomInstance, list[ZoomParticipant]] | None = None,
+) -> Loaded:
+    """Read the evidence of one class date; four to seven statements, whatever the number of rows.
+
+    With `extra` as if the evidence held that running and its stays as well.
+    """
+    seen = _evidence(occurrence)
+    if extra and extra[0].uuid not in {instance.uuid for instance in seen.instances}:
+        seen.instances.append(extra[0])
+        seen.participants.extend(extra[1])
+    paired = pairing.stays_of(_rows(seen), meeting.host)
     lines = _lines(occurrence, meeting)
-    registrant_ids = _registrant_ids(meeting)
+    registrant_ids, staff = _registered(meeting)
+    settings: Settings = current_app.extensions["silid.settings"]
+    aliases, elsewhere = _aliases(meeting, lines)
+    told = _told(seen)
+    known = knowledge(occurrence, meeting, seen.instances, told)
     return Loaded(
         input=SheetInput(
             planned_start=occurrence.starts_at,
             planned_end=occurrence.ends_at,
             threshold=occurrence.threshold_seconds,
-            grace_minutes=None,
-            instances=tuple(Instance(row.uuid, row.started_at, row.ended_at) for row in instances),
-            stays=stays,
+            grace_minutes=seen.section[1] if occurrence.scheduled else None,
+            instances=tuple(
+                Instance(row.uuid, row.started_at, row.ended_at) for row in seen.instances if not _is_bare_file(row)
+            ),
+            stays=paired.stays,
             roster=tuple(
                 RosterLine(
                     learner_id=str(line.learner.learner_id),
                     registrant_ids=frozenset(registrant_ids.get(line.learner.learner_id, ())),
-                    email=line.learner.email,
+                    # what she is registered with: Zoom's file knows no registrant id
+                    email=learner_address(line.learner.lrn, line.learner.email, settings.email_domains),
                     name=line.learner.lis_name,
                 )
                 for line in lines
             ),
-            staff=_staff(meeting, registrant_ids),
-            links=_links(list({row.id for row in instances})),
-            aliases=_aliases(meeting),
-            knowledge=knowledge(occurrence, instances, sheet),
+            staff=tuple(
+                StaffLine(str(user_id), frozenset(registrant_ids.get(user_id, ())), email, (name,))
+                for user_id, (email, name) in sorted(staff.items())
+            ),
+            links=_links(seen.links, paired.stay_of_row),
+            aliases=aliases,
+            knowledge=known,
             now=clock.now(),
+            section=seen.section[0],
+            elsewhere=elsewhere,
         ),
         lines=lines,
-        sheet=sheet,
+        sheet=seen.sheet,
+        reported=bool(told) and known.complete,
+        ended_at=_ended_at(seen),
+        uploaded=any(_is_file(row) for row in seen.instances),
+        grace_minutes=seen.section[1],
     )
 
 
-def knowledge(occurrence: MeetingOccurrence, instances: list[ZoomInstance], sheet: AttendanceSheet | None) -> Knowledge:
-    """Is it over, and is everything known? A class that nobody saw begin stays pending."""
-    ended = bool(instances) and all(row.ended_at for row in instances)
-    late = bool(instances) and clock.now() >= occurrence.ends_at + GIVE_UP_WAITING
-    gap = bool(sheet and sheet.gap)
-    seen = bool(instances) and all(row.start_seen and row.end_seen for row in instances)
-    reported = bool(sheet and sheet.reconciled_at)
-    return Knowledge(over=ended or late, complete=(seen and not gap) or reported, gap=gap)
+def _evidence(occurrence: MeetingOccurrence) -> _Evidence:
+    """Sheet, runs, stays and the decisions about them, in one statement."""
+    rows = db.session.execute(
+        select(
+            AttendanceSheet,
+            ZoomInstance,
+            ZoomParticipant,
+            ParticipantLink,
+            Section.grade_level,
+            Section.name,
+            Section.late_grace_minutes,
+        )
+        .select_from(MeetingOccurrence)
+        .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
+        .outerjoin(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
+        .outerjoin(Section, Section.id == SchoolClass.section_id)
+        .outerjoin(AttendanceSheet, AttendanceSheet.occurrence_id == MeetingOccurrence.id)
+        .outerjoin(ZoomInstance, ZoomInstance.occurrence_id == MeetingOccurrence.id)
+        .outerjoin(ZoomParticipant, ZoomParticipant.instance_id == ZoomInstance.id)
+        .outerjoin(ParticipantLink, ParticipantLink.participant_id == ZoomParticipant.id)
+        .where(MeetingOccurrence.id == occurrence.id)
+        .execution_options(populate_existing=True)
+    ).all()
+    sheet, grade_level, name, grace = (rows[0][0], *rows[0][4:]) if rows else (None, None, None, None)
+    return _Evidence(
+        sheet=sheet,
+        instances=_different(row[1] for row in rows),
+        participants=_different(row[2] for row in rows),
+        links=_different(row[3] for row in rows),
+        section=(f"{grade_level}-{name}" if name else "", grace),
+    )
+
+
+def _different(rows: Any) -> list[Any]:
+    return list({row.id: row for row in rows if row is not None}.values())
+
+
+def _is_file(instance: ZoomInstance) -> bool:
+    return instance.uuid.startswith(CSV_UUID)
+
+
+def _is_bare_file(instance: ZoomInstance) -> bool:
+    """A file that says how long, not when: it tells nothing of the running's own times."""
+    return _is_file(instance) and instance.started_at is None
+
+
+def _rows(seen: _Evidence) -> list[pairing.Row]:
+    uuids = {instance.id: instance.uuid for instance in seen.instances}
+    return [
+        pairing.Row(
+            id=str(row.id),
+            instance=uuids[row.instance_id],
+            session=row.session,
+            room=row.room,  # type: ignore[arg-type]  # check constraints hold these two to their words
+            source=row.source,  # type: ignore[arg-type]
+            nth=row.nth,
+            joined_at=row.joined_at,
+            left_at=row.left_at,
+            registrant_id=row.registrant_id,
+            email=row.email,
+            zoom_user_id=row.zoom_user_id,
+            name=row.name,
+            is_host=row.is_host,
+            parent_session=row.parent_session,
+            lasted_seconds=row.lasted_seconds,
+        )
+        for row in seen.participants
+    ]
+
+
+def knowledge(
+    occurrence: MeetingOccurrence, meeting: ZoomMeeting, instances: list[ZoomInstance], told: set[UUID]
+) -> Knowledge:
+    """Is it over, and is everything known? A class that nobody saw begin stays pending.
+
+    Complete: of every running (those in `told` by Zoom's report or file) start and end were received, with no
+    outage or backlog of ours meanwhile.
+    """
+    real = [row for row in instances if not _is_file(row)]
+    ended = bool(instances) and not runs_now((row.started_at, row.ended_at) for row in real)
+    over = ended or (bool(instances) and clock.now() >= occurrence.ends_at + GIVE_UP_WAITING)
+    untold = [row for row in real if row.id not in told]
+    if not over or not all(row.start_seen and row.end_seen for row in untold):
+        return Knowledge(over=over, complete=False, gap=False)
+    gap = bool(untold) and _had_gap(occurrence, meeting, untold)
+    return Knowledge(over=over, complete=not gap, gap=gap)
+
+
+def _told(seen: _Evidence) -> set[UUID]:
+    """The runnings of which Zoom's report has rows, or over which a teacher uploaded Zoom's file."""
+    reported = {row.instance_id for row in seen.participants if row.source == "report"}
+    files = [row for row in seen.instances if _is_file(row)]
+    covered = {row.id for row in seen.instances if _is_file(row) or any(_covers(file, row) for file in files)}
+    return reported | covered
+
+
+def _covers(file: ZoomInstance, instance: ZoomInstance) -> bool:
+    """A file without times is about the whole date; one with times about the runnings that it overlaps."""
+    if file.started_at is None or file.ended_at is None or instance.started_at is None:
+        return True
+    return file.started_at < (instance.ended_at or file.ended_at) and instance.started_at < file.ended_at
+
+
+def _had_gap(occurrence: MeetingOccurrence, meeting: ZoomMeeting, runs: list[ZoomInstance]) -> bool:
+    starts = [row.started_at for row in runs if row.started_at]
+    ends = [row.ended_at for row in runs if row.ended_at]
+    if occurrence.scheduled:
+        starts.append(occurrence.starts_at)
+    return had_gap(meeting.zoom_id or "", min(starts), max([*ends, min(starts)]))
+
+
+def _ended_at(seen: _Evidence) -> datetime | None:
+    real = [row for row in seen.instances if not _is_file(row)]
+    if runs_now((row.started_at, row.ended_at) for row in real):
+        return None
+    return max((row.ended_at for row in real if row.ended_at), default=None)
 
 
 def _lines(occurrence: MeetingOccurrence, meeting: ZoomMeeting) -> tuple[Line, ...]:
@@ -133,109 +292,80 @@ def _lines(occurrence: MeetingOccurrence, meeting: ZoomMeeting) -> tuple[Line, .
             User.full_name.label("override_by"),
         )
     )
-    lines = []
+    lines: dict[UUID, Line] = {}
     own = ("record_id", "override_mark", "override_reason", "override_at", "final_mark", "override_by")
     for row in rows:
         values = dict(row._mapping)
         mine = {name: values.pop(name) for name in own}
-        lines.append(Line(learner=class_queries.RosterLine(**values), **mine))
-    return tuple(lines)
+        learner = class_queries.RosterLine(**values)
+        lines.setdefault(learner.learner_id, Line(learner=learner, **mine))
+    return tuple(lines.values())
 
 
-def _registrant_ids(meeting: ZoomMeeting) -> dict[UUID, list[str]]:
-    """Zoom's registrant ids of each learner and each teacher of the meeting."""
-    rows = db.session.execute(
-        select(MeetingRegistrant.learner_id, MeetingRegistrant.user_id, MeetingRegistrant.zoom_registrant_id).where(
-            MeetingRegistrant.meeting_id == meeting.id, MeetingRegistrant.zoom_registrant_id.is_not(None)
-        )
+def _registered(meeting: ZoomMeeting) -> tuple[dict[UUID, set[str]], dict[UUID, tuple[str, str]]]:
+    """Zoom's registrant ids of each learner and teacher, those of former registrations too; the staff of the
+    class with address and name."""
+    now, former = (
+        select(table.learner_id, table.user_id, table.zoom_registrant_id, User.email, User.full_name)
+        .outerjoin(User, false())
+        .where(table.meeting_id == meeting.id, table.zoom_registrant_id.is_not(None))
+        for table in (MeetingRegistrant, FormerRegistrant)
     )
-    ids: dict[UUID, list[str]] = {}
-    for learner_id, user_id, registrant_id in rows:
-        ids.setdefault(learner_id or user_id, []).append(registrant_id)  # type: ignore[arg-type]  # selected as set
-    return ids
-
-
-def _seen_by_zoom(occurrence: MeetingOccurrence) -> tuple[list[ZoomInstance], tuple[Stay, ...]]:
-    """The runs of the class date and everybody's stays in them, in one statement."""
-    rows = db.session.execute(
-        select(ZoomInstance, ZoomParticipant)
-        .outerjoin(ZoomParticipant, ZoomParticipant.instance_id == ZoomInstance.id)
-        .where(ZoomInstance.occurrence_id == occurrence.id)
-    ).all()
-    instances = {instance.id: instance for instance, _ in rows}
-    return list(instances.values()), _stays(instances, [row for _, row in rows if row])
-
-
-def _stays(instances: dict[UUID, ZoomInstance], rows: list[ZoomParticipant]) -> tuple[Stay, ...]:
-    return tuple(
-        Stay(
-            id=str(row.id),
-            instance=instances[row.instance_id].uuid,
-            session=row.session,
-            registrant_id=row.registrant_id,
-            email=row.email,
-            zoom_user_id=row.zoom_user_id,
-            name=row.name,
-            joined_at=row.joined_at,
-            left_at=row.left_at,
-            room=row.room,  # type: ignore[arg-type]  # a check constraint holds it to these words
-            source=row.source,  # type: ignore[arg-type]
-            left_source=row.left_source,  # type: ignore[arg-type]
-            is_host=row.is_host,
-        )
-        for row in rows
-    )
-
-
-def _staff(meeting: ZoomMeeting, registrant_ids: dict[UUID, list[str]]) -> tuple[StaffLine, ...]:
-    if meeting.class_id is None:
-        return ()
     teacher = select(SchoolClass.teacher_id).where(SchoolClass.id == meeting.class_id)
     others = select(co_teachers.c.user_id).where(co_teachers.c.class_id == meeting.class_id)
-    rows = db.session.execute(
-        select(User.id, User.email, User.full_name)
-        .where(or_(User.id.in_(teacher), User.id.in_(others)))
-        .order_by(User.id)
+    staff = select(null(), User.id, null(), User.email, User.full_name).where(
+        or_(User.id.in_(teacher), User.id.in_(others))
     )
-    return tuple(
-        StaffLine(str(user_id), frozenset(registrant_ids.get(user_id, ())), email, (name,))
-        for user_id, email, name in rows
-    )
-
-
-def _links(instance_ids: list[UUID]) -> tuple[PersonLink, ...]:
-    rows = db.session.scalars(
-        select(ParticipantLink)
-        .join(ZoomParticipant, ZoomParticipant.id == ParticipantLink.participant_id)
-        .where(ZoomParticipant.instance_id.in_(instance_ids))
-        .order_by(ParticipantLink.participant_id, ParticipantLink.learner_id)
-    )
-    learners: dict[UUID, list[str]] = {}
-    said: dict[UUID, bool | None] = {}
+    ids: dict[UUID, set[str]] = {}
+    people: dict[UUID, tuple[str, str]] = {}
+    rows: Sequence[Any] = db.session.execute(union_all(now, former, staff)).all()
     for row in rows:
-        learners.setdefault(row.participant_id, [])
-        said[row.participant_id] = row.is_staff
+        learner_id, user_id, registrant_id, email, name = row
+        if email:
+            people[user_id] = (email, name)
+        else:
+            ids.setdefault(learner_id or user_id, set()).add(registrant_id)
+    return ids, people
+
+
+def _links(rows: Sequence[ParticipantLink], stay_of_row: Mapping[str, str]) -> tuple[PersonLink, ...]:
+    learners: dict[str, set[str]] = {}
+    said: dict[str, bool | None] = {}
+    for row in rows:
+        stay_id = stay_of_row[str(row.participant_id)]
+        learners.setdefault(stay_id, set())
+        said[stay_id] = said.get(stay_id) or row.is_staff
         if row.learner_id:
-            learners[row.participant_id].append(str(row.learner_id))
+            learners[stay_id].add(str(row.learner_id))
     return tuple(
-        PersonLink(str(stay), tuple(ids), staff=said[stay] is True, nobody=not ids and said[stay] is False)
-        for stay, ids in learners.items()
+        PersonLink(
+            stay_id,
+            tuple(sorted(ids)),
+            staff=not ids and said[stay_id] is True,
+            nobody=not ids and said[stay_id] is False,
+        )
+        for stay_id, ids in sorted(learners.items())
     )
 
 
-def _aliases(meeting: ZoomMeeting) -> tuple[Alias, ...]:
+def _aliases(meeting: ZoomMeeting, lines: Sequence[Line]) -> tuple[tuple[Alias, ...], tuple[Alias, ...]]:
+    """The names remembered for this class, and those of its learners in other classes."""
     if meeting.class_id is None:
-        return ()
+        return (), ()
+    here = NameAlias.class_id == meeting.class_id
     rows = db.session.execute(
-        select(NameAlias.folded_name, NameAlias.made_at, NameAlias.learner_id)
-        .where(NameAlias.class_id == meeting.class_id)
+        select(NameAlias.class_id, NameAlias.folded_name, NameAlias.made_at, NameAlias.learner_id)
+        .where(or_(here, NameAlias.learner_id.in_([line.learner.learner_id for line in lines])))
         .order_by(NameAlias.folded_name, NameAlias.made_at, NameAlias.learner_id)
     )
     # Siblings on one phone are tied in one act; the same name tied twice is two children, and proves nothing.
-    tied: dict[tuple[str, datetime], list[str]] = {}
-    for name, made_at, learner_id in rows:
-        tied.setdefault((name, made_at), []).append(str(learner_id))
-    return tuple(Alias(name, tuple(ids)) for (name, _made_at), ids in tied.items())
+    tied: dict[tuple[bool, UUID, str, datetime], list[str]] = {}
+    for class_id, name, made_at, learner_id in rows:
+        tied.setdefault((class_id == meeting.class_id, class_id, name, made_at), []).append(str(learner_id))
+    split: dict[bool, list[Alias]] = {True: [], False: []}
+    for (is_here, _, name, _made_at), ids in tied.items():
+        split[is_here].append(Alias(name, tuple(ids)))
+    return tuple(split[True]), tuple(split[False])
 
 
 def recompute(occurrence_id: UUID) -> SheetResult | None:
@@ -253,26 +383,38 @@ def recompute(occurrence_id: UUID) -> SheetResult | None:
         loaded = load(occurrence, occurrence.meeting)
         result = compute(loaded.input)
         _write_records(occurrence, loaded, result)
-        sheet.dirty, sheet.computed_at = False, clock.now()
-        sheet.state = state_of(occurrence, sheet, loaded.input.knowledge)
-        _plan_reconciliation(sheet, occurrence, loaded.input.knowledge)
+        known = loaded.input.knowledge
+        sheet.dirty, sheet.computed_at, sheet.gap = False, clock.now(), known.gap
+        sheet.state = state_of(occurrence, loaded)
+        if known.over and occurrence.state == "started":
+            occurrence.state = "ended"  # its end was never told
+        _plan_report(sheet, occurrence, loaded)
         return result
 
 
-def state_of(occurrence: MeetingOccurrence, sheet: AttendanceSheet, known: Knowledge) -> str:
+def report_waits() -> tuple[timedelta, ...]:
+    """How long after the end of a class Zoom's report is asked: first, second ... time."""
+    settings: Settings = current_app.extensions["silid.settings"]
+    return tuple(timedelta(minutes=minutes) for minutes in settings.reconcile_minutes)
+
+
+def _plan_report(sheet: AttendanceSheet, occurrence: MeetingOccurrence, loaded: Loaded) -> None:
+    """Ask some time after the end (or the planned end); and again if more ran since it was answered."""
+    if not loaded.input.knowledge.over or sheet.reconcile_at is not None:
+        return
+    if sheet.reconciled_at and not loaded.reported:
+        sheet.reconciled_at, sheet.report_digest, sheet.reconcile_attempts = None, None, 0
+    if sheet.reconcile_attempts == 0 and sheet.reconciled_at is None:
+        sheet.reconcile_at = (loaded.ended_at or occurrence.ends_at) + report_waits()[0]
+
+
+def state_of(occurrence: MeetingOccurrence, loaded: Loaded) -> str:
     """The badge: live, then provisional (Zoom's report is awaited), then reconciled or unreported."""
-    if not known.over:
+    if not loaded.input.knowledge.over:
         return "live" if occurrence.state == "started" else "waiting"
-    if sheet.reconciled_at:
+    if loaded.reported:
         return "reconciled"
-    return "unreported" if sheet.state == "unreported" else "provisional"
-
-
-def _plan_reconciliation(sheet: AttendanceSheet, occurrence: MeetingOccurrence, known: Knowledge) -> None:
-    from portal.attendance.reconcile import first_time
-
-    if sheet.reconcile_at is None and sheet.reconcile_attempts == 0 and known.over:
-        sheet.reconcile_at = first_time()
+    return "unreported" if loaded.sheet and loaded.sheet.state == "unreported" else "provisional"
 
 
 def _write_records(occurrence: MeetingOccurrence, loaded: Loaded, result: SheetResult) -> None:
@@ -327,6 +469,8 @@ def _write(record: AttendanceRecord, computed: Computed) -> None:
         "matched_by": list(computed.matched_by),
         "flags": list(computed.flags),
         "still_in": computed.open,
+        "late": computed.late,
+        "left_early": computed.left_early,
     }
     for name, value in values.items():
         if getattr(record, name) != value:

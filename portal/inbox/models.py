@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, LargeBinary, String
+from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, LargeBinary, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.base.db import Model
+from portal.base.db import Model, WithId
 
 
 class ZoomEvent(Model):
@@ -32,3 +32,27 @@ class ZoomEvent(Model):
     leased_until: Mapped[datetime | None]
     projected_at: Mapped[datetime | None]
     error: Mapped[str | None]
+
+
+class PortalBeat(WithId, Model):
+    """One process that takes Zoom's events, from when to when it was there: `last_seen_at` moves with each beat."""
+
+    __tablename__ = "portal_beats"
+    __table_args__ = (Index("ix_portal_beats_started_at", "started_at"),)
+
+    started_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+
+
+class MissedDelivery(Model):
+    """A delivery that could not be stored and was answered with 503. It goes when Zoom's repetition came.
+
+    Without a meeting it stands for more deliveries than could be remembered."""
+
+    __tablename__ = "missed_deliveries"
+    __table_args__ = (Index("ix_missed_deliveries_missed_at", "missed_at"),)
+
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    zoom_meeting_id: Mapped[str | None] = mapped_column(String(64))
+    missed_at: Mapped[datetime]
+    told: Mapped[bool] = mapped_column(default=False, server_default=false())  # the sheets it concerns know of it

@@ -1,45 +1,65 @@
-"""Taking in Zoom's deliveries: check the raw bytes, store once, answer. What they mean is for later."""
+"""The inbox of one process: its endpoint, and what the health page says of it."""
 
-from sqlalchemy.exc import DBAPIError
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import func, select, text
 
 from portal.base import clock
-from portal.base.db import insert_once, writing
-from portal.base.wake import wake
+from portal.base.db import db, is_postgresql
+from portal.config import Settings
+from portal.inbox.beats import Beats
+from portal.inbox.endpoint import Endpoint
 from portal.inbox.models import ZoomEvent
-from portal.zoom.events import BadEvent, Event, fingerprint, parse
+from portal.inbox.store import Store, writer_for
 
-LOCK_WAIT_MS = 1000  # Zoom cuts the line after 3 s, so trouble has to be told well before
-
-
-class CannotStore(Exception):
-    """The database did not take the event. Zoom repeats a 5xx, and only that."""
+_ENDPOINT = "silid.webhook"
+_UP_SINCE = "silid.up_since"
 
 
-def read(body: object) -> Event:
-    """The event of a decoded body. Raises BadEvent."""
-    if not isinstance(body, dict):
-        raise BadEvent("not an object")
-    return parse(body)
+def init_inbox(app: Flask) -> None:
+    """Note since when this process serves."""
+    app.extensions[_UP_SINCE] = clock.now()
 
 
-def keep(raw: bytes, body: dict[str, object], event: Event) -> bool:
-    """Store a delivery once; False means that it was here already. Committed when this returns.
+def endpoint(app: Flask) -> Endpoint:
+    """The app's endpoint, made for its first request (a server may have forked before)."""
+    found: Endpoint | None = app.extensions.get(_ENDPOINT)
+    if found is None:
+        settings: Settings = app.extensions["silid.settings"]
+        with app.app_context():
+            store = Store(writer_for(db.engine))
+        beats = Beats(app, up_since=app.extensions[_UP_SINCE])
+        found = app.extensions.setdefault(_ENDPOINT, Endpoint(settings.zoom_webhook_secrets, store, beats))
+    return found
 
-    Raises CannotStore.
+
+def health(app: Flask) -> dict[str, Any]:
+    """How the inbox does: how much waits and since when, what this process took and refused. No ids, no names.
+
+    Counts begin anew with the process. Raises DBAPIError.
     """
-    values = {
-        "fingerprint": fingerprint(event, body),
-        "received_at": clock.now(),
-        "event": event.event[:100],
-        "zoom_meeting_id": event.meeting_id[:64] if event.meeting_id else None,
-        "raw": raw,
-        "state": "new",
+    depth, oldest = db.session.execute(
+        select(func.count(), func.min(ZoomEvent.received_at)).where(ZoomEvent.state == "new")
+    ).one()
+    aside = db.session.scalar(select(func.count()).select_from(ZoomEvent).where(ZoomEvent.state == "set aside"))
+    last = db.session.scalar(select(func.max(ZoomEvent.received_at)))
+    settings: Settings = app.extensions["silid.settings"]
+    return {
+        "inbox": {
+            "waiting": depth,
+            "oldest_seconds": round((clock.now() - oldest).total_seconds()) if oldest else 0,
+            "set_aside": aside,
+        },
+        "webhooks": "configured" if settings.zoom_webhook_secrets else "not configured",
+        "deliveries": dict(sorted(endpoint(app).counts.items())),
+        "last_event_at": last.isoformat() if last else None,
+        "durable": _is_durable(),
     }
-    try:
-        with writing(lock_wait_ms=LOCK_WAIT_MS):
-            new = insert_once(ZoomEvent, values, ["fingerprint"])
-    except DBAPIError as error:
-        raise CannotStore(type(error.orig).__name__) from error
-    if new:
-        wake("inbox")
-    return new
+
+
+def _is_durable() -> bool:
+    """Does a commit mean that it is on the disk?"""
+    if is_postgresql():
+        return "off" not in (db.session.scalar(text("SHOW fsync")), db.session.scalar(text("SHOW synchronous_commit")))
+    return int(db.session.scalar(text("PRAGMA synchronous")) or 0) >= 2  # FULL

@@ -1,107 +1,173 @@
-"""Projecting the inbox: stored deliveries become stays, many at a time, in any order."""
+"""Projecting the inbox: stored deliveries become stays, many at a time, in any order.
+
+Several workers may do this side by side: each takes deliveries that nobody else has locked, then locks the
+meetings that these are about, in the order of their ids.
+"""
 
 import json
 import logging
 from datetime import timedelta
+from time import monotonic
+from uuid import UUID
 
-from sqlalchemy import and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, update
 
-from portal.attendance.evidence import project
+from portal.attendance.evidence import Projected, project, touch
+from portal.attendance.models import AttendanceSheet
 from portal.base import clock
 from portal.base.db import db, is_postgresql, writing
 from portal.base.leases import backoff
+from portal.base.locks import lock_rows
 from portal.base.wake import wake
-from portal.inbox.models import ZoomEvent
-from portal.meetings.models import ZoomMeeting
-from portal.zoom.events import parse
+from portal.inbox.models import MissedDelivery, ZoomEvent
+from portal.meetings import from_zoom as meetings_from_zoom
+from portal.meetings.models import MeetingOccurrence, ZoomMeeting
+from portal.registration import from_zoom as registration_from_zoom
+from portal.zoom.events import Event, parse
 
 log = logging.getLogger("portal.jobs")
-AT_ONCE = 200
+AT_ONCE = 100
+LONGEST = 0.05  # seconds for a batch on SQLite, where no delivery can be stored meanwhile
 TRIES = 5
+NEAR = timedelta(hours=12)  # a class whose events are missed now began, or begins, within this
 
 
 def project_due() -> int:
-    """Project what is new; the number of deliveries looked at. One that raises does not hold up the rest."""
-    _recall_waiting()
-    ids = _due_ids()
-    if not ids:
-        return 0
-    try:
-        with writing():
-            touched = [_project(event_id) for event_id in _lock(ids)]
-    except Exception:  # noqa: BLE001 - any event may be the poison one: find it by taking them one at a time
-        touched = [_project_alone(event_id) for event_id in ids]
-    if any(touched):
+    """Project what is new; the number of deliveries done. One that raises does not hold up the rest."""
+    done = _project_together() if _some(_fresh()) else 0
+    for event_id in db.session.scalars(select(ZoomEvent.id).where(_failed_before()).order_by(ZoomEvent.id)).all():
+        done += _project_alone(event_id)
+    if done:
         wake("attendance")
-    return len(ids)
+    return done
 
 
-def _recall_waiting() -> None:
-    """Events that came before the portal knew their meeting are new again once it does."""
-    known = exists().where(ZoomMeeting.zoom_id == ZoomEvent.zoom_meeting_id)
-    found = db.session.scalar(select(ZoomEvent.id).where(ZoomEvent.state == "waiting", known).limit(1))
-    if found is None:
-        return
-    with writing() as session:
-        session.execute(
-            update(ZoomEvent)
-            .where(ZoomEvent.state == "waiting", known)
-            .values(state="new", next_try_at=None)
-            .execution_options(synchronize_session=False)
-        )
+def _fresh() -> ColumnElement[bool]:
+    return and_(ZoomEvent.state == "new", ZoomEvent.attempts == 0)
 
 
-def _due_ids() -> list[int]:
-    now = clock.now()
-    due = and_(ZoomEvent.state == "new", or_(ZoomEvent.next_try_at.is_(None), ZoomEvent.next_try_at <= now))
-    return list(db.session.scalars(select(ZoomEvent.id).where(due).order_by(ZoomEvent.id).limit(AT_ONCE)))
+def _failed_before() -> ColumnElement[bool]:
+    """Due again. They are taken one by one, so that they spoil no batch."""
+    next_try = or_(ZoomEvent.next_try_at.is_(None), ZoomEvent.next_try_at <= clock.now())
+    return and_(ZoomEvent.state == "new", ZoomEvent.attempts > 0, next_try)
 
 
-def _lock(ids: list[int]) -> list[int]:
-    """Those of the deliveries that nobody else is projecting right now."""
-    rows = select(ZoomEvent.id).where(ZoomEvent.id.in_(ids), ZoomEvent.state == "new").order_by(ZoomEvent.id)
-    if is_postgresql():
-        rows = rows.with_for_update(skip_locked=True)
-    return list(db.session.scalars(rows))
+def _some(which: ColumnElement[bool]) -> bool:
+    return db.session.scalar(select(ZoomEvent.id).where(which).limit(1)) is not None
 
 
-def _project(event_id: int) -> bool:
-    row = db.session.get(ZoomEvent, event_id)
-    if row is None or row.state != "new":
-        return False
-    result = project(parse(json.loads(row.raw)))
-    row.state, row.projected_at, row.error = result.state, clock.now(), None
-    return result.occurrence_id is not None
-
-
-def _project_alone(event_id: int) -> bool:
+def _project_together() -> int:
+    tried: list[int] = []
     try:
         with writing():
-            return any(_project(locked) for locked in _lock([event_id]))
+            rows = _lock(_fresh())
+            until = monotonic() + LONGEST
+            for row in rows:
+                tried.append(row.id)
+                _project(row)
+                if monotonic() > until and not is_postgresql():
+                    break
+    except Exception as error:  # noqa: BLE001 - any of them may be the poison one: find it by taking them one at a time
+        log.warning("a batch of %s events could not be projected: %s", len(tried), type(error).__name__)
+        return sum(_project_alone(event_id) for event_id in tried)
+    return len(tried)
+
+
+def _lock(which: ColumnElement[bool]) -> list[ZoomEvent]:
+    """Deliveries that nobody else is projecting right now, with their meetings locked."""
+    query = select(ZoomEvent).where(which).order_by(ZoomEvent.id).limit(AT_ONCE)
+    if is_postgresql():
+        query = query.with_for_update(skip_locked=True)
+    # Another worker may have changed what this session has seen in an earlier batch.
+    db.session.expire_all()
+    rows = list(db.session.scalars(query.execution_options(populate_existing=True)))
+    zoom_ids = {row.zoom_meeting_id for row in rows if row.zoom_meeting_id}
+    lock_rows(ZoomMeeting, db.session.scalars(select(ZoomMeeting.id).where(ZoomMeeting.zoom_id.in_(zoom_ids))).all())
+    return rows
+
+
+def _project(row: ZoomEvent) -> None:
+    result = _apply(parse(json.loads(row.raw)))
+    row.state, row.projected_at, row.error = result.state, clock.now(), None
+
+
+def _apply(event: Event) -> Projected:
+    if meetings_from_zoom.apply(event) or registration_from_zoom.apply(event):
+        return Projected("done")
+    return project(event)
+
+
+def _project_alone(event_id: int) -> int:
+    try:
+        with writing():
+            rows = _lock(and_(ZoomEvent.id == event_id, ZoomEvent.state == "new"))
+            for row in rows:
+                _project(row)
+            return len(rows)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is written on the row and the rest goes on
         log.warning("event %s could not be projected: %s", event_id, type(error).__name__)
         _count_failure(event_id, error)
-        return False
+        return 0
 
 
 def _count_failure(event_id: int, error: Exception) -> None:
     with writing() as session:
-        row = session.get(ZoomEvent, event_id, populate_existing=True)
-        if row is None:
+        row = session.get(ZoomEvent, event_id, populate_existing=True, with_for_update=True)
+        if row is None or row.state != "new":
             return
         row.attempts += 1
-        row.error = f"{type(error).__name__}: {error}"[:500]
+        row.error = type(error).__name__  # its text may hold names
         row.state = "set aside" if row.attempts >= TRIES else "new"
         row.next_try_at = clock.now() + min(backoff(row.attempts), timedelta(seconds=30))
 
 
+def recall_waiting() -> int:
+    """Deliveries that came before the portal knew their meeting are new again once it does; how many."""
+    known = exists().where(ZoomMeeting.zoom_id == ZoomEvent.zoom_meeting_id)
+    waiting = and_(ZoomEvent.state == "waiting", known)
+    return _renew(waiting) if _some(waiting) else 0
+
+
 def replay(states: tuple[str, ...]) -> int:
-    """Make deliveries of these states new again, e.g. those set aside, after a repair."""
+    """Make deliveries of these states new again, e.g. those set aside, after a repair; how many."""
+    return _renew(ZoomEvent.state.in_(states))
+
+
+def _renew(which: ColumnElement[bool]) -> int:
     with writing() as session:
-        done = session.execute(
+        changed = session.execute(
             update(ZoomEvent)
-            .where(ZoomEvent.state.in_(states))
+            .where(which)
             .values(state="new", attempts=0, next_try_at=None, error=None)
+            .execution_options(synchronize_session=False)
         )
     wake("inbox")
-    return int(done.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
+    return int(changed.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
+
+
+def tell_of_missed() -> int:
+    """Mark the sheets as changed to which a delivery is missing that had to be refused; how many deliveries."""
+    untold = select(MissedDelivery).where(MissedDelivery.told.is_(False)).order_by(MissedDelivery.missed_at)
+    missed = list(db.session.scalars(untold.limit(AT_ONCE)))
+    if not missed:
+        return 0
+    with writing():
+        near = {(meeting, sheet) for one in missed for meeting, sheet in db.session.execute(_sheets_near(one))}
+        lock_rows(ZoomMeeting, {meeting for meeting, _ in near})
+        for _, occurrence_id in sorted(near):
+            touch(occurrence_id)
+        for one in missed:
+            one.told = True
+    wake("attendance")
+    return len(missed)
+
+
+def _sheets_near(missed: MissedDelivery) -> Select[UUID, UUID]:
+    """The sheets that the delivery may belong to: their meetings and occurrences."""
+    query = (
+        select(ZoomMeeting.id, AttendanceSheet.occurrence_id)
+        .join(MeetingOccurrence, MeetingOccurrence.id == AttendanceSheet.occurrence_id)
+        .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
+        .where(MeetingOccurrence.starts_at.between(missed.missed_at - NEAR, missed.missed_at + NEAR))
+    )
+    return query.where(ZoomMeeting.zoom_id == missed.zoom_meeting_id) if missed.zoom_meeting_id else query

@@ -14,11 +14,11 @@ from sqlalchemy import select
 
 from portal.attendance import reconcile, sheet
 from portal.attendance.models import AttendanceSheet
-from portal.base import clock
+from portal.base import clock, mail
 from portal.base.db import db
 from portal.base.wake import woken
 from portal.config import Settings
-from portal.jobs.projection import project_due
+from portal.jobs.projection import project_due, recall_waiting, tell_of_missed
 from portal.meetings import at_zoom
 from portal.registration import engine, wanted
 from portal.zoom_account.service import zoom
@@ -30,16 +30,23 @@ SLOW_POLL = 30.0
 
 @dataclass(frozen=True)
 class Sweep:
-    """A loop of its own: what wakes it, how often it looks anyway, what it does. `run` returns how much it did."""
+    """A loop of its own: what wakes it, how often it looks anyway, what it does. `run` returns how much it did.
+    `rest` is how many seconds it leaves the others in peace after doing something."""
 
     name: str
     topics: frozenset[str]
     every: float
     run: Callable[[], int]
+    rest: float = 0.0
 
 
 def sweep_inbox() -> int:
     return project_due()
+
+
+def sweep_late_evidence() -> int:
+    """Deliveries whose meeting became known meanwhile, and sheets to which a refused delivery is missing."""
+    return recall_waiting() + tell_of_missed()
 
 
 def sweep_sheets() -> int:
@@ -64,11 +71,13 @@ def sweep_meetings() -> int:
     return len(ids)
 
 
+def sweep_rosters() -> int:
+    """Compare all coming meetings with the rosters: not every second, since it looks at all of them."""
+    return wanted.refresh(_settings().email_domains)
+
+
 def sweep_registration() -> int:
-    settings: Settings = _settings()
-    changed = wanted.refresh(settings.email_domains)
-    worked = sum(engine.work(meeting_id, zoom()) for meeting_id in engine.due_meetings())
-    return changed + worked
+    return sum(engine.work(meeting_id, zoom()) for meeting_id in engine.due_meetings())
 
 
 def sweep_reports() -> int:
@@ -77,6 +86,10 @@ def sweep_reports() -> int:
     for occurrence_id in ids:
         reconcile.reconcile(occurrence_id, zoom())
     return len(ids) + reconcile.find_unseen(zoom())
+
+
+def sweep_mail() -> int:
+    return mail.send_due()
 
 
 def sweep_overdue() -> int:
@@ -91,10 +104,13 @@ def _settings() -> Settings:
 
 SWEEPS = (
     Sweep("inbox", frozenset({"inbox"}), POLL, sweep_inbox),
-    Sweep("sheets", frozenset({"attendance"}), POLL, sweep_sheets),
+    Sweep("late evidence", frozenset({"late evidence"}), 5.0, sweep_late_evidence),
+    Sweep("sheets", frozenset({"attendance"}), POLL, sweep_sheets, rest=1.0),  # events come in hundreds
     Sweep("meetings", frozenset({"meetings"}), POLL, sweep_meetings),
-    Sweep("registration", frozenset({"registration"}), POLL, sweep_registration),
+    Sweep("rosters", frozenset({"registration"}), 15.0, sweep_rosters),
+    Sweep("registration", frozenset({"registrants"}), POLL, sweep_registration),
     Sweep("reports", frozenset({"reports"}), 10.0, sweep_reports),
+    Sweep("mail", frozenset({"mail"}), 5.0, sweep_mail),
     Sweep("overdue", frozenset({"overdue"}), SLOW_POLL, sweep_overdue),
 )
 
@@ -139,5 +155,7 @@ class Worker:
             except Exception:
                 log.exception("sweep %s failed", sweep.name)
                 found = 0
-            if not found:
+            if found:
+                self._stopping.wait(sweep.rest)
+            else:
                 woken(sweep.topics, sweep.every)

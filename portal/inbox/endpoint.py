@@ -1,0 +1,182 @@
+"""What is answered to POST /api/zoom/webhook: distrust, store, answer.
+
+Zoom repeats a delivery after 5, 20 and 60 minutes when it got a 5xx or no answer within 3 seconds, and
+never after a 4xx. So our own trouble is always a 503, and a 4xx means that nothing was lost.
+"""
+
+import json
+import logging
+import threading
+from collections import Counter, OrderedDict, deque
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, NoReturn
+
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+from werkzeug.wsgi import get_input_stream
+
+from portal.base import clock
+from portal.base.wake import wake
+from portal.inbox.beats import Beats
+from portal.inbox.store import CannotStore, Delivery, Store
+from portal.zoom.events import URL_VALIDATION, BadEvent, Event, fingerprint, parse
+from portal.zoom.signature import BadSignature, crc_answer, is_clean_token, verify
+
+log = logging.getLogger("portal.inbox")
+LIMIT = 64 * 1024  # Zoom's own deliveries are some kB
+FRESH = 300  # seconds; older ones are taken too, and counted, since Zoom repeats for 85 minutes
+CHECKS_A_MINUTE = 10
+
+
+class Answer(NamedTuple):
+    """A status and a small JSON object; None is an empty body."""
+
+    status: int
+    body: dict[str, str] | None = None
+
+
+class Endpoint:
+    """The webhook of one process. `counts` says how many deliveries were taken, and why others were not."""
+
+    def __init__(self, secrets: tuple[str, ...], store: Store, beats: Beats) -> None:
+        self._secrets = secrets
+        self._store = store
+        self._beats = beats
+        self._checks = _Checks()
+        self._counting = threading.Lock()
+        self.counts: Counter[str] = Counter()
+
+    def begin(self) -> None:
+        """Before every request of whatever kind: from the first one on this process is known to be there."""
+        if self._secrets:
+            self._beats.begin()
+
+    def take(self, environ: dict[str, Any]) -> Answer:
+        """Check a request, store what it delivers, and say what to answer. Never raises for what it contains."""
+        if not self._secrets:
+            return self._refuse(503, "no webhook secret is configured")
+        if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+            return self._refuse(415, "encoded body")
+        try:
+            # One byte more than allowed: a body without Content-Length is read up to there, without an error.
+            raw = get_input_stream(environ, max_content_length=LIMIT + 1).read()
+        except RequestEntityTooLarge:
+            return self._refuse(413, "body over 64 kB")
+        except BadRequest:  # the line broke
+            return self._refuse(400, "body cut off")
+        if len(raw) > LIMIT:
+            return self._refuse(413, "body over 64 kB")
+        if is_signed(environ):
+            return self._signed(environ, raw)
+        return self._unsigned(raw, environ.get("REMOTE_ADDR", ""))
+
+    def _signed(self, environ: dict[str, Any], raw: bytes) -> Answer:
+        headers = {
+            "x-zm-signature": environ.get("HTTP_X_ZM_SIGNATURE", ""),
+            "x-zm-request-timestamp": environ.get("HTTP_X_ZM_REQUEST_TIMESTAMP", ""),
+        }
+        now = clock.now()
+        try:
+            sent_at = verify(headers, raw, self._secrets, now)
+        except BadSignature as error:
+            return self._refuse(401, f"signature {error.reason}")
+        if now.timestamp() - sent_at > FRESH:
+            self._count("taken late")
+        try:
+            body = strict_json(raw)
+            event = parse(body)
+        except (ValueError, BadEvent):
+            return self._refuse(400, "not an event")
+        if event.event == URL_VALIDATION:
+            return self._answer_check(body)
+        return self._keep(raw, body, event)
+
+    def _keep(self, raw: bytes, body: dict[str, Any], event: Event) -> Answer:
+        delivery = Delivery(
+            fingerprint=fingerprint(event, body),
+            received_at=clock.now(),
+            event=event.event[:100],
+            zoom_meeting_id=event.meeting_id[:64] if event.meeting_id else None,
+            raw=raw,
+        )
+        try:
+            self._store.put(delivery)
+        except CannotStore as error:
+            self._beats.missed(delivery)
+            log.warning("webhook not stored: %s", error)
+            return self._refuse(503, "not stored, please repeat")
+        self._count("taken")
+        wake("inbox")
+        return Answer(200)
+
+    def _unsigned(self, raw: bytes, address: str) -> Answer:
+        """Zoom's own sample signs its URL check, others report none: an unsigned one is answered too, a few
+        times a minute. Everything else unsigned is refused."""
+        try:
+            body = strict_json(raw)
+        except ValueError:
+            return self._refuse(401, "signature missing")
+        if body.get("event") != URL_VALIDATION or not self._checks.allow(address):
+            return self._refuse(401, "signature missing")
+        return self._answer_check(body)
+
+    def _answer_check(self, body: Mapping[str, Any]) -> Answer:
+        """Only for tokens that could not be a signed message: the answer is an HMAC with the same secret that
+        signs events, so "v0:..." as a token would make this a machine for forgeries."""
+        payload = body.get("payload")
+        token = payload.get("plainToken") if isinstance(payload, dict) else None
+        if not isinstance(token, str) or not is_clean_token(token):
+            return self._refuse(400, "unusual token")
+        return Answer(200, crc_answer(token, self._secrets[0]))
+
+    def _refuse(self, status: int, why: str) -> Answer:
+        log.info("webhook refused: %s %s", status, why)
+        self._count(why)
+        return Answer(status, {"error": why})
+
+    def _count(self, what: str) -> None:
+        with self._counting:
+            self.counts[what] += 1
+
+
+class _Checks:
+    """Unsigned URL checks: so many a minute from one address, of the last thousand addresses."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: OrderedDict[str, deque[datetime]] = OrderedDict()
+
+    def allow(self, address: str) -> bool:
+        now = clock.now()
+        with self._lock:
+            times = self._seen.setdefault(address, deque(maxlen=CHECKS_A_MINUTE))
+            self._seen.move_to_end(address)
+            if len(self._seen) > 1000:
+                self._seen.popitem(last=False)
+            if len(times) == CHECKS_A_MINUTE and now - times[0] < timedelta(minutes=1):
+                return False
+            times.append(now)
+            return True
+
+
+def is_signed(environ: Mapping[str, Any]) -> bool:
+    """Does the request at least claim a signature?"""
+    return "HTTP_X_ZM_SIGNATURE" in environ or "HTTP_X_ZM_REQUEST_TIMESTAMP" in environ
+
+
+def strict_json(raw: bytes) -> dict[str, Any]:
+    """An object in plain UTF-8 JSON; `json.loads` alone would take UTF-16, a BOM and NaN as well.
+
+    Raises ValueError.
+    """
+    try:
+        body = json.loads(raw.decode("utf-8", errors="strict"), parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if not isinstance(body, dict):
+        raise ValueError("not an object")
+    return body
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

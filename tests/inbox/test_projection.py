@@ -1,0 +1,202 @@
+"""What is stored becomes a sheet: in any order, by several workers, with one bad row among the good ones."""
+
+import random
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Flask
+
+from portal.attendance.evidence import _EVIDENCE
+from portal.attendance.models import AttendanceRecord, AttendanceSheet, ZoomParticipant
+from portal.base import clock
+from portal.base.db import db, is_postgresql, writing
+from portal.inbox.models import ZoomEvent
+from portal.inbox.outages import EVIDENCE
+from portal.jobs.projection import project_due, replay
+from portal.jobs.runner import sweep_sheets
+from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
+from tests.inbox.conftest import Class, Zoom, at
+from tests.people import look_again, settle
+
+
+def healthz(app: Flask) -> dict[str, Any]:
+    found = app.test_client().get("/healthz").get_json()
+    assert isinstance(found, dict)
+    return found
+
+
+def test_the_inbox_and_the_sheet_agree_on_what_is_evidence() -> None:
+    assert set(EVIDENCE) == set(_EVIDENCE)
+
+
+def test_without_a_worker_deliveries_wait_visibly_and_are_on_the_sheet_soon_after(
+    app: Flask, zoom: Zoom, a_class: Callable[..., Class], monday: Any
+) -> None:
+    biology = a_class(2)
+    monday.move_to(at(9, 1))
+    for body in biology.whole(range(1)):
+        assert zoom.sends(body).status_code == 200
+    monday.shift(60)
+    seen = healthz(app)
+    assert seen["inbox"] == {"waiting": 6, "oldest_seconds": 60, "set_aside": 0}
+    assert seen["last_event_at"].startswith("2026-11-23T01:01:00")
+    assert seen["durable"] is True
+    settle(app)
+    assert healthz(app)["inbox"]["waiting"] == 0
+    assert biology.marks() == [("present", 2100), ("absent", 0)]
+
+
+def test_three_workers_make_the_same_sheet_of_shuffled_deliveries_as_one_in_order(
+    app: Flask, zoom: Zoom, a_class: Callable[..., Class], monday: Any
+) -> None:
+    biology = a_class(30)
+    monday.move_to(at(9, 1))
+    bodies = biology.whole(range(29))
+    shuffled = [*bodies, *random.Random(4).choices(bodies, k=300 - len(bodies))]
+    random.Random(5).shuffle(shuffled)
+    for body in shuffled:
+        assert zoom.sends(body).status_code == 200
+    look_again()
+    assert in_threads(app, [project_due] * 3 + [sweep_sheets] * 2) == []
+    settle(app)
+    together = biology.csv()
+    assert biology.marks() == [("present", 2100)] * 29 + [("absent", 0)]
+
+    forget_everything()
+    assert replay(("done", "ignored")) == len(bodies)
+    settle(app)
+    assert biology.csv() == together
+
+
+def test_workers_on_many_classes_never_wait_for_each_other_crosswise(
+    app: Flask, zoom: Zoom, a_class: Callable[..., Class], monday: Any
+) -> None:
+    classes = [a_class(3, name, 1 + 10 * number) for number, name in enumerate(("Ruby", "Opal", "Topaz", "Jade"))]
+    monday.move_to(at(9, 1))
+    bodies = [body for one in classes for body in one.whole(range(3))]
+    random.Random(6).shuffle(bodies)
+    for body in bodies:
+        zoom.sends(body)
+    look_again()
+    before = deadlocks()
+    assert in_threads(app, [project_due] * 3 + [sweep_sheets] * 2) == []
+    settle(app)
+    assert deadlocks() == before
+    assert db.session.scalar(sa.select(sa.func.max(ZoomEvent.attempts))) == 0
+    assert [one.marks() for one in classes] == [[("present", 2100)] * 3] * 4
+
+
+def in_threads(app: Flask, sweeps: list[Callable[[], int]]) -> list[Exception]:
+    """Run each sweep in a thread until it finds nothing some times in a row; what they raised."""
+    raised: list[Exception] = []
+    together = threading.Barrier(len(sweeps))
+
+    def run(sweep: Callable[[], int]) -> None:
+        together.wait()
+        idle = 0
+        while idle < 5:
+            try:
+                with app.app_context():
+                    idle = 0 if sweep() else idle + 1
+            except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it
+                raised.append(error)
+                return
+
+    threads = [threading.Thread(target=run, args=(sweep,)) for sweep in sweeps]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return raised
+
+
+def deadlocks() -> int:
+    """How many deadlocks the database has had to break; SQLite knows none."""
+    if not is_postgresql():
+        return 0
+    with db.engine.connect() as connection:
+        connection.exec_driver_sql("SELECT pg_stat_force_next_flush()")
+        count = connection.exec_driver_sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        return int(count.scalar() or 0)
+
+
+def forget_everything() -> None:
+    """As if nothing had ever been projected."""
+    look_again()
+    with writing() as session:
+        session.execute(sa.update(MeetingOccurrence).values(state="scheduled"))
+        session.execute(sa.update(ZoomMeeting).values(state="scheduled"))
+        for model in (AttendanceRecord, ZoomParticipant, ZoomInstance, AttendanceSheet):
+            session.execute(sa.delete(model))
+
+
+def test_a_row_that_raises_is_set_aside_after_five_tries_and_holds_nobody_up(
+    app: Flask, zoom: Zoom, a_class: Callable[..., Class], monday: Any
+) -> None:
+    biology = a_class(2)
+    monday.move_to(at(9, 1))
+    bodies = biology.whole(range(1))
+    zoom.sends(bodies[0])
+    poison("poison", b"no JSON at all", biology.zoom_id)
+    for body in bodies[1:]:
+        zoom.sends(body)
+    settle(app)
+    assert biology.marks() == [("present", 2100), ("needs review", 0)], "one of its events is not understood"
+    for tries in range(1, 6):
+        row = db.session.scalars(sa.select(ZoomEvent).where(ZoomEvent.fingerprint == "poison")).one()
+        assert (row.attempts, row.state) == (tries, "set aside" if tries == 5 else "new")
+        monday.shift(timedelta(minutes=1))
+        settle(app)
+    assert row.error == "JSONDecodeError"
+    assert healthz(app)["inbox"] == {"waiting": 0, "oldest_seconds": 0, "set_aside": 1}
+
+    with writing():
+        row.raw = b'{"event":"meeting.participant_feedback"}'  # the repair
+    answer = app.test_cli_runner().invoke(args=["webhooks", "replay"])
+    assert answer.output == "1 deliveries will be projected again.\n"
+    settle(app)
+    assert healthz(app)["inbox"]["set_aside"] == 0
+
+
+def poison(fingerprint: str, raw: bytes, zoom_id: str) -> None:
+    look_again()
+    with writing() as session:
+        session.add(
+            ZoomEvent(
+                fingerprint=fingerprint,
+                received_at=clock.now(),
+                event="meeting.participant_joined",
+                zoom_meeting_id=zoom_id,
+                raw=raw,
+            )
+        )
+
+
+def test_deliveries_of_a_meeting_that_is_not_known_yet_attach_when_it_is(
+    app: Flask, zoom: Zoom, a_class: Callable[..., Class], monday: Any
+) -> None:
+    biology = a_class(1)
+    look_again()
+    with writing():
+        db.session.execute(sa.update(ZoomMeeting).values(zoom_id=None, wanted=None))
+    monday.move_to(at(9, 1))
+    for body in biology.whole(range(1)):
+        assert zoom.sends(body).status_code == 200
+    project_due()
+    assert set(db.session.scalars(sa.select(ZoomEvent.state))) == {"waiting"}
+    monday.shift(30)
+    with writing():
+        db.session.execute(sa.update(ZoomMeeting).values(zoom_id=biology.zoom_id))
+    settle(app)
+    assert biology.marks() == [("present", 2100)]
+
+
+def test_deliveries_of_a_meeting_of_somebody_else_are_kept_and_change_nothing(app: Flask, zoom: Zoom) -> None:
+    body = {"event": "meeting.started", "payload": {"object": {"id": "999", "uuid": "x"}}}
+    assert zoom.sends(body).status_code == 200
+    settle(app)
+    assert list(db.session.scalars(sa.select(ZoomEvent.state))) == ["waiting"]
+    assert db.session.scalar(sa.select(ZoomInstance.id)) is None
