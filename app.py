@@ -5,14 +5,43 @@ As a module it offers `create_app()` to `flask --app app` and to WSGI servers ("
 
 import argparse
 import os
+import secrets
 import signal
 import sys
 import threading
 
-from portal import create_app
+from cryptography.fernet import Fernet
+from flask import Flask
+from flask.cli import NoAppException
+
+import portal
 from portal.config import SANDBOX_MOUNT, BadSettings, Settings, read_settings
 
-__all__ = ["create_app", "main"]
+
+def create_app() -> Flask:
+    """The application, with settings from the environment and `.env`.
+
+    Raises NoAppException, which the command line prints without a traceback; it names each bad variable.
+    """
+    try:
+        return portal.create_app()
+    except BadSettings as bad:
+        raise NoAppException(_cannot_start(bad)) from None
+
+
+def _cannot_start(bad: BadSettings) -> str:
+    return "\n".join(
+        [
+            "Silid cannot start:",
+            *(f"  - {problem}" for problem in bad.problems),
+            "Copy .env.example to .env and fill it in, or try: python app.py --demo",
+        ]
+    )
+
+
+def make_keys() -> str:
+    """Fresh secrets, as lines for `.env`."""
+    return f"SECRET_KEY={secrets.token_urlsafe(48)}\nENCRYPTION_KEYS={Fernet.generate_key().decode()}"
 
 
 def main() -> int:
@@ -20,7 +49,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Silid, the portal where DepEd teachers run their Zoom classes.")
     parser.add_argument("--demo", action="store_true", help="a demo school with a pretend Zoom, nothing to set up")
     parser.add_argument("--port", type=int, help="instead of PORT (default 8000)")
+    parser.add_argument("--make-keys", action="store_true", help="print fresh secrets for .env, and end")
     arguments = parser.parse_args()
+    if arguments.make_keys:
+        print(make_keys())
+        return 0
     if arguments.demo:
         os.environ["SILID_MODE"] = "demo"
     if arguments.port:
@@ -28,8 +61,7 @@ def main() -> int:
     try:
         settings = read_settings()
     except BadSettings as bad:
-        print("Silid cannot start:", *(f"  - {problem}" for problem in bad.problems), sep="\n", file=sys.stderr)
-        print("Copy .env.example to .env and fill it in, or try: python app.py --demo", file=sys.stderr)
+        print(_cannot_start(bad), file=sys.stderr)
         return 2
     return serve(settings)
 
@@ -41,7 +73,7 @@ def serve(settings: Settings) -> int:
 
     from portal.jobs.runner import Worker
 
-    app = create_app(settings)
+    app = portal.create_app(settings)
     with app.app_context():
         upgrade()
     application, sandbox = app.wsgi_app, None

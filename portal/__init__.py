@@ -83,6 +83,8 @@ def _engine_options(url: str) -> dict[str, Any]:
 def _init_parts(app: Flask, settings: Settings) -> None:
     """Blueprints and hooks. Imported here, since they import the extensions above."""
     from portal import cli, web
+    from portal.accounts import own_routes  # noqa: F401 - the account's own pages, on the same blueprint
+    from portal.accounts.people_routes import bp as people
     from portal.accounts.routes import bp as accounts
     from portal.accounts.sessions import login_manager
     from portal.attendance.routes import bp as attendance
@@ -96,7 +98,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
 
     login_manager.init_app(app)
     init_zoom(app, settings)
-    for blueprint in (accounts, attendance, classes, inbox, meetings, pages, registration, reports):
+    for blueprint in (accounts, people, attendance, classes, inbox, meetings, pages, registration, reports):
         app.register_blueprint(blueprint)
     web.init_web(app, settings)
     cli.init_cli(app)

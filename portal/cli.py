@@ -1,9 +1,6 @@
 """Commands: `flask --app app <command>`."""
 
-import secrets
-
 import click
-from cryptography.fernet import Fernet
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
@@ -15,7 +12,6 @@ def init_cli(app: Flask) -> None:
     app.cli.add_command(webhooks)
     app.cli.add_command(zoom_group)
     app.cli.add_command(attendance)
-    app.cli.command("make-key")(make_key)
     app.cli.command("worker")(worker)
     app.cli.command("demo")(demo)
     app.cli.command("sandbox", context_settings={"ignore_unknown_options": True})(sandbox)
@@ -47,9 +43,17 @@ def create_user(
     password: str,
 ) -> None:
     """Make an account that may sign in at once, e.g. the first administrator."""
-    from portal.accounts import service
+    from flask_migrate import upgrade
+
+    from portal.accounts import passwords, service
 
     settings: Settings = current_app.extensions["silid.settings"]
+    if passwords.weakness(password, full_name, email.partition("@")[0]):
+        raise click.UsageError(
+            "The password needs at least 12 characters and must not be made of well-known words, dates, keys in a "
+            "row, or the person's name. Three or four unrelated words are good."
+        )
+    upgrade()  # this is the first command of a new installation
     if role == "admin" and scope is None:
         scope = "school" if school_id else "region"
     school = None
@@ -113,12 +117,6 @@ def reconcile_all() -> None:
     from portal.jobs.runner import sweep_reports
 
     click.echo(f"{sweep_reports()} sheets looked at.")
-
-
-def make_key() -> None:
-    """Print a new key for ENCRYPTION_KEYS and one for SECRET_KEY."""
-    click.echo(f"ENCRYPTION_KEYS={Fernet.generate_key().decode()}")
-    click.echo(f"SECRET_KEY={secrets.token_urlsafe(48)}")
 
 
 def worker() -> None:

@@ -44,6 +44,10 @@ class Settings:
     zoom_webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     zoom_api_url: str = ZOOM_API
     zoom_oauth_url: str = ZOOM_OAUTH
+    mail_url: str = field(default="", repr=False)
+    mail_from: str = "silid@localhost"
+    codes_for_admins: bool = True  # one-time codes: admins must have them
+    sign_ins_per_address: int = 50  # failed ones in 10 minutes; an office may share one address
     zoom_hosts: tuple[str, ...] = ()  # users of the account who host for teachers without a Zoom user of their own
     encryption_keys: tuple[str, ...] = field(default=(), repr=False)
     instance: Path = ROOT / "instance"
@@ -110,6 +114,7 @@ def _demo(env: Env) -> Settings:
         port=port,
         host=env.str("HOST", "127.0.0.1"),
         reconcile_minutes=(1, 2, 5, 10),
+        codes_for_admins=False,
     )
 
 
@@ -134,6 +139,9 @@ def _live(env: Env) -> Settings:
         port=env.int("PORT", 8000),
         host=env.str("HOST", "127.0.0.1"),
         worker_inside=env.bool("WORKER_INSIDE", True),
+        mail_url=env.str("MAIL_URL", ""),
+        mail_from=env.str("MAIL_FROM", "") or _sender(env.str("PORTAL_BASE_URL", "")),
+        sign_ins_per_address=env.int("SIGN_INS_PER_ADDRESS", 50),
     )
     problems = check(settings)
     for name in ("FLASK_DEBUG", "TESTING"):
@@ -159,10 +167,11 @@ def check(settings: Settings) -> list[str]:
         if _is_weak(secret, least=16)
     ][:1]
     if not settings.encryption_keys:
-        problems.append("ENCRYPTION_KEYS is missing: make one with flask --app app make-key.")
+        problems.append("ENCRYPTION_KEYS is missing: make one with python app.py --make-keys.")
     elif not all(_is_fernet_key(key) for key in settings.encryption_keys):
-        problems.append("ENCRYPTION_KEYS holds something that is not a key: make one with flask --app app make-key.")
+        problems.append("ENCRYPTION_KEYS holds something that is not a key: make one with python app.py --make-keys.")
     problems += _check_base_url(settings.base_url)
+    problems += _check_mail(settings)
     given = (settings.zoom_account_id, settings.zoom_client_id, settings.zoom_client_secret)
     if any(given) and not all(given):
         problems.append("ZOOM_ACCOUNT_ID, ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET belong together: set all or none.")
@@ -178,6 +187,26 @@ def _check_base_url(url: str) -> list[str]:
     if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         return ["PORTAL_BASE_URL must begin with https:// (http is for this computer alone)."]
     return []
+
+
+def _check_mail(settings: Settings) -> list[str]:
+    url = urlsplit(settings.mail_url)
+    problems = []
+    if settings.mail_url and not (url.scheme in ("smtp", "smtp+starttls", "smtps") and url.hostname):
+        problems.append(
+            "MAIL_URL must look like smtps://user:password@mail.example.ph:465 (or smtp+starttls://, smtp://)."
+        )
+    elif url.scheme == "smtp" and url.username and url.hostname not in ("localhost", "127.0.0.1", "::1"):
+        problems.append("MAIL_URL would send its password in the open: use smtps:// or smtp+starttls://.")
+    if any(sign in settings.mail_from for sign in "\r\n<> ") or settings.mail_from.count("@") != 1:
+        problems.append("MAIL_FROM must be one plain e-mail address.")
+    if settings.sign_ins_per_address < 1:
+        problems.append("SIGN_INS_PER_ADDRESS must be at least 1.")
+    return problems
+
+
+def _sender(base_url: str) -> str:
+    return f"silid@{urlsplit(base_url).hostname or 'localhost'}"
 
 
 def _is_weak(secret: str, least: int = 32) -> bool:

@@ -147,6 +147,7 @@ def settings_for(database_url: str, zoom_url: str, **changes: Any) -> Settings:
         "zoom_api_url": f"{zoom_url}/v2",
         "zoom_oauth_url": f"{zoom_url}/oauth/token",
         "encryption_keys": (derived_key("tests"),),
+        "codes_for_admins": False,
     }
     return Settings(**(values | changes))
 

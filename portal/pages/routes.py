@@ -5,7 +5,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, current_app, jsonify, redirect, render_template, request, url_for
 from flask_login import current_user
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -17,7 +17,7 @@ from portal.base.db import db
 from portal.classes import queries as class_queries
 from portal.classes.access import class_or_404, manages, sees_learners
 from portal.config import Settings
-from portal.inbox.models import ZoomEvent
+from portal.inbox.service import health as inbox_health
 from portal.meetings import access as meeting_access
 from portal.meetings import queries as meeting_queries
 from portal.meetings import words as meeting_words
@@ -25,6 +25,7 @@ from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration import queries as registration_queries
 from portal.registration import words as registration_words
 from portal.web import LANGUAGES, public
+from portal.zoom_account import block, quota
 from portal.zoom_account.service import zoom
 
 bp = Blueprint("pages", __name__)
@@ -58,16 +59,23 @@ def home() -> str:
         trouble=meeting_words.trouble,
         part_of_day=_part_of_day(),
         sheets=sheets,
+        blocked=_blocked() if current_user.is_admin else "",
         has_classes=bool(dates or past or class_queries.managed_classes(current_user)),
     )
 
 
+def _blocked() -> str:
+    """Why nothing goes to Zoom at all, for those who can put it right."""
+    found = block.current()
+    return meeting_words.blocked(found.reason, found.detail) if found else ""
+
+
 def _wants_signature(summary: attendance_queries.SheetSummary | None) -> bool:
-    return bool(summary and not summary.finalised and summary.state in ("reconciled", "unreported"))
+    return bool(summary and summary.counts and not summary.finalised and summary.state in ("reconciled", "unreported"))
 
 
 def _wants_review(summary: attendance_queries.SheetSummary | None) -> bool:
-    return bool(summary and not summary.finalised and summary.review)
+    return bool(summary and summary.counts and not summary.finalised and summary.review)
 
 
 def _part_of_day() -> str:
@@ -108,6 +116,11 @@ def meeting(meeting_id: UUID) -> str:
         happened=meeting_words.happened,
         summaries=attendance_queries.summaries([occurrence.id for occurrence in found.occurrences]),
         sheets=sheets,
+        setting=meeting_words.setting,
+        setting_value=meeting_words.setting_value,
+        used=quota.used(found.host) if managed else 0,
+        warn_from=quota.WARN_FROM,
+        a_day=quota.A_DAY,
     )
 
 
@@ -165,22 +178,16 @@ def help() -> str:  # noqa: A001 - the address is /help
 def healthz() -> tuple[Response, int]:
     """Is the database there, how deep is the inbox, when did Zoom last speak. No names, no ids."""
     try:
-        db.session.execute(text("SELECT 1"))
-        depth, oldest = db.session.execute(
-            select(func.count(), func.min(ZoomEvent.received_at)).where(ZoomEvent.state == "new")
-        ).one()
-        last = db.session.scalar(select(func.max(ZoomEvent.received_at)))
+        inbox = inbox_health(current_app)
         waiting = db.session.scalar(
             select(func.count()).select_from(ZoomMeeting).where(ZoomMeeting.wanted.is_not(None))
         )
     except DBAPIError:
         return jsonify(status="database unavailable"), 503
-    age = (clock.now() - oldest).total_seconds() if oldest else 0
     body = {
         "status": "ok",
         "zoom": "configured" if zoom().is_configured else "not configured",
-        "inbox": {"waiting": depth, "oldest_seconds": round(age)},
-        "last_event_at": last.isoformat() if last else None,
+        **inbox,
         "meetings_waiting_for_zoom": waiting,
     }
     return jsonify(body), 200

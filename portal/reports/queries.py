@@ -102,6 +102,7 @@ def _figures(user: User, filters: Filters, *groups: Any) -> Select[Any]:
             classes_seen(user),
             MeetingOccurrence.local_date.between(filters.first, filters.last),
             AttendanceSheet.state.in_(("provisional", "reconciled", "unreported")),
+            AttendanceSheet.counts,
         )
     )
     if filters.section_id:

@@ -26,6 +26,11 @@ FLOORS = [
 ]
 TWINS = {"pages": "jobs", "jobs": "pages"}  # two rooms on the top floor
 PUBLIC = {
+    "accounts.ask",
+    "accounts.choose_password",
+    "accounts.code",
+    "accounts.confirm_address",
+    "accounts.forgot",
     "accounts.sign_in",
     "accounts.sign_out",
     "inbox.webhook",

@@ -1,0 +1,29 @@
+"""`python -m bench`: the measurements, one after the other, each in a process of its own. `make bench` runs it."""
+
+import subprocess
+import sys
+
+# name and arguments; alone they can be run for longer, see python -m bench.<name> --help
+MEASUREMENTS = (
+    ("webhooks",),
+    ("registration",),
+    ("tokens",),
+    ("registration_kills", "--every", "5"),
+    ("kill", "--rounds", "10"),
+)
+
+
+def main() -> int:
+    """Run all; 1 if one of them failed."""
+    failed = []
+    for name, *arguments in MEASUREMENTS:
+        print(f"\n== {name} ==", flush=True)
+        if subprocess.run([sys.executable, "-m", f"bench.{name}", *arguments], check=False).returncode:
+            failed.append(name)
+    if failed:
+        print(f"\nFailed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

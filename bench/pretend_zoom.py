@@ -1,0 +1,178 @@
+"""A pretend Zoom in a process of its own, and the portal beside it, for measurements."""
+
+import logging
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+from uuid import uuid4
+
+import requests
+from flask import Flask
+from flask_migrate import upgrade
+from werkzeug.serving import make_server
+
+from portal import create_app
+from portal.accounts import service as accounts
+from portal.accounts.models import User
+from portal.base import clock
+from portal.base.db import end_reading, writing
+from portal.classes import service as classes
+from portal.classes.models import Enrolment, Learner, SchoolClass, Section
+from portal.config import Settings, derived_key
+from portal.meetings import service as meetings
+from portal.meetings.models import ZoomMeeting
+from portal.sandbox import defaults
+from portal.sandbox.app import create_sandbox
+from portal.sandbox.world import World
+
+HOST = "ada@r1.deped.gov.ph"
+DOMAINS = ("r1.deped.gov.ph",)
+
+
+@dataclass
+class Pretend:
+    """A running pretend Zoom: its address, and its control plane."""
+
+    url: str
+
+    def tell(self, what: str, **body: Any) -> dict[str, Any]:
+        answer = requests.post(f"{self.url}/_sim/{what}", json=body, timeout=10)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def ask(self, what: str, **query: str) -> dict[str, Any]:
+        answer = requests.get(f"{self.url}/_sim/{what}", params=query, timeout=10)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def forget_calls(self) -> None:
+        requests.delete(f"{self.url}/_sim/calls", timeout=10).raise_for_status()
+
+    def calls(self, method: str = "", path: str = "") -> int:
+        return int(self.ask("calls", method=method, path=path)["calls"])
+
+    def registrants(self, zoom_id: str) -> list[dict[str, Any]]:
+        return [
+            one for one in self.ask(f"meetings/{zoom_id}")["registrants"] if one["status"] in ("approved", "pending")
+        ]
+
+
+@contextmanager
+def pretending(plan: str) -> Iterator[Pretend]:
+    """A pretend Zoom with one licensed host, on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "portal.sandbox", "--port", str(port), "--plan", plan, "--host-user", HOST]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    found = Pretend(f"http://127.0.0.1:{port}")
+    try:
+        for _ in range(300):
+            try:
+                found.ask("state")
+                break
+            except requests.ConnectionError:
+                time.sleep(0.05)
+        yield found
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def pretending_here() -> Iterator[tuple[World, Pretend]]:
+    """A pretend Zoom in a thread of this process, without limits per second, with its world to look into."""
+    world = World(plan="unlimited")
+    world.add_user(HOST, "Ada", "Host")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server("127.0.0.1", 0, create_sandbox(world, public_url="https://pretend.zoom.us"), threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield world, Pretend(f"http://127.0.0.1:{server.server_port}")
+    server.shutdown()
+    server.server_close()
+
+
+def settings_for(database_url: str, zoom_url: str) -> Settings:
+    """Live settings for a portal at this pretend Zoom."""
+    return Settings(
+        mode="live",
+        secret_key="for measurements, where nothing is secret",
+        database_url=database_url,
+        base_url="http://127.0.0.1",
+        zoom_account_id=defaults.ACCOUNT_ID,
+        zoom_client_id=defaults.CLIENT_ID,
+        zoom_client_secret=defaults.CLIENT_SECRET,
+        zoom_api_url=f"{zoom_url}/v2",
+        zoom_oauth_url=f"{zoom_url}/oauth/token",
+        encryption_keys=(derived_key("tests"),),
+    )
+
+
+def portal_at(database_url: str, pretend: Pretend) -> Flask:
+    """The portal with its tables made."""
+    app = create_app(settings_for(database_url, pretend.url))
+    with app.app_context():
+        upgrade()
+    return app
+
+
+class School:
+    """Ada and her classes, as many learners as a measurement needs."""
+
+    def __init__(self) -> None:
+        school = accounts.create_school("300123", "San Nicolas National High School", "Ilocos Norte")
+        self.ada: User = accounts.create_user(
+            email=HOST,
+            full_name="Ada Lovelace",
+            role="teacher",
+            scope=None,
+            school=school,
+            password="correct horse battery",
+            domains=DOMAINS,
+        )
+        self._learners = 0
+
+    def section(self, learners: int) -> Section:
+        section = classes.create_section(self.ada, grade_level="Grade 8", name=uuid4().hex[:8])
+        with writing() as session:
+            for position in range(learners):
+                self._learners += 1
+                learner = Learner(
+                    school_id=section.school_id,
+                    lrn=f"30012{self._learners:07d}",
+                    lis_name=f"LEARNER{self._learners},ANA, CRUZ",
+                    last_name=f"LEARNER{self._learners}",
+                    first_name="ANA",
+                    sex="F",
+                    created_at=clock.now(),
+                )
+                session.add(learner)
+                session.flush()
+                since = date(2020, 6, 8)
+                session.add(Enrolment(section_id=section.id, learner_id=learner.id, position=position, from_date=since))
+        return section
+
+    def meeting(self, section: Section, pretend: Pretend, app: Flask, kind: str = "scheduled") -> ZoomMeeting:
+        """A meeting of the section that Zoom has; nobody is registered yet."""
+        from portal.zoom.models import MeetingDraft
+        from portal.zoom_account.service import zoom
+
+        school_class: SchoolClass = classes.create_class(self.ada, section, subject=uuid4().hex[:8])
+        starts_at = (clock.now() + timedelta(days=1)).replace(second=0, microsecond=0)
+        details = meetings.Details(title="A class", description="", starts_at=starts_at, minutes=60)
+        meeting = meetings.schedule(self.ada, school_class, details, client_key=uuid4().hex)
+        end_reading()
+        made = zoom().create_meeting(HOST, MeetingDraft(topic="A class", starts_at=starts_at))
+        with writing():
+            meeting.zoom_id, meeting.state, meeting.wanted, meeting.kind = made.id, "scheduled", None, kind
+        end_reading()
+        return meeting

@@ -1,0 +1,90 @@
+"""Kill the engine at every moment of registering a class and let another process go on: nobody twice, nobody
+skipped. `python -m bench.registration_kills [--learners 45] [--kind scheduled recurring] [--every 1]`
+"""
+
+import argparse
+import time
+
+from sqlalchemy import delete, select, update
+
+from bench.databases import fresh, kinds
+from bench.pretend_zoom import DOMAINS, School, portal_at, pretending_here
+from portal.base.db import db, end_reading, writing
+from portal.meetings.models import ZoomMeeting
+from portal.registration import wanted
+from portal.registration.models import MeetingRegistrant
+from portal.sandbox.world import World
+from portal.zoom.models import MeetingDraft
+from portal.zoom_account.service import zoom
+from tests.registration.mortal_engine import MortalEngine
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--learners", type=int, default=45)
+    parser.add_argument("--kind", nargs="+", choices=["scheduled", "recurring"], default=["scheduled", "recurring"])
+    parser.add_argument("--every", type=int, default=1, help="only every n-th moment")
+    parser.add_argument("--database", nargs="+", default=None)
+    options = parser.parse_args()
+    for database in options.database or kinds():
+        for kind in options.kind:
+            run(database, kind, options.learners, options.every)
+
+
+def run(database: str, kind: str, learners: int, every: int) -> None:
+    begin = time.perf_counter()
+    with fresh(database) as url, pretending_here() as (world, pretend):
+        app = portal_at(url, pretend)
+        with app.app_context(), MortalEngine(url, pretend.url) as mortal:
+            school = School()
+            meeting = school.meeting(school.section(learners), pretend, app, kind)
+            wanted.refresh(DOMAINS)
+            end_reading()
+            moments = mortal.run(meeting.id)["moments"]
+            deaths, doubled, skipped, most_posts, posts = 0, 0, 0, 0, 0
+            rounds = range(1, moments + 1, every)
+            for moment in rounds:
+                _start_over(meeting)
+                deaths += mortal.run(meeting.id, die_at=moment)["died"]
+                mortal.run(meeting.id, minutes=3)
+                found = _look(world, meeting, learners)
+                doubled += found[0]
+                skipped += found[1]
+                most_posts = max(most_posts, found[2])
+                posts += found[3]
+            db.session.remove()
+            db.engine.dispose()
+    print(
+        f"{database}, {kind}: {learners} learners, killed at {deaths} of {len(rounds)} moments ({moments} in all): "
+        f"{doubled} registered twice, {skipped} skipped, at most {most_posts} posts for one learner (limit 2), "
+        f"{posts / len(rounds) / learners:.3f} on average; {time.perf_counter() - begin:.0f} s"
+    )
+
+
+def _start_over(meeting: ZoomMeeting) -> None:
+    draft = MeetingDraft(topic="x", starts_at=meeting.starts_at)
+    end_reading()
+    made = zoom().create_meeting(meeting.host, draft)
+    with writing() as session:
+        session.execute(update(ZoomMeeting).where(ZoomMeeting.id == meeting.id).values(zoom_id=made.id))
+        session.execute(delete(MeetingRegistrant))
+    wanted.refresh(DOMAINS)
+    end_reading()
+
+
+def _look(world: World, meeting: ZoomMeeting, learners: int) -> tuple[int, int, int, int]:
+    """Doubled, skipped, the most posts of one learner and all posts, as the pretend Zoom has them."""
+    zoom_id = str(db.session.scalars(select(ZoomMeeting.zoom_id).where(ZoomMeeting.id == meeting.id)).one())
+    rows = set(
+        db.session.scalars(select(MeetingRegistrant.zoom_registrant_id).where(MeetingRegistrant.state == "registered"))
+    )
+    end_reading()
+    active = world.active_registrants(zoom_id)
+    emails = {one.email for one in active}
+    known = {one.id for one in active} & rows
+    posts = [world.registration_posts(zoom_id, email) for email in emails]
+    return len(active) - len(emails), learners - min(len(emails), len(known)), max(posts, default=0), sum(posts)
+
+
+if __name__ == "__main__":
+    main()

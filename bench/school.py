@@ -1,0 +1,103 @@
+"""A school with one class at eight, registered with a pretend Zoom, in any database."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flask import Flask
+from flask_migrate import upgrade
+from sqlalchemy import select
+from werkzeug.serving import make_server
+
+from bench.server import settings_for
+from portal import create_app
+from portal.base.db import db
+from portal.classes.models import Learner
+from portal.meetings.models import MeetingOccurrence
+from portal.registration.models import MeetingRegistrant
+from portal.sandbox.app import create_sandbox
+from portal.sandbox.world import World
+from tests.browser import Browser
+from tests.people import People, settle, soon
+
+
+@dataclass(frozen=True)
+class Class:
+    """The one class: what Zoom calls it, when it is, and each learner's registrant id, in LIS order."""
+
+    zoom_id: str
+    occurrence_id: str
+    starts_at: datetime
+    registrants: tuple[str, ...]
+
+    @property
+    def ends_at(self) -> datetime:
+        return self.starts_at + timedelta(hours=1)
+
+
+def fill(url: str, learners: int) -> Class:
+    """Make the tables, the school and the class."""
+    with _pretend_zoom() as zoom_url:
+        app = create_app(settings_for(url, zoom_url))
+        app.config["FORM_WAIT"] = 0
+        with app.app_context():
+            upgrade()
+            people = People(app)
+            section = people.section(people.ada)
+            people.learners(section, learners)
+            meeting = people.held(people.ada, people.school_class(people.ada, section), soon())
+            registrants = db.session.scalars(
+                select(MeetingRegistrant.zoom_registrant_id)
+                .join(Learner, Learner.id == MeetingRegistrant.learner_id)
+                .order_by(Learner.lrn)
+            )
+            occurrence = db.session.scalars(select(MeetingOccurrence)).one()
+            made = Class(
+                str(meeting.zoom_id), str(occurrence.id), occurrence.starts_at, tuple(str(one) for one in registrants)
+            )
+            settle(app)
+        _let_go(app)
+    return made
+
+
+@contextmanager
+def _pretend_zoom() -> Iterator[str]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    world = World(plan="unlimited")
+    world.add_user("ada@r1.deped.gov.ph", "Ada", "Lovelace", licensed=True)
+    server = make_server("127.0.0.1", 0, create_sandbox(world, public_url="https://pretend.zoom.us"), threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class Reader:
+    """Ada, who reads her sheet over HTTP, in a portal of her own on the same database."""
+
+    def __init__(self, url: str, school_class: Class) -> None:
+        self._app = create_app(settings_for(url))
+        self._app.testing = True  # it takes no events, so it must not say that it is there to take them
+        self._class = school_class
+        self._browser = Browser(self._app.test_client())
+        self._browser.get("/sign-in")
+        self._browser.submit(email="ada@r1.deped.gov.ph", password="correct horse battery")
+
+    def csv(self) -> str:
+        self._browser.get(f"/attendance/{self._class.occurrence_id}.csv")
+        assert self._browser.response
+        return str(self._browser.response.text)
+
+    def close(self) -> None:
+        _let_go(self._app)
+
+
+def _let_go(app: Flask) -> None:
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()
