@@ -167,7 +167,7 @@ def _codes_page(form: SetUpCodesForm, password: CurrentPasswordForm, status: int
         "accounts/codes.html",
         form=form,
         password=password,
-        picture=Markup(one_time.picture(user, secret)) if new else "",  # noqa: S704 # nosec B704 - drawn by us
+        picture=Markup(one_time.picture(user, secret)) if new else "",  # noqa: S704  # nosec B704
         secret=secret,
         left=0 if new else one_time.recovery_left(user),
         required=user.is_admin and _settings().codes_for_admins,
