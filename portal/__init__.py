@@ -57,6 +57,7 @@ def _flask_config(settings: Settings) -> dict[str, Any]:
         "SESSION_COOKIE_PATH": "/",
         "WTF_CSRF_TIME_LIMIT": 12 * 3600,  # as long as a session lives: a form may lie open all day
         "WTF_CSRF_SSL_STRICT": False,  # we send Referrer-Policy: no-referrer on pages with tokens
+        "RATELIMIT_STORAGE_URI": settings.redis_url or "memory://",
         "BABEL_DEFAULT_LOCALE": "en",
         "BABEL_DEFAULT_TIMEZONE": "Asia/Manila",
         "BABEL_TRANSLATION_DIRECTORIES": str(ROOT / "portal" / "translations"),
@@ -90,7 +91,11 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     from portal.attendance.routes import bp as attendance
     from portal.classes.routes import bp as classes
     from portal.inbox.routes import bp as inbox
+    from portal.limits import limiter
     from portal.meetings.routes import bp as meetings
+    from portal.pages.calendar_routes import bp as calendar
+    from portal.pages.class_links_routes import bp as class_links
+    from portal.pages.join_routes import bp as join
     from portal.pages.routes import bp as pages
     from portal.registration.routes import bp as registration
     from portal.reports.routes import bp as reports
@@ -98,7 +103,9 @@ def _init_parts(app: Flask, settings: Settings) -> None:
 
     login_manager.init_app(app)
     init_zoom(app, settings)
-    for blueprint in (accounts, people, attendance, classes, inbox, meetings, pages, registration, reports):
+    limiter.init_app(app)
+    rooms = (accounts, people, attendance, classes, inbox, meetings, pages, registration, reports)
+    for blueprint in (*rooms, calendar, class_links, join):
         app.register_blueprint(blueprint)
     web.init_web(app, settings)
     cli.init_cli(app)

@@ -55,6 +55,7 @@ class Settings:
     host: str = "127.0.0.1"
     worker_inside: bool = True
     reconcile_minutes: tuple[int, ...] = (30, 60, 360, 1440)
+    redis_url: str = field(default="", repr=False)  # where several processes count requests together
 
     @property
     def is_demo(self) -> bool:
@@ -142,6 +143,7 @@ def _live(env: Env) -> Settings:
         mail_url=env.str("MAIL_URL", ""),
         mail_from=env.str("MAIL_FROM", "") or _sender(env.str("PORTAL_BASE_URL", "")),
         sign_ins_per_address=env.int("SIGN_INS_PER_ADDRESS", 50),
+        redis_url=env.str("REDIS_URL", ""),
     )
     problems = check(settings)
     for name in ("FLASK_DEBUG", "TESTING"):

@@ -50,7 +50,7 @@ def init_web(app: Flask, settings: Settings) -> None:
     babel.init_app(app, locale_selector=choose_language)
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.filters.update(
-        clock=clock_time, day=day, day_long=day_long, when=when, month=month, minutes=whole_minutes
+        clock=clock_time, weekday=weekday, day=day, day_long=day_long, when=when, month=month, minutes=whole_minutes
     )
     app.before_request(_require_sign_in)
     app.after_request(_headers)
@@ -167,6 +167,11 @@ def clock_time(moment: datetime) -> str:
 def day(moment: datetime | date) -> str:
     """Mon 3 Nov"""
     return _date(moment, "EEE d MMM")
+
+
+def weekday(moment: datetime | date) -> str:
+    """Mon"""
+    return _date(moment, "EEE")
 
 
 def day_long(moment: datetime | date) -> str:

@@ -159,8 +159,6 @@ def _fresh_postgres(name: str) -> str:
     engine = sa.create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
-        # What a power cut would take from these tests is nobody's loss; the kills below it are survived all the same.
-        connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
     engine.dispose()
     return sa.make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
 

@@ -20,7 +20,7 @@ from portal.base.wake import woken
 from portal.config import Settings
 from portal.jobs.projection import project_due, recall_waiting, tell_of_missed
 from portal.meetings import at_zoom
-from portal.registration import engine, wanted
+from portal.registration import engine, links, wanted
 from portal.zoom_account.service import zoom
 
 log = logging.getLogger("portal.jobs")
@@ -73,7 +73,7 @@ def sweep_meetings() -> int:
 
 def sweep_rosters() -> int:
     """Compare all coming meetings with the rosters: not every second, since it looks at all of them."""
-    return wanted.refresh(_settings().email_domains)
+    return wanted.refresh(_settings().email_domains) + links.make_missing()
 
 
 def sweep_registration() -> int:

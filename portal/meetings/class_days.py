@@ -81,3 +81,13 @@ def declare(
         session.flush()
         audit.record("declared", "class day", row.id, by=user.id, kind=kind, scope=scope, date=day.isoformat())
     return row
+
+
+def known_to(user: User, first: date, last: date) -> dict[date, str]:
+    """The days without class that concern a person's school, with their names, both ends included."""
+    school = user.school
+    places = [ClassDay.scope == "national"]
+    if school is not None:
+        places += [ClassDay.division == school.division, ClassDay.school_id == school.id]
+    rows = db.session.scalars(select(ClassDay).where(ClassDay.date.between(first, last), or_(*places)))
+    return merged({day: name for day, name in NATIONAL.items() if first <= day <= last}, rows)

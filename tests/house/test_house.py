@@ -26,6 +26,10 @@ FLOORS = [
 ]
 TWINS = {"pages": "jobs", "jobs": "pages"}  # two rooms on the top floor
 PUBLIC = {
+    "calendar.learner_feed",
+    "calendar.own_feed",
+    "join.go",
+    "join.show",
     "accounts.ask",
     "accounts.choose_password",
     "accounts.code",
@@ -210,7 +214,7 @@ def test_ids_in_addresses_are_uuids(portal: Flask) -> None:
     bad = [
         str(rule)
         for rule in portal.url_map.iter_rules()
-        if rule.endpoint != "static" and re.search(r"<(?!uuid:)", str(rule))
+        if rule.endpoint != "static" and re.search(r"<(?!uuid:)", str(rule).replace("<token>", ""))
     ]
     assert not bad, bad
 

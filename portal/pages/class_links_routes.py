@@ -1,0 +1,86 @@
+"""The links of one class for its teacher: to print as slips with QR codes, to send, to renew, to end."""
+
+from uuid import UUID
+
+import segno
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from flask_login import current_user
+from markupsafe import Markup
+from werkzeug.wrappers import Response as AnyResponse
+
+from portal.base import audit
+from portal.classes.access import class_or_404, sees_learners
+from portal.config import Settings
+from portal.registration import links
+
+bp = Blueprint("class_links", __name__)
+
+
+@bp.get("/classes/<uuid:class_id>/links")
+def index(class_id: UUID) -> str:
+    """Everybody's link, on the screen as a list and on paper as slips."""
+    school_class = class_or_404(class_id, manage=True)
+    people = links.of_class(school_class) if sees_learners(current_user) else []
+    audit.record("saw the join links", "class", school_class.id, by=current_user.id, people=len(people))
+    return render_template(
+        "join/links.html",
+        school_class=school_class,
+        people=people,
+        class_token=links.class_token(school_class.id),
+        address=address,
+        qr=qr,
+    )
+
+
+@bp.post("/classes/<uuid:class_id>/links/renew")
+def renew(class_id: UUID) -> AnyResponse:
+    """A new link for one learner, for the class, or (`whose=all`) for everybody."""
+    school_class = class_or_404(class_id, manage=True)
+    whose = request.form.get("whose", "")
+    if whose == "all":
+        count = links.renew_all(current_user, school_class)
+        flash(
+            ngettext(
+                "%(num)d link is new. The old one does not work any more.",
+                "%(num)d links are new. The old ones do not work any more.",
+                count,
+            )
+        )
+    elif links.renew(current_user, school_class, _learner(whose)):
+        flash(_("The link is new. The old one does not work any more."))
+    else:
+        flash(_("There is no such link: the learner may have left the section."), "bad")
+    return redirect(url_for(".index", class_id=school_class.id))
+
+
+@bp.post("/classes/<uuid:class_id>/links/end")
+def end(class_id: UUID) -> AnyResponse:
+    school_class = class_or_404(class_id, manage=True)
+    if links.end(current_user, school_class, _learner(request.form.get("whose", ""))):
+        flash(_("The link does not work any more. A new one can be made at any time."))
+    else:
+        flash(_("There is no such link: the learner may have left the section."), "bad")
+    return redirect(url_for(".index", class_id=school_class.id))
+
+
+def _learner(text: str) -> UUID | None:
+    """Which learner's link is meant; the class's own where nothing, or nothing sensible, was sent."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def address(token: str) -> str:
+    """The whole address of a link, from the portal's own base alone."""
+    settings: Settings = current_app.extensions["silid.settings"]
+    return settings.base_url + url_for("join.show", token=token, _external=False)
+
+
+def qr(token: str) -> Markup:
+    """The address as a QR code, drawn in the page: no picture is fetched."""
+    code = segno.make(address(token), error="m", micro=False)
+    drawing = code.svg_inline(border=2, omitsize=True, svgclass="qr", lineclass=None)
+    return Markup(drawing.replace("<svg ", '<svg aria-hidden="true" ', 1))  # noqa: S704  # nosec B704

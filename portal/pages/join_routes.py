@@ -1,0 +1,46 @@
+"""What learners open, without an account: `/join/<token>`."""
+
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from portal.base.places import place_of
+from portal.limits import MISSES, is_miss, limiter
+from portal.pages import joining
+from portal.registration import links
+from portal.web import public
+
+bp = Blueprint("join", __name__)
+
+
+@bp.get("/join/<token>")
+@limiter.limit(MISSES, deduct_when=is_miss)
+@public
+def show(token: str) -> Response:
+    """The door of a class: open, not yet, over, cancelled, or why not. Opening it changes nothing."""
+    link = links.link_of(token)
+    if link is None:
+        return _quiet(render_template("join/unknown.html"), 404)
+    return _quiet(render_template("join/join.html", link=link, token=token, door=joining.door(link)))
+
+
+@bp.get("/join/<token>/go")
+@limiter.limit(MISSES, deduct_when=is_miss)
+@public
+def go(token: str) -> AnyResponse:
+    """On to Zoom, by the learner's own registration; back to the door where that is not possible now."""
+    link = links.link_of(token)
+    if link is None:
+        return _quiet(render_template("join/unknown.html"), 404)
+    door = joining.door(link)
+    if door.url is None or door.occurrence_id is None:
+        return redirect(url_for(".show", token=token))
+    links.opened(link, door.occurrence_id, place_of(request.remote_addr))
+    response = redirect(door.url)
+    response.headers["X-Robots-Tag"] = "noindex"
+    return response
+
+
+def _quiet(page: str, status: int = 200) -> Response:
+    response = make_response(page, status)
+    response.headers["X-Robots-Tag"] = "noindex, nofollow"
+    return response
