@@ -30,6 +30,10 @@ _UUID_LENGTH = 64
 CSV_UUID = "csv:"  # how the uuid of a run begins that only an uploaded file tells of
 
 
+class UnusableEvidence(ValueError):
+    """Somebody came or went, but the event does not say where, who or when."""
+
+
 @dataclass(frozen=True)
 class Projected:
     """What came of an event: its new state in the inbox, and the sheet it touched."""
@@ -39,17 +43,22 @@ class Projected:
 
 
 def project(event: Event) -> Projected:
-    """Apply one event, within the transaction that is open."""
-    if event.event not in _EVIDENCE or event.meeting_id is None or not event.uuid or len(event.uuid) > _UUID_LENGTH:
+    """Apply one event, within the transaction that is open.
+
+    Raises UnusableEvidence: the delivery is set aside then, and the sheet knows that something is missing.
+    """
+    if event.event not in _EVIDENCE or event.meeting_id is None:
         return Projected("ignored")
     meeting = locked_meeting(ZoomMeeting.zoom_id == event.meeting_id)
     if meeting is None:
         return Projected("waiting")  # it attaches by itself if the portal learns of the meeting
+    if not event.uuid or len(event.uuid) > _UUID_LENGTH:
+        raise UnusableEvidence("of no running")
     instance = instance_of(meeting, event.uuid)
     before = _times(instance)
     _learn_times(meeting, instance, event)
-    if event.participant and event.participant.session:
-        _write_moment(meeting, instance, event, event.participant)
+    if event.event not in (STARTED, ENDED):
+        _write_moment(meeting, instance, event, event.participant or Participant())
     if instance.occurrence_id is None or instance.started_at is None or _times(instance) != before:
         return Projected("done", place(meeting, instance))
     touch(instance.occurrence_id)
@@ -99,9 +108,9 @@ def _write_moment(meeting: ZoomMeeting, instance: ZoomInstance, event: Event, wh
     is_join = event.event in _JOINS
     own_time = who.join_time if is_join else who.leave_time
     moment = own_time or who.date_time or event.at
-    if moment is None:
-        return
-    session = (who.session or "")[:80]
+    session = _session(who)
+    if moment is None or session is None:
+        raise UnusableEvidence("of nobody, or of no time")
     room = _room(event.event)
     side = "joined_at" if is_join else "left_at"
     rows = list(
@@ -136,6 +145,14 @@ def _write_moment(meeting: ZoomMeeting, instance: ZoomInstance, event: Event, wh
     _write_identity(row, who, over=is_join)
     row.is_host = row.is_host or _is_host(meeting, event, who)
     db.session.flush()
+
+
+def _session(who: Participant) -> str | None:
+    """What a join and its leave have in common: Zoom's id of the session, else who it was."""
+    if who.session:
+        return who.session[:80]
+    said = (("registrant", who.registrant_id), ("account", who.zoom_user_id), ("email", who.email), ("name", who.name))
+    return next((f"{kind}:{value}"[:80] for kind, value in said if value), None)
 
 
 def row_id(uuid: str, session: str, room: str, source: str, nth: int) -> UUID:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select, tuple_, update
 
 from portal.accounts.models import User
 from portal.attendance.evidence import touch
@@ -176,7 +176,8 @@ def match(
         _open_sheet(occurrence)
         stays = _stays_here(occurrence, stay_ids)
         allowed = {line.learner.learner_id for line in load(occurrence, occurrence.meeting).lines}
-        if len(stays) != len(set(stay_ids)) or not stays or not set(learner_ids) <= allowed:
+        is_here = set(stay_ids) <= {stay.id for stay in stays}
+        if not is_here or not stays or not set(learner_ids) <= allowed:
             raise ValueError("not of this sheet")
         now = clock.now()
         names = sorted({stay.name for stay in stays if _is_rememberable(stay.name)})
@@ -315,11 +316,19 @@ def _restore_aliases(
 
 
 def _stays_here(occurrence: MeetingOccurrence, stay_ids: list[UUID]) -> list[ZoomParticipant]:
+    """The rows of this sheet that are meant, and all others of their sessions: what was said of a session by
+    one source is said of it whatever comes from another."""
+    here = ZoomInstance.occurrence_id == occurrence.id
+    meant = (
+        select(ZoomParticipant.instance_id, ZoomParticipant.session)
+        .join(ZoomInstance, ZoomInstance.id == ZoomParticipant.instance_id)
+        .where(here, ZoomParticipant.id.in_(stay_ids))
+    )
     return list(
         db.session.scalars(
             select(ZoomParticipant)
-            .join(ZoomInstance, ZoomInstance.id == ZoomParticipant.instance_id)
-            .where(ZoomInstance.occurrence_id == occurrence.id, ZoomParticipant.id.in_(stay_ids))
+            .where(tuple_(ZoomParticipant.instance_id, ZoomParticipant.session).in_(meant))
+            .order_by(ZoomParticipant.source.desc(), ZoomParticipant.nth, ZoomParticipant.id)
         )
     )
 

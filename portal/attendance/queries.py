@@ -64,6 +64,7 @@ class Sheet:
     matched_by_hand: tuple[tuple[str, tuple[str, ...], tuple[UUID, ...]], ...]
     ended_at: datetime | None
     uploaded: bool
+    unheard: bool  # no running of it is known
     grace_minutes: int | None
     version: str
 
@@ -89,7 +90,7 @@ def read(occurrence: MeetingOccurrence) -> Sheet:
     computed = {line.learner_id: line for line in result.learners}
     lines = tuple(_line(line, computed[str(line.learner.learner_id)], loaded.input.threshold) for line in loaded.lines)
     row = loaded.sheet
-    state = state_of(occurrence, loaded) if row else "waiting"
+    state = state_of(occurrence, loaded)
     return Sheet(
         lines=lines,
         unmatched=result.unmatched,
@@ -99,6 +100,7 @@ def read(occurrence: MeetingOccurrence) -> Sheet:
         matched_by_hand=_matched_by_hand(loaded, result),
         ended_at=loaded.ended_at,
         uploaded=loaded.uploaded,
+        unheard=not loaded.heard,
         grace_minutes=loaded.grace_minutes,
         version=version(row.computed_at, row.dirty, occurrence.state) if row else "",
     )

@@ -18,7 +18,7 @@ from sqlalchemy import select
 
 from portal.attendance.evidence import CSV_UUID, instance_of, locked_meeting, place, row_id, settle, touch
 from portal.attendance.models import AttendanceSheet, ZoomParticipant
-from portal.attendance.sheet import recompute, report_waits
+from portal.attendance.sheet import NEVER_RAN, recompute, report_waits
 from portal.base import clock
 from portal.base.db import db, end_reading, insert_once, is_postgresql, writing
 from portal.meetings.at_zoom import trouble_code
@@ -266,7 +266,8 @@ def _plan_next(occurrence_id: UUID, answers: _Answers) -> bool:
         if reported:
             sheet.reconciled_at, sheet.trouble, sheet.report_digest = sheet.reconciled_at or clock.now(), None, digest
         else:
-            sheet.trouble = _trouble(answers)
+            before, sheet.trouble = sheet.trouble, _trouble(answers)
+            sheet.dirty = sheet.dirty or NEVER_RAN in (before, sheet.trouble)  # whether it ran at all is in the marks
         sheet.reconcile_at = _next_time(sheet, answers, settled=settled)
         if sheet.state == "provisional" and _given_up(sheet, answers):
             sheet.state = "unreported"
@@ -277,7 +278,7 @@ def _trouble(answers: _Answers) -> str:
     if answers.unfinished:
         return "not ready"
     if answers.error is None or (_not_ready(answers.error) and not answers.runs):
-        return "empty report" if answers.reports else "no running"
+        return "empty report" if answers.reports else NEVER_RAN
     return "not ready" if _not_ready(answers.error) else trouble_code(answers.error)
 
 

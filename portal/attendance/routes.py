@@ -122,11 +122,14 @@ def change_marks(occurrence_id: UUID) -> AnyResponse:
     form = BulkForm()
     learners = [UUID(text) for text in form.who.data or [] if _is_uuid(text)]
     to = form.to.data
-    if not learners or not to:
+    if not learners or not form.to.validate(form):
         flash(_("Nothing was changed: select learners and choose a mark."), "bad")
         return _back(occurrence)
     if to != "zoom" and not (form.reason.data or "").strip():
         flash(_("Nothing was changed: write the reason, e.g. brownout."), "bad")
+        return _back(occurrence)
+    if not form.reason.validate(form):
+        flash(_("Nothing was changed: the reason is too long, 200 characters are the most."), "bad")
         return _back(occurrence)
     return _changed(occurrence, learners, None if to == "zoom" else to, form.reason.data or "")
 

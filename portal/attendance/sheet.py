@@ -66,7 +66,7 @@ class Line:
 class Loaded:
     """Everything a sheet follows from, and the people's own decisions beside it.
 
-    `reported`: Zoom's report, or its file, has told of every running.
+    `reported`: Zoom's report, or its file, has told of every running. `heard`: some running is known.
     """
 
     input: SheetInput
@@ -75,6 +75,7 @@ class Loaded:
     reported: bool
     ended_at: datetime | None
     uploaded: bool
+    heard: bool
     grace_minutes: int | None
 
 
@@ -108,7 +109,7 @@ def load(
     settings: Settings = current_app.extensions["silid.settings"]
     aliases, elsewhere = _aliases(meeting, lines)
     told = _told(seen)
-    known = knowledge(occurrence, meeting, seen.instances, told)
+    known = knowledge(occurrence, meeting, seen, told, lines)
     return Loaded(
         input=SheetInput(
             planned_start=occurrence.starts_at,
@@ -145,6 +146,7 @@ def load(
         reported=bool(told) and known.complete,
         ended_at=_ended_at(seen),
         uploaded=any(_is_file(row) for row in seen.instances),
+        heard=bool(seen.instances),
         grace_minutes=seen.section[1],
     )
 
@@ -220,21 +222,39 @@ def _rows(seen: _Evidence) -> list[pairing.Row]:
 
 
 def knowledge(
-    occurrence: MeetingOccurrence, meeting: ZoomMeeting, instances: list[ZoomInstance], told: set[UUID]
+    occurrence: MeetingOccurrence, meeting: ZoomMeeting, seen: _Evidence, told: set[UUID], lines: Sequence[Line]
 ) -> Knowledge:
-    """Is it over, and is everything known? A class that nobody saw begin stays pending.
+    """Is it over, and is everything known?
 
     Complete: of every running (those in `told` by Zoom's report or file) start and end were received, with no
-    outage or backlog of ours meanwhile.
+    outage or backlog of ours meanwhile. Where nothing was heard of a class at all, nothing is complete, and
+    once it is past it needs review; only if Zoom says that nobody opened the meeting, and no teacher has set a
+    mark, it stays pending.
     """
-    real = [row for row in instances if not _is_file(row)]
-    ended = bool(instances) and not runs_now((row.started_at, row.ended_at) for row in real)
-    over = ended or (bool(instances) and clock.now() >= occurrence.ends_at + GIVE_UP_WAITING)
+    real = [row for row in seen.instances if not _is_file(row)]
+    ended = bool(seen.instances) and not runs_now((row.started_at, row.ended_at) for row in real)
+    past = clock.now() >= occurrence.ends_at + GIVE_UP_WAITING
+    over = ended or (past and (bool(seen.instances) or _may_have_run(occurrence, meeting, seen.sheet, lines)))
     untold = [row for row in real if row.id not in told]
-    if not over or not all(row.start_seen and row.end_seen for row in untold):
+    if not over or not seen.instances or not all(row.start_seen and row.end_seen for row in untold):
         return Knowledge(over=over, complete=False, gap=False)
     gap = bool(untold) and _had_gap(occurrence, meeting, untold)
     return Knowledge(over=over, complete=not gap, gap=gap)
+
+
+NEVER_RAN = "no running"  # the trouble of a sheet whose meeting, Zoom says, nobody opened
+
+
+def _may_have_run(
+    occurrence: MeetingOccurrence, meeting: ZoomMeeting, sheet: AttendanceSheet | None, lines: Sequence[Line]
+) -> bool:
+    """A class of which nothing was heard: has its teacher marked somebody, or was it to be held at Zoom, and
+    has Zoom not denied it?"""
+    if any(line.override_mark or line.final_mark for line in lines):
+        return True
+    if meeting.zoom_id is None or occurrence.state == "cancelled" or not occurrence.scheduled:
+        return False
+    return sheet is None or sheet.trouble != NEVER_RAN
 
 
 def _told(seen: _Evidence) -> set[UUID]:
@@ -478,14 +498,23 @@ def _write(record: AttendanceRecord, computed: Computed) -> None:
 
 
 def touch_overdue(now: datetime) -> int:
-    """Mark sheets of classes that began, never sent their end, and should be over: they are computed anew
-    once, as over, and their report is asked."""
+    """Mark sheets of classes that should be over, and never sent their end or were not heard of at all: they
+    are computed anew once, as over, and their report is asked."""
+    unheard = and_(
+        AttendanceSheet.state == "waiting",
+        AttendanceSheet.reconcile_at.is_(None),
+        AttendanceSheet.reconcile_attempts == 0,
+        MeetingOccurrence.state == "scheduled",
+        MeetingOccurrence.scheduled,
+        ZoomMeeting.zoom_id.is_not(None),
+    )
     with writing() as session:
         rows = session.execute(
             select(AttendanceSheet, MeetingOccurrence)
             .join(MeetingOccurrence, MeetingOccurrence.id == AttendanceSheet.occurrence_id)
+            .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
             .where(
-                AttendanceSheet.state == "live",
+                or_(AttendanceSheet.state == "live", unheard),
                 AttendanceSheet.dirty.is_(False),
                 MeetingOccurrence.starts_at < now - GIVE_UP_WAITING,
             )

@@ -63,6 +63,23 @@ def test_without_the_override_the_latest_evidence_counts(make_lesson: Make, sess
     assert lesson.verdicts() == [(2100, "present")]
 
 
+def test_a_mark_or_a_reason_that_cannot_be_is_refused_in_words(make_lesson: Make, sessions: Iterator[str]) -> None:
+    lesson, zoom = make_lesson(1), Says()
+    held(lesson, zoom, next(sessions))
+    url, who = f"/attendance/{lesson.occurrence.id}", str(lesson.learners[0].id)
+    for to, reason, says in [
+        ("pending", "so", "choose a mark"),
+        ("", "so", "choose a mark"),
+        ("present", " ", "write the reason"),
+        ("present", "x" * 201, "the reason is too long"),
+    ]:
+        lesson.browser.get(url)
+        lesson.browser.post(f"{url}/marks", {"who": who, "to": to, "reason": reason})
+        assert f"Nothing was changed: {says}" in lesson.browser.text.replace("select learners and ", "")
+    lesson.browser.post(f"{url}/learners/{who}", {"mark": "pending", "reason": "so"}, status=422)
+    assert lesson.verdicts() == [(300, "partial")]
+
+
 def test_a_leave_85_minutes_late_moves_the_computed_mark_and_not_the_signed_one(
     make_lesson: Make, sessions: Iterator[str]
 ) -> None:

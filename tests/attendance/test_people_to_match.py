@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from portal.attendance.models import NameAlias, ParticipantLink
 from portal.base.db import db
-from tests.attendance.lesson import ZOOM_ID, Lesson, Says, add_meeting, at
+from tests.attendance.lesson import ZOOM_ID, Lesson, Says, add_meeting, at, row
 from tests.people import look_again
 
 Make = Callable[..., Lesson]
@@ -132,6 +132,30 @@ def test_undoing_brings_back_exactly_what_was_before(make_lesson: Make, sessions
     lesson.sheet()
     lesson.browser.submit("form[action$='/unmatch']")
     assert (remembered(), links()) == ([], 0)
+
+
+def test_a_match_holds_and_can_be_undone_whatever_else_is_told_of_the_same_stay_later(
+    make_lesson: Make, sessions: Iterator[str]
+) -> None:
+    """Matched on the report's row alone; then the late events of the same session come in."""
+    lesson, zoom, guest = make_lesson(3, names=NAMES), Says(), next(sessions)
+    lesson.zoom.runs[zoom.uuid], lesson.zoom.ends[zoom.uuid] = zoom.began, at("9:00")
+    lesson.zoom.rows[zoom.uuid] = [row(guest, at("8:00"), at("8:40"), name="OPPO A5s")]
+    lesson.move(at("9:31"))
+    lesson.reconcile()
+    lesson.sheet()
+    lesson.browser.submit("form[action$='/match']", learner=str(lesson.learners[1].id))
+    lesson.deliver(zoom.stay(guest, at("8:00"), at("8:40"), user_name="OPPO A5s"))
+    assert [seconds for seconds, _ in lesson.verdicts()] == [0, 2400, 0]
+    lesson.sheet()
+    stay = str(lesson.browser.page.select_one("form[action$='/unmatch'] input[name=stay]")["value"])  # type: ignore[index]
+    url = f"/attendance/{lesson.occurrence.id}"
+    lesson.browser.post(f"{url}/match", {"stay": stay, "learner": str(lesson.learners[2].id)})
+    assert [seconds for seconds, _ in lesson.verdicts()] == [0, 0, 2400], "one phone, one learner"
+    for left_over in ([0, 2400, 0], [0, 0, 0]):
+        lesson.sheet()
+        lesson.browser.submit("form[action$='/unmatch']")
+        assert [seconds for seconds, _ in lesson.verdicts()] == left_over
 
 
 def test_a_guest_visit_linked_later_adds_to_the_registered_stay(make_lesson: Make, sessions: Iterator[str]) -> None:

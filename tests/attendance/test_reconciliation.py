@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import NoReturn
 
 import pytest
 import time_machine
@@ -193,6 +194,51 @@ def test_where_the_report_is_not_to_be_had_the_sheet_says_so_at_once_and_offers_
     assert words in lesson.sheet()
     assert lesson.browser.page.select_one(f"a[href='/attendance/{lesson.occurrence.id}/file']")
     assert lesson.verdicts() == [(3000, "present"), (0, "absent")], "the events were complete"
+
+
+def test_a_class_of_which_nothing_was_heard_and_nobody_can_tell_is_left_to_the_teacher(make_lesson: Make) -> None:
+    lesson = make_lesson(2)
+    lesson.zoom.past_instances = unavailable  # type: ignore[method-assign]  # down for long
+    for hours in (0.6, 1.1, 7, 26, 50, 74, 98):
+        lesson.move(at("9:00") + timedelta(hours=hours))
+        lesson.reconcile()
+        assert lesson.verdicts() == [(0, "needs review")] * 2
+    assert "Zoom has not told us of this class" in lesson.sheet()
+    lesson.browser.submit("form[action$=marks]", who=[str(lesson.learners[0].id)], to="present", reason="By chat")
+    lesson.browser.submit("form[action$=finalise]")
+    assert lesson.verdicts() == [(0, "present"), (0, "needs review")]
+
+
+def test_a_meeting_that_nobody_opened_is_no_class_unless_a_teacher_marks_somebody(make_lesson: Make) -> None:
+    """Zoom says that it knows of no running: a holiday, a sick teacher, or a class held by other means."""
+    lesson = make_lesson(2)
+    lesson.move(at("9:31"))
+    lesson.reconcile()
+    assert lesson.verdicts() == [(0, "pending")] * 2
+    assert "nobody opened the meeting" in lesson.sheet()
+    assert "Finalise sheet" not in lesson.browser.text
+    lesson.browser.submit("form[action$=marks]", who=[str(lesson.learners[0].id)], to="present", reason="By chat")
+    assert lesson.verdicts() == [(0, "present"), (0, "needs review")]
+    lesson.browser.submit("form[action$=finalise]")
+    assert "The sheet is finalised" in lesson.browser.text
+
+
+def unavailable(_zoom_id: str) -> NoReturn:
+    raise ZoomUnavailable("down")
+
+
+def test_a_sheet_that_was_touched_before_a_class_of_which_nothing_is_heard_is_reconciled_too(
+    make_lesson: Make, sessions: Iterator[str]
+) -> None:
+    lesson = make_lesson(2)
+    lesson.move(at("8:01"))
+    lesson.sheet()
+    lesson.browser.submit("form[action$=marks]", who=[str(lesson.learners[1].id)], to="absent", reason="Excused")
+    lesson.zoom.runs[UUID], lesson.zoom.ends[UUID] = at("8:00"), at("9:00")
+    lesson.zoom.rows[UUID] = [row(next(sessions), at("8:00"), at("8:50"), registrant_id="R1")]
+    lesson.move(at("9:31"))
+    lesson.reconcile()
+    assert lesson.verdicts() == [(3000, "present"), (0, "absent")]
 
 
 def test_a_limit_of_zooms_only_moves_the_asking(make_lesson: Make) -> None:

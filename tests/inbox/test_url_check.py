@@ -27,6 +27,12 @@ def test_a_signed_check_is_answered_as_often_as_it_comes(another_portal) -> None
     assert stored() == 0
 
 
+def test_while_secrets_are_rotated_a_check_is_answered_with_the_secret_that_signed_it(another_portal) -> None:
+    zoom = Zoom(another_portal(zoom_webhook_secrets=("new secret of 2026", "old secret of 2025")))
+    for secret in ("new secret of 2026", "old secret of 2025"):
+        assert zoom.sends(check(), secret=secret).get_json() == crc_answer(TOKEN, secret)
+
+
 def test_an_unsigned_check_is_answered_ten_times_a_minute(app, another_portal) -> None:
     zoom = Zoom(another_portal())
     statuses = [zoom.sends_unsigned(check()).status_code for _ in range(12)]
