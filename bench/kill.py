@@ -145,7 +145,7 @@ def _undisturbed(url: str, school_class: Class, bodies: list[dict[str, Any]]) ->
     running = launch("silid", url, worker=True)
     try:
         requests = {number: events.request(body) for number, body in enumerate(bodies)}
-        if len(send(running.port, requests)) != len(bodies):
+        if not _send_until_taken(running.port, requests):
             raise RuntimeError("not all was acknowledged")
         drained(running)
         reader = Reader(url, school_class)
@@ -183,7 +183,7 @@ def _round(
         drained(running)
         told.wrong += missing_from(reader.csv(), stays, acknowledged) + _damage(url)
         rest = {number: request for number, request in requests.items() if number not in acknowledged}
-        if send(running.port, rest) != set(rest):
+        if not _send_until_taken(running.port, rest):
             told.wrong.append("the rest was not taken")
         drained(running)
         if reader.csv() != unharmed:
@@ -191,6 +191,15 @@ def _round(
     finally:
         reader.close()
         running.kill()
+
+
+def _send_until_taken(port: int, requests: dict[int, bytes]) -> bool:
+    """Send as Zoom does, which repeats what was answered with 503 (a busy machine); is all of it taken at last?"""
+    until = time.monotonic() + PATIENCE
+    while requests and time.monotonic() < until:
+        taken = send(port, requests)
+        requests = {number: request for number, request in requests.items() if number not in taken}
+    return not requests
 
 
 def missing_from(sheet: str, stays: list[Stay], acknowledged: set[int]) -> list[str]:
