@@ -1,6 +1,7 @@
 """A pretend Zoom on a real port, an endpoint that listens, and clocks that stand still until moved."""
 
 import base64
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,13 @@ from werkzeug.serving import make_server
 from portal.sandbox import World, create_sandbox, defaults
 from portal.sandbox.sender import Answer, Sender
 from portal.sandbox.wire import Wire
+
+# Zoom's schemas are not in this repository: without a copy at hand there is nothing to hold the sandbox against.
+collect_ignore = (
+    []
+    if os.environ.get("ZOOM_OPENAPI") and os.environ.get("ZOOM_WEBHOOK_SCHEMAS")
+    else ["test_sandbox_against_schemas.py"]
+)
 
 ADA = "ada@r1.deped.gov.ph"
 BOB = "bob@r1.deped.gov.ph"
