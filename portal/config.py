@@ -55,6 +55,7 @@ class Settings:
     host: str = "127.0.0.1"
     worker_inside: bool = True
     reconcile_minutes: tuple[int, ...] = (30, 60, 360, 1440)
+    metrics_token: str = field(default="", repr=False)  # empty: no /metrics
     redis_url: str = field(default="", repr=False)  # where several processes count requests together
 
     @property
@@ -143,6 +144,7 @@ def _live(env: Env) -> Settings:
         mail_url=env.str("MAIL_URL", ""),
         mail_from=env.str("MAIL_FROM", "") or _sender(env.str("PORTAL_BASE_URL", "")),
         sign_ins_per_address=env.int("SIGN_INS_PER_ADDRESS", 50),
+        metrics_token=env.str("METRICS_TOKEN", ""),
         redis_url=env.str("REDIS_URL", ""),
     )
     problems = check(settings)
@@ -168,6 +170,8 @@ def check(settings: Settings) -> list[str]:
         for secret in settings.zoom_webhook_secrets
         if _is_weak(secret, least=16)
     ][:1]
+    if settings.metrics_token and _is_weak(settings.metrics_token, least=16):
+        problems.append("METRICS_TOKEN is weak: set it to at least 16 random characters, or leave it out.")
     if not settings.encryption_keys:
         problems.append("ENCRYPTION_KEYS is missing: make one with python app.py --make-keys.")
     elif not all(_is_fernet_key(key) for key in settings.encryption_keys):

@@ -26,6 +26,7 @@ log = logging.getLogger("portal.inbox")
 LIMIT = 64 * 1024  # Zoom's own deliveries are some kB
 FRESH = 300  # seconds; older ones are taken too, and counted, since Zoom repeats for 85 minutes
 CHECKS_A_MINUTE = 10
+AGES = 50  # of so many deliveries the least tells how far our clock is from Zoom's
 
 
 class Answer(NamedTuple):
@@ -45,6 +46,13 @@ class Endpoint:
         self._checks = _Checks()
         self._counting = threading.Lock()
         self.counts: Counter[str] = Counter()
+        self._ages: deque[int] = deque(maxlen=AGES)
+
+    @property
+    def clock_skew(self) -> int | None:
+        """By how many seconds our clock is ahead of Zoom's, at most: the least age of the last signed deliveries.
+        Below zero: behind, at least. None: none came yet."""
+        return min(self._ages.copy(), default=None)
 
     def begin(self) -> None:
         """Before every request of whatever kind: from the first one on this process is known to be there."""
@@ -79,7 +87,10 @@ class Endpoint:
         try:
             sent_at = verify(headers, raw, self._secrets, now)
         except BadSignature as error:
+            if error.reason in ("stale", "future"):  # signed rightly, so its time is Zoom's
+                self._ages.append(int(now.timestamp()) - int(headers["x-zm-request-timestamp"]))
             return self._refuse(401, f"signature {error.reason}")
+        self._ages.append(int(now.timestamp()) - sent_at)
         if now.timestamp() - sent_at > FRESH:
             self._count("taken late")
         try:

@@ -53,6 +53,7 @@ def health(app: Flask) -> dict[str, Any]:
         },
         "webhooks": "configured" if settings.zoom_webhook_secrets else "not configured",
         "deliveries": dict(sorted(endpoint(app).counts.items())),
+        "clock_skew_seconds": endpoint(app).clock_skew,
         "last_event_at": last.isoformat() if last else None,
         "durable": _is_durable(),
     }

@@ -1,11 +1,12 @@
 """Pages that show several rooms of the house at once."""
 
+import hmac
 from datetime import timedelta
 from uuid import UUID
 
-from flask import Blueprint, Response, current_app, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, current_app, jsonify, redirect, render_template, request, url_for
 from flask_login import current_user
-from sqlalchemy import func, select
+from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import DBAPIError
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -13,20 +14,19 @@ from portal.accounts import service as accounts
 from portal.accounts.next_url import safe_next
 from portal.attendance import queries as attendance_queries
 from portal.base import clock
-from portal.base.db import db
 from portal.classes import queries as class_queries
 from portal.classes.access import class_or_404, manages, sees_learners
 from portal.config import Settings
-from portal.inbox.service import health as inbox_health
 from portal.meetings import access as meeting_access
 from portal.meetings import queries as meeting_queries
 from portal.meetings import words as meeting_words
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
+from portal.pages.health import health
+from portal.pages.health import metrics as metrics_text
 from portal.registration import queries as registration_queries
 from portal.registration import words as registration_words
 from portal.web import LANGUAGES, public
 from portal.zoom_account import block, quota
-from portal.zoom_account.service import zoom
 
 bp = Blueprint("pages", __name__)
 YEAR = 365 * 24 * 3600
@@ -178,16 +178,22 @@ def help() -> str:  # noqa: A001 - the address is /help
 def healthz() -> tuple[Response, int]:
     """Is the database there, how deep is the inbox, when did Zoom last speak. No names, no ids."""
     try:
-        inbox = inbox_health(current_app)
-        waiting = db.session.scalar(
-            select(func.count()).select_from(ZoomMeeting).where(ZoomMeeting.wanted.is_not(None))
-        )
+        return jsonify(health(current_app)), 200
     except DBAPIError:
         return jsonify(status="database unavailable"), 503
-    body = {
-        "status": "ok",
-        "zoom": "configured" if zoom().is_configured else "not configured",
-        **inbox,
-        "meetings_waiting_for_zoom": waiting,
-    }
-    return jsonify(body), 200
+
+
+@bp.get("/metrics")
+@public
+def metrics() -> Response:
+    """The same for Prometheus, who shows the METRICS_TOKEN as a bearer token; without one there is no such page."""
+    settings: Settings = current_app.extensions["silid.settings"]
+    if not settings.metrics_token:
+        abort(404)
+    shown = request.headers.get("Authorization", "").encode()
+    if not hmac.compare_digest(shown, f"Bearer {settings.metrics_token}".encode()):
+        return Response(status=401, headers={"WWW-Authenticate": "Bearer"})
+    try:
+        return Response(metrics_text(current_app), content_type=CONTENT_TYPE_LATEST)
+    except DBAPIError:
+        return Response(status=503)

@@ -41,6 +41,7 @@ PUBLIC = {
     "pages.healthz",
     "pages.help",
     "pages.language",
+    "pages.metrics",
     "pages.privacy",
     "pages.theme",
 }
