@@ -204,9 +204,12 @@ def _manila(moment: datetime | None) -> str:
     return clock.local(moment).strftime("%Y-%m-%d %H:%M:%S") if moment else ""
 
 
+FORMULA_SIGNS = tuple("=+-@\t\r\n＝＋－＠")  # East Asian Excel takes the wide ones as well
+
+
 def harmless(text: str) -> str:
     """Text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return f"'{text}" if text.lstrip(" ")[:1] in FORMULA_SIGNS else text
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from flask import current_app
-from sqlalchemy import and_, false, insert, null, or_, select, union_all
+from sqlalchemy import and_, exists, false, insert, null, or_, select, union_all, update
 from sqlalchemy.orm import joinedload
 
 from portal.accounts.models import User
@@ -37,7 +37,7 @@ from portal.attendance.models import (
     ZoomParticipant,
 )
 from portal.base import clock
-from portal.base.db import db, writing
+from portal.base.db import db, end_reading, writing
 from portal.classes import queries as class_queries
 from portal.classes.models import Enrolment, SchoolClass, Section, co_teachers
 from portal.config import Settings
@@ -495,6 +495,46 @@ def _write(record: AttendanceRecord, computed: Computed) -> None:
     for name, value in values.items():
         if getattr(record, name) != value:
             setattr(record, name, value)
+
+
+ROSTERS_BACK = timedelta(days=31)  # a roster is put right within the month, and reports are written after it
+
+
+def touch_changed_rosters(now: datetime) -> int:
+    """Mark sheets whose records are not of those who, by now, were on the roster that day: somebody was enrolled
+    or withdrawn with an earlier date. The page follows by itself, reports read the records."""
+    day = MeetingOccurrence.local_date
+    was_enrolled = and_(Enrolment.from_date <= day, or_(Enrolment.until_date.is_(None), Enrolment.until_date >= day))
+    has_record = exists().where(
+        AttendanceRecord.occurrence_id == AttendanceSheet.occurrence_id,
+        AttendanceRecord.learner_id == Enrolment.learner_id,
+    )
+    is_enrolled = exists().where(
+        Enrolment.learner_id == AttendanceRecord.learner_id,
+        Enrolment.section_id == SchoolClass.section_id,
+        was_enrolled,
+    )
+    computed = (
+        select(AttendanceSheet.occurrence_id)
+        .join(MeetingOccurrence, MeetingOccurrence.id == AttendanceSheet.occurrence_id)
+        .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
+        .join(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
+        .where(
+            AttendanceSheet.computed_at.is_not(None),
+            AttendanceSheet.dirty.is_(False),
+            MeetingOccurrence.starts_at > now - ROSTERS_BACK,
+        )
+    )
+    missing = computed.join(Enrolment, Enrolment.section_id == SchoolClass.section_id).where(was_enrolled, ~has_record)
+    too_many = computed.join(AttendanceRecord, AttendanceRecord.occurrence_id == AttendanceSheet.occurrence_id).where(
+        AttendanceRecord.override_mark.is_(None), AttendanceRecord.final_mark.is_(None), ~is_enrolled
+    )
+    found = set(db.session.scalars(missing)) | set(db.session.scalars(too_many))
+    end_reading()
+    if found:
+        with writing() as session:
+            session.execute(update(AttendanceSheet).where(AttendanceSheet.occurrence_id.in_(found)).values(dirty=True))
+    return len(found)
 
 
 def touch_overdue(now: datetime) -> int:

@@ -26,6 +26,7 @@ from portal.zoom_account.service import zoom
 log = logging.getLogger("portal.jobs")
 POLL = 1.0  # seconds between looks for rows that another process left
 SLOW_POLL = 30.0
+HALF_AN_HOUR = 1800.0
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,11 @@ def sweep_overdue() -> int:
     return sheet.touch_overdue(clock.now())
 
 
+def sweep_changed_rosters() -> int:
+    """Sheets of days on which, as we know by now, others were on the roster."""
+    return sheet.touch_changed_rosters(clock.now())
+
+
 def _settings() -> Settings:
     settings: Settings = current_app.extensions["silid.settings"]
     return settings
@@ -111,11 +117,12 @@ SWEEPS = (
     Sweep("registration", frozenset({"registrants"}), POLL, sweep_registration),
     Sweep("reports", frozenset({"reports"}), 10.0, sweep_reports),
     Sweep("mail", frozenset({"mail"}), 5.0, sweep_mail),
+    Sweep("changed rosters", frozenset({"changed rosters"}), HALF_AN_HOUR, sweep_changed_rosters),
     Sweep("overdue", frozenset({"overdue"}), SLOW_POLL, sweep_overdue),
 )
 
 
-def run_until_idle(app: Flask, rounds: int = 50) -> None:
+def run_until_idle(app: Flask, rounds: int = 1000) -> None:
     """Run every sweep in turn until none finds anything: for tests and for `flask sweep`."""
     for _ in range(rounds):
         if not sum(_run_once(app, sweep) for sweep in SWEEPS):

@@ -8,6 +8,7 @@ from portal.attendance.models import AttendanceRecord, AttendanceSheet, ZoomPart
 from portal.base.db import db, writing
 from portal.classes.models import Enrolment
 from portal.inbox.models import ZoomEvent
+from portal.jobs import runner
 from portal.jobs.projection import replay
 from portal.meetings.models import MeetingOccurrence, ZoomInstance
 from tests.attendance.lesson import Body, Lesson, Says, at
@@ -137,9 +138,20 @@ def test_leaving_the_roster_before_the_day_takes_the_row_away_and_coming_back_br
             .values(until_date=at("8:00", 2).date())
         )
     assert lesson.verdicts() == [(0, "absent")]
+    assert recorded(lesson) == [(0, "absent")], "what reports read follows"
     with writing() as session:
         session.execute(update(Enrolment).values(until_date=None))
     assert lesson.verdicts() == [(300, "partial"), (0, "absent")]
+    assert recorded(lesson) == [(0, "absent"), (300, "partial")]
+    assert runner.sweep_changed_rosters() == 0
+
+
+def recorded(lesson: Lesson) -> list[tuple[int, str]]:
+    """The sheet's records after the worker has looked for rosters that changed."""
+    assert runner.sweep_changed_rosters() == 1
+    lesson.work()
+    rows = db.session.scalars(db.select(AttendanceRecord).where(AttendanceRecord.occurrence_id == lesson.occurrence.id))
+    return sorted((one.seconds, one.mark) for one in rows)
 
 
 def test_computing_everything_anew_from_the_deliveries_twice_gives_the_same_bytes(

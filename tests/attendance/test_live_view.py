@@ -15,13 +15,14 @@ Make = Callable[..., Lesson]
 
 
 def live(make_lesson: Make, sessions: Iterator[str]) -> tuple[Lesson, Says, str]:
-    """8:30: the first learner is in, the second dropped at 8:20, the third was never seen."""
+    """8:30: the first learner is in, the second dropped at 8:20, the third was never let in."""
     lesson, zoom, session = make_lesson(3), Says(), next(sessions)
     lesson.move(at("8:30"))
     lesson.deliver(
         zoom.started(),
         zoom.joined(session, at("8:00"), registrant_id="R1"),
         zoom.stay(next(sessions), at("8:05"), at("8:20"), registrant_id="R2"),
+        zoom.waits(next(sessions), at("8:06"), registrant_id="R3"),
     )
     return lesson, zoom, session
 
@@ -52,7 +53,7 @@ def test_it_shows_who_is_in_who_dropped_and_when_and_who_is_missing(make_lesson:
     said = {part: words(lesson.browser.page.select_one(f"#{part}")) for part in ("in", "dropped", "missing")}  # type: ignore[arg-type]
     assert "LEARNER001" in said["in"] and "30 min" in said["in"]
     assert "LEARNER002" in said["dropped"] and "10 min ago" in said["dropped"]
-    assert "LEARNER003" in said["missing"]
+    assert "LEARNER003" in said["missing"] and "Seen in the waiting room only" in said["missing"]
     assert lesson.browser.page.select_one("#look-again[href]"), "readable and renewable without a script"
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from portal.base.db import writing
+from portal.classes.models import co_teachers
 from tests.attendance.lesson import Body, Lesson, Says, at, flat
 
 Make = Callable[..., Lesson]
@@ -123,23 +125,26 @@ def test_the_same_request_five_times_is_one_stay(make_lesson: Make, sessions: It
 
 def test_the_host_and_a_co_teacher_are_staff_and_in_no_row(make_lesson: Make, sessions: Iterator[str]) -> None:
     lesson, zoom = make_lesson(1), Says()
+    with writing() as session:
+        bob = lesson.people.bob
+        session.execute(co_teachers.insert().values(class_id=lesson.school_class.id, user_id=bob.id))
     lesson.deliver(
         zoom.started(),
         zoom.host(next(sessions), at("7:58"), at("9:00")),
         zoom.host(next(sessions), at("8:10"), at("8:20")),
+        zoom.stay(next(sessions), at("8:00"), at("9:00"), user_name="Sir B", email=bob.email),
         zoom.ended(at("9:00")),
     )
     assert lesson.verdicts() == [(0, "absent")]
-    assert "Staff in the meeting Ada" in lesson.sheet()
-    assert "to match" not in lesson.sheet()
+    sheet = lesson.sheet()
+    assert "Staff in the meeting Ada" in sheet and "Sir B 60 min" in sheet.partition("Staff in the meeting")[2]
+    assert "to match" not in sheet
 
 
 def test_registration_beats_an_address_of_somebody_else(make_lesson: Make, sessions: Iterator[str]) -> None:
     lesson, zoom = make_lesson(2), Says()
     mine = f"{lesson.learners[1].lrn}@r1.deped.gov.ph"
     stay = zoom.stay(next(sessions), at("8:00"), at("8:30"), registrant_id="R1", email=mine)
-    from portal.base.db import writing
-
     with writing():
         lesson.learners[1].email = mine
     lesson.deliver(zoom.started(), stay, zoom.ended(at("9:00")))
@@ -195,6 +200,40 @@ def test_the_servers_own_time_zone_does_not_matter(make_lesson: Make, sessions: 
     finally:
         os.environ.pop("TZ") if before is None else os.environ.update(TZ=before)
         time.tzset()
+
+
+def test_the_csv_has_its_columns_and_no_formula(make_lesson: Make, sessions: Iterator[str]) -> None:
+    signs = ["=1+1", "+1", "-1", "@SUM(1)", " =1", "＝1"]
+    lesson, zoom = make_lesson(len(signs), names=[f"{sign},MARIA, -" for sign in signs]), Says()
+    lesson.deliver(
+        zoom.started(), zoom.stay(next(sessions), at("8:00"), at("8:40"), user_name="=cmd()"), zoom.ended(at("9:00"))
+    )
+    everybody = [str(learner.id) for learner in lesson.learners]
+    for reason in ("", *signs):
+        if reason:
+            lesson.browser.get(f"/attendance/{lesson.occurrence.id}")
+            lesson.browser.submit("form[action$=marks]", who=everybody, to="present", reason=reason)
+        rows = lesson.rows()
+        assert ",".join(rows[0]) == "lrn,name,sex,mark,seconds,minutes,first_join,last_leave,stays,override,reason"
+        assert len(rows) == len(signs)
+        assert not [cell for one in rows for cell in one.values() if cell.strip()[:1] in tuple("=+-@＝")]
+        assert all(len(one["lrn"]) == 12 for one in rows)
+    lesson.browser.get(f"/attendance/{lesson.occurrence.id}.csv?excel=1")
+    assert lesson.browser.response and lesson.browser.response.data.startswith(b"\xef\xbb\xbflrn,name")
+
+
+def test_a_class_at_midnight_utc_is_one_row_of_its_own_day(make_lesson: Make, sessions: Iterator[str]) -> None:
+    """8:00 in Manila is 0:00 in UTC: who comes at 7:55 comes on another day there."""
+    lesson = make_lesson(1, dates=[(at("8:00", 2), 60), (at("8:00"), 60), (at("8:00", 4), 60)])
+    zoom = Says(began=at("7:50"))
+    lesson.deliver(
+        zoom.started(), zoom.stay(next(sessions), at("7:55"), at("8:12"), registrant_id="R1"), zoom.ended(at("9:00"))
+    )
+    monday, tuesday, wednesday = lesson.dates()
+    assert lesson.verdicts(tuesday) == [(1020, "present")]
+    assert [one["first_join"] for one in lesson.rows(tuesday)] == ["2026-11-03 07:55:00"]
+    assert [one["stays"] for day in (monday, wednesday) for one in lesson.rows(day)] == ["0", "0"]
+    assert len(lesson.dates()) == 3
 
 
 def test_a_sheet_of_48_is_a_light_page(make_lesson: Make, sessions: Iterator[str]) -> None:
