@@ -12,6 +12,7 @@ def init_cli(app: Flask) -> None:
     app.cli.add_command(webhooks)
     app.cli.add_command(zoom_group)
     app.cli.add_command(attendance)
+    app.cli.add_command(data)
     app.cli.command("worker")(worker)
     app.cli.command("demo")(demo)
     app.cli.command("sandbox", context_settings={"ignore_unknown_options": True})(sandbox)
@@ -21,6 +22,7 @@ users = AppGroup("users", help="Accounts.")
 webhooks = AppGroup("webhooks", help="Zoom's deliveries.")
 zoom_group = AppGroup("zoom", help="The connection to Zoom.")
 attendance = AppGroup("attendance", help="Sheets.")
+data = AppGroup("data", help="What is kept, and for how long.")
 
 
 @users.command("create")
@@ -109,6 +111,16 @@ def check_zoom() -> None:
         lines = [f"  {scope}: {purpose}" for scope, purpose in probe.missing.items()]
         raise click.ClickException("\n".join(["The Zoom app lacks these scopes:", *lines]))
     click.echo("Credentials and scopes are good.")
+
+
+@data.command("purge")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+def purge_data(dry_run: bool) -> None:
+    """Take away what is too old to keep; docs/privacy.md has the list. The portal does it hourly by itself."""
+    from portal.jobs.retention import purge
+
+    for name, count in purge(dry_run=dry_run).items():
+        click.echo(f"{count:>8} {name}{' would go' if dry_run else ' gone'}")
 
 
 @attendance.command("reconcile")

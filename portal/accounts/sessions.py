@@ -11,9 +11,10 @@ from flask_login import LoginManager, current_user, login_user
 from sqlalchemy import select, update
 
 from portal.accounts.models import User, UserSession
-from portal.base import clock
+from portal.base import audit, clock
 from portal.base.crypto import new_token, token_hash
 from portal.base.db import db, writing
+from portal.base.places import place_of
 
 IDLE = timedelta(hours=2)
 IDLE_ADMIN = timedelta(minutes=30)
@@ -65,6 +66,7 @@ def begin(user: User, *, remember: bool) -> None:
                 user_agent=request.headers.get("User-Agent", "")[:200],
             )
         )
+        audit.record("signed in", "user", user.id, by=user.id, place=place_of(request.remote_addr))
     session.clear()
     session.permanent = remember
     user.session_token = token

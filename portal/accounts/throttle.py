@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, delete, select
 from portal.accounts.models import SignInFailure
 from portal.base import clock
 from portal.base.db import db, writing
+from portal.base.places import place_of
 from portal.config import Settings
 
 PER_ACCOUNT = 10
@@ -44,10 +45,9 @@ def check_place() -> None:
 
 
 def failed(account: str | None) -> None:
-    """Remember a failed try; without an account it counts for the place alone. What is a day old is dropped."""
+    """Remember a failed try; without an account it counts for the place alone."""
     now = clock.now()
     with writing() as session:
-        session.execute(delete(SignInFailure).where(SignInFailure.at < now - timedelta(days=1)))
         hashed = _hash("account", account) if account is not None else None
         session.add(SignInFailure(account_hash=hashed, place_hash=_place(), at=now))
 
@@ -67,7 +67,8 @@ def _wait(whose: ColumnElement[bool], most: int, window: timedelta) -> int:
 
 
 def _place() -> str:
-    return _hash("place", request.remote_addr or "")
+    """By the key of the day, which is destroyed: at midnight in Manila everybody begins anew."""
+    return place_of(request.remote_addr)
 
 
 def _hash(kind: str, text: str) -> str:

@@ -18,6 +18,7 @@ from portal.base import clock, mail
 from portal.base.db import db
 from portal.base.wake import woken
 from portal.config import Settings
+from portal.jobs import retention
 from portal.jobs.projection import project_due, recall_waiting, tell_of_missed
 from portal.meetings import at_zoom
 from portal.registration import engine, links, wanted
@@ -103,6 +104,12 @@ def sweep_changed_rosters() -> int:
     return sheet.touch_changed_rosters(clock.now())
 
 
+def sweep_old() -> int:
+    """Take away what is too old to keep. Nothing waits for it, so it never asks for another round at once."""
+    retention.purge()
+    return 0
+
+
 def _settings() -> Settings:
     settings: Settings = current_app.extensions["silid.settings"]
     return settings
@@ -118,6 +125,7 @@ SWEEPS = (
     Sweep("reports", frozenset({"reports"}), 10.0, sweep_reports),
     Sweep("mail", frozenset({"mail"}), 5.0, sweep_mail),
     Sweep("changed rosters", frozenset({"changed rosters"}), HALF_AN_HOUR, sweep_changed_rosters),
+    Sweep("old", frozenset({"old"}), 3600.0, sweep_old),
     Sweep("overdue", frozenset({"overdue"}), SLOW_POLL, sweep_overdue),
 )
 

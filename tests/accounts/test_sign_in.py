@@ -73,7 +73,7 @@ def test_one_place_cannot_try_everybody(app: Flask, browser: Browser, people: Pe
 def test_no_address_is_kept_of_a_failed_try(browser: Browser, people: People) -> None:
     attempt(browser, people.ada.email, "wrong password 12")
     row = db.session.scalars(select(SignInFailure)).one()
-    assert len(row.account_hash or "") == 64 and len(row.place_hash) == 64
+    assert len(row.account_hash or "") == 64 and len(row.place_hash) == 32
 
 
 def test_a_reset_opens_a_closed_account(browser: Browser, people: People, letters: Letters) -> None:

@@ -1,0 +1,99 @@
+"""What is not needed any more goes, by itself: `purge()` hourly, and `flask data purge` by hand.
+
+Marks do not change when raw deliveries go: they follow from the stays, which remain. What a school must keep (marks,
+their history, the audit of who looked) is not touched here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
+
+from portal.accounts.models import OneTimeLink, SignInFailure, UserSession
+from portal.base import clock, places
+from portal.base.audit import AuditEntry
+from portal.base.db import db, writing
+from portal.base.mail import Mail
+from portal.classes.models import RosterImport
+from portal.inbox.models import ZoomEvent
+from portal.registration.links import JoinOpening
+
+AT_ONCE = 5000
+SIGN_INS = ("signed in",)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Rows of one table that go when they are `days` old, as `old` tells from that moment."""
+
+    name: str
+    table: Any
+    key: Any
+    days: int
+    old: Callable[[datetime], ColumnElement[bool]]
+
+
+RULES = (
+    # Raw deliveries hold names and addresses. One that could not be projected in a month will not be.
+    Rule("raw events", ZoomEvent, ZoomEvent.id, 30, lambda limit: ZoomEvent.received_at < limit),
+    Rule("join openings", JoinOpening, JoinOpening.id, 30, lambda limit: JoinOpening.at < limit),
+    Rule("failed sign-ins", SignInFailure, SignInFailure.id, 180, lambda limit: SignInFailure.at < limit),
+    Rule(
+        "sign-in log",
+        AuditEntry,
+        AuditEntry.id,
+        180,
+        lambda limit: AuditEntry.action.in_(SIGN_INS) & (AuditEntry.at < limit),
+    ),
+    Rule("one-time links", OneTimeLink, OneTimeLink.id, 30, lambda limit: OneTimeLink.expires_at < limit),
+    Rule(
+        "sessions",
+        UserSession,
+        UserSession.id,
+        60,  # the longest lives 30 days
+        lambda limit: or_(UserSession.ended_at < limit, UserSession.created_at < limit),
+    ),
+    Rule("letters", Mail, Mail.id, 30, lambda limit: (Mail.state != "waiting") & (Mail.created_at < limit)),
+)
+UNDECIDED = timedelta(days=7)  # a roster that was uploaded and neither taken nor thrown away
+
+
+def purge(*, dry_run: bool = False) -> dict[str, int]:
+    """Delete what is too old, in small transactions; the number of rows by what they are.
+
+    With `dry_run` nothing changes, and the numbers say what would go.
+    """
+    now = clock.now()
+    found = {}
+    for rule in RULES:
+        old = rule.old(now - timedelta(days=rule.days))
+        found[rule.name] = _count(rule, old) if dry_run else _delete(rule, old)
+    undecided = (RosterImport.state == "preview") & (RosterImport.uploaded_at < now - UNDECIDED)
+    if dry_run:
+        found["undecided rosters"] = _number(RosterImport, undecided)
+        found["keys of the day"] = _number(places.IpDayKey, places.IpDayKey.day < clock.today() - places.KEPT)
+    else:
+        with writing():
+            gone = db.session.execute(update(RosterImport).where(undecided).values(state="discarded", rows=None))
+        found["undecided rosters"] = int(gone.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
+        found["keys of the day"] = places.forget_old_keys()
+    return found
+
+
+def _count(rule: Rule, old: ColumnElement[bool]) -> int:
+    return _number(rule.table, old)
+
+
+def _number(table: Any, old: ColumnElement[bool]) -> int:
+    return db.session.scalar(select(func.count()).select_from(table).where(old)) or 0
+
+
+def _delete(rule: Rule, old: ColumnElement[bool]) -> int:
+    done = 0
+    while ids := list(db.session.scalars(select(rule.key).where(old).limit(AT_ONCE))):
+        with writing():
+            db.session.execute(delete(rule.table).where(rule.key.in_(ids)).execution_options(synchronize_session=False))
+        done += len(ids)
+    return done
