@@ -93,6 +93,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     from portal.inbox.routes import bp as inbox
     from portal.limits import limiter
     from portal.meetings.routes import bp as meetings
+    from portal.pages.admin_routes import bp as admin
     from portal.pages.calendar_routes import bp as calendar
     from portal.pages.class_links_routes import bp as class_links
     from portal.pages.join_routes import bp as join
@@ -105,7 +106,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     init_zoom(app, settings)
     limiter.init_app(app)
     rooms = (accounts, people, attendance, classes, inbox, meetings, pages, registration, reports)
-    for blueprint in (*rooms, calendar, class_links, join):
+    for blueprint in (*rooms, admin, calendar, class_links, join):
         app.register_blueprint(blueprint)
     web.init_web(app, settings)
     cli.init_cli(app)

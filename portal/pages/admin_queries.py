@@ -1,0 +1,244 @@
+"""What admins look at: who did what, what Zoom sent, what waits for Zoom. Figures and ids, no learner's row."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import aliased
+
+from portal.accounts.access import schools_in_scope
+from portal.accounts.models import School, User
+from portal.accounts.people import in_scope
+from portal.base import clock
+from portal.base.audit import AuditEntry
+from portal.base.db import db
+from portal.base.mail import Mail
+from portal.classes.models import SchoolClass, Section
+from portal.inbox.models import ZoomEvent
+from portal.meetings.models import MeetingOccurrence, Schedule, ZoomMeeting
+from portal.registration.models import MeetingRegistrant
+from portal.zoom_account import quota
+from portal.zoom_account.models import ZoomHost, ZoomQuota
+
+PAGE = 100
+
+
+@dataclass(frozen=True)
+class AuditLine:
+    at: datetime
+    who: str | None
+    email: str | None
+    action: str
+    subject_type: str
+    subject_id: str
+    details: dict[str, object]
+
+
+@dataclass(frozen=True)
+class AuditSearch:
+    """What is looked for. `school_class` takes in its section, its meetings and its class dates."""
+
+    who: str = ""
+    action: str = ""
+    school_class: UUID | None = None
+    first: date | None = None
+    last: date | None = None
+
+
+def audit_lines(admin: User, search: AuditSearch, page: int = 1, most: int = PAGE) -> list[AuditLine]:
+    """The newest first, one more than `most` where there are more. Only what people in the admin's scope did."""
+    rows = db.session.execute(
+        select(
+            AuditEntry.at,
+            User.full_name.label("who"),
+            User.email,
+            AuditEntry.action,
+            AuditEntry.subject_type,
+            AuditEntry.subject_id,
+            AuditEntry.details,
+        )
+        .outerjoin(User, User.id == AuditEntry.user_id)
+        .where(*_wanted(admin, search))
+        .order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
+        .limit(most + 1)
+        .offset((max(1, page) - 1) * most)
+    )
+    return [AuditLine(**row._mapping) for row in rows]
+
+
+def _wanted(admin: User, search: AuditSearch) -> list[ColumnElement[bool]]:
+    wanted: list[ColumnElement[bool]] = []
+    if admin.scope != "region":
+        wanted.append(in_scope(admin))
+    for word in search.who.lower().split()[:5]:
+        like = f"%{_escaped(word)}%"
+        wanted.append(or_(func.lower(User.full_name).like(like, escape="\\"), User.email.like(like, escape="\\")))
+    if search.action:
+        wanted.append(AuditEntry.action.like(f"%{_escaped(search.action.lower())}%", escape="\\"))
+    if search.school_class:
+        wanted.append(AuditEntry.subject_id.in_(_subjects(search.school_class)))
+    if search.first:
+        wanted.append(AuditEntry.at >= clock.from_local(search.first, time()))
+    if search.last:
+        wanted.append(AuditEntry.at < clock.from_local(search.last + timedelta(days=1), time()))
+    return wanted
+
+
+def _escaped(word: str) -> str:
+    return word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+
+
+def _subjects(class_id: UUID) -> list[str]:
+    """The ids of everything that shows a class's records."""
+    meetings = select(ZoomMeeting.id).where(ZoomMeeting.class_id == class_id)
+    found: list[UUID] = [class_id]
+    for ids in (
+        select(SchoolClass.section_id).where(SchoolClass.id == class_id),
+        meetings,
+        select(MeetingOccurrence.id).where(MeetingOccurrence.meeting_id.in_(meetings)),
+        select(Schedule.id).where(Schedule.class_id == class_id),
+    ):
+        found += db.session.scalars(ids)
+    return [str(one) for one in found]
+
+
+def classes_in_scope(admin: User) -> list[tuple[UUID, str]]:
+    """The classes that can be asked for, as (id, words)."""
+    schools = select(School.id).where(schools_in_scope(admin)).correlate(None)
+    rows = db.session.execute(
+        select(SchoolClass.id, SchoolClass.subject, Section.grade_level, Section.name)
+        .join(Section, Section.id == SchoolClass.section_id)
+        .where(Section.school_id.in_(schools))
+        .order_by(Section.grade_level, Section.name, SchoolClass.subject)
+        .limit(500)
+    )
+    return [(class_id, f"{grade} - {name}: {subject}") for class_id, subject, grade, name in rows]
+
+
+@dataclass(frozen=True)
+class DeliveryLine:
+    id: int
+    received_at: datetime
+    event: str
+    zoom_meeting_id: str | None
+    state: str
+    attempts: int
+    error: str | None
+
+
+def deliveries(state: str) -> tuple[list[DeliveryLine], dict[str, int]]:
+    """The newest deliveries, of one state or of all, and how many there are of each. Never what they say."""
+    rows = select(
+        ZoomEvent.id,
+        ZoomEvent.received_at,
+        ZoomEvent.event,
+        ZoomEvent.zoom_meeting_id,
+        ZoomEvent.state,
+        ZoomEvent.attempts,
+        ZoomEvent.error,
+    )
+    if state:
+        rows = rows.where(ZoomEvent.state == state)
+    found = db.session.execute(rows.order_by(ZoomEvent.id.desc()).limit(PAGE))
+    counts = db.session.execute(select(ZoomEvent.state, func.count()).group_by(ZoomEvent.state))
+    return [DeliveryLine(**row._mapping) for row in found], dict(counts.all())
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Work that waits for Zoom: how much, and when the first of it goes on."""
+
+    number: int
+    resumes_at: datetime | None
+
+
+def meetings_waiting() -> Waiting:
+    return _waiting(select(func.count(), func.min(ZoomMeeting.next_try_at)).where(ZoomMeeting.wanted.is_not(None)))
+
+
+def registrations_waiting() -> Waiting:
+    return _waiting(
+        select(func.count(), func.min(MeetingRegistrant.next_try_at)).where(
+            MeetingRegistrant.wanted, MeetingRegistrant.state.in_(("waiting", "pending"))
+        )
+    )
+
+
+def _waiting(counted: object) -> Waiting:
+    number, moment = db.session.execute(counted).one()  # type: ignore[call-overload]  # a select of two columns
+    if isinstance(moment, str):  # SQLite's min() of a time comes as its text
+        moment = datetime.fromisoformat(moment).replace(tzinfo=clock.now().tzinfo)
+    return Waiting(number, moment)
+
+
+def last_event_at() -> datetime | None:
+    return db.session.scalar(select(ZoomEvent.received_at).order_by(ZoomEvent.id.desc()).limit(1))
+
+
+def hosts() -> list[tuple[str, int, bool | None]]:
+    """Hosts with the changes they made at Zoom today and whether they are licensed, the busiest first."""
+    of_today = aliased(ZoomQuota)
+    rows = db.session.execute(
+        select(of_today.host, of_today.writes, ZoomHost.licensed)
+        .outerjoin(ZoomHost, ZoomHost.email == of_today.host)
+        .where(of_today.day == quota.today())
+        .order_by(of_today.writes.desc(), of_today.host)
+        .limit(50)
+    )
+    return [(host, writes, licensed) for host, writes, licensed in rows]
+
+
+@dataclass(frozen=True)
+class MailLine:
+    id: UUID
+    kind: str
+    language: str
+    state: str
+    attempts: int
+    error: str | None
+    created_at: datetime
+    next_try_at: datetime
+
+
+def letters() -> tuple[list[MailLine], dict[str, int]]:
+    """The newest letters, without addressee and text, and how many there are of each state."""
+    rows = db.session.execute(
+        select(
+            Mail.id, Mail.kind, Mail.language, Mail.state, Mail.attempts, Mail.error, Mail.created_at, Mail.next_try_at
+        )
+        .order_by(Mail.created_at.desc())
+        .limit(PAGE)
+    )
+    counts = db.session.execute(select(Mail.state, func.count()).group_by(Mail.state))
+    return [MailLine(**row._mapping) for row in rows], dict(counts.all())
+
+
+def overview(admin: User) -> dict[str, int]:
+    """Figures of the admin's scope: schools, people, sections, classes, class dates of today."""
+    schools = select(School.id).where(schools_in_scope(admin)).correlate(None)
+    sections = select(Section.id).where(Section.school_id.in_(schools))
+    classes = select(SchoolClass.id).where(SchoolClass.section_id.in_(sections))
+    of_today = (
+        select(func.count())
+        .select_from(MeetingOccurrence)
+        .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
+        .where(
+            ZoomMeeting.class_id.in_(classes),
+            MeetingOccurrence.local_date == clock.today(),
+            MeetingOccurrence.state != "cancelled",
+        )
+    )
+    row = db.session.execute(
+        select(
+            select(func.count()).select_from(School).where(schools_in_scope(admin)).scalar_subquery(),
+            select(func.count())
+            .select_from(User)
+            .where(in_scope(admin), User.deactivated_at.is_(None))
+            .scalar_subquery(),
+            select(func.count()).select_from(Section).where(Section.school_id.in_(schools)).scalar_subquery(),
+            select(func.count()).select_from(SchoolClass).where(SchoolClass.section_id.in_(sections)).scalar_subquery(),
+            of_today.scalar_subquery(),
+        )
+    ).one()
+    return dict(zip(("schools", "people", "sections", "classes", "today"), row, strict=True))

@@ -1,0 +1,158 @@
+"""The admin's own pages: an overview, who did what, and, for the region, what passes between Zoom and the portal."""
+
+from datetime import date
+from uuid import UUID
+
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from flask_login import current_user
+from werkzeug.wrappers import Response as AnyResponse
+
+from portal.base import audit
+from portal.config import Settings
+from portal.inbox.service import health
+from portal.jobs.projection import replay
+from portal.meetings import words as meeting_words
+from portal.pages import admin_queries as queries
+from portal.zoom.errors import ZoomError
+from portal.zoom_account import block, quota
+from portal.zoom_account.service import zoom
+
+bp = Blueprint("admin", __name__, url_prefix="/admin")
+STATES = ("", "new", "done", "ignored", "waiting", "set aside")
+
+
+@bp.before_request
+def only_admins() -> None:
+    if current_user.is_authenticated and not current_user.is_admin:
+        abort(403)
+
+
+def _region_only() -> None:
+    """What Zoom and the mail server say concerns the whole installation."""
+    if current_user.scope != "region":
+        abort(404)
+
+
+@bp.get("")
+def index() -> str:
+    return render_template(
+        "admin/index.html",
+        figures=queries.overview(current_user),
+        blocked=_blocked(),
+        inbox=health(current_app),
+        configured=zoom().is_configured,
+        region=current_user.scope == "region",
+    )
+
+
+@bp.get("/audit")
+def audit_log() -> str:
+    """Who looked at, changed or exported what; looking here is written down as well."""
+    search = queries.AuditSearch(
+        who=request.args.get("who", "")[:100],
+        action=request.args.get("what", "")[:60],
+        school_class=_uuid(request.args.get("class", "")),
+        first=_date(request.args.get("from", "")),
+        last=_date(request.args.get("to", "")),
+    )
+    classes = queries.classes_in_scope(current_user)
+    if search.school_class and search.school_class not in {class_id for class_id, _words in classes}:
+        abort(404)
+    page = max(1, request.args.get("page", 1, type=int) or 1)
+    lines = queries.audit_lines(current_user, search, page)
+    audit.record("searched the audit log", "audit", "log", by=current_user.id, found=min(len(lines), queries.PAGE))
+    query = {name: value for name, value in request.args.items() if value and name != "page"}
+    return render_template(
+        "admin/audit.html",
+        lines=lines[: queries.PAGE],
+        more=len(lines) > queries.PAGE,
+        page=page,
+        search=search,
+        classes=classes,
+        query=query,
+    )
+
+
+@bp.get("/zoom")
+def zoom_status() -> str:
+    settings: Settings = current_app.extensions["silid.settings"]
+    return render_template(
+        "admin/zoom.html",
+        configured=zoom().is_configured,
+        webhooks=bool(settings.zoom_webhook_secrets),
+        webhook_url=f"{settings.base_url}/api/zoom/webhook",
+        blocked=_blocked(),
+        last_event_at=queries.last_event_at(),
+        meetings=queries.meetings_waiting(),
+        registrations=queries.registrations_waiting(),
+        hosts=queries.hosts(),
+        a_day=quota.A_DAY,
+        warn_from=quota.WARN_FROM,
+        resumes_at=quota.resumes_at(),
+    )
+
+
+@bp.post("/zoom/check")
+def check_zoom() -> AnyResponse:
+    """Ask Zoom now whether credentials and scopes are good: two short calls, with the client's own time limits."""
+    try:
+        probe = zoom().probe()
+    except ZoomError as error:
+        flash(error.for_teachers, "bad")
+    else:
+        if probe.missing:
+            flash(_("The Zoom app lacks these scopes: %(scopes)s", scopes=", ".join(sorted(probe.missing))), "bad")
+        else:
+            flash(_("Zoom answers, and the app may do everything the portal needs."))
+        if probe.missing_optional:
+            scopes = ", ".join(sorted(probe.missing_optional))
+            flash(_("It would also be good to have: %(scopes)s", scopes=scopes), "warm")
+    audit.record("checked Zoom", "zoom", "account", by=current_user.id)
+    return redirect(url_for(".zoom_status"))
+
+
+@bp.get("/webhooks")
+def webhooks() -> str:
+    _region_only()
+    state = request.args.get("state", "")
+    state = state if state in STATES else ""
+    lines, counts = queries.deliveries(state)
+    return render_template("admin/webhooks.html", lines=lines, counts=counts, state=state, inbox=health(current_app))
+
+
+@bp.post("/webhooks/replay")
+def replay_webhooks() -> AnyResponse:
+    _region_only()
+    count = replay(("set aside",))
+    audit.record("replayed deliveries", "inbox", "set aside", by=current_user.id, deliveries=count)
+    flash(ngettext("%(num)d delivery is looked at again.", "%(num)d deliveries are looked at again.", count))
+    return redirect(url_for(".webhooks"))
+
+
+@bp.get("/mail")
+def mail() -> str:
+    _region_only()
+    settings: Settings = current_app.extensions["silid.settings"]
+    lines, counts = queries.letters()
+    return render_template("admin/mail.html", lines=lines, counts=counts, to_folder=not settings.mail_url)
+
+
+def _blocked() -> str:
+    found = block.current()
+    return meeting_words.blocked(found.reason, found.detail) if found else ""
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        abort(404)
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,118 @@
+"""What an admin sees: how it stands, who looked at a class, what Zoom sent and what became of it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from portal.base import clock
+from portal.base.audit import AuditEntry
+from portal.base.db import db, writing
+from portal.inbox.models import ZoomEvent
+from portal.sandbox import defaults
+from portal.sandbox.sender import Sender
+from portal.sandbox.world import World
+from tests.browser import Browser
+from tests.people import People, settle, soon
+
+
+@pytest.fixture
+def chief(people: People) -> Any:
+    return people.person("chief", "Corazon Chua", None, role="admin", scope="region")
+
+
+def test_an_admin_begins_with_how_it_stands(browser: Browser, people: People, world: World) -> None:
+    people.sign_in(browser, people.head)
+    browser.get("/admin")
+    assert "All is well." in browser.text and "San Nicolas National High School" in browser.text
+    browser.click("Zoom")
+    assert "not yet" in browser.text
+    browser.submit("[action='/admin/zoom/check']")
+    assert "the app may do everything the portal needs" in browser.text
+
+
+def test_who_looked_at_a_class_last_month_is_one_search(
+    app: Flask, browser: Browser, people: People, world: World
+) -> None:
+    section = people.section(people.ada)
+    people.learners(section, 2)
+    biology = people.school_class(people.ada, section)
+    meeting = people.held(people.ada, biology, soon())
+    people.sign_in(browser, people.ada)
+    occurrence = browser.get(f"/meetings/{meeting.id}") and db.session.execute(select(AuditEntry.id).limit(1)).first()
+    assert occurrence is not None
+    browser.get(f"/classes/sections/{section.id}")
+    browser.get("/classes")
+    browser.submit("form[action='/sign-out']")
+    people.sign_in(browser, people.head)
+    today = clock.today().isoformat()
+    browser.get(f"/admin/audit?class={biology.id}&from={today}&to={today}&who=lovelace")
+    assert "viewed the roster: section" in browser.text and "scheduled: meeting" in browser.text
+    assert "LEARNER" not in browser.text
+    browser.get(f"/admin/audit?class={biology.id}&to={(clock.today() - timedelta(days=1)).isoformat()}")
+    assert "Nothing found" in browser.text
+    browser.get("/admin/audit?class=nonsense", status=404)
+
+
+def test_another_schools_class_cannot_be_searched(browser: Browser, people: People) -> None:
+    from portal.accounts import service as accounts
+
+    elsewhere = accounts.create_school("300999", "Elsewhere High School", "La Union")
+    stranger = people.person("else", "Elsa Cruz", elsewhere, role="admin", scope="school")
+    biology = people.school_class(people.ada, people.section(people.ada))
+    people.sign_in(browser, stranger)
+    browser.get(f"/admin/audit?class={biology.id}", status=404)
+    browser.get("/admin/audit")
+    assert "Ada" not in browser.text
+
+
+def test_what_could_not_be_read_is_listed_without_its_content_and_read_again(
+    app: Flask, browser: Browser, people: People, world: World, sender: Sender, chief: Any
+) -> None:
+    section = people.section(people.ada)
+    people.learners(section, 1)
+    meeting = people.held(people.ada, people.school_class(people.ada, section), soon())
+    assert meeting.zoom_id
+    world.start(meeting.zoom_id)
+    world.join(meeting.zoom_id, name="Secret Name")
+    sender.pump()
+    with writing():
+        db.session.execute(update(ZoomEvent).values(state="set aside", attempts=5, error="ValueError: odd"))
+    people.sign_in(browser, chief)
+    browser.get("/admin")
+    assert "deliveries from Zoom could not be read" in browser.text
+    browser.get("/admin/webhooks?state=set aside")
+    assert "meeting.started" in browser.text and "ValueError: odd" in browser.text and "Secret" not in browser.text
+    browser.submit("[action='/admin/webhooks/replay']")
+    assert "are looked at again." in browser.text
+    settle(app)
+    assert set(db.session.scalars(select(ZoomEvent.state))) <= {"done", "ignored"}
+
+
+def test_letters_are_listed_without_addressee(browser: Browser, people: People, chief: Any) -> None:
+    people.sign_in(browser, chief)
+    browser.get("/admin/people/invite")
+    browser.submit("form:has([name=full_name])", email="nova@r1.deped.gov.ph", full_name="Nova Reyes", school="300123")
+    browser.get("/admin/mail")
+    assert "invitation" in browser.text and "nova" not in browser.text.lower()
+    assert "There is no mail server yet." in browser.text
+
+
+def test_a_school_admin_finds_no_page_of_the_whole_installation(browser: Browser, people: People) -> None:
+    people.sign_in(browser, people.head)
+    browser.get("/admin/webhooks", status=404)
+    browser.get("/admin/mail", status=404)
+
+
+def test_the_name_of_the_sandboxs_secret_is_nowhere_on_these_pages(
+    browser: Browser, people: People, chief: Any
+) -> None:
+    people.sign_in(browser, chief)
+    for path in ("/admin", "/admin/zoom", "/admin/webhooks", "/admin/mail", "/admin/audit"):
+        browser.get(path)
+        assert browser.response
+        page = browser.response.get_data(as_text=True)
+        assert defaults.CLIENT_SECRET not in page and defaults.WEBHOOK_SECRET not in page
+    assert isinstance(clock.now(), datetime)
