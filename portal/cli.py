@@ -84,7 +84,7 @@ def create_user(
 @click.option("--everything", is_flag=True, help="Also those that were projected already: harmless, but long.")
 def replay_webhooks(everything: bool) -> None:
     """Project again what was set aside (after a repair)."""
-    from portal.jobs.projection import replay
+    from portal.inbox.again import replay
 
     states = ("set aside", "ignored", "done", "waiting") if everything else ("set aside",)
     click.echo(f"{replay(states)} deliveries will be projected again.")

@@ -10,7 +10,7 @@ from datetime import timedelta
 from time import monotonic
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
 
 from portal.attendance.evidence import Projected, project, touch
 from portal.attendance.models import AttendanceSheet
@@ -19,6 +19,7 @@ from portal.base.db import db, is_postgresql, writing
 from portal.base.leases import backoff
 from portal.base.locks import lock_rows
 from portal.base.wake import wake
+from portal.inbox.again import renew
 from portal.inbox.models import MissedDelivery, ZoomEvent
 from portal.meetings import from_zoom as meetings_from_zoom
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
@@ -125,24 +126,7 @@ def recall_waiting() -> int:
     """Deliveries that came before the portal knew their meeting are new again once it does; how many."""
     known = exists().where(ZoomMeeting.zoom_id == ZoomEvent.zoom_meeting_id)
     waiting = and_(ZoomEvent.state == "waiting", known)
-    return _renew(waiting) if _some(waiting) else 0
-
-
-def replay(states: tuple[str, ...]) -> int:
-    """Make deliveries of these states new again, e.g. those set aside, after a repair; how many."""
-    return _renew(ZoomEvent.state.in_(states))
-
-
-def _renew(which: ColumnElement[bool]) -> int:
-    with writing() as session:
-        changed = session.execute(
-            update(ZoomEvent)
-            .where(which)
-            .values(state="new", attempts=0, next_try_at=None, error=None)
-            .execution_options(synchronize_session=False)
-        )
-    wake("inbox")
-    return int(changed.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
+    return renew(waiting) if _some(waiting) else 0
 
 
 def tell_of_missed() -> int:

@@ -11,10 +11,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from portal.base import audit
 from portal.config import Settings
-from portal.inbox.service import health
-from portal.jobs.projection import replay
+from portal.inbox.again import replay
 from portal.meetings import words as meeting_words
 from portal.pages import admin_queries as queries
+from portal.pages.health import health
 from portal.zoom.errors import ZoomError
 from portal.zoom_account import block, quota
 from portal.zoom_account.service import zoom

@@ -88,6 +88,7 @@ MATRIX = {
     "pages.home": OWN,
     "pages.language": OPEN,
     "pages.meeting": THING,
+    "pages.metrics": OPEN,
     "pages.privacy": OPEN,
     "pages.school_class": THING,
     "pages.theme": OPEN,

@@ -7,9 +7,9 @@ from sqlalchemy import delete, update
 from portal.attendance.models import AttendanceRecord, AttendanceSheet, ZoomParticipant
 from portal.base.db import db, writing
 from portal.classes.models import Enrolment
+from portal.inbox.again import replay
 from portal.inbox.models import ZoomEvent
 from portal.jobs import runner
-from portal.jobs.projection import replay
 from portal.meetings.models import MeetingOccurrence, ZoomInstance
 from tests.attendance.lesson import Body, Lesson, Says, at
 from tests.people import look_again

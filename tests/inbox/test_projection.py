@@ -16,9 +16,10 @@ from portal.attendance.evidence import _EVIDENCE
 from portal.attendance.models import AttendanceRecord, AttendanceSheet, ZoomParticipant
 from portal.base import clock
 from portal.base.db import db, is_postgresql, writing
+from portal.inbox.again import replay
 from portal.inbox.models import ZoomEvent
 from portal.inbox.outages import EVIDENCE
-from portal.jobs.projection import project_due, replay
+from portal.jobs.projection import project_due
 from portal.jobs.runner import sweep_sheets
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
 from tests.inbox.conftest import Class, Zoom, at, z
