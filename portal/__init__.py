@@ -76,9 +76,10 @@ def _flask_config(settings: Settings) -> dict[str, Any]:
 
 
 def _engine_options(url: str) -> dict[str, Any]:
+    hidden = {"hide_parameters": True}  # an error's text would else carry names and addresses into the log
     if url.startswith("sqlite"):
-        return {}
-    return {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 10}
+        return hidden
+    return {**hidden, "pool_pre_ping": True, "pool_size": 10, "max_overflow": 10}
 
 
 def _init_parts(app: Flask, settings: Settings) -> None:
