@@ -13,7 +13,7 @@ def safe_next(target: str | None, default: str) -> str:
     if not target or len(target) > 1000 or not _SAFE.fullmatch(target):
         return default
     parts = urlsplit(target)
-    path = parts.path
+    path = target.partition("?")[0]  # not the parsed path: "///host" parses into an empty host and a clean "/host"
     if parts.scheme or parts.netloc or "//" in path or ".." in path or "@" in target:
         return default
     return target
