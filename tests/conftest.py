@@ -25,6 +25,7 @@ from portal.sandbox.sender import Sender
 from portal.sandbox.world import World
 from portal.zoom_account.service import init_zoom
 from tests.browser import Browser
+from tests.faults import Faults
 from tests.people import People, look_again
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
@@ -186,6 +187,14 @@ def _empty() -> None:
     for table in reversed(Base.metadata.sorted_tables):  # a TRUNCATE of them all takes ten times as long
         db.session.execute(table.delete())
     db.session.commit()
+
+
+@pytest.fixture
+def faults(zoom_server: tuple[World, str], world: World) -> Iterator[Faults]:
+    """Ways to break the pretend Zoom, whole again afterwards."""
+    found = Faults(zoom_server[1])
+    yield found
+    found.heal()
 
 
 @pytest.fixture

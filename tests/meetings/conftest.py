@@ -1,11 +1,10 @@
 """What the tests of scheduling share: a class to schedule for, faults at the pretend Zoom, an impatient client."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import requests
 from flask import Flask
 
 from portal.base import clock
@@ -19,32 +18,6 @@ from portal.sandbox.world import World
 from portal.zoom.client import Credentials, ZoomClient
 from portal.zoom_account.tokens import DatabaseTokens
 from tests.people import People
-
-
-class Faults:
-    """What goes wrong at the pretend Zoom, told over its control plane."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def add(self, method: str, path: str, kind: str, **details: Any) -> None:
-        self._post("faults", {"method": method, "path": path, "kind": kind, **details})
-
-    def refuse(self, method: str, path: str, status: int, code: int, message: str = "", **details: Any) -> None:
-        self.add(method, path, "answer", status=status, json={"code": code, "message": message}, **details)
-
-    def heal(self) -> None:
-        requests.delete(f"{self._url}/_sim/faults", timeout=5).raise_for_status()
-
-    def _post(self, what: str, body: dict[str, Any]) -> None:
-        requests.post(f"{self._url}/_sim/{what}", json=body, timeout=5).raise_for_status()
-
-
-@pytest.fixture
-def faults(zoom_server: tuple[World, str], world: World) -> Iterator[Faults]:
-    found = Faults(zoom_server[1])
-    yield found
-    found.heal()
 
 
 @dataclass

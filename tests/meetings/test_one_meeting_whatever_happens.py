@@ -15,7 +15,8 @@ from portal.meetings.models import ZoomMeeting
 from portal.sandbox.world import World
 from portal.zoom_account.service import zoom
 from tests.browser import Browser
-from tests.meetings.conftest import Faults, again, only, zooms
+from tests.faults import Faults
+from tests.meetings.conftest import again, only, zooms
 from tests.people import People, settle
 
 NOW = datetime(2026, 11, 23, 7, tzinfo=clock.MANILA)

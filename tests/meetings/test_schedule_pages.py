@@ -20,7 +20,8 @@ from portal.sandbox.world import World
 from portal.zoom_account import quota
 from portal.zoom_account.models import ZoomQuota
 from tests.browser import Browser
-from tests.meetings.conftest import Faults, again, dates_at_zoom, dates_here, only, zooms
+from tests.faults import Faults
+from tests.meetings.conftest import again, dates_at_zoom, dates_here, only, zooms
 from tests.people import People, settle
 
 NOW = datetime(2026, 11, 23, 7, tzinfo=clock.MANILA)

@@ -21,7 +21,8 @@ from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.models import MeetingRegistrant
 from portal.sandbox.sender import Sender
 from portal.sandbox.world import World
-from tests.meetings.conftest import Faults, again, dates_at_zoom, dates_here, only, zooms
+from tests.faults import Faults
+from tests.meetings.conftest import again, dates_at_zoom, dates_here, only, zooms
 from tests.people import People, settle
 
 MONDAY = datetime(2026, 11, 23, 7, tzinfo=clock.MANILA)
