@@ -17,6 +17,7 @@ from flask import Flask
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import DateTime, MetaData, String, Uuid, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, registry
@@ -157,9 +158,16 @@ def is_postgresql(engine: Engine | None = None) -> bool:
 
 def insert_once(table: Any, values: dict[str, Any], unique: list[str]) -> bool:
     """INSERT that does nothing where a row with the same unique columns exists. True if it was new."""
-    if is_postgresql():
-        from sqlalchemy.dialects.postgresql import insert
-    else:
-        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]  # two dialects, one shape
-    statement = insert(table).values(**values).on_conflict_do_nothing(index_elements=unique)
+    statement = _dialect().insert(table).values(**values).on_conflict_do_nothing(index_elements=unique)
     return db.session.execute(statement).rowcount == 1  # type: ignore[attr-defined]  # CursorResult at run time
+
+
+def insert_missing(table: Any, rows: list[dict[str, Any]]) -> None:
+    """INSERT of many rows in one go, leaving out those that any unique column or index knows already."""
+    statement = _dialect().insert(table.__table__).on_conflict_do_nothing()
+    db.session.connection().execute(statement, rows)
+
+
+def _dialect() -> Any:
+    """Where `insert` knows ON CONFLICT: two dialects, one shape."""
+    return postgresql if is_postgresql() else sqlite

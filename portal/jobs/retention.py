@@ -69,7 +69,7 @@ def purge(*, dry_run: bool = False) -> dict[str, int]:
     found = {}
     for rule in RULES:
         old = rule.old(now - timedelta(days=rule.days))
-        found[rule.name] = _count(rule, old) if dry_run else _delete(rule, old)
+        found[rule.name] = _number(rule.table, old) if dry_run else _delete(rule, old)
     undecided = (RosterImport.state == "preview") & (RosterImport.uploaded_at < now - UNDECIDED)
     if dry_run:
         found["undecided rosters"] = _number(RosterImport, undecided)
@@ -80,10 +80,6 @@ def purge(*, dry_run: bool = False) -> dict[str, int]:
         found["undecided rosters"] = int(gone.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
         found["keys of the day"] = places.forget_old_keys()
     return found
-
-
-def _count(rule: Rule, old: ColumnElement[bool]) -> int:
-    return _number(rule.table, old)
 
 
 def _number(table: Any, old: ColumnElement[bool]) -> int:

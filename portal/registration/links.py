@@ -14,7 +14,6 @@ from sqlalchemy import (
     BigInteger,
     ForeignKey,
     Index,
-    Insert,
     Integer,
     String,
     UniqueConstraint,
@@ -31,7 +30,7 @@ from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
 from portal.accounts.models import User
 from portal.base import audit, clock
 from portal.base.crypto import new_token, seal, token_hash, unseal
-from portal.base.db import Model, WithId, db, insert_once, writing
+from portal.base.db import Model, WithId, db, insert_missing, insert_once, writing
 from portal.classes.models import Enrolment, Learner, SchoolClass, Section
 from portal.classes.queries import enrolled_on, lis_order
 
@@ -135,31 +134,25 @@ def make_missing(class_id: UUID | None = None) -> int:
 
 def _make(missing: Iterable[tuple[UUID, UUID | None]]) -> int:
     now = clock.now()
-    rows: list[dict[str, Any]] = []
-    for class_id, learner_id in missing:
-        link_id, token = uuid4(), new_token()
-        rows.append(
-            {
-                "id": link_id,
-                "class_id": class_id,
-                "learner_id": learner_id,
-                "token_hash": token_hash(token),
-                "token_sealed": seal(token, _row(link_id)),
-                "made_at": now,
-            }
-        )
+    rows = [
+        {"id": link_id, "class_id": class_id, "learner_id": learner_id, **_fresh(link_id, now)}
+        for link_id, (class_id, learner_id) in ((uuid4(), one) for one in missing)
+    ]
     with writing():
         # Two workers may find the same one missing: whoever is second leaves the first one's link alone.
-        db.session.execute(_ignoring_those_there(rows))
+        insert_missing(JoinLink, rows)
     return len(rows)
 
 
-def _ignoring_those_there(rows: list[dict[str, Any]]) -> Insert:
-    if db.engine.dialect.name == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert as insert_rows
-    else:
-        from sqlalchemy.dialects.sqlite import insert as insert_rows  # type: ignore[assignment]  # one shape
-    return insert_rows(JoinLink).values(rows).on_conflict_do_nothing()
+def _fresh(link_id: UUID, now: datetime) -> dict[str, Any]:
+    """The columns of a link that works from now on, by a token that nobody has seen yet."""
+    token = new_token()
+    return {
+        "token_hash": token_hash(token),
+        "token_sealed": seal(token, _row(link_id)),
+        "made_at": now,
+        "ended_at": None,
+    }
 
 
 def link_of(token: str) -> JoinLink | None:
@@ -232,26 +225,20 @@ def renew(by: User, school_class: SchoolClass, learner_id: UUID | None) -> bool:
         link_id = _id_of(school_class.id, learner_id)
         if link_id is None:
             return False
-        token = new_token()
-        db.session.execute(
-            update(JoinLink)
-            .where(JoinLink.id == link_id)
-            .values(
-                token_hash=token_hash(token),
-                token_sealed=seal(token, _row(link_id)),
-                made_at=clock.now(),
-                ended_at=None,
-            )
-        )
+        db.session.execute(update(JoinLink).where(JoinLink.id == link_id).values(**_fresh(link_id, clock.now())))
         audit.record("renewed a join link", "class", school_class.id, by=by.id, learner=str(learner_id or ""))
     return True
 
 
 def renew_all(by: User, school_class: SchoolClass) -> int:
     """New links for the class and everybody in it: what was printed or sent before stops working."""
-    ids = list(db.session.scalars(select(JoinLink.learner_id).where(JoinLink.class_id == school_class.id)))
+    now = clock.now()
     with writing():
-        return sum(renew(by, school_class, learner_id) for learner_id in ids)
+        ids = list(db.session.scalars(select(JoinLink.id).where(JoinLink.class_id == school_class.id)))
+        if ids:
+            db.session.execute(update(JoinLink), [{"id": link_id, **_fresh(link_id, now)} for link_id in ids])
+        audit.record("renewed all join links", "class", school_class.id, by=by.id, links=len(ids))
+    return len(ids)
 
 
 def end(by: User, school_class: SchoolClass, learner_id: UUID | None) -> bool:

@@ -11,13 +11,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, Subquery, and_, exists, func, insert, or_, select, text, union
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import aliased
 
 from portal.accounts.domain import NotSchoolEmail, school_email
 from portal.accounts.models import User
 from portal.base import clock
-from portal.base.db import db, end_reading, is_postgresql, writing
+from portal.base.db import db, end_reading, insert_missing, is_postgresql, writing
 from portal.base.wake import wake
 from portal.classes.models import Enrolment, Learner, SchoolClass, co_teachers
 from portal.classes.queries import enrolled_on
@@ -335,7 +334,7 @@ def _apply(differences: _Differences, domains: tuple[str, ...]) -> int:
         else:
             _change_address(one.row, one, address, reason)
     if new:
-        _insert(new)
+        insert_missing(MeetingRegistrant, new)
     return differences.count
 
 
@@ -397,12 +396,6 @@ def _new_row(one: Someone, address: str, reason: str | None) -> dict[str, Any]:
         "created_at": now,
         "updated_at": now,
     }
-
-
-def _insert(rows: list[dict[str, Any]]) -> None:
-    dialect = postgresql if is_postgresql() else sqlite
-    statement = dialect.insert(MeetingRegistrant.__table__).on_conflict_do_nothing()
-    db.session.connection().execute(statement, rows)
 
 
 def _change_address(row: MeetingRegistrant, one: Someone, address: str, reason: str | None) -> None:
