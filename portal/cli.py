@@ -116,7 +116,7 @@ def check_zoom() -> None:
 @data.command("purge")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 def purge_data(dry_run: bool) -> None:
-    """Take away what is too old to keep; docs/privacy.md has the list. The portal does it hourly by itself."""
+    """Take away what is too old to keep; --dry-run lists it. The portal does it hourly by itself."""
     from portal.jobs.retention import purge
 
     for name, count in purge(dry_run=dry_run).items():

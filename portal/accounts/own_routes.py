@@ -163,6 +163,7 @@ def _codes_page(form: SetUpCodesForm, password: CurrentPasswordForm, status: int
     user = _me()
     new = not user.has_codes
     secret, form.secret.data = one_time.offer(user, form.secret.data or "") if new else ("", "")
+    # The picture is drawn by us from a secret of ours: nothing that anybody typed is in it.
     page = render_template(
         "accounts/codes.html",
         form=form,

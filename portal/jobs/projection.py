@@ -79,7 +79,7 @@ def _lock(which: ColumnElement[bool]) -> list[ZoomEvent]:
     query = select(ZoomEvent).where(which).order_by(ZoomEvent.id).limit(AT_ONCE)
     if is_postgresql():
         query = query.with_for_update(skip_locked=True)
-    # Another worker may have changed what this session has seen in an earlier batch.
+    # Another worker may have changed what was read here in an earlier batch.
     db.session.expire_all()
     rows = list(db.session.scalars(query.execution_options(populate_existing=True)))
     zoom_ids = {row.zoom_meeting_id for row in rows if row.zoom_meeting_id}

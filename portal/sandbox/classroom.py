@@ -353,7 +353,7 @@ class Classroom(Registering):
         meetings = [self.stays.get(stay.meeting_id, [])] if isinstance(stay, Stay) else list(self.stays.values())
         found = [one for stays in meetings for one in stays if one.user_id == session]
         if not found:
-            raise Refusal(400, 300, "Nobody has this session.")
+            raise Refusal(400, 300, "No participant has such a session.")
         # Waiting room and meeting may share a session: the last one is where the person is.
         return found[-1]
 

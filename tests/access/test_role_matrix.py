@@ -79,7 +79,7 @@ def rules(app: Flask, *kinds: str) -> Iterator[tuple[Rule, str]]:
 
 
 def call(browser: Browser, rule: Rule, method: str, ids: dict[str, UUID]) -> int:
-    """Ask as a form of the portal would, with this session's token."""
+    """Ask as a form of the portal would, with the token of the page."""
     url = _url(browser.client.application, rule, ids, method)
     if method == "GET":
         return int(browser.client.get(url).status_code)
