@@ -16,7 +16,7 @@ from portal.attendance import reconcile, sheet
 from portal.attendance.models import AttendanceSheet
 from portal.base import clock, mail
 from portal.base.db import db
-from portal.base.wake import woken
+from portal.base.wake import wake, woken
 from portal.config import Settings
 from portal.jobs import retention
 from portal.jobs.projection import project_due, recall_waiting, tell_of_missed
@@ -160,6 +160,9 @@ class Worker:
 
     def stop(self) -> None:
         self._stopping.set()
+        for sweep in SWEEPS:  # a loop that looks once an hour would else be waited for
+            for topic in sweep.topics:
+                wake(topic)
         for thread in self._threads:
             thread.join(timeout=10)
 
