@@ -31,7 +31,41 @@ NAMES = {
     "pk": "pk_%(table_name)s",
 }
 BUSY_MS = 5000  # how long a page waits for another writer on SQLite
-_turn = threading.Lock()
+
+
+class _Turn:
+    """A lock for which some are let in first, every other time: neither side keeps the other out for long."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._taken = self._last_was_urgent = False
+        self._waiting = {True: 0, False: 0}
+
+    def acquire(self, seconds: float, urgent: bool) -> bool:
+        """True once it is ours; False if that took too long."""
+        with self._changed:
+            self._waiting[urgent] += 1
+            try:
+                got = self._changed.wait_for(lambda: self._may_enter(urgent), seconds)
+            finally:
+                self._waiting[urgent] -= 1
+            if got:
+                self._taken, self._last_was_urgent = True, urgent
+            else:
+                self._changed.notify_all()  # somebody may have stood back for us
+            return got
+
+    def release(self) -> None:
+        with self._changed:
+            self._taken = False
+            self._changed.notify_all()
+
+    def _may_enter(self, urgent: bool) -> bool:
+        others_first = self._last_was_urgent if urgent else not self._last_was_urgent
+        return not self._taken and not (others_first and self._waiting[not urgent])
+
+
+_turn = _Turn()
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -98,13 +132,14 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
-def sqlite_turn(wait_ms: int = BUSY_MS) -> Iterator[None]:
+def sqlite_turn(wait_ms: int = BUSY_MS, *, urgent: bool = False) -> Iterator[None]:
     """The turn to write to SQLite, which takes one writer at a time.
 
     Waiting for its file lock is looking again every 100 ms, so a thread that writes one thing after the other
-    would keep all others of its process out; here they queue. Raises OperationalError, as SQLite would.
+    would keep all others of its process out; here they queue. Whoever is `urgent`, because Zoom waits for an
+    answer, goes before one of the others. Raises OperationalError, as SQLite would.
     """
-    if not _turn.acquire(timeout=wait_ms / 1000):
+    if not _turn.acquire(wait_ms / 1000, urgent):
         raise OperationalError("BEGIN IMMEDIATE", None, sqlite3.OperationalError("database is locked"))
     try:
         yield

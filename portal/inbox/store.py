@@ -57,7 +57,7 @@ class SqliteWriter:
 
     def write(self, deliveries: list[Delivery]) -> None:
         rows = [(one[0], _as_sqlalchemy_writes(one.received_at), *one[2:]) for one in deliveries]
-        with sqlite_turn(LOCK_WAIT_MS), closing(self._engine.raw_connection()) as connection:
+        with sqlite_turn(LOCK_WAIT_MS, urgent=True), closing(self._engine.raw_connection()) as connection:
             cursor = connection.cursor()
             cursor.execute(f"PRAGMA busy_timeout={LOCK_WAIT_MS}")
             cursor.execute("BEGIN IMMEDIATE")
