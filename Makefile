@@ -9,8 +9,10 @@ PIP_QUIET := --quiet --disable-pip-version-check
 run: $(VENV)/run
 	@if [ -f .env ]; then $(BIN)/python app.py; else $(BIN)/python app.py --demo; fi
 
+# The browser has the machine to itself: a story told at the pace of a person has its time limits.
 test: $(VENV)/dev
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto -m "not browser"
+	$(BIN)/pytest -m browser
 
 sure: $(VENV)/dev
 	$(BIN)/ruff format --check .
@@ -18,7 +20,8 @@ sure: $(VENV)/dev
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --recursive portal app.py --configfile pyproject.toml
 	$(BIN)/djlint templates portal/sandbox/templates --lint --quiet
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto -m "not browser"
+	$(BIN)/pytest -m browser
 
 format: $(VENV)/dev
 	$(BIN)/ruff format .
