@@ -1,17 +1,15 @@
 """One-time codes from an app on the phone (RFC 6238, 6 digits, 30 seconds), and recovery codes on paper."""
 
-import hashlib
 import hmac
 import secrets
 
 import pyotp
 import segno
-from flask import current_app
 from sqlalchemy import delete, or_, select, update
 
 from portal.accounts.models import RecoveryCode, User
 from portal.base import audit, clock
-from portal.base.crypto import SealBroken, seal, unseal
+from portal.base.crypto import SealBroken, keyed_hash, keyed_hashes, seal, unseal
 from portal.base.db import db, writing
 
 STEP = 30  # seconds
@@ -106,7 +104,7 @@ def _by_recovery(user: User, code: str) -> bool:
             update(RecoveryCode)
             .where(
                 RecoveryCode.user_id == user.id,
-                RecoveryCode.code_hash == _hash(user, code),
+                RecoveryCode.code_hash.in_(keyed_hashes(_named(user, code))),
                 RecoveryCode.used_at.is_(None),
             )
             .values(used_at=clock.now())
@@ -126,13 +124,12 @@ def recovery_left(user: User) -> int:
 def _new_recovery_codes(user: User) -> list[str]:
     codes = ["".join(secrets.choice(_LETTERS) for _ in range(10)) for _ in range(RECOVERY)]
     db.session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
-    db.session.add_all(RecoveryCode(user_id=user.id, code_hash=_hash(user, code)) for code in codes)
+    db.session.add_all(RecoveryCode(user_id=user.id, code_hash=keyed_hash(_named(user, code))) for code in codes)
     return [f"{code[:5]}-{code[5:]}" for code in codes]
 
 
-def _hash(user: User, code: str) -> str:
-    key = str(current_app.config["SECRET_KEY"]).encode()
-    return hmac.new(key, f"recovery\0{user.id}\0{code}".encode(), hashlib.sha256).hexdigest()
+def _named(user: User, code: str) -> str:
+    return f"recovery\0{user.id}\0{code}"
 
 
 def _row(user: User) -> str:

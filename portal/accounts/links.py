@@ -14,7 +14,7 @@ from portal.base.crypto import new_token, token_hash
 from portal.base.db import db, writing
 from portal.config import Settings
 
-LIFE = {"invite": timedelta(days=7), "reset": timedelta(hours=1), "email": timedelta(days=1)}
+LIFE = {"invite": timedelta(days=7), "reset": timedelta(minutes=10), "email": timedelta(days=1)}
 PASSWORD = ("invite", "reset")
 
 

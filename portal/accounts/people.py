@@ -150,6 +150,14 @@ def reactivate(admin: User, user: User) -> None:
         audit.record("reactivated", "user", user.id, by=admin.id)
 
 
+def sign_out(admin: User, user: User) -> None:
+    """Sign somebody out everywhere: a phone was lost, or somebody else is in. Raises Refused."""
+    with writing():
+        _must_manage(admin, user)
+        sessions.end_all(user)
+        audit.record("signed out everywhere", "user", user.id, by=admin.id)
+
+
 def remove_codes(admin: User, user: User) -> None:
     """For somebody who lost phone and paper: no codes any more, sessions ended. Raises Refused."""
     with writing():

@@ -102,6 +102,13 @@ def reactivate(user_id: UUID) -> Answer:
     return redirect(url_for(".person", user_id=user_id))
 
 
+@bp.post("/<uuid:user_id>/sign-out")
+def sign_out(user_id: UUID) -> Answer:
+    people.sign_out(_me(), _managed_or_403(user_id))
+    flash(_("The person is signed out everywhere."))
+    return redirect(url_for(".person", user_id=user_id))
+
+
 @bp.post("/<uuid:user_id>/remove-codes")
 def remove_codes(user_id: UUID) -> Answer:
     people.remove_codes(_me(), _managed_or_403(user_id))

@@ -165,7 +165,10 @@ def ask_for_address(user: User, email: str, domains: tuple[str, ...]) -> None:
 
 
 def confirm_address(token: str) -> bool:
-    """Use up the link: the new address is the account's, all sessions end. False if it is not good any more."""
+    """Use up the link: the new address is the account's, all sessions end, and the old one gets a letter that says so.
+
+    False if the link is not good any more.
+    """
     with writing() as session:
         found = links.use(token, ("email",))
         if found is None:
@@ -174,6 +177,10 @@ def confirm_address(token: str) -> bool:
         taken = session.scalar(select(User.id).where(User.email == link.new_email, User.id != user.id))
         if taken or link.new_email is None:
             return False
+        sign_in = f"{_settings().base_url}/sign-in"
+        mail.queue(
+            user.email, "address_changed", user.language, name=user.full_name, address=link.new_email, link=sign_in
+        )
         user.email = link.new_email
         links.end(user, links.PASSWORD)
         sessions.end_all(user)

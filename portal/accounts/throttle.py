@@ -4,8 +4,6 @@ Ten wrong passwords or codes within 15 minutes close an account's sign-in until 
 old; fifty from one place within 10 minutes close it to that place. Addresses nobody has count like others.
 """
 
-import hashlib
-import hmac
 from datetime import timedelta
 
 from flask import current_app, request
@@ -13,6 +11,7 @@ from sqlalchemy import ColumnElement, delete, select
 
 from portal.accounts.models import SignInFailure
 from portal.base import clock
+from portal.base.crypto import keyed_hash, keyed_hashes
 from portal.base.db import db, writing
 from portal.base.places import place_of
 from portal.config import Settings
@@ -32,7 +31,7 @@ class TooMany(Exception):
 
 def closed_minutes(account: str) -> int:
     """For how many minutes sign-in to this address is closed; 0 if it is open."""
-    seconds = _wait(SignInFailure.account_hash == _hash("account", account), PER_ACCOUNT, ACCOUNT_WINDOW)
+    seconds = _wait(SignInFailure.account_hash.in_(keyed_hashes(_named(account))), PER_ACCOUNT, ACCOUNT_WINDOW)
     return -(-seconds // 60)
 
 
@@ -48,14 +47,14 @@ def failed(account: str | None) -> None:
     """Remember a failed try; without an account it counts for the place alone."""
     now = clock.now()
     with writing() as session:
-        hashed = _hash("account", account) if account is not None else None
+        hashed = keyed_hash(_named(account)) if account is not None else None
         session.add(SignInFailure(account_hash=hashed, place_hash=_place(), at=now))
 
 
 def forget(account: str) -> None:
     """Open an account's sign-in again: the right password came, or a new one was chosen."""
     with writing() as session:
-        session.execute(delete(SignInFailure).where(SignInFailure.account_hash == _hash("account", account)))
+        session.execute(delete(SignInFailure).where(SignInFailure.account_hash.in_(keyed_hashes(_named(account)))))
 
 
 def _wait(whose: ColumnElement[bool], most: int, window: timedelta) -> int:
@@ -71,6 +70,5 @@ def _place() -> str:
     return place_of(request.remote_addr)
 
 
-def _hash(kind: str, text: str) -> str:
-    key = str(current_app.config["SECRET_KEY"]).encode()
-    return hmac.new(key, f"{kind}\0{text}".encode(), hashlib.sha256).hexdigest()
+def _named(account: str) -> str:
+    return f"account\0{account}"

@@ -5,6 +5,7 @@ open there. Keys rotate by putting a new one first in ENCRYPTION_KEYS; old value
 """
 
 import hashlib
+import hmac
 import secrets
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -47,3 +48,18 @@ def new_token() -> str:
 def token_hash(token: str) -> str:
     """What is stored of a token. Plain SHA-256 is enough for 256 random bits."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def keyed_hash(text: str) -> str:
+    """HMAC-SHA256 with SECRET_KEY, 64 hex digits: for what is short enough to be tried out, and only compared."""
+    return _keyed(current_app.config["SECRET_KEY"], text)
+
+
+def keyed_hashes(text: str) -> list[str]:
+    """`keyed_hash` under SECRET_KEY and each of SECRET_KEY_FALLBACKS: what was stored before the key changed."""
+    keys = [current_app.config["SECRET_KEY"], *(current_app.config["SECRET_KEY_FALLBACKS"] or ())]
+    return [_keyed(key, text) for key in keys]
+
+
+def _keyed(key: str, text: str) -> str:
+    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()

@@ -6,8 +6,6 @@ waits for a mail server and no letter is lost with one. The content is sealed an
 `templates/email/<template>.txt` has the subject in its first line; `<template>.html` says the same in HTML.
 """
 
-import hashlib
-import hmac
 import json
 import re
 from datetime import datetime, timedelta
@@ -23,7 +21,7 @@ from sqlalchemy import CheckConstraint, Index, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.base import clock, leases
-from portal.base.crypto import SealBroken, seal, unseal
+from portal.base.crypto import SealBroken, keyed_hash, seal, unseal
 from portal.base.db import Model, WithId, db, writing
 from portal.base.smtp import NotNow, NotThisLetter, Post
 from portal.base.wake import wake
@@ -87,8 +85,7 @@ def queue(to: str, template: str, language: str, **values: object) -> UUID:
 
 def address_hash(address: str) -> str:
     """What is kept of an address after sending: enough to find its letters by, useless without our key."""
-    key = str(current_app.config["SECRET_KEY"]).encode()
-    return hmac.new(key, b"mail\0" + address.lower().encode(), hashlib.sha256).hexdigest()
+    return keyed_hash(f"mail\0{address.lower()}")
 
 
 def one_line(text: str) -> str:

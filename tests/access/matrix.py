@@ -102,6 +102,7 @@ MATRIX = {
     "people.refuse": PERSON,
     "people.remove_codes": PERSON,
     "people.role": PERSON,
+    "people.sign_out": PERSON,
     "registration.fragment": THING,
     "registration.links": THING,
     "registration.lrn_address": THING,

@@ -50,10 +50,66 @@ def test_a_newer_link_ends_the_older(browser: Browser, people: People, letters: 
     browser.get(new["link"])
 
 
-def test_a_reset_link_dies_after_an_hour(browser: Browser, people: People, letters: Letters) -> None:
+def over(browser: Browser, link: str) -> str:
+    """What a link says that is not good any more, opened or sent."""
+    token = link.partition("token=")[2]
+    browser.get(link, status=410)
+    seen = browser.text
+    browser.get("/forgot-password")
+    browser.post("/choose-password", {"token": token, "password": GOOD, "again": GOOD}, status=410)
+    assert browser.text == seen
+    return seen
+
+
+def test_a_reset_link_dies_after_ten_minutes(browser: Browser, people: People, letters: Letters) -> None:
+    asked = clock.now()
+    with time_machine.travel(asked, tick=False) as now:
+        forgot(browser, people.ada.email)
+        [letter] = letters()
+        now.move_to(asked + timedelta(minutes=9, seconds=59))
+        browser.get(letter["link"])
+        now.move_to(asked + timedelta(minutes=10, seconds=1))
+        over(browser, letter["link"])
+
+
+def test_every_link_that_is_not_good_any_more_says_the_same(
+    browser: Browser, other: Browser, people: People, letters: Letters
+) -> None:
+    said = [over(browser, "/choose-password?token=nothing-of-ours")]
+    forgot(browser, people.bob.email)
+    forgot(browser, people.bob.email)
+    said.append(over(browser, letters()[0]["link"]))
+    browser.get(letters()[1]["link"])
+    browser.submit(password=GOOD, again=GOOD)
+    said.append(over(browser, letters()[1]["link"]))
+    people.sign_in(other, people.ada)
+    other.get("/settings/address")
+    other.submit(email="ada.byron@r1.deped.gov.ph", current=PASSWORD)
+    [to_confirm] = [letter for letter in letters() if letter["to"] == "ada.byron@r1.deped.gov.ph"]
     forgot(browser, people.ada.email)
-    with time_machine.travel(clock.now() + timedelta(minutes=61)):
-        browser.get(letters()[0]["link"], status=410)
+    before_the_change = letters()[-1]
+    browser.get(to_confirm["link"])
+    browser.submit()
+    said.append(over(browser, before_the_change["link"]))
+    assert len(set(said)) == 1
+
+
+def test_a_link_is_for_whom_it_was_made(browser: Browser, people: People, letters: Letters) -> None:
+    forgot(browser, people.ada.email)
+    token = letters()[0]["link"].partition("token=")[2]
+    bob = people.bob
+    more = {"user_id": str(bob.id), "email": bob.email}
+    browser.post("/choose-password", {"token": token, "password": GOOD, "again": GOOD, **more})
+    browser.get("/sign-in")
+    browser.submit(email=bob.email, password=GOOD, status=422)
+    people.sign_in(browser, bob)
+    browser.get("/classes")
+
+
+def test_a_link_of_one_kind_does_not_do_the_others_work(browser: Browser, people: People, letters: Letters) -> None:
+    forgot(browser, people.ada.email)
+    token = letters()[0]["link"].partition("token=")[2]
+    browser.get(f"/confirm-address?token={token}", status=410)
 
 
 def test_only_a_hash_of_the_link_is_kept(browser: Browser, people: People, letters: Letters) -> None:
@@ -187,11 +243,21 @@ def test_a_new_address_is_confirmed_there(browser: Browser, people: People, lett
     assert letter["to"] == "ada.byron@r1.deped.gov.ph"
     browser.get(letter["link"])
     browser.submit()
+    notice = letters()[-1]
+    assert notice["to"] == "ada@r1.deped.gov.ph" and "ada.byron@r1.deped.gov.ph" in notice["text"]
     browser.get(letter["link"], status=410)
     browser.get("/classes", status=302)
     browser.get("/sign-in")
     browser.submit(email="ada.byron@r1.deped.gov.ph", password=PASSWORD)
     browser.get("/classes")
+
+
+def test_a_new_address_keeps_the_domain_rule(browser: Browser, people: People, letters: Letters) -> None:
+    people.sign_in(browser, people.ada)
+    browser.get("/settings/address")
+    for email in ("x@evil.com", "136425140001@r1.deped.gov.ph"):
+        browser.submit(email=email, current=PASSWORD, status=422)
+    assert not letters()
 
 
 def test_somebody_elses_address_gets_no_letter(browser: Browser, people: People, letters: Letters) -> None:

@@ -50,7 +50,7 @@ def test_another_schools_people_are_not_there(browser: Browser, people: People, 
     browser.get("/admin/people")
     assert "Fara Way" not in browser.text
     browser.get(f"/admin/people/{far.id}", status=404)
-    for what in ("role", "link", "deactivate", "reactivate", "remove-codes"):
+    for what in ("role", "link", "deactivate", "reactivate", "sign-out", "remove-codes"):
         send(browser, f"/admin/people/{far.id}/{what}", status=404)
     browser.get("/admin/people/invite")
     browser.submit(**{**FORM, "school": "300999"}, status=422)
@@ -76,6 +76,20 @@ def test_a_deactivated_person_is_out_at_once(browser: Browser, other: Browser, p
     other.get("/sign-in")
     other.submit(email=people.ada.email, password=PASSWORD, status=422)
     browser.submit("form[action$=reactivate]")
+    people.sign_in(other, people.ada)
+    other.get("/classes")
+
+
+def test_an_admin_signs_a_person_out_everywhere(browser: Browser, other: Browser, people: People) -> None:
+    phone = Browser(other.client.application.test_client())
+    people.sign_in(other, people.ada)
+    people.sign_in(phone, people.ada)
+    people.sign_in(browser, people.head)
+    browser.get(f"/admin/people/{people.ada.id}")
+    browser.submit("form[action$=sign-out]:not([action='/sign-out'])")
+    assert "signed out everywhere" in browser.text
+    other.get("/classes", status=302)
+    phone.get("/classes", status=302)
     people.sign_in(other, people.ada)
     other.get("/classes")
 
