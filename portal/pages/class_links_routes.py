@@ -3,7 +3,7 @@
 from uuid import UUID
 
 import segno
-from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_login import current_user
@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from portal.base import audit
 from portal.classes.access import class_or_404, sees_learners
-from portal.config import Settings
+from portal.pages.joining import address
 from portal.registration import links
 
 bp = Blueprint("class_links", __name__)
@@ -71,12 +71,6 @@ def _learner(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
-
-
-def address(token: str) -> str:
-    """The whole address of a link, from the portal's own base alone."""
-    settings: Settings = current_app.extensions["silid.settings"]
-    return settings.base_url + url_for("join.show", token=token, _external=False)
 
 
 def qr(token: str) -> Markup:

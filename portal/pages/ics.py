@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from icalendar import Calendar, Event
+from icalendar import Alarm, Calendar, Event
 from sqlalchemy import ColumnElement, func, select
 
 from portal.accounts.models import User
@@ -18,9 +18,11 @@ from portal.base.db import db
 from portal.classes.access import teaches
 from portal.classes.models import SchoolClass, Section
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
+from portal.registration.links import AUDIENCES
 
 BACK, AHEAD = timedelta(days=60), timedelta(days=366)
 MOST = 3000
+REMIND = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def of_teacher(user: User) -> list[Entry]:
 
 def of_class(class_id: UUID) -> list[Entry]:
     """The dates of one class that are for its learners."""
-    return _entries(ZoomMeeting.class_id == class_id, ZoomMeeting.audience.in_(("class", "students")))
+    return _entries(ZoomMeeting.class_id == class_id, ZoomMeeting.audience.in_(AUDIENCES))
 
 
 def of_meeting(meeting_id: UUID) -> list[Entry]:
@@ -144,7 +146,18 @@ def _event(entry: Entry, host: str, url: str) -> Event:
     event.add("status", "CANCELLED" if entry.cancelled else "CONFIRMED")
     event.add("transp", "TRANSPARENT" if entry.cancelled else "OPAQUE")
     event.add("categories", ["Silid"])
+    if not entry.cancelled:
+        event.add_component(_reminder(entry))
     return event
+
+
+def _reminder(entry: Entry) -> Alarm:
+    """Ten minutes before, when the door opens as well."""
+    alarm = Alarm()
+    alarm.add("action", "DISPLAY")
+    alarm.add("trigger", -REMIND)
+    alarm.add("description", _plain(entry.title))
+    return alarm
 
 
 def _plain(text: str) -> str:

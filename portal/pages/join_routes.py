@@ -5,7 +5,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from portal.base.places import place_of
 from portal.limits import MISSES, is_miss, limiter
-from portal.pages import joining
+from portal.pages import joining, previews
 from portal.registration import links
 from portal.web import public
 
@@ -27,14 +27,20 @@ def show(token: str) -> Response:
 @limiter.limit(MISSES, deduct_when=is_miss)
 @public
 def go(token: str) -> AnyResponse:
-    """On to Zoom, by the learner's own registration; back to the door where that is not possible now."""
+    """On to Zoom, by the learner's own registration; back to the door where that is not possible now.
+
+    What a chat sends ahead to draw a preview is no learner: it sees the door, and does not count as a use.
+    """
     link = links.link_of(token)
     if link is None:
         return _quiet(render_template("join/unknown.html"), 404)
     door = joining.door(link)
     if door.url is None or door.occurrence_id is None:
         return redirect(url_for(".show", token=token))
-    links.opened(link, door.occurrence_id, place_of(request.remote_addr))
+    if previews.is_robot(request):
+        return redirect(url_for(".show", token=token))
+    if not previews.only_looks_ahead(request):
+        links.opened(link, door.occurrence_id, place_of(request.remote_addr))
     response = redirect(door.url)
     response.headers["X-Robots-Tag"] = "noindex"
     return response

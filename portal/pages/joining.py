@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from flask import current_app
+from flask import current_app, url_for
 from sqlalchemy import exists, select
 
 from portal.base import clock
@@ -18,7 +18,7 @@ from portal.classes.queries import enrolled_on
 from portal.config import Settings
 from portal.meetings.links import is_zoom_link
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-from portal.registration.links import JoinLink
+from portal.registration.links import AUDIENCES, JoinLink
 from portal.registration.models import MeetingRegistrant
 
 OPENS = timedelta(minutes=10)  # before the planned start
@@ -52,6 +52,12 @@ class Door:
     def minutes_left(self) -> int:
         """Whole minutes until it opens, at least 1."""
         return max(1, -(-int((self.opens_at - clock.now()).total_seconds()) // 60)) if self.opens_at else 0
+
+
+def address(token: str) -> str:
+    """The whole address of a link, from the portal's own base alone."""
+    settings: Settings = current_app.extensions["silid.settings"]
+    return settings.base_url + url_for("join.show", token=token, _external=False)
 
 
 def door(link: JoinLink) -> Door:
@@ -103,7 +109,7 @@ def _dates(class_id: UUID) -> list[tuple[MeetingOccurrence, ZoomMeeting]]:
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
         .where(
             ZoomMeeting.class_id == class_id,
-            ZoomMeeting.audience.in_(("class", "students")),
+            ZoomMeeting.audience.in_(AUDIENCES),
             MeetingOccurrence.starts_at > now - BACK,
             MeetingOccurrence.starts_at < now + AHEAD,
             MeetingOccurrence.scheduled | (MeetingOccurrence.state == "started"),

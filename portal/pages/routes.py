@@ -21,8 +21,10 @@ from portal.meetings import access as meeting_access
 from portal.meetings import queries as meeting_queries
 from portal.meetings import words as meeting_words
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
+from portal.pages import joining
 from portal.pages.health import health
 from portal.pages.health import metrics as metrics_text
+from portal.registration import links as join_links
 from portal.registration import queries as registration_queries
 from portal.registration import words as registration_words
 from portal.web import LANGUAGES, public
@@ -103,8 +105,12 @@ def meeting(meeting_id: UUID) -> str:
     managed = meeting_access.manages(found)
     settings: Settings = current_app.extensions["silid.settings"]
     sheets = sees_learners(current_user)
+    own_links = join_links.lead_into(found)
+    token = join_links.class_token(found.class_id) if own_links and managed and found.class_id else None
     return render_template(
         "meetings/meeting.html",
+        own_links=own_links,
+        class_address=joining.address(token) if token else None,
         meeting=found,
         managed=managed,
         occurrence=_shown_occurrence(found),

@@ -33,8 +33,10 @@ from portal.base.crypto import new_token, seal, token_hash, unseal
 from portal.base.db import Model, WithId, db, insert_missing, insert_once, writing
 from portal.classes.models import Enrolment, Learner, SchoolClass, Section
 from portal.classes.queries import enrolled_on, lis_order
+from portal.meetings.models import ZoomMeeting
 
 AT_ONCE = 2000
+AUDIENCES = ("class", "students")  # of a class's meetings, those into which its links lead
 
 
 class JoinLink(WithId, Model):
@@ -104,6 +106,11 @@ class CalendarLink(WithId, Model):
 
 def _row(link_id: UUID) -> str:
     return f"join_links/{link_id}"
+
+
+def lead_into(meeting: ZoomMeeting) -> bool:
+    """Do the links of a class lead into this meeting? Then Zoom's own are not handed out."""
+    return meeting.class_id is not None and meeting.audience in AUDIENCES
 
 
 def make_missing(class_id: UUID | None = None) -> int:
@@ -231,10 +238,14 @@ def renew(by: User, school_class: SchoolClass, learner_id: UUID | None) -> bool:
 
 
 def renew_all(by: User, school_class: SchoolClass) -> int:
-    """New links for the class and everybody in it: what was printed or sent before stops working."""
+    """New links for the class and everybody in it: what was printed or sent before stops working.
+
+    A link that somebody ended stays ended: it is made anew by its own button alone.
+    """
     now = clock.now()
     with writing():
-        ids = list(db.session.scalars(select(JoinLink.id).where(JoinLink.class_id == school_class.id)))
+        live = select(JoinLink.id).where(JoinLink.class_id == school_class.id, JoinLink.ended_at.is_(None))
+        ids = list(db.session.scalars(live.with_for_update()))
         if ids:
             db.session.execute(update(JoinLink), [{"id": link_id, **_fresh(link_id, now)} for link_id in ids])
         audit.record("renewed all join links", "class", school_class.id, by=by.id, links=len(ids))

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from portal.base import audit
 from portal.classes.access import sees_learners
 from portal.meetings.access import meeting_or_404
+from portal.registration import links as join_links
 from portal.registration import queries, service
 
 bp = Blueprint("registration", __name__)
@@ -64,9 +65,11 @@ def lrn_address(meeting_id: UUID, registrant_id: UUID) -> AnyResponse:
 
 
 @bp.get("/meetings/<uuid:meeting_id>/links")
-def links(meeting_id: UUID) -> str:
-    """A sheet of personal links to print and cut."""
+def links(meeting_id: UUID) -> AnyResponse | str:
+    """A sheet of Zoom's personal links to print and cut, where the class has no links of its own that lead here."""
     meeting = meeting_or_404(meeting_id, manage=True)
+    if join_links.lead_into(meeting):
+        return redirect(url_for("class_links.index", class_id=meeting.class_id))
     people = queries.registrants(meeting.id) if sees_learners(current_user) else []
     audit.record("printed the links", "meeting", meeting.id, by=current_user.id, people=len(people))
     return render_template("registration/links.html", meeting=meeting, people=people)

@@ -96,6 +96,8 @@ def test_a_change_and_a_cancellation_reach_the_calendar_that_subscribes(
     browser.submit("form:has([name=reason])", reason="Typhoon")
     settle(app)
     [gone] = events(browser, feed)
+    assert [alarm.decoded("trigger") for alarm in before.walk("VALARM")] == [-timedelta(minutes=10)]
+    assert not gone.walk("VALARM"), "nobody is reminded of a class that is off"
     assert gone["uid"] == before["uid"] and gone["status"] == "CANCELLED" and gone["sequence"] > after["sequence"]
 
 

@@ -177,8 +177,42 @@ def test_the_teacher_prints_renews_and_ends_links(
     assert "The link was ended." in browser.text
     before = [link.token for link in db.session.scalars(select(JoinLink))]
     browser.submit("[name=whose][value=all]")
-    assert "4 links are new." in browser.text
-    assert not set(before) & {link.token for link in db.session.scalars(select(JoinLink))}
+    assert "3 links are new." in browser.text and "The link was ended." in browser.text
+    after = {link.token for link in db.session.scalars(select(JoinLink))}
+    assert len(after & set(before)) == 1, "the link that was ended on purpose stays ended"
+    browser.get(f"/meetings/{meeting.id}")
+    share = browser.page.select_one("#share[readonly]")
+    assert share and link_to(None) in share.text and "Tue 24 Nov, 8:00 AM to 9:00 AM" in share.text
+    assert "LEARNER" not in share.text
+
+
+@pytest.mark.parametrize(
+    ("headers", "counts", "leads"),
+    [
+        ({"User-Agent": "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)"}, 0, False),
+        ({"User-Agent": "meta-externalagent/1.1 (+https://developers.facebook.com/docs/sharing/webmasters)"}, 0, False),
+        ({"User-Agent": "WhatsApp/2.23.20.0 A"}, 0, False),
+        ({"User-Agent": "TelegramBot (like TwitterBot)"}, 0, False),
+        ({"User-Agent": "Mozilla/5.0 (Linux; Android 13) Chrome/120 Mobile", "Sec-Purpose": "prefetch"}, 0, True),
+        ({"User-Agent": "Mozilla/5.0 (Linux; Android 9; CUBOT_X19) AppleWebKit/537.36 Chrome/87 Mobile"}, 1, True),
+        (
+            {"User-Agent": "Mozilla/5.0 (iPhone) AppleWebKit/605 [FBAN/MessengerForiOS;FBAV/440.0;FBDV/iPhone12,1]"},
+            1,
+            True,
+        ),
+        ({}, 1, True),
+    ],
+)
+def test_only_a_person_who_goes_in_counts_as_a_use(
+    browser: Browser, meeting: ZoomMeeting, traveller: Any, headers: dict[str, str], counts: int, leads: bool
+) -> None:
+    traveller.move_to(EIGHT)
+    link = link_to()
+    answer = browser.client.get(f"{link}/go", headers=headers)
+    assert answer.status_code == 302 and openings() == counts
+    assert (urlsplit(answer.headers["Location"]).hostname == "pretend.zoom.us") == leads
+    browser.client.head(f"{link}/go", headers=headers)
+    assert openings() == counts
 
 
 def test_nobody_else_sees_or_renews_a_classes_links(
