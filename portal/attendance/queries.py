@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import case, func, select
@@ -16,7 +16,6 @@ from portal.attendance.marks import Computed, SheetResult, Unmatched, compute
 from portal.attendance.models import AttendanceHistory, AttendanceRecord, AttendanceSheet
 from portal.attendance.sheet import Line, Loaded, load, state_of
 from portal.base import clock
-from portal.base.audit import AuditEntry
 from portal.base.db import db
 from portal.classes.access import sees_learners
 from portal.classes.models import Learner
@@ -123,23 +122,6 @@ def version_now(user: User, occurrence_id: UUID) -> str | None:
         .where(MeetingOccurrence.id == occurrence_id, meetings_seen(user))
     ).one_or_none()
     return version(*row) if row and sees_learners(user) else None
-
-
-def viewed_lately(user: User, occurrence_id: UUID) -> bool:
-    """Is it in the audit log that the person looked at the sheet, in the last twelve hours?"""
-    return bool(
-        db.session.scalar(
-            select(AuditEntry.id)
-            .where(
-                AuditEntry.subject_type == "occurrence",
-                AuditEntry.subject_id == str(occurrence_id),
-                AuditEntry.user_id == user.id,
-                AuditEntry.action == "viewed the sheet",
-                AuditEntry.at > clock.now() - timedelta(hours=12),
-            )
-            .limit(1)
-        )
-    )
 
 
 def _line(line: Line, computed: Computed, threshold: int) -> SheetLine:

@@ -1,3 +1,4 @@
+from datetime import timedelta
 from uuid import UUID
 
 from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
@@ -32,7 +33,7 @@ def index() -> str:
 @bp.get("/attendance/<uuid:occurrence_id>")
 def sheet(occurrence_id: UUID) -> str:
     occurrence = occurrence_or_404(occurrence_id)
-    audit.record("viewed the sheet", "occurrence", occurrence.id, by=current_user.id)
+    audit.viewed("viewed the sheet", "occurrence", occurrence.id, by=current_user.id)
     return _page(occurrence)
 
 
@@ -67,8 +68,8 @@ def live(occurrence_id: UUID) -> str | Response:
     if request.args.get("v") == version:
         return Response(status=204)
     occurrence = occurrence_or_404(occurrence_id)
-    if not queries.viewed_lately(current_user, occurrence.id):
-        audit.record("viewed the sheet", "occurrence", occurrence.id, by=current_user.id)
+    # The page that renews itself is one look, however long it lies open.
+    audit.viewed("viewed the sheet", "occurrence", occurrence.id, by=current_user.id, one_look=timedelta(hours=12))
     seen = queries.read(occurrence)
     if seen.state != "live":
         return Response(status=204, headers={"HX-Refresh": "true"})
@@ -78,7 +79,7 @@ def live(occurrence_id: UUID) -> str | Response:
 @bp.get("/attendance/<uuid:occurrence_id>/history")
 def history(occurrence_id: UUID) -> str:
     occurrence = occurrence_or_404(occurrence_id)
-    audit.record("viewed the history", "occurrence", occurrence.id, by=current_user.id)
+    audit.viewed("viewed the history", "occurrence", occurrence.id, by=current_user.id)
     return render_template(
         "attendance/history.html",
         occurrence=occurrence,
@@ -276,6 +277,7 @@ def check_file(occurrence_id: UUID, upload_id: UUID) -> str | AnyResponse:
     occurrence, taken = _upload_or_404(occurrence_id, upload_id)
     if taken.state != "preview":
         return redirect(url_for(".sheet", occurrence_id=occurrence.id))
+    audit.viewed("viewed a participants file", "occurrence", occurrence.id, by=current_user.id)
     return render_template(
         "attendance/file_check.html",
         occurrence=occurrence,

@@ -4,10 +4,23 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, CheckConstraint, Column, ForeignKey, Index, String, Table, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    String,
+    Table,
+    UniqueConstraint,
+    Uuid,
+    literal,
+    select,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts.models import School, User
+from portal.base import audit
 from portal.base.db import Base, Model, WithId
 
 
@@ -115,3 +128,18 @@ class RosterImport(WithId, Model):
     rows: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     added: Mapped[int] = mapped_column(default=0)
     changed: Mapped[int] = mapped_column(default=0)
+
+
+# Whose records an entry of the audit log is about. A learner's are those of the section where she is, or was last.
+_NO_CLASS = literal(None, Uuid)
+audit.belongs("section", lambda key: select(_NO_CLASS, Section.id).where(Section.id == key))
+audit.belongs("class", lambda key: select(SchoolClass.id, SchoolClass.section_id).where(SchoolClass.id == key))
+audit.belongs(
+    "learner",
+    lambda key: (
+        select(_NO_CLASS, Enrolment.section_id)
+        .where(Enrolment.learner_id == key)
+        .order_by(Enrolment.from_date.desc(), Enrolment.id)
+        .limit(1)
+    ),
+)

@@ -46,7 +46,7 @@ def new_section() -> str | Response | tuple[str, int]:
 @bp.get("/classes/sections/<uuid:section_id>")
 def section(section_id: UUID) -> str:
     found = access.section_or_404(section_id)
-    audit.record("viewed the roster", "section", found.id, by=current_user.id)
+    audit.viewed("viewed the roster", "section", found.id, by=current_user.id)
     return _section_page(found, ClassForm())
 
 
@@ -130,6 +130,8 @@ def preview(import_id: UUID) -> str | Response:
             _("%(section)s has another adviser, so only she can import its roster.", section=seen.section.title), "bad"
         )
         return redirect(url_for(".index"))
+    here = seen.section.id if seen.section else None
+    audit.viewed("viewed a roster to import", "roster import", upload.id, by=current_user.id, section_id=here)
     return render_template("classes/preview.html", upload=upload, preview=seen, say=say)
 
 

@@ -4,10 +4,11 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, Select, String, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts.models import User
+from portal.base import audit
 from portal.base.crypto import seal, unseal
 from portal.base.db import Model, WithId
 from portal.classes.models import SchoolClass
@@ -249,3 +250,35 @@ class MeetingHistory(Model):
     by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     what: Mapped[str] = mapped_column(String(40))  # a code that a page turns into words
     detail: Mapped[str | None]
+
+
+# Whose records an entry of the audit log is about.
+def _of_meeting(key: UUID) -> Select[Any, Any]:
+    return (
+        select(ZoomMeeting.class_id, SchoolClass.section_id)
+        .join(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
+        .where(ZoomMeeting.id == key)
+    )
+
+
+def _of_occurrence(key: UUID) -> Select[Any, Any]:
+    return (
+        select(ZoomMeeting.class_id, SchoolClass.section_id)
+        .join(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
+        .join(MeetingOccurrence, MeetingOccurrence.meeting_id == ZoomMeeting.id)
+        .where(MeetingOccurrence.id == key)
+    )
+
+
+def _of_schedule(key: UUID) -> Select[Any, Any]:
+    return (
+        select(Schedule.class_id, SchoolClass.section_id)
+        .join(SchoolClass, SchoolClass.id == Schedule.class_id)
+        .where(Schedule.id == key)
+    )
+
+
+audit.belongs("meeting", _of_meeting)
+audit.belongs("occurrence", _of_occurrence)
+audit.belongs("class date", _of_occurrence)
+audit.belongs("schedule", _of_schedule)

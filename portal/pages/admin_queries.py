@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from itertools import groupby
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
 from portal.accounts.access import schools_in_scope
@@ -16,7 +17,7 @@ from portal.base.db import db
 from portal.base.mail import Mail
 from portal.classes.models import SchoolClass, Section
 from portal.inbox.models import ZoomEvent
-from portal.meetings.models import MeetingOccurrence, Schedule, ZoomMeeting
+from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.models import MeetingRegistrant
 from portal.zoom_account import quota
 from portal.zoom_account.models import ZoomHost, ZoomQuota
@@ -37,17 +38,22 @@ class AuditLine:
 
 @dataclass(frozen=True)
 class AuditSearch:
-    """What is looked for. `school_class` takes in its section, its meetings and its class dates."""
+    """What is looked for. `school_class` takes in its meetings and class dates, and its section's roster;
+    `section` everything of all its classes."""
 
     who: str = ""
     action: str = ""
     school_class: UUID | None = None
+    section: UUID | None = None
     first: date | None = None
     last: date | None = None
 
 
 def audit_lines(admin: User, search: AuditSearch, page: int = 1, most: int = PAGE) -> list[AuditLine]:
-    """The newest first, one more than `most` where there are more. Only what people in the admin's scope did."""
+    """The newest first, one more than `most` where there are more.
+
+    Only what people in the admin's scope did, and whatever anybody did with records of her schools.
+    """
     rows = db.session.execute(
         select(
             AuditEntry.at,
@@ -70,14 +76,25 @@ def audit_lines(admin: User, search: AuditSearch, page: int = 1, most: int = PAG
 def _wanted(admin: User, search: AuditSearch) -> list[ColumnElement[bool]]:
     wanted: list[ColumnElement[bool]] = []
     if admin.scope != "region":
-        wanted.append(in_scope(admin))
+        schools = select(School.id).where(schools_in_scope(admin)).correlate(None)
+        sections = select(Section.id).where(Section.school_id.in_(schools)).correlate(None)
+        wanted.append(or_(in_scope(admin), AuditEntry.section_id.in_(sections)))
     for word in search.who.lower().split()[:5]:
         like = f"%{_escaped(word)}%"
         wanted.append(or_(func.lower(User.full_name).like(like, escape="\\"), User.email.like(like, escape="\\")))
     if search.action:
         wanted.append(AuditEntry.action.like(f"%{_escaped(search.action.lower())}%", escape="\\"))
     if search.school_class:
-        wanted.append(AuditEntry.subject_id.in_(_subjects(search.school_class)))
+        # What was done with the section's records as a whole concerns each of its classes.
+        whole = select(SchoolClass.section_id).where(SchoolClass.id == search.school_class).scalar_subquery()
+        wanted.append(
+            or_(
+                AuditEntry.class_id == search.school_class,
+                and_(AuditEntry.class_id.is_(None), AuditEntry.section_id == whole),
+            )
+        )
+    if search.section:
+        wanted.append(AuditEntry.section_id == search.section)
     if search.first:
         wanted.append(AuditEntry.at >= clock.from_local(search.first, time()))
     if search.last:
@@ -89,31 +106,43 @@ def _escaped(word: str) -> str:
     return word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
 
 
-def _subjects(class_id: UUID) -> list[str]:
-    """The ids of everything that shows a class's records."""
-    meetings = select(ZoomMeeting.id).where(ZoomMeeting.class_id == class_id)
-    found: list[UUID] = [class_id]
-    for ids in (
-        select(SchoolClass.section_id).where(SchoolClass.id == class_id),
-        meetings,
-        select(MeetingOccurrence.id).where(MeetingOccurrence.meeting_id.in_(meetings)),
-        select(Schedule.id).where(Schedule.class_id == class_id),
-    ):
-        found += db.session.scalars(ids)
-    return [str(one) for one in found]
+@dataclass(frozen=True)
+class SectionChoice:
+    """A section whose records can be asked for, with its classes as (id, subject)."""
+
+    id: UUID
+    words: str
+    classes: tuple[tuple[UUID, str], ...]
 
 
-def classes_in_scope(admin: User) -> list[tuple[UUID, str]]:
-    """The classes that can be asked for, as (id, words)."""
+def in_reach(admin: User, search: AuditSearch) -> bool:
+    """The section and the class that are asked for are of the admin's schools."""
+    schools = select(School.id).where(schools_in_scope(admin)).correlate(None)
+    sections = select(Section.id).where(Section.school_id.in_(schools)).correlate(None)
+    wanted: list[ColumnElement[bool]] = [Section.id.in_(sections)]
+    if search.section:
+        wanted.append(Section.id == search.section)
+    if search.school_class:
+        wanted.append(Section.id.in_(select(SchoolClass.section_id).where(SchoolClass.id == search.school_class)))
+    if len(wanted) == 1:
+        return True
+    return bool(db.session.scalar(select(exists().where(*wanted))))
+
+
+def sections_in_scope(admin: User) -> list[SectionChoice]:
+    """The sections and classes that can be asked for."""
     schools = select(School.id).where(schools_in_scope(admin)).correlate(None)
     rows = db.session.execute(
-        select(SchoolClass.id, SchoolClass.subject, Section.grade_level, Section.name)
-        .join(Section, Section.id == SchoolClass.section_id)
+        select(Section.id, Section.grade_level, Section.name, SchoolClass.id, SchoolClass.subject)
+        .outerjoin(SchoolClass, SchoolClass.section_id == Section.id)
         .where(Section.school_id.in_(schools))
-        .order_by(Section.grade_level, Section.name, SchoolClass.subject)
-        .limit(500)
+        .order_by(Section.grade_level, Section.name, Section.id, SchoolClass.subject)
+        .limit(1000)
     )
-    return [(class_id, f"{grade} - {name}: {subject}") for class_id, subject, grade, name in rows]
+    return [
+        SectionChoice(section_id, f"{grade} - {name}", tuple((row[3], row[4]) for row in found if row[3]))
+        for (section_id, grade, name), found in groupby(rows, key=lambda row: (row[0], row[1], row[2]))
+    ]
 
 
 @dataclass(frozen=True)

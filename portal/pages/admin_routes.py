@@ -54,11 +54,12 @@ def audit_log() -> str:
         who=request.args.get("who", "")[:100],
         action=request.args.get("what", "")[:60],
         school_class=_uuid(request.args.get("class", "")),
+        section=_uuid(request.args.get("section", "")),
         first=_date(request.args.get("from", "")),
         last=_date(request.args.get("to", "")),
     )
-    classes = queries.classes_in_scope(current_user)
-    if search.school_class and search.school_class not in {class_id for class_id, _words in classes}:
+    sections = queries.sections_in_scope(current_user)
+    if not queries.in_reach(current_user, search):
         abort(404)
     page = max(1, request.args.get("page", 1, type=int) or 1)
     lines = queries.audit_lines(current_user, search, page)
@@ -70,7 +71,7 @@ def audit_log() -> str:
         more=len(lines) > queries.PAGE,
         page=page,
         search=search,
-        classes=classes,
+        sections=sections,
         query=query,
     )
 

@@ -23,7 +23,7 @@ def index(class_id: UUID) -> str:
     """Everybody's link, on the screen as a list and on paper as slips."""
     school_class = class_or_404(class_id, manage=True)
     people = links.of_class(school_class) if sees_learners(current_user) else []
-    audit.record("saw the join links", "class", school_class.id, by=current_user.id, people=len(people))
+    audit.viewed("saw the join links", "class", school_class.id, by=current_user.id, people=len(people))
     return render_template(
         "join/links.html",
         school_class=school_class,

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from portal.accounts import service as accounts
 from portal.accounts.next_url import safe_next
 from portal.attendance import queries as attendance_queries
-from portal.base import clock
+from portal.base import audit, clock
 from portal.classes import queries as class_queries
 from portal.classes.access import class_or_404, manages, sees_learners
 from portal.config import Settings
@@ -107,6 +107,9 @@ def meeting(meeting_id: UUID) -> str:
     sheets = sees_learners(current_user)
     own_links = join_links.lead_into(found)
     token = join_links.class_token(found.class_id) if own_links and managed and found.class_id else None
+    people = registration_queries.registrants(found.id) if sheets else []
+    if any(line.learner_id for line in people):
+        audit.viewed("viewed the registrations", "meeting", found.id, by=current_user.id)
     return render_template(
         "meetings/meeting.html",
         own_links=own_links,
@@ -115,7 +118,7 @@ def meeting(meeting_id: UUID) -> str:
         managed=managed,
         occurrence=_shown_occurrence(found),
         progress=registration_queries.progress(found.id),
-        people=registration_queries.registrants(found.id) if sheets else [],
+        people=people,
         reason=lambda code: registration_words.reason(code, settings.email_domains),
         trouble=meeting_words.trouble,
         history=meeting_queries.history(found.id),

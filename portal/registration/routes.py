@@ -71,5 +71,6 @@ def links(meeting_id: UUID) -> AnyResponse | str:
     if join_links.lead_into(meeting):
         return redirect(url_for("class_links.index", class_id=meeting.class_id))
     people = queries.registrants(meeting.id) if sees_learners(current_user) else []
-    audit.record("printed the links", "meeting", meeting.id, by=current_user.id, people=len(people))
+    if people:
+        audit.viewed("printed the links", "meeting", meeting.id, by=current_user.id, people=len(people))
     return render_template("registration/links.html", meeting=meeting, people=people)

@@ -1,0 +1,169 @@
+"""Who viewed, changed or exported the records of a class or a section: written once a look, found by one query."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import time_machine
+from flask import Flask
+from sqlalchemy import event, or_, select
+
+from portal.base import clock
+from portal.base.audit import AuditEntry
+from portal.base.db import db
+from portal.classes.models import RosterImport, SchoolClass, Section
+from portal.meetings.models import MeetingOccurrence, ZoomMeeting
+from portal.sandbox.world import World
+from tests.browser import Browser
+from tests.people import People, soon
+
+
+def actions(*where: object) -> list[str]:
+    return list(db.session.scalars(select(AuditEntry.action).where(*where).order_by(AuditEntry.id)))  # type: ignore[arg-type]
+
+
+def of_class(school_class: SchoolClass) -> list[str]:
+    """What README and docs/privacy.md give as the one query for a class and a month."""
+    whole = (AuditEntry.class_id.is_(None)) & (AuditEntry.section_id == school_class.section_id)
+    begins = clock.now() - timedelta(days=31)
+    return actions(or_(AuditEntry.class_id == school_class.id, whole), AuditEntry.at >= begins)
+
+
+def story(browser: Browser, people: People) -> tuple[Section, SchoolClass, SchoolClass, ZoomMeeting]:
+    """Ada looks at everything of one of her two classes."""
+    section = people.section(people.ada)
+    people.learners(section, 2)
+    biology = people.school_class(people.ada, section)
+    physics = people.school_class(people.ada, section, "Physics")
+    meeting = people.held(people.ada, biology, soon())
+    date = db.session.scalars(select(MeetingOccurrence.id)).one()
+    people.sign_in(browser, people.ada)
+    browser.get(f"/classes/sections/{section.id}")
+    browser.get(f"/meetings/{meeting.id}")
+    browser.get(f"/meetings/{meeting.id}/links")
+    browser.get(f"/classes/{biology.id}/links")
+    browser.get(f"/attendance/{date}")
+    browser.get(f"/attendance/{date}/history")
+    browser.client.get(f"/attendance/{date}.csv")
+    return section, biology, physics, meeting
+
+
+def test_one_query_tells_everything_done_with_the_records_of_a_class(
+    app: Flask, browser: Browser, people: People, world: World
+) -> None:
+    section, biology, physics, _meeting = story(browser, people)
+    looks = ["viewed the roster", "viewed the registrations", "printed the links", "saw the join links"]
+    sheet = ["viewed the sheet", "viewed the history", "exported the sheet"]
+    told = [what for what in of_class(biology) if what not in ("created", "scheduled")]
+    assert told == looks + sheet
+    assert [what for what in of_class(physics) if what != "created"] == ["viewed the roster"]
+    assert set(looks + sheet) <= set(actions(AuditEntry.section_id == section.id))
+    entries = list(db.session.scalars(select(AuditEntry).where(AuditEntry.section_id == section.id)))
+    assert all(entry.at.utcoffset() == timedelta(0) for entry in entries)
+
+
+def test_an_admins_search_for_a_class_is_one_statement_on_the_log(
+    app: Flask, browser: Browser, people: People, world: World
+) -> None:
+    section, biology, _physics, _meeting = story(browser, people)
+    browser.get("/classes")
+    browser.submit("form[action='/sign-out']")
+    people.sign_in(browser, people.head)
+    asked: list[str] = []
+
+    def listen(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if "FROM audit_log" in statement and "audit_log.details" in statement:
+            asked.append(statement)
+
+    engine = db.engine
+    event.listen(engine, "before_cursor_execute", listen)
+    try:
+        browser.get(f"/admin/audit?class={biology.id}")
+        assert len(asked) == 1
+        assert "exported the sheet" in browser.text and "viewed the roster" in browser.text
+        browser.get(f"/admin/audit?section={section.id}&what=exported")
+        assert "exported the sheet" in browser.text and "viewed the roster" not in browser.text
+    finally:
+        event.remove(engine, "before_cursor_execute", listen)
+
+
+def test_what_a_stranger_to_the_school_did_with_its_records_is_found_too(
+    app: Flask, browser: Browser, people: People, world: World
+) -> None:
+    section = people.section(people.ada)
+    people.learners(section, 1)
+    biology = people.school_class(people.ada, section)
+    chief = people.person("chief", "Corazon Chua", None, role="admin", scope="region")
+    people.sign_in(browser, chief)
+    browser.get(f"/classes/{biology.id}/links")
+    browser.get("/classes")
+    browser.submit("form[action='/sign-out']")
+    people.sign_in(browser, people.head)
+    browser.get(f"/admin/audit?class={biology.id}")
+    assert "Corazon Chua saw the join links" in browser.text
+
+
+def test_the_same_look_is_written_once_in_ten_minutes(
+    app: Flask, browser: Browser, people: People, world: World
+) -> None:
+    section = people.section(people.ada)
+    people.learners(section, 1)
+    people.sign_in(browser, people.ada)
+    now = clock.now()
+    for minutes in (0, 1, 9):
+        with time_machine.travel(now + timedelta(minutes=minutes), tick=False):
+            browser.get(f"/classes/sections/{section.id}")
+    assert actions(AuditEntry.action == "viewed the roster") == ["viewed the roster"]
+    with time_machine.travel(now + timedelta(minutes=11), tick=False):
+        browser.get(f"/classes/sections/{section.id}")
+    assert len(actions(AuditEntry.action == "viewed the roster")) == 2
+
+
+def test_printing_is_written_only_where_somebody_was_shown(
+    app: Flask, browser: Browser, people: People, world: World
+) -> None:
+    section = people.section(people.ada)
+    people.learners(section, 1)
+    meeting = people.held(people.ada, people.school_class(people.ada, section), soon())
+    chief = people.person("chief", "Corazon Chua", None, role="admin", scope="region")
+    people.sign_in(browser, chief)
+    browser.get(f"/meetings/{meeting.id}/links")
+    browser.get(f"/meetings/{meeting.id}")
+    assert not actions(AuditEntry.action.in_(("printed the links", "viewed the registrations")))
+
+
+def test_a_roster_that_was_only_looked_at_is_written_with_its_section(
+    app: Flask, browser: Browser, people: People
+) -> None:
+    section = people.section(people.ada)
+    people.sign_in(browser, people.ada)
+    browser.get(f"/classes/sections/{section.id}/import")
+    browser.submit("form:has([name=file])", file=(b'LRN,Name,Sex\n300123299999,"CRUZ,BEN, -",M\n', "roster.csv"))
+    upload = db.session.scalars(select(RosterImport)).one()
+    entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "viewed a roster to import")).one()
+    assert (entry.subject_id, entry.section_id, entry.class_id) == (str(upload.id), section.id, None)
+
+
+def test_every_subject_of_a_class_tells_its_class(app: Flask) -> None:
+    """A word for a new subject in the log has to say whose records it is about, or be known to be of no class."""
+    import ast
+    from pathlib import Path
+
+    from portal.base import audit
+
+    of_no_class: Sequence[str] = (
+        "account request",
+        "audit",
+        "class day",
+        "inbox",
+        "report",
+        "roster import",
+        "user",
+        "zoom",
+    )
+    words = set()
+    for path in (Path(__file__).parents[2] / "portal").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("audit.record", "audit.viewed"):
+                assert isinstance(node.args[1], ast.Constant), f"{path}:{node.lineno}"
+                words.add(node.args[1].value)
+    assert words - set(of_no_class) <= set(audit._finders), words - set(of_no_class) - set(audit._finders)
