@@ -2,17 +2,18 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
-from typing import Literal
-from uuid import UUID
+from datetime import date, timedelta
+from typing import Any, Literal
+from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from portal.accounts.models import School, User
 from portal.base import audit, clock
 from portal.base.db import db, writing
 from portal.base.wake import wake
 from portal.classes import queries
+from portal.classes.enrolling import Rolls
 from portal.classes.models import Enrolment, Learner, RosterImport, Section
 from portal.classes.names import fold_name
 from portal.classes.roster_file import Problem, RosterFile, RosterRow, from_json, to_json
@@ -93,12 +94,14 @@ def preview(upload: RosterImport) -> Preview:
     known = _known_learners(upload.school_id, file.rows)
     roster = queries.roster(section.id) if section else []
     here = {line.learner_id: line for line in roster}
+    without_lrn = _without_lrn(roster)
     elsewhere = _other_sections(known.values(), section)
+    last_days = _last_days(known.values())
     first_day = _first_day(section, file, bool(roster))
     lines = []
     for row, position in zip(file.rows, _positions(file.rows), strict=True):
-        learner = known.get(row.lrn or "") or _same_name_here(row, roster, known)
-        lines.append(_line(upload, row, position, learner, here, elsewhere, first_day))
+        learner = known.get(row.lrn or "") or _take_only_one(without_lrn, fold_name(row.lis_name))
+        lines.append(_line(upload, row, position, learner, here, elsewhere, last_days, first_day))
     met = {line.learner_id for line in lines}
     missing = tuple(line for line in roster if line.learner_id not in met)
     return Preview(file, section, tuple(lines), missing, _file_problems(upload, file, section))
@@ -112,13 +115,13 @@ def confirm(upload: RosterImport, user: User) -> Preview:
         if not seen.ok:
             raise NotImportable("the file has problems")
         section = seen.section or _make_section(upload, seen.file, user)
-        for line in seen.lines:
-            _save(line, section)
+        _save(seen, section)
         upload.state, upload.rows, upload.section_id = "confirmed", None, section.id
         upload.added = seen.count("new") + seen.count("moves here")
         upload.changed = seen.count("changed")
         audit.record("imported a roster", "section", section.id, by=user.id, added=upload.added, changed=upload.changed)
     wake("registration")
+    wake("changed rosters")
     return seen
 
 
@@ -173,11 +176,18 @@ def _known_learners(school_id: UUID, rows: Iterable[RosterRow]) -> dict[str, Lea
     return {learner.lrn or "": learner for learner in found}
 
 
-def _same_name_here(row: RosterRow, roster: list[queries.RosterLine], known: dict[str, Learner]) -> Learner | None:
-    """A learner of this roster without an LRN who has the same name: the LRN has come since."""
-    folded = fold_name(row.lis_name)
-    same = [line for line in roster if line.lrn is None and fold_name(line.lis_name) == folded]
-    return db.session.get(Learner, same[0].learner_id) if len(same) == 1 else None
+def _without_lrn(roster: list[queries.RosterLine]) -> dict[str, list[Learner]]:
+    """Learners of this roster who have no LRN, by their folded names: it may have come since."""
+    ids = [line.learner_id for line in roster if line.lrn is None]
+    found: dict[str, list[Learner]] = {}
+    for learner in db.session.scalars(select(Learner).where(Learner.id.in_(ids))) if ids else ():
+        found.setdefault(fold_name(learner.lis_name), []).append(learner)
+    return found
+
+
+def _take_only_one(learners: dict[str, list[Learner]], name: str) -> Learner | None:
+    """The learner of that name, if there is one and no more. She is taken: namesakes in the file are others."""
+    return learners.pop(name)[0] if len(learners.get(name, ())) == 1 else None
 
 
 def _other_sections(learners: Iterable[Learner], section: Section | None) -> dict[UUID, str]:
@@ -193,6 +203,17 @@ def _other_sections(learners: Iterable[Learner], section: Section | None) -> dic
         )
     )
     return {learner_id: f"{grade} - {name}" for learner_id, grade, name in rows}
+
+
+def _last_days(learners: Iterable[Learner]) -> dict[UUID, date]:
+    """When each of those learners was last on a roster that she has left."""
+    ids = [learner.id for learner in learners]
+    rows = db.session.execute(
+        select(Enrolment.learner_id, func.max(Enrolment.until_date))
+        .where(Enrolment.learner_id.in_(ids), Enrolment.until_date < clock.today())
+        .group_by(Enrolment.learner_id)
+    )
+    return {learner_id: last_day for learner_id, last_day in rows if last_day}
 
 
 def _first_day(section: Section | None, file: RosterFile, has_roster: bool) -> date:
@@ -222,6 +243,7 @@ def _line(
     learner: Learner | None,
     here: dict[UUID, queries.RosterLine],
     elsewhere: dict[UUID, str],
+    last_days: dict[UUID, date],
     first_day: date,
 ) -> PreviewLine:
     problems = row.problems
@@ -236,7 +258,6 @@ def _line(
     elif learner and other:
         status = "moves here"
         changes = _changes(learner, row)
-    began = row.remark_date if row.remark_code in ("T/I", "LE") and row.remark_date else None
     return PreviewLine(
         row=row,
         status="bad" if problems else status,
@@ -244,9 +265,20 @@ def _line(
         learner_id=learner.id if learner else None,
         changes=changes,
         position=position,
-        from_date=min(began, clock.today()) if began else (clock.today() if other else first_day),
+        from_date=_from_date(row, bool(other), last_days.get(learner.id) if learner else None, first_day),
         other_section=other,
     )
+
+
+def _from_date(row: RosterRow, moves: bool, last_day: date | None, first_day: date) -> date:
+    """From when a learner of the file counts. T/I and LE bring the date she came to the school; if the portal knew
+    her before that as a learner of another section, she was there until then, and its sheets stay as they are."""
+    today = clock.today()
+    if moves:
+        return today
+    began = row.remark_date if row.remark_code in ("T/I", "LE") and row.remark_date else first_day
+    free_from = last_day + timedelta(days=1) if last_day else began
+    return min(max(began, free_from), today)
 
 
 def _changes(learner: Learner, row: RosterRow) -> tuple[tuple[str, str, str], ...]:
@@ -260,48 +292,40 @@ def _changes(learner: Learner, row: RosterRow) -> tuple[tuple[str, str, str], ..
     )
 
 
-def _save(line: PreviewLine, section: Section) -> None:
-    row, now, today = line.row, clock.now(), clock.today()
-    session = db.session
-    learner = session.get(Learner, line.learner_id) if line.learner_id else None
-    if learner is None:
-        learner = Learner(
-            school_id=section.school_id,
-            lrn=row.lrn,
-            email=row.email,
-            created_at=now,
-            **{name: getattr(row, name) for name in FIELDS if name != "email"},
-        )
-        session.add(learner)
-        session.flush()
-    for name, _before, after in line.changes:
-        setattr(learner, name, after)
-    current = session.scalar(select(Enrolment).where(Enrolment.learner_id == learner.id, queries.enrolled_on(today)))
-    if current and current.section_id == section.id:
-        current.position = line.position
-        return
-    if current:
-        _close(current, today)
-    session.add(
-        Enrolment(
-            section_id=section.id,
-            learner_id=learner.id,
-            position=line.position,
-            from_date=line.from_date,
-            **_ending(row, line.from_date),
-        )
-    )
+def _save(seen: Preview, section: Section) -> None:
+    session, now, today = db.session, clock.now(), clock.today()
+    known_ids = {line.learner_id for line in seen.lines if line.learner_id}
+    rolls = Rolls(known_ids)
+    known = {learner.id: learner for learner in session.scalars(select(Learner).where(Learner.id.in_(known_ids)))}
+    for line in seen.lines:
+        row = line.row
+        learner = known.get(line.learner_id) if line.learner_id else None
+        if learner is None:
+            learner = Learner(
+                id=uuid4(),
+                school_id=section.school_id,
+                lrn=row.lrn,
+                email=row.email,
+                created_at=now,
+                **{name: getattr(row, name) for name in FIELDS if name != "email"},
+            )
+            session.add(learner)
+        for name, _before, after in line.changes:
+            setattr(learner, name, after)
+        current = rolls.on(learner.id, today)
+        if current and current.section_id == section.id:
+            current.position = line.position
+        elif current:
+            rolls.move(current, section.id, position=line.position, since=line.from_date)
+        else:
+            rolls.enrol(
+                learner.id, section.id, position=line.position, since=line.from_date, **_ending(row, line.from_date)
+            )
+    rolls.save()
 
 
-def _ending(row: RosterRow, from_date: date) -> dict[str, object]:
+def _ending(row: RosterRow, from_date: date) -> dict[str, Any]:
     """The register itself says that the learner has left: transferred out or dropped, with the date."""
     if row.remark_code not in ("T/O", "DRP") or row.remark_date is None:
         return {}
-    return {"until_date": max(row.remark_date, from_date), "reason": row.remark_code}
-
-
-def _close(enrolment: Enrolment, today: date) -> None:
-    """End an enrolment because the learner moves on today. Yesterday was her last day there."""
-    last = date.fromordinal(today.toordinal() - 1)
-    enrolment.until_date = max(last, enrolment.from_date)
-    enrolment.reason = "moved to another section"
+    return {"until": max(row.remark_date, from_date), "reason": row.remark_code}
