@@ -118,7 +118,7 @@ def test_the_database_refuses_to_lengthen_a_time_into_the_next(people: People) -
 def test_overlaps_of_earlier_versions_are_parted_and_the_roster_of_today_stays(app: Flask, people: People) -> None:
     jadeite, ruby = people.section(people.ada), people.section(people.ada, "Ruby")
     learners = people.learners(jadeite, 3, since=TODAY)
-    migration = importlib.import_module("migrations.versions.0006_rosters")
+    migration = importlib.import_module("migrations.versions.0007_rosters")
     made = [
         [(jadeite, "2026-06-08", "2026-11-23"), (ruby, "2026-06-01", None)],
         [(jadeite, "2026-11-24", "2026-11-24"), (ruby, "2026-11-24", None)],

@@ -1,6 +1,6 @@
 """rosters: a learner is on at most one roster a day, and the database sees to it
 
-Revision: 0006, after 0005.
+Revision: 0007, after 0006.
 
 Triggers on both kinds, because PostgreSQL's exclusion constraint wants an extension that the database's owner may
 not be allowed to add. On PostgreSQL the learner's row is locked first, so that two transactions cannot both find
@@ -14,8 +14,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
