@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_QUIET := --quiet --disable-pip-version-check
 
-.PHONY: run test sure format bench clean
+.PHONY: run test sure format words bench clean
 
 run: $(VENV)/run
 	@if [ -f .env ]; then $(BIN)/python app.py; else $(BIN)/python app.py --demo; fi
@@ -26,6 +26,16 @@ sure: $(VENV)/dev
 format: $(VENV)/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# After a sentence was added or changed: it appears in the catalogue, to be translated; run it again then, to compile.
+WORDS := portal/translations
+words: $(VENV)/dev
+	$(BIN)/pybabel --quiet extract --mapping babel.cfg --keywords _l --no-location --sort-output --no-wrap \
+		--output $(WORDS)/messages.pot .
+	$(BIN)/pybabel --quiet update --input-file $(WORDS)/messages.pot --output-dir $(WORDS) --no-wrap \
+		--no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
+	$(BIN)/pybabel --quiet compile --directory $(WORDS)
+	@rm $(WORDS)/messages.pot
 
 bench: $(VENV)/dev
 	$(BIN)/python -m bench
