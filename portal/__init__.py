@@ -1,6 +1,5 @@
 """Silid: the portal where DepEd teachers run their Zoom classes."""
 
-import logging
 from typing import Any
 
 from flask import Flask
@@ -12,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from portal.base.crypto import init_crypto
 from portal.base.db import init_db
 from portal.config import ROOT, Settings, read_settings
+from portal.logs import init_logs
 
 csrf = CSRFProtect()
 compress = Compress()
@@ -30,12 +30,12 @@ def create_app(settings: Settings | None = None) -> Flask:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]  # Flask's way
 
+    init_logs(app, settings.log_level)
     init_crypto(app, settings.encryption_keys)
     init_db(app)
     csrf.init_app(app)
     compress.init_app(app)
     _init_parts(app, settings)
-    logging.getLogger("portal").setLevel(logging.INFO)
     return app
 
 

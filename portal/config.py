@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ZOOM_API = "https://api.zoom.us/v2"
 ZOOM_OAUTH = "https://zoom.us/oauth/token"
 SANDBOX_MOUNT = "/zoom-sandbox"
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 WEAK = {"changeme", "change-me", "secret", "dev", "test", "password", "default", "example"}
 
 
@@ -57,6 +58,7 @@ class Settings:
     reconcile_minutes: tuple[int, ...] = (30, 60, 360, 1440)
     metrics_token: str = field(default="", repr=False)  # empty: no /metrics
     redis_url: str = field(default="", repr=False)  # where several processes count requests together
+    log_level: str = "INFO"
 
     @property
     def is_demo(self) -> bool:
@@ -117,6 +119,7 @@ def _demo(env: Env) -> Settings:
         host=env.str("HOST", "127.0.0.1"),
         reconcile_minutes=(1, 2, 5, 10),
         codes_for_admins=False,
+        log_level=env.str("LOG_LEVEL", "").upper() or "WARNING",  # a terminal with the sign-ins stays readable
     )
 
 
@@ -146,6 +149,7 @@ def _live(env: Env) -> Settings:
         sign_ins_per_address=env.int("SIGN_INS_PER_ADDRESS", 50),
         metrics_token=env.str("METRICS_TOKEN", ""),
         redis_url=env.str("REDIS_URL", ""),
+        log_level=env.str("LOG_LEVEL", "").upper() or "INFO",
     )
     problems = check(settings)
     for name in ("FLASK_DEBUG", "TESTING"):
@@ -176,6 +180,8 @@ def check(settings: Settings) -> list[str]:
         problems.append("ENCRYPTION_KEYS is missing: make one with python app.py --make-keys.")
     elif not all(_is_fernet_key(key) for key in settings.encryption_keys):
         problems.append("ENCRYPTION_KEYS holds something that is not a key: make one with python app.py --make-keys.")
+    if settings.log_level not in LOG_LEVELS:
+        problems.append(f"LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}.")
     problems += _check_base_url(settings.base_url)
     problems += _check_mail(settings)
     given = (settings.zoom_account_id, settings.zoom_client_id, settings.zoom_client_secret)

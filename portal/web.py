@@ -6,10 +6,9 @@ from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import uuid4
 
 from babel.dates import format_date
-from flask import Flask, Response, current_app, g, render_template, request, url_for
+from flask import Flask, Response, current_app, render_template, request, url_for
 from flask_babel import Babel, get_locale
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
@@ -18,6 +17,7 @@ from werkzeug.exceptions import HTTPException
 
 from portal.base import clock
 from portal.config import SANDBOX_MOUNT, Settings
+from portal.logs import request_id
 
 LANGUAGES = ("en", "fil")
 ERROR_PAGES = (400, 401, 403, 404, 405, 413, 429, 500, 503)
@@ -77,7 +77,6 @@ def choose_language() -> str:
 
 def _require_sign_in() -> Any:
     """Deny by default: every view needs a signed-in person unless it is marked public."""
-    g.request_id = uuid4().hex[:12]
     if request.endpoint is None or request.endpoint == "static":
         return None
     view = current_app.view_functions[request.endpoint]
@@ -137,7 +136,7 @@ def _digest(path: Path) -> str:
 
 
 def _csrf_error(_error: CSRFError) -> tuple[str, int]:
-    return render_template("errors/400.html", reference=None, expired=True), 400
+    return render_template("errors/400.html", reference=request_id(), expired=True), 400
 
 
 def _http_error(error: HTTPException) -> Any:
@@ -145,7 +144,7 @@ def _http_error(error: HTTPException) -> Any:
     if error.response is not None or code < 400:
         return error.get_response()
     page = code if code in ERROR_PAGES else (500 if code >= 500 else 400)
-    body = render_template(f"errors/{page}.html", reference=g.get("request_id"), expired=False)
+    body = render_template(f"errors/{page}.html", reference=request_id(), expired=False)
     response = current_app.make_response((body, code))
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
@@ -155,8 +154,8 @@ def _http_error(error: HTTPException) -> Any:
 
 def _unexpected(error: Exception) -> tuple[str, int]:
     """A bug or a broken database: the person gets a reference, the log the trace without its values."""
-    current_app.logger.error("request %s failed", g.get("request_id"), exc_info=error)
-    return render_template("errors/500.html", reference=g.get("request_id"), expired=False), 500
+    current_app.logger.error("request %s failed", request_id(), exc_info=error)
+    return render_template("errors/500.html", reference=request_id(), expired=False), 500
 
 
 def clock_time(moment: datetime) -> str:

@@ -5,6 +5,7 @@ event survives a power cut; NORMAL would lose it) and every change begins with B
 read transaction that turns into a write is refused at once when somebody else wrote in between.
 """
 
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import DateTime, MetaData, String, Uuid, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.engine import Connection, Dialect, Engine, ExceptionContext
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, registry
 from sqlalchemy.types import TypeDecorator
@@ -30,6 +31,7 @@ NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+_QUOTED = re.compile(r""": ['"].*""")  # the value in "invalid input syntax for type date: ..."
 BUSY_MS = 5000  # how long a page waits for another writer on SQLite
 
 
@@ -114,9 +116,24 @@ def init_db(app: Flask) -> None:
     db.init_app(app)
     migrate.init_app(app, db, directory=str(app.config["MIGRATIONS"]), render_as_batch=True)
     with app.app_context():
+        event.listen(db.engine, "handle_error", _without_values)
         if db.engine.dialect.name == "sqlite":
             event.listen(db.engine, "connect", _open_sqlite)
             event.listen(db.engine, "begin", _begin_sqlite)
+
+
+def _without_values(context: ExceptionContext) -> None:
+    """PostgreSQL quotes the row in its DETAIL ("Key (lrn)=(...) already exists") and the value in some of its
+    messages. Neither may get into a log, on a row or onto a terminal with the error's text."""
+    original = context.original_exception
+    original.args = tuple(_first_line(one) if isinstance(one, str) else one for one in original.args)
+    if context.sqlalchemy_exception is not None:
+        told = context.sqlalchemy_exception.args
+        context.sqlalchemy_exception.args = tuple(_first_line(one) if isinstance(one, str) else one for one in told)
+
+
+def _first_line(text: str) -> str:
+    return _QUOTED.sub("", text.partition("\n")[0])
 
 
 def _open_sqlite(connection: sqlite3.Connection, _record: object) -> None:
