@@ -11,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from portal.base.crypto import init_crypto
 from portal.base.db import init_db
 from portal.config import ROOT, Settings, read_settings
+from portal.gate import init_gate
 from portal.logs import init_logs
 
 csrf = CSRFProtect()
@@ -33,6 +34,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     init_logs(app, settings.log_level)
     init_crypto(app, settings.encryption_keys)
     init_db(app)
+    init_gate(app, settings)
     csrf.init_app(app)
     compress.init_app(app)
     _init_parts(app, settings)

@@ -17,6 +17,8 @@ ZOOM_API = "https://api.zoom.us/v2"
 ZOOM_OAUTH = "https://zoom.us/oauth/token"
 SANDBOX_MOUNT = "/zoom-sandbox"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+OFF = {"", "0", "false", "no", "off", "n", "f"}
 WEAK = {"changeme", "change-me", "secret", "dev", "test", "password", "default", "example"}
 
 
@@ -127,7 +129,7 @@ def _live(env: Env) -> Settings:
     settings = Settings(
         mode="live",
         secret_key=env.str("SECRET_KEY", ""),
-        secret_key_fallbacks=tuple(env.list("SECRET_KEY_FALLBACKS", [])),
+        secret_key_fallbacks=_list(env, "SECRET_KEY_FALLBACKS"),
         database_url=env.str("DATABASE_URL", "") or f"sqlite:///{_instance(env) / 'silid.sqlite3'}",
         instance=_instance(env),
         base_url=env.str("PORTAL_BASE_URL", "").rstrip("/"),
@@ -152,9 +154,11 @@ def _live(env: Env) -> Settings:
         log_level=env.str("LOG_LEVEL", "").upper() or "INFO",
     )
     problems = check(settings)
-    for name in ("FLASK_DEBUG", "TESTING"):
-        if env.bool(name, False):
-            problems.append(f"{name} must not be switched on in live mode.")
+    problems += [
+        f"{name} must not be switched on in live mode: leave it out."
+        for name in ("DEBUG", "FLASK_DEBUG", "TESTING")
+        if env.str(name, "").strip().lower() not in OFF
+    ]
     if problems:
         raise BadSettings(problems)
     return settings
@@ -167,6 +171,10 @@ def check(settings: Settings) -> list[str]:
         problems.append(
             "SECRET_KEY is missing or weak: set it to at least 32 random characters "
             '(python -c "import secrets; print(secrets.token_urlsafe(48))").'
+        )
+    if any(_is_weak(key) for key in settings.secret_key_fallbacks):
+        problems.append(
+            "SECRET_KEY_FALLBACKS holds a weak key: whoever guesses it can still sign cookies. Leave it out."
         )
     problems += [
         "ZOOM_WEBHOOK_SECRET is weak: copy the Secret Token of the app's Feature page, or leave it out to run "
@@ -183,6 +191,7 @@ def check(settings: Settings) -> list[str]:
     if settings.log_level not in LOG_LEVELS:
         problems.append(f"LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}.")
     problems += _check_base_url(settings.base_url)
+    problems += _check_redis(settings.redis_url)
     problems += _check_mail(settings)
     given = (settings.zoom_account_id, settings.zoom_client_id, settings.zoom_client_secret)
     if any(given) and not all(given):
@@ -194,11 +203,27 @@ def check(settings: Settings) -> list[str]:
 
 def _check_base_url(url: str) -> list[str]:
     parts = urlsplit(url)
-    if not parts.hostname:
+    if not parts.hostname or not _has_a_port(url):
         return ["PORTAL_BASE_URL is missing: set it to the address people open, e.g. https://silid.example.ph."]
-    if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
         return ["PORTAL_BASE_URL must begin with https:// (http is for this computer alone)."]
     return []
+
+
+def _check_redis(url: str) -> list[str]:
+    parts = urlsplit(url)
+    there = parts.path if parts.scheme == "unix" else parts.hostname
+    if url and not (parts.scheme in ("redis", "rediss", "unix") and there and _has_a_port(url)):
+        return ["REDIS_URL must look like redis://:password@host:6379/0 (or rediss://...). Leave it out to do without."]
+    return []
+
+
+def _has_a_port(url: str) -> bool:
+    """True unless what stands in the port's place is none."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def _check_mail(settings: Settings) -> list[str]:
@@ -208,7 +233,7 @@ def _check_mail(settings: Settings) -> list[str]:
         problems.append(
             "MAIL_URL must look like smtps://user:password@mail.example.ph:465 (or smtp+starttls://, smtp://)."
         )
-    elif url.scheme == "smtp" and url.username and url.hostname not in ("localhost", "127.0.0.1", "::1"):
+    elif url.scheme == "smtp" and url.username and url.hostname not in LOOPBACK:
         problems.append("MAIL_URL would send its password in the open: use smtps:// or smtp+starttls://.")
     if any(sign in settings.mail_from for sign in "\r\n<> ") or settings.mail_from.count("@") != 1:
         problems.append("MAIL_FROM must be one plain e-mail address.")

@@ -128,6 +128,7 @@ def portal(
     app.testing = True
     app.test_client_class = Client
     app.config["FORM_WAIT"] = 0
+    app.config["HOSTS"] |= {"localhost"}  # what the test client calls its server
     with app.app_context():
         upgrade()
     yield app
