@@ -92,6 +92,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     from portal.accounts.routes import bp as accounts
     from portal.accounts.sessions import login_manager
     from portal.attendance.routes import bp as attendance
+    from portal.classes.learner_routes import bp as learners
     from portal.classes.routes import bp as classes
     from portal.inbox.routes import bp as inbox
     from portal.limits import limiter
@@ -100,6 +101,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     from portal.pages.calendar_routes import bp as calendar
     from portal.pages.class_links_routes import bp as class_links
     from portal.pages.join_routes import bp as join
+    from portal.pages.learner_page import bp as learner_page
     from portal.pages.routes import bp as pages
     from portal.registration.routes import bp as registration
     from portal.reports.routes import bp as reports
@@ -109,7 +111,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     init_zoom(app, settings)
     limiter.init_app(app)
     rooms = (accounts, people, attendance, classes, inbox, meetings, pages, registration, reports)
-    for blueprint in (*rooms, admin, calendar, class_links, join):
+    for blueprint in (*rooms, admin, calendar, class_links, join, learners, learner_page):
         app.register_blueprint(blueprint)
     web.init_web(app, settings)
     cli.init_cli(app)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import joinedload, selectinload
 from portal.accounts.access import schools_in_scope
 from portal.accounts.models import School, User
 from portal.base.db import db
-from portal.classes.models import RosterImport, SchoolClass, Section, co_teachers
+from portal.classes.models import Enrolment, Learner, RosterImport, SchoolClass, Section, co_teachers
 
 
 def teaches(user: User) -> ColumnElement[bool]:
@@ -60,6 +60,16 @@ def section_or_404(section_id: UUID, *, govern: bool = False) -> Section:
     if govern and not governs(section):
         abort(403)
     return section
+
+
+def learner_or_404(section_id: UUID, learner_id: UUID, *, govern: bool = False) -> tuple[Section, Learner]:
+    """A learner who is or was on the roster of a section, with it; 404 and 403 as for the section."""
+    section = section_or_404(section_id, govern=govern)
+    was_here = exists().where(Enrolment.learner_id == Learner.id, Enrolment.section_id == section.id)
+    learner = db.session.scalar(select(Learner).where(Learner.id == learner_id, was_here))
+    if learner is None:
+        abort(404)
+    return section, learner
 
 
 def governs(section: Section) -> bool:

@@ -89,10 +89,15 @@ class Rolls:
         self._new.append(row)
         return row
 
-    def withdraw(self, row: Enrolment, *, last_day: date, reason: str | None) -> None:
+    def withdraw(self, row: Enrolment, *, last_day: date, reason: str | None, detail: str | None = None) -> None:
         """End a time, or say that it ended on another day. Raises BeforeTheFirstDay, OnARoster."""
         self._must_fit(row, row.from_date, last_day)
-        row.until_date, row.reason = last_day, reason
+        row.until_date, row.reason, row.detail = last_day, reason, detail
+
+    def strike(self, row: Enrolment) -> None:
+        """Take out a time that never was: the only case in which one is deleted."""
+        self._times[row.learner_id].remove(row)
+        db.session.delete(row)
 
     def move(self, row: Enrolment, section_id: UUID, *, position: int, since: date, reason: str = MOVED) -> Enrolment:
         """From `row` to another section, whose roster the learner is on from `since`. Raises OnARoster.
@@ -103,7 +108,7 @@ class Rolls:
         if since <= row.from_date:
             self._must_fit(row, since, None)
             row.section_id, row.position, row.from_date = section_id, position, since
-            row.until_date = row.reason = None
+            row.until_date = row.reason = row.detail = None
             return row
         last_day = since - _ONE_DAY
         if last_day > _end(row):

@@ -14,10 +14,9 @@ from portal.base.db import db, writing
 from portal.base.wake import wake
 from portal.classes import queries
 from portal.classes.enrolling import Rolls
-from portal.classes.models import Enrolment, Learner, RosterImport, Section
+from portal.classes.models import Enrolment, Learner, RosterImport, Section, school_year_of
 from portal.classes.names import fold_name
 from portal.classes.roster_file import Problem, RosterFile, RosterRow, from_json, to_json
-from portal.classes.service import school_year_of
 
 Status = Literal["new", "same", "changed", "moves here", "bad"]
 FIELDS = ("lis_name", "last_name", "first_name", "middle_name", "extension", "sex", "email")

@@ -20,8 +20,14 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts.models import School, User
-from portal.base import audit
+from portal.base import audit, clock
 from portal.base.db import Base, Model, WithId
+
+
+def school_year_of(day: date) -> str:
+    """The school year a date falls into: June to May, e.g. "2026-2027" (DepEd Order 9, s. 2026 opens in June)."""
+    first = day.year if day.month >= 6 else day.year - 1
+    return f"{first}-{first + 1}"
 
 
 class Section(WithId, Model):
@@ -45,6 +51,16 @@ class Section(WithId, Model):
     def title(self) -> str:
         """ "Grade 8 - Jadeite", as people write it."""
         return f"{self.grade_level} - {self.name}"
+
+    @property
+    def first_day(self) -> date:
+        """When its school year begins."""
+        return date(int(self.school_year[:4]), 6, 1)
+
+    @property
+    def is_past(self) -> bool:
+        """Its school year is over: its roster is kept as it was and can only be read."""
+        return self.school_year < school_year_of(clock.today())
 
 
 class Learner(WithId, Model):
@@ -80,7 +96,8 @@ class Enrolment(WithId, Model):
     position: Mapped[int]  # place in the LIS order within the sex
     from_date: Mapped[date]
     until_date: Mapped[date | None]  # last day on the roster
-    reason: Mapped[str | None]
+    reason: Mapped[str | None]  # T/O, NLS, DRP (of a register), or "moved to another section"
+    detail: Mapped[str | None] = mapped_column(String(120))  # the school she went to, or why she left
 
     learner: Mapped[Learner] = relationship(lazy="raise_on_sql")
 
@@ -103,6 +120,7 @@ class SchoolClass(WithId, Model):
     subject: Mapped[str] = mapped_column(String(80))
     teacher_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), index=True)
     created_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]  # nothing new is scheduled for a closed class; what was held stays
 
     section: Mapped[Section] = relationship(lazy="raise_on_sql")
     teacher: Mapped[User] = relationship(lazy="raise_on_sql")
@@ -115,7 +133,7 @@ class RosterImport(WithId, Model):
 
     __tablename__ = "roster_imports"
     __table_args__ = (
-        CheckConstraint("state IN ('preview', 'confirmed', 'discarded')", name="state"),
+        CheckConstraint("state IN ('preview', 'confirmed', 'discarded', 'undone')", name="state"),
         Index("ix_roster_imports_section_id", "section_id"),
     )
 
@@ -128,6 +146,8 @@ class RosterImport(WithId, Model):
     rows: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     added: Mapped[int] = mapped_column(default=0)
     changed: Mapped[int] = mapped_column(default=0)
+    decided_at: Mapped[datetime | None]
+    journal: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # what was before, for a day
 
 
 # Whose records an entry of the audit log is about. A learner's are those of the section where she is, or was last.

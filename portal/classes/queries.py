@@ -5,8 +5,8 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
-from sqlalchemy.orm import joinedload
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
+from sqlalchemy.orm import aliased, joinedload
 
 from portal.accounts.models import User
 from portal.base import clock
@@ -69,6 +69,91 @@ def roster(section_id: UUID, day: date | None = None) -> list[RosterLine]:
     """Everybody on the section's roster on `day` (default today)."""
     rows = db.session.execute(roster_select(day or clock.today()).where(Enrolment.section_id == section_id))
     return [RosterLine(**row._mapping) for row in rows]
+
+
+@dataclass(frozen=True)
+class FormerLine:
+    """Somebody who was on a section's roster and is not now."""
+
+    learner_id: UUID
+    last_name: str
+    first_name: str
+    middle_name: str
+    extension: str
+    until_date: date
+    reason: str | None
+    detail: str | None
+
+
+def former(section_id: UUID) -> list[FormerLine]:
+    """Who has left the section, the last one first; each with her last time there."""
+    later = aliased(Enrolment)
+    rows = db.session.execute(
+        select(
+            Learner.id.label("learner_id"),
+            Learner.last_name,
+            Learner.first_name,
+            Learner.middle_name,
+            Learner.extension,
+            Enrolment.until_date,
+            Enrolment.reason,
+            Enrolment.detail,
+        )
+        .join(Learner, Learner.id == Enrolment.learner_id)
+        .where(
+            Enrolment.section_id == section_id,
+            Enrolment.until_date < clock.today(),
+            ~exists().where(
+                later.learner_id == Enrolment.learner_id,
+                later.section_id == section_id,
+                later.from_date > Enrolment.from_date,
+            ),
+        )
+        .order_by(Enrolment.until_date.desc(), Learner.lis_name, Learner.id)
+    )
+    return [FormerLine(**row._mapping) for row in rows]
+
+
+@dataclass(frozen=True)
+class TimeLine:
+    """A learner's time in one section."""
+
+    section_id: UUID
+    title: str
+    school_year: str
+    from_date: date
+    until_date: date | None
+    reason: str | None
+    detail: str | None
+
+
+def times_of(learner_id: UUID) -> list[TimeLine]:
+    """Where a learner was and is, the latest first."""
+    rows = db.session.execute(
+        select(Enrolment, Section)
+        .join(Section, Section.id == Enrolment.section_id)
+        .where(Enrolment.learner_id == learner_id)
+        .order_by(Enrolment.from_date.desc())
+    )
+    return [
+        TimeLine(section.id, section.title, section.school_year, row.from_date, row.until_date, row.reason, row.detail)
+        for row, section in rows
+    ]
+
+
+def sister_sections(section: Section) -> list[Section]:
+    """The other sections of the school in the same school year: where a learner can move to."""
+    return list(
+        db.session.scalars(
+            select(Section)
+            .where(
+                Section.school_id == section.school_id,
+                Section.school_year == section.school_year,
+                Section.id != section.id,
+            )
+            .order_by(Section.grade_level != section.grade_level, Section.grade_level, Section.name)
+        )
+    )
 
 
 @dataclass(frozen=True)

@@ -111,3 +111,8 @@ def say(problem: Problem | RosterUnreadable) -> str:
     if problem.column is None:
         return gettext("Row %(row)s: %(sentence)s", row=problem.row, sentence=sentence)
     return gettext("Row %(row)s, %(column)s: %(sentence)s", row=problem.row, column=problem.column, sentence=sentence)
+
+
+def say_alone(problem: Problem) -> str:
+    """The sentence without its row and column, for a field that shows where it is."""
+    return gettext(SENTENCES[problem.code], **problem.params)

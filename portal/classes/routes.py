@@ -55,6 +55,7 @@ def _section_page(section: Section, form: ClassForm) -> str:
         "classes/section.html",
         section=section,
         roster=queries.roster(section.id),
+        former=queries.former(section.id),
         classes=queries.classes_of_section(current_user, section.id),
         governed=access.governs(section),
         form=form,

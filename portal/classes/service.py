@@ -1,13 +1,11 @@
 """The rules about sections and classes."""
 
-from datetime import date
-
 from sqlalchemy import select
 
 from portal.accounts.models import User
 from portal.base import audit, clock
 from portal.base.db import db, writing
-from portal.classes.models import SchoolClass, Section
+from portal.classes.models import SchoolClass, Section, school_year_of
 
 
 class AlreadyThere(ValueError):
@@ -16,12 +14,6 @@ class AlreadyThere(ValueError):
     def __init__(self, row: Section | SchoolClass) -> None:
         super().__init__("exists already")
         self.row = row
-
-
-def school_year_of(day: date) -> str:
-    """The school year a date falls into: June to May, e.g. "2026-2027" (DepEd Order 9, s. 2026 opens in June)."""
-    first = day.year if day.month >= 6 else day.year - 1
-    return f"{first}-{first + 1}"
 
 
 def create_section(user: User, *, grade_level: str, name: str, school_year: str | None = None) -> Section:

@@ -13,7 +13,7 @@ from portal.base import clock
 from portal.base.db import UTCDateTime, db
 from portal.classes.models import Enrolment, Learner, SchoolClass
 from portal.classes.queries import lis_order
-from portal.meetings.models import ZoomMeeting
+from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
 
 BATCHES_A_SECOND, SINGLES_A_SECOND = 6, 25  # what Zoom's rates and the pauses between calls leave
@@ -179,3 +179,53 @@ def _line(registrant: MeetingRegistrant, learner: Learner | None) -> RegistrantL
         join_url=registrant.join_url,
         has_lrn=bool(learner and learner.lrn),
     )
+
+
+@dataclass(frozen=True)
+class ComingLine:
+    """A class date of a learner's section, with her registration for it: no `state` where none is made."""
+
+    meeting_id: UUID
+    title: str
+    subject: str
+    starts_at: datetime
+    minutes: int
+    has_registration: bool
+    state: str | None
+    reason: str | None
+
+
+def coming_of(learner_id: UUID, section_id: UUID, most: int = 10) -> list[ComingLine]:
+    """The next class dates of the section, and how far the learner's registration for each is."""
+    rows = db.session.execute(
+        select(
+            ZoomMeeting.id.label("meeting_id"),
+            ZoomMeeting.title,
+            SchoolClass.subject,
+            MeetingOccurrence.starts_at,
+            MeetingOccurrence.minutes,
+            and_(~ZoomMeeting.open_mode, ZoomMeeting.approval_type != 2).label("has_registration"),
+            MeetingRegistrant.state,
+            MeetingRegistrant.reason,
+        )
+        .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
+        .join(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
+        .outerjoin(
+            MeetingRegistrant,
+            and_(
+                MeetingRegistrant.meeting_id == ZoomMeeting.id,
+                MeetingRegistrant.learner_id == learner_id,
+                MeetingRegistrant.wanted,
+            ),
+        )
+        .where(
+            SchoolClass.section_id == section_id,
+            ZoomMeeting.audience.in_(("class", "students")),
+            ZoomMeeting.state.in_(("waiting", "scheduled", "started")),
+            MeetingOccurrence.state.in_(("scheduled", "started")),
+            MeetingOccurrence.starts_at >= clock.now(),
+        )
+        .order_by(MeetingOccurrence.starts_at, ZoomMeeting.id)
+        .limit(most)
+    )
+    return [ComingLine(**row._mapping) for row in rows]
