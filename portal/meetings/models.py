@@ -65,7 +65,7 @@ class ScheduleTime(Model):
 
 
 class ClassDay(WithId, Model):
-    """A day that is not an ordinary one, for the nation, a division, a school or a section.
+    """A day that is not an ordinary one, for the nation, the region, a division, a school or a section.
 
     `class` takes back what a wider scope said (a make-up class on a holiday).
     """
@@ -73,7 +73,7 @@ class ClassDay(WithId, Model):
     __tablename__ = "class_days"
     __table_args__ = (
         CheckConstraint("kind IN ('holiday', 'suspended', 'class')", name="kind"),
-        CheckConstraint("scope IN ('national', 'division', 'school', 'section')", name="scope"),
+        CheckConstraint("scope IN ('national', 'region', 'division', 'school', 'section')", name="scope"),
         CheckConstraint(
             "(scope = 'division') = (division IS NOT NULL) AND (scope = 'school') = (school_id IS NOT NULL)"
             " AND (scope = 'section') = (section_id IS NOT NULL)",
