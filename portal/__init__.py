@@ -96,6 +96,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     from portal.classes.routes import bp as classes
     from portal.inbox.routes import bp as inbox
     from portal.limits import limiter
+    from portal.meetings.class_day_routes import bp as class_days
     from portal.meetings.routes import bp as meetings
     from portal.pages.admin_routes import bp as admin
     from portal.pages.calendar_routes import bp as calendar
@@ -110,7 +111,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     login_manager.init_app(app)
     init_zoom(app, settings)
     limiter.init_app(app)
-    rooms = (accounts, people, attendance, classes, inbox, meetings, pages, registration, reports)
+    rooms = (accounts, people, attendance, classes, class_days, inbox, meetings, pages, registration, reports)
     for blueprint in (*rooms, admin, calendar, class_links, join, learners, learner_page):
         app.register_blueprint(blueprint)
     web.init_web(app, settings)

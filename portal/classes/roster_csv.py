@@ -1,11 +1,11 @@
 """The portal's roster template: a CSV from any program, a pasted table, or its columns in a workbook."""
 
-import codecs
 import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from portal.base import csv_text
 from portal.classes.names import EXTENSIONS, lis_name, split_lis_name
 from portal.classes.roster_rows import (
     EMAIL_LIMIT,
@@ -39,9 +39,7 @@ _COLUMN_WORDS = {
     "email": {"email", "emailaddress"},
     "remarks": {"remarks"},
 }
-_DELIMITERS = ",;\t"
 _HEADING_LINES = 10
-_LINE_END = re.compile(r"\r\n?|\n")
 
 
 def csv_template() -> str:
@@ -58,10 +56,10 @@ def read_csv(data: bytes) -> RosterFile:
         RosterUnreadable: the encoding is unknown, quotes do not close, a column is missing or named twice, or
             there is no learner.
     """
-    text = _LINE_END.sub("\n", _decode(data))
+    text = csv_text.LINE_END.sub("\n", _decode(data))
     lines = _rows(text, _delimiter(text))
     for _, header in lines:
-        if any(cell.strip() for cell in header) and not _is_separator_hint(header):
+        if any(cell.strip() for cell in header) and not csv_text.is_separator_hint(header):
             return read_template_rows(header, lines)
     raise RosterUnreadable("empty")
 
@@ -101,45 +99,21 @@ def read_template_rows(header: Sequence[Cell], rows: Iterable[tuple[int, Sequenc
 
 
 def _decode(data: bytes) -> str:
-    encoding = _encoding(data)
     try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode(encoding, "ignore")
-        raise RosterUnreadable("encoding", line=str(len(_LINE_END.findall(before)) + 1)) from error
-    if "\0" in text:
-        raise RosterUnreadable("not_spreadsheet")
-    return text
-
-
-def _encoding(data: bytes) -> str:
-    """What the bytes say they are; Windows-1252, which Excel writes here, for what is not UTF-8."""
-    if data.startswith(codecs.BOM_UTF8):
-        return "utf-8-sig"
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    start = data[:400]
-    if start[1::2].count(0) * 3 > len(start):  # every other byte is zero: UTF-16 without its mark
-        return "utf-16-le"
-    if start[::2].count(0) * 3 > len(start):
-        return "utf-16-be"
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return "cp1252"
-    return "utf-8"
+        return csv_text.decode(data)
+    except csv_text.TableUnreadable as error:
+        if error.code == "encoding":
+            raise RosterUnreadable("encoding", line=error.facts["line"]) from error
+        raise RosterUnreadable("not_spreadsheet") from error
 
 
 def _delimiter(text: str) -> str:
     """The sign that parts the first line with letters into the most columns we know."""
-    lines = (line for line in text.split("\n") if any(map(str.isalpha, line)) and not _is_separator_hint([line]))
+    lines = (
+        line for line in text.split("\n") if any(map(str.isalpha, line)) and not csv_text.is_separator_hint([line])
+    )
     header = next(lines, "")
-    return max(_DELIMITERS, key=lambda sign: sum(_column_key(cell) is not None for cell in header.split(sign)))
-
-
-def _is_separator_hint(row: Sequence[str]) -> bool:
-    """`sep=;` as a first line tells Excel how to read the rest."""
-    return re.fullmatch(r"sep=.?", ",".join(row).strip().lower()) is not None
+    return max(csv_text.DELIMITERS, key=lambda sign: sum(_column_key(cell) is not None for cell in header.split(sign)))
 
 
 def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:

@@ -57,6 +57,14 @@ MATRIX = {
     "calendar.meeting_file": THING,
     "calendar.own_feed": OPEN,
     "calendar.renew": OWN,
+    "class_days.cancel": OWN,
+    "class_days.change": THING,
+    "class_days.import_days": OWN,
+    "class_days.index": OWN,
+    "class_days.meetings": OWN,
+    "class_days.new": OWN,
+    "class_days.remove": THING,
+    "class_days.template": OWN,
     "class_links.end": THING,
     "class_links.index": THING,
     "class_links.renew": THING,
@@ -121,6 +129,8 @@ MATRIX = {
 # Of a THING, what an admin of the division or region may open too: a class, its meetings, nothing about learners.
 WITHOUT_LEARNERS = {
     "calendar.meeting_file",
+    "class_days.change",
+    "class_days.remove",
     "class_links.end",
     "class_links.index",
     "class_links.renew",

@@ -16,7 +16,7 @@ from portal.accounts.models import AccountRequest
 from portal.base import clock
 from portal.base.db import Base, db, writing
 from portal.classes.models import RosterImport
-from portal.meetings.models import MeetingOccurrence, Schedule
+from portal.meetings.models import ClassDay, MeetingOccurrence, Schedule
 from portal.registration.models import MeetingRegistrant
 from portal.sandbox.world import World
 from tests.access.matrix import ADMIN, MATRIX, OWN, PERSON, THING, WITHOUT_LEARNERS
@@ -55,7 +55,11 @@ def ids(tuesday: None, people: People, world: World) -> dict[str, UUID]:
             email="new@r1.deped.gov.ph", full_name="New", school_id=section.school_id, language="en",
             created_at=clock.now(),
         )  # fmt: skip
-        session.add_all([upload, schedule, wish])
+        day = ClassDay(
+            date=date(2026, 12, 4), kind="holiday", scope="section", section_id=section.id, name="Science fair",
+            created_by=people.ada.id, created_at=clock.now(),
+        )  # fmt: skip
+        session.add_all([upload, schedule, wish, day])
     return {
         "section_id": section.id,
         "class_id": school_class.id,
@@ -68,6 +72,7 @@ def ids(tuesday: None, people: People, world: World) -> dict[str, UUID]:
         "upload_id": uuid4(),
         "user_id": people.bob.id,
         "request_id": wish.id,
+        "day_id": day.id,
         "session_id": uuid4(),
     }
 
