@@ -2,24 +2,26 @@
 
 import hashlib
 from collections.abc import Callable
-from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from babel.dates import format_date
 from flask import Flask, Response, current_app, render_template, request, url_for
 from flask_babel import Babel, get_locale
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as AnyResponse
 
 from portal.base import clock
+from portal.base.dates import clock_time, day, day_long, month, weekday, when
 from portal.config import SANDBOX_MOUNT, Settings
 from portal.logs import request_id
 
 LANGUAGES = ("en", "fil")
+AT_THE_DOOR = "language"  # in the session: chosen before signing in
+YEAR = 365 * 24 * 3600
 ERROR_PAGES = (400, 401, 403, 404, 405, 413, 429, 500, 503)
 CSP = "; ".join(
     [
@@ -73,6 +75,12 @@ def choose_language() -> str:
         return str(chosen)
     best = request.accept_languages.best_match(["en", "fil", "tl"], "en")
     return "en" if best == "en" else "fil"
+
+
+def keep_choice(response: AnyResponse, name: str, value: str) -> None:
+    """Keep how a person likes the pages ("language", "theme") in this browser, for those before signing in too."""
+    settings: Settings = current_app.extensions["silid.settings"]
+    response.set_cookie(name, value, max_age=YEAR, secure=settings.is_https, httponly=True, samesite="Lax", path="/")
 
 
 def _require_sign_in() -> Any:
@@ -158,41 +166,6 @@ def _unexpected(error: Exception) -> tuple[str, int]:
     return render_template("errors/500.html", reference=request_id(), expired=False), 500
 
 
-def clock_time(moment: datetime) -> str:
-    """8:00 AM, as people here write it."""
-    return clock.local(moment).strftime("%I:%M %p").lstrip("0")
-
-
-def day(moment: datetime | date) -> str:
-    """Mon 3 Nov"""
-    return _date(moment, "EEE d MMM")
-
-
-def weekday(moment: datetime | date) -> str:
-    """Mon"""
-    return _date(moment, "EEE")
-
-
-def day_long(moment: datetime | date) -> str:
-    """Monday 3 November 2026"""
-    return _date(moment, "EEEE d MMMM y")
-
-
-def month(moment: datetime | date) -> str:
-    """November 2026"""
-    return _date(moment, "MMMM y")
-
-
-def when(moment: datetime) -> str:
-    """Mon 3 Nov, 8:00 AM"""
-    return f"{day(moment)}, {clock_time(moment)}"
-
-
 def whole_minutes(seconds: int) -> int:
     """Whole minutes begun and finished: 899 s is 14."""
     return seconds // 60
-
-
-def _date(moment: datetime | date, pattern: str) -> str:
-    local = clock.local(moment).date() if isinstance(moment, datetime) else moment
-    return format_date(local, pattern, locale=get_locale() or "en")

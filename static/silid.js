@@ -56,9 +56,10 @@
     const field = event.target;
     const hint = document.getElementById(`${field.id}-hint`);
     if (!hint || !("sayDay" in field.dataset) || Number.isNaN(field.valueAsNumber)) return;
+    const { lang } = document.documentElement;
     const formats = [{ weekday: "long" }, { day: "numeric" }, { month: "long" }, { year: "numeric" }];
-    const words = formats.map((format) => new Date(field.valueAsNumber).toLocaleDateString(document.documentElement.lang, { ...format, timeZone: "UTC" }));
-    hint.textContent = words.join(" ");
+    const [weekday, day, month, year] = formats.map((format) => new Date(field.valueAsNumber).toLocaleDateString(lang, { ...format, timeZone: "UTC" }));
+    hint.textContent = lang === "fil" ? `${weekday}, ${month} ${day}, ${year}` : `${weekday} ${day} ${month} ${year}`;
   });
 
   document.addEventListener("htmx:load", (event) => showPrintButtons(event.target));

@@ -2,11 +2,11 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from wtforms import BooleanField, EmailField, Field, HiddenField, PasswordField, RadioField, StringField
 from wtforms.validators import EqualTo, InputRequired, Length, Regexp, StopValidation
 
 from portal.accounts import passwords
+from portal.base.forms import Form
 
 WEAK = {
     "short": _l("The password needs at least 12 characters. Three or four unrelated words are good."),
@@ -32,7 +32,7 @@ def _email(autocomplete: str = "username") -> EmailField:
     )
 
 
-class SignInForm(FlaskForm):
+class SignInForm(Form):
     email = _email()
     password = PasswordField(
         _l("Password"),
@@ -45,7 +45,7 @@ class SignInForm(FlaskForm):
     )
 
 
-class CodeForm(FlaskForm):
+class CodeForm(Form):
     code = StringField(
         _l("Code"),
         [InputRequired(_l("Write the code from your app.")), Length(max=20)],
@@ -57,7 +57,7 @@ class SetUpCodesForm(CodeForm):
     secret = HiddenField()  # sealed
 
 
-class AskForm(FlaskForm):
+class AskForm(Form):
     full_name = StringField(
         _l("Your name"),
         [InputRequired(_l("Write your name.")), Length(max=120)],
@@ -72,11 +72,11 @@ class AskForm(FlaskForm):
     )
 
 
-class ForgotForm(FlaskForm):
+class ForgotForm(Form):
     email = _email()
 
 
-class NewPasswordForm(FlaskForm):
+class NewPasswordForm(Form):
     """`about` is set by the route: words that anybody could guess of this person."""
 
     about: tuple[str, ...] = ()
@@ -94,7 +94,7 @@ class NewPasswordForm(FlaskForm):
     )
 
 
-class TokenForm(FlaskForm):
+class TokenForm(Form):
     """Nothing but a link's button."""
 
     token = HiddenField()
@@ -108,7 +108,7 @@ def _current() -> PasswordField:
     )
 
 
-class NameForm(FlaskForm):
+class NameForm(Form):
     full_name = StringField(
         _l("Your name"), [InputRequired(_l("Write your name.")), Length(max=120)], render_kw={"autocomplete": "name"}
     )
@@ -119,7 +119,7 @@ class ChangePasswordForm(NewPasswordForm):
     current = _current()
 
 
-class ChangeAddressForm(FlaskForm):
+class ChangeAddressForm(Form):
     email = EmailField(
         _l("New DepEd e-mail"),
         [InputRequired(_l("Write the new address.")), Length(max=254)],
@@ -128,7 +128,7 @@ class ChangeAddressForm(FlaskForm):
     current = _current()
 
 
-class CurrentPasswordForm(FlaskForm):
+class CurrentPasswordForm(Form):
     current = _current()
 
 
@@ -140,7 +140,7 @@ ROLES = [
 ]
 
 
-class RoleForm(FlaskForm):
+class RoleForm(Form):
     role = RadioField(_l("May do"), default="teacher")
     school = StringField(
         _l("School ID"),

@@ -75,10 +75,10 @@ def one(admin: User, user_id: UUID) -> User | None:
 
 
 def invite(admin: User, *, email: str, full_name: str, scope: str | None, deped_id: str) -> tuple[User, str]:
-    """A new account and its invitation link, which is mailed as well. Raises NotSchoolEmail and Refused."""
+    """A new account in the admin's language, and its invitation link, mailed too. Raises NotSchoolEmail and Refused."""
     address = school_email(email, _settings().email_domains)
     school = _school_for(admin, scope, deped_id)
-    return _make(admin, address, full_name, scope, school, "en")
+    return _make(admin, address, full_name, scope, school, admin.language)
 
 
 def _make(

@@ -17,7 +17,7 @@ from portal.accounts.next_url import safe_next
 from portal.base import clock
 from portal.base.db import db
 from portal.config import Settings
-from portal.web import public
+from portal.web import AT_THE_DOOR, LANGUAGES, keep_choice, public
 
 bp = Blueprint("accounts", __name__)
 Answer = str | Response | tuple[str, int]
@@ -194,12 +194,17 @@ def _go_on(user: User, *, remember: bool) -> Response:
 
 
 def _enter(user: User, *, remember: bool) -> Response:
+    chosen = session.get(AT_THE_DOOR)
     sessions.begin(user, remember=remember)
-    return redirect(safe_next(request.args.get("next"), url_for("pages.home")))
+    if chosen in LANGUAGES and chosen != user.language:
+        service.set_language(user, chosen)
+    response = redirect(safe_next(request.args.get("next"), url_for("pages.home")))
+    keep_choice(response, "language", user.language)
+    return response
 
 
 def _wrong_domain(field: Field, refused: NotSchoolEmail) -> None:
-    domains = " or ".join(f"@{d}" for d in refused.domains)
+    domains = _(" or ").join(f"@{d}" for d in refused.domains)
     field.errors = [_("Only staff addresses at %(domains)s can sign in.", domains=domains)]
 
 

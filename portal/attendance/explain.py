@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from babel import Locale
-from babel.dates import format_datetime
-from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
+from flask_babel import ngettext
 
 from portal.attendance.marks import Computed, Mark
-from portal.base.clock import local
+from portal.base.dates import clock_time, when
 
 
 @dataclass(frozen=True)
@@ -45,11 +43,6 @@ def mark_word(mark: Mark) -> str:
         "absent": _("Absent"),
         "needs review": _("Needs review"),
     }[mark]
-
-
-def clock_time(moment: datetime) -> str:
-    """The time on the wall in Manila: "8:01 AM"."""
-    return format_datetime(local(moment), "h:mm a", tzinfo=None, locale=_language())
 
 
 def duration(seconds: int, *, exact: bool = False) -> str:
@@ -154,7 +147,7 @@ def _set_by_hand(override: Override) -> str:
         "Set to %(mark)s by %(who)s, %(when)s: %(why)s",
         mark=mark_word(override.mark),
         who=override.by,
-        when=format_datetime(local(override.at), "EEE d MMM, h:mm a", tzinfo=None, locale=_language()),
+        when=when(override.at),
         why=_sentence(override.reason),
     )
 
@@ -166,8 +159,3 @@ def _sentence(text: str) -> str:
 
 def _joined(sentences: Sequence[str]) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
-
-
-def _language() -> Locale:
-    """Outside an app there is no reader, and the text is English."""
-    return get_locale() or Locale("en")

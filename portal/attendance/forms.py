@@ -1,9 +1,10 @@
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from flask_wtf.file import FileField, FileRequired
 from wtforms import IntegerField, RadioField, SelectField, SelectMultipleField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional
+
+from portal.base.forms import Form
 
 MARK_CHOICES = [
     SelectChoice("present", _l("Present")),
@@ -12,7 +13,7 @@ MARK_CHOICES = [
 ]
 
 
-class MarkForm(FlaskForm):
+class MarkForm(Form):
     """One learner's mark, changed by hand."""
 
     mark = RadioField(_l("Change to"), [InputRequired(_l("Choose a mark."))], choices=MARK_CHOICES)
@@ -23,7 +24,7 @@ class MarkForm(FlaskForm):
     )
 
 
-class BulkForm(FlaskForm):
+class BulkForm(Form):
     """Several learners at once; the empty choice goes back to what Zoom saw."""
 
     who = SelectMultipleField(_l("Learners"), validate_choice=False)
@@ -39,11 +40,11 @@ class BulkForm(FlaskForm):
     reason = StringField(_l("Reason"), [Length(max=200)])
 
 
-class ReasonForm(FlaskForm):
+class ReasonForm(Form):
     reason = StringField(_l("Reason"), [DataRequired(_l("Write why the sheet is opened again.")), Length(max=200)])
 
 
-class FileForm(FlaskForm):
+class FileForm(Form):
     """Zoom's own participants file."""
 
     file = FileField(
@@ -54,7 +55,7 @@ class FileForm(FlaskForm):
     )
 
 
-class GraceForm(FlaskForm):
+class GraceForm(Form):
     """Minutes of grace of a section; left empty, late and left early are not asked for."""
 
     minutes = IntegerField(

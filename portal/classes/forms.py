@@ -1,11 +1,12 @@
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
 from wtforms import StringField, TextAreaField
 from wtforms.validators import DataRequired, Length
 
+from portal.base.forms import Form
 
-class SectionForm(FlaskForm):
+
+class SectionForm(Form):
     grade_level = StringField(
         _l("Grade level"),
         [DataRequired(_l("Write the grade level, e.g. Grade 8.")), Length(max=40)],
@@ -18,7 +19,7 @@ class SectionForm(FlaskForm):
     )
 
 
-class ClassForm(FlaskForm):
+class ClassForm(Form):
     subject = StringField(
         _l("Subject"),
         [DataRequired(_l("Write the subject you teach.")), Length(max=80)],
@@ -26,7 +27,7 @@ class ClassForm(FlaskForm):
     )
 
 
-class RosterForm(FlaskForm):
+class RosterForm(Form):
     file = FileField(
         _l("Roster file"),
         description=_l("School Form 1 as downloaded from LIS (.xls or .xlsx), or a CSV file"),

@@ -11,7 +11,7 @@ from portal.accounts.models import User
 from portal.base import audit, clock
 from portal.base.db import db, writing
 from portal.classes.models import Section
-from portal.meetings.holidays import NATIONAL
+from portal.meetings import holidays
 from portal.meetings.models import ClassDay
 
 WIDEST_FIRST = ("national", "region", "division", "school", "section")
@@ -34,7 +34,7 @@ def days_off(section: Section, first: date, last: date) -> dict[date, str]:
             ),
         )
     )
-    return merged({day: name for day, name in NATIONAL.items() if first <= day <= last}, rows)
+    return merged(holidays.national(first, last), rows)
 
 
 def merged(seed: dict[date, str], rows: Iterable[ClassDay]) -> dict[date, str]:
@@ -158,4 +158,4 @@ def known_to(user: User, first: date, last: date) -> dict[date, str]:
     if school is not None:
         places += [ClassDay.division == school.division, ClassDay.school_id == school.id]
     rows = db.session.scalars(select(ClassDay).where(ClassDay.date.between(first, last), or_(*places)))
-    return merged({day: name for day, name in NATIONAL.items() if first <= day <= last}, rows)
+    return merged(holidays.national(first, last), rows)

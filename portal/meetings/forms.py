@@ -2,7 +2,6 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
     DateField,
@@ -19,6 +18,7 @@ from wtforms.validators import DataRequired, InputRequired, Length, NumberRange,
 from wtforms.widgets import CheckboxInput
 
 from portal.base import clock
+from portal.base.forms import Form
 from portal.meetings.dates import LONGEST, MOST_DATES, Rule
 from portal.meetings.service import Details
 
@@ -34,7 +34,7 @@ WEEKDAYS = (
 MINUTES = NumberRange(5, 720, message=_l("Between 5 and 720 minutes."))
 
 
-class MeetingForm(FlaskForm):
+class MeetingForm(Form):
     """One class, or with weekdays chosen a schedule. `client_key` makes a double click or a second tab save it once.
 
     `exceptions` keeps what was said of single days while the form goes to and fro: "2026-11-17=10:00,2026-11-24=",
@@ -248,7 +248,7 @@ for _number, _short, _name in WEEKDAYS:
     setattr(SeriesForm, f"minutes_{_number}", None)
 
 
-class DateForm(FlaskForm):
+class DateForm(Form):
     """Another time for one date of a schedule."""
 
     day = DateField(_l("Day"), [InputRequired(_l("Choose the day."))], render_kw={"data-say-day": True})
@@ -272,7 +272,7 @@ class DateForm(FlaskForm):
         return clock.from_local(self.day.data, self.start.data)
 
 
-class CancelForm(FlaskForm):
+class CancelForm(Form):
     reason = StringField(
         _l("Reason"),
         [Optional(), Length(max=200)],

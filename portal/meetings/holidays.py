@@ -7,14 +7,22 @@ are declared later and then kept in `class_days`, as are local holidays and susp
 
 from datetime import date, timedelta
 
-_NEW_YEAR = "New Year's Day"
-_ALL_SAINTS = "All Saints' Day"
-_CHRISTMAS = "Christmas Day"
-_RIZAL = "Rizal Day"
-_LAST_DAY = "Last day of the year"
-_CONCEPTION = "Feast of the Immaculate Conception"
-_HEROES = "National Heroes Day"
-_INDEPENDENCE = "Independence Day"
+from flask_babel import gettext
+
+
+def N_(name: str) -> str:
+    """Mark a name for the translators; it is translated where it is said."""
+    return name
+
+
+_NEW_YEAR = N_("New Year's Day")
+_ALL_SAINTS = N_("All Saints' Day")
+_CHRISTMAS = N_("Christmas Day")
+_RIZAL = N_("Rizal Day")
+_LAST_DAY = N_("Last day of the year")
+_CONCEPTION = N_("Feast of the Immaculate Conception")
+_HEROES = N_("National Heroes Day")
+_INDEPENDENCE = N_("Independence Day")
 
 
 def easter(year: int) -> date:
@@ -30,20 +38,20 @@ def easter(year: int) -> date:
 
 NATIONAL: dict[date, str] = {
     date(2026, 6, 12): _INDEPENDENCE,
-    date(2026, 8, 21): "Ninoy Aquino Day",
+    date(2026, 8, 21): N_("Ninoy Aquino Day"),
     date(2026, 8, 31): _HEROES,
     date(2026, 11, 1): _ALL_SAINTS,
-    date(2026, 11, 2): "All Souls' Day",
-    date(2026, 11, 30): "Bonifacio Day",
+    date(2026, 11, 2): N_("All Souls' Day"),
+    date(2026, 11, 30): N_("Bonifacio Day"),
     date(2026, 12, 8): _CONCEPTION,
-    date(2026, 12, 24): "Christmas Eve",
+    date(2026, 12, 24): N_("Christmas Eve"),
     date(2026, 12, 25): _CHRISTMAS,
     date(2026, 12, 30): _RIZAL,
     date(2026, 12, 31): _LAST_DAY,
     date(2027, 1, 1): _NEW_YEAR,
-    easter(2027) - timedelta(days=3): "Maundy Thursday",
-    easter(2027) - timedelta(days=2): "Good Friday",
-    date(2027, 5, 1): "Labor Day",
+    easter(2027) - timedelta(days=3): N_("Maundy Thursday"),
+    easter(2027) - timedelta(days=2): N_("Good Friday"),
+    date(2027, 5, 1): N_("Labor Day"),
     date(2027, 6, 12): _INDEPENDENCE,
     date(2027, 8, 30): _HEROES,  # the last Monday of August
     date(2027, 11, 1): _ALL_SAINTS,
@@ -52,3 +60,8 @@ NATIONAL: dict[date, str] = {
     date(2027, 12, 30): _RIZAL,
     date(2027, 12, 31): _LAST_DAY,
 }
+
+
+def national(first: date, last: date) -> dict[date, str]:
+    """The national holidays of some days, both ends included, named in the reader's language."""
+    return {day: gettext(name) for day, name in NATIONAL.items() if first <= day <= last}

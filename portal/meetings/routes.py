@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from wtforms.fields.choices import SelectChoice
 
 from portal.base import audit, clock
+from portal.base.dates import day
 from portal.classes import access as classes_access
 from portal.classes import queries as class_queries
 from portal.classes.access import class_or_404
@@ -20,7 +21,6 @@ from portal.meetings.dates import Slot
 from portal.meetings.forms import WEEKDAYS, CancelForm, DateForm, MeetingForm, SeriesForm, put_time, suggested_start
 from portal.meetings.links import is_zoom_link
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-from portal.web import day
 from portal.zoom.errors import ZoomError
 from portal.zoom_account import quota
 from portal.zoom_account.service import zoom

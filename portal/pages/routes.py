@@ -4,7 +4,7 @@ import hmac
 from datetime import timedelta
 from uuid import UUID
 
-from flask import Blueprint, Response, abort, current_app, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, current_app, jsonify, redirect, render_template, request, session, url_for
 from flask_login import current_user
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import DBAPIError
@@ -27,11 +27,10 @@ from portal.pages.health import metrics as metrics_text
 from portal.registration import links as join_links
 from portal.registration import queries as registration_queries
 from portal.registration import words as registration_words
-from portal.web import LANGUAGES, public
+from portal.web import AT_THE_DOOR, LANGUAGES, keep_choice, public
 from portal.zoom_account import block, quota
 
 bp = Blueprint("pages", __name__)
-YEAR = 365 * 24 * 3600
 
 
 @bp.get("/")
@@ -147,9 +146,11 @@ def language() -> AnyResponse:
     chosen = request.form.get("to", "")
     response = redirect(safe_next(request.form.get("next"), url_for(".home")))
     if chosen in LANGUAGES:
-        _set_cookie(response, "language", chosen)
+        keep_choice(response, "language", chosen)
         if current_user.is_authenticated:
             accounts.set_language(current_user, chosen)
+        else:
+            session[AT_THE_DOOR] = chosen
     return response
 
 
@@ -159,15 +160,10 @@ def theme() -> AnyResponse:
     chosen = request.form.get("to", "")
     response = redirect(safe_next(request.form.get("next"), url_for(".home")))
     if chosen in ("light", "dark"):
-        _set_cookie(response, "theme", chosen)
+        keep_choice(response, "theme", chosen)
     else:
         response.delete_cookie("theme")
     return response
-
-
-def _set_cookie(response: AnyResponse, name: str, value: str) -> None:
-    settings: Settings = current_app.extensions["silid.settings"]
-    response.set_cookie(name, value, max_age=YEAR, secure=settings.is_https, httponly=True, samesite="Lax", path="/")
 
 
 @bp.get("/privacy")

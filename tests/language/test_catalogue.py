@@ -1,6 +1,6 @@
 """Everything that the portal says has its Filipino: read from the sources, as `make words` reads them."""
 
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
@@ -12,8 +12,10 @@ FILIPINO = ROOT / "portal" / "translations" / "fil" / "LC_MESSAGES" / "messages.
 Words = str | tuple[str, ...]
 
 
-def said() -> Iterator[tuple[Words, str]]:
-    """Each message of sources and templates, with the file that says it."""
+@cache
+def said() -> dict[Words, str]:
+    """Each message of sources and templates, with a place that says it."""
+    found: dict[Words, str] = {}
     with (ROOT / "babel.cfg").open(encoding="utf-8") as file:
         methods, options = parse_mapping_cfg(file)
     for folder in ("portal", "templates"):
@@ -24,14 +26,15 @@ def said() -> Iterator[tuple[Words, str]]:
         for name, line, message, _, _ in extract_from_dir(
             str(ROOT / folder), own, their, {**DEFAULT_KEYWORDS, "_l": None}
         ):
-            yield message, f"{folder}/{name}:{line}"
+            found[message] = f"{folder}/{name}:{line}"
+    return found
 
 
 def test_every_message_is_said_in_filipino() -> None:
     with FILIPINO.open("rb") as file:
         known = {message.id: message for message in read_po(file) if message.id}
     missing = {}
-    for message, where in said():
+    for message, where in said().items():
         found = known.get(message)
         forms = () if found is None or found.fuzzy else found.string
         if not forms or not all([forms] if isinstance(forms, str) else forms):
@@ -42,4 +45,4 @@ def test_every_message_is_said_in_filipino() -> None:
 def test_no_translation_is_kept_that_nothing_says_any_more() -> None:
     with FILIPINO.open("rb") as file:
         known = {message.id for message in read_po(file) if message.id}
-    assert known - {message for message, _ in said()} == set()
+    assert known - said().keys() == set()

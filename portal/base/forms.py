@@ -1,0 +1,37 @@
+"""The form that all forms inherit: what WTForms says by itself is said in our words, in the reader's language."""
+
+from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
+from flask_wtf import FlaskForm
+
+# WTForms speaks neither Filipino nor plainly; what is not here stays as WTForms says it.
+_SAID = {
+    "This field is required.": _l("This is still empty."),
+    "Not a valid choice.": _l("Choose one from the list."),
+    "Not a valid choice": _l("Choose one from the list."),
+    "Invalid Choice: could not coerce.": _l("Choose one from the list."),
+    "Not a valid date value.": _l("Write a date, e.g. 2026-11-03."),
+    "Not a valid time value.": _l("Write a time, e.g. 08:00."),
+    "Not a valid integer value.": _l("Write a whole number."),
+}
+_TOO_LONG = "Field cannot be longer than %(max)d character."
+
+
+class _Words:
+    """What WTForms asks for translations."""
+
+    def gettext(self, text: str) -> str:
+        return str(_SAID.get(text, text))
+
+    def ngettext(self, singular: str, plural: str, number: int) -> str:
+        if singular == _TOO_LONG:
+            return ngettext("At most %(num)d character.", "At most %(num)d characters.", number)
+        return singular if number == 1 else plural
+
+
+class Form(FlaskForm):
+    """A form of the portal."""
+
+    class Meta(FlaskForm.Meta):
+        def get_translations(self, _form: FlaskForm) -> _Words:
+            return _Words()
