@@ -3,12 +3,12 @@
 from flask import current_app
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import BooleanField, DateField, EmailField, Field, RadioField, SelectField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, Optional, ValidationError
 
 from portal.accounts.domain import NotSchoolEmail, school_email
+from portal.base.forms import Form
 from portal.classes.learners import MISTAKE, Details
 from portal.classes.models import Learner
 from portal.classes.names import EXTENSIONS, lis_name, split_lis_name, tidy
@@ -18,12 +18,12 @@ from portal.classes.roster_words import say_alone
 _LONG = Length(max=NAME_LIMIT, message=_l("At most 120 characters."))
 
 
-def _no_comma(_form: FlaskForm, field: Field) -> None:
+def _no_comma(_form: Form, field: Field) -> None:
     if "," in (field.data or ""):
         raise ValidationError(_("There is a comma inside. Put each part of the name in its own field."))
 
 
-class LearnerForm(FlaskForm):
+class LearnerForm(Form):
     last_name = StringField(_l("Last name"), [DataRequired(_l("Write the last name.")), _LONG, _no_comma])
     first_name = StringField(_l("First name"), [DataRequired(_l("Write the first name.")), _LONG, _no_comma])
     middle_name = StringField(_l("Middle name"), [Optional(), _LONG, _no_comma])
@@ -106,7 +106,7 @@ class NewLearnerForm(LearnerForm):
     another = BooleanField(_l("It is another learner of the same name"))
 
 
-class WithdrawForm(FlaskForm):
+class WithdrawForm(Form):
     reason = RadioField(
         _l("Why"),
         [InputRequired(_l("Say why the learner leaves."))],
@@ -130,7 +130,7 @@ class WithdrawForm(FlaskForm):
     )
 
 
-class MoveForm(FlaskForm):
+class MoveForm(Form):
     target = SelectField(_l("New section"), [InputRequired(_l("Choose the new section."))])
     since = DateField(
         _l("First day there"),
@@ -140,5 +140,5 @@ class MoveForm(FlaskForm):
     detail = StringField(_l("Reason"), [Optional(), Length(max=120, message=_l("At most 120 characters."))])
 
 
-class BackForm(FlaskForm):
+class BackForm(Form):
     since = DateField(_l("First day on the roster again"), [InputRequired(_l("Choose the first day."))])

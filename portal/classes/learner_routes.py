@@ -6,11 +6,11 @@ from flask import Blueprint, abort, flash, redirect, render_template, url_for
 from flask_babel import format_date
 from flask_babel import gettext as _
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response
 from wtforms.fields.choices import SelectChoice
 
 from portal.base import clock
+from portal.base.forms import Form
 from portal.classes import access, learners, queries
 from portal.classes.enrolling import BeforeTheFirstDay, OnARoster
 from portal.classes.learner_forms import BackForm, LearnerForm, MoveForm, NewLearnerForm, WithdrawForm
@@ -157,7 +157,7 @@ def _must_be_open(section: Section) -> None:
         abort(redirect(url_for("classes.section", section_id=section.id)))
 
 
-def _change_of_roster(template: str, form: FlaskForm, section: Section, learner: Learner) -> Page:
+def _change_of_roster(template: str, form: Form, section: Section, learner: Learner) -> Page:
     times = queries.times_of(learner.id)
     page = render_template(f"classes/{template}.html", form=form, section=section, learner=learner, times=times)
     return page, 422 if form.errors else 200
