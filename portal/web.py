@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
+from portal.accounts import refusals
 from portal.base import clock
 from portal.base.dates import clock_time, day, day_long, month, weekday, when
 from portal.config import SANDBOX_MOUNT, Settings
@@ -151,6 +152,7 @@ def _http_error(error: HTTPException) -> Any:
     code = error.code or 500
     if error.response is not None or code < 400:
         return error.get_response()
+    refusals.note(code)
     page = code if code in ERROR_PAGES else (500 if code >= 500 else 400)
     body = render_template(f"errors/{page}.html", reference=request_id(), expired=False)
     response = current_app.make_response((body, code))
