@@ -157,6 +157,24 @@ class AccountRequest(WithId, Model):
     school: Mapped[School | None] = relationship(lazy="joined")
 
 
+class DoorWish(WithId, Model):
+    """What somebody who is not signed in asked for: a new password, or an account. `sealed` until it is answered."""
+
+    __tablename__ = "door_wishes"
+    __table_args__ = (
+        CheckConstraint("kind IN ('password', 'account')", name="kind"),
+        Index("ix_door_wishes_place_hash_at", "place_hash", "at"),
+        Index("ix_door_wishes_address_hash_at", "address_hash", "at"),
+    )
+
+    kind: Mapped[str] = mapped_column(String(10))
+    address_hash: Mapped[str] = mapped_column(String(64))
+    place_hash: Mapped[str] = mapped_column(String(64))
+    sealed: Mapped[str | None]
+    at: Mapped[datetime]
+    leased_until: Mapped[datetime | None]
+
+
 class RecoveryCode(WithId, Model):
     """Stands in for a one-time code when the phone is lost. Works once."""
 
