@@ -9,7 +9,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 from wtforms import Field
 
-from portal.accounts import links, service, sessions, signing_in, throttle
+from portal.accounts import links, service, sessions, signing_in, throttle, wishes
 from portal.accounts.domain import NotSchoolEmail
 from portal.accounts.forms import AskForm, CodeForm, ForgotForm, NewPasswordForm, SignInForm, TokenForm
 from portal.accounts.models import User
@@ -108,14 +108,8 @@ def ask() -> Answer:
     form = AskForm()
     if form.validate_on_submit():
         try:
-            throttle.check_place()
-            throttle.failed(None)
-            service.ask_for_account(
-                form.email.data or "",
-                form.full_name.data or "",
-                form.school.data or "",
-                str(get_locale() or "en"),
-                _settings().email_domains,
+            wishes.ask_for_account(
+                form.email.data or "", form.full_name.data or "", form.school.data or "", str(get_locale() or "en")
             )
         except throttle.TooMany as wait:
             return _wait(wait)
@@ -132,9 +126,7 @@ def forgot() -> Answer:
     form = ForgotForm()
     if form.validate_on_submit():
         try:
-            throttle.check_place()
-            throttle.failed(None)
-            service.forgot_password(form.email.data or "", _settings().email_domains)
+            wishes.ask_for_password(form.email.data or "")
         except throttle.TooMany as wait:
             return _wait(wait)
         except NotSchoolEmail as refused:

@@ -1,15 +1,13 @@
 """The rules about people: who may have an account, who may sign in."""
 
-from uuid import uuid4
-
 from flask import current_app
 from sqlalchemy import select
 
 from portal.accounts import links, passwords, sessions, throttle
 from portal.accounts.domain import NotSchoolEmail, is_learner_address, school_email
-from portal.accounts.models import AccountRequest, School, User
+from portal.accounts.models import School, User
 from portal.base import audit, clock, mail
-from portal.base.db import db, insert_once, writing
+from portal.base.db import db, writing
 from portal.config import Settings
 
 
@@ -73,47 +71,6 @@ def set_language(user: User, language: str) -> None:
     """The language of a person's pages and mails, "en" or "fil"."""
     with writing():
         user.language = language
-
-
-def ask_for_account(email: str, full_name: str, deped_id: str, language: str, domains: tuple[str, ...]) -> None:
-    """Keep the wish for an account until an admin decides; whoever has one gets a letter that says so.
-
-    Raises NotSchoolEmail, also for a learner's address. Says nothing about who has an account.
-    """
-    address = school_email(email, domains)
-    if is_learner_address(address):
-        raise NotSchoolEmail(domains)
-    user = db.session.scalar(select(User).where(User.email == address))
-    if user is not None:
-        if user.is_active:
-            link = f"{_settings().base_url}/sign-in"
-            mail.queue(user.email, "have_account", user.language, name=user.full_name, link=link)
-        return
-    school = db.session.scalar(select(School.id).where(School.deped_id == deped_id))
-    with writing():
-        insert_once(
-            AccountRequest,
-            {
-                "id": uuid4(),
-                "email": address,
-                "full_name": mail.one_line(full_name)[:120],
-                "school_id": school,
-                "language": language,
-                "state": "waiting",
-                "created_at": clock.now(),
-            },
-            ["email"],
-        )
-
-
-def forgot_password(email: str, domains: tuple[str, ...]) -> None:
-    """Mail a link to whoever has an account with this address; do nothing otherwise. Raises NotSchoolEmail."""
-    user = db.session.scalar(select(User).where(User.email == school_email(email, domains)))
-    if user is None or not user.is_active:
-        return
-    with writing():
-        link = links.issue(user, "reset", "/choose-password")
-        mail.queue(user.email, "reset", user.language, name=user.full_name, link=link)
 
 
 def choose_password(token: str, password: str) -> User | None:

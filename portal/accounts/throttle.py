@@ -4,10 +4,11 @@ Ten wrong passwords or codes within 15 minutes close an account's sign-in until 
 old; fifty from one place within 10 minutes close it to that place. Addresses nobody has count like others.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from flask import current_app, request
 from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from portal.accounts.models import SignInFailure
 from portal.base import clock
@@ -31,14 +32,20 @@ class TooMany(Exception):
 
 def closed_minutes(account: str) -> int:
     """For how many minutes sign-in to this address is closed; 0 if it is open."""
-    seconds = _wait(SignInFailure.account_hash.in_(keyed_hashes(_named(account))), PER_ACCOUNT, ACCOUNT_WINDOW)
+    whose = SignInFailure.account_hash.in_(keyed_hashes(_named(account)))
+    seconds = _wait(SignInFailure.at, whose, PER_ACCOUNT, ACCOUNT_WINDOW)
     return -(-seconds // 60)
 
 
 def check_place() -> None:
     """Raises TooMany where the place that asks has failed too often."""
+    check_number(SignInFailure.at, SignInFailure.place_hash == place())
+
+
+def check_number(at: InstrumentedAttribute[datetime], whose: ColumnElement[bool]) -> None:
+    """Raises TooMany where as many rows lie within ten minutes as one place may make; an office may have more."""
     settings: Settings = current_app.extensions["silid.settings"]
-    seconds = _wait(SignInFailure.place_hash == _place(), settings.sign_ins_per_address, PLACE_WINDOW)
+    seconds = _wait(at, whose, settings.sign_ins_per_address, PLACE_WINDOW)
     if seconds:
         raise TooMany(seconds)
 
@@ -48,7 +55,7 @@ def failed(account: str | None) -> None:
     now = clock.now()
     with writing() as session:
         hashed = keyed_hash(_named(account)) if account is not None else None
-        session.add(SignInFailure(account_hash=hashed, place_hash=_place(), at=now))
+        session.add(SignInFailure(account_hash=hashed, place_hash=place(), at=now))
 
 
 def forget(account: str) -> None:
@@ -57,16 +64,16 @@ def forget(account: str) -> None:
         session.execute(delete(SignInFailure).where(SignInFailure.account_hash.in_(keyed_hashes(_named(account)))))
 
 
-def _wait(whose: ColumnElement[bool], most: int, window: timedelta) -> int:
-    """Seconds until fewer than `most` failures lie within the window."""
+def _wait(at: InstrumentedAttribute[datetime], whose: ColumnElement[bool], most: int, window: timedelta) -> int:
+    """Seconds until fewer than `most` of the rows lie within the window."""
     now = clock.now()
-    times = select(SignInFailure.at).where(whose, SignInFailure.at > now - window)
-    oldest = db.session.scalar(times.order_by(SignInFailure.at.desc()).offset(most - 1).limit(1))
+    times = select(at).where(whose, at > now - window)
+    oldest = db.session.scalar(times.order_by(at.desc()).offset(most - 1).limit(1))
     return max(1, round((oldest + window - now).total_seconds())) if oldest else 0
 
 
-def _place() -> str:
-    """By the key of the day, which is destroyed: at midnight in Manila everybody begins anew."""
+def place() -> str:
+    """Where the request comes from, by the key of the day, which is destroyed: at midnight everybody begins anew."""
     return place_of(request.remote_addr)
 
 

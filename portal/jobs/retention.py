@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 
-from portal.accounts.models import OneTimeLink, SignInFailure, UserSession
+from portal.accounts.models import DoorWish, OneTimeLink, SignInFailure, UserSession
 from portal.base import clock, places
 from portal.base.audit import AuditEntry
 from portal.base.db import db, writing
@@ -47,6 +47,7 @@ RULES = (
         180,
         lambda limit: AuditEntry.action.in_(SIGN_INS) & (AuditEntry.at < limit),
     ),
+    Rule("wishes at the door", DoorWish, DoorWish.id, 2, lambda limit: DoorWish.at < limit),
     Rule("one-time links", OneTimeLink, OneTimeLink.id, 30, lambda limit: OneTimeLink.expires_at < limit),
     Rule(
         "sessions",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from flask import Flask, current_app
 from sqlalchemy import select
 
+from portal.accounts import wishes
 from portal.attendance import reconcile, sheet
 from portal.attendance.models import AttendanceSheet
 from portal.base import clock, mail
@@ -90,6 +91,10 @@ def sweep_reports() -> int:
     return len(ids) + reconcile.find_unseen(zoom())
 
 
+def sweep_door() -> int:
+    return wishes.answer_due()
+
+
 def sweep_mail() -> int:
     return mail.send_due()
 
@@ -123,6 +128,7 @@ SWEEPS = (
     Sweep("rosters", frozenset({"registration"}), 15.0, sweep_rosters),
     Sweep("registration", frozenset({"registrants"}), POLL, sweep_registration),
     Sweep("reports", frozenset({"reports"}), 10.0, sweep_reports),
+    Sweep("door", frozenset({"door"}), 5.0, sweep_door),
     Sweep("mail", frozenset({"mail"}), 5.0, sweep_mail),
     Sweep("changed rosters", frozenset({"changed rosters"}), HALF_AN_HOUR, sweep_changed_rosters),
     Sweep("old", frozenset({"old"}), 3600.0, sweep_old),

@@ -8,19 +8,23 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from portal.accounts.wishes import answer_due
 from portal.base import mail
 from portal.base.crypto import unseal
 from portal.base.db import db
 from tests.browser import Browser
+from tests.people import look_again
 
 Letters = Callable[[], list[dict[str, str]]]
 
 
 @pytest.fixture
 def letters(app: Flask) -> Letters:
-    """The letters that wait, oldest first: to, subject, text, html, and the path of the link as `link`."""
+    """The letters that wait once the door was answered, oldest first: to, subject, text, html, and the link's path."""
 
     def read() -> list[dict[str, str]]:
+        answer_due()
+        look_again()
         rows = db.session.scalars(select(mail.Mail).where(mail.Mail.state == "waiting").order_by(mail.Mail.created_at))
         found = []
         for row in rows:

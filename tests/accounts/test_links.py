@@ -8,11 +8,12 @@ from sqlalchemy import func, select
 
 from portal.accounts import passwords
 from portal.accounts.models import AccountRequest, OneTimeLink, User
+from portal.accounts.wishes import answer_due
 from portal.base import clock
 from portal.base.db import db
 from tests.accounts.conftest import Letters
 from tests.browser import Browser
-from tests.people import PASSWORD, People
+from tests.people import PASSWORD, People, look_again
 
 GOOD = "saging tsinelas kalabaw ulap"
 
@@ -20,7 +21,10 @@ GOOD = "saging tsinelas kalabaw ulap"
 def forgot(browser: Browser, email: str) -> str:
     browser.get("/forgot-password")
     browser.submit(email=email)
-    return browser.text
+    said = browser.text
+    answer_due()
+    look_again()
+    return said
 
 
 def test_a_reset_link_works_once_and_not_by_looking(browser: Browser, people: People, letters: Letters) -> None:
@@ -173,7 +177,10 @@ def test_a_weak_password_is_explained_and_the_link_lives_on(browser: Browser, pe
 def ask(browser: Browser, email: str, school: str = "300123", status: int = 200) -> str:
     browser.get("/ask-for-account")
     browser.submit(full_name="Cora Peña", email=email, school=school, status=status)
-    return browser.text
+    said = browser.text
+    answer_due()
+    look_again()
+    return said
 
 
 def test_asking_says_the_same_to_known_and_unknown(browser: Browser, people: People, letters: Letters) -> None:

@@ -1,13 +1,13 @@
 """door wishes: who asks for a password or an account is answered by the worker, so that the page knows nobody
 
-Revision: 0008, after 0007.
+Revision: 0010, after 0009.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
