@@ -4,12 +4,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.base.db import Model, WithId
 
 MARKS = ("pending", "present", "partial", "absent", "needs review")
+READY = ("reconciled", "unreported")  # nothing more is expected from Zoom
+UNTOLD = text("NOT told AND counts AND state IN ('reconciled', 'unreported')")
 HAND_MARKS = ("present", "partial", "absent")  # what a teacher may set
 
 
@@ -93,6 +95,7 @@ class AttendanceSheet(Model):
         ),
         Index("ix_attendance_sheets_dirty", "dirty"),
         Index("ix_attendance_sheets_reconcile_at", "reconcile_at"),
+        Index("ix_attendance_sheets_untold", "occurrence_id", sqlite_where=UNTOLD, postgresql_where=UNTOLD),
     )
 
     occurrence_id: Mapped[UUID] = mapped_column(
@@ -112,6 +115,7 @@ class AttendanceSheet(Model):
     evidence_changed: Mapped[bool] = mapped_column(default=False)  # since it was finalised
     # False: a room opened on a day without class, which is in no report unless a teacher says so
     counts: Mapped[bool] = mapped_column(default=True)
+    told: Mapped[bool] = mapped_column(default=False)  # the teacher knows that it is ready
 
 
 class AttendanceRecord(WithId, Model):

@@ -4,7 +4,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, Select, String, UniqueConstraint, select
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, Select, String, UniqueConstraint, select, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts.models import User
@@ -242,7 +242,10 @@ class MeetingHistory(Model):
     """What happened to a meeting, for the people who look after it."""
 
     __tablename__ = "meeting_history"
-    __table_args__ = (Index("ix_meeting_history_meeting_id_at", "meeting_id", "at"),)
+    __table_args__ = (
+        Index("ix_meeting_history_meeting_id_at", "meeting_id", "at"),
+        Index("ix_meeting_history_untold", "id", sqlite_where=text("NOT told"), postgresql_where=text("NOT told")),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     meeting_id: Mapped[UUID] = mapped_column(ForeignKey("zoom_meetings.id", ondelete="CASCADE"))
@@ -250,6 +253,7 @@ class MeetingHistory(Model):
     by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     what: Mapped[str] = mapped_column(String(40))  # a code that a page turns into words
     detail: Mapped[str | None]
+    told: Mapped[bool] = mapped_column(default=False)  # to those whom it concerns, or to nobody
 
 
 # Whose records an entry of the audit log is about.

@@ -3,12 +3,14 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.base.crypto import seal, unseal
 from portal.base.db import Model, WithId
 
+FAILURES = ("failed", "denied", "cancelled")  # of somebody who is wanted
+UNTOLD = text("wanted AND NOT told AND state IN ('failed', 'denied', 'cancelled')")
 STATES = ("waiting", "registered", "pending", "cancelled", "denied", "failed")
 
 
@@ -30,6 +32,8 @@ class MeetingRegistrant(WithId, Model):
         Index("ix_meeting_registrants_email", "email"),
         Index("ix_meeting_registrants_meeting_id_zoom_registrant_id", "meeting_id", "zoom_registrant_id"),
         Index("ix_meeting_registrants_learner_id", "learner_id"),
+        Index("ix_meeting_registrants_untold", "meeting_id", sqlite_where=UNTOLD, postgresql_where=UNTOLD),
+        Index("ix_meeting_registrants_told", "id", sqlite_where=text("told"), postgresql_where=text("told")),
     )
 
     meeting_id: Mapped[UUID] = mapped_column(ForeignKey("zoom_meetings.id", ondelete="CASCADE"))
@@ -48,6 +52,7 @@ class MeetingRegistrant(WithId, Model):
     generation: Mapped[int] = mapped_column(default=0)  # the making of the meeting at Zoom that this is about
     next_try_at: Mapped[datetime | None]
     leased_until: Mapped[datetime | None]
+    told: Mapped[bool] = mapped_column(default=False)  # the teacher knows that it failed
     zoom_registrant_id: Mapped[str | None] = mapped_column(String(128))
     join_url_sealed: Mapped[str | None]
     created_at: Mapped[datetime]
