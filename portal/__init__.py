@@ -98,6 +98,8 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     from portal.limits import limiter
     from portal.meetings.class_day_routes import bp as class_days
     from portal.meetings.routes import bp as meetings
+    from portal.notifications.queries import unread_here
+    from portal.notifications.routes import bp as notifications
     from portal.pages.admin_routes import bp as admin
     from portal.pages.calendar_routes import bp as calendar
     from portal.pages.class_links_routes import bp as class_links
@@ -114,5 +116,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     rooms = (accounts, people, attendance, classes, class_days, inbox, meetings, pages, registration, reports)
     for blueprint in (*rooms, admin, calendar, class_links, join, learners, learner_page):
         app.register_blueprint(blueprint)
+    app.register_blueprint(notifications)
     web.init_web(app, settings)
+    app.jinja_env.globals["unread_notifications"] = unread_here
     cli.init_cli(app)

@@ -1,13 +1,15 @@
 """queue(to, template, language, **values) -> UUID (inside or outside `writing()`) · send_due() -> int (the sweep).
 
 Mail is rows first: a page writes the letter in its own transaction, the worker sends it later, so that no page
-waits for a mail server and no letter is lost with one. The content is sealed and leaves the row once it was sent.
+waits for a mail server and no letter is lost with one. The content is sealed and leaves the row once it was sent;
+of a letter that was given up it stays, so that an admin who put the mail server right can send it after all.
 
 `templates/email/<template>.txt` has the subject in its first line; `<template>.html` says the same in HTML.
 """
 
 import json
 import re
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -17,7 +19,7 @@ from uuid import UUID, uuid4
 
 from flask import current_app
 from flask_babel import force_locale
-from sqlalchemy import CheckConstraint, Index, String, select
+from sqlalchemy import CheckConstraint, Index, String, and_, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.base import clock, leases
@@ -34,12 +36,13 @@ _ADDRESS = re.compile(r"[A-Za-z0-9._'-]{1,64}@[A-Za-z0-9.-]{1,189}")
 
 
 class Mail(WithId, Model):
-    """One letter to one person. `sealed` holds address, subject and texts until it was sent or given up."""
+    """One letter to one person. `sealed` holds address, subject and texts until it was sent."""
 
     __tablename__ = "mail_outbox"
     __table_args__ = (
         CheckConstraint("state IN ('waiting', 'sent', 'failed')", name="state"),
-        CheckConstraint("(state = 'waiting') = (sealed IS NOT NULL)", name="kept_only_while_waiting"),
+        CheckConstraint("state <> 'waiting' OR sealed IS NOT NULL", name="kept_while_waiting"),
+        CheckConstraint("state <> 'sent' OR sealed IS NULL", name="forgotten_once_sent"),
         Index("ix_mail_outbox_state_next_try_at", "state", "next_try_at"),
     )
 
@@ -137,12 +140,31 @@ def _send(post: Post, letter: Mail) -> None:
         _finish(letter, "sent", sent_at=clock.now())
 
 
+def send_again(letter_ids: Collection[UUID] | None = None) -> int:
+    """Have letters sent at once that were given up or wait for their next try: these, or all of them; how many.
+
+    They count as new: they are tried for another three days. What has no content any more cannot be sent.
+    """
+    stuck = and_(Mail.state.in_(("failed", "waiting")), Mail.sealed.is_not(None))
+    # One that a worker has in hand is being sent already; one never tried yet is due anyway.
+    stuck = and_(stuck, Mail.attempts > 0, or_(Mail.leased_until.is_(None), Mail.leased_until < clock.now()))
+    if letter_ids is not None:
+        stuck = and_(stuck, Mail.id.in_(letter_ids))
+    now = clock.now()
+    with writing() as session:
+        changed = session.execute(
+            update(Mail).where(stuck).values(state="waiting", attempts=0, next_try_at=now, created_at=now)
+        )
+    wake("mail")
+    return int(changed.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
+
+
 def _finish(letter: Mail, state: str, error: str | None = None, sent_at: datetime | None = None) -> None:
     leases.release(
         Mail,
         [letter.id],
         state=state,
-        sealed=None,
+        sealed=letter.sealed if state == "failed" else None,
         attempts=letter.attempts + 1,
         error=error[:200] if error else None,
         sent_at=sent_at,

@@ -18,6 +18,7 @@ from portal.base.db import db, writing
 from portal.base.mail import Mail
 from portal.classes.models import RosterImport
 from portal.inbox.models import ZoomEvent
+from portal.notifications.models import Notification
 from portal.registration.links import JoinOpening
 
 AT_ONCE = 5000
@@ -56,6 +57,7 @@ RULES = (
         60,  # the longest lives 30 days
         lambda limit: or_(UserSession.ended_at < limit, UserSession.created_at < limit),
     ),
+    Rule("notifications", Notification, Notification.id, 90, lambda limit: Notification.at < limit),
     Rule("letters", Mail, Mail.id, 30, lambda limit: (Mail.state != "waiting") & (Mail.created_at < limit)),
 )
 UNDECIDED = timedelta(days=7)  # a roster that was uploaded and neither taken nor thrown away

@@ -22,6 +22,7 @@ from portal.config import Settings
 from portal.jobs import retention
 from portal.jobs.projection import project_due, recall_waiting, tell_of_missed
 from portal.meetings import at_zoom
+from portal.notifications import happened, letters
 from portal.registration import engine, links, wanted
 from portal.zoom_account.service import zoom
 
@@ -99,6 +100,12 @@ def sweep_mail() -> int:
     return mail.send_due()
 
 
+def sweep_notifications() -> int:
+    """Tell people what happened, and write the letters about it that are due."""
+    told = happened.tell_of_history() + happened.tell_of_registrations() + happened.tell_of_sheets()
+    return told + letters.write_due()
+
+
 def sweep_overdue() -> int:
     """Sheets of classes that never sent their end: time alone changes what is known of them."""
     return sheet.touch_overdue(clock.now())
@@ -130,6 +137,7 @@ SWEEPS = (
     Sweep("reports", frozenset({"reports"}), 10.0, sweep_reports),
     Sweep("door", frozenset({"door"}), 5.0, sweep_door),
     Sweep("mail", frozenset({"mail"}), 5.0, sweep_mail),
+    Sweep("notifications", frozenset({"notifications"}), 5.0, sweep_notifications),
     Sweep("changed rosters", frozenset({"changed rosters"}), HALF_AN_HOUR, sweep_changed_rosters),
     Sweep("old", frozenset({"old"}), 3600.0, sweep_old),
     Sweep("overdue", frozenset({"overdue"}), SLOW_POLL, sweep_overdue),

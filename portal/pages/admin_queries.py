@@ -243,6 +243,12 @@ def letters() -> tuple[list[MailLine], dict[str, int]]:
     return [MailLine(**row._mapping) for row in rows], dict(counts.all())
 
 
+def stuck_letters() -> int:
+    """How many letters a button can send: given up with their content kept, or put off after a failure."""
+    stuck = (Mail.attempts > 0) & Mail.sealed.is_not(None) & Mail.state.in_(("failed", "waiting"))
+    return db.session.scalar(select(func.count()).select_from(Mail).where(stuck)) or 0
+
+
 def overview(admin: User) -> dict[str, int]:
     """Figures of the admin's scope: schools, people, sections, classes, class dates of today."""
     schools = select(School.id).where(schools_in_scope(admin)).correlate(None)

@@ -10,6 +10,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from portal.base import audit
+from portal.base.mail import send_again
 from portal.config import Settings
 from portal.inbox.again import replay
 from portal.meetings import words as meeting_words
@@ -137,7 +138,19 @@ def mail() -> str:
     _region_only()
     settings: Settings = current_app.extensions["silid.settings"]
     lines, counts = queries.letters()
-    return render_template("admin/mail.html", lines=lines, counts=counts, to_folder=not settings.mail_url)
+    return render_template(
+        "admin/mail.html", lines=lines, counts=counts, to_folder=not settings.mail_url, stuck=queries.stuck_letters()
+    )
+
+
+@bp.post("/mail/send")
+def send_letters() -> AnyResponse:
+    """Send at once what was given up and what waits for its next try: the mail server is right again."""
+    _region_only()
+    count = send_again()
+    audit.record("sent letters again", "mail", "outbox", by=current_user.id, letters=count)
+    flash(ngettext("%(num)d letter is tried again.", "%(num)d letters are tried again.", count))
+    return redirect(url_for(".mail"))
 
 
 def _blocked() -> str:

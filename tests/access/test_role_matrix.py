@@ -74,6 +74,7 @@ def ids(tuesday: None, people: People, world: World) -> dict[str, UUID]:
         "request_id": wish.id,
         "day_id": day.id,
         "session_id": uuid4(),
+        "notification_id": uuid4(),
     }
 
 

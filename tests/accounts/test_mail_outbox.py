@@ -36,6 +36,9 @@ class _Talk(socketserver.StreamRequestHandler):
                 while (said := self.rfile.readline()) not in (b".\r\n", b""):
                     lines.append(said)
                 office.letters.append(b"".join(lines))
+                if office.drop:
+                    office.drop -= 1
+                    return
                 self.wfile.write(b"250 taken\r\n")
             else:
                 self.wfile.write(b"221 bye\r\n" if word == b"QUIT" else b"250 fine\r\n")
@@ -48,6 +51,7 @@ class MailOffice(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Talk)
         self.letters: list[bytes] = []
         self.refuse = 0
+        self.drop = 0  # so many letters are taken without an answer, and the line is cut
 
 
 @pytest.fixture
@@ -114,7 +118,25 @@ def test_it_gives_up_on_a_recipient_the_server_does_not_know(mailing: Flask, off
     row = letter()
     mail.send_due()
     row = again(row)
-    assert (row.state, row.sealed) == ("failed", None) and "ada" not in (row.error or "")
+    assert row.state == "failed" and "ada" not in (row.error or "")
+    assert mail.send_due() == 0, "it is given up"
+    office.refuse = 0
+    assert mail.send_again() == 1 and mail.send_due() == 1
+    assert again(row).sealed is None and len(office.letters) == 1
+    assert mail.send_again() == 0, "what was sent is not sent again"
+
+
+def test_a_server_that_takes_a_letter_and_dies_makes_one_duplicate_at_most(mailing: Flask, office: MailOffice) -> None:
+    row = letter()
+    office.drop = 1
+    mail.send_due()
+    assert again(row).state == "waiting" and len(office.letters) == 1
+    with time_machine.travel(clock.now() + timedelta(hours=1)):
+        mail.send_due()
+        mail.send_due()
+    assert again(row).state == "sent" and len(office.letters) == 2
+    first, second = (email.message_from_bytes(raw)["Message-ID"] for raw in office.letters)
+    assert first == second, "a mailbox knows them for one"
 
 
 def test_a_recipient_who_is_busy_is_tried_again(mailing: Flask, office: MailOffice) -> None:

@@ -1,13 +1,16 @@
 """What an admin sees: how it stands, who looked at a class, what Zoom sent and what became of it."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal.base import clock
+from portal.base import clock, mail
 from portal.base.audit import AuditEntry
 from portal.base.db import db, writing
 from portal.inbox.models import ZoomEvent
@@ -15,7 +18,7 @@ from portal.sandbox import defaults
 from portal.sandbox.sender import Sender
 from portal.sandbox.world import World
 from tests.browser import Browser
-from tests.people import People, settle, soon
+from tests.people import People, look_again, settle, soon
 
 
 @pytest.fixture
@@ -98,6 +101,31 @@ def test_letters_are_listed_without_addressee(browser: Browser, people: People, 
     browser.get("/admin/mail")
     assert "invitation" in browser.text and "nova" not in browser.text.lower()
     assert "There is no mail server yet." in browser.text
+
+
+def test_letters_that_were_given_up_are_sent_after_all_by_a_button(
+    app: Flask, browser: Browser, people: People, chief: Any, tmp_path: Path
+) -> None:
+    settings = app.extensions["silid.settings"]
+    app.extensions["silid.settings"] = replace(settings, mail_url="smtp://127.0.0.1:9")
+    letter_id = mail.queue(people.ada.email, "reset", "en", name="Ada", link="https://silid.test/x")
+    with time_machine.travel(clock.now() + timedelta(days=4)):
+        mail.send_due()
+    look_again()
+    row = db.session.get_one(mail.Mail, letter_id)
+    assert row.state == "failed" and row.sealed and "ada" not in row.sealed
+    people.sign_in(browser, chief).get("/admin/mail")
+    assert "1 letter could not be sent so far." in browser.text
+    app.extensions["silid.settings"] = replace(settings, instance=tmp_path)
+    browser.submit("form[action='/admin/mail/send']")
+    assert "1 letter is tried again." in browser.text
+    mail.send_due()
+    browser.get("/admin/mail")
+    assert "could not be sent" not in browser.text and "1 sent" in browser.text
+    assert [path.stem for path in (tmp_path / "mail").iterdir()] == [str(letter_id)]
+    app.extensions["silid.settings"] = settings
+    browser.post("/admin/mail/send")
+    assert "0 letters are tried again." in browser.text, "what was sent is not sent again"
 
 
 def test_a_school_admin_finds_no_page_of_the_whole_installation(browser: Browser, people: People) -> None:

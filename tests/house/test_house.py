@@ -21,6 +21,7 @@ FLOORS = [
     "registration",
     "attendance",
     "reports",
+    "notifications",
     "pages",
     "jobs",
 ]

@@ -1,13 +1,13 @@
 """notifications: what people are told and do not want to be told, marks on what was told; given-up letters are kept
 
-Revision: 0009, after 0008.
+Revision: 0010, after 0009.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 MOMENT = sa.DateTime(timezone=True)

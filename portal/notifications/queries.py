@@ -1,0 +1,54 @@
+"""What a person has not read yet, and what she wants to be told."""
+
+from uuid import UUID
+
+from flask import g
+from flask_login import current_user
+from sqlalchemy import ColumnElement, func, literal, select
+
+from portal.accounts.models import User
+from portal.base.db import db
+from portal.notifications.models import Notification, SwitchedOff
+
+PAGE = 40
+MANY = 100  # nobody counts further
+
+
+def _of(user: User) -> list[ColumnElement[bool]]:
+    return [Notification.user_id == user.id, Notification.shown.is_(True)]
+
+
+def unread(user: User) -> int:
+    """How many are unread, at most MANY: one look at the index."""
+    some = select(literal(1)).where(*_of(user), Notification.read_at.is_(None)).limit(MANY).subquery()
+    return db.session.scalar(select(func.count()).select_from(some)) or 0
+
+
+def unread_here() -> int:
+    """The same of who asks for this page, counted once a request."""
+    if "unread_notifications" not in g:
+        g.unread_notifications = unread(current_user)
+    return int(g.unread_notifications)
+
+
+def of(user: User, page: int = 1) -> tuple[list[Notification], bool]:
+    """One page of a person's notifications, unread first, then the newest; and whether there are more."""
+    rows = db.session.scalars(
+        select(Notification)
+        .where(*_of(user))
+        .order_by(Notification.read_at.is_not(None), Notification.at.desc(), Notification.id)
+        .limit(PAGE + 1)
+        .offset((page - 1) * PAGE)
+    ).all()
+    return list(rows[:PAGE]), len(rows) > PAGE
+
+
+def one(user: User, notification_id: UUID) -> Notification | None:
+    """A notification of the person's own."""
+    return db.session.scalar(select(Notification).where(Notification.id == notification_id, *_of(user)))
+
+
+def switched_off(user: User) -> set[tuple[str, str]]:
+    """Kind and channel of what she does not want."""
+    rows = select(SwitchedOff.kind, SwitchedOff.channel).where(SwitchedOff.user_id == user.id)
+    return {(kind, channel) for kind, channel in db.session.execute(rows)}

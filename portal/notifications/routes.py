@@ -1,0 +1,55 @@
+"""`/notifications`: what happened, each one tap from its page; and which of it a person wants to be told."""
+
+from uuid import UUID
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+from werkzeug.wrappers import Response as AnyResponse
+
+from portal.notifications import queries, service, words
+from portal.notifications.models import CHANNELS, KINDS
+
+bp = Blueprint("notifications", __name__)
+
+
+@bp.get("/notifications")
+def index() -> str:
+    page = max(1, min(request.args.get("page", 1, type=int) or 1, 1000))
+    rows, more = queries.of(current_user, page)
+    return render_template("notifications/index.html", rows=rows, more=more, page=page, words=words)
+
+
+@bp.post("/notifications/<uuid:notification_id>/open")
+def open_one(notification_id: UUID) -> AnyResponse:
+    """Mark one as read, and go to what it is about."""
+    found = queries.one(current_user, notification_id) or abort(404)
+    service.mark_read(current_user, found.id)
+    return redirect(words.path(found))
+
+
+@bp.post("/notifications/<uuid:notification_id>/read")
+def read_one(notification_id: UUID) -> AnyResponse:
+    found = queries.one(current_user, notification_id) or abort(404)
+    service.mark_read(current_user, found.id)
+    return redirect(url_for(".index"))
+
+
+@bp.post("/notifications/read")
+def read_all() -> AnyResponse:
+    service.mark_read(current_user)
+    flash(_("Everything is marked as read."))
+    return redirect(url_for(".index"))
+
+
+@bp.get("/settings/notifications")
+def settings() -> str:
+    off = queries.switched_off(current_user)
+    return render_template("notifications/settings.html", kinds=KINDS, off=off, kind_words=words.kind)
+
+
+@bp.post("/settings/notifications")
+def save() -> AnyResponse:
+    service.choose(current_user, {channel: request.form.getlist(channel) for channel in CHANNELS})
+    flash(_("Saved."))
+    return redirect(url_for(".settings"))
