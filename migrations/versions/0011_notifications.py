@@ -1,13 +1,13 @@
 """notifications: what people are told and do not want to be told, marks on what was told; given-up letters are kept
 
-Revision: 0010, after 0009.
+Revision: 0011, after 0010.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 MOMENT = sa.DateTime(timezone=True)
