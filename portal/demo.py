@@ -118,7 +118,7 @@ def _account(email: str, name: str, role: str, school: School) -> User:
 def _section(sample: DemoSection, adviser: User) -> Section:
     section = classes.create_section(adviser, grade_level=sample.grade_level, name=sample.name)
     upload = importing.begin(adviser, section, read_roster(sample_csv(sample).encode(), "sample.csv"), "sample.csv")
-    importing.confirm(upload, adviser)
+    importing.confirm(upload, adviser, {})
     return section
 
 

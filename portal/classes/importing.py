@@ -1,25 +1,23 @@
 """Bringing a roster in: compared with what is there, shown, and then saved all or nothing."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import Any, Literal
+from datetime import date
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from portal.accounts.models import School, User
+from portal.accounts.models import User
 from portal.base import audit, clock
 from portal.base.db import db, writing
 from portal.base.wake import wake
-from portal.classes import queries
+from portal.classes.comparing import FIELDS, LEFT, Preview, PreviewLine, preview
 from portal.classes.enrolling import Rolls
-from portal.classes.models import Enrolment, Learner, RosterImport, Section, school_year_of
-from portal.classes.names import fold_name
-from portal.classes.roster_file import Problem, RosterFile, RosterRow, from_json, to_json
+from portal.classes.models import Learner, RosterImport, Section, school_year_of
+from portal.classes.roster_file import RosterFile, RosterRow, to_json
+from portal.classes.undoing import Journal
 
-Status = Literal["new", "same", "changed", "moves here", "bad"]
-FIELDS = ("lis_name", "last_name", "first_name", "middle_name", "extension", "sex", "email")
+KEEP = "keep"
 
 
 class NotImportable(ValueError):
@@ -27,39 +25,21 @@ class NotImportable(ValueError):
 
 
 @dataclass(frozen=True)
-class PreviewLine:
-    """One row of the file beside what the portal knows of the learner."""
+class Answer:
+    """What became of a learner who is missing from the file: KEEP, or T/O or NLS with her last day."""
 
-    row: RosterRow
-    status: Status
-    problems: tuple[Problem, ...]
-    learner_id: UUID | None
-    changes: tuple[tuple[str, str, str], ...]  # field, before, after
-    position: int
-    from_date: date
-    other_section: str | None = None
+    what: str
+    last_day: date | None = None
 
 
-@dataclass(frozen=True)
-class Preview:
-    """What a confirmation would do. `missing` are on the roster but not in the file: they stay."""
+class Unanswered(NotImportable):
+    """Learners are missing from the file and it is not said what became of them. `learner_ids` are they; `until_when`
+    those whose last day is not one of their days on the roster."""
 
-    file: RosterFile
-    section: Section | None
-    lines: tuple[PreviewLine, ...]
-    missing: tuple[queries.RosterLine, ...]
-    problems: tuple[Problem, ...]
-
-    @property
-    def ok(self) -> bool:
-        return self.file.ok and not self.problems and all(line.status != "bad" for line in self.lines)
-
-    def count(self, status: Status) -> int:
-        return sum(line.status == status for line in self.lines)
-
-    @property
-    def changes_something(self) -> bool:
-        return any(line.status in ("new", "changed", "moves here") for line in self.lines)
+    def __init__(self, learner_ids: set[UUID], until_when: set[UUID]) -> None:
+        super().__init__("what became of the missing learners?")
+        self.learner_ids = learner_ids
+        self.until_when = until_when
 
 
 def begin(user: User, section: Section | None, file: RosterFile, filename: str) -> RosterImport:
@@ -84,41 +64,26 @@ def begin(user: User, section: Section | None, file: RosterFile, filename: str) 
     return row
 
 
-def preview(upload: RosterImport) -> Preview:
-    """Compare an undecided upload with the database as it is now."""
-    if upload.state != "preview" or upload.rows is None:
-        raise NotImportable("decided already")
-    file = from_json(upload.rows)
-    section = _section_of(upload, file)
-    known = _known_learners(upload.school_id, file.rows)
-    roster = queries.roster(section.id) if section else []
-    here = {line.learner_id: line for line in roster}
-    without_lrn = _without_lrn(roster)
-    elsewhere = _other_sections(known.values(), section)
-    last_days = _last_days(known.values())
-    first_day = _first_day(section, file, bool(roster))
-    lines = []
-    for row, position in zip(file.rows, _positions(file.rows), strict=True):
-        learner = known.get(row.lrn or "") or _take_only_one(without_lrn, fold_name(row.lis_name))
-        lines.append(_line(upload, row, position, learner, here, elsewhere, last_days, first_day))
-    met = {line.learner_id for line in lines}
-    missing = tuple(line for line in roster if line.learner_id not in met)
-    return Preview(file, section, tuple(lines), missing, _file_problems(upload, file, section))
-
-
-def confirm(upload: RosterImport, user: User) -> Preview:
-    """Save everything the preview shows, or nothing. Raises NotImportable."""
+def confirm(upload: RosterImport, user: User, answers: dict[UUID, Answer]) -> Preview:
+    """Save everything the preview shows, or nothing. Raises NotImportable, Unanswered."""
     with writing() as session:
         session.refresh(upload, with_for_update=True)
+        if upload.state != "preview":
+            raise NotImportable("decided already")
         seen = preview(upload)
         if not seen.ok:
             raise NotImportable("the file has problems")
+        _must_be_answered(seen, answers)
         section = seen.section or _make_section(upload, seen.file, user)
-        _save(seen, section)
+        upload.journal = _save(seen, section, answers)
         upload.state, upload.rows, upload.section_id = "confirmed", None, section.id
+        upload.decided_at = clock.now()
         upload.added = seen.count("new") + seen.count("moves here")
         upload.changed = seen.count("changed")
-        audit.record("imported a roster", "section", section.id, by=user.id, added=upload.added, changed=upload.changed)
+        audit.record(
+            "imported a roster", "section", section.id, by=user.id,
+            added=upload.added, changed=upload.changed, withdrawn=_withdrawn(seen, answers),
+        )  # fmt: skip
     wake("registration")
     wake("changed rosters")
     return seen
@@ -130,13 +95,20 @@ def discard(upload: RosterImport) -> None:
             upload.state, upload.rows = "discarded", None
 
 
-def _section_of(upload: RosterImport, file: RosterFile) -> Section | None:
-    if upload.section_id:
-        return db.session.get(Section, upload.section_id)
-    if not (file.grade_level and file.section):
-        return None
-    year = file.school_year or school_year_of(clock.today())
-    return queries.section_of_school(upload.school_id, year, file.grade_level, file.section)
+def _must_be_answered(seen: Preview, answers: dict[UUID, Answer]) -> None:
+    open_ids, bad_days = set(), set()
+    for line in seen.missing:
+        answer = answers.get(line.learner_id)
+        if answer is None or answer.what not in (KEEP, "T/O", "NLS"):
+            open_ids.add(line.learner_id)
+        elif answer.what != KEEP and not (answer.last_day and line.from_date <= answer.last_day <= seen.day):
+            bad_days.add(line.learner_id)
+    if open_ids or bad_days:
+        raise Unanswered(open_ids, bad_days)
+
+
+def _withdrawn(seen: Preview, answers: dict[UUID, Answer]) -> int:
+    return seen.count("leaves") + sum(answers[line.learner_id].what != KEEP for line in seen.missing)
 
 
 def _make_section(upload: RosterImport, file: RosterFile, user: User) -> Section:
@@ -153,178 +125,54 @@ def _make_section(upload: RosterImport, file: RosterFile, user: User) -> Section
     return section
 
 
-def _file_problems(upload: RosterImport, file: RosterFile, section: Section | None) -> tuple[Problem, ...]:
-    """What is wrong with the file as a whole for this place."""
-    problems = []
-    school = db.session.get(School, upload.school_id)
-    if file.school_id and school and file.school_id != school.deped_id:
-        problems.append(Problem(None, None, "other_school", {"file": file.school_id, "school": school.deped_id}))
-    if upload.section_id is None and not (file.grade_level and file.section):
-        problems.append(Problem(None, None, "no_section", {}))
-    if upload.section_id and section and file.section and file.section.lower() != section.name.lower():
-        problems.append(Problem(None, None, "other_section", {"file": file.section, "section": section.name}))
-    if section and file.school_year and file.school_year != section.school_year:
-        problems.append(Problem(None, None, "other_year", {"file": file.school_year, "year": section.school_year}))
-    return tuple(problems)
-
-
-def _known_learners(school_id: UUID, rows: Iterable[RosterRow]) -> dict[str, Learner]:
-    """Learners whose LRN is in the file, whichever school they are of: an LRN is unique in the country."""
-    lrns = {row.lrn for row in rows if row.lrn}
-    found = db.session.scalars(select(Learner).where(Learner.lrn.in_(lrns)))
-    return {learner.lrn or "": learner for learner in found}
-
-
-def _without_lrn(roster: list[queries.RosterLine]) -> dict[str, list[Learner]]:
-    """Learners of this roster who have no LRN, by their folded names: it may have come since."""
-    ids = [line.learner_id for line in roster if line.lrn is None]
-    found: dict[str, list[Learner]] = {}
-    for learner in db.session.scalars(select(Learner).where(Learner.id.in_(ids))) if ids else ():
-        found.setdefault(fold_name(learner.lis_name), []).append(learner)
-    return found
-
-
-def _take_only_one(learners: dict[str, list[Learner]], name: str) -> Learner | None:
-    """The learner of that name, if there is one and no more. She is taken: namesakes in the file are others."""
-    return learners.pop(name)[0] if len(learners.get(name, ())) == 1 else None
-
-
-def _other_sections(learners: Iterable[Learner], section: Section | None) -> dict[UUID, str]:
-    """Where those learners are enrolled now, if not here."""
-    ids = [learner.id for learner in learners]
-    rows = db.session.execute(
-        select(Enrolment.learner_id, Section.grade_level, Section.name)
-        .join(Section, Section.id == Enrolment.section_id)
-        .where(
-            Enrolment.learner_id.in_(ids),
-            queries.enrolled_on(clock.today()),
-            Section.id.is_distinct_from(section.id if section else None),
-        )
-    )
-    return {learner_id: f"{grade} - {name}" for learner_id, grade, name in rows}
-
-
-def _last_days(learners: Iterable[Learner]) -> dict[UUID, date]:
-    """When each of those learners was last on a roster that she has left."""
-    ids = [learner.id for learner in learners]
-    rows = db.session.execute(
-        select(Enrolment.learner_id, func.max(Enrolment.until_date))
-        .where(Enrolment.learner_id.in_(ids), Enrolment.until_date < clock.today())
-        .group_by(Enrolment.learner_id)
-    )
-    return {learner_id: last_day for learner_id, last_day in rows if last_day}
-
-
-def _first_day(section: Section | None, file: RosterFile, has_roster: bool) -> date:
-    """From when new learners count. A section's first roster has been there since the year began."""
-    today = clock.today()
-    if has_roster:
-        return today
-    year = section.school_year if section else file.school_year or school_year_of(today)
-    return min(today, date(int(year[:4]), 6, 1))
-
-
-def _positions(rows: tuple[RosterRow, ...]) -> list[int]:
-    """1, 2, 3 within each sex, in the order of the file."""
-    counts = {"M": 0, "F": 0}
-    positions = []
-    for row in rows:
-        sex = row.sex or "M"  # a row without one is a problem already and is not saved
-        counts[sex] += 1
-        positions.append(counts[sex])
-    return positions
-
-
-def _line(
-    upload: RosterImport,
-    row: RosterRow,
-    position: int,
-    learner: Learner | None,
-    here: dict[UUID, queries.RosterLine],
-    elsewhere: dict[UUID, str],
-    last_days: dict[UUID, date],
-    first_day: date,
-) -> PreviewLine:
-    problems = row.problems
-    status: Status = "new"
-    changes: tuple[tuple[str, str, str], ...] = ()
-    other = elsewhere.get(learner.id) if learner else None
-    if learner and learner.school_id != upload.school_id:
-        problems += (Problem(row.row, "LRN", "lrn_of_other_school", {"lrn": row.lrn or ""}),)
-    elif learner and learner.id in here:
-        changes = _changes(learner, row)
-        status = "changed" if changes or here[learner.id].position != position else "same"
-    elif learner and other:
-        status = "moves here"
-        changes = _changes(learner, row)
-    return PreviewLine(
-        row=row,
-        status="bad" if problems else status,
-        problems=problems,
-        learner_id=learner.id if learner else None,
-        changes=changes,
-        position=position,
-        from_date=_from_date(row, bool(other), last_days.get(learner.id) if learner else None, first_day),
-        other_section=other,
-    )
-
-
-def _from_date(row: RosterRow, moves: bool, last_day: date | None, first_day: date) -> date:
-    """From when a learner of the file counts. T/I and LE bring the date she came to the school; if the portal knew
-    her before that as a learner of another section, she was there until then, and its sheets stay as they are."""
-    today = clock.today()
-    if moves:
-        return today
-    began = row.remark_date if row.remark_code in ("T/I", "LE") and row.remark_date else first_day
-    free_from = last_day + timedelta(days=1) if last_day else began
-    return min(max(began, free_from), today)
-
-
-def _changes(learner: Learner, row: RosterRow) -> tuple[tuple[str, str, str], ...]:
-    """Fields that the file changes. A file without an address leaves the known one alone."""
-    pairs = [(name, getattr(learner, name) or "", getattr(row, name) or "") for name in FIELDS]
-    pairs.append(("lrn", learner.lrn or "", row.lrn or ""))
-    return tuple(
-        (name, before, after)
-        for name, before, after in pairs
-        if before != after and not (name in ("email", "lrn") and not after)
-    )
-
-
-def _save(seen: Preview, section: Section) -> None:
-    session, now, today = db.session, clock.now(), clock.today()
-    known_ids = {line.learner_id for line in seen.lines if line.learner_id}
+def _save(seen: Preview, section: Section, answers: dict[UUID, Answer]) -> dict[str, Any]:
+    """Write the lines and the answers; what it takes to undo it."""
+    session = db.session
+    leaving = {line.learner_id: answers[line.learner_id] for line in seen.missing}
+    known_ids = {line.learner_id for line in seen.lines if line.learner_id} | set(leaving)
     rolls = Rolls(known_ids)
     known = {learner.id: learner for learner in session.scalars(select(Learner).where(Learner.id.in_(known_ids)))}
+    journal = Journal(known.values(), rolls)
     for line in seen.lines:
-        row = line.row
+        if line.status == "left":
+            continue
         learner = known.get(line.learner_id) if line.learner_id else None
         if learner is None:
-            learner = Learner(
-                id=uuid4(),
-                school_id=section.school_id,
-                lrn=row.lrn,
-                email=row.email,
-                created_at=now,
-                **{name: getattr(row, name) for name in FIELDS if name != "email"},
-            )
+            learner = _new_learner(line.row, section)
             session.add(learner)
+            journal.made(learner)
         for name, _before, after in line.changes:
             setattr(learner, name, after)
-        current = rolls.on(learner.id, today)
-        if current and current.section_id == section.id:
-            current.position = line.position
-        elif current:
-            rolls.move(current, section.id, position=line.position, since=line.from_date)
-        else:
-            rolls.enrol(
-                learner.id, section.id, position=line.position, since=line.from_date, **_ending(row, line.from_date)
-            )
+        _place(rolls, line, learner, section, seen.day)
+    for learner_id, answer in leaving.items():
+        if answer.what != KEEP and answer.last_day and (row := rolls.on(learner_id, seen.day)):
+            rolls.withdraw(row, last_day=answer.last_day, reason=answer.what)
     rolls.save()
+    return journal.close()
 
 
-def _ending(row: RosterRow, from_date: date) -> dict[str, Any]:
-    """The register itself says that the learner has left: transferred out or dropped, with the date."""
-    if row.remark_code not in ("T/O", "DRP") or row.remark_date is None:
-        return {}
-    return {"until": max(row.remark_date, from_date), "reason": row.remark_code}
+def _place(rolls: Rolls, line: PreviewLine, learner: Learner, section: Section, day: date) -> None:
+    row, current = line.row, rolls.on(learner.id, day)
+    if current and current.section_id == section.id:
+        current.position = line.position
+        if line.status == "leaves" and row.remark_date:
+            last_day = max(row.remark_date, current.from_date)
+            rolls.withdraw(current, last_day=last_day, reason=row.remark_code)
+    elif current:
+        rolls.move(current, section.id, position=line.position, since=line.from_date)
+    else:
+        ending = {}
+        if row.remark_code in LEFT and row.remark_date:  # the register itself says that she has left
+            ending = {"until": max(row.remark_date, line.from_date), "reason": row.remark_code}
+        rolls.enrol(learner.id, section.id, position=line.position, since=line.from_date, **ending)  # type: ignore[arg-type]  # two kinds of values
+
+
+def _new_learner(row: RosterRow, section: Section) -> Learner:
+    return Learner(
+        id=uuid4(),
+        school_id=section.school_id,
+        lrn=row.lrn,
+        email=row.email,
+        created_at=clock.now(),
+        **{name: getattr(row, name) for name in FIELDS if name != "email"},
+    )

@@ -17,6 +17,7 @@ from portal.classes import queries
 from portal.classes.enrolling import Rolls
 from portal.classes.models import Enrolment, Learner, Section
 from portal.classes.names import fold_name, lis_name
+from portal.classes.undoing import forget_if_unneeded
 
 MISTAKE = "mistake"  # instead of a reason for leaving: she never was in this section
 
@@ -122,6 +123,8 @@ def withdraw(
         else:
             rolls.withdraw(row, last_day=last_day, reason=reason, detail=detail or None)
         rolls.save()
+        if reason == MISTAKE:
+            forget_if_unneeded([learner.id])
         audit.record(
             "withdrew", "learner", learner.id, by=user.id, section_id=section.id,
             reason=reason, last_day=last_day.isoformat(),

@@ -30,6 +30,18 @@ def school_year_of(day: date) -> str:
     return f"{first}-{first + 1}"
 
 
+def year_begins(school_year: str) -> date:
+    """The first day of a school year: "2026-2027" begins on 1 June 2026."""
+    return date(int(school_year[:4]), 6, 1)
+
+
+def roster_day_of(school_year: str) -> date:
+    """The day whose roster says who is in a section of that year: today, the first day of a year to come, the last
+    of one that is over."""
+    first = year_begins(school_year)
+    return max(first, min(clock.today(), date(first.year + 1, 5, 31)))
+
+
 class Section(WithId, Model):
     """A group of learners with one roster and one adviser, for one school year."""
 
@@ -55,7 +67,12 @@ class Section(WithId, Model):
     @property
     def first_day(self) -> date:
         """When its school year begins."""
-        return date(int(self.school_year[:4]), 6, 1)
+        return year_begins(self.school_year)
+
+    @property
+    def roster_day(self) -> date:
+        """The day whose roster says who is in it, see `roster_day_of`."""
+        return roster_day_of(self.school_year)
 
     @property
     def is_past(self) -> bool:

@@ -85,8 +85,8 @@ class FormerLine:
     detail: str | None
 
 
-def former(section_id: UUID) -> list[FormerLine]:
-    """Who has left the section, the last one first; each with her last time there."""
+def former(section: Section) -> list[FormerLine]:
+    """Who has left the section before the day of its roster, the last one first; each with her last time there."""
     later = aliased(Enrolment)
     rows = db.session.execute(
         select(
@@ -101,11 +101,11 @@ def former(section_id: UUID) -> list[FormerLine]:
         )
         .join(Learner, Learner.id == Enrolment.learner_id)
         .where(
-            Enrolment.section_id == section_id,
-            Enrolment.until_date < clock.today(),
+            Enrolment.section_id == section.id,
+            Enrolment.until_date < section.roster_day,
             ~exists().where(
                 later.learner_id == Enrolment.learner_id,
-                later.section_id == section_id,
+                later.section_id == section.id,
                 later.from_date > Enrolment.from_date,
             ),
         )

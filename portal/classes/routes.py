@@ -1,15 +1,18 @@
+from datetime import date
 from pathlib import Path
 from uuid import UUID
 
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, url_for
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
+from flask_babel import ngettext
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from portal.base import audit
-from portal.classes import access, importing, queries, service
+from portal.classes import access, comparing, importing, queries, service, undoing
+from portal.classes.comparing import SAVED, Preview
 from portal.classes.forms import ClassForm, RosterForm, SectionForm
-from portal.classes.models import Section
+from portal.classes.models import RosterImport, Section
 from portal.classes.roster_csv import csv_template
 from portal.classes.roster_file import RosterUnreadable, read_roster
 from portal.classes.roster_words import say
@@ -54,8 +57,9 @@ def _section_page(section: Section, form: ClassForm) -> str:
     return render_template(
         "classes/section.html",
         section=section,
-        roster=queries.roster(section.id),
-        former=queries.former(section.id),
+        roster=queries.roster(section.id, section.roster_day),
+        former=queries.former(section),
+        undoable=undoing.can_be_undone(current_user, section.id),
         classes=queries.classes_of_section(current_user, section.id),
         governed=access.governs(section),
         form=form,
@@ -89,7 +93,11 @@ def import_new() -> str | Response | tuple[str, int]:
 
 @bp.route("/classes/sections/<uuid:section_id>/import", methods=["GET", "POST"])
 def import_roster(section_id: UUID) -> str | Response | tuple[str, int]:
-    return _upload(access.section_or_404(section_id, govern=True))
+    section = access.section_or_404(section_id, govern=True)
+    if section.is_past:
+        flash(_("The school year %(year)s is over: its rosters can only be read.", year=section.school_year), "bad")
+        return redirect(url_for(".section", section_id=section.id))
+    return _upload(section)
 
 
 def _upload(section: Section | None) -> str | Response | tuple[str, int]:
@@ -124,7 +132,7 @@ def preview(import_id: UUID) -> str | Response:
     upload = access.import_or_404(import_id)
     if upload.state != "preview":
         return _decided(upload.section_id)
-    seen = importing.preview(upload)
+    seen = comparing.preview(upload)
     if seen.section and not _may_fill(seen.section):
         importing.discard(upload)
         flash(
@@ -133,24 +141,94 @@ def preview(import_id: UUID) -> str | Response:
         return redirect(url_for(".index"))
     here = seen.section.id if seen.section else None
     audit.viewed("viewed a roster to import", "roster import", upload.id, by=current_user.id, section_id=here)
-    return render_template("classes/preview.html", upload=upload, preview=seen, say=say)
+    return _preview_page(upload, seen)
 
 
 @bp.post("/classes/imports/<uuid:import_id>/confirm")
-def confirm(import_id: UUID) -> Response:
+def confirm(import_id: UUID) -> Response | tuple[str, int]:
     upload = access.import_or_404(import_id)
     if upload.state != "preview":
         return _decided(upload.section_id)
-    if not _may_fill(importing.preview(upload).section):
+    if not _may_fill(comparing.preview(upload).section):
         abort(403)
     try:
-        seen = importing.confirm(upload, current_user)
+        seen = importing.confirm(upload, current_user, _answers(comparing.preview(upload)))
+    except importing.Unanswered as error:
+        return _preview_page(upload, comparing.preview(upload), error), 422
     except importing.NotImportable:
         flash(_("Nothing was saved: the file has rows to correct first."), "bad")
         return redirect(url_for(".preview", import_id=import_id))
-    saved = seen.count("new") + seen.count("moves here") + seen.count("changed")
-    flash(_("The roster is saved: %(count)s learners added or changed.", count=saved))
+    saved = sum(seen.count(status) for status in SAVED)
+    flash(
+        ngettext(
+            "The roster is saved: %(num)d learner added or changed.",
+            "The roster is saved: %(num)d learners added or changed.",
+            saved,
+        )
+    )
     return redirect(url_for(".section", section_id=upload.section_id))
+
+
+def _answers(seen: Preview) -> dict[UUID, importing.Answer]:
+    """What the form says of each learner who is missing from the file; one button keeps all of them."""
+    if request.form.get("all") == importing.KEEP:
+        return {line.learner_id: importing.Answer(importing.KEEP) for line in seen.missing}
+    found = {}
+    for line in seen.missing:
+        what = request.form.get(f"what-{line.learner_id}", "")
+        if what:
+            found[line.learner_id] = importing.Answer(what, _date(request.form.get(f"day-{line.learner_id}", "")))
+    return found
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _preview_page(upload: RosterImport, seen: Preview, unanswered: importing.Unanswered | None = None) -> str:
+    return render_template(
+        "classes/preview.html",
+        upload=upload,
+        preview=seen,
+        say=say,
+        typed=request.form,
+        unanswered=unanswered.learner_ids if unanswered else set(),
+        until_when=unanswered.until_when if unanswered else set(),
+    )
+
+
+@bp.post("/classes/imports/<uuid:import_id>/undo")
+def undo(import_id: UUID) -> Response:
+    """Take an import back that was made within a day."""
+    upload = access.import_or_404(import_id)
+    section = access.section_or_404(upload.section_id, govern=True) if upload.section_id else None
+    try:
+        count = undoing.undo(upload, current_user)
+    except undoing.TooLate:
+        flash(_("This import cannot be undone any more: that is possible for 24 hours, and once."), "bad")
+    except undoing.BuiltUpon as error:
+        names = "; ".join(error.names[:3])
+        flash(
+            ngettext(
+                "Nothing was undone: %(names)s was changed since. Undo or correct that first.",
+                "Nothing was undone: %(num)d learners were changed since, %(names)s among them. Correct them by hand.",
+                len(error.names),
+                names=names,
+            ),
+            "bad",
+        )
+    else:
+        flash(
+            ngettext(
+                "The import is undone: %(num)d learner is as before.",
+                "The import is undone: %(num)d learners are as before.",
+                count,
+            )
+        )
+    return _decided(section.id if section else None)
 
 
 @bp.post("/classes/imports/<uuid:import_id>/discard")

@@ -17,6 +17,7 @@ from portal.base.audit import AuditEntry
 from portal.base.db import db, writing
 from portal.base.mail import Mail
 from portal.classes.models import RosterImport
+from portal.classes.undoing import UNDO_WITHIN
 from portal.inbox.models import ZoomEvent
 from portal.notifications.models import Notification
 from portal.registration.links import JoinOpening
@@ -74,13 +75,18 @@ def purge(*, dry_run: bool = False) -> dict[str, int]:
         old = rule.old(now - timedelta(days=rule.days))
         found[rule.name] = _number(rule.table, old) if dry_run else _delete(rule, old)
     undecided = (RosterImport.state == "preview") & (RosterImport.uploaded_at < now - UNDECIDED)
+    too_old_to_undo = RosterImport.journal.is_not(None) & (RosterImport.decided_at < now - UNDO_WITHIN)
     if dry_run:
         found["undecided rosters"] = _number(RosterImport, undecided)
+        found["journals of imports"] = _number(RosterImport, too_old_to_undo)
         found["keys of the day"] = _number(places.IpDayKey, places.IpDayKey.day < clock.today() - places.KEPT)
     else:
         with writing():
             gone = db.session.execute(update(RosterImport).where(undecided).values(state="discarded", rows=None))
         found["undecided rosters"] = int(gone.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
+        with writing():
+            gone = db.session.execute(update(RosterImport).where(too_old_to_undo).values(journal=None))
+        found["journals of imports"] = int(gone.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
         found["keys of the day"] = places.forget_old_keys()
     return found
 

@@ -79,6 +79,7 @@ MATRIX = {
     "classes.preview": THING,
     "classes.section": THING,
     "classes.template": OWN,
+    "classes.undo": THING,
     "inbox.webhook": OPEN,
     "join.go": OPEN,
     "join.show": OPEN,

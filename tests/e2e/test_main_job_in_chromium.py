@@ -51,7 +51,7 @@ def import_the_register(watched: Watched) -> None:
     expect(page.locator("main")).to_contain_text("IBAÑEZ" if "IBAÑEZ" in all_names() else all_names().split(",")[0])
     watched.look()
     watched.shot("03-preview")
-    page.locator("form[action$='/confirm'] button").click()
+    page.locator("button[form='answers']").first.click()
     expect(page.locator("h1")).to_contain_text("Emerald")
     watched.look()
     watched.shot("04-section")

@@ -1,0 +1,241 @@
+"""A roster file beside what the portal knows: what each row would do, and who is missing from it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import chain
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import and_, exists, or_, select
+
+from portal.accounts.models import School
+from portal.base import clock
+from portal.base.db import db
+from portal.classes import queries
+from portal.classes.models import Enrolment, Learner, RosterImport, Section, roster_day_of, school_year_of, year_begins
+from portal.classes.names import fold_name
+from portal.classes.roster_file import Problem, RosterFile, RosterRow, from_json
+
+# "leaves": the register says that she left, and she is on the roster; "left": it says so, and she is not.
+Status = Literal["new", "same", "changed", "moves here", "leaves", "left", "bad"]
+SAVED: tuple[Status, ...] = ("new", "changed", "moves here", "leaves")
+LEFT = ("T/O", "DRP")
+FIELDS = ("lis_name", "last_name", "first_name", "middle_name", "extension", "sex", "email")
+
+
+@dataclass(frozen=True)
+class PreviewLine:
+    """One row of the file beside what the portal knows of the learner."""
+
+    row: RosterRow
+    status: Status
+    problems: tuple[Problem, ...]
+    learner_id: UUID | None
+    changes: tuple[tuple[str, str, str], ...]  # field, before, after
+    position: int
+    from_date: date
+    other_section: str | None = None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a confirmation would do. `missing` are on the roster but not in the file: the person says what became
+    of each. `day` is the one whose roster the file is compared with."""
+
+    file: RosterFile
+    section: Section | None
+    lines: tuple[PreviewLine, ...]
+    missing: tuple[queries.RosterLine, ...]
+    problems: tuple[Problem, ...]
+    day: date
+
+    @property
+    def ok(self) -> bool:
+        return self.file.ok and not self.problems and all(line.status != "bad" for line in self.lines)
+
+    def count(self, status: Status) -> int:
+        return sum(line.status == status for line in self.lines)
+
+    @property
+    def changes_something(self) -> bool:
+        return bool(self.missing) or any(line.status in SAVED for line in self.lines)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the portal knows of the learners of a file, on the day that counts."""
+
+    day: date
+    first_day: date  # from when new learners count
+    school_id: UUID
+    school_year: str
+    here: dict[UUID, queries.RosterLine]
+    elsewhere: dict[UUID, Section]
+    last_days: dict[UUID, date]
+    left_here: set[UUID]
+
+
+def preview(upload: RosterImport) -> Preview:
+    """Compare an undecided upload with the database as it is now. ValueError if it is decided."""
+    if upload.state != "preview" or upload.rows is None:
+        raise ValueError("decided already")
+    file = from_json(upload.rows)
+    section = _section_of(upload, file)
+    year = section.school_year if section else file.school_year or school_year_of(clock.today())
+    day = roster_day_of(year)
+    roster = queries.roster(section.id, day) if section else []
+    learners = _known_learners(file.rows)
+    without_lrn = _without_lrn(upload.school_id, roster)
+    known = _what_is_known(upload, section, year, roster, [*learners.values(), *chain(*without_lrn.values())])
+    lines = []
+    for row, position in zip(file.rows, _positions(file.rows), strict=True):
+        learner = learners.get(row.lrn or "") or _take_only_one(without_lrn, fold_name(row.lis_name))
+        lines.append(_line(row, position, learner, known))
+    met = {line.learner_id for line in lines}
+    missing = tuple(line for line in roster if line.learner_id not in met)
+    return Preview(file, section, tuple(lines), missing, _file_problems(upload, file, section, year), day)
+
+
+def _what_is_known(
+    upload: RosterImport,
+    section: Section | None,
+    year: str,
+    roster: list[queries.RosterLine],
+    learners: list[Learner],
+) -> _Known:
+    day = roster_day_of(year)
+    first_day = day if roster else year_begins(year)  # the first roster has been there since the year began
+    known = _Known(day, first_day, upload.school_id, year, {line.learner_id: line for line in roster}, {}, {}, set())
+    rows = db.session.execute(
+        select(Enrolment, Section)
+        .join(Section, Section.id == Enrolment.section_id)
+        .where(Enrolment.learner_id.in_([learner.id for learner in learners]))
+    )
+    for time, place in rows:
+        learner_id, is_here = time.learner_id, section is not None and place.id == section.id
+        if time.until_date and time.until_date < day:
+            known.last_days[learner_id] = max(time.until_date, known.last_days.get(learner_id, time.until_date))
+            if is_here:
+                known.left_here.add(learner_id)
+        elif time.from_date <= day and not is_here:
+            known.elsewhere[learner_id] = place
+    return known
+
+
+def _section_of(upload: RosterImport, file: RosterFile) -> Section | None:
+    if upload.section_id:
+        return db.session.get(Section, upload.section_id)
+    if not (file.grade_level and file.section):
+        return None
+    year = file.school_year or school_year_of(clock.today())
+    return queries.section_of_school(upload.school_id, year, file.grade_level, file.section)
+
+
+def _file_problems(upload: RosterImport, file: RosterFile, section: Section | None, year: str) -> tuple[Problem, ...]:
+    """What is wrong with the file as a whole for this place."""
+    problems = []
+    school = db.session.get(School, upload.school_id)
+    if file.school_id and school and file.school_id != school.deped_id:
+        problems.append(Problem(None, None, "other_school", {"file": file.school_id, "school": school.deped_id}))
+    if upload.section_id is None and not (file.grade_level and file.section):
+        problems.append(Problem(None, None, "no_section", {}))
+    if upload.section_id and section and file.section and file.section.lower() != section.name.lower():
+        problems.append(Problem(None, None, "other_section", {"file": file.section, "section": section.name}))
+    if section and file.school_year and file.school_year != section.school_year:
+        problems.append(Problem(None, None, "other_year", {"file": file.school_year, "year": section.school_year}))
+    if year < school_year_of(clock.today()):
+        problems.append(Problem(None, None, "year_over", {"year": year}))
+    return tuple(problems)
+
+
+def _known_learners(rows: Iterable[RosterRow]) -> dict[str, Learner]:
+    """Learners whose LRN is in the file, whichever school they are of: an LRN is unique in the country."""
+    lrns = {row.lrn for row in rows if row.lrn}
+    found = db.session.scalars(select(Learner).where(Learner.lrn.in_(lrns)))
+    return {learner.lrn or "": learner for learner in found}
+
+
+def _without_lrn(school_id: UUID, roster: list[queries.RosterLine]) -> dict[str, list[Learner]]:
+    """Learners without LRN by their folded names: those of this roster, and those left by an import that was undone.
+    An LRN may have come since."""
+    ids = [line.learner_id for line in roster if line.lrn is None]
+    on_no_roster_ever = and_(
+        Learner.school_id == school_id, Learner.lrn.is_(None), ~exists().where(Enrolment.learner_id == Learner.id)
+    )
+    found: dict[str, list[Learner]] = {}
+    for learner in db.session.scalars(select(Learner).where(or_(Learner.id.in_(ids), on_no_roster_ever))):
+        found.setdefault(fold_name(learner.lis_name), []).append(learner)
+    return found
+
+
+def _take_only_one(learners: dict[str, list[Learner]], name: str) -> Learner | None:
+    """The learner of that name, if there is one and no more. She is taken: namesakes in the file are others."""
+    return learners.pop(name)[0] if len(learners.get(name, ())) == 1 else None
+
+
+def _positions(rows: tuple[RosterRow, ...]) -> list[int]:
+    """1, 2, 3 within each sex, in the order of the file."""
+    counts = {"M": 0, "F": 0}
+    positions = []
+    for row in rows:
+        sex = row.sex or "M"  # a row without one is a problem already and is not saved
+        counts[sex] += 1
+        positions.append(counts[sex])
+    return positions
+
+
+def _line(row: RosterRow, position: int, learner: Learner | None, known: _Known) -> PreviewLine:
+    problems = row.problems
+    place = known.elsewhere.get(learner.id) if learner else None
+    if learner and learner.school_id != known.school_id:
+        problems += (Problem(row.row, "LRN", "lrn_of_other_school", {"lrn": row.lrn or ""}),)
+        learner = place = None
+    changes = _changes(learner, row) if learner else ()
+    status = _status(row, position, learner, bool(changes), known)
+    return PreviewLine(
+        row=row,
+        status="bad" if problems else status,
+        problems=problems,
+        learner_id=learner.id if learner else None,
+        changes=changes if status != "left" else (),
+        position=position,
+        from_date=_from_date(row, learner, known),
+        other_section=place.title if place and status == "moves here" else None,
+    )
+
+
+def _status(row: RosterRow, position: int, learner: Learner | None, changes: bool, known: _Known) -> Status:
+    has_left = row.remark_code in LEFT and row.remark_date is not None
+    if learner is None:
+        return "new"
+    if line := known.here.get(learner.id):
+        if has_left and line.until_date is None:
+            return "leaves"
+        return "changed" if changes or line.position != position else "same"
+    if has_left and (learner.id in known.elsewhere or learner.id in known.left_here):
+        return "left"
+    return "moves here" if learner.id in known.elsewhere else "new"
+
+
+def _from_date(row: RosterRow, learner: Learner | None, known: _Known) -> date:
+    """From when a learner of the file counts. T/I and LE bring the date she came to the school; if the portal knew
+    her before that as a learner of another section, she was there until then, and its sheets stay as they are."""
+    began = row.remark_date if row.remark_code in ("T/I", "LE") and row.remark_date else known.first_day
+    earliest = year_begins(known.school_year)
+    if learner and (place := known.elsewhere.get(learner.id)) and place.school_year == known.school_year:
+        earliest = known.day
+    elif learner and (last_day := known.last_days.get(learner.id)):
+        earliest = max(earliest, last_day + timedelta(days=1))
+    return min(max(began, earliest), known.day)
+
+
+def _changes(learner: Learner, row: RosterRow) -> tuple[tuple[str, str, str], ...]:
+    """Fields that the file changes. A file without an address leaves the known one alone."""
+    pairs = [(name, getattr(learner, name) or "", getattr(row, name) or "") for name in FIELDS]
+    pairs.append(("lrn", learner.lrn or "", row.lrn or ""))
+    return tuple(
+        (name, before, after)
+        for name, before, after in pairs
+        if before != after and not (name in ("email", "lrn") and not after)
+    )
