@@ -106,6 +106,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     from portal.pages.join_routes import bp as join
     from portal.pages.learner_page import bp as learner_page
     from portal.pages.routes import bp as pages
+    from portal.pages.school_routes import bp as schools
     from portal.registration.routes import bp as registration
     from portal.reports.routes import bp as reports
     from portal.zoom_account.service import init_zoom
@@ -114,7 +115,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     init_zoom(app, settings)
     limiter.init_app(app)
     rooms = (accounts, people, attendance, classes, class_days, inbox, meetings, pages, registration, reports)
-    for blueprint in (*rooms, admin, calendar, class_links, join, learners, learner_page):
+    for blueprint in (*rooms, admin, calendar, class_links, join, learners, learner_page, schools):
         app.register_blueprint(blueprint)
     app.register_blueprint(notifications)
     web.init_web(app, settings)

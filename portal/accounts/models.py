@@ -22,7 +22,7 @@ class School(WithId, Model):
     division: Mapped[str]
     region: Mapped[str] = mapped_column(default="Region I")
     created_at: Mapped[datetime]
-    closed_at: Mapped[datetime | None]  # takes no new people and sections; what is there stays
+    closed_at: Mapped[datetime | None]  # takes no new people; who and what is there stays
 
 
 class User(WithId, UserMixin, Model):

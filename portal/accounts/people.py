@@ -120,7 +120,7 @@ def send_link(admin: User, user: User) -> str:
 
 def set_scope(admin: User, user: User, scope: str | None, deped_id: str) -> None:
     """Make somebody a teacher (None) or an admin of a scope, at a school; ends their sessions. Raises Refused."""
-    school = _school_for(admin, scope, deped_id)
+    school = _school_for(admin, scope, deped_id, stays=user.school_id)
     with writing():
         _must_manage(admin, user)
         if scope != "region":
@@ -187,7 +187,7 @@ def one_request(admin: User, request_id: UUID) -> AccountRequest | None:
 
 def approve(admin: User, wish: AccountRequest) -> tuple[User, str]:
     """Make a teacher's account of a request; the person, and the link. Raises Refused, e.g. without a school."""
-    if wish.school is None:
+    if wish.school is None or wish.school.closed_at:
         raise Refused("school")
     with writing():
         made = _make(admin, wish.email, wish.full_name, None, wish.school, wish.language)
@@ -202,13 +202,14 @@ def refuse(admin: User, wish: AccountRequest) -> None:
         audit.record("refused", "account request", wish.id, by=admin.id)
 
 
-def _school_for(admin: User, scope: str | None, deped_id: str) -> School | None:
+def _school_for(admin: User, scope: str | None, deped_id: str, *, stays: UUID | None = None) -> School | None:
+    """The open school with this ID in scope, or the closed one at which somebody stays. Raises Refused."""
     if RANKS[scope] > RANKS[admin.scope]:
         raise Refused("scope")
     if scope == "region" and not deped_id:
         return None
     school = db.session.scalar(select(School).where(School.deped_id == deped_id, schools_in_scope(admin)))
-    if school is None:
+    if school is None or (school.closed_at and school.id != stays):
         raise Refused("school")
     return school
 

@@ -179,7 +179,7 @@ def _why(no: people.Refused) -> str:
     return {
         "taken": _("This address has an account already."),
         "learner": _("An address of 12 digits is a learner's. Learners need no account."),
-        "school": _("No school of yours has this ID."),
+        "school": _("No open school of yours has this ID."),
         "scope": _("This is above your own rights."),
         "self": _("You cannot do this to your own account."),
         "last": _("This is the last admin of the region. Make another one first."),

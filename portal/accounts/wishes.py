@@ -104,7 +104,9 @@ def _ask_an_admin(said: dict[str, Any]) -> None:
             "id": uuid4(),
             "email": said["address"],
             "full_name": mail.one_line(said["full_name"])[:120],
-            "school_id": db.session.scalar(select(School.id).where(School.deped_id == said["school"])),
+            "school_id": db.session.scalar(
+                select(School.id).where(School.deped_id == said["school"], School.closed_at.is_(None))
+            ),
             "language": said["language"],
             "state": "waiting",
             "created_at": clock.now(),

@@ -2,7 +2,7 @@
 
 OPEN: no sign-in needed. OWN: anybody signed in, about herself or lists of what is hers. THING: something of a class,
 a section or a meeting, given by its id: strangers get 404 as if it did not exist. ADMIN: admins alone.
-PERSON: an admin's page about one person: nobody below, and no admin of elsewhere.
+PERSON: an admin's page about one person or school: nobody below, and no admin of elsewhere.
 """
 
 OPEN, OWN, THING, ADMIN, PERSON = "open", "own", "thing", "admin", "person"
@@ -132,6 +132,12 @@ MATRIX = {
     "registration.retry": THING,
     "reports.download": OWN,
     "reports.index": OWN,
+    "schools.change": PERSON,
+    "schools.close": PERSON,
+    "schools.index": ADMIN,
+    "schools.new": ADMIN,
+    "schools.reopen": PERSON,
+    "schools.school": PERSON,
     "static": OPEN,
 }
 # Of a THING, what an admin of the division or region may open too: a class, its meetings, nothing about learners.

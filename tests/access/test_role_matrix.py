@@ -73,6 +73,7 @@ def ids(tuesday: None, people: People, world: World) -> dict[str, UUID]:
         "user_id": people.bob.id,
         "request_id": wish.id,
         "day_id": day.id,
+        "school_id": section.school_id,
         "session_id": uuid4(),
         "notification_id": uuid4(),
     }

@@ -1,0 +1,148 @@
+"""Schools, for admins: finding, adding, changing, closing."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_login import current_user
+from flask_wtf import FlaskForm
+from werkzeug.wrappers import Response
+from wtforms import StringField
+from wtforms.validators import DataRequired, Length, Regexp
+
+from portal.accounts import schools
+from portal.accounts.models import School
+from portal.pages import school_queries as queries
+
+bp = Blueprint("schools", __name__, url_prefix="/admin/schools")
+Answer = str | Response | tuple[str, int]
+
+
+class SchoolForm(FlaskForm):
+    """A division is asked of the region alone: an admin of a division has her own."""
+
+    name = StringField(
+        _l("Name"), [DataRequired(_l("Write the school's name.")), Length(max=120, message=_l("At most 120 letters."))]
+    )
+    deped_id = StringField(
+        _l("School ID"),
+        [DataRequired(_l("Write the school's ID.")), Regexp(r"^[0-9]{6}\Z", message=_l("The school ID has 6 digits."))],
+        description=_l("6 digits, as on School Form 1."),
+        render_kw={"inputmode": "numeric"},
+    )
+    division = StringField(
+        _l("Division"),
+        [DataRequired(_l("Write the division.")), Length(max=80, message=_l("At most 80 letters."))],
+        description=_l("As the other schools of the division have it."),
+        render_kw={"list": "divisions", "autocomplete": "off"},
+    )
+
+    def __init__(self, *args: Any, **values: Any) -> None:
+        super().__init__(*args, **values)
+        if current_user.scope != "region":
+            del self.division
+
+    @property
+    def values(self) -> dict[str, str]:
+        division = (self.division.data or "") if self.division else ""
+        return {"name": self.name.data or "", "deped_id": self.deped_id.data or "", "division": division}
+
+
+@bp.before_request
+def only_admins() -> None:
+    if current_user.is_authenticated and not current_user.is_admin:
+        abort(403)
+
+
+@bp.get("")
+def index() -> str:
+    words, show = request.args.get("q", "")[:100], request.args.get("show", "")
+    show = show if show == "closed" else ""
+    found = queries.find(current_user, words, show, request.args.get("page", 1, type=int) or 1)
+    return render_template(
+        "schools/index.html", found=found, q=words, show=show, may_change=schools.may_change(current_user)
+    )
+
+
+@bp.route("/new", methods=["GET", "POST"])
+def new() -> Answer:
+    if not schools.may_change(current_user):
+        abort(403)
+    form = SchoolForm()
+    if form.validate_on_submit():
+        try:
+            made = schools.add(current_user, **form.values)
+        except schools.IdTaken:
+            _id_taken(form)
+        else:
+            flash(_("%(school)s is there. Invite its first people now.", school=made.name))
+            return redirect(url_for(".school", school_id=made.id))
+    return _page("schools/new.html", form)
+
+
+@bp.get("/<uuid:school_id>")
+def school(school_id: UUID) -> Answer:
+    found = _school_or_404(school_id)
+    return _school_page(found, _form_of(found))
+
+
+@bp.post("/<uuid:school_id>")
+def change(school_id: UUID) -> Answer:
+    found = _school_or_404(school_id, change=True)
+    form = SchoolForm()
+    if form.validate_on_submit():
+        try:
+            schools.change(current_user, found, **form.values)
+        except schools.IdTaken:
+            _id_taken(form)
+        else:
+            flash(_("Saved."))
+            return redirect(url_for(".school", school_id=found.id))
+    return _school_page(found, form)
+
+
+@bp.post("/<uuid:school_id>/close")
+def close(school_id: UUID) -> Answer:
+    found = _school_or_404(school_id, change=True)
+    schools.close(current_user, found)
+    flash(_("The school is closed: nobody new can be invited to it."))
+    return redirect(url_for(".school", school_id=found.id))
+
+
+@bp.post("/<uuid:school_id>/reopen")
+def reopen(school_id: UUID) -> Answer:
+    found = _school_or_404(school_id, change=True)
+    schools.reopen(current_user, found)
+    flash(_("The school is open again."))
+    return redirect(url_for(".school", school_id=found.id))
+
+
+def _school_or_404(school_id: UUID, *, change: bool = False) -> School:
+    """A school in scope; 404 elsewhere, 403 for an admin of the school itself who wants to change it."""
+    found = schools.one(current_user, school_id)
+    if found is None:
+        abort(404)
+    if change and not schools.may_change(current_user):
+        abort(403)
+    return found
+
+
+def _school_page(found: School, form: SchoolForm) -> Answer:
+    line, may_change = queries.figures(found), schools.may_change(current_user)
+    return _page("schools/school.html", form, line=line, school=found, may_change=may_change)
+
+
+def _page(template: str, form: SchoolForm, **values: Any) -> Answer:
+    divisions = schools.divisions() if form.division else []
+    page = render_template(template, form=form, divisions=divisions, **values)
+    return page, 422 if form.is_submitted() else 200
+
+
+def _form_of(found: School) -> SchoolForm:
+    return SchoolForm(name=found.name, deped_id=found.deped_id, division=found.division)
+
+
+def _id_taken(form: SchoolForm) -> None:
+    form.deped_id.errors = [_("Another school has this ID. Correct it, or look for that school in the list.")]
