@@ -140,7 +140,7 @@ def test_a_closed_school_takes_nobody_new_and_keeps_its_people(
     browser.submit("form:has([name=role])", role="school")
     assert "Saved." in browser.text
     asking = Browser(app.test_client())
-    asking.get("/ask")
+    asking.get("/ask-for-account")
     asking.submit(email="new@r1.deped.gov.ph", full_name="New Person", school="300123")
     settle(app)
     assert db.session.scalars(select(AccountRequest)).one().school_id is None
