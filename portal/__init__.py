@@ -97,6 +97,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     from portal.inbox.routes import bp as inbox
     from portal.limits import limiter
     from portal.meetings.class_day_routes import bp as class_days
+    from portal.meetings.invitations_routes import bp as invitations
     from portal.meetings.routes import bp as meetings
     from portal.notifications.queries import unread_here
     from portal.notifications.routes import bp as notifications
@@ -117,6 +118,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     rooms = (accounts, people, attendance, classes, class_days, inbox, meetings, pages, registration, reports)
     for blueprint in (*rooms, admin, calendar, class_links, join, learners, learner_page, schools):
         app.register_blueprint(blueprint)
+    app.register_blueprint(invitations)
     app.register_blueprint(notifications)
     web.init_web(app, settings)
     app.jinja_env.globals["unread_notifications"] = unread_here

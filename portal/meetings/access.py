@@ -11,16 +11,24 @@ from portal.accounts.models import User
 from portal.base.db import db
 from portal.classes.access import classes_managed, classes_seen, sees_learners
 from portal.classes.models import SchoolClass, Section
-from portal.meetings.models import MeetingOccurrence, Schedule, ZoomMeeting
+from portal.meetings.models import OF_A_SCHOOL, MeetingInvitation, MeetingOccurrence, Schedule, ZoomMeeting
 
 
 def meetings_seen(user: User) -> ColumnElement[bool]:
-    """A condition on ZoomMeeting: of a class the person sees, or made by herself without a class."""
+    """A condition on ZoomMeeting: of a class the person sees; without a class made by herself, or invited to."""
     classes = select(SchoolClass.id).where(classes_seen(user)).correlate(None)
-    return or_(
-        ZoomMeeting.class_id.in_(classes),
-        (ZoomMeeting.class_id.is_(None)) & (ZoomMeeting.created_by == user.id),
-    )
+    mine = or_(ZoomMeeting.created_by == user.id, invited_to(user))
+    return or_(ZoomMeeting.class_id.in_(classes), ZoomMeeting.class_id.is_(None) & mine)
+
+
+def invited_to(user: User) -> ColumnElement[bool]:
+    """A condition on ZoomMeeting: one without a class to which the person is invited."""
+    by_name = select(MeetingInvitation.meeting_id).where(MeetingInvitation.user_id == user.id).correlate(None)
+    ways: list[ColumnElement[bool]] = [ZoomMeeting.id.in_(by_name)]
+    if user.school_id and user.scope in (None, "school"):
+        audiences = ("all",) if user.is_admin else OF_A_SCHOOL
+        ways.append((ZoomMeeting.school_id == user.school_id) & ZoomMeeting.audience.in_(audiences))
+    return ZoomMeeting.class_id.is_(None) & or_(*ways)
 
 
 def meetings_managed(user: User) -> ColumnElement[bool]:
@@ -59,11 +67,12 @@ def meeting_or_404(meeting_id: UUID, *, manage: bool = False) -> ZoomMeeting:
 
 
 def occurrence_or_404(occurrence_id: UUID, *, manage: bool = False) -> MeetingOccurrence:
-    """The class date with its meeting and class, for somebody who may see learners' rows."""
+    """The class date with its meeting and class, for somebody who may see learners' rows; without a class there
+    is no sheet."""
     occurrence = db.session.scalar(
         select(MeetingOccurrence)
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
-        .where(MeetingOccurrence.id == occurrence_id, meetings_seen(current_user))
+        .where(MeetingOccurrence.id == occurrence_id, ZoomMeeting.class_id.is_not(None), meetings_seen(current_user))
         .options(*(joinedload(MeetingOccurrence.meeting).options(option) for option in _with_class))
     )
     if occurrence is None or not sees_learners(current_user):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import aliased
 
 from portal.accounts.models import User
@@ -91,8 +91,9 @@ def busy(
     if not slots:
         return []
     whose: list[ColumnElement[bool]] = [ZoomMeeting.host.in_(hosts)]
+    busy_teacher = func.coalesce(SchoolClass.teacher_id, ZoomMeeting.created_by)  # who made it, without a class
     if teacher_id is not None:
-        whose.append(SchoolClass.teacher_id == teacher_id)
+        whose.append(busy_teacher == teacher_id)
     if section_id is not None:
         whose.append(SchoolClass.section_id == section_id)
     teacher = aliased(User)
@@ -109,13 +110,13 @@ def busy(
             Section.grade_level,
             Section.name,
             SchoolClass.section_id,
-            SchoolClass.teacher_id,
+            busy_teacher,
             teacher.full_name,
         )
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
         .outerjoin(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
         .outerjoin(Section, Section.id == SchoolClass.section_id)
-        .outerjoin(teacher, teacher.id == SchoolClass.teacher_id)
+        .outerjoin(teacher, teacher.id == busy_teacher)
         .where(
             MeetingOccurrence.local_date.between(clock.local(first).date(), clock.local(last).date()),
             MeetingOccurrence.state.in_(("scheduled", "started")),

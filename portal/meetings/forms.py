@@ -1,3 +1,4 @@
+from collections.abc import Collection
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -136,10 +137,15 @@ class MeetingForm(Form):
         default=1,
     )
 
+    @property
+    def chosen_days(self) -> list[int]:
+        """The weekdays of a schedule; none for a single meeting."""
+        return list(self.weekdays.data or []) if self.weekdays else []
+
     def validate_day(self, field: DateField) -> None:
         if field.data and field.data > clock.today() + timedelta(days=365):
             raise ValidationError(_l("That is more than a year away. Check the year."))
-        if field.data and self.weekdays.data and field.data < clock.today():
+        if field.data and self.chosen_days and field.data < clock.today():
             raise ValidationError(_l("That day has passed. Choose a later one."))
 
     def validate_weekdays(self, field: SelectMultipleField) -> None:
@@ -161,7 +167,7 @@ class MeetingForm(Form):
 
     def validate_start(self, field: TimeField) -> None:
         """A class that is over already cannot be scheduled; one that has just begun can."""
-        if self.weekdays.data or not (self.day.data and field.data):
+        if self.chosen_days or not (self.day.data and field.data):
             return
         starts_at = clock.from_local(self.day.data, field.data)
         if starts_at + timedelta(minutes=self.minutes.data or 60) < clock.now():
@@ -170,11 +176,12 @@ class MeetingForm(Form):
     def start_now(self) -> None:
         """The person wants the class this minute: whatever the form says of days and times does not count."""
         local = clock.local(clock.now()).replace(second=0, microsecond=0, tzinfo=None)
-        self.day.data, self.weekdays.data = local.date(), []
-        self.day.process_errors, self.day.raw_data = [], [local.date().isoformat()]
+        self.day.data, self.day.process_errors, self.day.raw_data = local.date(), [], [local.date().isoformat()]
         put_time(self.start, local.time())
-        for field in (self.until, self.dates):
-            field.process_errors, field.raw_data, field.data = [], [], None
+        if self.weekdays:
+            self.weekdays.data = []
+            for field in (self.until, self.dates):
+                field.process_errors, field.raw_data, field.data = [], [], None
 
     def rule(self) -> Rule | None:
         """The rhythm, or None for a single class. Days without a time of their own have the common one."""
@@ -246,6 +253,39 @@ class SeriesForm(MeetingForm):
 for _number, _short, _name in WEEKDAYS:
     setattr(SeriesForm, f"start_{_number}", None)
     setattr(SeriesForm, f"minutes_{_number}", None)
+
+
+class PeopleForm(MeetingForm):
+    """A meeting without a class: whom it is for in place of the class, and one date.
+
+    The choices of `audience` are those that the person may invite.
+    """
+
+    class_id = weekdays = until = dates = exceptions = None
+    audience = SelectField(
+        _l("Who is invited"),
+        choices=[
+            SelectChoice("personal", _l("People I name")),
+            SelectChoice("teachers", _l("All teachers of my school")),
+            SelectChoice("all", _l("Everybody at my school, admins too")),
+        ],
+        default="personal",
+    )
+    invited = TextAreaField(
+        _l("Addresses"),
+        [Optional(), Length(max=20_000, message=_l("That is too long a list."))],
+        description=_l("School addresses of people with an account here, one a line. Only for people you name."),
+        render_kw={"rows": 5, "inputmode": "email", "autocapitalize": "none", "spellcheck": "false"},
+    )
+
+    def offer(self, audiences: Collection[str]) -> None:
+        """Leave only these audiences."""
+        self.audience.choices = [choice for choice in self.audience.choices or [] if choice.value in audiences]
+
+
+for _number, _short, _name in WEEKDAYS:
+    setattr(PeopleForm, f"start_{_number}", None)
+    setattr(PeopleForm, f"minutes_{_number}", None)
 
 
 class DateForm(Form):

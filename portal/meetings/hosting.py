@@ -1,4 +1,4 @@
-"""Which Zoom user hosts a class: the teacher's own, else a free one of the pool."""
+"""Which Zoom user hosts a class or a meeting: the teacher's own, else a free one of the pool."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,9 +33,28 @@ class Choice:
         return any(clash.needs_a_decision for clash in self.clashes)
 
 
-def own_host(school_class: SchoolClass) -> str:
-    """The class's teacher by address: her own Zoom user, if she has one."""
-    return db.session.scalars(select(User.email).where(User.id == school_class.teacher_id)).one()
+@dataclass(frozen=True)
+class Whose:
+    """Who is busy while it lasts: the teacher, or whoever made a meeting without a class, and the section."""
+
+    teacher_id: UUID
+    section_id: UUID | None = None
+
+    @classmethod
+    def of_class(cls, school_class: SchoolClass) -> "Whose":
+        return cls(school_class.teacher_id, school_class.section_id)
+
+
+def whose(meeting: ZoomMeeting) -> Whose:
+    """The same of a meeting that is there already."""
+    if meeting.class_id is None:
+        return Whose(meeting.created_by)
+    return Whose.of_class(db.session.get_one(SchoolClass, meeting.class_id))
+
+
+def own_host(who: Whose) -> str:
+    """The teacher by address: her own Zoom user, if she has one."""
+    return db.session.scalars(select(User.email).where(User.id == who.teacher_id)).one()
 
 
 def candidates(first: str) -> list[str]:
@@ -46,7 +65,7 @@ def candidates(first: str) -> list[str]:
 
 
 def choose(
-    school_class: SchoolClass,
+    who: Whose,
     slots: Sequence[Slot],
     *,
     except_meeting: UUID | None = None,
@@ -57,23 +76,25 @@ def choose(
 
     `only` is the host a meeting has already: it does not change any more.
     """
-    able = [only] if only else candidates(own_host(school_class))
-    who = {"teacher_id": school_class.teacher_id, "section_id": school_class.section_id}
-    taken = clashes.busy(slots, hosts=able, except_meeting=except_meeting, except_date=except_date, **who)
-    choices = [Choice(host, tuple(clashes.find(slots, taken, host=host, **who))) for host in able]
+    able = [only] if only else candidates(own_host(who))
+    them = {"teacher_id": who.teacher_id, "section_id": who.section_id}
+    taken = clashes.busy(slots, hosts=able, except_meeting=except_meeting, except_date=except_date, **them)
+    choices = [Choice(host, tuple(clashes.find(slots, taken, host=host, **them))) for host in able]
     chosen = next((one for one in choices if one.is_possible), choices[0])
     # Others' classes on other hosts of the pool are no reason to move.
     mine = [
         one
         for one in taken
-        if one.host == chosen.host or one.teacher_id == who["teacher_id"] or one.section_id == who["section_id"]
+        if one.host == chosen.host
+        or one.teacher_id == who.teacher_id
+        or (who.section_id is not None and one.section_id == who.section_id)
     ]
     return Choice(chosen.host, tuple(clashes.with_alternatives(chosen.clashes, mine)))
 
 
-def hold(school_class: SchoolClass) -> None:
+def hold(who: Whose) -> None:
     """Within the transaction that is open: nobody else gives these hosts a class until it ends."""
-    hosts.hold([own_host(school_class), *hosts.pool()])
+    hosts.hold([own_host(who), *hosts.pool()])
 
 
 def free_host(meeting: ZoomMeeting, able: Sequence[Host], slots: Sequence[Slot]) -> Host | None:

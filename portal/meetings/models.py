@@ -17,6 +17,7 @@ STATES = ("waiting", "scheduled", "started", "ended", "cancelled", "deleted", "f
 WANTED = ("create", "update", "delete", "check")
 KINDS = ("instant", "scheduled", "recurring")
 AUDIENCES = ("class", "students", "teachers", "all", "personal")
+OF_A_SCHOOL = ("teachers", "all")  # audiences of a meeting without a class that a school's admin invites
 
 
 def _one_of(column: str, words: tuple[str, ...]) -> str:
@@ -118,12 +119,14 @@ class ZoomMeeting(WithId, Model):
         Index("ix_zoom_meetings_class_id_starts_at", "class_id", "starts_at"),
         Index("ix_zoom_meetings_host_starts_at", "host", "starts_at"),
         Index("ix_zoom_meetings_schedule_id", "schedule_id"),
+        Index("ix_zoom_meetings_school_id", "school_id"),
     )
 
     client_key: Mapped[str] = mapped_column(String(64), unique=True)
     marker: Mapped[str] = mapped_column(String(36), unique=True)
     class_id: Mapped[UUID | None] = mapped_column(ForeignKey("classes.id"))
     schedule_id: Mapped[UUID | None] = mapped_column(ForeignKey("schedules.id"))
+    school_id: Mapped[UUID | None] = mapped_column(ForeignKey("schools.id"))  # whose teachers, or all, are invited
     created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     host: Mapped[str] = mapped_column(String(254))  # the Zoom user who hosts it, by address
     title: Mapped[str] = mapped_column(String(200))
@@ -236,6 +239,20 @@ class ZoomInstance(WithId, Model):
     ended_at: Mapped[datetime | None]
     start_seen: Mapped[bool] = mapped_column(default=False)  # by meeting.started itself
     end_seen: Mapped[bool] = mapped_column(default=False)  # by meeting.ended itself
+
+
+class MeetingInvitation(Model):
+    """Somebody who was named for a meeting without a class (audience `personal`).
+
+    Those of the other audiences have no rows: they are whoever teaches or works at the meeting's school now.
+    """
+
+    __tablename__ = "meeting_invitations"
+    __table_args__ = (Index("ix_meeting_invitations_user_id", "user_id"),)
+
+    meeting_id: Mapped[UUID] = mapped_column(ForeignKey("zoom_meetings.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    invited_at: Mapped[datetime]
 
 
 class MeetingHistory(Model):

@@ -9,8 +9,8 @@ from portal.classes.models import SchoolClass
 from portal.meetings import class_days, hosting
 from portal.meetings.clashes import Clash
 from portal.meetings.dates import LONGEST, Expansion, Rule, Skipped, Slot, expand
-from portal.meetings.forms import MeetingForm
-from portal.meetings.hosting import Choice
+from portal.meetings.forms import MeetingForm, PeopleForm
+from portal.meetings.hosting import Choice, Whose
 from portal.meetings.schedules import Plan, plan_of
 
 
@@ -80,15 +80,22 @@ def of(form: MeetingForm, school_class: SchoolClass) -> Preview:
     if rule is None:
         slot = Slot(details.starts_at, details.minutes)
         plan = plan_of(Expansion((slot,), ()))
-        return Preview(None, plan, _clashes(school_class, [slot]), holiday=off.get(first))
+        return Preview(None, plan, _clashes(Whose.of_class(school_class), [slot]), holiday=off.get(first))
     plan = plan_of(expand(rule, off=off, exceptions=form.said_of_days(), now=clock.now()))
     too_few = rule.dates is not None and len(plan.slots) < rule.dates
-    return Preview(rule, plan, _clashes(school_class, plan.slots), too_few=too_few)
+    return Preview(rule, plan, _clashes(Whose.of_class(school_class), plan.slots), too_few=too_few)
 
 
-def free_start(school_class: SchoolClass, slot: Slot) -> datetime:
+def of_people(form: PeopleForm, who: Whose) -> Preview:
+    """The preview of a valid form for a meeting without a class."""
+    details = form.details()
+    slot = Slot(details.starts_at, details.minutes)
+    return Preview(None, plan_of(Expansion((slot,), ())), _clashes(who, [slot]))
+
+
+def free_start(who: Whose, slot: Slot) -> datetime:
     """The start of the slot, or the next one that day without a clash, if there is one."""
-    clashes = [clash for clash in _clashes(school_class, [slot]) if clash.needs_a_decision]
+    clashes = [clash for clash in _clashes(who, [slot]) if clash.needs_a_decision]
     return next((clash.free_at for clash in clashes if clash.free_at), slot.starts_at)
 
 
@@ -98,5 +105,5 @@ def of_clash(choice: Choice) -> Preview:
     return Preview(None, Plan(Expansion(slots, ()), ()), choice.clashes)
 
 
-def _clashes(school_class: SchoolClass, slots: Sequence[Slot]) -> tuple[Clash, ...]:
-    return hosting.choose(school_class, slots).clashes if slots else ()
+def _clashes(who: Whose, slots: Sequence[Slot]) -> tuple[Clash, ...]:
+    return hosting.choose(who, slots).clashes if slots else ()

@@ -26,7 +26,7 @@ class OccurrenceLine:
     subject: str | None
     grade_level: str | None
     section_name: str | None
-    teacher: str | None
+    teacher: str | None  # or who made it, without a class
     starts_at: datetime
     minutes: int
     state: str
@@ -79,7 +79,7 @@ def _lines(
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
         .outerjoin(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
         .outerjoin(Section, Section.id == SchoolClass.section_id)
-        .outerjoin(teacher, teacher.id == SchoolClass.teacher_id)
+        .outerjoin(teacher, teacher.id == func.coalesce(SchoolClass.teacher_id, ZoomMeeting.created_by))
         .where(meetings_seen(user), *conditions)
         .order_by(order, MeetingOccurrence.id)
         .limit(most)

@@ -19,6 +19,7 @@ from portal.classes.queries import ClassLine
 from portal.meetings import access, preview, queries, schedules, service
 from portal.meetings.dates import Slot
 from portal.meetings.forms import WEEKDAYS, CancelForm, DateForm, MeetingForm, SeriesForm, put_time, suggested_start
+from portal.meetings.hosting import Whose
 from portal.meetings.links import is_zoom_link
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.zoom.errors import ZoomError
@@ -112,7 +113,8 @@ def _prefill(form: MeetingForm, classes: Sequence[ClassLine]) -> None:
     start = suggested_start()
     chosen = next((one.id for one in classes if str(one.id) == wanted), classes[0].id if classes else None)
     if chosen:
-        start = preview.free_start(class_or_404(chosen, manage=True), Slot(start, form.minutes.data or 60))
+        whose = Whose.of_class(class_or_404(chosen, manage=True))
+        start = preview.free_start(whose, Slot(start, form.minutes.data or 60))
     local = clock.local(start)
     form.day.data, form.start.data = local.date(), local.time()
 
@@ -125,6 +127,8 @@ def _client_key(form: MeetingForm) -> str:
 @bp.route("/meetings/<uuid:meeting_id>/change", methods=["GET", "POST"])
 def change(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
     meeting = access.meeting_or_404(meeting_id, manage=True)
+    if meeting.class_id is None:
+        return redirect(url_for("invitations.change", meeting_id=meeting.id))
     kind = SeriesForm if meeting.kind == "recurring" else MeetingForm
     form = kind(**_values(meeting)) if request.method == "GET" else kind()
     form.class_id.choices = [SelectChoice(str(meeting.class_id), _class_title(meeting))]
@@ -188,7 +192,11 @@ def cancel(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
         except service.NotChangeable:
             flash(_("This class is over or called off already."), "bad")
         else:
-            flash(_("The class is cancelled. The links of the learners no longer open it."))
+            flash(
+                _("The class is cancelled. The links of the learners no longer open it.")
+                if meeting.class_id
+                else _("The meeting is cancelled. Nobody's link opens it any more.")
+            )
         return redirect(url_for("pages.meeting", meeting_id=meeting.id))
     return render_template("meetings/cancel.html", form=form, meeting=meeting), 422 if form.errors else 200
 

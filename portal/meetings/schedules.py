@@ -15,6 +15,7 @@ from portal.base.wake import wake
 from portal.classes.models import SchoolClass
 from portal.meetings.dates import Block, Expansion, Rule, Slot, blocks, pattern
 from portal.meetings.drafts import rhythm
+from portal.meetings.hosting import Whose
 from portal.meetings.models import MeetingOccurrence, Schedule, ScheduleTime, ZoomMeeting
 from portal.meetings.service import (
     Check,
@@ -114,7 +115,7 @@ def _add_meetings(
             school_class,
             replace(details, starts_at=first.starts_at if block.is_single else block.starts_at, minutes=block.minutes),
             block.slots,
-            host_for(school_class, block.slots, check),
+            host_for(Whose.of_class(school_class), block.slots, check),
             client_key=uuid4().hex,
             kind="scheduled" if block.is_single else "recurring",
             schedule_id=schedule_id,
@@ -144,7 +145,7 @@ def move_date(
         )
         if taken:
             raise DateTaken("another date of the meeting has that time")
-        if check is not Check.NOT and meeting.class_id:
+        if check is not Check.NOT:
             check_move(meeting, Slot(starts_at, minutes), check, except_date=occurrence.id)
         before = clock.local(occurrence.starts_at)
         occurrence.starts_at, occurrence.minutes = starts_at, minutes

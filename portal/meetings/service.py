@@ -22,7 +22,7 @@ from portal.base.wake import wake
 from portal.classes.models import SchoolClass
 from portal.meetings import hosting
 from portal.meetings.dates import Slot
-from portal.meetings.hosting import Choice
+from portal.meetings.hosting import Choice, Whose
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
 from portal.zoom_account import hosts
 
@@ -86,7 +86,7 @@ def schedule(
 
     def make() -> ZoomMeeting:
         slot = Slot(details.starts_at, details.minutes)
-        host = host_for(school_class, [slot], check)
+        host = host_for(Whose.of_class(school_class), [slot], check)
         meeting = add_meeting(
             user, school_class, details, [slot], host, client_key=client_key, kind="instant" if instant else "scheduled"
         )
@@ -117,10 +117,10 @@ def once(known: Callable[[], Made | None], make: Callable[[], Made]) -> Made:
         return found
 
 
-def host_for(school_class: SchoolClass, slots: Sequence[Slot], check: Check) -> str:
+def host_for(who: Whose, slots: Sequence[Slot], check: Check) -> str:
     """The Zoom user for these times, held until the open transaction ends. Raises Clashing."""
-    hosting.hold(school_class)
-    choice = hosting.choose(school_class, slots)
+    hosting.hold(who)
+    choice = hosting.choose(who, slots)
     if (check is not Check.NOT and not choice.is_possible) or (check is Check.ALL and choice.needs_a_decision):
         raise Clashing(choice)
     return choice.host
@@ -128,7 +128,7 @@ def host_for(school_class: SchoolClass, slots: Sequence[Slot], check: Check) -> 
 
 def add_meeting(
     user: User,
-    school_class: SchoolClass,
+    school_class: SchoolClass | None,
     details: Details,
     slots: Sequence[Slot],
     host: str,
@@ -138,15 +138,20 @@ def add_meeting(
     schedule_id: UUID | None = None,
     recurrence: dict[str, Any] | None = None,
     not_before: datetime | None = None,
+    school_id: UUID | None = None,
 ) -> ZoomMeeting:
-    """A meeting with its dates, to be made at Zoom from `not_before` on; within the transaction that is open."""
+    """A meeting with its dates, to be made at Zoom from `not_before` on; within the transaction that is open.
+
+    Without a class, `school_id` is that of the people who are invited, where they are a school's.
+    """
     now = clock.now()
     meeting = ZoomMeeting(
         id=uuid4(),
         client_key=client_key,
         marker=str(uuid4()),
-        class_id=school_class.id,
+        class_id=school_class.id if school_class else None,
         schedule_id=schedule_id,
+        school_id=school_id,
         created_by=user.id,
         host=host,
         kind=kind,
@@ -185,7 +190,7 @@ def change(user: User, meeting: ZoomMeeting, details: Details, *, check: Check =
         if not changed:
             return
         moved = "starts_at" in changed or "minutes" in changed
-        if moved and check is not Check.NOT and meeting.class_id:
+        if moved and check is not Check.NOT:
             check_move(meeting, Slot(details.starts_at, details.minutes), check)
         for name, value in changed.items():
             setattr(meeting, name, value)
@@ -216,10 +221,9 @@ def _differences(meeting: ZoomMeeting, details: Details) -> dict[str, Any]:
 
 def check_move(meeting: ZoomMeeting, slot: Slot, check: Check, *, except_date: UUID | None = None) -> None:
     """Raises Clashing. The host of a meeting that Zoom may have does not change any more."""
-    school_class = db.session.get_one(SchoolClass, meeting.class_id)
     hosts.hold([meeting.host])
     choice = hosting.choose(
-        school_class,
+        hosting.whose(meeting),
         [slot],
         only=meeting.host,
         except_meeting=None if except_date else meeting.id,

@@ -65,6 +65,7 @@ def happened(what: str) -> str:
         "gone at Zoom": _("Deleted in Zoom itself"),
         "recovered at Zoom": _("Brought back in Zoom itself"),
         "made again": _("Made again after the deletion at Zoom"),
+        "invitations changed": _("Invitations changed"),
         "open mode": _("One link for all, without registration"),
         "other host": _("Another Zoom host was chosen"),
         "date moved": _("One date moved"),

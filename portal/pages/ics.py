@@ -17,6 +17,7 @@ from portal.base import clock
 from portal.base.db import db
 from portal.classes.access import teaches
 from portal.classes.models import SchoolClass, Section
+from portal.meetings.access import invited_to
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
 from portal.registration.links import AUDIENCES
 
@@ -44,9 +45,9 @@ class Entry:
 
 
 def of_teacher(user: User) -> list[Entry]:
-    """What a person teaches, alone or with others, and meetings she made without a class."""
+    """What a person teaches, alone or with others, and meetings without a class that she made or is invited to."""
     own = ZoomMeeting.class_id.is_(None) & (ZoomMeeting.created_by == user.id)
-    return _entries(teaches(user) | own)
+    return _entries(teaches(user) | own | invited_to(user))
 
 
 def of_class(class_id: UUID) -> list[Entry]:
@@ -80,7 +81,7 @@ def _entries(*conditions: ColumnElement[bool]) -> list[Entry]:
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
         .outerjoin(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
         .outerjoin(Section, Section.id == SchoolClass.section_id)
-        .outerjoin(User, User.id == SchoolClass.teacher_id)
+        .outerjoin(User, User.id == func.coalesce(SchoolClass.teacher_id, ZoomMeeting.created_by))
         .outerjoin(history, history.c.meeting_id == ZoomMeeting.id)
         .where(
             MeetingOccurrence.scheduled,

@@ -1,6 +1,7 @@
 """Pages that show several rooms of the house at once."""
 
 import hmac
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from portal.accounts import service as accounts
 from portal.accounts.next_url import safe_next
+from portal.attendance import invited
 from portal.attendance import queries as attendance_queries
 from portal.base import audit, clock
 from portal.classes import queries as class_queries
@@ -20,6 +22,7 @@ from portal.config import Settings
 from portal.meetings import access as meeting_access
 from portal.meetings import queries as meeting_queries
 from portal.meetings import words as meeting_words
+from portal.meetings.links import is_zoom_link
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.pages import joining
 from portal.pages.health import health
@@ -106,7 +109,7 @@ def meeting(meeting_id: UUID) -> str:
     sheets = sees_learners(current_user)
     own_links = join_links.lead_into(found)
     token = join_links.class_token(found.class_id) if own_links and managed and found.class_id else None
-    people = registration_queries.registrants(found.id) if sheets else []
+    people = registration_queries.registrants(found.id) if sheets or found.class_id is None else []
     if any(line.learner_id for line in people):
         audit.viewed("viewed the registrations", "meeting", found.id, by=current_user.id)
     return render_template(
@@ -118,6 +121,7 @@ def meeting(meeting_id: UUID) -> str:
         occurrence=_shown_occurrence(found),
         progress=registration_queries.progress(found.id),
         people=people,
+        own_link=_own_link(found, people),
         reason=lambda code: registration_words.reason(code, settings.email_domains),
         trouble=meeting_words.trouble,
         history=meeting_queries.history(found.id),
@@ -130,6 +134,28 @@ def meeting(meeting_id: UUID) -> str:
         warn_from=quota.WARN_FROM,
         a_day=quota.A_DAY,
     )
+
+
+@bp.get("/meetings/<uuid:meeting_id>/who-came")
+def who_came(meeting_id: UUID) -> str:
+    """For the organiser of a meeting without a class: the invited with their time. A class has its sheet."""
+    found = meeting_access.meeting_or_404(meeting_id, manage=True)
+    occurrence = _shown_occurrence(found)
+    if found.class_id is not None or occurrence is None:
+        abort(404)
+    audit.viewed("viewed who came", "meeting", found.id, by=current_user.id)
+    return render_template(
+        "meetings/who_came.html", meeting=found, occurrence=occurrence, came=invited.who_came(occurrence)
+    )
+
+
+def _own_link(meeting: ZoomMeeting, people: Sequence[registration_queries.RegistrantLine]) -> str | None:
+    """The link by which the person who asks comes in, if she has one."""
+    settings: Settings = current_app.extensions["silid.settings"]
+    links = [line.join_url for line in people if line.user_id == current_user.id]
+    if meeting.class_id is None and not meeting.has_registration:
+        links.append(meeting.join_url)
+    return next((link for link in links if link and is_zoom_link(link, settings)), None)
 
 
 def _shown_occurrence(meeting: ZoomMeeting) -> MeetingOccurrence | None:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from math import ceil
 from uuid import UUID
 
-from sqlalchemy import and_, case, func, select, union_all
+from sqlalchemy import and_, case, func, or_, select, union_all
 from sqlalchemy.orm import aliased
 
 from portal.accounts.models import User
@@ -22,7 +22,8 @@ SOON = timedelta(minutes=2)
 
 @dataclass(frozen=True)
 class Progress:
-    """Counts of wanted learners of one meeting: `done` of `total`, the rest waits or failed.
+    """Counts of wanted learners of one meeting, or of those invited where there is no class: `done` of `total`,
+    the rest waits or failed.
 
     Of those waiting, `deferred` are put off until `resumes_at` or later; `seconds_left` is an estimate for
     the others, with the queue before them, None where nothing moves.
@@ -53,10 +54,11 @@ def progress_of(meeting_ids: list[UUID]) -> dict[UUID, Progress]:
             func.count(put_off),
             func.min(put_off, type_=UTCDateTime()),
         )
+        .join(ZoomMeeting, ZoomMeeting.id == MeetingRegistrant.meeting_id)
         .where(
             MeetingRegistrant.meeting_id.in_(meeting_ids),
             MeetingRegistrant.wanted,
-            MeetingRegistrant.learner_id.is_not(None),
+            or_(MeetingRegistrant.learner_id.is_not(None), ZoomMeeting.class_id.is_(None)),
         )
         .group_by(MeetingRegistrant.meeting_id, MeetingRegistrant.state)
     )
@@ -130,6 +132,7 @@ class RegistrantLine:
 
     id: UUID
     learner_id: UUID | None
+    user_id: UUID | None
     last_name: str
     first_name: str
     middle_name: str
@@ -158,7 +161,13 @@ def registrants(meeting_id: UUID) -> list[RegistrantLine]:
         )
         .outerjoin(User, User.id == MeetingRegistrant.user_id)
         .where(MeetingRegistrant.meeting_id == meeting_id, MeetingRegistrant.wanted)
-        .order_by(MeetingRegistrant.learner_id.is_(None), *lis_order)
+        .order_by(
+            MeetingRegistrant.learner_id.is_(None),
+            *lis_order,
+            MeetingRegistrant.last_name,
+            MeetingRegistrant.first_name,
+            MeetingRegistrant.id,
+        )
     )
     return [_line(registrant, learner) for registrant, learner, _user in rows]
 
@@ -167,6 +176,7 @@ def _line(registrant: MeetingRegistrant, learner: Learner | None) -> RegistrantL
     return RegistrantLine(
         id=registrant.id,
         learner_id=registrant.learner_id,
+        user_id=registrant.user_id,
         last_name=learner.last_name if learner else registrant.last_name,
         first_name=learner.first_name if learner else registrant.first_name,
         middle_name=learner.middle_name if learner else "",

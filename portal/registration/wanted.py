@@ -1,4 +1,5 @@
-"""Who should be registered: the learners enrolled now and the class's teachers, as rows to be worked on.
+"""Who should be registered: the learners enrolled now and the class's teachers, or for a meeting without a class
+the people invited to it, as rows to be worked on.
 
 Everything here compares sets in the database, for all coming meetings at once: whatever happened to rosters
 or meetings, the next look sees the difference. It looks without a lock; only where something differs it takes
@@ -20,6 +21,7 @@ from portal.base.db import db, end_reading, insert_missing, is_postgresql, writi
 from portal.base.wake import wake
 from portal.classes.models import Enrolment, Learner, SchoolClass, co_teachers
 from portal.classes.queries import enrolled_on
+from portal.meetings import invitations
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
 
@@ -101,7 +103,7 @@ def _differences(domains: tuple[str, ...]) -> _Differences:
 
 
 def _coming() -> Subquery:
-    """Meetings of a class that are registered with Zoom and not over."""
+    """Meetings that are registered with Zoom and not over."""
     # A class of today may still run: late enrolment gets its link. Compared on the date, which both databases
     # can do without arithmetic on times.
     ahead = exists().where(
@@ -123,12 +125,12 @@ def _coming() -> Subquery:
             ZoomMeeting.starts_at,
             SchoolClass.section_id,
         )
-        .join(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
+        .outerjoin(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
         .where(
             ZoomMeeting.state.in_(("waiting", "scheduled", "started")),
             ZoomMeeting.approval_type != 2,
             ~ZoomMeeting.open_mode,
-            ZoomMeeting.audience.in_(("class", "students")),
+            or_(ZoomMeeting.class_id.is_(None), ZoomMeeting.audience.in_(("class", "students"))),
             ahead,
         )
         .subquery("coming")
@@ -221,20 +223,26 @@ def _what(row: MeetingRegistrant, expected: bool) -> str:
 
 
 def _teachers(coming: Subquery) -> Subquery:
-    """Whom of the staff each coming meeting expects: the teacher and co-teachers, except who hosts it, since
-    Zoom refuses to register a host (3027)."""
+    """Whom of the staff each coming meeting expects: the teacher and co-teachers, or those invited where there is
+    no class; except who hosts it, since Zoom refuses to register a host (3027)."""
+    of_a_class = coming.c.audience == "class"
     staff = union(
-        select(SchoolClass.id.label("class_id"), SchoolClass.teacher_id.label("user_id")),
-        select(co_teachers.c.class_id, co_teachers.c.user_id),
+        select(coming.c.id.label("meeting_id"), SchoolClass.teacher_id.label("user_id"))
+        .join(SchoolClass, SchoolClass.id == coming.c.class_id)
+        .where(of_a_class),
+        select(coming.c.id, co_teachers.c.user_id)
+        .join(co_teachers, co_teachers.c.class_id == coming.c.class_id)
+        .where(of_a_class),
+        select(invitations.everybody(ZoomMeeting.id.in_(select(coming.c.id))).subquery()),
     ).subquery()
     return (
         select(
             coming.c.id.label("meeting_id"), coming.c.generation, User.id.label("user_id"), User.email, User.full_name
         )
         .select_from(coming)
-        .join(staff, staff.c.class_id == coming.c.class_id)
+        .join(staff, staff.c.meeting_id == coming.c.id)
         .join(User, User.id == staff.c.user_id)
-        .where(coming.c.audience == "class", User.email != coming.c.host, User.deactivated_at.is_(None))
+        .where(User.email != coming.c.host, User.deactivated_at.is_(None))
         .subquery("teachers")
     )
 

@@ -1,0 +1,96 @@
+"""Who came to a meeting without a class: the invited with their time, and whoever else was in. No marks, no sheet."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+
+from portal.accounts.models import User
+from portal.attendance.marks import Unmatched, compute
+from portal.attendance.matching import StaffLine
+from portal.attendance.sheet import load
+from portal.base.db import db
+from portal.meetings import invitations
+from portal.meetings.models import MeetingOccurrence, ZoomMeeting
+from portal.registration.queries import registrant_ids
+
+
+@dataclass(frozen=True)
+class Invited:
+    """One person and her time in the meeting, in whole seconds; `stays` is 0 for who never came."""
+
+    user_id: UUID
+    name: str
+    email: str
+    organiser: bool
+    seconds: int = 0
+    first_join: datetime | None = None
+    last_leave: datetime | None = None
+    stays: int = 0
+    inside: bool = False  # at this moment
+
+
+@dataclass(frozen=True)
+class WhoCame:
+    """`others` were in without being known: no registration, no address of anybody invited."""
+
+    people: tuple[Invited, ...]
+    others: tuple[Unmatched, ...]
+    heard: bool  # some running of the meeting is known
+    over: bool
+
+    @property
+    def joined(self) -> int:
+        return sum(1 for one in self.people if one.stays)
+
+    @property
+    def rate(self) -> float:
+        """Joined of invited, from 0 to 1."""
+        return self.joined / len(self.people) if self.people else 0.0
+
+    @property
+    def average_seconds(self) -> int:
+        """Of those who came."""
+        return self.total_seconds // self.joined if self.joined else 0
+
+    @property
+    def total_seconds(self) -> int:
+        return sum(one.seconds for one in self.people)
+
+
+def who_came(occurrence: MeetingOccurrence) -> WhoCame:
+    """The invited of the date's meeting, those who came first; six to eight statements whatever their number."""
+    meeting = occurrence.meeting
+    people = db.session.execute(
+        select(User.id, User.full_name, User.email)
+        .where(User.id.in_(select(invitations.everybody(ZoomMeeting.id == meeting.id).subquery().c.user_id)))
+        .order_by(User.full_name, User.id)
+    ).all()
+    ids: dict[UUID, set[str]] = {}
+    for _learner, user_id, registrant_id in registrant_ids(meeting.id):
+        if user_id:
+            ids.setdefault(user_id, set()).add(registrant_id)
+    loaded = load(occurrence, meeting)
+    lines = tuple(StaffLine(str(key), frozenset(ids.get(key, ())), email, (name,)) for key, name, email in people)
+    result = compute(replace(loaded.input, staff=lines))
+    seen = {one.user_id: one for one in result.staff}
+    found = []
+    for user_id, name, email in people:
+        here = Invited(user_id, name, email, organiser=user_id == meeting.created_by)
+        if stays := seen.get(str(user_id)):
+            here = replace(
+                here,
+                seconds=stays.seconds,
+                first_join=stays.first_join,
+                last_leave=stays.last_leave,
+                stays=stays.stays,
+                inside=stays.open,
+            )
+        found.append(here)
+    return WhoCame(
+        people=tuple(sorted(found, key=lambda one: (not one.stays, one.name))),
+        others=result.unmatched,
+        heard=loaded.heard,
+        over=loaded.input.knowledge.over,
+    )

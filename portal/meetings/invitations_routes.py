@@ -1,0 +1,144 @@
+"""Meetings without a class: made and changed with the people who are invited."""
+
+from datetime import time
+from uuid import UUID, uuid4
+
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+from werkzeug.wrappers import Response as AnyResponse
+
+from portal.accounts.models import User
+from portal.base import clock
+from portal.config import Settings
+from portal.meetings import access, invitations, preview, service
+from portal.meetings.dates import Slot
+from portal.meetings.forms import PeopleForm, put_time, suggested_start
+from portal.meetings.hosting import Whose
+from portal.meetings.invitations import NotInvitable, Wrong
+from portal.meetings.models import ZoomMeeting
+from portal.meetings.preview import Preview
+from portal.zoom_account import quota
+
+bp = Blueprint("invitations", __name__)
+FORM_WAIT = 1.5  # seconds to wait for Zoom before the page says "waiting"
+
+
+@bp.route("/meetings/new/people", methods=["GET", "POST"])
+def new() -> str | AnyResponse | tuple[str, int]:
+    """A meeting of colleagues: no roster, no sheet, but invitations."""
+    form = _form()
+    if request.method == "GET":
+        form.client_key.data = str(uuid4())
+        start = preview.free_start(Whose(current_user.id), Slot(suggested_start(), form.minutes.data or 60))
+        local = clock.local(start)
+        form.day.data, form.start.data = local.date(), local.time()
+    if "now" in request.form:
+        form.start_now()
+    shown = None
+    people = _people(form) if form.validate_on_submit() else None
+    if people is not None:
+        shown = preview.of_people(form, Whose(current_user.id))
+        key = f"{current_user.id.hex}{(form.client_key.data or uuid4().hex).replace('-', '')[:32]}"
+        try:
+            meeting = invitations.schedule(
+                current_user, form.details(), people, client_key=key, instant="now" in request.form, check=_check()
+            )
+        except service.Clashing as clash:
+            shown = shown.with_clashes(clash.choice)
+        else:
+            service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
+            return redirect(url_for("pages.meeting", meeting_id=meeting.id))
+    return _page(form, None, shown)
+
+
+@bp.route("/meetings/<uuid:meeting_id>/change/people", methods=["GET", "POST"])
+def change(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
+    meeting = access.meeting_or_404(meeting_id, manage=True)
+    if meeting.class_id is not None:
+        abort(404)
+    form = _form(**_values(meeting)) if request.method == "GET" else _form()
+    shown = None
+    people = _people(form) if form.validate_on_submit() else None
+    if people is not None:
+        try:
+            invitations.change(current_user, meeting, form.details(), people, check=_check())
+        except service.NotChangeable:
+            flash(_("This meeting is over or called off, so it cannot be changed."), "bad")
+            return redirect(url_for("pages.meeting", meeting_id=meeting.id))
+        except service.Clashing as clash:
+            shown = preview.of_clash(clash.choice)
+        else:
+            service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
+            flash(_("The change is saved."))
+            return redirect(url_for("pages.meeting", meeting_id=meeting.id))
+    return _page(form, meeting, shown)
+
+
+def _form(**values: object) -> PeopleForm:
+    form = PeopleForm(**values)
+    form.offer(invitations.audiences(current_user))
+    if "shift" in request.form:
+        try:
+            put_time(form.start, time.fromisoformat(request.form["shift"]))
+        except ValueError:
+            abort(400)
+    return form
+
+
+def _values(meeting: ZoomMeeting) -> dict[str, object]:
+    local = clock.local(meeting.starts_at)
+    columns = {column.key for column in ZoomMeeting.__table__.columns}
+    values = {name: getattr(meeting, name) for name in PeopleForm()._fields if name in columns}
+    invited = "\n".join(invitations.addresses(meeting.id))
+    return values | {"day": local.date(), "start": local.time(), "invited": invited}
+
+
+def _check() -> service.Check:
+    return service.Check.IMPOSSIBLE if "anyway" in request.form else service.Check.ALL
+
+
+def _people(form: PeopleForm) -> list[User] | None:
+    """Those named, for the audience that names them; None, with the errors on the field, where that cannot be."""
+    if form.audience.data != "personal":
+        return []
+    settings: Settings = current_app.extensions["silid.settings"]
+    try:
+        people = invitations.named(form.invited.data or "", settings.email_domains)
+    except NotInvitable as refused:
+        form.invited.errors = [_words(one, settings.email_domains) for one in refused.wrong]
+        return None
+    if not people:
+        form.invited.errors = [_("Write at least one address.")]
+    elif len(people) > invitations.MOST:
+        form.invited.errors = [_("At most %(num)d people can be named.", num=invitations.MOST)]
+    return None if form.invited.errors else people
+
+
+def _words(wrong: Wrong, domains: tuple[str, ...]) -> str:
+    if wrong.why == "outside":
+        return _(
+            "Line %(line)d: %(address)s is no school address. Only %(domains)s email addresses can join.",
+            line=wrong.line,
+            address=wrong.address[:100],
+            domains=_(" or ").join(f"@{domain}" for domain in domains),
+        )
+    return _(
+        "Line %(line)d: nobody with the address %(address)s has an account here. Check the spelling, or ask your "
+        "admin to invite the person first.",
+        line=wrong.line,
+        address=wrong.address[:100],
+    )
+
+
+def _page(form: PeopleForm, meeting: ZoomMeeting | None, shown: Preview | None) -> tuple[str, int]:
+    page = render_template(
+        "meetings/people.html",
+        form=form,
+        meeting=meeting,
+        shown=shown,
+        used=quota.used(meeting.host if meeting else current_user.email),
+        warn_from=quota.WARN_FROM,
+        a_day=quota.A_DAY,
+    )
+    return page, 422 if form.errors else 409 if shown and shown.stops else 200
