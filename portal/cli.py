@@ -92,25 +92,19 @@ def replay_webhooks(everything: bool) -> None:
 
 @zoom_group.command("check")
 def check_zoom() -> None:
-    """Are the credentials good, are scopes missing? In plain words; exit code 1 where something is wrong."""
-    from portal.zoom.errors import ZoomError
-    from portal.zoom_account.service import zoom
+    """Credentials, permissions, webhooks, limits, what waits; in plain words. Exit code 1 where something is wrong."""
+    from flask_babel import force_locale
 
-    settings: Settings = current_app.extensions["silid.settings"]
-    if settings.zoom_webhook_secrets:
-        click.echo(f"Webhooks: Zoom has to send them to {settings.base_url}/api/zoom/webhook")
-    else:
-        click.echo("Webhooks: off, no ZOOM_WEBHOOK_SECRET. Attendance comes from Zoom's report after class.")
-    try:
-        probe = zoom().probe()
-    except ZoomError as error:
-        raise click.ClickException(f"{error.for_teachers} ({error})") from error
-    for scope, purpose in probe.missing_optional.items():
-        click.echo(f"Without {scope}: {purpose}")
-    if probe.missing:
-        lines = [f"  {scope}: {purpose}" for scope, purpose in probe.missing.items()]
-        raise click.ClickException("\n".join(["The Zoom app lacks these scopes:", *lines]))
-    click.echo("Credentials and scopes are good.")
+    from portal.pages.zoom_check import lines
+
+    marks = {"good": "  ok    ", "warm": "  note  ", "bad": "  BAD   ", "plain": "        ", "head": ""}
+    bad = 0
+    with force_locale("en"):
+        for line in lines():
+            bad += line.kind == "bad"
+            click.secho(f"{marks[line.kind]}{line.text}", bold=line.kind in ("head", "bad"))
+    if bad:
+        raise click.ClickException(f"{bad} to put right, marked BAD above." if bad > 1 else "One thing to put right.")
 
 
 @data.command("purge")

@@ -6,7 +6,6 @@ from itertools import groupby
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
-from sqlalchemy.orm import aliased
 
 from portal.accounts.access import schools_in_scope
 from portal.accounts.models import School, User
@@ -18,9 +17,6 @@ from portal.base.mail import Mail
 from portal.classes.models import SchoolClass, Section
 from portal.inbox.models import ZoomEvent
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-from portal.registration.models import MeetingRegistrant
-from portal.zoom_account import quota
-from portal.zoom_account.models import ZoomHost, ZoomQuota
 
 PAGE = 100
 
@@ -172,50 +168,6 @@ def deliveries(state: str) -> tuple[list[DeliveryLine], dict[str, int]]:
     found = db.session.execute(rows.order_by(ZoomEvent.id.desc()).limit(PAGE))
     counts = db.session.execute(select(ZoomEvent.state, func.count()).group_by(ZoomEvent.state))
     return [DeliveryLine(**row._mapping) for row in found], dict(counts.all())
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """Work that waits for Zoom: how much, and when the first of it goes on."""
-
-    number: int
-    resumes_at: datetime | None
-
-
-def meetings_waiting() -> Waiting:
-    return _waiting(select(func.count(), func.min(ZoomMeeting.next_try_at)).where(ZoomMeeting.wanted.is_not(None)))
-
-
-def registrations_waiting() -> Waiting:
-    return _waiting(
-        select(func.count(), func.min(MeetingRegistrant.next_try_at)).where(
-            MeetingRegistrant.wanted, MeetingRegistrant.state.in_(("waiting", "pending"))
-        )
-    )
-
-
-def _waiting(counted: object) -> Waiting:
-    number, moment = db.session.execute(counted).one()  # type: ignore[call-overload]  # a select of two columns
-    if isinstance(moment, str):  # SQLite's min() of a time comes as its text
-        moment = datetime.fromisoformat(moment).replace(tzinfo=clock.now().tzinfo)
-    return Waiting(number, moment)
-
-
-def last_event_at() -> datetime | None:
-    return db.session.scalar(select(ZoomEvent.received_at).order_by(ZoomEvent.id.desc()).limit(1))
-
-
-def hosts() -> list[tuple[str, int, bool | None]]:
-    """Hosts with the changes they made at Zoom today and whether they are licensed, the busiest first."""
-    of_today = aliased(ZoomQuota)
-    rows = db.session.execute(
-        select(of_today.host, of_today.writes, ZoomHost.licensed)
-        .outerjoin(ZoomHost, ZoomHost.email == of_today.host)
-        .where(of_today.day == quota.today())
-        .order_by(of_today.writes.desc(), of_today.host)
-        .limit(50)
-    )
-    return [(host, writes, licensed) for host, writes, licensed in rows]
 
 
 @dataclass(frozen=True)

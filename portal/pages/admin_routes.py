@@ -16,8 +16,10 @@ from portal.inbox.again import replay
 from portal.meetings import words as meeting_words
 from portal.pages import admin_queries as queries
 from portal.pages.health import health
+from portal.pages.zoom_status import zoom_status as status_now
+from portal.registration import words as registration_words
 from portal.zoom.errors import ZoomError
-from portal.zoom_account import block, quota
+from portal.zoom_account import block
 from portal.zoom_account.service import zoom
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
@@ -82,17 +84,10 @@ def zoom_status() -> str:
     settings: Settings = current_app.extensions["silid.settings"]
     return render_template(
         "admin/zoom.html",
-        configured=zoom().is_configured,
-        webhooks=bool(settings.zoom_webhook_secrets),
-        webhook_url=f"{settings.base_url}/api/zoom/webhook",
+        status=status_now(),
         blocked=_blocked(),
-        last_event_at=queries.last_event_at(),
-        meetings=queries.meetings_waiting(),
-        registrations=queries.registrations_waiting(),
-        hosts=queries.hosts(),
-        a_day=quota.A_DAY,
-        warn_from=quota.WARN_FROM,
-        resumes_at=quota.resumes_at(),
+        meeting_reason=meeting_words.trouble,
+        registration_reason=lambda code: registration_words.reason(code, settings.email_domains),
     )
 
 
