@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from portal.accounts.models import User
 from portal.base import clock
 from portal.config import Settings
-from portal.meetings import access, invitations, preview, service
+from portal.meetings import access, invitations, once_more, preview, service
 from portal.meetings.dates import Slot
 from portal.meetings.forms import PeopleForm, put_time, suggested_start
 from portal.meetings.hosting import Whose
@@ -27,10 +27,12 @@ FORM_WAIT = 1.5  # seconds to wait for Zoom before the page says "waiting"
 @bp.route("/meetings/new/people", methods=["GET", "POST"])
 def new() -> str | AnyResponse | tuple[str, int]:
     """A meeting of colleagues: no roster, no sheet, but invitations."""
-    form = _form()
+    values = _values_like()
+    form = _form(**values)
     if request.method == "GET":
         form.client_key.data = str(uuid4())
-        start = preview.free_start(Whose(current_user.id), Slot(suggested_start(), form.minutes.data or 60))
+        wanted = (once_more.start_of(values) if values else None) or suggested_start()
+        start = preview.free_start(Whose(current_user.id), Slot(wanted, form.minutes.data or 60))
         local = clock.local(start)
         form.day.data, form.start.data = local.date(), local.time()
     if "now" in request.form:
@@ -73,6 +75,19 @@ def change(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
             flash(_("The change is saved."))
             return redirect(url_for("pages.meeting", meeting_id=meeting.id))
     return _page(form, meeting, shown)
+
+
+def _values_like() -> dict[str, object]:
+    """What the form begins with where a meeting is scheduled once more."""
+    if request.method != "GET" or "like" not in request.args:
+        return {}
+    try:
+        model = access.meeting_or_404(UUID(request.args["like"]), manage=True)
+    except ValueError:
+        abort(404)
+    if model.class_id is not None:
+        abort(404)
+    return once_more.like(current_user, model)
 
 
 def _form(**values: object) -> PeopleForm:

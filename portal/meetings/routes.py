@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import time
 from uuid import UUID, uuid4
 
@@ -16,7 +16,7 @@ from portal.classes import queries as class_queries
 from portal.classes.access import class_or_404
 from portal.classes.models import SchoolClass
 from portal.classes.queries import ClassLine
-from portal.meetings import access, preview, queries, schedules, service
+from portal.meetings import access, once_more, preview, queries, schedules, service
 from portal.meetings.dates import Slot
 from portal.meetings.forms import WEEKDAYS, CancelForm, DateForm, MeetingForm, SeriesForm, put_time, suggested_start
 from portal.meetings.hosting import Whose
@@ -34,14 +34,18 @@ FORM_WAIT = 1.5  # seconds to wait for Zoom before the page says "waiting"
 def new() -> str | AnyResponse | tuple[str, int]:
     """A class, or a schedule of them. Buttons of the form may ask for a look at the dates before anything is saved."""
     classes = class_queries.managed_classes(current_user)
-    form = MeetingForm()
+    model = _model()
+    if model and model.class_id is None:
+        return redirect(url_for("invitations.new", like=model.id))
+    values = once_more.like(current_user, model) if model else {}
+    form = MeetingForm(**values)
     form.class_id.choices = [
         SelectChoice(str(line.id), f"{line.subject}, {line.section_title} ({_learners(line.learners)})")
         for line in classes
     ]
     pressed = request.form
     if request.method == "GET":
-        _prefill(form, classes)
+        _prefill(form, classes, values)
     if "now" in pressed:
         form.start_now()
     if "except" in pressed:
@@ -105,12 +109,26 @@ def _learners(count: int) -> str:
     return str(ngettext("%(num)d learner", "%(num)d learners", count))
 
 
-def _prefill(form: MeetingForm, classes: Sequence[ClassLine]) -> None:
-    """A time that nothing stands in the way of, for the class that is chosen first."""
+def _model() -> ZoomMeeting | None:
+    """The meeting that is to be scheduled once more, when the form is first shown."""
+    if request.method != "GET" or "like" not in request.args:
+        return None
+    try:
+        return access.meeting_or_404(UUID(request.args["like"]), manage=True)
+    except ValueError:
+        abort(404)
+
+
+def _prefill(form: MeetingForm, classes: Sequence[ClassLine], values: Mapping[str, object]) -> None:
+    """A time that nothing stands in the way of, for the class that is chosen first; `values` come from a meeting
+    that is scheduled once more."""
     form.client_key.data = str(uuid4())
-    if wanted := request.args.get("class"):
+    wanted = form.class_id.data if values else request.args.get("class")
+    if wanted:
         form.class_id.data = wanted
-    start = suggested_start()
+    start = once_more.start_of(values) if values else suggested_start()
+    if start is None:
+        return  # a schedule: the dates are shown before it is saved
     chosen = next((one.id for one in classes if str(one.id) == wanted), classes[0].id if classes else None)
     if chosen:
         whose = Whose.of_class(class_or_404(chosen, manage=True))
