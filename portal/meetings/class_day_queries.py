@@ -11,7 +11,7 @@ from portal.base.db import db
 from portal.classes.models import Section
 from portal.meetings.class_day_access import days_changed, days_seen
 from portal.meetings.class_days import WIDEST_FIRST
-from portal.meetings.holidays import NATIONAL
+from portal.meetings.holidays import national
 from portal.meetings.models import ClassDay
 
 MOST = 300
@@ -78,9 +78,7 @@ def lines(user: User, first: date, last: date) -> tuple[list[DayLine], bool]:
         for row in rows[:MOST]
     ]
     seeds = [
-        DayLine(None, day, "holiday", "national", "", name, None, False)
-        for day, name in NATIONAL.items()
-        if first <= day <= last
+        DayLine(None, day, "holiday", "national", "", name, None, False) for day, name in national(first, last).items()
     ]
     ordered = sorted([*seeds, *found], key=lambda line: (line.date, WIDEST_FIRST.index(line.scope)))
     return ordered, len(rows) > MOST

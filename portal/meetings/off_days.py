@@ -17,7 +17,7 @@ from portal.classes.models import SchoolClass, Section
 from portal.meetings import schedules
 from portal.meetings.access import meetings_managed, meetings_seen
 from portal.meetings.class_days import FOR_ALL, merged
-from portal.meetings.holidays import NATIONAL
+from portal.meetings.holidays import NATIONAL, national
 from portal.meetings.models import ClassDay, MeetingOccurrence, ZoomMeeting
 from portal.meetings.service import NotChangeable
 
@@ -95,8 +95,7 @@ def _line(row: Any, said: Sequence[ClassDay]) -> Stranded | None:
         or one.school_id == row.school_id
         or one.section_id == row.section_id
     ]
-    seed = {row.local_date: NATIONAL[row.local_date]} if row.local_date in NATIONAL else {}
-    off = merged(seed, concerns).get(row.local_date)
+    off = merged(national(row.local_date, row.local_date), concerns).get(row.local_date)
     if off is None:
         return None
     return Stranded(

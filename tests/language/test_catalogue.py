@@ -13,9 +13,9 @@ Words = str | tuple[str, ...]
 
 
 @cache
-def said() -> dict[Words, str]:
+def said() -> dict[tuple[str | None, Words], str]:
     """Each message of sources and templates, with a place that says it."""
-    found: dict[Words, str] = {}
+    found: dict[tuple[str | None, Words], str] = {}
     with (ROOT / "babel.cfg").open(encoding="utf-8") as file:
         methods, options = parse_mapping_cfg(file)
     for folder in ("portal", "templates"):
@@ -23,16 +23,16 @@ def said() -> dict[Words, str]:
             (pattern.removeprefix(f"{folder}/"), method) for pattern, method in methods if pattern.startswith(folder)
         ]
         their = {pattern.removeprefix(f"{folder}/"): value for pattern, value in options.items()}
-        for name, line, message, _, _ in extract_from_dir(
+        for name, line, message, _, context in extract_from_dir(
             str(ROOT / folder), own, their, {**DEFAULT_KEYWORDS, "_l": None}
         ):
-            found[message] = f"{folder}/{name}:{line}"
+            found[context, message] = f"{folder}/{name}:{line}"
     return found
 
 
 def test_every_message_is_said_in_filipino() -> None:
     with FILIPINO.open("rb") as file:
-        known = {message.id: message for message in read_po(file) if message.id}
+        known = {(message.context, message.id): message for message in read_po(file) if message.id}
     missing = {}
     for message, where in said().items():
         found = known.get(message)
@@ -44,5 +44,5 @@ def test_every_message_is_said_in_filipino() -> None:
 
 def test_no_translation_is_kept_that_nothing_says_any_more() -> None:
     with FILIPINO.open("rb") as file:
-        known = {message.id for message in read_po(file) if message.id}
+        known = {(message.context, message.id) for message in read_po(file) if message.id}
     assert known - said().keys() == set()
