@@ -4,13 +4,13 @@ from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
 from wtforms import BooleanField, DateField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, Optional, Regexp, ValidationError
 
 from portal.base import clock
+from portal.base.forms import Form
 from portal.meetings.class_day_access import Offer
 from portal.meetings.class_day_file import NAME_LIMIT
 from portal.meetings.class_days import Said
@@ -28,12 +28,12 @@ def is_near(day: date) -> bool:
     return abs(day - clock.today()) <= timedelta(days=2 * 366)
 
 
-def _near(_form: FlaskForm, field: DateField) -> None:
+def _near(_form: Form, field: DateField) -> None:
     if field.data and not is_near(field.data):
         raise ValidationError(_("This is too far away. Correct the year."))
 
 
-class DayForm(FlaskForm):
+class DayForm(Form):
     """One day that was declared, to be changed."""
 
     day = DateField(_l("Day"), [InputRequired(_l("Choose the day.")), _near], render_kw={"data-say-day": True})
@@ -50,7 +50,7 @@ class DayForm(FlaskForm):
         return Said(self.day.data, str(self.kind.data), " ".join((self.name.data or "").split()))
 
 
-class PlaceForm(FlaskForm):
+class PlaceForm(Form):
     """For whom. The school's ID is asked of those who look after several."""
 
     place = SelectField(_l("For whom"))

@@ -6,9 +6,9 @@ from datetime import date, datetime
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
+from portal.base.dates import day, when
 from portal.base.mail import one_line
 from portal.notifications.models import Notification
-from portal.web import day, when
 
 _LRN = re.compile(r"\d{12}")
 
