@@ -33,6 +33,7 @@ def _email(autocomplete: str = "username") -> EmailField:
 
 
 class SignInForm(Form):
+    again = HiddenField()  # what was typed before the session ended, sealed
     email = _email()
     password = PasswordField(
         _l("Password"),
@@ -51,6 +52,10 @@ class CodeForm(Form):
         [InputRequired(_l("Write the code from your app.")), Length(max=20)],
         render_kw={"autocomplete": "one-time-code", "inputmode": "numeric", "autocapitalize": "none"},
     )
+
+
+class SecondStepForm(CodeForm):
+    again = HiddenField()
 
 
 class SetUpCodesForm(CodeForm):

@@ -5,13 +5,13 @@ from uuid import UUID
 from flask import Blueprint, current_app, flash, redirect, render_template, request, session, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
-from flask_login import current_user
+from flask_login import current_user, login_url
 from werkzeug.wrappers import Response
 from wtforms import Field
 
-from portal.accounts import links, service, sessions, signing_in, throttle, wishes
+from portal.accounts import again, links, service, sessions, signing_in, throttle, wishes
 from portal.accounts.domain import NotSchoolEmail
-from portal.accounts.forms import AskForm, CodeForm, ForgotForm, NewPasswordForm, SignInForm, TokenForm
+from portal.accounts.forms import AskForm, ForgotForm, NewPasswordForm, SecondStepForm, SignInForm, TokenForm
 from portal.accounts.models import User
 from portal.accounts.next_url import safe_next
 from portal.base import clock
@@ -66,11 +66,27 @@ def sign_in() -> Answer:
             return _wait(wait)
         else:
             if answer.user:
-                return _go_on(answer.user, remember=form.remember.data)
+                return _go_on(answer.user, remember=form.remember.data, typed=form.again.data or "")
             form.form_errors.append(_no(answer.closed_minutes))
     elif form.is_submitted():
         status = 422
-    return render_template("accounts/sign_in.html", form=form, demo_accounts=_demo_accounts(settings)), status
+    return _sign_in_page(form, status, here=request.full_path if request.query_string else request.path)
+
+
+@sessions.login_manager.unauthorized_handler
+def ask_to_sign_in() -> Answer:
+    """For who asks for a page that needs a person: the sign-in page, with what was typed if a session ended over it."""
+    if request.method != "POST":
+        return redirect(login_url(url_for("accounts.sign_in"), request.url))
+    typed = again.keep() if "HX-Request" not in request.headers else ""
+    if not typed:
+        return redirect(url_for("accounts.sign_in"))
+    return _sign_in_page(SignInForm(formdata=None, again=typed), 401, here=url_for("accounts.sign_in"))
+
+
+def _sign_in_page(form: SignInForm, status: int, *, here: str) -> tuple[str, int]:
+    page = render_template("accounts/sign_in.html", form=form, here=here, demo_accounts=_demo_accounts(_settings()))
+    return page, status
 
 
 @bp.route("/sign-in/code", methods=["GET", "POST"])
@@ -81,7 +97,7 @@ def code() -> Answer:
     user = db.session.get(User, UUID(user_id)) if user_id and until > clock.now().timestamp() else None
     if user is None or current_user.is_authenticated:
         return redirect(url_for(".sign_in"))
-    form = CodeForm()
+    form = SecondStepForm()
     status = 200
     if form.validate_on_submit():
         try:
@@ -89,10 +105,11 @@ def code() -> Answer:
         except throttle.TooMany as wait:
             return _wait(wait)
         if answer.user:
-            return _enter(answer.user, remember=remember)
+            return _enter(answer.user, remember=remember, typed=form.again.data or "")
         form.code.errors = [_no_code(answer.closed_minutes)]
         status = 422
-    return render_template("accounts/code.html", form=form), status
+    here = request.full_path if request.query_string else request.path
+    return render_template("accounts/code.html", form=form, here=here), status
 
 
 @bp.post("/sign-out")
@@ -178,19 +195,26 @@ def words_about(user: User) -> tuple[str, ...]:
     return (user.full_name, user.email.partition("@")[0], user.school_name)
 
 
-def _go_on(user: User, *, remember: bool) -> Response:
+def _go_on(user: User, *, remember: bool, typed: str) -> Answer:
     if not user.has_codes:
-        return _enter(user, remember=remember)
+        return _enter(user, remember=remember, typed=typed)
     session[HALF_WAY] = (str(user.id), bool(remember), clock.now().timestamp() + HALF_WAY_SECONDS)
-    return redirect(url_for(".code", next=request.args.get("next")))
+    if not typed:
+        return redirect(url_for(".code", next=request.args.get("next")))
+    form = SecondStepForm(formdata=None, again=typed)  # the page carries it on, so it is not led to
+    return render_template("accounts/code.html", form=form, here=url_for(".code"))
 
 
-def _enter(user: User, *, remember: bool) -> Response:
+def _enter(user: User, *, remember: bool, typed: str) -> Answer:
     chosen = session.get(AT_THE_DOOR)
     sessions.begin(user, remember=remember)
     if chosen in LANGUAGES and chosen != user.language:
         service.set_language(user, chosen)
-    response = redirect(safe_next(request.args.get("next"), url_for("pages.home")))
+    found = again.take(typed, user) if typed else None
+    home = safe_next(request.args.get("next"), url_for("pages.home"))
+    response = current_app.make_response(
+        render_template("accounts/again.html", typed=found) if found else redirect(home)
+    )
     keep_choice(response, "language", user.language)
     return response
 

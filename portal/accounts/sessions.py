@@ -6,7 +6,7 @@ Idle 2 hours (admins 30 minutes), 12 hours at most; a teacher may keep her own p
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from flask import request, session
+from flask import g, request, session
 from flask_login import LoginManager, current_user, login_user
 from sqlalchemy import select, update
 
@@ -43,6 +43,12 @@ def load_user(token: str) -> User | None:
     return row.user
 
 
+def owner_of(token: str) -> User | None:
+    """Whose session it is, or was: one that has ended or run out counts too. No proof of anything today."""
+    row = db.session.scalar(select(UserSession).where(UserSession.token_hash == token_hash(token)))
+    return row.user if row else None
+
+
 def _good_until(row: UserSession) -> datetime:
     if row.remembered and not row.user.is_admin:
         return row.created_at + REMEMBERED
@@ -68,6 +74,7 @@ def begin(user: User, *, remember: bool) -> None:
         )
         audit.record("signed in", "user", user.id, by=user.id, place=place_of(request.remote_addr))
     session.clear()
+    g.pop("csrf_token", None)  # Flask-WTF would put the token of before into this page's forms
     session.permanent = remember
     user.session_token = token
     login_user(user)
