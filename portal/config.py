@@ -6,6 +6,7 @@ named; in demo mode everything has a harmless default and the Zoom behind the po
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from environs import Env, EnvError
 
 ROOT = Path(__file__).resolve().parent.parent
+ZOOM_SDK = "5.1.4"  # of the Meeting SDK for the web; Zoom stops serving meetings to old ones
 ZOOM_API = "https://api.zoom.us/v2"
 ZOOM_OAUTH = "https://zoom.us/oauth/token"
 SANDBOX_MOUNT = "/zoom-sandbox"
@@ -45,6 +47,9 @@ class Settings:
     zoom_client_id: str = ""
     zoom_client_secret: str = field(default="", repr=False)
     zoom_webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    zoom_sdk_key: str = ""
+    zoom_sdk_secret: str = field(default="", repr=False)
+    zoom_sdk_version: str = ZOOM_SDK
     zoom_api_url: str = ZOOM_API
     zoom_oauth_url: str = ZOOM_OAUTH
     mail_url: str = field(default="", repr=False)
@@ -73,6 +78,10 @@ class Settings:
     @property
     def zoom_is_configured(self) -> bool:
         return bool(self.zoom_account_id and self.zoom_client_id and self.zoom_client_secret)
+
+    @property
+    def zoom_sdk_is_configured(self) -> bool:
+        return bool(self.zoom_sdk_key and self.zoom_sdk_secret)
 
 
 def read_settings(env: Env | None = None) -> Settings:
@@ -139,6 +148,9 @@ def _live(env: Env) -> Settings:
         zoom_client_id=env.str("ZOOM_CLIENT_ID", ""),
         zoom_client_secret=env.str("ZOOM_CLIENT_SECRET", ""),
         zoom_webhook_secrets=_list(env, "ZOOM_WEBHOOK_SECRET"),
+        zoom_sdk_key=env.str("ZOOM_SDK_KEY", ""),
+        zoom_sdk_secret=env.str("ZOOM_SDK_SECRET", ""),
+        zoom_sdk_version=env.str("ZOOM_SDK_VERSION", "") or ZOOM_SDK,
         zoom_api_url=env.str("ZOOM_API_URL", "") or ZOOM_API,
         zoom_oauth_url=env.str("ZOOM_OAUTH_URL", "") or ZOOM_OAUTH,
         zoom_hosts=tuple(host.lower() for host in _list(env, "ZOOM_HOSTS")),
@@ -196,6 +208,10 @@ def check(settings: Settings) -> list[str]:
     given = (settings.zoom_account_id, settings.zoom_client_id, settings.zoom_client_secret)
     if any(given) and not all(given):
         problems.append("ZOOM_ACCOUNT_ID, ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET belong together: set all or none.")
+    if bool(settings.zoom_sdk_key) != bool(settings.zoom_sdk_secret):
+        problems.append("ZOOM_SDK_KEY and ZOOM_SDK_SECRET belong together: set both or none.")
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){2}", settings.zoom_sdk_version):
+        problems.append("ZOOM_SDK_VERSION must look like 5.1.4.")
     if not settings.email_domains:
         problems.append("ALLOWED_EMAIL_DOMAIN is empty: name at least one domain.")
     return problems

@@ -5,8 +5,9 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from portal.base.places import place_of
 from portal.limits import MISSES, is_miss, limiter
-from portal.pages import joining, previews
+from portal.pages import join_here, joining, previews
 from portal.registration import links
+from portal.registration.links import JoinLink
 from portal.web import public
 
 bp = Blueprint("join", __name__)
@@ -20,7 +21,13 @@ def show(token: str) -> Response:
     link = links.link_of(token)
     if link is None:
         return _quiet(render_template("join/unknown.html"), 404)
-    return _quiet(render_template("join/join.html", link=link, token=token, door=joining.door(link)))
+    return _quiet(_door(link, token))
+
+
+def _door(link: JoinLink, token: str) -> str:
+    door = joining.door(link)
+    inside = join_here.is_on() and join_here.entry(link, door) is not None
+    return render_template("join/join.html", link=link, token=token, door=door, inside=inside)
 
 
 @bp.get("/join/<token>/go")
@@ -43,6 +50,30 @@ def go(token: str) -> AnyResponse:
         links.opened(link, door.occurrence_id, place_of(request.remote_addr))
     response = redirect(door.url)
     response.headers["X-Robots-Tag"] = "noindex"
+    return response
+
+
+@bp.get("/join/<token>/here")
+@limiter.limit(MISSES, deduct_when=is_miss)
+@public
+def here(token: str) -> AnyResponse:
+    """The meeting inside this page, by Zoom's Meeting SDK; there is no such page without the SDK's keys.
+
+    It alone may load anything from Zoom, and it has a policy of its own.
+    """
+    link = links.link_of(token) if join_here.is_on() else None
+    if link is None:
+        return _quiet(render_template("join/unknown.html"), 404)
+    door = joining.door(link)
+    entry = join_here.entry(link, door)
+    if entry is None or door.occurrence_id is None or previews.is_robot(request):
+        return redirect(url_for(".show", token=token))
+    if not previews.only_looks_ahead(request):
+        links.opened(link, door.occurrence_id, place_of(request.remote_addr))
+    back = joining.address(token)
+    response = _quiet(render_template("join/here.html", link=link, token=token, entry=entry, back=back))
+    for name, value in join_here.HEADERS.items():
+        response.headers[name] = value
     return response
 
 

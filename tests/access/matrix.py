@@ -84,6 +84,7 @@ MATRIX = {
     "invitations.change": THING,
     "invitations.new": OWN,
     "join.go": OPEN,
+    "join.here": OPEN,
     "join.show": OPEN,
     "learner_page.show": THING,
     "learners.back": THING,

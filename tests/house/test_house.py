@@ -30,6 +30,7 @@ PUBLIC = {
     "calendar.learner_feed",
     "calendar.own_feed",
     "join.go",
+    "join.here",
     "join.show",
     "accounts.ask",
     "accounts.choose_password",
