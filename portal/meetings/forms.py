@@ -21,6 +21,7 @@ from wtforms.widgets import CheckboxInput
 from portal.base import clock
 from portal.base.forms import Form
 from portal.meetings.dates import LONGEST, MOST_DATES, Rule
+from portal.meetings.policies import FORCED, NEVER, OFF, ON, OPTIONS, Rulings
 from portal.meetings.service import Details
 
 WEEKDAYS = (
@@ -173,6 +174,17 @@ class MeetingForm(Form):
         if starts_at + timedelta(minutes=self.minutes.data or 60) < clock.now():
             raise ValidationError(_l("That time has passed. Choose a later one."))
 
+    def heed(self, holding: Rulings, *, fresh: bool) -> None:
+        """Show what admins have forced or not allowed, and on a form that nobody has touched their defaults."""
+        for option, ruling in holding.items():
+            field = self[option]
+            if option == "auto_recording" and ruling.rule == FORCED:
+                field.choices = [choice for choice in field.choices if choice.value != "none"]
+                if fresh or field.data == "none":
+                    field.data = ruling.value
+            elif ruling.is_fixed or fresh:
+                field.data = ruling.value
+
     def start_now(self) -> None:
         """The person wants the class this minute: whatever the form says of days and times does not count."""
         local = clock.local(clock.now()).replace(second=0, microsecond=0, tzinfo=None)
@@ -310,6 +322,28 @@ class DateForm(Form):
     def starts_at(self) -> datetime:
         assert self.day.data and self.start.data  # validated
         return clock.from_local(self.day.data, self.start.data)
+
+
+class PolicyForm(Form):
+    """What an admin says of each option; empty where she says nothing."""
+
+
+for _option in OPTIONS:
+    setattr(
+        PolicyForm,
+        _option,
+        SelectField(
+            getattr(MeetingForm, _option).args[0],
+            choices=[
+                SelectChoice("", _l("No rule of ours")),
+                SelectChoice(FORCED, _l("Always on")),
+                SelectChoice(ON, _l("On, but teachers may change it")),
+                SelectChoice(OFF, _l("Off, but teachers may change it")),
+                SelectChoice(NEVER, _l("Not allowed")),
+            ],
+            default="",
+        ),
+    )
 
 
 class CancelForm(Form):

@@ -18,7 +18,7 @@ from portal.accounts.models import User
 from portal.base import audit, clock
 from portal.base.db import db, insert_missing, writing
 from portal.base.wake import wake
-from portal.meetings import service
+from portal.meetings import policies, service
 from portal.meetings.dates import Slot
 from portal.meetings.hosting import Whose
 from portal.meetings.models import OF_A_SCHOOL, MeetingInvitation, ZoomMeeting
@@ -83,6 +83,7 @@ def schedule(
     the person may not invite.
     """
     _must_be_allowed(user, details)
+    details = policies.for_class(user, None, details)
 
     def known() -> ZoomMeeting | None:
         return db.session.scalar(select(ZoomMeeting).where(ZoomMeeting.client_key == client_key))

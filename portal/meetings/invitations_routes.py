@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from portal.accounts.models import User
 from portal.base import clock
 from portal.config import Settings
-from portal.meetings import access, invitations, once_more, preview, service
+from portal.meetings import access, invitations, once_more, policies, preview, service
 from portal.meetings.dates import Slot
 from portal.meetings.forms import PeopleForm, put_time, suggested_start
 from portal.meetings.hosting import Whose
@@ -93,6 +93,7 @@ def _values_like() -> dict[str, object]:
 def _form(**values: object) -> PeopleForm:
     form = PeopleForm(**values)
     form.offer(invitations.audiences(current_user))
+    form.heed(_holding(), fresh=request.method == "GET" and not values)
     if "shift" in request.form:
         try:
             put_time(form.start, time.fromisoformat(request.form["shift"]))
@@ -146,10 +147,15 @@ def _words(wrong: Wrong, domains: tuple[str, ...]) -> str:
     )
 
 
+def _holding() -> policies.Rulings:
+    return policies.rulings(current_user.school)
+
+
 def _page(form: PeopleForm, meeting: ZoomMeeting | None, shown: Preview | None) -> tuple[str, int]:
     page = render_template(
         "meetings/people.html",
         form=form,
+        holding=_holding(),
         meeting=meeting,
         shown=shown,
         used=quota.used(meeting.host if meeting else current_user.email),

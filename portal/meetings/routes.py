@@ -16,12 +16,13 @@ from portal.classes import queries as class_queries
 from portal.classes.access import class_or_404
 from portal.classes.models import SchoolClass
 from portal.classes.queries import ClassLine
-from portal.meetings import access, once_more, preview, queries, schedules, service
+from portal.meetings import access, once_more, policies, preview, queries, schedules, service
 from portal.meetings.dates import Slot
 from portal.meetings.forms import WEEKDAYS, CancelForm, DateForm, MeetingForm, SeriesForm, put_time, suggested_start
 from portal.meetings.hosting import Whose
 from portal.meetings.links import is_zoom_link
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
+from portal.meetings.policies import Rulings
 from portal.zoom.errors import ZoomError
 from portal.zoom_account import quota
 from portal.zoom_account.service import zoom
@@ -46,6 +47,8 @@ def new() -> str | AnyResponse | tuple[str, int]:
     pressed = request.form
     if request.method == "GET":
         _prefill(form, classes, values)
+    holding = _holding(form, classes)
+    form.heed(holding, fresh=request.method == "GET" and not values)
     if "now" in pressed:
         form.start_now()
     if "except" in pressed:
@@ -65,6 +68,7 @@ def new() -> str | AnyResponse | tuple[str, int]:
         "meetings/new.html",
         form=form,
         classes=classes,
+        holding=holding,
         meeting=None,
         shown=shown,
         weekdays=WEEKDAYS,
@@ -109,6 +113,12 @@ def _learners(count: int) -> str:
     return str(ngettext("%(num)d learner", "%(num)d learners", count))
 
 
+def _holding(form: MeetingForm, classes: Sequence[ClassLine]) -> Rulings:
+    """What admins say of the options for the class that is chosen."""
+    chosen = next((one.id for one in classes if str(one.id) == form.class_id.data), classes[0].id if classes else None)
+    return policies.rulings(policies.school_of(chosen, current_user))
+
+
 def _model() -> ZoomMeeting | None:
     """The meeting that is to be scheduled once more, when the form is first shown."""
     if request.method != "GET" or "like" not in request.args:
@@ -150,6 +160,8 @@ def change(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
     kind = SeriesForm if meeting.kind == "recurring" else MeetingForm
     form = kind(**_values(meeting)) if request.method == "GET" else kind()
     form.class_id.choices = [SelectChoice(str(meeting.class_id), _class_title(meeting))]
+    holding = policies.rulings(policies.school_of(meeting.class_id, current_user))
+    form.heed(holding, fresh=False)
     if form.day and "shift" in request.form:
         _shift(form, request.form["shift"])
     shown = None
@@ -169,6 +181,7 @@ def change(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
         "meetings/new.html",
         form=form,
         classes=[],
+        holding=holding,
         meeting=meeting,
         shown=shown,
         weekdays=(),

@@ -13,6 +13,7 @@ from portal.base import audit, clock
 from portal.base.db import db, writing
 from portal.base.wake import wake
 from portal.classes.models import SchoolClass
+from portal.meetings import policies
 from portal.meetings.dates import Block, Expansion, Rule, Slot, blocks, pattern
 from portal.meetings.drafts import rhythm
 from portal.meetings.hosting import Whose
@@ -70,6 +71,7 @@ def schedule(
 
     `details` give the title and the options; times come from the plan. Raises Clashing.
     """
+    details = policies.for_class(user, school_class.id, details)
 
     def known() -> Schedule | None:
         return db.session.scalar(select(Schedule).where(Schedule.client_key == client_key))

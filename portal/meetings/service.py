@@ -20,7 +20,7 @@ from portal.base import audit, clock
 from portal.base.db import db, end_reading, writing
 from portal.base.wake import wake
 from portal.classes.models import SchoolClass
-from portal.meetings import hosting
+from portal.meetings import hosting, policies
 from portal.meetings.dates import Slot
 from portal.meetings.hosting import Choice, Whose
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
@@ -80,6 +80,7 @@ def schedule(
 
     Raises Clashing.
     """
+    details = policies.for_class(user, school_class.id, details)
 
     def known() -> ZoomMeeting | None:
         return db.session.scalar(select(ZoomMeeting).where(ZoomMeeting.client_key == client_key))
@@ -184,6 +185,7 @@ def change(user: User, meeting: ZoomMeeting, details: Details, *, check: Check =
 
     Raises NotChangeable and Clashing.
     """
+    details = policies.for_class(user, meeting.class_id, details)
     with writing() as session:
         hold_open(meeting)
         changed = _differences(meeting, details)

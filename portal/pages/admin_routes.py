@@ -13,7 +13,9 @@ from portal.base import audit
 from portal.base.mail import send_again
 from portal.config import Settings
 from portal.inbox.again import replay
+from portal.meetings import policies as meeting_policies
 from portal.meetings import words as meeting_words
+from portal.meetings.forms import PolicyForm
 from portal.pages import admin_queries as queries
 from portal.pages.health import health
 from portal.pages.zoom_status import zoom_status as status_now
@@ -77,6 +79,25 @@ def audit_log() -> str:
         sections=sections,
         query=query,
     )
+
+
+@bp.route("/policies", methods=["GET", "POST"])
+def policies() -> str | AnyResponse | tuple[str, int]:
+    """What the admin's scope says of Zoom's options in every meeting below it."""
+    above = meeting_policies.rulings(current_user.school, above=current_user.scope)
+    own = meeting_policies.of_place(current_user.scope, current_user.school)
+    form = PolicyForm(data=own)
+    if form.validate_on_submit():
+        # What is decided above is not on the form: what was said of it here stays, for when that is lifted.
+        bound = {option for option, ruling in above.items() if ruling.is_fixed}
+        said = {option: form[option].data for option in meeting_policies.OPTIONS if option not in bound}
+        kept = {option: rule for option, rule in own.items() if option in bound}
+        meeting_policies.say(current_user, kept | {option: rule for option, rule in said.items() if rule})
+        flash(_("The rules are saved. They hold for what is scheduled or changed from now on."))
+        return redirect(url_for(".policies"))
+    fields = [form[option] for option in meeting_policies.OPTIONS]
+    page = render_template("admin/policies.html", form=form, fields=fields, above=above)
+    return page, 422 if form.errors else 200
 
 
 @bp.get("/zoom")

@@ -28,6 +28,7 @@ MATRIX = {
     "admin.check_zoom": ADMIN,
     "admin.index": ADMIN,
     "admin.mail": ADMIN,
+    "admin.policies": ADMIN,
     "admin.replay_webhooks": ADMIN,
     "admin.send_letters": ADMIN,
     "admin.webhooks": ADMIN,
