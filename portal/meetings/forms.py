@@ -328,12 +328,21 @@ class PolicyForm(Form):
     """What an admin says of each option; empty where she says nothing."""
 
 
+_POLICY_LABELS = {
+    "waiting_room": _l("Waiting room"),
+    "mute_upon_entry": _l("Muted on entry"),
+    "join_before_host": _l("Join before the host"),
+    "host_video": _l("Host's camera on"),
+    "participant_video": _l("Learners' cameras on"),
+    "auto_recording": _l("Recording"),
+    "meeting_authentication": _l("Only people signed in to Zoom"),
+}
 for _option in OPTIONS:
     setattr(
         PolicyForm,
         _option,
         SelectField(
-            getattr(MeetingForm, _option).args[0],
+            _POLICY_LABELS[_option],
             choices=[
                 SelectChoice("", _l("No rule of ours")),
                 SelectChoice(FORCED, _l("Always on")),
