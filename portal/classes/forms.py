@@ -1,7 +1,8 @@
 from flask_babel import lazy_gettext as _l
 from flask_wtf.file import FileField
-from wtforms import StringField, TextAreaField
+from wtforms import SelectMultipleField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length
+from wtforms.widgets import CheckboxInput
 
 from portal.base.forms import Form
 
@@ -24,6 +25,12 @@ class ClassForm(Form):
         _l("Subject"),
         [DataRequired(_l("Write the subject you teach.")), Length(max=80)],
         description=_l("For example Science 8"),
+    )
+
+
+class YearForm(Form):
+    sections = SelectMultipleField(
+        _l("Sections"), [DataRequired(_l("Choose at least one section."))], option_widget=CheckboxInput()
     )
 
 

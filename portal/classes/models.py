@@ -35,6 +35,11 @@ def year_begins(school_year: str) -> date:
     return date(int(school_year[:4]), 6, 1)
 
 
+def year_after(school_year: str) -> str:
+    first = int(school_year[:4]) + 1
+    return f"{first}-{first + 1}"
+
+
 def roster_day_of(school_year: str) -> date:
     """The day whose roster says who is in a section of that year: today, the first day of a year to come, the last
     of one that is over."""

@@ -5,14 +5,22 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, case, exists, func, or_, select
 from sqlalchemy.orm import aliased, joinedload
 
 from portal.accounts.models import User
 from portal.base import clock
 from portal.base.db import db
 from portal.classes.access import classes_managed, sections_governed, sections_seen
-from portal.classes.models import Enrolment, Learner, SchoolClass, Section
+from portal.classes.models import (
+    Enrolment,
+    Learner,
+    SchoolClass,
+    Section,
+    roster_day_of,
+    school_year_of,
+    year_after,
+)
 
 
 @dataclass(frozen=True)
@@ -171,29 +179,65 @@ class SectionLine:
         return f"{self.grade_level} - {self.name}"
 
 
-def my_sections(user: User) -> list[SectionLine]:
-    """The sections a person sees, with the number of learners on the roster today."""
-    counted = (
-        select(func.count())
-        .select_from(Enrolment)
-        .where(Enrolment.section_id == Section.id, enrolled_on(clock.today()))
-        .scalar_subquery()
+def years_of(user: User) -> list[str]:
+    """The school years in which a person sees a section, the latest first."""
+    return list(
+        db.session.scalars(
+            select(Section.school_year).where(sections_seen(user)).distinct().order_by(Section.school_year.desc())
+        )
     )
+
+
+def my_sections(user: User, school_year: str) -> list[SectionLine]:
+    """The sections a person sees in a school year, with the number of learners on the roster: today, or on the last
+    day of a year that is over."""
     rows = db.session.execute(
         select(
             Section.id,
             Section.grade_level,
             Section.name,
             Section.school_year,
-            counted.label("learners"),
+            _on_roster(roster_day_of(school_year)).label("learners"),
             User.full_name.label("adviser"),
             sections_governed(user).label("governed"),
         )
         .outerjoin(User, User.id == Section.adviser_id)
-        .where(sections_seen(user))
-        .order_by(Section.school_year.desc(), Section.grade_level, Section.name)
+        .where(sections_seen(user), Section.school_year == school_year)
+        .order_by(Section.grade_level, Section.name)
     )
     return [SectionLine(**row._mapping) for row in rows]
+
+
+def sections_without_successor(user: User, school_year: str) -> list[Section]:
+    """Sections whose roster the person may change and that have none of their name in the next school year."""
+    same = aliased(Section)
+    return list(
+        db.session.scalars(
+            select(Section)
+            .where(
+                sections_governed(user),
+                Section.school_year == school_year,
+                ~exists().where(
+                    same.school_id == Section.school_id,
+                    same.school_year == year_after(school_year),
+                    same.grade_level == Section.grade_level,
+                    same.name == Section.name,
+                ),
+            )
+            .options(joinedload(Section.adviser))
+            .order_by(Section.grade_level, Section.name)
+        )
+    )
+
+
+def _on_roster(day: date) -> ScalarSelect[int]:
+    """How many learners are on the roster of the section of the statement around it."""
+    return (
+        select(func.count())
+        .select_from(Enrolment)
+        .where(Enrolment.section_id == Section.id, enrolled_on(day))
+        .scalar_subquery()
+    )
 
 
 @dataclass(frozen=True)
@@ -206,19 +250,14 @@ class ClassLine:
     teacher: str
     learners: int
     managed: bool
+    closed: bool
 
     @property
     def section_title(self) -> str:
         return f"{self.grade_level} - {self.section_name}"
 
 
-def _class_lines(user: User, condition: ColumnElement[bool]) -> list[ClassLine]:
-    counted = (
-        select(func.count())
-        .select_from(Enrolment)
-        .where(Enrolment.section_id == Section.id, enrolled_on(clock.today()))
-        .scalar_subquery()
-    )
+def _class_lines(user: User, *conditions: ColumnElement[bool], day: date | None = None) -> list[ClassLine]:
     rows = db.session.execute(
         select(
             SchoolClass.id,
@@ -227,20 +266,31 @@ def _class_lines(user: User, condition: ColumnElement[bool]) -> list[ClassLine]:
             Section.grade_level,
             Section.name.label("section_name"),
             User.full_name.label("teacher"),
-            counted.label("learners"),
+            _on_roster(day or clock.today()).label("learners"),
             classes_managed(user).label("managed"),
+            SchoolClass.closed_at.is_not(None).label("closed"),
         )
         .join(Section, Section.id == SchoolClass.section_id)
         .join(User, User.id == SchoolClass.teacher_id)
-        .where(condition)
+        .where(*conditions)
         .order_by(Section.grade_level, Section.name, SchoolClass.subject)
     )
     return [ClassLine(**row._mapping) for row in rows]
 
 
 def managed_classes(user: User) -> list[ClassLine]:
-    """The classes for which a person may schedule meetings."""
-    return _class_lines(user, classes_managed(user))
+    """The classes for which a person may schedule meetings: hers, not closed, of no school year that is over."""
+    return _class_lines(
+        user,
+        classes_managed(user),
+        SchoolClass.closed_at.is_(None),
+        Section.school_year >= school_year_of(clock.today()),
+    )
+
+
+def classes_of_year(user: User, school_year: str) -> list[ClassLine]:
+    """The classes that a person manages in a school year, the closed ones among them."""
+    return _class_lines(user, classes_managed(user), Section.school_year == school_year, day=roster_day_of(school_year))
 
 
 def classes_of_section(user: User, section_id: UUID) -> list[ClassLine]:

@@ -7,12 +7,13 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_login import current_user
 from werkzeug.wrappers import Response
+from wtforms.fields.choices import SelectChoice
 
-from portal.base import audit
+from portal.base import audit, clock
 from portal.classes import access, comparing, importing, queries, service, undoing
 from portal.classes.comparing import SAVED, Preview
-from portal.classes.forms import ClassForm, RosterForm, SectionForm
-from portal.classes.models import RosterImport, Section
+from portal.classes.forms import ClassForm, RosterForm, SectionForm, YearForm
+from portal.classes.models import RosterImport, Section, school_year_of, year_after
 from portal.classes.roster_csv import csv_template
 from portal.classes.roster_file import RosterUnreadable, read_roster
 from portal.classes.roster_words import say
@@ -23,9 +24,62 @@ bp = Blueprint("classes", __name__)
 
 @bp.get("/classes")
 def index() -> str:
-    sections = queries.my_sections(current_user)
-    classes = queries.managed_classes(current_user) if access.sees_learners(current_user) else []
-    return render_template("classes/index.html", sections=sections, classes=classes, form=RosterForm())
+    this_year = school_year_of(clock.today())
+    years = queries.years_of(current_user)
+    asked = request.args.get("year", this_year)
+    year = asked if asked in years else this_year if this_year in years or not years else years[0]
+    opens_learners = access.sees_learners(current_user)
+    last_year = _last_year(years)
+    return render_template(
+        "classes/index.html",
+        sections=queries.my_sections(current_user, year),
+        classes=queries.classes_of_year(current_user, year) if opens_learners else [],
+        years=years,
+        year=year,
+        is_past=year < this_year,
+        to_open=year_after(last_year)
+        if last_year and current_user.school_id and queries.sections_without_successor(current_user, last_year)
+        else None,
+        form=RosterForm(),
+    )
+
+
+def _last_year(years: list[str]) -> str | None:
+    """The year whose sections could be opened anew: this one from March on, or the last one while this is empty."""
+    this_year = school_year_of(clock.today())
+    if service.year_to_open() and this_year in years:
+        return this_year
+    before = [year for year in years if year_after(year) == this_year]
+    return before[0] if before and this_year not in years else None
+
+
+@bp.route("/classes/years/new", methods=["GET", "POST"])
+def new_year() -> str | Response | tuple[str, int]:
+    """Open the next school year: new, empty sections, named as those of the year before."""
+    if current_user.school_id is None:
+        abort(403)
+    last_year = _last_year(queries.years_of(current_user))
+    sections = queries.sections_without_successor(current_user, last_year) if last_year else []
+    if last_year is None or not sections:
+        flash(_("There is no section to open for another school year now."))
+        return redirect(url_for(".index"))
+    form = YearForm()
+    form.sections.choices = [SelectChoice(str(one.id), one.title) for one in sections]
+    if not form.is_submitted():
+        form.sections.data = [str(one.id) for one in sections]
+    if form.validate_on_submit():
+        made = service.open_year(current_user, last_year, [UUID(one) for one in form.sections.data or []])
+        flash(
+            ngettext(
+                "%(num)d section is open for SY %(year)s. Bring in its School Form 1.",
+                "%(num)d sections are open for SY %(year)s. Bring in their School Forms 1.",
+                len(made),
+                year=year_after(last_year),
+            )
+        )
+        return redirect(url_for(".index", year=year_after(last_year)))
+    page = render_template("classes/new_year.html", form=form, year=year_after(last_year), last_year=last_year)
+    return page, 422 if form.errors else 200
 
 
 @bp.route("/classes/sections/new", methods=["GET", "POST"])
@@ -69,7 +123,7 @@ def _section_page(section: Section, form: ClassForm) -> str:
 @bp.post("/classes/sections/<uuid:section_id>/classes")
 def new_class(section_id: UUID) -> str | Response | tuple[str, int]:
     found = access.section_or_404(section_id)
-    if not access.governs(found) or current_user.is_admin:
+    if not access.governs(found) or current_user.is_admin or found.is_past:
         abort(403)
     form = ClassForm()
     if form.validate_on_submit():
@@ -81,6 +135,44 @@ def new_class(section_id: UUID) -> str | Response | tuple[str, int]:
             flash(_("%(subject)s is ready. Schedule its first class.", subject=school_class.subject))
             return redirect(url_for("pages.school_class", class_id=school_class.id))
     return _section_page(found, form), 422
+
+
+@bp.route("/classes/<uuid:class_id>/change", methods=["GET", "POST"])
+def change_class(class_id: UUID) -> str | Response | tuple[str, int]:
+    """Rename a class; close it, or open it again, with the buttons beside."""
+    school_class = access.class_or_404(class_id, manage=True)
+    form = ClassForm(subject=school_class.subject)
+    if form.validate_on_submit():
+        try:
+            service.rename_class(current_user, school_class, form.subject.data or "")
+        except service.AlreadyThere:
+            form.subject.errors = [_("This section has that subject already.")]
+        else:
+            flash(_("The class is called %(subject)s now.", subject=school_class.subject))
+            return redirect(url_for("pages.school_class", class_id=class_id))
+    page = render_template("classes/change_class.html", form=form, school_class=school_class)
+    return page, 422 if form.errors else 200
+
+
+@bp.post("/classes/<uuid:class_id>/close")
+def close_class(class_id: UUID) -> Response:
+    school_class = access.class_or_404(class_id, manage=True)
+    service.close_class(current_user, school_class)
+    flash(
+        _(
+            "%(subject)s is closed. Its sheets and reports stay, and it can be opened again.",
+            subject=school_class.subject,
+        )
+    )
+    return redirect(url_for("pages.school_class", class_id=class_id))
+
+
+@bp.post("/classes/<uuid:class_id>/reopen")
+def reopen_class(class_id: UUID) -> Response:
+    school_class = access.class_or_404(class_id, manage=True)
+    service.reopen_class(current_user, school_class)
+    flash(_("%(subject)s is open again.", subject=school_class.subject))
+    return redirect(url_for("pages.school_class", class_id=class_id))
 
 
 @bp.route("/classes/import", methods=["GET", "POST"])

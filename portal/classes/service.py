@@ -1,11 +1,15 @@
 """The rules about sections and classes."""
 
+from collections.abc import Iterable
+from uuid import UUID
+
 from sqlalchemy import select
 
 from portal.accounts.models import User
 from portal.base import audit, clock
 from portal.base.db import db, writing
-from portal.classes.models import SchoolClass, Section, school_year_of
+from portal.classes import queries
+from portal.classes.models import SchoolClass, Section, school_year_of, year_after
 
 
 class AlreadyThere(ValueError):
@@ -63,3 +67,72 @@ def create_class(user: User, section: Section, *, subject: str, teacher: User | 
         session.flush()
         audit.record("created", "class", school_class.id, by=user.id)
     return school_class
+
+
+def year_to_open() -> str | None:
+    """The next school year, in the three months before it begins; None in the others."""
+    today = clock.today()
+    return year_after(school_year_of(today)) if today.month in (3, 4, 5) else None
+
+
+def open_year(user: User, last_year: str, section_ids: Iterable[UUID]) -> list[Section]:
+    """New sections for the year after `last_year`, named and advised as those chosen among the person's; nothing
+    else is taken over, neither learners nor classes."""
+    wanted = set(section_ids)
+    with writing() as session:
+        made = [
+            Section(
+                school_id=old.school_id,
+                school_year=year_after(last_year),
+                grade_level=old.grade_level,
+                name=old.name,
+                adviser_id=old.adviser_id,
+                created_at=clock.now(),
+            )
+            for old in queries.sections_without_successor(user, last_year)
+            if old.id in wanted
+        ]
+        session.add_all(made)
+        session.flush()
+        if made:
+            audit.record(
+                "opened a school year", "school", made[0].school_id, by=user.id,
+                year=made[0].school_year, sections=len(made),
+            )  # fmt: skip
+    return made
+
+
+def rename_class(user: User, school_class: SchoolClass, subject: str) -> None:
+    """Another name for the subject. Raises AlreadyThere."""
+    subject = " ".join(subject.split())
+    with writing() as session:
+        found = session.scalar(
+            select(SchoolClass).where(
+                SchoolClass.section_id == school_class.section_id,
+                SchoolClass.subject == subject,
+                SchoolClass.id != school_class.id,
+            )
+        )
+        if found:
+            raise AlreadyThere(found)
+        school_class.subject = subject
+        session.add(school_class)
+        audit.record("renamed", "class", school_class.id, by=user.id)
+
+
+def close_class(user: User, school_class: SchoolClass) -> None:
+    """Nothing new is scheduled for the class from now on; what is scheduled or held stays."""
+    if school_class.closed_at is None:
+        with writing() as session:
+            school_class.closed_at = clock.now()
+            session.add(school_class)
+            audit.record("closed", "class", school_class.id, by=user.id)
+
+
+def reopen_class(user: User, school_class: SchoolClass) -> None:
+    """The class can be scheduled for again."""
+    if school_class.closed_at is not None:
+        with writing() as session:
+            school_class.closed_at = None
+            session.add(school_class)
+            audit.record("reopened", "class", school_class.id, by=user.id)
