@@ -132,5 +132,11 @@ class Rolls:
                 raise OnARoster(other)
 
 
+def place_among(roster: Iterable[tuple[str | None, str, int]], sex: str, lis_name: str) -> int:
+    """Where LIS would print a learner: after the last of her sex whose name comes before. `roster` is sex, name and
+    place of the others; equal places are ordered by name."""
+    return max((place for other, name, place in roster if other == sex and name <= lis_name), default=1)
+
+
 def _end(row: Enrolment) -> date:
     return row.until_date or date.max

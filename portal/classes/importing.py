@@ -12,7 +12,7 @@ from portal.base import audit, clock
 from portal.base.db import db, writing
 from portal.base.wake import wake
 from portal.classes.comparing import FIELDS, LEFT, Preview, PreviewLine, preview
-from portal.classes.enrolling import Rolls
+from portal.classes.enrolling import Rolls, place_among
 from portal.classes.models import Learner, RosterImport, Section, school_year_of
 from portal.classes.roster_file import RosterFile, RosterRow, to_json
 from portal.classes.undoing import Journal
@@ -144,9 +144,13 @@ def _save(seen: Preview, section: Section, answers: dict[UUID, Answer]) -> dict[
         for name, _before, after in line.changes:
             setattr(learner, name, after)
         _place(rolls, line, learner, section, seen.day)
+    listed = [(line.row.sex, line.row.lis_name, line.position) for line in seen.lines]
     for learner_id, answer in leaving.items():
-        if answer.what != KEEP and answer.last_day and (row := rolls.on(learner_id, seen.day)):
+        row, learner = rolls.on(learner_id, seen.day), known[learner_id]
+        if row and answer.what != KEEP and answer.last_day:
             rolls.withdraw(row, last_day=answer.last_day, reason=answer.what)
+        elif row:
+            row.position = place_among(listed, learner.sex, learner.lis_name)
     rolls.save()
     return journal.close()
 

@@ -14,7 +14,7 @@ from portal.base import audit, clock
 from portal.base.db import db, writing
 from portal.base.wake import wake
 from portal.classes import queries
-from portal.classes.enrolling import Rolls
+from portal.classes.enrolling import Rolls, place_among
 from portal.classes.models import Enrolment, Learner, Section
 from portal.classes.names import fold_name, lis_name
 from portal.classes.undoing import forget_if_unneeded
@@ -200,10 +200,7 @@ def _time_here(rolls: Rolls, section: Section, learner: Learner) -> Enrolment:
 
 
 def _place(roster: list[queries.RosterLine], learner: Learner | Details) -> int:
-    """Where LIS would print the learner: after the last of her sex whose name comes before. Equal places are
-    ordered by name."""
-    before = [line for line in roster if line.sex == learner.sex and line.lis_name <= learner.lis_name]
-    return max((line.position for line in before), default=1)
+    return place_among(((one.sex, one.lis_name, one.position) for one in roster), learner.sex, learner.lis_name)
 
 
 def _write(learner: Learner, details: Details) -> list[str]:

@@ -112,6 +112,14 @@ def test_one_button_keeps_all_who_are_missing(ada: Browser, people: People, jade
     assert [times_of(one)[0][1] for one in learners] == [None, None, None]
 
 
+def test_one_who_is_kept_stands_where_lis_would_print_her(ada: Browser, people: People, jadeite: Section) -> None:
+    people.learners(jadeite, 4)
+    upload(ada, jadeite, row(2), row(4))
+    save(ada, button="keep them all")
+    names = [cell.get_text().split(",")[0].strip() for cell in ada.page.select("table.roster th.name a")]
+    assert names == ["LEARNER001", "LEARNER002", "LEARNER003", "LEARNER004"]
+
+
 def test_the_register_itself_says_who_left(ada: Browser, people: People, jadeite: Section) -> None:
     first, second = people.learners(jadeite, 2)
     upload(ada, jadeite, row(1), row(2, remark="T/O DATE:2026-10-02"))
