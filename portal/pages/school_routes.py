@@ -7,20 +7,20 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response
 from wtforms import StringField
 from wtforms.validators import DataRequired, Length, Regexp
 
 from portal.accounts import schools
 from portal.accounts.models import School
+from portal.base.forms import Form
 from portal.pages import school_queries as queries
 
 bp = Blueprint("schools", __name__, url_prefix="/admin/schools")
 Answer = str | Response | tuple[str, int]
 
 
-class SchoolForm(FlaskForm):
+class SchoolForm(Form):
     """A division is asked of the region alone: an admin of a division has her own."""
 
     name = StringField(
