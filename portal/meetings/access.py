@@ -41,6 +41,8 @@ def meetings_managed(user: User) -> ColumnElement[bool]:
 
 
 def manages(meeting: ZoomMeeting) -> bool:
+    if meeting.class_id is None:
+        return bool(meeting.created_by == current_user.id)
     return bool(db.session.scalar(select(exists().where(ZoomMeeting.id == meeting.id, meetings_managed(current_user)))))
 
 

@@ -22,6 +22,7 @@ from portal.attendance.sheet import load
 from portal.base import clock
 from portal.base.db import db, insert_missing, is_postgresql, writing
 from portal.classes.models import SchoolClass, Section, co_teachers
+from portal.meetings import invitations
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
 from portal.notifications.models import Notification, SwitchedOff
 from portal.registration.models import FAILURES, MeetingRegistrant
@@ -53,7 +54,8 @@ ONLY_ONCE = ("scheduled", "cancelled", "gone at Zoom")  # for a whole meeting, h
 
 @dataclass(frozen=True)
 class Happening:
-    """One thing to tell. `by` did it and is not told; `adviser`: the section's adviser is told as well."""
+    """One thing to tell. `by` did it and is not told; `adviser`: the section's adviser, or who is invited to a
+    meeting without a class, is told as well."""
 
     kind: str
     thing: str
@@ -67,10 +69,10 @@ class Happening:
 
 @dataclass
 class _Staff:
-    """Who looks after a meeting: those who manage it, and the adviser, who may look."""
+    """Who looks after a meeting: those who manage it; and who may look, the adviser or those invited."""
 
     managers: set[UUID] = field(default_factory=set)
-    adviser: UUID | None = None
+    lookers: set[UUID] = field(default_factory=set)
 
 
 def tell_of_history() -> int:
@@ -182,7 +184,8 @@ def _tell_of_sheet(occurrence_id: UUID) -> int:
         if row is None or row.told:
             return 0
         row.told = True
-        if row.finalised_at is None:
+        # A meeting without a class has evidence of who came, but no sheet.
+        if row.finalised_at is None and occurrence.meeting.class_id is not None:
             [(meeting, facts)] = _meetings({occurrence.meeting_id}).values()
             said = {**facts, "starts_at": occurrence.starts_at.isoformat(), "dates": 1}
             counts = {name: getattr(summary, name, 0) for name in ("present", "partial", "absent", "review")}
@@ -205,12 +208,12 @@ def tell(happenings: Iterable[Happening]) -> None:
     """Write what each of the people concerned is told, within the open transaction. Told twice is told once."""
     news = list(happenings)
     staff = _staff({one.meeting_id for one in news})
-    people = {user for found in staff.values() for user in (*found.managers, found.adviser) if user}
+    people = {user for found in staff.values() for user in found.managers | found.lookers}
     off = _switched_off(people)
     rows = []
     for one in news:
         found = staff[one.meeting_id]
-        told = found.managers | ({found.adviser} if one.adviser and found.adviser else set())
+        told = found.managers | (found.lookers if one.adviser else set())
         for user_id in sorted(told - {one.by}):
             shown = (user_id, one.kind, "portal") not in off
             mailed = (user_id, one.kind, "mail") not in off and one.at > clock.now() - OLD_NEWS
@@ -283,7 +286,7 @@ def _names(people: set[UUID]) -> dict[UUID, str]:
 
 
 def _staff(meeting_ids: set[UUID]) -> dict[UUID, _Staff]:
-    """Teacher, co-teachers and adviser of each meeting's class; of one without a class, who made it."""
+    """Teacher, co-teachers and adviser of each meeting's class; of one without a class, who made it and is invited."""
     of = ZoomMeeting.id.in_(meeting_ids)
     teacher = (
         select(ZoomMeeting.id, SchoolClass.teacher_id, literal("manager"))
@@ -296,22 +299,21 @@ def _staff(meeting_ids: set[UUID]) -> dict[UUID, _Staff]:
         .where(of)
     )
     adviser = (
-        select(ZoomMeeting.id, Section.adviser_id, literal("adviser"))
+        select(ZoomMeeting.id, Section.adviser_id, literal("looker"))
         .join(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
         .join(Section, Section.id == SchoolClass.section_id)
         .where(of, Section.adviser_id.is_not(None))
     )
     maker = select(ZoomMeeting.id, ZoomMeeting.created_by, literal("manager")).where(of, ZoomMeeting.class_id.is_(None))
-    everybody = union_all(teacher, others, adviser, maker).subquery()
+    people = invitations.everybody(of).subquery()
+    invited = select(people.c.meeting_id, people.c.user_id, literal("looker"))
+    everybody = union_all(teacher, others, adviser, maker, invited).subquery()
     rows = db.session.execute(
         select(everybody).join(User, User.id == everybody.c[1]).where(User.deactivated_at.is_(None))
     )
     found: dict[UUID, _Staff] = {meeting_id: _Staff() for meeting_id in meeting_ids}
     for meeting_id, user_id, role in rows:
-        if role == "manager":
-            found[meeting_id].managers.add(user_id)
-        else:
-            found[meeting_id].adviser = user_id
+        (found[meeting_id].managers if role == "manager" else found[meeting_id].lookers).add(user_id)
     return found
 
 

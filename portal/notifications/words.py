@@ -34,6 +34,12 @@ def headline(one: Notification) -> str:
         text = ngettext("%(num)d not registered: %(what)s", "%(num)d not registered: %(what)s", number, what=what)
     elif one.kind == "cancelled" and one.facts.get("one_date"):
         text = _("One date cancelled: %(what)s", what=what)
+    elif not one.facts.get("subject") and one.kind in ("scheduled", "changed", "cancelled"):
+        text = {
+            "scheduled": _("Meeting scheduled: %(what)s", what=what),
+            "changed": _("Meeting changed: %(what)s", what=what),
+            "cancelled": _("Meeting cancelled: %(what)s", what=what),
+        }[one.kind]
     else:
         text = {
             "scheduled": _("Class scheduled: %(what)s", what=what),

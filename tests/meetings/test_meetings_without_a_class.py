@@ -16,6 +16,7 @@ from portal.base import clock
 from portal.base.db import db, writing
 from portal.classes.models import SchoolClass
 from portal.meetings.models import MeetingInvitation, MeetingOccurrence, ZoomMeeting
+from portal.notifications.models import Notification
 from portal.registration.models import MeetingRegistrant
 from portal.sandbox.sender import Sender
 from portal.sandbox.world import World
@@ -246,6 +247,22 @@ def test_two_clicks_make_one_meeting(app: Flask, browser: Browser, people: Peopl
     assert len(zooms(world)) == 2
 
 
+def test_the_invited_are_told_and_who_made_it_is_not(
+    app: Flask, browser: Browser, people: People, world: World
+) -> None:
+    people.sign_in(browser, people.ada)
+    invite(browser, invited="bob@r1.deped.gov.ph")
+    settle(app)
+    browser.get(f"/meetings/{the_meeting().id}/cancel")
+    browser.submit("form:has([name=reason])", reason="Storm")
+    settle(app)
+    told = {(one.user_id, one.kind) for one in db.session.scalars(select(Notification))}
+    assert told == {(people.bob.id, "scheduled"), (people.bob.id, "cancelled")}
+    bob = people.sign_in(Browser(app.test_client()), people.bob)
+    bob.get("/notifications")
+    assert "Meeting scheduled: LAC session" in bob.text and "Meeting cancelled: LAC session" in bob.text
+
+
 def test_there_is_no_sheet_but_a_list_of_who_came_and_how_long(
     app: Flask, browser: Browser, people: People, world: World, sender: Sender, cora: User
 ) -> None:
@@ -289,3 +306,6 @@ def test_there_is_no_sheet_but_a_list_of_who_came_and_how_long(
         browser.get(f"/attendance/{occurrence.id}", status=404)
         browser.get("/attendance")
         assert "LAC session" not in browser.text
+    with time_machine.travel(NOW + timedelta(hours=3), tick=False):
+        settle(app)
+        assert not [one for one in db.session.scalars(select(Notification)) if one.kind != "scheduled"]
