@@ -289,7 +289,11 @@ def _names(page: BeautifulSoup) -> None:
     for link in page.select("a"):
         assert link.get("href") not in (None, "", "#"), f"a link to nowhere: {link}"
     for drawing in page.select("svg"):
-        assert drawing.get("aria-hidden") == "true" or drawing.get("aria-label"), f"a drawing without words: {drawing}"
+        assert (
+            drawing.get("aria-hidden") == "true"
+            or drawing.get("aria-label")
+            or (drawing.title and drawing.get("aria-labelledby"))
+        ), f"a drawing without words: {drawing}"
 
 
 def _icons(page: BeautifulSoup) -> None:

@@ -155,6 +155,23 @@ class AttendanceRecord(WithId, Model):
         return self.final_mark or self.override_mark or self.computed_mark
 
 
+class AttendanceTally(Model):
+    """How many of each mark a sheet has, the seconds of those who came, and how long the meeting ran."""
+
+    __tablename__ = "attendance_tallies"
+
+    occurrence_id: Mapped[UUID] = mapped_column(
+        ForeignKey("meeting_occurrences.id", ondelete="CASCADE"), primary_key=True
+    )
+    present: Mapped[int]
+    partial: Mapped[int]
+    absent: Mapped[int]
+    review: Mapped[int]
+    pending: Mapped[int]
+    seconds: Mapped[int]
+    ran_seconds: Mapped[int | None]
+
+
 class AttendanceHistory(Model):
     """Every change of a mark or of the sheet: who, when, from, to, why. A computed change has no person."""
 

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import delete, insert, select, tuple_, update
 
 from portal.accounts.models import User
+from portal.attendance import tally
 from portal.attendance.evidence import touch
 from portal.attendance.marks import compute
 from portal.attendance.matching import is_device_name
@@ -134,9 +135,11 @@ def finalise(user: User, occurrence: MeetingOccurrence) -> None:
         loaded = load(occurrence, occurrence.meeting)
         if not loaded.input.knowledge.over:
             raise NothingToFinalise
-        computed = {line.learner_id: line.mark for line in compute(loaded.input).learners}
+        result = compute(loaded.input)
+        computed = {line.learner_id: line.mark for line in result.learners}
         for record in _records(occurrence, [line.learner.learner_id for line in loaded.lines]):
             record.final_mark = record.override_mark or computed[str(record.learner_id)]
+        tally.write(occurrence.id, ran_seconds=result.meeting_seconds)
         sheet.finalised_at, sheet.finalised_by, sheet.evidence_changed = clock.now(), user.id, False
         remember(occurrence.id, "finalised", by=user.id)
         audit.record("finalised the sheet", "occurrence", occurrence.id, by=user.id)

@@ -14,7 +14,7 @@ from sqlalchemy import and_, exists, false, insert, null, or_, select, union_all
 from sqlalchemy.orm import joinedload
 
 from portal.accounts.models import User
-from portal.attendance import pairing
+from portal.attendance import pairing, tally
 from portal.attendance.evidence import CSV_UUID, runs_now
 from portal.attendance.marks import (
     Alias,
@@ -403,6 +403,7 @@ def recompute(occurrence_id: UUID) -> SheetResult | None:
         loaded = load(occurrence, occurrence.meeting)
         result = compute(loaded.input)
         _write_records(occurrence, loaded, result)
+        tally.write(occurrence.id, ran_seconds=result.meeting_seconds)
         known = loaded.input.knowledge
         sheet.dirty, sheet.computed_at, sheet.gap = False, clock.now(), known.gap
         sheet.state = state_of(occurrence, loaded)

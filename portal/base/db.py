@@ -220,6 +220,13 @@ def insert_missing(table: Any, rows: list[dict[str, Any]]) -> None:
     db.session.connection().execute(statement, rows)
 
 
+def insert_or_update(table: Any, columns: list[str], rows: Any, unique: list[str]) -> None:
+    """INSERT of what a SELECT finds; where a row with the same unique columns exists, it takes the new values."""
+    statement = _dialect().insert(table.__table__).from_select(columns, rows)
+    new = {name: statement.excluded[name] for name in columns if name not in unique}
+    db.session.execute(statement.on_conflict_do_update(index_elements=unique, set_=new))
+
+
 def _dialect() -> Any:
     """Where `insert` knows ON CONFLICT: two dialects, one shape."""
     return postgresql if is_postgresql() else sqlite

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from flask import abort
 from flask_login import current_user
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ColumnElement, exists, or_, select, true
 from sqlalchemy.orm import joinedload, selectinload
 
 from portal.accounts.access import schools_in_scope
@@ -25,6 +25,8 @@ def teaches(user: User) -> ColumnElement[bool]:
 
 def classes_seen(user: User) -> ColumnElement[bool]:
     """A condition on SchoolClass: those she teaches, those of the section she advises, an admin's scope."""
+    if user.scope == "region":
+        return true()
     governed = select(Section.id).where(sections_governed(user)).correlate(None)
     return or_(teaches(user), SchoolClass.section_id.in_(governed))
 

@@ -1,140 +1,174 @@
-"""Figures over classes and dates, from the records, in a handful of statements whatever their number.
+"""Figures over classes and dates, from the tallies of the sheets, in a handful of statements whatever their number.
 
 Invited: on the roster that day. Attendees: present and partial. Rate: attendees / invited, pending marks
 aside. Learners who were not enrolled on the date have no record, so they are in no denominator.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, case, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 from sqlalchemy.orm import aliased
 
-from portal.accounts.models import User
-from portal.attendance.models import AttendanceRecord, AttendanceSheet
+from portal.accounts.models import School, User
+from portal.attendance.models import AttendanceSheet, AttendanceTally
 from portal.base.db import db
 from portal.classes.access import classes_seen
-from portal.classes.models import SchoolClass, Section
+from portal.classes.models import Enrolment, SchoolClass, Section
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-
-
-@dataclass(frozen=True)
-class Filters:
-    """What a report is about: dates in Manila, both included; a section, a subject, a teacher or all."""
-
-    first: date
-    last: date
-    section_id: UUID | None = None
-    subject: str | None = None
+from portal.reports.filters import Filters
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Counts of marks. `rate` is None where nobody has a mark yet."""
+    """Counts of marks. `rate` is None where nobody has a mark yet.
 
-    classes: int
-    learners: int
-    present: int
-    partial: int
-    absent: int
-    review: int
-    seconds: int
-    not_final: int
+    `meetings`: class dates that were not cancelled; `classes`: those of them that are over and have a sheet.
+    `seconds` are the attendees' together, `ran` the meetings' own.
+    """
+
+    meetings: int = 0
+    classes: int = 0
+    present: int = 0
+    partial: int = 0
+    absent: int = 0
+    review: int = 0
+    seconds: int = 0
+    ran: int = 0
+    not_final: int = 0
+
+    @property
+    def attendees(self) -> int:
+        return self.present + self.partial
 
     @property
     def invited(self) -> int:
-        return self.present + self.partial + self.absent + self.review
+        return self.attendees + self.absent + self.review
 
     @property
     def rate(self) -> float | None:
-        return (self.present + self.partial) / self.invited if self.invited else None
+        return self.attendees / self.invited if self.invited else None
 
     @property
     def average_minutes(self) -> int:
         """Over those who came."""
-        came = self.present + self.partial
-        return round(self.seconds / came / 60) if came else 0
+        return round(self.seconds / self.attendees / 60) if self.attendees else 0
+
+    @property
+    def ran_minutes(self) -> int:
+        """The meetings' own minutes, in which those of whom Zoom told no end are missing."""
+        return self.ran // 60
 
 
 @dataclass(frozen=True)
 class Group:
-    """A line of the report: a section, a class or a week, with its figures."""
+    """A line of the report: a division, a school, a section or a class, with its figures."""
 
     key: str
     title: str
     teacher: str
     figures: Figures
+    section_id: UUID | None = None
+    learners: frozenset[UUID] | None = None  # on its roster in these days; not asked for above the section
 
 
-_mark = func.coalesce(AttendanceRecord.final_mark, AttendanceRecord.override_mark, AttendanceRecord.computed_mark)
+OVER = ("provisional", "reconciled", "unreported")
+is_held = and_(AttendanceSheet.state.in_(OVER), AttendanceSheet.counts)
 
 
-def _count(word: str) -> ColumnElement[int]:
-    return func.coalesce(func.sum(case((_mark == word, 1), else_=0)), 0)
+def in_report(user: User, filters: Filters) -> ColumnElement[bool]:
+    """A condition on dates with their class, section and school: those that the report is about."""
+    conditions = [
+        classes_seen(user),
+        MeetingOccurrence.local_date.between(filters.first, filters.last),
+        or_(MeetingOccurrence.state != "cancelled", is_held),
+        or_(MeetingOccurrence.scheduled, AttendanceSheet.counts),
+    ]
+    for column, wanted in (
+        (School.division, filters.division),
+        (Section.school_id, filters.school),
+        (Section.id, filters.section),
+        (SchoolClass.id, filters.class_id),
+        (SchoolClass.teacher_id, filters.teacher),
+        (SchoolClass.subject, filters.subject),
+    ):
+        if wanted is not None:
+            conditions.append(column == wanted)
+    return and_(*conditions)
 
 
 def _figures(user: User, filters: Filters, *groups: Any) -> Select[Any]:
-    statement = (
+    def held(value: Any) -> ColumnElement[int]:
+        return func.coalesce(func.sum(case((is_held, value), else_=0)), 0)
+
+    return (
         select(
             *groups,
-            func.count(func.distinct(MeetingOccurrence.id)).label("classes"),
-            func.count(func.distinct(AttendanceRecord.learner_id)).label("learners"),
-            _count("present").label("present"),
-            _count("partial").label("partial"),
-            _count("absent").label("absent"),
-            _count("needs review").label("review"),
-            func.coalesce(
-                func.sum(case((_mark.in_(("present", "partial")), AttendanceRecord.seconds), else_=0)), 0
-            ).label("seconds"),
-            func.count(func.distinct(case((AttendanceSheet.finalised_at.is_(None), MeetingOccurrence.id)))).label(
-                "not_final"
-            ),
+            func.count().label("meetings"),
+            held(1).label("classes"),
+            held(AttendanceTally.present).label("present"),
+            held(AttendanceTally.partial).label("partial"),
+            held(AttendanceTally.absent).label("absent"),
+            held(AttendanceTally.review).label("review"),
+            held(AttendanceTally.seconds).label("seconds"),
+            held(func.coalesce(AttendanceTally.ran_seconds, 0)).label("ran"),
+            held(case((AttendanceSheet.finalised_at.is_(None), 1), else_=0)).label("not_final"),
         )
-        .select_from(AttendanceSheet)
-        .join(MeetingOccurrence, MeetingOccurrence.id == AttendanceSheet.occurrence_id)
+        .select_from(MeetingOccurrence)
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
         .join(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
         .join(Section, Section.id == SchoolClass.section_id)
-        .join(AttendanceRecord, AttendanceRecord.occurrence_id == MeetingOccurrence.id)
-        .where(
-            classes_seen(user),
-            MeetingOccurrence.local_date.between(filters.first, filters.last),
-            AttendanceSheet.state.in_(("provisional", "reconciled", "unreported")),
-            AttendanceSheet.counts,
-        )
+        .join(School, School.id == Section.school_id)
+        .outerjoin(AttendanceSheet, AttendanceSheet.occurrence_id == MeetingOccurrence.id)
+        .outerjoin(AttendanceTally, AttendanceTally.occurrence_id == MeetingOccurrence.id)
+        .where(in_report(user, filters))
+        .group_by(*groups)
     )
-    if filters.section_id:
-        statement = statement.where(Section.id == filters.section_id)
-    if filters.subject:
-        statement = statement.where(SchoolClass.subject == filters.subject)
-    return statement.group_by(*groups) if groups else statement
 
 
-def total(user: User, filters: Filters) -> Figures:
-    row = db.session.execute(_figures(user, filters)).one()
-    return Figures(**{name: int(value) for name, value in row._mapping.items()})
+def groups(user: User, filters: Filters) -> list[Group]:
+    """One line per division, school, section or class, as `filters.level` says."""
+    if filters.level == "class":
+        return _by_class(user, filters)
+    if filters.level == "section":
+        order: tuple[Any, ...] = (Section.grade_level, Section.name)
+        rows = db.session.execute(_figures(user, filters, Section.id, *order).order_by(*order)).all()
+        learners = _learners({row[0] for row in rows}, filters)
+        return [
+            Group(str(row[0]), f"{row[1]} - {row[2]}", "", _rest(row, 3), row[0], learners.get(row[0], frozenset()))
+            for row in rows
+        ]
+    if filters.level == "school":
+        rows = db.session.execute(_figures(user, filters, School.id, School.name).order_by(School.name)).all()
+        return [Group(str(row[0]), row[1], "", _rest(row, 2)) for row in rows]
+    rows = db.session.execute(_figures(user, filters, School.division).order_by(School.division)).all()
+    return [Group(row[0], row[0], "", _rest(row, 1)) for row in rows]
 
 
-def by_class(user: User, filters: Filters) -> list[Group]:
-    """One line per class, in the order of grade, section and subject."""
+def _by_class(user: User, filters: Filters) -> list[Group]:
+    """In the order of grade, section and subject."""
     teacher = aliased(User)
-    groups = (SchoolClass.id, Section.grade_level, Section.name, SchoolClass.subject, teacher.full_name)
-    statement = (
-        _figures(user, filters, *groups)
+    keys = (SchoolClass.id, Section.id, Section.grade_level, Section.name, SchoolClass.subject, teacher.full_name)
+    rows = db.session.execute(
+        _figures(user, filters, *keys)
         .join(teacher, teacher.id == SchoolClass.teacher_id)
         .order_by(Section.grade_level, Section.name, SchoolClass.subject)
-    )
+    ).all()
+    learners = _learners({row[1] for row in rows}, filters)
     return [
-        Group(str(row[0]), f"{row[3]}, {row[1]} - {row[2]}", row[4], _rest(row, len(groups)))
-        for row in db.session.execute(statement)
+        Group(
+            str(row[0]),
+            f"{row[4]}, {row[2]} - {row[3]}",
+            row[5],
+            _rest(row, len(keys)),
+            row[1],
+            learners.get(row[1], frozenset()),
+        )
+        for row in rows
     ]
-
-
-def by_day(user: User, filters: Filters) -> list[tuple[date, Figures]]:
-    statement = _figures(user, filters, MeetingOccurrence.local_date).order_by(MeetingOccurrence.local_date)
-    return [(row[0], _rest(row, 1)) for row in db.session.execute(statement)]
 
 
 def _rest(row: Any, start: int) -> Figures:
@@ -142,15 +176,46 @@ def _rest(row: Any, start: int) -> Figures:
     return Figures(**{str(name): int(row[start + at]) for at, name in enumerate(names)})
 
 
+def total(groups: Iterable[Group]) -> Figures:
+    rows = [group.figures for group in groups]
+    return Figures(*(sum(getattr(row, name) for row in rows) for name in Figures.__dataclass_fields__))
+
+
+def learners(groups: Iterable[Group]) -> int:
+    """How many different learners the lines are about."""
+    return len(frozenset().union(*(group.learners or () for group in groups)))
+
+
+def _learners(sections: set[UUID], filters: Filters) -> dict[UUID, frozenset[UUID]]:
+    """Of each section, who was on its roster in these days."""
+    found: dict[UUID, set[UUID]] = {}
+    for section_id, learner_id in db.session.execute(
+        select(Enrolment.section_id, Enrolment.learner_id).where(
+            Enrolment.section_id.in_(sections),
+            Enrolment.from_date <= filters.last,
+            or_(Enrolment.until_date.is_(None), Enrolment.until_date >= filters.first),
+        )
+    ):
+        found.setdefault(section_id, set()).add(learner_id)
+    return {section_id: frozenset(ids) for section_id, ids in found.items()}
+
+
+def by_day(user: User, filters: Filters) -> list[tuple[date, Figures]]:
+    statement = _figures(user, filters, MeetingOccurrence.local_date).order_by(MeetingOccurrence.local_date)
+    return [(row[0], _rest(row, 1)) for row in db.session.execute(statement)]
+
+
 def by_week(days: list[tuple[date, Figures]]) -> list[tuple[date, float | None]]:
-    """The rate of each week from the first to the last, by its Monday; None where no class was held."""
-    if not days:
-        return []
+    """The rate of each week from the first to the last that has marks, by its Monday; None where no class was held."""
     sums: dict[date, tuple[int, int]] = {}
     for day, figures in days:
+        if not figures.invited:
+            continue
         monday = day - timedelta(days=day.weekday())
         came, invited = sums.get(monday, (0, 0))
-        sums[monday] = (came + figures.present + figures.partial, invited + figures.invited)
+        sums[monday] = (came + figures.attendees, invited + figures.invited)
+    if not sums:
+        return []
     weeks = []
     monday, last = min(sums), max(sums)
     while monday <= last:
@@ -158,15 +223,3 @@ def by_week(days: list[tuple[date, Figures]]) -> list[tuple[date, float | None]]
         weeks.append((monday, came / invited if invited else None))
         monday += timedelta(days=7)
     return weeks
-
-
-def choices(user: User) -> tuple[list[tuple[str, str]], list[str]]:
-    """The sections and subjects that a person may filter by."""
-    rows = db.session.execute(
-        select(Section.id, Section.grade_level, Section.name, SchoolClass.subject)
-        .join(SchoolClass, SchoolClass.section_id == Section.id)
-        .where(classes_seen(user))
-        .order_by(Section.grade_level, Section.name, SchoolClass.subject)
-    ).all()
-    sections = {str(row[0]): f"{row[1]} - {row[2]}" for row in rows}
-    return list(sections.items()), sorted({row[3] for row in rows})

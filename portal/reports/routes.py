@@ -1,98 +1,122 @@
-import csv
-import io
-from datetime import date, timedelta
-from uuid import UUID
+import os
+from collections.abc import Iterable, Iterator
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, abort, render_template, request
+from flask_babel import gettext as _
 from flask_login import current_user
+from werkzeug.wrappers import Response as AnyResponse
 
-from portal.attendance.queries import harmless
-from portal.base import audit, clock
-from portal.reports import queries
+from portal.base import audit
+from portal.base.db import writing
+from portal.classes.access import sees_learners
+from portal.reports import exports, filters, queries, xlsx_writer
 from portal.reports.chart import line_chart
 
 bp = Blueprint("reports", __name__)
-DAYS = 30
 
 
 @bp.get("/reports")
 def index() -> str:
-    filters = _filters()
-    days = queries.by_day(current_user, filters)
-    weeks = queries.by_week(days)
-    sections, subjects = queries.choices(current_user)
+    return _page(filters.read(current_user, request.args))
+
+
+def _page(asked: filters.Asked) -> str:
+    groups = queries.groups(current_user, asked.filters)
+    weeks = queries.by_week(queries.by_day(current_user, asked.filters))
     return render_template(
         "reports/index.html",
-        filters=filters,
-        sections=sections,
-        subjects=subjects,
-        total=queries.total(current_user, filters),
-        groups=queries.by_class(current_user, filters),
+        filters=asked.filters,
+        choices=asked.choices,
+        problems=asked.problems,
+        total=queries.total(groups),
+        learners=queries.learners(groups),
+        groups=groups,
         weeks=weeks,
+        with_learners=sees_learners(current_user),
         narrow=line_chart(weeks, width=340, height=210),
         wide=line_chart(weeks, width=1000, height=260),
     )
 
 
 @bp.get("/reports.csv")
-def download() -> Response:
-    filters = _filters()
-    groups = queries.by_class(current_user, filters)
-    audit.record("exported the report", "report", "classes", by=current_user.id, rows=len(groups))
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(
-        [
-            "class",
-            "teacher",
-            "classes_held",
-            "learners",
-            "present",
-            "partial",
-            "absent",
-            "needs_review",
-            "rate",
-            "average_minutes",
-        ]
-    )
-    for group in groups:
-        one = group.figures
-        rate = f"{one.rate:.4f}" if one.rate is not None else ""
-        writer.writerow(
-            [harmless(group.title), harmless(group.teacher), one.classes, one.learners, one.present]
-            + [one.partial, one.absent, one.review, rate, one.average_minutes]
-        )
-    name = f"attendance-report-{filters.first}-to-{filters.last}.csv"
-    return Response(
-        ("\ufeff" if request.args.get("excel") else "") + out.getvalue(),
-        mimetype="text/csv",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+def download() -> AnyResponse:
+    """The figures as the page shows them."""
+    return _figures("csv")
 
 
-def _filters() -> queries.Filters:
-    """What the address asks for; nonsense in it falls back to the last 30 days of everything."""
-    today = clock.today()
-    first, last = _day("from", today - timedelta(days=DAYS)), _day("to", today)
-    if first > last:
-        first, last = last, first
-    return queries.Filters(
-        first=first,
-        last=last,
-        section_id=_uuid(request.args.get("section")),
-        subject=request.args.get("subject") or None,
-    )
+@bp.get("/reports.xlsx")
+def download_workbook() -> AnyResponse:
+    return _figures("xlsx")
 
 
-def _day(name: str, default: date) -> date:
-    try:
-        return date.fromisoformat(request.args.get(name, ""))
-    except ValueError:
-        return default
+def _figures(kind: str) -> AnyResponse:
+    asked = filters.read(current_user, request.args)
+    if asked.problems:
+        return _not_so(asked)
+    groups = queries.groups(current_user, asked.filters)
+    audit.record("exported the report", "report", "classes", by=current_user.id, rows=len(groups), format=kind)
+    rows = exports.figures(groups, asked.filters.level)
+    return _file("attendance-report", asked.filters, kind, rows, _("Attendance report"), (44, 28))
 
 
-def _uuid(text: str | None) -> UUID | None:
-    try:
-        return UUID(text or "")
-    except ValueError:
-        return None
+@bp.get("/reports/marks.csv")
+def download_marks() -> AnyResponse:
+    """Every learner's marks, day by day."""
+    return _marks("csv")
+
+
+@bp.get("/reports/marks.xlsx")
+def download_marks_workbook() -> AnyResponse:
+    return _marks("xlsx")
+
+
+def _marks(kind: str) -> AnyResponse:
+    if not sees_learners(current_user):
+        abort(404)
+    asked = filters.read(current_user, request.args)
+    if asked.problems:
+        return _not_so(asked)
+    _write_down(asked, kind)
+    rows = exports.marks(current_user, asked.filters)
+    return _file("attendance-marks", asked.filters, kind, rows, _("Marks"), (24, 24, 15, 36, 5))
+
+
+def _write_down(asked: filters.Asked, kind: str) -> None:
+    """Who took whose marks: under the class, or under each section, where people look for it."""
+    wanted = asked.filters
+    said = {"by": current_user.id, "format": kind, "first": str(wanted.first), "last": str(wanted.last)}
+    with writing():
+        if wanted.class_id:
+            audit.record("exported marks", "class", wanted.class_id, **said)
+            return
+        for section_id in [wanted.section] if wanted.section else asked.choices.sections:
+            audit.record("exported marks", "section", section_id, section_id=section_id, **said)
+
+
+def _not_so(asked: filters.Asked) -> AnyResponse:
+    """Rather no file than one of more than was asked for: somebody else's class is not there, and what is wrong
+    otherwise is said on the page."""
+    if any(problem.unknown for problem in asked.problems):
+        abort(404)
+    return Response(_page(asked), status=422)
+
+
+def _file(
+    name: str, asked: filters.Filters, kind: str, rows: Iterable[exports.Row], title: str, widths: tuple[int, ...]
+) -> AnyResponse:
+    if kind == "csv":
+        file, mimetype = exports.as_csv(rows, for_excel="excel" in request.args), "text/csv"
+    else:
+        file, mimetype = exports.as_xlsx(title, rows, widths), xlsx_writer.MIMETYPE
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    answer = Response(_pieces(file) if size > exports.IN_MEMORY else b"".join(_pieces(file)), mimetype=mimetype)
+    answer.content_length = size
+    answer.headers.set("Content-Disposition", "attachment", filename=f"{name}-{asked.first}-to-{asked.last}.{kind}")
+    return answer
+
+
+def _pieces(file: exports.File) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(64 * 1024):
+            yield piece

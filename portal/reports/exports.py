@@ -1,0 +1,191 @@
+"""The report as files: the figures line by line, and the marks, a line for each learner of each class with a column
+for each day.
+
+A file is finished before its first byte is sent: a slow line holds no snapshot of the database, and a failure is
+never half a file. It is written row by row into a temporary file, so it may be long.
+"""
+
+import csv
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+
+from sqlalchemy import String, cast, func, literal, select
+
+from portal.accounts.models import School, User
+from portal.attendance.models import AttendanceRecord, AttendanceSheet
+from portal.attendance.queries import harmless
+from portal.attendance.tally import mark
+from portal.base.db import db
+from portal.classes.models import Learner, SchoolClass, Section
+from portal.meetings.models import MeetingOccurrence, ZoomMeeting
+from portal.reports import xlsx_writer
+from portal.reports.filters import Filters
+from portal.reports.queries import Group, in_report, is_held
+
+IN_MEMORY = 1024 * 1024  # a file smaller than this never touches the disk
+File = tempfile.SpooledTemporaryFile[bytes]
+Row = Sequence[xlsx_writer.Cell]
+FIGURES = [
+    "classes_planned",
+    "classes_held",
+    "learners",
+    "invited",
+    "present",
+    "partial",
+    "absent",
+    "needs_review",
+    "rate",
+    "average_minutes",
+    "class_minutes",
+    "not_final",
+]
+MARKS = ["grade_and_section", "class", "lrn", "name", "sex", "present", "partial", "absent", "needs_review"]
+
+
+def figures(groups: Iterable[Group], level: str) -> Iterator[Row]:
+    """The heading and a line for each group. Its rate is a float, or None where nobody has a mark."""
+    yield [level, *(["teacher"] if level == "class" else []), *FIGURES]
+    for group in groups:
+        one = group.figures
+        yield [
+            group.title,
+            *([group.teacher] if level == "class" else []),
+            one.meetings,
+            one.classes,
+            None if group.learners is None else len(group.learners),
+            one.invited,
+            one.present,
+            one.partial,
+            one.absent,
+            one.review,
+            one.rate,
+            one.average_minutes,
+            one.ran_minutes,
+            one.not_final,
+        ]
+
+
+def marks(user: User, filters: Filters) -> Iterator[Row]:
+    """The heading and a line for each learner of each class: counts, then the mark of each day. Two on a day,
+    where the class met twice, are told in their order of time."""
+    days = [
+        day.isoformat()
+        for day in db.session.scalars(
+            select(MeetingOccurrence.local_date)
+            .distinct()
+            .select_from(MeetingOccurrence)
+            .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
+            .join(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
+            .join(Section, Section.id == SchoolClass.section_id)
+            .join(School, School.id == Section.school_id)
+            .join(AttendanceSheet, AttendanceSheet.occurrence_id == MeetingOccurrence.id)
+            .where(in_report(user, filters), is_held)
+            .order_by(MeetingOccurrence.local_date)
+        )
+    ]
+    yield [*MARKS, *days]
+    for grade, name, subject, lrn, lis_name, sex, said in _grid(user, filters):
+        by_day: dict[str, list[str]] = {}
+        for token in sorted(said.split("|")):
+            moment, word = token.split("=")
+            by_day.setdefault(moment[:10], []).append(word)
+        all_words = [word for words in by_day.values() for word in words]
+        yield [
+            f"{grade} - {name}",
+            subject,
+            lrn or "",
+            lis_name,
+            sex,
+            *(all_words.count(word) for word in ("present", "partial", "absent", "needs review")),
+            *(", ".join(by_day[day]) if day in by_day else None for day in days),
+        ]
+
+
+def _grid(user: User, filters: Filters) -> Iterable[tuple[str, str, str, str | None, str, str, str]]:
+    """One row per class and learner, the marks put together by the database: "2026-11-03 1=present|2026-11-04 ...".
+
+    The middle of a token only orders the classes of one day, so a moment as the database writes it will do.
+    """
+    token = (
+        cast(MeetingOccurrence.local_date, String)
+        + literal(" ")
+        + cast(MeetingOccurrence.starts_at, String)
+        + literal("=")
+        + mark
+    )
+    one = (
+        select(
+            ZoomMeeting.class_id.label("class_id"),
+            AttendanceRecord.learner_id.label("learner_id"),
+            func.aggregate_strings(token, "|").label("said"),
+        )
+        .select_from(MeetingOccurrence)
+        .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
+        .join(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
+        .join(Section, Section.id == SchoolClass.section_id)
+        .join(School, School.id == Section.school_id)
+        .join(AttendanceSheet, AttendanceSheet.occurrence_id == MeetingOccurrence.id)
+        .join(AttendanceRecord, AttendanceRecord.occurrence_id == MeetingOccurrence.id)
+        .where(in_report(user, filters), is_held)
+        .group_by(ZoomMeeting.class_id, AttendanceRecord.learner_id)
+        .subquery()
+    )
+    rows = db.session.execute(
+        select(
+            Section.grade_level,
+            Section.name,
+            SchoolClass.subject,
+            Learner.lrn,
+            Learner.lis_name,
+            Learner.sex,
+            one.c.said,
+        )
+        .select_from(one)
+        .join(SchoolClass, SchoolClass.id == one.c.class_id)
+        .join(Section, Section.id == SchoolClass.section_id)
+        .join(Learner, Learner.id == one.c.learner_id)
+        .order_by(
+            Section.grade_level, Section.name, SchoolClass.subject, Learner.sex.desc(), Learner.lis_name, Learner.id
+        )
+        .execution_options(yield_per=500)
+    )
+    return ((row[0], row[1], row[2], row[3], row[4], row[5], row[6]) for row in rows)
+
+
+def as_csv(rows: Iterable[Row], *, for_excel: bool = False) -> File:
+    """A file of the rows, at its beginning. `for_excel`: it begins with a mark by which Excel knows UTF-8."""
+    out = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - whoever sends it closes it
+    text = _Text(out)
+    if for_excel:
+        out.write("\ufeff".encode())
+    writer = csv.writer(text, lineterminator="\r\n")
+    for row in rows:
+        writer.writerow([_plain(value) for value in row])
+    out.seek(0)
+    return out
+
+
+class _Text:
+    """What csv.writer writes to, without a buffer that would close the file behind it."""
+
+    def __init__(self, out: File) -> None:
+        self._out = out
+
+    def write(self, text: str) -> None:
+        self._out.write(text.encode())
+
+
+def _plain(value: xlsx_writer.Cell) -> str | int:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return harmless(value) if isinstance(value, str) else value
+
+
+def as_xlsx(title: str, rows: Iterable[Row], widths: Sequence[int] = ()) -> File:
+    """A workbook of the rows, at its beginning."""
+    out = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - whoever sends it closes it
+    xlsx_writer.write(out, title, rows, widths)
+    out.seek(0)
+    return out
