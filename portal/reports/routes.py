@@ -1,5 +1,6 @@
 import os
 from collections.abc import Iterable, Iterator
+from uuid import UUID
 
 from flask import Blueprint, Response, abort, render_template, request
 from flask_babel import gettext as _
@@ -9,7 +10,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from portal.base import audit
 from portal.base.db import writing
 from portal.classes.access import sees_learners
-from portal.reports import exports, filters, queries, xlsx_writer
+from portal.meetings.access import occurrence_or_404
+from portal.reports import exports, filters, participants, queries, xlsx_writer
 from portal.reports.chart import line_chart
 
 bp = Blueprint("reports", __name__)
@@ -120,3 +122,17 @@ def _pieces(file: exports.File) -> Iterator[bytes]:
     with file:
         while piece := file.read(64 * 1024):
             yield piece
+
+
+@bp.get("/reports/occurrences/<uuid:occurrence_id>")
+def occurrence(occurrence_id: UUID) -> str:
+    """Everybody of one meeting date, with their stays."""
+    found = occurrence_or_404(occurrence_id)
+    audit.viewed("viewed the participants", "occurrence", found.id, by=current_user.id)
+    return render_template(
+        "reports/participants.html",
+        occurrence=found,
+        meeting=found.meeting,
+        school_class=found.meeting.school_class,
+        found=participants.read(found),
+    )

@@ -150,6 +150,7 @@ MATRIX = {
     "schools.new": ADMIN,
     "schools.reopen": PERSON,
     "schools.school": PERSON,
+    "reports.occurrence": THING,
     "static": OPEN,
 }
 # Of a THING, what an admin of the division or region may open too: a class, its meetings, nothing about learners.

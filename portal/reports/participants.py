@@ -1,0 +1,229 @@
+"""Who was invited to one meeting date, who came, and when: everybody with their stays, with a class or without."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import select
+
+from portal.attendance.intervals import Interval, seconds, union
+from portal.attendance.marks import compute
+from portal.attendance.matching import Stay
+from portal.attendance.sheet import Loaded, load
+from portal.base.db import db
+from portal.meetings.models import MeetingOccurrence
+from portal.registration.models import MeetingRegistrant
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One stay for the page. An end that is not known is None; `lasted` is in seconds where only that is known."""
+
+    joined_at: datetime | None
+    left_at: datetime | None
+    lasted: int | None
+    waiting_room: bool
+    open: bool  # in the room at this moment
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody invited, or (`invited` False) a guest or staff. `mark` is the sheet's, for learners of a class."""
+
+    name: str
+    shown_as: tuple[str, ...]  # the names displayed in the meeting, where they are others
+    invited: bool
+    staff: bool
+    mark: str | None
+    by_hand: bool
+    seconds: int
+    stays: tuple[Shown, ...]
+
+    @property
+    def joined(self) -> bool:
+        """In the meeting itself; whoever only waited outside was not."""
+        return any(not stay.waiting_room for stay in self.stays)
+
+
+@dataclass(frozen=True)
+class Invited:
+    """Somebody who was asked to come: on the roster that day, or registered for a meeting without a class."""
+
+    key: str
+    name: str
+    registrant_id: str | None = None
+    email: str | None = None
+    mark: str | None = None
+    by_hand: bool = False
+
+
+@dataclass(frozen=True)
+class Participants:
+    people: tuple[Person, ...]
+    ran_seconds: int | None
+
+    def of(self, *, invited: bool, staff: bool = False) -> list[Person]:
+        return [one for one in self.people if one.invited == invited and one.staff == staff]
+
+    @property
+    def invited(self) -> int:
+        return sum(one.invited for one in self.people)
+
+    @property
+    def joined(self) -> int:
+        return sum(one.invited and one.joined for one in self.people)
+
+    @property
+    def rate(self) -> float | None:
+        return self.joined / self.invited if self.invited else None
+
+    @property
+    def total_seconds(self) -> int:
+        """Of those invited, together."""
+        return sum(one.seconds for one in self.people if one.invited)
+
+    @property
+    def average_seconds(self) -> int:
+        """Over those invited who came."""
+        return round(self.total_seconds / self.joined) if self.joined else 0
+
+
+def read(occurrence: MeetingOccurrence) -> Participants:
+    """Everybody of one date, with its meeting loaded."""
+    loaded = load(occurrence, occurrence.meeting)
+    result = compute(loaded.input)
+    lines = {line.learner_id: line for line in result.learners}
+    stays = {stay.id: stay for stay in loaded.input.stays}
+    last = _latest(loaded)
+    open_now = not loaded.input.knowledge.over
+    people: list[Person] = []
+    taken: set[str] = set()
+    for one in invited(occurrence, loaded):
+        if occurrence.meeting.class_id:
+            mine = [stay for stay in stays.values() if one.key in result.who[stay.id].learner_ids]
+            computed = lines[one.key]
+            lasting, mark = computed.seconds, one.mark or computed.mark
+        else:
+            mine = [stay for stay in stays.values() if _is(one, stay)]
+            lasting, mark = _seconds(mine, last), None
+        taken |= {stay.id for stay in mine}
+        people.append(_person(one.name, mine, lasting, last if open_now else None, mark, one))
+    for seen in result.staff:
+        who = [
+            stay
+            for stay in stays.values()
+            if stay.id not in taken
+            and result.who[stay.id].kind == "staff"
+            and (result.who[stay.id].user_id or "") == (seen.user_id or "")
+            and (seen.user_id or stay.name in seen.names)
+        ]
+        if who:
+            taken |= {stay.id for stay in who}
+            people.append(
+                _person(", ".join(seen.names), who, seen.seconds, last if open_now else None, None, None, staff=True)
+            )
+    for guest in result.unmatched:
+        who = [stays[stay_id] for stay_id in guest.stay_ids if stay_id not in taken]
+        if who:
+            people.append(_person(", ".join(guest.names), who, _seconds(who, last), last if open_now else None))
+    nobody = [stay for stay in stays.values() if stay.id not in taken and result.who[stay.id].kind == "nobody"]
+    for name in sorted({stay.name for stay in nobody}):
+        who = [stay for stay in nobody if stay.name == name]
+        people.append(_person(name, who, _seconds(who, last), last if open_now else None))
+    return Participants(tuple(people), result.meeting_seconds)
+
+
+def invited(occurrence: MeetingOccurrence, loaded: Loaded) -> tuple[Invited, ...]:
+    """Who was asked to come: the roster of that day, in LIS order; without a class, those who are registered."""
+    meeting = occurrence.meeting
+    if meeting.class_id:
+        return tuple(
+            Invited(
+                key=str(line.learner.learner_id),
+                name=line.learner.lis_name,
+                mark=line.final_mark or line.override_mark,
+                by_hand=line.override_mark is not None,
+            )
+            for line in loaded.lines
+        )
+    rows = db.session.execute(
+        select(
+            MeetingRegistrant.id,
+            MeetingRegistrant.first_name,
+            MeetingRegistrant.last_name,
+            MeetingRegistrant.email,
+            MeetingRegistrant.zoom_registrant_id,
+        )
+        .where(MeetingRegistrant.meeting_id == meeting.id, MeetingRegistrant.wanted)
+        .order_by(MeetingRegistrant.last_name, MeetingRegistrant.first_name, MeetingRegistrant.id)
+    )
+    return tuple(
+        Invited(key=str(key), name=f"{last}, {first}", registrant_id=registrant_id, email=email.lower())
+        for key, first, last, email, registrant_id in _typed(rows)
+    )
+
+
+def _typed(rows: Iterable[object]) -> Iterable[tuple[UUID, str, str, str, str | None]]:
+    return rows  # type: ignore[return-value]  # the columns are those selected above
+
+
+def _is(one: Invited, stay: Stay) -> bool:
+    """By registration, else by address; both say who it is."""
+    if one.registrant_id and stay.registrant_id:
+        return one.registrant_id == stay.registrant_id
+    return bool(one.email and stay.email and stay.email.lower() == one.email)
+
+
+def _latest(loaded: Loaded) -> datetime:
+    """Until when a stay without an end has lasted at most: now, or the end of the last running."""
+    ends = [instance.ended_at for instance in loaded.input.instances]
+    known = [end for end in ends if end is not None]
+    return max(known) if known and len(known) == len(ends) else loaded.input.now
+
+
+def _seconds(stays: Iterable[Stay], last: datetime) -> int:
+    """Time in the meeting, devices at the same time counted once."""
+    meeting = [stay for stay in stays if stay.room == "meeting"]
+    timed = [
+        Interval(stay.joined_at, max(stay.joined_at, stay.left_at or stay.left_before or last))
+        for stay in meeting
+        if stay.joined_at
+    ]
+    return max(seconds(union(timed)), *(stay.lasted or 0 for stay in meeting), 0)
+
+
+def _person(
+    name: str,
+    stays: Iterable[Stay],
+    lasting: int,
+    now: datetime | None,
+    mark: str | None = None,
+    one: Invited | None = None,
+    *,
+    staff: bool = False,
+) -> Person:
+    """`now` is None once the class is over, when nobody is in any more."""
+    in_turn = sorted(stays, key=lambda stay: stay.joined_at or stay.left_at or datetime.max.replace(tzinfo=UTC))
+    shown_as = tuple(dict.fromkeys(stay.name for stay in in_turn if stay.name and stay.name not in name))
+    return Person(
+        name=name,
+        shown_as=shown_as if one else (),
+        invited=one is not None,
+        staff=staff,
+        mark=mark,
+        by_hand=bool(one and one.by_hand),
+        seconds=lasting,
+        stays=tuple(_shown(stay, now) for stay in in_turn if not stay.breakout),
+    )
+
+
+def _shown(stay: Stay, now: datetime | None) -> Shown:
+    left = stay.left_at or stay.left_before
+    return Shown(
+        joined_at=stay.joined_at,
+        left_at=left,
+        lasted=stay.lasted,
+        waiting_room=stay.room == "waiting",
+        open=now is not None and left is None and stay.lasted is None and stay.joined_at is not None,
+    )
