@@ -91,6 +91,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     from portal.accounts.people_routes import bp as people
     from portal.accounts.routes import bp as accounts
     from portal.accounts.sessions import login_manager
+    from portal.attendance import register_routes  # noqa: F401 - on the blueprint of attendance
     from portal.attendance.routes import bp as attendance
     from portal.classes.learner_routes import bp as learners
     from portal.classes.routes import bp as classes
@@ -109,6 +110,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     from portal.pages.routes import bp as pages
     from portal.pages.school_routes import bp as schools
     from portal.registration.routes import bp as registration
+    from portal.reports import sf2_routes  # noqa: F401 - on the blueprint of reports
     from portal.reports.routes import bp as reports
     from portal.zoom_account.service import init_zoom
 

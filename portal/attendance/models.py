@@ -1,6 +1,6 @@
 """Evidence (stays, links, aliases) and marks (records, their history), one sheet per occurrence."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -208,3 +208,25 @@ class ParticipantUpload(WithId, Model):
     state: Mapped[str] = mapped_column(default="preview")
     instance_uuid: Mapped[str] = mapped_column(String(64))
     rows: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class DailyAttendance(WithId, Model):
+    """What the adviser recorded of a learner's day in the section, over what the sheets say."""
+
+    __tablename__ = "daily_attendance"
+    __table_args__ = (
+        UniqueConstraint("section_id", "day", "learner_id"),
+        CheckConstraint("mark IN ('present', 'absent')", name="mark"),
+        CheckConstraint("tardy IN ('', 'late', 'cutting', 'both')", name="tardy"),
+        CheckConstraint("tardy = '' OR mark = 'present'", name="tardy_is_present"),
+        Index("ix_daily_attendance_learner_id", "learner_id"),
+    )
+
+    section_id: Mapped[UUID] = mapped_column(ForeignKey("sections.id"))
+    learner_id: Mapped[UUID] = mapped_column(ForeignKey("learners.id"))
+    day: Mapped[date]
+    mark: Mapped[str] = mapped_column(String(8))
+    tardy: Mapped[str] = mapped_column(String(8), default="")
+    reason: Mapped[str | None] = mapped_column(String(200))
+    set_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    set_at: Mapped[datetime]

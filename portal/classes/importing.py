@@ -168,7 +168,8 @@ def _place(rolls: Rolls, line: PreviewLine, learner: Learner, section: Section, 
         ending = {}
         if row.remark_code in LEFT and row.remark_date:  # the register itself says that she has left
             ending = {"until": max(row.remark_date, line.from_date), "reason": row.remark_code}
-        rolls.enrol(learner.id, section.id, position=line.position, since=line.from_date, **ending)  # type: ignore[arg-type]  # two kinds of values
+        time = rolls.enrol(learner.id, section.id, position=line.position, since=line.from_date, **ending)  # type: ignore[arg-type]  # two kinds of values
+        time.came_by = row.remark_code if row.remark_code in ("T/I", "LE") else None
 
 
 def _new_learner(row: RosterRow, section: Section) -> Learner:

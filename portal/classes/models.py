@@ -59,6 +59,7 @@ class Section(WithId, Model):
     name: Mapped[str] = mapped_column(String(80))  # "Jadeite"
     adviser_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"), index=True)
     created_at: Mapped[datetime]
+    cut_off: Mapped[date | None]  # whose enrolment School Form 2 compares with; None: as the school year has it
     late_grace_minutes: Mapped[int | None]  # after the start is late, before the end is early; None: not asked for
 
     school: Mapped[School] = relationship(lazy="raise_on_sql")
@@ -118,6 +119,7 @@ class Enrolment(WithId, Model):
     position: Mapped[int]  # place in the LIS order within the sex
     from_date: Mapped[date]
     until_date: Mapped[date | None]  # last day on the roster
+    came_by: Mapped[str | None] = mapped_column(String(4))  # T/I or LE, as the register says
     reason: Mapped[str | None]  # T/O, NLS, DRP (of a register), or "moved to another section"
     detail: Mapped[str | None] = mapped_column(String(120))  # the school she went to, or why she left
 

@@ -39,6 +39,7 @@ MATRIX = {
     "attendance.clear_mark": THING,
     "attendance.confirm_file": THING,
     "attendance.counts": THING,
+    "attendance.day": THING,
     "attendance.discard_file": THING,
     "attendance.download": THING,
     "attendance.file": THING,
@@ -48,6 +49,7 @@ MATRIX = {
     "attendance.live": THING,
     "attendance.match": THING,
     "attendance.reopen": THING,
+    "attendance.record_day": THING,
     "attendance.set_grace": THING,
     "attendance.sheet": THING,
     "attendance.take_back_file": THING,
@@ -151,6 +153,9 @@ MATRIX = {
     "schools.reopen": PERSON,
     "schools.school": PERSON,
     "reports.occurrence": THING,
+    "reports.sf2": THING,
+    "reports.sf2_cut_off": THING,
+    "reports.sf2_workbook": THING,
     "static": OPEN,
 }
 # Of a THING, what an admin of the division or region may open too: a class, its meetings, nothing about learners.

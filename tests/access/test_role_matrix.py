@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 import time_machine
@@ -36,7 +36,7 @@ def tuesday() -> Iterator[None]:
 
 
 @pytest.fixture
-def ids(tuesday: None, people: People, world: World) -> dict[str, UUID]:
+def ids(tuesday: None, people: People, world: World) -> dict[str, Any]:
     """One of everything, all of it Ada's."""
     section = people.section(people.ada)
     learners = people.learners(section, 2)
@@ -76,6 +76,8 @@ def ids(tuesday: None, people: People, world: World) -> dict[str, UUID]:
         "school_id": section.school_id,
         "session_id": uuid4(),
         "notification_id": uuid4(),
+        "month": "2026-11",
+        "day": "2026-11-24",
     }
 
 
@@ -85,7 +87,7 @@ def rules(app: Flask, *kinds: str) -> Iterator[tuple[Rule, str]]:
             yield from ((rule, method) for method in sorted((rule.methods or set()) & {"GET", "POST"}))
 
 
-def call(browser: Browser, rule: Rule, method: str, ids: dict[str, UUID]) -> int:
+def call(browser: Browser, rule: Rule, method: str, ids: dict[str, Any]) -> int:
     """Ask as a form of the portal would, with the token of the page."""
     url = _url(browser.client.application, rule, ids, method)
     if method == "GET":
@@ -106,7 +108,7 @@ def test_every_view_has_a_line_and_every_line_a_view(portal: Flask) -> None:
     assert {rule.endpoint for rule in portal.url_map.iter_rules()} == set(MATRIX)
 
 
-def test_a_stranger_is_sent_to_the_sign_in_page(app: Flask, browser: Browser, ids: dict[str, UUID]) -> None:
+def test_a_stranger_is_sent_to_the_sign_in_page(app: Flask, browser: Browser, ids: dict[str, Any]) -> None:
     browser.get("/sign-in")
     for rule, method in rules(app, OWN, THING, ADMIN, PERSON):
         assert call(browser, rule, method, ids) == 302, f"{method} {rule}"
@@ -114,7 +116,7 @@ def test_a_stranger_is_sent_to_the_sign_in_page(app: Flask, browser: Browser, id
 
 @pytest.mark.parametrize("who", ["another teacher", "the head of another school"])
 def test_what_is_somebody_elses_does_not_exist(
-    app: Flask, browser: Browser, people: People, ids: dict[str, UUID], who: str
+    app: Flask, browser: Browser, people: People, ids: dict[str, Any], who: str
 ) -> None:
     person = people.bob
     if who != "another teacher":
@@ -130,7 +132,7 @@ def test_what_is_somebody_elses_does_not_exist(
     assert counted() == before
 
 
-def test_a_teacher_finds_no_admin_page(app: Flask, browser: Browser, people: People, ids: dict[str, UUID]) -> None:
+def test_a_teacher_finds_no_admin_page(app: Flask, browser: Browser, people: People, ids: dict[str, Any]) -> None:
     people.sign_in(browser, people.ada).get("/classes")
     before = counted()
     for rule, method in rules(app, ADMIN, PERSON):
@@ -140,7 +142,7 @@ def test_a_teacher_finds_no_admin_page(app: Flask, browser: Browser, people: Peo
 
 @pytest.mark.parametrize("scope", ["division", "region"])
 def test_division_and_region_work_without_learners_rows(
-    app: Flask, browser: Browser, people: People, ids: dict[str, UUID], scope: str
+    app: Flask, browser: Browser, people: People, ids: dict[str, Any], scope: str
 ) -> None:
     person = people.person("far", "Fe Ramos", people.school, role="admin", scope=scope)
     people.sign_in(browser, person).get("/classes")
@@ -152,7 +154,7 @@ def test_division_and_region_work_without_learners_rows(
             assert "LEARNER00" not in browser.client.get(_url(app, rule, ids)).get_data(as_text=True), str(rule)
 
 
-def test_looking_changes_nothing(app: Flask, browser: Browser, people: People, ids: dict[str, UUID]) -> None:
+def test_looking_changes_nothing(app: Flask, browser: Browser, people: People, ids: dict[str, Any]) -> None:
     for person in (people.ada, people.head):
         people.sign_in(browser, person).get("/classes")
         before = counted()
@@ -163,5 +165,5 @@ def test_looking_changes_nothing(app: Flask, browser: Browser, people: People, i
         browser.client.delete_cookie("__Host-session")
 
 
-def _url(app: Flask, rule: Rule, ids: dict[str, UUID], method: str = "GET") -> str:
+def _url(app: Flask, rule: Rule, ids: dict[str, Any], method: str = "GET") -> str:
     return app.url_map.bind("").build(rule.endpoint, {name: ids[name] for name in rule.arguments}, method=method)

@@ -1,0 +1,250 @@
+"""School Form 2 (SF2), the daily attendance report of learners, worked out for one section and month. Pure.
+
+The formulas are the form's own (DO 4 s. 2014, "Guidelines", 3 a-c): percentage of enrolment = registered at the end
+of the month / enrolment on the cut-off day; average daily attendance = total daily attendance / days of classes;
+percentage of attendance = average daily attendance / registered at the end of the month. Totals follow from totals,
+never from the mean of the two sexes.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from fractions import Fraction
+from typing import Literal
+
+Status = Literal["present", "absent", "unknown"]
+Tardy = Literal["", "late", "cutting", "both"]
+Sex = Literal["M", "F"]
+
+ABSENT, NOT_ENROLLED = "x", "-"
+RUN = 5  # consecutive class days of absence that the form counts
+WEEKS = 5
+
+
+@dataclass(frozen=True)
+class Day:
+    """What the register says of one learner on one class day. `tardy` is of those present."""
+
+    status: Status
+    tardy: Tardy = ""
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """A learner's time in the section. `came_by`: T/I or LE; `left_by`: T/O, NLS, DRP or moved within the school."""
+
+    key: str
+    name: str
+    sex: Sex
+    first_day: date
+    last_day: date | None = None
+    came_by: str | None = None
+    left_by: str | None = None
+    detail: str | None = None
+
+    def on(self, day: date) -> bool:
+        return self.first_day <= day and (self.last_day is None or day <= self.last_day)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A learner's line: what stands in each day's cell ("" is present), the totals, and the remarks."""
+
+    learner: Enrolled
+    cells: Mapping[date, str]
+    tardy: Mapping[date, Tardy]
+    open: tuple[date, ...]  # class days of which nobody knows
+    absent: int
+    present: int
+    remarks: tuple[tuple[str, date, str], ...]
+
+    @property
+    def tardies(self) -> int:
+        return len(self.tardy)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A column of the summary: for males, females or both."""
+
+    enrolment: int
+    late: int
+    registered: int
+    attendance: int  # total daily attendance: learners present, added up over the class days
+    class_days: int
+    absent_in_a_row: int
+    left: int  # no longer in school: dropped out
+    transferred_out: int
+    transferred_in: int
+
+    @property
+    def of_enrolment(self) -> Fraction | None:
+        return Fraction(self.registered, self.enrolment) if self.enrolment else None
+
+    @property
+    def daily(self) -> Fraction | None:
+        """Average daily attendance."""
+        return Fraction(self.attendance, self.class_days) if self.class_days else None
+
+    @property
+    def of_attendance(self) -> Fraction | None:
+        return self.daily / self.registered if self.daily is not None and self.registered else None
+
+    def __add__(self, other: "Summary") -> "Summary":
+        if self.class_days != other.class_days:
+            raise ValueError("two summaries of different months")
+        names = [name for name in Summary.__dataclass_fields__ if name != "class_days"]
+        return Summary(
+            **{name: getattr(self, name) + getattr(other, name) for name in names}, class_days=self.class_days
+        )
+
+
+@dataclass(frozen=True)
+class Form:
+    """The whole form. `slots` are its 25 columns, Monday to Friday of five weeks; None is one without a date."""
+
+    first: date
+    last: date
+    slots: tuple[date | None, ...]
+    class_days: tuple[date, ...]
+    lines: tuple[Line, ...]
+    per_day: Mapping[tuple[Sex, date], int]
+    male: Summary
+    female: Summary
+
+    @property
+    def both(self) -> Summary:
+        return self.male + self.female
+
+    def of(self, sex: Sex) -> list[Line]:
+        return [line for line in self.lines if line.learner.sex == sex]
+
+    @property
+    def extra_days(self) -> tuple[date, ...]:
+        """Class days that have no column on the form: make-up classes on a Saturday or Sunday."""
+        return tuple(day for day in self.class_days if day.weekday() > 4)
+
+    @property
+    def open(self) -> int:
+        return sum(len(line.open) for line in self.lines)
+
+
+def month_of(year: int, month: int) -> tuple[date, date]:
+    """The first and the last day of a month."""
+    first = date(year, month, 1)
+    return first, (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+
+
+def slots_of(first: date, last: date) -> tuple[date | None, ...]:
+    """The form's 25 columns: each weekday of the month in its own place. Five weeks are enough for any month, as
+    a month that begins on a Saturday or Sunday has its first weekday on the Monday after."""
+    monday = first - timedelta(days=first.weekday()) if first.weekday() < 5 else first + timedelta(7 - first.weekday())
+    days = [monday + timedelta(days=7 * week + weekday) for week in range(WEEKS) for weekday in range(5)]
+    return tuple(day if first <= day <= last else None for day in days)
+
+
+def compute(
+    first: date,
+    last: date,
+    *,
+    class_days: Sequence[date],
+    before: Sequence[date],
+    learners: Sequence[Enrolled],
+    register: Mapping[tuple[str, date], Day],
+    cut_off: date,
+) -> Form:
+    """The form of the month from `first` to `last`.
+
+    `class_days` are the days of the month on which there was class, `before` those of earlier months (for
+    absences in a row that began there), both in order. `learners` are all who were in the section on a day up to
+    `last`, in the form's order. A learner whose cell nobody knows is counted present, as a blank cell is, and named
+    in `open`. Raises ValueError for class days outside the month.
+    """
+    if any(not first <= day <= last for day in class_days):
+        raise ValueError("a class day of another month")
+    here = [one for one in learners if one.first_day <= last and (one.last_day is None or one.last_day >= first)]
+    lines = tuple(_line(one, first, last, class_days, register) for one in here)
+    per_day: dict[tuple[Sex, date], int] = {}
+    sexes: tuple[Sex, Sex] = ("M", "F")
+    for sex in sexes:
+        for day in class_days:
+            per_day[sex, day] = sum(line.learner.sex == sex and line.cells[day] == "" for line in lines)
+
+    def summary(sex: Sex) -> Summary:
+        ours = [one for one in learners if one.sex == sex]
+        return Summary(
+            enrolment=_people(ours, lambda one: one.on(cut_off)),
+            late=_people(
+                ours, lambda one: first <= one.first_day <= last and one.first_day > cut_off and one.came_by != "T/I"
+            ),
+            registered=_people(ours, lambda one: one.on(last)),
+            attendance=sum(per_day[sex, day] for day in class_days),
+            class_days=len(class_days),
+            absent_in_a_row=_people(ours, lambda one: _has_run(one, first, [*before, *class_days], register)),
+            left=_people(ours, lambda one: _left_in(one, first, last) and one.left_by in ("NLS", "DRP")),
+            transferred_out=_people(ours, lambda one: _left_in(one, first, last) and one.left_by == "T/O"),
+            transferred_in=_people(ours, lambda one: first <= one.first_day <= last and one.came_by == "T/I"),
+        )
+
+    return Form(first, last, slots_of(first, last), tuple(class_days), lines, per_day, summary("M"), summary("F"))
+
+
+def _people(learners: Iterable[Enrolled], is_one: Callable[[Enrolled], bool]) -> int:
+    """Each counts once, whoever came back counts no second time."""
+    return len({one.key for one in learners if is_one(one)})
+
+
+def _left_in(one: Enrolled, first: date, last: date) -> bool:
+    return one.last_day is not None and first <= one.last_day <= last
+
+
+def _line(
+    one: Enrolled, first: date, last: date, class_days: Sequence[date], register: Mapping[tuple[str, date], Day]
+) -> Line:
+    cells: dict[date, str] = {}
+    tardy: dict[date, Tardy] = {}
+    open_days: list[date] = []
+    for day in class_days:
+        said = register.get((one.key, day), Day("unknown"))
+        if not one.on(day):
+            cells[day] = NOT_ENROLLED
+        elif said.status == "absent":
+            cells[day] = ABSENT
+        else:
+            cells[day] = ""
+            if said.status == "unknown":
+                open_days.append(day)
+            elif said.tardy:
+                tardy[day] = said.tardy
+    words = list(cells.values())
+    return Line(one, cells, tardy, tuple(open_days), words.count(ABSENT), words.count(""), _remarks(one, first, last))
+
+
+def _remarks(one: Enrolled, first: date, last: date) -> tuple[tuple[str, date, str], ...]:
+    """Code, day and detail of what happened in the month."""
+    found = []
+    if first <= one.first_day <= last and one.came_by:
+        found.append((one.came_by, one.first_day, ""))
+    if one.last_day is not None and first <= one.last_day <= last and one.left_by:
+        found.append(("NLS" if one.left_by == "DRP" else one.left_by, one.last_day, one.detail or ""))
+    return tuple(found)
+
+
+def _has_run(one: Enrolled, first: date, days: Sequence[date], register: Mapping[tuple[str, date], Day]) -> bool:
+    """Was she absent on five class days in a row, the last of them in this month? Days without class do not part a
+    run, nor does what nobody knows make one longer."""
+    run = 0
+    for day in days:
+        if one.on(day) and register.get((one.key, day), Day("unknown")).status == "absent":
+            run += 1
+            if run >= RUN and day >= first:
+                return True
+        else:
+            run = 0
+    return False
+
+
+def does_not_add_up(before: int, now: Summary) -> int:
+    """By how many the registered differ from those of the month before, plus who came, less who left: 0 is well.
+    Learners who moved between the school's sections make a difference that the form has no line for."""
+    return now.registered - (before + now.late + now.transferred_in - now.transferred_out - now.left)

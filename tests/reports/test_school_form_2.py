@@ -1,0 +1,177 @@
+"""School Form 2 of a section: from the sheets, corrected by the adviser, on the page and as a workbook."""
+
+import io
+from datetime import date
+
+import pytest
+from openpyxl import load_workbook
+from openpyxl.worksheet.worksheet import Worksheet
+from sqlalchemy import select
+
+from portal.base.db import writing
+from portal.classes.models import Enrolment
+from portal.meetings import class_days
+from portal.meetings.class_days import Place
+from tests.browser import Browser, words
+from tests.reports.conftest import Month
+
+
+def form(browser: Browser, month: Month, when: str = "2026-11") -> dict[str, list[str]]:
+    """The lines of the page: name, then cells."""
+    browser.get(f"/reports/sections/{month.section.id}/sf2/{when}")
+    rows = browser.page.select("table.sf2 tbody tr")
+    return {words(row.select("th")[0]): [words(td) for td in row.select("td")] for row in rows}
+
+
+def summary(browser: Browser) -> dict[str, list[str]]:
+    rows = browser.page.select("table.summary tbody tr")
+    return {words(row.select("th")[0]): [words(td) for td in row.select("td")] for row in rows}
+
+
+def workbook(browser: Browser, month: Month) -> Worksheet:
+    browser.get(f"/reports/sections/{month.section.id}/sf2/2026-11.xlsx")
+    assert browser.response
+    sheet = load_workbook(io.BytesIO(browser.response.data)).active
+    assert isinstance(sheet, Worksheet)
+    return sheet
+
+
+def day(month: Month, number: int) -> str:
+    return f"/attendance/sections/{month.section.id}/days/2026-11-{number:02d}"
+
+
+def test_the_form_follows_from_the_sheets(ada: Browser, month: Month) -> None:
+    """Biology on the 3rd and 10th, Art on the 4th: partial is present, absent from the day's only class is absent."""
+    lines = form(ada, month)
+    assert [line[-3:-1] for name, line in lines.items() if name.startswith("LEARNER")] == [
+        ["0", "3"],
+        ["1", "2"],
+        ["0", "3"],
+        ["2", "1"],
+    ]
+    assert summary(ada)["Average daily attendance"] == ["2", "2", "3"], "5/3, 4/3 and 9/3, rounded as the form has it"
+    assert summary(ada)["Percentage of attendance for the month"] == ["83%", "67%", "75%"]
+    assert summary(ada)["Registered learners as of end of month"] == ["2", "2", "4"]
+    assert "class days have no record yet" in ada.text, "5, 6 and 9 November among them"
+
+
+def test_the_adviser_records_a_day_without_zoom(ada: Browser, month: Month) -> None:
+    ada.get(day(month, 5))
+    assert "Nothing is known of this day yet" in ada.text
+    ada.submit("form[action*='/days/']", **{f"mark-{month.learners[0].id}": "absent"})
+    assert "The day is recorded: 4 lines changed." in ada.text
+    assert form(ada, month)["LEARNER001,ANA, CRUZ"][-3:-1] == ["1", "3"]
+
+
+def test_the_adviser_corrects_a_day_with_a_reason(ada: Browser, month: Month) -> None:
+    learner = month.learners[3]
+    ada.get(day(month, 3))
+    change = {f"mark-{learner.id}": "present", f"tardy-{learner.id}": "late"}
+    ada.submit("form[action*='/days/']", status=422, **change)
+    assert "Write the reason" in ada.text
+    chosen = ada.page.select_one(f"input[name='mark-{learner.id}'][checked]")
+    assert chosen and chosen["value"] == "present", "what was chosen is kept"
+    ada.submit("form[action*='/days/']", reason="brownout, sent her work", **change)
+    assert "The day is recorded: 1 line changed." in ada.text
+    assert "brownout, sent her work" in ada.text
+    assert form(ada, month)["LEARNER004,ANA, CRUZ"][-3:-1] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"mark": "perhaps"}, "That is no mark of this page."),
+        ({"tardy": "asleep"}, "That is no mark of this page."),
+        ({"reason": "x" * 201}, "The reason is too long, 200 characters are the most."),
+    ],
+)
+def test_a_day_is_saved_whole_or_not_at_all(ada: Browser, month: Month, fields: dict[str, str], said: str) -> None:
+    ada.get(day(month, 3))
+    learner = month.learners[0].id
+    sent = {"reason": fields.get("reason", ""), f"mark-{month.learners[1].id}": "absent"}
+    sent |= {f"{name}-{learner}": value for name, value in fields.items() if name != "reason"}
+    ada.post(day(month, 3), sent, status=422)
+    assert said in ada.text
+    assert form(ada, month)["LEARNER002,ANA, CRUZ"][-3:-1] == ["1", "2"]
+
+
+def test_a_day_to_come_is_not_recorded(ada: Browser, month: Month) -> None:
+    ada.get(day(month, 27))
+    assert "That day has not come yet" in ada.text
+    ada.post(day(month, 27), {f"mark-{month.learners[0].id}": "absent"}, status=422)
+    ada.get(f"/attendance/sections/{month.section.id}/days/2026-11-31", status=404)
+    ada.get(f"/reports/sections/{month.section.id}/sf2/2026-13", status=404)
+
+
+def test_holidays_and_suspensions_are_no_class_days(ada: Browser, month: Month) -> None:
+    class_days.declare(month.people.head, date(2026, 11, 6), kind="suspended", name="Typhoon", place=Place("national"))
+    form(ada, month)
+    unrecorded = [words(link) for link in ada.page.select(".note a")]
+    assert [text.split()[1] for text in unrecorded] == ["5", "9", "11"]
+    assert ada.page.select_one("th.off[title=Typhoon]")
+
+
+def test_learners_who_came_or_left_within_the_month(ada: Browser, month: Month) -> None:
+    with writing() as session:
+        for learner, changes in (
+            (month.learners[0], {"until_date": date(2026, 11, 3), "reason": "T/O", "detail": "Laoag Central"}),
+            (month.learners[3], {"from_date": date(2026, 11, 4), "came_by": "LE"}),
+        ):
+            row = session.scalars(select(Enrolment).where(Enrolment.learner_id == learner.id)).one()
+            for name, value in changes.items():
+                setattr(row, name, value)
+    lines = form(ada, month)
+    assert lines["LEARNER001,ANA, CRUZ"][-3:] == ["0", "1", "T/O to Laoag Central 2026-11-03"]
+    assert lines["LEARNER004,ANA, CRUZ"][-1] == "LE 2026-11-04"
+    assert summary(ada)["Transferred out"] == ["1", "0", "1"]
+    assert summary(ada)["Late enrolment during the month"] == ["0", "1", "1"]
+    assert summary(ada)["Enrolment as of Fri 12 Jun"] == ["2", "1", "3"]
+
+
+def test_the_cut_off_day_is_the_advisers_to_set(ada: Browser, month: Month) -> None:
+    form(ada, month)
+    ada.submit("form[action$='/cut-off']", cut_off="2026-06-19")
+    assert "Enrolment as of Fri 19 Jun" in summary(ada)
+    ada.submit("form[action$='/cut-off']", status=422, cut_off="2019-06-19")
+    assert "take a day of the school year 2026-2027" in ada.text
+    ada.post(f"/reports/sections/{month.section.id}/sf2/2026-11/cut-off", {"cut_off": "soon"}, status=422)
+    assert "Cut-off day: write a day like 2026-06-12." in ada.text
+
+
+def test_the_workbook_is_laid_out_as_lis_does(ada: Browser, month: Month) -> None:
+    with writing() as session:
+        session.merge(month.learners[0]).lis_name = "=1+1,ANA, CRUZ"
+    sheet = workbook(ada, month)
+    assert sheet.title == "school_form_2_ver2014.2.1.1"
+    assert sheet["A1"].value == "School Form 2 (SF2) Daily Attendance Report of Learners"
+    assert (sheet["F3"].value, sheet["AA3"].value, sheet["AM4"].value) == ("300123", "NOVEMBER", "Jadeite")
+    assert (sheet["H6"].value, sheet["H7"].value) == (3, "T"), "Tuesday the 3rd; the month begins on a Sunday"
+    assert (sheet["C8"].value, sheet["C8"].data_type) == ("=1+1,ANA, CRUZ", "s")
+    assert [sheet[f"A{row}"].value for row in range(8, 15)] == [1, 2, 2, 1, 2, 2, 4]
+    assert sheet["C10"].value == "<=== MALE | TOTAL Per Day ===>"
+    assert sheet["C14"].value == "Combined TOTAL Per Day"
+    assert [sheet[f"H{row}"].value for row in (8, 9, 11, 12)] == [None, None, None, "x"], "partial is present"
+    assert [sheet[f"{column}10"].value for column in ("AM", "AO")] == [1, 5]
+    assert [sheet[f"H{row}"].value for row in (10, 13, 14)] == [2, 1, 3]
+    total = 14
+    assert sheet[f"AP{total + 1}"].value == "No. of Days of Classes: 3"
+    assert [sheet[f"{column}{total + 9}"].value for column in ("AR", "AS", "AT")] == [2, 2, 4]
+    assert [round(sheet[f"{column}{total + 13}"].value, 3) for column in ("AR", "AS", "AT")] == [1.667, 1.333, 3.0]
+    assert sheet[f"AT{total + 15}"].value == 0.75
+    assert sheet[f"AT{total + 15}"].number_format == "0%"
+    assert sheet[f"AN{total + 26}"].value == "ADA LOVELACE"
+    assert all(cell.data_type != "f" for row in sheet.iter_rows() for cell in row)
+
+
+def test_a_class_larger_than_the_form_loses_nobody(ada: Browser, month: Month) -> None:
+    month.people.learners(month.section, 70, start=100)
+    sheet = workbook(ada, month)
+    assert sheet["C79"].value == "LEARNER169,ANA, CRUZ"
+    assert sheet["C80"].value == "<=== MALE | TOTAL Per Day ===>"
+
+
+def test_only_who_answers_for_the_section_sees_it(ada: Browser, month: Month) -> None:
+    month.people.school_class(month.people.bob, month.section, "Music")
+    bob = month.people.sign_in(Browser(month.app.test_client()), month.people.bob)
+    for path in (f"/reports/sections/{month.section.id}/sf2/2026-11", day(month, 3)):
+        bob.get(path, status=403)
