@@ -84,6 +84,21 @@ def occurrence_or_404(occurrence_id: UUID, *, manage: bool = False) -> MeetingOc
     return occurrence
 
 
+def attended_or_404(occurrence_id: UUID) -> MeetingOccurrence:
+    """The date with its meeting, for its participants: as for the sheet, and without a class for who made it."""
+    occurrence = db.session.scalar(
+        select(MeetingOccurrence)
+        .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
+        .where(MeetingOccurrence.id == occurrence_id, meetings_seen(current_user))
+        .options(*(joinedload(MeetingOccurrence.meeting).options(option) for option in _with_class))
+    )
+    if occurrence is None or (occurrence.meeting.class_id and not sees_learners(current_user)):
+        abort(404)
+    if occurrence.meeting.class_id is None and not manages(occurrence.meeting):
+        abort(403)
+    return occurrence
+
+
 def date_or_404(occurrence_id: UUID) -> MeetingOccurrence:
     """The class date with its meeting and class, for somebody who manages it; 404 for a stranger, 403 else."""
     occurrence = db.session.scalar(

@@ -15,11 +15,12 @@ from portal.accounts.models import School, User
 from portal.attendance.models import AttendanceRecord, AttendanceSheet
 from portal.attendance.queries import harmless
 from portal.attendance.tally import mark
-from portal.base.db import db
+from portal.base import audit
+from portal.base.db import db, writing
 from portal.classes.models import Learner, SchoolClass, Section
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.reports import xlsx_writer
-from portal.reports.filters import Filters
+from portal.reports.filters import Asked, Filters
 from portal.reports.queries import Group, in_report, is_held
 
 IN_MEMORY = 1024 * 1024  # a file smaller than this never touches the disk
@@ -150,6 +151,18 @@ def _grid(user: User, filters: Filters) -> Iterable[tuple[str, str, str, str | N
         .execution_options(yield_per=500)
     )
     return ((row[0], row[1], row[2], row[3], row[4], row[5], row[6]) for row in rows)
+
+
+def write_down(user: User, asked: Asked, kind: str) -> None:
+    """Who took whose marks: under the class, or under each section, where people look for it."""
+    wanted = asked.filters
+    said = {"by": user.id, "format": kind, "first": str(wanted.first), "last": str(wanted.last)}
+    with writing():
+        if wanted.class_id:
+            audit.record("exported marks", "class", wanted.class_id, **said)
+            return
+        for section_id in [wanted.section] if wanted.section else asked.choices.sections:
+            audit.record("exported marks", "section", section_id, section_id=section_id, **said)
 
 
 def as_csv(rows: Iterable[Row], *, for_excel: bool = False) -> File:

@@ -6,7 +6,7 @@ aside. Learners who were not enrolled on the date have no record, so they are in
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -223,3 +223,21 @@ def by_week(days: list[tuple[date, Figures]]) -> list[tuple[date, float | None]]
         weeks.append((monday, came / invited if invited else None))
         monday += timedelta(days=7)
     return weeks
+
+
+@dataclass(frozen=True)
+class HeldDate:
+    """One date of a class, with its figures."""
+
+    occurrence_id: UUID
+    starts_at: datetime
+    figures: Figures
+
+
+def dates(user: User, filters: Filters) -> list[HeldDate]:
+    """The dates of the one class that the report is about, in order; nothing if it is about several."""
+    if filters.class_id is None:
+        return []
+    keys = (MeetingOccurrence.id, MeetingOccurrence.starts_at)
+    rows = db.session.execute(_figures(user, filters, *keys).where(is_held).order_by(*reversed(keys)))
+    return [HeldDate(row[0], row[1], _rest(row, 2)) for row in rows]

@@ -8,9 +8,8 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from portal.base import audit
-from portal.base.db import writing
 from portal.classes.access import sees_learners
-from portal.meetings.access import occurrence_or_404
+from portal.meetings.access import attended_or_404
 from portal.reports import exports, filters, participants, queries, xlsx_writer
 from portal.reports.chart import line_chart
 
@@ -33,6 +32,7 @@ def _page(asked: filters.Asked) -> str:
         total=queries.total(groups),
         learners=queries.learners(groups),
         groups=groups,
+        dates=queries.dates(current_user, asked.filters),
         weeks=weeks,
         with_learners=sees_learners(current_user),
         narrow=line_chart(weeks, width=340, height=210),
@@ -78,21 +78,9 @@ def _marks(kind: str) -> AnyResponse:
     asked = filters.read(current_user, request.args)
     if asked.problems:
         return _not_so(asked)
-    _write_down(asked, kind)
+    exports.write_down(current_user, asked, kind)
     rows = exports.marks(current_user, asked.filters)
     return _file("attendance-marks", asked.filters, kind, rows, _("Marks"), (24, 24, 15, 36, 5))
-
-
-def _write_down(asked: filters.Asked, kind: str) -> None:
-    """Who took whose marks: under the class, or under each section, where people look for it."""
-    wanted = asked.filters
-    said = {"by": current_user.id, "format": kind, "first": str(wanted.first), "last": str(wanted.last)}
-    with writing():
-        if wanted.class_id:
-            audit.record("exported marks", "class", wanted.class_id, **said)
-            return
-        for section_id in [wanted.section] if wanted.section else asked.choices.sections:
-            audit.record("exported marks", "section", section_id, section_id=section_id, **said)
 
 
 def _not_so(asked: filters.Asked) -> AnyResponse:
@@ -127,7 +115,7 @@ def _pieces(file: exports.File) -> Iterator[bytes]:
 @bp.get("/reports/occurrences/<uuid:occurrence_id>")
 def occurrence(occurrence_id: UUID) -> str:
     """Everybody of one meeting date, with their stays."""
-    found = occurrence_or_404(occurrence_id)
+    found = attended_or_404(occurrence_id)
     audit.viewed("viewed the participants", "occurrence", found.id, by=current_user.id)
     return render_template(
         "reports/participants.html",

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from portal.base.db import writing
 from portal.classes.models import Enrolment
 from portal.meetings import class_days
-from portal.meetings.class_days import Place
+from portal.meetings.class_days import Place, Said
 from tests.browser import Browser, words
 from tests.reports.conftest import Month
 
@@ -49,7 +49,7 @@ def test_the_form_follows_from_the_sheets(ada: Browser, month: Month) -> None:
         ["0", "3"],
         ["2", "1"],
     ]
-    assert summary(ada)["Average daily attendance"] == ["2", "2", "3"], "5/3, 4/3 and 9/3, rounded as the form has it"
+    assert summary(ada)["Average daily attendance"] == ["2", "1", "3"], "5/3, 4/3 and 9/3, rounded as the form has it"
     assert summary(ada)["Percentage of attendance for the month"] == ["83%", "67%", "75%"]
     assert summary(ada)["Registered learners as of end of month"] == ["2", "2", "4"]
     assert "class days have no record yet" in ada.text, "5, 6 and 9 November among them"
@@ -104,7 +104,7 @@ def test_a_day_to_come_is_not_recorded(ada: Browser, month: Month) -> None:
 
 
 def test_holidays_and_suspensions_are_no_class_days(ada: Browser, month: Month) -> None:
-    class_days.declare(month.people.head, date(2026, 11, 6), kind="suspended", name="Typhoon", place=Place("national"))
+    class_days.declare(month.people.head, Place("national"), [Said(date(2026, 11, 6), "suspended", "Typhoon")])
     form(ada, month)
     unrecorded = [words(link) for link in ada.page.select(".note a")]
     assert [text.split()[1] for text in unrecorded] == ["5", "9", "11"]
@@ -168,6 +168,12 @@ def test_a_class_larger_than_the_form_loses_nobody(ada: Browser, month: Month) -
     sheet = workbook(ada, month)
     assert sheet["C79"].value == "LEARNER169,ANA, CRUZ"
     assert sheet["C80"].value == "<=== MALE | TOTAL Per Day ===>"
+
+
+def test_the_section_leads_to_its_form(ada: Browser, month: Month) -> None:
+    ada.get(f"/classes/sections/{month.section.id}")
+    ada.click("School Form 2")
+    assert "School Form 2, November" in ada.text
 
 
 def test_only_who_answers_for_the_section_sees_it(ada: Browser, month: Month) -> None:

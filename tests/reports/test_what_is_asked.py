@@ -43,6 +43,8 @@ def test_dates_and_class_narrow_it(ada: Browser, month: Month) -> None:
     assert rows(ada)["Biology, Grade 8 - Jadeite"][:6] == ["75.0%", "4", "1", "1", "4", "2"]
     assert list(rows(ada)) == ["Biology, Grade 8 - Jadeite"]
     assert chosen(ada, "class") == str(month.biology.id)
+    assert "3 of 4 came" in ada.text
+    assert ada.page.select_one(f"a[href='/reports/occurrences/{month.dates(month.biology)[0].id}']")
 
 
 def test_a_head_narrows_by_section_teacher_and_subject(head: Browser, month: Month) -> None:
