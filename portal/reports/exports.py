@@ -8,6 +8,7 @@ never half a file. It is written row by row into a temporary file, so it may be 
 import csv
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from sqlalchemy import String, cast, func, literal, select
 
@@ -156,7 +157,7 @@ def _grid(user: User, filters: Filters) -> Iterable[tuple[str, str, str, str | N
 def write_down(user: User, asked: Asked, kind: str) -> None:
     """Who took whose marks: under the class, or under each section, where people look for it."""
     wanted = asked.filters
-    said = {"by": user.id, "format": kind, "first": str(wanted.first), "last": str(wanted.last)}
+    said: dict[str, Any] = {"by": user.id, "format": kind, "first": str(wanted.first), "last": str(wanted.last)}
     with writing():
         if wanted.class_id:
             audit.record("exported marks", "class", wanted.class_id, **said)
