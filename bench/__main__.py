@@ -8,6 +8,7 @@ MEASUREMENTS = (
     ("webhooks",),
     ("registration",),
     ("tokens",),
+    ("reports",),
     ("registration_kills", "--every", "5"),
     ("kill", "--rounds", "10"),
 )

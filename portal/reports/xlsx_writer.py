@@ -5,11 +5,11 @@ Text is always text: every text cell is a string with the number format `@` and 
 takes it for a formula or a number. ECMA-376 part 1: 18.3.1.4 (cells), 18.4 (shared strings), 18.8.45 (quotePrefix).
 """
 
+import html
 import re
 import zipfile
 from collections.abc import Iterable, Sequence
 from typing import IO
-from xml.sax.saxutils import escape
 
 MOST_ROWS = 1_048_576  # of a sheet, by Excel's own limits, as the next two
 MOST_COLUMNS = 16_384
@@ -128,14 +128,14 @@ def _letters(column: int) -> str:
 def _clean(text: str) -> str:
     """Without the characters that XML cannot hold. A literal "_x0041_" would be read as an escaped letter."""
     kept = _NO_XML.sub("", text)[:MOST_CHARACTERS]
-    return escape(re.sub(r"_(?=x[0-9A-Fa-f]{4}_)", "_x005F_", kept))
+    return html.escape(re.sub(r"_(?=x[0-9A-Fa-f]{4}_)", "_x005F_", kept), quote=False)
 
 
 def _workbook(title: str) -> str:
     name = re.sub(r"[\[\]:*?/\\']", " ", _NO_XML.sub("", title))[:31].strip() or "Sheet1"
     return (
         f'{_HEADER}<workbook xmlns="{_MAIN}" xmlns:r="{_RELATIONS}"><sheets>'
-        f'<sheet name="{escape(name, {chr(34): "&quot;"})}" sheetId="1" r:id="rId1"/></sheets></workbook>'
+        f'<sheet name="{html.escape(name)}" sheetId="1" r:id="rId1"/></sheets></workbook>'
     )
 
 

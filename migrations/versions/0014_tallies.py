@@ -1,13 +1,13 @@
 """tallies: the marks of each sheet counted, so that a report adds up sheets and not learners
 
-Revision: 0013, after 0012. Sheets that are there are counted.
+Revision: 0014, after 0013. Sheets that are there are counted.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0013"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 COUNTS = ("present", "partial", "absent", "review", "pending", "seconds")
