@@ -95,6 +95,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     from portal.attendance.routes import bp as attendance
     from portal.classes.learner_routes import bp as learners
     from portal.classes.routes import bp as classes
+    from portal.classes.teachers_routes import bp as teachers
     from portal.inbox.routes import bp as inbox
     from portal.limits import limiter
     from portal.meetings.class_day_routes import bp as class_days
@@ -118,7 +119,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     init_zoom(app, settings)
     limiter.init_app(app)
     rooms = (accounts, people, attendance, classes, class_days, inbox, meetings, pages, registration, reports)
-    for blueprint in (*rooms, admin, calendar, class_links, join, learners, learner_page, schools):
+    for blueprint in (*rooms, admin, calendar, class_links, join, learners, learner_page, schools, teachers):
         app.register_blueprint(blueprint)
     app.register_blueprint(invitations)
     app.register_blueprint(notifications)

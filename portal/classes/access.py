@@ -104,6 +104,11 @@ def manages(school_class: SchoolClass) -> bool:
     )
 
 
+def leads(school_class: SchoolClass) -> bool:
+    """True for the teacher herself and for admins in scope: who says who else teaches the class."""
+    return school_class.teacher_id == current_user.id or (current_user.is_admin and manages(school_class))
+
+
 def classes_managed(user: User) -> ColumnElement[bool]:
     """A condition on SchoolClass: the person may schedule for it and change its sheets."""
     if not user.is_admin:

@@ -157,6 +157,10 @@ MATRIX = {
     "reports.sf2_cut_off": THING,
     "reports.sf2_workbook": THING,
     "static": OPEN,
+    "teachers.add": THING,
+    "teachers.hand_over": PERSON,
+    "teachers.index": THING,
+    "teachers.remove": THING,
 }
 # Of a THING, what an admin of the division or region may open too: a class, its meetings, nothing about learners.
 WITHOUT_LEARNERS = {
@@ -185,4 +189,7 @@ WITHOUT_LEARNERS = {
     "registration.lrn_address",
     "registration.progress",
     "registration.retry",
+    "teachers.add",
+    "teachers.index",
+    "teachers.remove",
 }
