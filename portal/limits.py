@@ -10,5 +10,5 @@ MISSES = "60 per 10 minutes"
 
 
 def is_miss(response: object) -> bool:
-    """For `deduct_when`: the link was not known."""
-    return getattr(response, "status_code", 200) == 404
+    """For `deduct_when`: the link was not known, or is not good any more."""
+    return getattr(response, "status_code", 200) in (404, 410)

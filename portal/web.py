@@ -156,6 +156,8 @@ def _http_error(error: HTTPException) -> Any:
     page = code if code in ERROR_PAGES else (500 if code >= 500 else 400)
     body = render_template(f"errors/{page}.html", reference=request_id(), expired=False)
     response = current_app.make_response((body, code))
+    if code == 429:
+        response.headers["Retry-After"] = "600"  # what is limited here is limited for ten minutes
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value

@@ -19,6 +19,7 @@ from werkzeug.serving import make_server
 from portal import create_app
 from portal.base.db import Base, db
 from portal.config import Settings, derived_key
+from portal.limits import limiter
 from portal.sandbox import defaults
 from portal.sandbox.app import create_sandbox
 from portal.sandbox.sender import Sender
@@ -177,6 +178,7 @@ def app(portal: Flask) -> Iterator[Flask]:
     """The portal with an empty database, inside its application context."""
     init_zoom(portal, portal.extensions["silid.settings"])  # a client that remembers no earlier trouble
     with portal.app_context():
+        limiter.reset()
         _empty()
         yield portal
         db.session.remove()

@@ -17,6 +17,7 @@ from portal.accounts.next_url import safe_next
 from portal.base import clock
 from portal.base.db import db
 from portal.config import Settings
+from portal.limits import MISSES, is_miss, limiter
 from portal.web import AT_THE_DOOR, LANGUAGES, keep_choice, public
 
 bp = Blueprint("accounts", __name__)
@@ -155,6 +156,7 @@ def forgot() -> Answer:
 
 @bp.route("/choose-password", methods=["GET", "POST"])
 @public
+@limiter.limit(MISSES, deduct_when=is_miss)
 def choose_password() -> Answer:
     """Behind an invitation or a reset. Looking changes nothing, the button does."""
     form = NewPasswordForm()
@@ -175,6 +177,7 @@ def choose_password() -> Answer:
 
 @bp.route("/confirm-address", methods=["GET", "POST"])
 @public
+@limiter.limit(MISSES, deduct_when=is_miss)
 def confirm_address() -> Answer:
     form = TokenForm()
     token = (form.token.data if form.is_submitted() else request.args.get("token")) or ""

@@ -116,6 +116,33 @@ def test_a_link_of_one_kind_does_not_do_the_others_work(browser: Browser, people
     browser.get(f"/confirm-address?token={token}", status=410)
 
 
+def test_a_mail_scanner_uses_nothing_up(browser: Browser, people: People, letters: Letters) -> None:
+    forgot(browser, people.ada.email)
+    link = letters()[0]["link"]
+    for _ in range(3):
+        assert browser.client.head(link).status_code == 200
+    answer = browser.client.get(link)
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    browser.get(link)
+    browser.submit(password=GOOD, again=GOOD)
+    over(browser, link)
+
+
+@pytest.mark.parametrize("path", ["/choose-password", "/confirm-address"])
+def test_guessing_links_is_slowed_and_good_ones_are_not(
+    browser: Browser, people: People, letters: Letters, path: str
+) -> None:
+    forgot(browser, people.ada.email)
+    [letter] = letters()
+    answers = [browser.client.get(f"{path}?token=guess{number}").status_code for number in range(70)]
+    assert answers == [410] * 60 + [429] * 10
+    answer = browser.client.get(f"{path}?token=another")
+    assert answer.status_code == 429 and int(answer.headers["Retry-After"]) > 0
+    elsewhere = browser.client.application.test_client()
+    assert elsewhere.get(letter["link"], environ_base={"REMOTE_ADDR": "203.0.113.9"}).status_code == 200
+    assert len(letter["link"].partition("token=")[2]) >= 43, "256 random bits"
+
+
 def test_only_a_hash_of_the_link_is_kept(browser: Browser, people: People, letters: Letters) -> None:
     forgot(browser, people.ada.email)
     token = letters()[0]["link"].partition("token=")[2]
