@@ -27,25 +27,30 @@ ATTRIBUTES = ("aria-label", "placeholder", "title", "alt")
 DOORS = ("/sign-in", "/ask-for-account", "/forgot-password", "/help", "/privacy", "/nowhere", "/join/nobody")
 
 
-def english() -> tuple[set[str], list[re.Pattern[str]]]:
-    """What has another wording in Filipino: whole texts, and patterns of those that something is filled into.
+def pattern(text: str) -> re.Pattern[str]:
+    """Anything may stand where something is filled in."""
+    parts = re.split(r"%\(\w+\)[sd]", text.strip().replace("%%", "%"))
+    return re.compile(".+".join(map(re.escape, parts)), re.DOTALL)
+
+
+def english() -> tuple[set[str], list[tuple[re.Pattern[str], re.Pattern[str]]]]:
+    """What has another wording in Filipino: whole texts, and patterns (English, Filipino) of those with a gap.
 
     Short words that the two languages may share are left out.
     """
     with (ROOT / "portal/translations/fil/LC_MESSAGES/messages.po").open("rb") as file:
         messages = [message for message in read_po(file) if message.id]
-    whole, filled = set[str](), list[re.Pattern[str]]()
+    whole, filled = set[str](), list[tuple[re.Pattern[str], re.Pattern[str]]]()
     for message in messages:
         ids = [message.id] if isinstance(message.id, str) else message.id
         said = [message.string] if isinstance(message.string, str) else message.string
-        for text in ids:
-            parts = re.split(r"%\(\w+\)[sd]", text.strip().replace("%%", "%"))
-            if text in said or len(re.sub(r"\W", "", "".join(parts))) <= 3:
+        for text, other in zip(ids, said, strict=True):
+            if text in said or len(re.sub(r"%\(\w+\)[sd]|\W", "", text)) <= 3:
                 continue
-            if len(parts) == 1:
-                whole.add(text)
+            if "%(" in text:
+                filled.append((pattern(text), pattern(other)))
             else:
-                filled.append(re.compile(".+".join(map(re.escape, parts)), re.DOTALL))
+                whole.add(text)
     return whole, filled
 
 
@@ -69,7 +74,11 @@ def spoken(page: BeautifulSoup) -> list[str]:
 
 def english_in(page: BeautifulSoup) -> set[str]:
     texts = set(spoken(page)) - {""}
-    return {text for text in texts if text in WHOLE or any(one.fullmatch(text) for one in FILLED)}
+    return {
+        text
+        for text in texts
+        if text in WHOLE or any(ours.fullmatch(text) and not theirs.fullmatch(text) for ours, theirs in FILLED)
+    }
 
 
 def left_in_english(browser: Browser, start: tuple[str, ...], most: int = 60) -> dict[str, str]:
