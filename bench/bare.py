@@ -40,6 +40,8 @@ def create_bare(url: str, secret: str) -> Flask:
         )
 
     first = connect()
+    if not is_sqlite:  # IF NOT EXISTS still fails where two processes make the same table at once
+        first.execute("SELECT pg_advisory_xact_lock(1)")
     first.execute(
         TABLE.format(auto="", bytes="BLOB")
         if is_sqlite
