@@ -1,0 +1,189 @@
+"""Every page, found as a person finds it: by following the links from home. Nothing scrolls sideways, nothing
+is asked of another host, axe has no findings, and every view that shows a page has been seen.
+
+The looks (language, theme) take turns over the pages; SILID_ALL_LOOKS=1 shows each page in all four.
+"""
+
+import os
+import re
+from collections import deque
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from flask import Flask
+from playwright.sync_api import Browser, Page
+from werkzeug.exceptions import HTTPException
+
+from portal import create_app
+from portal.config import Settings, derived_key
+from portal.demo_school import DEMO_PASSWORD, HEAD, REYES, DemoPerson
+from tests.access.matrix import MATRIX
+from tests.e2e.conftest import Watched
+
+pytestmark = pytest.mark.browser
+
+LOOKS = (("en", "light"), ("fil", "dark"), ("fil", "light"), ("en", "dark"))
+ALL_LOOKS = os.environ.get("SILID_ALL_LOOKS", "") == "1"
+SIZES = ((360, 740), (1280, 800))
+MOST = 200  # pages for one person: beyond it the crawl goes in circles
+
+# Views that a link does not lead to, or that lead out of the portal or to a file.
+NOT_BY_LINK = {
+    "inbox.webhook": "Zoom's",
+    "static": "files",
+    "pages.healthz": "for machines",
+    "pages.metrics": "for machines",
+    "meetings.start": "leads to Zoom",
+    "join.go": "leads to Zoom",
+    "accounts.choose_password": "from a letter",
+    "accounts.confirm_address": "from a letter",
+    "accounts.code": "the second step of signing in",
+    "calendar.own_feed": "for calendars",
+    "calendar.learner_feed": "for calendars",
+    "calendar.meeting_file": "a file",
+    "attendance.download": "a file",
+    "reports.download": "a file",
+    "classes.template": "a file",
+    "attendance.check_file": "after an upload",
+    "classes.preview": "after an upload",
+}
+
+
+@dataclass
+class Seen:
+    """What the crawl has found: the views it saw, and what was wrong with them."""
+
+    pages: int = 0
+    views: set[str] = field(default_factory=set)
+    wrong: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def rules(tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    """An app to tell which view an address belongs to; it serves nobody."""
+    return create_app(
+        Settings(
+            mode="live",
+            secret_key="only to read the addresses, serves nobody",
+            database_url=f"sqlite:///{tmp_path_factory.mktemp('rules') / 'none.sqlite3'}",
+            base_url="http://127.0.0.1",
+            encryption_keys=(derived_key("rules"),),
+        )
+    )
+
+
+def view_of(rules: Flask, path: str) -> str | None:
+    try:
+        endpoint, _arguments = rules.url_map.bind("127.0.0.1").match(path, method="GET")
+    except HTTPException:
+        return None
+    return str(endpoint)
+
+
+def sign_in(page: Page, address: str, person: DemoPerson) -> None:
+    page.goto(f"{address}/sign-in")
+    page.locator("input[type=email]").fill(person.email)
+    page.locator("input[type=password]").fill(DEMO_PASSWORD)
+    with page.expect_navigation():
+        page.locator("input[type=password]").press("Enter")
+
+
+def set_look(page: Page, address: str, look: tuple[str, str]) -> None:
+    """The choice as the portal remembers it: language by its form, theme by its cookie."""
+    language, theme = look
+    form = page.request.get(f"{address}/privacy").text()
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form)
+    assert token, "the notice has no form to choose the language with"
+    for what, chosen in (("language", language), ("theme", theme)):
+        answer = page.request.post(
+            f"{address}/{what}", form={"csrf_token": token.group(1), what: chosen}, headers={"Referer": address}
+        )
+        assert answer.ok, (what, answer.status)
+
+
+def links_on(page: Page, address: str) -> list[str]:
+    found = page.eval_on_selector_all(
+        "a[href]:not([download])", "links => links.filter(a => !a.target || a.target == '_self').map(a => a.href)"
+    )
+    return [
+        urlsplit(link).path + (f"?{urlsplit(link).query}" if urlsplit(link).query else "")
+        for link in found
+        if link.startswith(address)
+    ]
+
+
+def crawl(watched: Watched, rules: Flask, seen: Seen, beginnings: list[str], who: str) -> None:
+    """Follow every link to a view that was not seen by this person yet."""
+    page, mine = watched.page, set[str]()
+    queue = deque(beginnings)
+    while queue and len(mine) < MOST:
+        path = queue.popleft()
+        view = view_of(rules, urlsplit(path).path)
+        if view is None or view in mine or view in NOT_BY_LINK or MATRIX.get(view) is None:
+            continue
+        mine.add(view)
+        for number, look in enumerate(LOOKS):
+            if ALL_LOOKS or number == seen.pages % len(LOOKS):
+                visit(watched, seen, path, f"{who}-{view}", look)
+        seen.pages += 1
+        queue.extend(links_on(page, watched.address))
+    seen.views |= mine
+
+
+def visit(watched: Watched, seen: Seen, path: str, name: str, look: tuple[str, str]) -> None:
+    page = watched.page
+    answer = page.goto(watched.address + path)
+    set_look(page, watched.address, look)
+    page.goto(watched.address + path)
+    where = f"{name} ({path}, {look})"
+    if answer is None or answer.status != 200:
+        seen.wrong.append(f"{where}: status {answer.status if answer else 'none'}")
+        return
+    if page.locator("h1").count() != 1 or not page.title().strip():
+        seen.wrong.append(f"{where}: {page.locator('h1').count()} h1, title {page.title()!r}")
+    if page.locator("html").get_attribute("lang") != look[0]:
+        seen.wrong.append(f"{where}: lang is {page.locator('html').get_attribute('lang')}")
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        try:
+            watched.look()
+        except AssertionError as error:
+            seen.wrong.append(f"{where} at {width}: {error}")
+            watched.trouble = []
+        watched.shot(re.sub(r"[^a-z]+", "-", f"{name}-{look[0]}-{look[1]}"))
+        if not ALL_LOOKS and width != SIZES[seen.pages // len(LOOKS) % 2][0]:
+            continue
+        for finding in Axe().run(page).response["violations"]:
+            nodes = [node["html"][:160] for node in finding["nodes"]][:3]
+            seen.wrong.append(f"{where} at {width}: {finding['id']}: {nodes}")
+
+
+def test_every_page_is_fit_for_a_phone_and_for_everybody(chrome: Browser, demo: str, rules: Flask) -> None:
+    seen = Seen()
+    for who, person in (("visitor", None), ("teacher", REYES), ("head", HEAD)):
+        context = chrome.new_context(viewport={"width": 360, "height": 740})
+        context.set_default_timeout(15_000)
+        watched = Watched(context.new_page(), demo)
+        beginnings = ["/sign-in", "/forgot-password", "/ask-for-account", "/privacy", "/help"]
+        if person:
+            sign_in(watched.page, demo, person)
+            beginnings = ["/", "/classes", "/attendance", "/reports", "/calendar", "/settings"]
+            beginnings.append(a_join_page(watched) if person is REYES else "/admin")
+        crawl(watched, rules, seen, beginnings, who)
+        context.close()
+    pages = {str(rule.endpoint) for rule in rules.url_map.iter_rules() if "GET" in (rule.methods or ())}
+    assert not seen.wrong, "\n".join(seen.wrong)
+    assert not pages - seen.views - set(NOT_BY_LINK), "no link leads to these views"
+
+
+def a_join_page(watched: Watched) -> str:
+    """A learner's page, from the teacher's list of links."""
+    text = watched.page.request.get(f"{watched.address}/classes").text()
+    section_class = re.search(r"/classes/[0-9a-f-]{36}", text)
+    assert section_class
+    links = watched.page.request.get(f"{watched.address}{section_class.group()}/links").text()
+    found = re.search(r"/join/[A-Za-z0-9_-]{16,}", links)
+    assert found, "the teacher's list shows no link"
+    return found.group()
