@@ -32,10 +32,12 @@ from portal.demo_school import (
     REYES,
     SAPPHIRE,
     SCHOOL,
+    DemoPerson,
     DemoSection,
     sample_csv,
 )
 from portal.inbox.models import ZoomEvent
+from portal.meetings import class_days, dates, schedules
 from portal.meetings import service as meetings
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.queries import progress
@@ -90,7 +92,7 @@ def fill(say: Callable[[str], None]) -> None:
         return
     say("Making the demo school ...")
     school = accounts.create_school(SCHOOL.deped_id, SCHOOL.name, SCHOOL.division, SCHOOL.region)
-    people = {person.email: _account(person.email, person.name, person.role, school) for person in PEOPLE}
+    people = {person.email: _account(person, school) for person in PEOPLE}
     reyes, pena = people[REYES.email], people[PENA.email]
     jadeite = _section(JADEITE, reyes)
     sapphire = _section(SAPPHIRE, pena)
@@ -100,16 +102,17 @@ def fill(say: Callable[[str], None]) -> None:
     if "silid.sandbox" in current_app.extensions:
         _hold_classes(say, reyes, science, pena, mathematics)
         _schedule_today(reyes, science, other)
+        _schedule_weekly(pena, classes.create_class(pena, sapphire, subject="Homeroom Guidance 8"))
 
 
-def _account(email: str, name: str, role: str, school: School) -> User:
+def _account(person: DemoPerson, school: School) -> User:
     settings: Settings = current_app.extensions["silid.settings"]
     return accounts.create_user(
-        email=email,
-        full_name=name,
-        role=role,
-        scope="school" if role == "admin" else None,
-        school=school,
+        email=person.email,
+        full_name=person.name,
+        role=person.role,
+        scope=person.scope,
+        school=None if person.scope == "region" else school,
         password=DEMO_PASSWORD,
         domains=settings.email_domains,
     )
@@ -171,6 +174,20 @@ def _schedule_today(reyes: User, science: SchoolClass, other: SchoolClass) -> No
     soon = soon.replace(minute=soon.minute // 5 * 5, second=0, microsecond=0)
     _schedule(reyes, science, "Science 8: Earthquakes and faults", soon)
     _schedule(reyes, other, "Science 8: Typhoons and the PAR", soon + timedelta(days=1))
+
+
+def _schedule_weekly(teacher: User, school_class: SchoolClass) -> None:
+    """Mondays and Wednesdays at one, for two months: one meeting at Zoom with many dates."""
+    first = clock.today() + timedelta(days=1)
+    last = first + timedelta(days=60)
+    at_one = (datetime.min.time().replace(hour=13), 45)
+    rule = dates.Rule(times={1: at_one, 3: at_one}, first=first, until=last)
+    off = class_days.known_to(teacher, first, last)
+    plan = schedules.plan_of(dates.expand(rule, off=off))
+    details = meetings.Details(
+        title="Homeroom Guidance 8", description="", starts_at=plan.slots[0].starts_at, minutes=45, waiting_room=False
+    )
+    schedules.schedule(teacher, school_class, details, rule, plan, client_key=uuid4().hex)
 
 
 def _schedule(teacher: User, school_class: SchoolClass, title: str, starts_at: datetime) -> ZoomMeeting:

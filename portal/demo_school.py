@@ -27,12 +27,13 @@ class DemoSchool:
 
 @dataclass(frozen=True)
 class DemoPerson:
-    """A teacher or admin. `role` is "teacher" or "admin"; an admin's scope is the school."""
+    """A teacher, or an admin of her school or of the whole region."""
 
     email: str
     first_name: str
     last_name: str
     role: Literal["teacher", "admin"] = "teacher"
+    scope: Literal["school", "region"] | None = None
 
     @property
     def name(self) -> str:
@@ -77,9 +78,10 @@ SCHOOL = DemoSchool("300123", "San Nicolas National High School", "Ilocos Norte"
 REYES = DemoPerson("ma.teresa.reyes@r1.deped.gov.ph", "Ma. Teresa C.", "Reyes")
 PENA = DemoPerson("arnulfo.pena@r1.deped.gov.ph", "Arnulfo", "Peña")
 BANEZ = DemoPerson("grace.banez@r1.deped.gov.ph", "Grace", "Bañez")
-HEAD = DemoPerson("lourdes.asuncion@r1.deped.gov.ph", "Lourdes P.", "Asunción", "admin")
+HEAD = DemoPerson("lourdes.asuncion@r1.deped.gov.ph", "Lourdes P.", "Asunción", "admin", "school")
+REGION = DemoPerson("rogelio.abad@r1.deped.gov.ph", "Rogelio M.", "Abad", "admin", "region")
 TEACHERS = (REYES, PENA, BANEZ)
-PEOPLE = (*TEACHERS, HEAD)
+PEOPLE = (*TEACHERS, HEAD, REGION)
 
 # Label, address, password: what the demo's sign-in page offers.
 SIGN_INS = (
@@ -87,6 +89,7 @@ SIGN_INS = (
     ("Arnulfo Peña, teacher", PENA.email, DEMO_PASSWORD),
     ("Grace Bañez, teacher", BANEZ.email, DEMO_PASSWORD),
     ("Lourdes P. Asunción, school head", HEAD.email, DEMO_PASSWORD),
+    ("Rogelio M. Abad, regional office", REGION.email, DEMO_PASSWORD),
 )
 
 _JADEITE_MALES = """
