@@ -1,7 +1,7 @@
 """The portal, or the bare app, in a process of its own on a real server.
 
-`make()` is what gunicorn calls; `python -m bench.server` serves with waitress. Both read BENCH_APP (silid or
-bare), BENCH_DATABASE, BENCH_PORT and, for the portal, BENCH_WORKER (1: project as well, in the same process).
+`make()` is what gunicorn calls; `python -m bench.server` serves with waitress. Both read BENCH_APP (silid,
+bare or pages), BENCH_DATABASE, BENCH_PORT and, for the portal, BENCH_WORKER (1: project as well, in the same process).
 """
 
 import logging
@@ -21,6 +21,7 @@ from flask_migrate import upgrade
 
 from bench import events
 from bench.bare import create_bare
+from bench.bare_pages import create_bare_pages
 from portal import create_app
 from portal.config import Settings, derived_key
 from portal.sandbox import defaults
@@ -63,6 +64,8 @@ def make() -> Flask:
     url = os.environ["BENCH_DATABASE"]
     if os.environ["BENCH_APP"] == "bare":
         return create_bare(url, events.SECRET)
+    if os.environ["BENCH_APP"] == "pages":
+        return create_bare_pages(url)
     return create_app(settings_for(url))
 
 
@@ -87,7 +90,7 @@ class Running:
 
 
 def launch(name: str, url: str, *, server: str = "waitress", worker: bool = False) -> Running:
-    """Start a server for `bare` or `silid` in a process group of its own and wait until it listens."""
+    """Start a server for `bare`, `pages` or `silid` in a process group of its own and wait until it listens."""
     port = _free_port()
     environment = os.environ | {
         "BENCH_APP": name,
@@ -140,6 +143,7 @@ def main() -> None:
 
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a queue is what we measure
     app = make()
+    logging.disable(logging.INFO)  # the terminal is not what we measure
     server = create_server(app, host="127.0.0.1", port=int(os.environ["BENCH_PORT"]), threads=THREADS, ident="")
     done = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: done.set())
