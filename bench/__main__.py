@@ -9,6 +9,7 @@ MEASUREMENTS = (
     ("registration",),
     ("tokens",),
     ("reports",),
+    ("pages", "--only", "bytes"),
     ("registration_kills", "--every", "5"),
     ("kill", "--rounds", "10"),
 )
