@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flask import Flask, Response, current_app, render_template, request, url_for
+from flask import Flask, Response, current_app, has_request_context, render_template, request, url_for
 from flask_babel import Babel, get_locale
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
@@ -65,7 +65,10 @@ def init_web(app: Flask, settings: Settings) -> None:
 
 
 def choose_language() -> str:
-    """The signed-in person's, else the cookie's, else what the browser prefers of ours."""
+    """The signed-in person's, else the cookie's, else what the browser prefers of ours. English for the worker
+    and at the command line, unless they force a language."""
+    if not has_request_context():
+        return "en"
     try:
         if current_user and current_user.is_authenticated:
             return str(current_user.language)

@@ -201,4 +201,21 @@ def test_the_story_works_without_javascript(chrome: object, demo: str) -> None:
         page.wait_for_timeout(500)
         page.reload()
     expect(page.locator("main")).to_contain_text("48 of 48")
+    meeting = page.url
+    page.get_by_role("link", name="Start class").first.click()
+    for button in ("Everybody walks in", "10 minutes later", "End class"):
+        page.get_by_role("button", name=button).first.click()
+    for _ in range(40):
+        page.goto(meeting)
+        if "Ended" in page.locator("main").inner_text():
+            break
+        page.wait_for_timeout(500)
+    page.locator("main a[href*='/attendance/']").first.click()
+    row = page.locator("table.sheet tbody tr", has_text="Partial").first
+    row.locator("summary").click()
+    row.get_by_role("link", name="Change").click()
+    page.locator("label", has=page.locator("input[name=mark][value=present]")).first.click()
+    page.locator("input[name=reason]:visible").last.fill("No script, no signal, but she was there")
+    page.get_by_role("button", name="Save change").click()
+    expect(page.locator("main")).to_contain_text("No script, no signal, but she was there")
     context.close()
