@@ -82,6 +82,7 @@ class Reader:
 
     def __init__(self, url: str, school_class: Class) -> None:
         self._app = create_app(settings_for(url))
+        self._app.config["HOSTS"] |= {"localhost"}  # what Flask's test client calls its server
         self._app.testing = True  # it takes no events, so it must not say that it is there to take them
         self._class = school_class
         self._browser = Browser(self._app.test_client())

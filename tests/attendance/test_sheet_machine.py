@@ -227,6 +227,7 @@ class Life(RuleBasedStateMachine):
         db.session.remove()
         self.context.close()
         fresh = create_app(old.extensions["silid.settings"])
+        fresh.config["HOSTS"] = old.config["HOSTS"]
         fresh.testing, fresh.test_client_class = True, self.app.test_client_class
         self.context.enter_context(fresh.app_context())
         self.context.callback(self._forget, fresh)
