@@ -108,6 +108,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     from portal.pages.class_links_routes import bp as class_links
     from portal.pages.join_routes import bp as join
     from portal.pages.learner_page import bp as learner_page
+    from portal.pages.one_learner_routes import bp as one_learner
     from portal.pages.routes import bp as pages
     from portal.pages.school_routes import bp as schools
     from portal.registration.routes import bp as registration
@@ -119,7 +120,18 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     init_zoom(app, settings)
     limiter.init_app(app)
     rooms = (accounts, people, attendance, classes, class_days, inbox, meetings, pages, registration, reports)
-    for blueprint in (*rooms, admin, calendar, class_links, join, learners, learner_page, schools, teachers):
+    for blueprint in (
+        *rooms,
+        admin,
+        calendar,
+        class_links,
+        join,
+        learners,
+        learner_page,
+        schools,
+        teachers,
+        one_learner,
+    ):
         app.register_blueprint(blueprint)
     app.register_blueprint(invitations)
     app.register_blueprint(notifications)

@@ -1,5 +1,7 @@
 """Commands: `flask --app app <command>`."""
 
+from pathlib import Path
+
 import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
@@ -14,6 +16,8 @@ def init_cli(app: Flask) -> None:
     app.cli.add_command(attendance)
     app.cli.add_command(data)
     app.cli.command("worker")(worker)
+    app.cli.command("backup")(backup)
+    app.cli.command("restore")(restore)
     app.cli.command("demo")(demo)
     app.cli.command("sandbox", context_settings={"ignore_unknown_options": True})(sandbox)
 
@@ -115,6 +119,44 @@ def purge_data(dry_run: bool) -> None:
 
     for name, count in purge(dry_run=dry_run).items():
         click.echo(f"{count:>8} {name}{' would go' if dry_run else ' gone'}")
+
+
+@data.command("reseal")
+def reseal_data() -> None:
+    """Seal passcodes, links and tokens with the first of ENCRYPTION_KEYS; the older keys can then be taken out."""
+    from portal.backups import reseal_all
+
+    done, broken = reseal_all()
+    click.echo(f"{done} values are sealed with the first key.")
+    if broken:
+        raise click.ClickException(f"{broken} values open with none of the keys: keep the older keys.")
+
+
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--portable", is_flag=True, help="In a form that SQLite and PostgreSQL both take.")
+def backup(file: Path, portable: bool) -> None:
+    """Write the whole database into FILE, while the portal runs. It names people: keep it as carefully."""
+    from portal import backups
+
+    try:
+        part = backups.back_up(file, portable=portable)
+    except (backups.CannotRestore, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{file} is written ({part}). ENCRYPTION_KEYS and SECRET_KEY are not in it: keep them elsewhere.")
+
+
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--replace", is_flag=True, help="Put it in the place of what is there.")
+@click.option("--erased", type=click.Path(exists=True, path_type=Path), help="The erased.txt of the lost host.")
+def restore(file: Path, replace: bool, erased: Path | None) -> None:
+    """Put a backup back, while the portal is stopped; who was erased since is erased again."""
+    from portal import backups
+
+    try:
+        again = backups.restore(file, replace=replace, erased=erased)
+    except backups.CannotRestore as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"The backup is back. {again} learners were erased again.")
 
 
 @attendance.command("reconcile")

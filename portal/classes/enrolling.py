@@ -14,6 +14,7 @@ from portal.base.db import db
 from portal.classes.models import Enrolment, Learner
 
 MOVED = "moved to another section"
+ERASED = "erased"  # her line of today stays on its sheets, but she is nobody to be invited any more
 _ONE_DAY = timedelta(days=1)
 
 

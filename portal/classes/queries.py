@@ -12,6 +12,7 @@ from portal.accounts.models import User
 from portal.base import clock
 from portal.base.db import db
 from portal.classes.access import classes_managed, sections_governed, sections_seen
+from portal.classes.enrolling import ERASED
 from portal.classes.models import (
     Enrolment,
     Learner,
@@ -45,6 +46,11 @@ class RosterLine:
 def enrolled_on(day: date) -> ColumnElement[bool]:
     """A condition on Enrolment: on the roster that day."""
     return and_(Enrolment.from_date <= day, or_(Enrolment.until_date.is_(None), Enrolment.until_date >= day))
+
+
+def expected_on(day: date) -> ColumnElement[bool]:
+    """A condition on Enrolment: on the roster that day, and to be let into class."""
+    return and_(enrolled_on(day), Enrolment.reason.is_distinct_from(ERASED))
 
 
 lis_order = (case((Learner.sex == "M", 0), else_=1), Enrolment.position, Learner.lis_name, Learner.id)

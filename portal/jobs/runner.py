@@ -13,7 +13,7 @@ from flask import Flask, current_app
 from sqlalchemy import select
 
 from portal.accounts import wishes
-from portal.attendance import reconcile, sheet
+from portal.attendance import erasure, reconcile, sheet
 from portal.attendance.models import AttendanceSheet
 from portal.base import clock, mail
 from portal.base.db import db
@@ -119,6 +119,7 @@ def sweep_changed_rosters() -> int:
 def sweep_old() -> int:
     """Take away what is too old to keep. Nothing waits for it, so it never asks for another round at once."""
     retention.purge()
+    erasure.go_on()
     return 0
 
 

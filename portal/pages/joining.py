@@ -14,7 +14,7 @@ from sqlalchemy import exists, select
 from portal.base import clock
 from portal.base.db import db
 from portal.classes.models import Enrolment
-from portal.classes.queries import enrolled_on
+from portal.classes.queries import expected_on
 from portal.config import Settings
 from portal.meetings.links import is_zoom_link
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
@@ -95,7 +95,7 @@ def _is_enrolled(link: JoinLink) -> bool:
                 exists().where(
                     Enrolment.learner_id == link.learner_id,
                     Enrolment.section_id == link.school_class.section_id,
-                    enrolled_on(clock.today()),
+                    expected_on(clock.today()),
                 )
             )
         )

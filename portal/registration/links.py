@@ -32,7 +32,7 @@ from portal.base import audit, clock
 from portal.base.crypto import new_token, seal, token_hash, unseal
 from portal.base.db import Model, WithId, db, insert_missing, insert_once, writing
 from portal.classes.models import Enrolment, Learner, SchoolClass, Section
-from portal.classes.queries import enrolled_on, lis_order
+from portal.classes.queries import expected_on, lis_order
 from portal.meetings.models import ZoomMeeting
 
 AT_ONCE = 2000
@@ -118,7 +118,7 @@ def make_missing(class_id: UUID | None = None) -> int:
     today = clock.today()
     learners = (
         select(SchoolClass.id, Enrolment.learner_id)
-        .join(Enrolment, and_(Enrolment.section_id == SchoolClass.section_id, enrolled_on(today)))
+        .join(Enrolment, and_(Enrolment.section_id == SchoolClass.section_id, expected_on(today)))
         .outerjoin(JoinLink, and_(JoinLink.class_id == SchoolClass.id, JoinLink.learner_id == Enrolment.learner_id))
         .where(JoinLink.id.is_(None))
         .distinct()
@@ -197,7 +197,7 @@ def of_class(school_class: SchoolClass) -> list[LinkLine]:
         select(Learner, JoinLink, opened)
         .join(Enrolment, Enrolment.learner_id == Learner.id)
         .outerjoin(JoinLink, and_(JoinLink.learner_id == Learner.id, JoinLink.class_id == school_class.id))
-        .where(Enrolment.section_id == school_class.section_id, enrolled_on(clock.today()))
+        .where(Enrolment.section_id == school_class.section_id, expected_on(clock.today()))
         .order_by(*lis_order)
     )
     return [

@@ -20,7 +20,7 @@ from portal.base import clock
 from portal.base.db import db, end_reading, insert_missing, is_postgresql, writing
 from portal.base.wake import wake
 from portal.classes.models import Enrolment, Learner, SchoolClass, co_teachers
-from portal.classes.queries import enrolled_on
+from portal.classes.queries import expected_on
 from portal.meetings import invitations
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
@@ -153,7 +153,7 @@ def _missing_learners(coming: Subquery, domains: tuple[str, ...]) -> list[Someon
         .join(Enrolment, Enrolment.section_id == coming.c.section_id)
         .join(Learner, Learner.id == Enrolment.learner_id)
         .where(
-            enrolled_on(clock.today()),
+            expected_on(clock.today()),
             ~exists().where(MeetingRegistrant.meeting_id == coming.c.id, MeetingRegistrant.learner_id == Learner.id),
         )
         .order_by(coming.c.starts_at, coming.c.id, Learner.lis_name, Learner.id)
@@ -178,7 +178,7 @@ def _learner_rows(coming: Subquery, domains: tuple[str, ...]) -> list[tuple[Some
             and_(
                 Enrolment.section_id == coming.c.section_id,
                 Enrolment.learner_id == MeetingRegistrant.learner_id,
-                enrolled_on(clock.today()),
+                expected_on(clock.today()),
             ),
         )
         .where(_free(), _differs(enrolled, address))

@@ -1,0 +1,138 @@
+"""What a learner or her parents may ask for, for admins: to see what is kept of her, a copy of it, and its erasure."""
+
+from uuid import UUID
+
+from flask import Blueprint, Response, abort, flash, redirect, render_template, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_login import current_user
+from flask_wtf import FlaskForm
+from sqlalchemy import ColumnElement, func, select
+from werkzeug.wrappers import Response as AnyResponse
+from wtforms import BooleanField, RadioField, StringField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import InputRequired, Length
+
+from portal.accounts.access import schools_in_scope
+from portal.accounts.models import School
+from portal.attendance import erasure
+from portal.base import audit, clock
+from portal.base.db import db
+from portal.classes.models import Learner
+from portal.reports import one_learner
+
+bp = Blueprint("one_learner", __name__, url_prefix="/admin/learners")
+WHY = [
+    SelectChoice("asked", _l("The learner or a parent asks")),
+    SelectChoice("mistake", _l("The learner should not be in the portal at all")),
+    SelectChoice("order", _l("An office or court orders it")),
+]
+
+
+class FindForm(FlaskForm):
+    who = StringField(
+        _l("LRN or school e-mail"),
+        [InputRequired(_l("Write the LRN or the e-mail address.")), Length(max=254)],
+        description=_l("The whole of it: this is not a search through names."),
+        render_kw={"autocomplete": "off", "autocapitalize": "none"},
+    )
+
+
+class CopyForm(FlaskForm):
+    why = RadioField(_l("Why"), [InputRequired(_l("Choose why."))], choices=[WHY[0], WHY[2]])
+
+
+class EraseForm(FlaskForm):
+    why = RadioField(_l("Why"), [InputRequired(_l("Choose why."))], choices=WHY)
+    sure = BooleanField(
+        _l("I have printed what the school must keep. This cannot be taken back."),
+        [InputRequired(_l("Tick this to go on."))],
+    )
+
+
+@bp.before_request
+def only_admins() -> None:
+    if current_user.is_authenticated and not current_user.is_admin:
+        abort(403)
+
+
+@bp.route("", methods=["GET", "POST"])
+def find() -> str | AnyResponse | tuple[str, int]:
+    """By LRN or address, sent in a form: neither belongs into an address."""
+    form = FindForm()
+    if form.validate_on_submit():
+        who = (form.who.data or "").strip()
+        learner_id = db.session.scalar(
+            select(Learner.id)
+            .where(_in_scope(), (Learner.lrn == who) | (func.lower(Learner.email) == who.lower()))
+            .limit(1)
+        )
+        if learner_id:
+            return redirect(url_for(".show", learner_id=learner_id))
+        form.who.errors = [_("No learner of your schools has this LRN or address.")]
+    return render_template("admin/learners.html", form=form), 422 if form.errors else 200
+
+
+@bp.get("/<uuid:learner_id>")
+def show(learner_id: UUID) -> str:
+    return _page(_learner_or_404(learner_id), _copy_form(), _erase_form())
+
+
+@bp.post("/<uuid:learner_id>/copy")
+def copy(learner_id: UUID) -> str | AnyResponse | tuple[str, int]:
+    """Everything of hers as one file, whose name tells nothing of her."""
+    learner = _learner_or_404(learner_id)
+    form = CopyForm(prefix="copy")
+    if not form.validate_on_submit():
+        return _page(learner, form, _erase_form()), 422
+    audit.record("exported", "learner", learner.id, by=current_user.id, why=form.why.data)
+    return Response(
+        one_learner.file_of(learner),
+        mimetype="application/json",
+        headers={"Content-Disposition": f'attachment; filename="learner-{clock.today().isoformat()}.json"'},
+    )
+
+
+@bp.post("/<uuid:learner_id>/erase")
+def erase(learner_id: UUID) -> str | AnyResponse | tuple[str, int]:
+    learner = _learner_or_404(learner_id)
+    form = EraseForm(prefix="erase")
+    if not form.validate_on_submit():
+        return _page(learner, _copy_form(), form), 422
+    erasure.erase(learner, form.why.data, by=current_user._get_current_object())
+    flash(_("The learner is erased. Registrations at Zoom are being cancelled."))
+    return redirect(url_for(".show", learner_id=learner.id))
+
+
+def _page(learner: Learner, copy_form: CopyForm, erase_form: EraseForm) -> str:
+    audit.viewed("viewed", "learner", learner.id, by=current_user.id)
+    erased = erasure.is_erased(learner.id)
+    return render_template(
+        "admin/learner.html",
+        learner=learner,
+        rosters=one_learner.rosters(learner.id),
+        erased=erased,
+        waits=erased and erasure.waits_for_zoom(learner.id),
+        copy_form=copy_form,
+        erase_form=erase_form,
+    )
+
+
+def _copy_form() -> CopyForm:
+    return CopyForm(formdata=None, prefix="copy")
+
+
+def _erase_form() -> EraseForm:
+    return EraseForm(formdata=None, prefix="erase")
+
+
+def _learner_or_404(learner_id: UUID) -> Learner:
+    learner = db.session.scalar(select(Learner).where(Learner.id == learner_id, _in_scope()))
+    if learner is None:
+        abort(404)
+    return learner
+
+
+def _in_scope() -> ColumnElement[bool]:
+    schools = select(School.id).where(schools_in_scope(current_user)).correlate(None)
+    return Learner.school_id.in_(schools)

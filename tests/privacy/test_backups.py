@@ -1,0 +1,161 @@
+"""Backup and restore on an empty host, keys that are changed, and secrets that lie open nowhere."""
+
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from cryptography.fernet import Fernet
+from flask import Flask
+from sqlalchemy import select
+
+from portal import backups, create_app
+from portal.attendance import erasure
+from portal.base.crypto import init_crypto
+from portal.base.db import db, is_postgresql
+from portal.classes.models import Learner
+from portal.config import Settings
+from portal.meetings.models import ZoomMeeting
+from portal.registration.links import JoinLink
+from portal.registration.models import MeetingRegistrant
+from portal.sandbox.sender import Sender
+from portal.sandbox.world import World
+from portal.zoom_account.models import ZoomToken
+from tests.browser import Browser
+from tests.conftest import Client, _drop_postgres, _fresh_postgres
+from tests.people import PASSWORD, People
+from tests.privacy.test_one_learner import Lesson
+
+
+@pytest.fixture
+def lesson(app: Flask, people: People, world: World, sender: Sender) -> Lesson:
+    erasure.list_file().unlink(missing_ok=True)
+    return Lesson(app, people, world, sender)
+
+
+@pytest.fixture
+def empty_host(app: Flask, tmp_path: Path) -> Iterator[Flask]:
+    """Another installation with the same keys, and nothing in it."""
+    settings: Settings = app.extensions["silid.settings"]
+    if is_postgresql():
+        url = _fresh_postgres(f"{db.engine.url.database}_empty")
+    else:
+        url = f"sqlite:///{tmp_path / 'empty.sqlite3'}"
+    other = create_app(replace(settings, database_url=url, instance=tmp_path / "instance"))
+    other.testing = True
+    other.test_client_class = Client
+    other.config["HOSTS"] |= {"localhost"}
+    yield other
+    with other.app_context():
+        db.session.remove()
+        db.engine.dispose()
+    if url.startswith("postgresql"):
+        _drop_postgres(url)
+
+
+def sheet_of(app: Flask, date: object) -> bytes:
+    browser = Browser(app.test_client())
+    browser.get("/sign-in")
+    browser.submit(email="ada@r1.deped.gov.ph", password=PASSWORD)
+    return bytes(browser.client.get(f"/attendance/{date}.csv").get_data())
+
+
+@pytest.mark.parametrize("portable", [False, True])
+def test_a_backup_brings_the_same_sheets_back_on_an_empty_host(
+    app: Flask, empty_host: Flask, people: People, lesson: Lesson, tmp_path: Path, portable: bool
+) -> None:
+    before = sheet_of(app, lesson.date_id)
+    file = tmp_path / "silid.backup"
+    backups.back_up(file, portable=portable)
+    assert file.stat().st_mode & 0o077 == 0
+    with empty_host.app_context():
+        assert backups.restore(file) == 0
+        assert sheet_of(empty_host, lesson.date_id) == before
+        assert db.session.scalars(select(JoinLink)).first().token  # type: ignore[union-attr]
+        with pytest.raises(backups.CannotRestore, match="--replace"):
+            backups.restore(file)
+        people.person("nova", "Nova Reyes", None, role="admin", scope="region")  # numbers count on
+        db.session.remove()
+
+
+def test_an_older_backup_erases_again_who_was_erased_since(
+    app: Flask, empty_host: Flask, people: People, lesson: Lesson, tmp_path: Path
+) -> None:
+    file = tmp_path / "silid.backup"
+    her, other = lesson.her.id, lesson.learners[1].id
+    backups.back_up(file)
+    erasure.erase(db.session.get_one(Learner, her), "asked", by=None)
+    with empty_host.app_context():
+        assert backups.restore(file, erased=erasure_list(app)) == 1
+        assert db.session.get_one(Learner, her).last_name == "ERASED"
+        assert db.session.get_one(Learner, other).last_name == "DACANAY"
+        assert backups.restore(file, replace=True) == 1, "the list has come along"
+        db.session.remove()
+
+
+def erasure_list(app: Flask) -> Path:
+    settings: Settings = app.extensions["silid.settings"]
+    return settings.instance / "erased.txt"
+
+
+def test_what_is_no_backup_changes_nothing(app: Flask, people: People, tmp_path: Path) -> None:
+    file = tmp_path / "other.zip"
+    file.write_bytes(b"PK nonsense")
+    with pytest.raises(backups.CannotRestore, match="not a backup"):
+        backups.restore(file, replace=True)
+    assert people.ada.email
+    told = app.test_cli_runner().invoke(args=["restore", str(file), "--replace"])
+    assert told.exit_code == 1 and "not a backup" in told.output
+
+
+def test_secrets_lie_open_nowhere(app: Flask, lesson: Lesson, tmp_path: Path) -> None:
+    file = tmp_path / "silid.backup"
+    backups.back_up(file)
+    backups.back_up(tmp_path / "portable", portable=True)
+    raw = b""
+    for one in (file, tmp_path / "portable"):
+        with zipfile.ZipFile(one) as archive:
+            raw += b"".join(archive.read(name) for name in archive.namelist())
+    if is_postgresql():
+        raw += repr(_everything()).encode()
+    else:
+        for suffix in ("", "-wal"):
+            raw += Path(f"{db.engine.url.database}{suffix}").read_bytes()
+    meetings = list(db.session.scalars(select(ZoomMeeting)))
+    secrets = [meeting.password for meeting in meetings] + [meeting.join_url for meeting in meetings]
+    secrets += [row.join_url for row in db.session.scalars(select(MeetingRegistrant))]
+    secrets += [link.token for link in db.session.scalars(select(JoinLink))]
+    token = db.session.scalars(select(ZoomToken)).one()
+    assert token.sealed
+    found = [secret for secret in secrets if secret and secret.encode() in raw]
+    assert len([one for one in secrets if one]) > 10 and not found
+    assert b"zak=" not in raw and b"start_url" not in raw and b"DACANAY" in raw
+
+
+def _everything() -> list[object]:
+    from portal.base.db import Base
+
+    return [tuple(row) for table in Base.metadata.sorted_tables for row in db.session.execute(sa.select(table))]
+
+
+def test_keys_can_be_changed_and_the_old_one_taken_out(app: Flask, people: People, lesson: Lesson) -> None:
+    settings: Settings = app.extensions["silid.settings"]
+    fresh = Fernet.generate_key().decode()
+    link = db.session.scalars(select(JoinLink)).first()
+    assert link is not None
+    token = link.token
+    try:
+        init_crypto(app, (fresh, *settings.encryption_keys))
+        told = app.test_cli_runner().invoke(args=["data", "reseal"])
+        assert told.exit_code == 0 and "sealed with the first key" in told.output
+        init_crypto(app, (fresh,))
+        db.session.expire_all()
+        assert db.session.get_one(JoinLink, link.id).token == token
+        assert db.session.get_one(ZoomMeeting, lesson.next.id).join_url
+        init_crypto(app, (Fernet.generate_key().decode(),))
+        told = app.test_cli_runner().invoke(args=["data", "reseal"])
+        assert told.exit_code == 1 and "keep the older keys" in told.output
+    finally:
+        init_crypto(app, settings.encryption_keys)
