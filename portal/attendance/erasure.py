@@ -30,6 +30,7 @@ from portal.attendance.marks import compute
 from portal.attendance.models import (
     AttendanceHistory,
     AttendanceRecord,
+    DailyAttendance,
     NameAlias,
     ParticipantLink,
     ParticipantUpload,
@@ -371,6 +372,8 @@ def _forget_decisions(learner_id: UUID, her: _Her) -> None:
         )
     ):
         record.override_reason = her.without(record.override_reason)
+    for day in session.scalars(select(DailyAttendance).where(DailyAttendance.learner_id == learner_id)):
+        day.reason = her.without(day.reason)
     occurrences = select(MeetingOccurrence.id).where(MeetingOccurrence.meeting_id.in_(_meetings(learner_id)))
     for entry in session.scalars(
         select(AttendanceHistory).where(

@@ -15,6 +15,7 @@ from portal.accounts.models import School, User
 from portal.attendance.models import (
     AttendanceHistory,
     AttendanceRecord,
+    DailyAttendance,
     NameAlias,
     ParticipantLink,
     ZoomParticipant,
@@ -56,6 +57,11 @@ def everything(learner: Learner) -> dict[str, Any]:
         },
         "rosters": rosters(learner.id),
         "attendance": _attendance(learner.id),
+        "daily_register": _rows(
+            select(DailyAttendance.day, DailyAttendance.mark, DailyAttendance.tardy, DailyAttendance.reason)
+            .where(DailyAttendance.learner_id == learner.id)
+            .order_by(DailyAttendance.day)
+        ),
         "changes_of_marks": _history(learner.id),
         "registrations_with_zoom": _registrations(learner.id),
         "earlier_registrations_with_zoom": _former_registrations(learner.id),

@@ -201,6 +201,7 @@ def test_every_table_with_learners_is_thought_of(app: Flask) -> None:
     thought_of = {
         "attendance_history",
         "attendance_records",
+        "daily_attendance",
         "enrolments",
         "erasures",
         "former_registrants",
