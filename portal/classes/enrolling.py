@@ -95,6 +95,11 @@ class Rolls:
         self._must_fit(row, row.from_date, last_day)
         row.until_date, row.reason, row.detail = last_day, reason, detail
 
+    def adopt(self, row: Enrolment, learner_id: UUID) -> None:
+        """A time that was `learner_id`'s is now that of the learner whom the row names."""
+        self._times[learner_id].remove(row)
+        self._times.setdefault(row.learner_id, []).append(row)
+
     def strike(self, row: Enrolment) -> None:
         """Take out a time that never was: the only case in which one is deleted."""
         self._times[row.learner_id].remove(row)

@@ -142,3 +142,21 @@ class MoveForm(Form):
 
 class BackForm(Form):
     since = DateField(_l("First day on the roster again"), [InputRequired(_l("Choose the first day."))])
+
+
+class MergeForm(Form):
+    other = SelectField(_l("The same learner as"), [InputRequired(_l("Choose the other entry."))])
+    lrn = RadioField(
+        _l("If both have an LRN, keep"),
+        choices=[
+            SelectChoice("this", _l("The LRN of this entry")),
+            SelectChoice("other", _l("The LRN of the other entry")),
+        ],
+        default="this",
+        description=_l("In LIS the older one stays."),
+    )
+    sure = BooleanField(
+        _l("They are one child"),
+        [InputRequired(_l("Check both entries, then tick this: it cannot be undone."))],
+        description=_l("Two entries become one. This cannot be undone."),
+    )

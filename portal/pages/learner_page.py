@@ -2,12 +2,17 @@
 
 from uuid import UUID
 
-from flask import Blueprint, current_app, render_template
+from flask import Blueprint, current_app, flash, redirect, render_template, url_for
+from flask_babel import gettext as _
 from flask_login import current_user
+from werkzeug.wrappers import Response
+from wtforms.fields.choices import SelectChoice
 
+from portal.attendance import merging
 from portal.base import audit, clock
 from portal.classes import access
 from portal.classes import queries as class_queries
+from portal.classes.learner_forms import MergeForm
 from portal.config import Settings
 from portal.registration import queries as registration_queries
 from portal.registration import words as registration_words
@@ -37,3 +42,32 @@ def show(section_id: UUID, learner_id: UUID) -> str:
         coming=registration_queries.coming_of(learner.id, section.id) if here else [],
         why=lambda code: registration_words.reason(code, settings.email_domains),
     )
+
+
+@bp.route("/classes/sections/<uuid:section_id>/learners/<uuid:learner_id>/merge", methods=["GET", "POST"])
+def merge(section_id: UUID, learner_id: UUID) -> str | Response | tuple[str, int]:
+    """Make two entries of one learner one: this one stays."""
+    section, learner = access.learner_or_404(section_id, learner_id, govern=True)
+    if section.is_past:
+        flash(_("The school year %(year)s is over: its rosters can only be read.", year=section.school_year), "bad")
+        return redirect(url_for("classes.section", section_id=section.id))
+    others = {str(one.id): one for one in merging.candidates(section.id, learner)}
+    form = MergeForm()
+    form.other.choices = [
+        SelectChoice("", _("Choose")),
+        *(SelectChoice(key, f"{one.lis_name}, {one.lrn or _('no LRN yet')}") for key, one in others.items()),
+    ]
+    if form.validate_on_submit():
+        other = others[form.other.data]
+        takes_other = not learner.lrn or (other.lrn and form.lrn.data == "other")
+        try:
+            merging.merge(current_user, section, learner, other, lrn=other.lrn if takes_other else learner.lrn)
+        except merging.TwoSections:
+            form.other.errors = [
+                _("The two were in different sections on the same days. Correct their sections first.")
+            ]
+        else:
+            flash(_("The two entries are one now."))
+            return redirect(url_for(".show", section_id=section.id, learner_id=learner.id))
+    page = render_template("classes/learner_merge.html", form=form, section=section, learner=learner)
+    return page, 422 if form.errors else 200

@@ -93,6 +93,7 @@ MATRIX = {
     "join.go": OPEN,
     "join.here": OPEN,
     "join.show": OPEN,
+    "learner_page.merge": THING,
     "learner_page.show": THING,
     "learners.back": THING,
     "learners.change": THING,

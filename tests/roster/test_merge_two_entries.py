@@ -1,0 +1,153 @@
+"""One child who is on the roster twice becomes one entry, with everything of both."""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+import time_machine
+from flask import Flask
+from sqlalchemy import select
+
+from portal.attendance import merging
+from portal.attendance.models import AttendanceRecord, NameAlias
+from portal.base import clock
+from portal.base.audit import AuditEntry
+from portal.base.db import Base, db, writing
+from portal.classes.models import Enrolment, Learner, Section
+from portal.meetings.models import MeetingOccurrence
+from portal.registration.links import JoinLink
+from portal.registration.models import FormerRegistrant, MeetingRegistrant
+from portal.sandbox.world import World
+from tests.browser import Browser
+from tests.people import People, look_again, settle
+
+
+@pytest.fixture(autouse=True)
+def tuesday() -> Iterator[None]:
+    with time_machine.travel(datetime(2026, 11, 24, 7, tzinfo=clock.MANILA), tick=False):
+        yield
+
+
+@pytest.fixture
+def jadeite(people: People) -> Section:
+    return people.section(people.ada)
+
+
+@pytest.fixture
+def ada(browser: Browser, people: People) -> Browser:
+    return people.sign_in(browser, people.ada)
+
+
+def merge(browser: Browser, section: Section, kept: Learner, other: Learner, status: int = 200, **more: object) -> None:
+    browser.get(f"/classes/sections/{section.id}/learners/{kept.id}/merge")
+    browser.submit(status=status, **({"other": str(other.id), "sure": True} | more))
+
+
+def the_learner() -> Learner:
+    look_again()
+    return db.session.scalars(select(Learner)).one()
+
+
+def without_lrn(learner: Learner) -> None:
+    with writing() as session:
+        session.get_one(Learner, learner.id).lrn = None
+
+
+def test_every_table_that_refers_to_a_learner_is_known_to_the_merge() -> None:
+    referring = {
+        table.name
+        for table in Base.metadata.sorted_tables
+        for key in table.foreign_keys
+        if key.column.table.name == "learners"
+    }
+    known = {table.__tablename__ for table, _ in merging.ONE_EACH} | {table.__tablename__ for table in merging.MANY}
+    assert referring == known | {"enrolments", "name_aliases"}
+
+
+@pytest.mark.parametrize(("choice", "lrn"), [("this", "300123200001"), ("other", "300123200002")])
+def test_of_two_lrns_the_chosen_one_stays(
+    ada: Browser, people: People, jadeite: Section, choice: str, lrn: str
+) -> None:
+    first, second = people.learners(jadeite, 2)
+    merge(ada, jadeite, first, second, lrn=choice)
+    assert "The two entries are one now." in ada.page.text
+    kept = the_learner()
+    assert (kept.id, kept.lrn) == (first.id, lrn)
+    assert db.session.scalars(select(AuditEntry.action).where(AuditEntry.action == "merged")).one()
+
+
+def test_one_pending_gets_the_lrn_of_the_other(ada: Browser, people: People, jadeite: Section) -> None:
+    pending, known = people.learners(jadeite, 2)
+    without_lrn(pending)
+    merge(ada, jadeite, pending, known)
+    assert the_learner().lrn == "300123200002"
+
+
+def test_her_days_are_those_of_both(ada: Browser, people: People, jadeite: Section) -> None:
+    [early] = people.learners(jadeite, 1, since=date(2026, 6, 8))
+    [late] = people.learners(jadeite, 1, start=2, since=date(2026, 9, 1))
+    merge(ada, jadeite, late, early)
+    the_learner()
+    row = db.session.scalars(select(Enrolment)).one()
+    assert (row.learner_id, row.from_date, row.until_date) == (late.id, date(2026, 6, 8), None)
+
+
+def test_registrations_and_links_and_marks_go_along(
+    app: Flask, ada: Browser, people: People, jadeite: Section, world: World
+) -> None:
+    first, second = people.learners(jadeite, 2)
+    biology = people.school_class(people.ada, jadeite)
+    people.held(people.ada, biology, clock.now() + timedelta(hours=3))
+    occurrence = db.session.scalars(select(MeetingOccurrence)).one()
+    with writing() as session:
+        for learner, mark in ((first, None), (second, "present")):
+            record = session.scalar(
+                select(AttendanceRecord).where(
+                    AttendanceRecord.learner_id == learner.id, AttendanceRecord.occurrence_id == occurrence.id
+                )
+            ) or AttendanceRecord(occurrence_id=occurrence.id, learner_id=learner.id)
+            record.override_mark, record.override_reason = mark, "She showed me" if mark else None
+            session.add(record)
+        session.add(
+            NameAlias(
+                id=uuid4(),
+                class_id=biology.id,
+                folded_name="OPPO",
+                learner_id=second.id,
+                made_by=people.ada.id,
+                made_at=clock.now(),
+            )
+        )
+    gone_id = db.session.scalars(
+        select(MeetingRegistrant.zoom_registrant_id).where(MeetingRegistrant.learner_id == second.id)
+    ).one()
+    merge(ada, jadeite, first, second)
+    settle(app)
+    look_again()
+    assert db.session.scalars(select(AttendanceRecord.override_mark)).one() == "present"
+    assert db.session.scalars(select(NameAlias.learner_id)).one() == first.id
+    assert db.session.scalars(select(JoinLink.learner_id).where(JoinLink.learner_id.is_not(None))).one() == first.id
+    row = db.session.scalars(select(MeetingRegistrant).where(MeetingRegistrant.learner_id.is_not(None))).one()
+    assert (row.learner_id, row.state) == (first.id, "registered")
+    former = db.session.scalars(select(FormerRegistrant)).one()
+    assert (former.learner_id, former.zoom_registrant_id, former.open) == (first.id, gone_id, False)
+
+
+def test_two_who_were_in_two_sections_on_one_day_are_not_one(ada: Browser, people: People, jadeite: Section) -> None:
+    ruby = people.section(people.ada, "Ruby")
+    first, second = people.learners(jadeite, 2)
+    ada.get(f"/classes/sections/{jadeite.id}/learners/{second.id}/move")
+    ada.submit(target=str(ruby.id), since="2026-11-01")
+    merge(ada, jadeite, first, second, status=422)
+    assert "in different sections on the same days" in ada.text
+    look_again()
+    assert len(db.session.scalars(select(Learner)).all()) == 2
+
+
+def test_it_wants_to_be_sure(ada: Browser, people: People, jadeite: Section) -> None:
+    first, second = people.learners(jadeite, 2)
+    merge(ada, jadeite, first, second, status=422, sure=False)
+    assert "it cannot be undone" in ada.text
+    look_again()
+    assert len(db.session.scalars(select(Learner)).all()) == 2
