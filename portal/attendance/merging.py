@@ -18,6 +18,7 @@ from portal.attendance.models import (
     AttendanceHistory,
     AttendanceRecord,
     AttendanceSheet,
+    DailyAttendance,
     NameAlias,
     ParticipantLink,
 )
@@ -68,6 +69,7 @@ def merge(user: User, section: Section, kept: Learner, other: Learner, *, lrn: s
         for table, thing in ONE_EACH:
             _take_over(table, [thing], kept.id, other.id)
         _take_over(NameAlias, ["class_id", "folded_name"], kept.id, other.id)
+        _take_over(DailyAttendance, ["section_id", "day"], kept.id, other.id)
         for table in MANY:
             session.execute(update(table).where(table.learner_id == other.id).values(learner_id=kept.id))
         email = kept.email or other.email

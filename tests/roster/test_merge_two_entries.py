@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.attendance import merging
-from portal.attendance.models import AttendanceRecord, NameAlias
+from portal.attendance.models import AttendanceRecord, DailyAttendance, NameAlias
 from portal.base import clock
 from portal.base.audit import AuditEntry
 from portal.base.db import Base, db, writing
@@ -62,7 +62,7 @@ def test_every_table_that_refers_to_a_learner_is_known_to_the_merge() -> None:
         if key.column.table.name == "learners"
     }
     known = {table.__tablename__ for table, _ in merging.ONE_EACH} | {table.__tablename__ for table in merging.MANY}
-    assert referring == known | {"enrolments", "name_aliases"}
+    assert referring == known | {"enrolments", "name_aliases", "daily_attendance"}
 
 
 @pytest.mark.parametrize(("choice", "lrn"), [("this", "300123200001"), ("other", "300123200002")])
@@ -132,6 +132,31 @@ def test_registrations_and_links_and_marks_go_along(
     assert (row.learner_id, row.state) == (first.id, "registered")
     former = db.session.scalars(select(FormerRegistrant)).one()
     assert (former.learner_id, former.zoom_registrant_id, former.open) == (first.id, gone_id, False)
+
+
+def test_days_that_the_adviser_recorded_go_along(ada: Browser, people: People, jadeite: Section) -> None:
+    first, second = people.learners(jadeite, 2)
+    recorded = [(first, 23, "absent"), (second, 23, "present"), (second, 20, "absent")]
+    with writing() as session:
+        for learner, day, mark in recorded:
+            session.add(
+                DailyAttendance(
+                    section_id=jadeite.id,
+                    learner_id=learner.id,
+                    day=date(2026, 11, day),
+                    mark=mark,
+                    reason="Seen in the room",
+                    set_by=people.ada.id,
+                    set_at=clock.now(),
+                )
+            )
+    merge(ada, jadeite, first, second)
+    look_again()
+    kept = db.session.scalars(select(DailyAttendance).order_by(DailyAttendance.day))
+    assert [(row.learner_id, row.day.day, row.mark) for row in kept] == [
+        (first.id, 20, "absent"),
+        (first.id, 23, "absent"),
+    ]
 
 
 def test_two_who_were_in_two_sections_on_one_day_are_not_one(ada: Browser, people: People, jadeite: Section) -> None:
