@@ -87,7 +87,7 @@ def _engine_options(url: str) -> dict[str, Any]:
 def _init_parts(app: Flask, settings: Settings) -> None:
     """Blueprints and hooks. Imported here, since they import the extensions above."""
     from portal import cli, web
-    from portal.accounts import own_routes  # noqa: F401 - the account's own pages, on the same blueprint
+    from portal.accounts import own_routes, people_import_routes  # noqa: F401 - more pages on the same blueprints
     from portal.accounts.people_routes import bp as people
     from portal.accounts.routes import bp as accounts
     from portal.accounts.sessions import login_manager

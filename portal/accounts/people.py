@@ -78,12 +78,13 @@ def invite(admin: User, *, email: str, full_name: str, scope: str | None, deped_
     """A new account in the admin's language, and its invitation link, mailed too. Raises NotSchoolEmail and Refused."""
     address = school_email(email, _settings().email_domains)
     school = _school_for(admin, scope, deped_id)
-    return _make(admin, address, full_name, scope, school, admin.language)
+    return make(admin, address, full_name, scope, school, admin.language)
 
 
-def _make(
+def make(
     admin: User, address: str, full_name: str, scope: str | None, school: School | None, language: str
 ) -> tuple[User, str]:
+    """An account for a checked address, and its invitation link. Raises Refused: "taken" or "learner"."""
     if is_learner_address(address):
         raise Refused("learner")
     with writing() as session:
@@ -190,7 +191,7 @@ def approve(admin: User, wish: AccountRequest) -> tuple[User, str]:
     if wish.school is None or wish.school.closed_at:
         raise Refused("school")
     with writing():
-        made = _make(admin, wish.email, wish.full_name, None, wish.school, wish.language)
+        made = make(admin, wish.email, wish.full_name, None, wish.school, wish.language)
         wish.state, wish.decided_at = "approved", clock.now()
     return made
 

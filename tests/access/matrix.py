@@ -132,6 +132,8 @@ MATRIX = {
     "pages.who_came": THING,
     "people.approve": PERSON,
     "people.deactivate": PERSON,
+    "people.import_people": ADMIN,
+    "people.import_template": ADMIN,
     "people.index": ADMIN,
     "people.invite": ADMIN,
     "people.link": PERSON,

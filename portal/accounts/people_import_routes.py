@@ -1,0 +1,73 @@
+"""Inviting many people from a CSV, on the blueprint of people."""
+
+from flask import Response, current_app, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
+from flask_login import current_user
+from flask_wtf import FlaskForm
+from flask_wtf.file import FileField
+from wtforms import TextAreaField
+from wtforms.validators import Length
+
+from portal.accounts import people, people_import
+from portal.accounts.people_routes import Answer, bp
+from portal.base import csv_text
+from portal.config import Settings
+
+
+class PeopleFileForm(FlaskForm):
+    file = FileField(
+        _l("CSV file"),
+        description=_l("With the columns email, name, role, scope and school id."),
+        render_kw={"accept": ".csv,.tsv,.txt"},
+    )
+    pasted = TextAreaField(_l("Or paste the rows"), [Length(max=100_000)], render_kw={"rows": 4})
+
+    def content(self) -> bytes:
+        """What was sent, as bytes; empty where nothing was."""
+        if self.file.data and self.file.data.filename:
+            return bytes(self.file.data.read())
+        return (self.pasted.data or "").encode()
+
+
+@bp.route("/import", methods=["GET", "POST"])
+def import_people() -> Answer:
+    """Shown with what is wrong, then invited as a whole. The file itself is not kept."""
+    form = PeopleFileForm()
+    rows: list[people_import.Row] = []
+    text = ""
+    if form.validate_on_submit():
+        try:
+            text = csv_text.decode(form.content())
+            rows = people_import.read(current_user, text.encode())
+        except csv_text.TableUnreadable as error:
+            form.file.errors = [csv_text.sentence(error)]
+        if rows and "save" in request.form and all(row.invitation for row in rows):
+            try:
+                return _invited(people_import.invite(current_user, rows))
+            except people.Refused:
+                form.form_errors.append(
+                    _("Somebody else invited one of them just now. Nobody was invited; look again.")
+                )
+                rows = people_import.read(current_user, text.encode())
+    bad = bool(form.errors) or not all(row.invitation for row in rows)
+    page = render_template("accounts/import.html", form=form, rows=rows, text=text)
+    return page, 422 if form.is_submitted() and bad else 200
+
+
+def _invited(made: list[tuple[people.User, str]]) -> Answer:
+    settings: Settings = current_app.extensions["silid.settings"]
+    if not settings.mail_url:
+        return render_template("accounts/hand_over_many.html", made=made)
+    flash(ngettext("%(num)d invitation is on its way.", "%(num)d invitations are on their way.", len(made)))
+    return redirect(url_for(".index"))
+
+
+@bp.get("/import/template.csv")
+def import_template() -> Response:
+    return Response(
+        people_import.TEMPLATE.encode("utf-8-sig"),
+        mimetype="text/csv",
+        headers={"Content-Disposition": 'attachment; filename="people.csv"'},
+    )
