@@ -116,6 +116,8 @@ class AttendanceSheet(Model):
     # False: a room opened on a day without class, which is in no report unless a teacher says so
     counts: Mapped[bool] = mapped_column(default=True)
     told: Mapped[bool] = mapped_column(default=False)  # the teacher knows that it is ready
+    # people in the meeting whom nobody has matched, when it was last computed
+    unmatched: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class AttendanceRecord(WithId, Model):
