@@ -244,6 +244,7 @@ class SheetSummary:
     pending: int
     counts: bool = True  # False: nobody scheduled the date, and it is in no report
     still_in: int = 0  # learners who are in the meeting at this moment
+    unmatched: int = 0  # people whom nobody has matched
 
     @property
     def total(self) -> int:
@@ -265,7 +266,11 @@ def summaries(occurrence_ids: list[UUID]) -> dict[UUID, SheetSummary]:
         still_in[occurrence_id] = still_in.get(occurrence_id, 0) + inside
     rows = db.session.execute(
         select(
-            AttendanceSheet.occurrence_id, AttendanceSheet.state, AttendanceSheet.finalised_at, AttendanceSheet.counts
+            AttendanceSheet.occurrence_id,
+            AttendanceSheet.state,
+            AttendanceSheet.finalised_at,
+            AttendanceSheet.counts,
+            AttendanceSheet.unmatched,
         ).where(AttendanceSheet.occurrence_id.in_(occurrence_ids))
     )
     return {
@@ -273,10 +278,11 @@ def summaries(occurrence_ids: list[UUID]) -> dict[UUID, SheetSummary]:
             state="finalised" if finalised_at else state,
             finalised=bool(finalised_at),
             counts=counting,
+            unmatched=unmatched,
             still_in=still_in.get(occurrence_id, 0),
             **_counts(counts.get(occurrence_id, {})),
         )
-        for occurrence_id, state, finalised_at, counting in rows
+        for occurrence_id, state, finalised_at, counting, unmatched in rows
     }
 
 

@@ -406,7 +406,7 @@ def recompute(occurrence_id: UUID) -> SheetResult | None:
         tally.write(occurrence.id, ran_seconds=result.meeting_seconds)
         known = loaded.input.knowledge
         sheet.dirty, sheet.computed_at, sheet.gap = False, clock.now(), known.gap
-        sheet.state = state_of(occurrence, loaded)
+        sheet.state, sheet.unmatched = state_of(occurrence, loaded), len(result.unmatched)
         if known.over and occurrence.state == "started":
             occurrence.state = "ended"  # its end was never told
         _plan_report(sheet, occurrence, loaded)

@@ -92,6 +92,19 @@ def between(user: User, first: date, last: date) -> list[OccurrenceLine]:
     return _lines(user, MeetingOccurrence.local_date >= first, MeetingOccurrence.local_date <= last)
 
 
+def next_one(user: User) -> OccurrenceLine | None:
+    """The next class date that is held, among those the person manages."""
+    lines = _lines(
+        user,
+        MeetingOccurrence.starts_at >= clock.now(),
+        MeetingOccurrence.state == "scheduled",
+        ZoomMeeting.state.not_in(("ended", "cancelled", "deleted", "failed")),
+        meetings_managed(user),
+        most=1,
+    )
+    return lines[0] if lines else None
+
+
 def of_class(user: User, class_id: UUID, *, past: bool) -> list[OccurrenceLine]:
     """A class's dates: those to come, soonest first, or those that are over, newest first."""
     now = clock.now()

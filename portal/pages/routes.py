@@ -20,6 +20,7 @@ from portal.classes import queries as class_queries
 from portal.classes.access import class_or_404, manages, sees_learners
 from portal.config import Settings
 from portal.meetings import access as meeting_access
+from portal.meetings import class_days
 from portal.meetings import queries as meeting_queries
 from portal.meetings import words as meeting_words
 from portal.meetings.links import is_zoom_link
@@ -46,15 +47,22 @@ def home() -> str:
     of_today = [line for line in dates if clock.local(line.starts_at).date() == today]
     coming = [line for line in of_today if line.shown_state in ("scheduled", "waiting") and line.ends_at > now]
     upcoming = next((line for line in coming if line.managed), coming[0] if coming else None)
+    live = [line for line in of_today if line.shown_state == "started"]
+    idle = not (upcoming or live)
     sheets = sees_learners(current_user)
     mine = [line for line in past if line.managed and sheets and line.shown_state != "started"]
     return render_template(
         "pages/home.html",
         today=today,
-        live=[line for line in of_today if line.shown_state == "started"],
+        live=live,
+        day_off=class_days.known_to(current_user, today, today).get(today) if idle else None,
+        next_one=meeting_queries.next_one(current_user) if idle else None,
         upcoming=upcoming,
         later=[line for line in of_today if line is not upcoming and line.shown_state != "started"],
         tomorrow=[line for line in dates if line not in of_today],
+        to_match=[
+            line for line in past if line.managed and sheets and _wants_matching(summaries.get(line.occurrence_id))
+        ],
         to_finalise=[line for line in mine if _wants_signature(summaries.get(line.occurrence_id))],
         to_review=[line for line in mine if _wants_review(summaries.get(line.occurrence_id))],
         troubled=[line for line in dates if line.managed and (line.trouble or line.shown_state == "failed")],
@@ -76,6 +84,10 @@ def _blocked() -> str:
 
 def _wants_signature(summary: attendance_queries.SheetSummary | None) -> bool:
     return bool(summary and summary.counts and not summary.finalised and summary.state in ("reconciled", "unreported"))
+
+
+def _wants_matching(summary: attendance_queries.SheetSummary | None) -> bool:
+    return bool(summary and summary.counts and not summary.finalised and summary.unmatched)
 
 
 def _wants_review(summary: attendance_queries.SheetSummary | None) -> bool:

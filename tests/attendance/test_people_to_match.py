@@ -182,3 +182,26 @@ def test_a_stay_or_a_learner_of_another_sheet_cannot_be_matched(make_lesson: Mak
     lesson.browser.post(f"/attendance/{lesson.occurrence.id}/match", {"stay": stay, "learner": str(stranger.id)})
     assert "not on this sheet any more" in lesson.browser.text
     assert links() == 0
+
+
+def test_the_teachers_first_page_says_how_many_there_are_and_leads_to_them(
+    make_lesson: Make, sessions: Iterator[str]
+) -> None:
+    lesson, zoom = make_lesson(3, names=NAMES), Says()
+    hold(
+        lesson,
+        zoom,
+        zoom.stay(next(sessions), at("8:00"), at("8:40"), user_name="Ate's girl"),
+        zoom.stay(next(sessions), at("8:00"), at("8:40"), user_name="OPPO A5s"),
+    )
+    lesson.sheet()
+    lesson.browser.get("/")
+    needs = lesson.browser.page.select_one(".needs")
+    assert needs and "2 people to match" in " ".join(needs.get_text(" ").split())
+    lesson.browser.click("people to match")
+    assert "2 people to match" in lesson.browser.text
+    lesson.browser.submit("form[action$='/match']", learner=str(lesson.learners[2].id))
+    lesson.work()
+    lesson.browser.get("/")
+    needs = lesson.browser.page.select_one(".needs")
+    assert needs and "1 person to match" in " ".join(needs.get_text(" ").split())
