@@ -16,7 +16,6 @@ from portal.base.db import db
 from portal.base.mail import Mail
 from portal.classes.models import SchoolClass, Section
 from portal.inbox.models import ZoomEvent
-from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 
 PAGE = 100
 
@@ -202,20 +201,9 @@ def stuck_letters() -> int:
 
 
 def overview(admin: User) -> dict[str, int]:
-    """Figures of the admin's scope: schools, people, sections, classes, class dates of today."""
+    """Figures of the admin's scope: schools, people, sections, classes."""
     schools = select(School.id).where(schools_in_scope(admin)).correlate(None)
     sections = select(Section.id).where(Section.school_id.in_(schools))
-    classes = select(SchoolClass.id).where(SchoolClass.section_id.in_(sections))
-    of_today = (
-        select(func.count())
-        .select_from(MeetingOccurrence)
-        .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
-        .where(
-            ZoomMeeting.class_id.in_(classes),
-            MeetingOccurrence.local_date == clock.today(),
-            MeetingOccurrence.state != "cancelled",
-        )
-    )
     row = db.session.execute(
         select(
             select(func.count()).select_from(School).where(schools_in_scope(admin)).scalar_subquery(),
@@ -225,7 +213,6 @@ def overview(admin: User) -> dict[str, int]:
             .scalar_subquery(),
             select(func.count()).select_from(Section).where(Section.school_id.in_(schools)).scalar_subquery(),
             select(func.count()).select_from(SchoolClass).where(SchoolClass.section_id.in_(sections)).scalar_subquery(),
-            of_today.scalar_subquery(),
         )
     ).one()
-    return dict(zip(("schools", "people", "sections", "classes", "today"), row, strict=True))
+    return dict(zip(("schools", "people", "sections", "classes"), row, strict=True))

@@ -11,12 +11,15 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from portal.base import audit
 from portal.base.mail import send_again
+from portal.classes.access import sees_learners
 from portal.config import Settings
-from portal.inbox.again import replay
+from portal.inbox.again import renew, replay
+from portal.inbox.models import ZoomEvent
 from portal.meetings import policies as meeting_policies
 from portal.meetings import words as meeting_words
 from portal.meetings.forms import PolicyForm
 from portal.pages import admin_queries as queries
+from portal.pages import admin_today
 from portal.pages.health import health
 from portal.pages.zoom_status import zoom_status as status_now
 from portal.registration import words as registration_words
@@ -45,10 +48,27 @@ def index() -> str:
     return render_template(
         "admin/index.html",
         figures=queries.overview(current_user),
+        today=admin_today.figures(current_user),
+        health=admin_today.health(),
         blocked=_blocked(),
-        inbox=health(current_app),
         configured=zoom().is_configured,
         region=current_user.scope == "region",
+    )
+
+
+@bp.get("/today/<kind>")
+def today(kind: str) -> str:
+    """The class dates behind one figure of the overview."""
+    if kind not in admin_today.KINDS:
+        abort(404)
+    lines, more = admin_today.lines(current_user, kind)
+    return render_template(
+        "admin/today.html",
+        kind=kind,
+        lines=lines,
+        more=more,
+        sheets=sees_learners(current_user),
+        trouble=meeting_words.trouble,
     )
 
 
@@ -147,6 +167,18 @@ def replay_webhooks() -> AnyResponse:
     audit.record("replayed deliveries", "inbox", "set aside", by=current_user.id, deliveries=count)
     flash(ngettext("%(num)d delivery is looked at again.", "%(num)d deliveries are looked at again.", count))
     return redirect(url_for(".webhooks"))
+
+
+@bp.post("/webhooks/<int:delivery_id>/replay")
+def replay_one(delivery_id: int) -> AnyResponse:
+    """One delivery is looked at again. Harmless for one that was read: what it says is there already."""
+    _region_only()
+    if not renew(ZoomEvent.id == delivery_id):
+        abort(404)
+    audit.record("replayed deliveries", "inbox", str(delivery_id), by=current_user.id, deliveries=1)
+    flash(_("Delivery %(number)s is looked at again.", number=delivery_id))
+    state = request.form.get("state", "")
+    return redirect(url_for(".webhooks", state=state) if state in STATES[1:] else url_for(".webhooks"))
 
 
 @bp.get("/mail")

@@ -94,6 +94,34 @@ def test_what_could_not_be_read_is_listed_without_its_content_and_read_again(
     assert set(db.session.scalars(select(ZoomEvent.state))) <= {"done", "ignored"}
 
 
+def test_one_delivery_is_read_again_by_its_button(
+    app: Flask, browser: Browser, people: People, world: World, sender: Sender, chief: Any
+) -> None:
+    section = people.section(people.ada)
+    people.learners(section, 1)
+    meeting = people.held(people.ada, people.school_class(people.ada, section), soon())
+    assert meeting.zoom_id
+    world.start(meeting.zoom_id)
+    world.end(meeting.zoom_id)
+    sender.pump()
+    settle(app)
+    with writing():
+        db.session.execute(update(ZoomEvent).values(state="set aside", attempts=5, error="ValueError: odd"))
+    first, *others = db.session.scalars(select(ZoomEvent.id).order_by(ZoomEvent.id))
+    people.sign_in(browser, chief)
+    browser.get("/admin/webhooks?state=set aside")
+    browser.submit(f"[action='/admin/webhooks/{first}/replay']")
+    assert f"Delivery {first} is looked at again." in browser.text and browser.url.endswith("set+aside")
+    rows = {row.id: row.state for row in db.session.scalars(select(ZoomEvent))}
+    assert rows[first] == "new" and {rows[one] for one in others} == {"set aside"}
+    settle(app)
+    assert db.session.scalar(select(ZoomEvent.state).where(ZoomEvent.id == first)) in ("done", "ignored")
+    browser.post("/admin/webhooks/999999/replay", status=404)
+    assert db.session.scalar(select(AuditEntry.subject_id).where(AuditEntry.action == "replayed deliveries")) == str(
+        first
+    )
+
+
 def test_letters_are_listed_without_addressee(browser: Browser, people: People, chief: Any) -> None:
     people.sign_in(browser, chief)
     browser.get("/admin/people/invite")
