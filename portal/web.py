@@ -6,11 +6,23 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flask import Flask, Response, current_app, has_request_context, render_template, request, url_for
+from flask import (
+    Flask,
+    Response,
+    current_app,
+    flash,
+    has_request_context,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from flask_babel import Babel, get_locale
+from flask_babel import gettext as _
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -19,6 +31,7 @@ from portal.base import clock
 from portal.base.dates import clock_time, day, day_long, month, weekday, when
 from portal.config import SANDBOX_MOUNT, Settings
 from portal.logs import request_id
+from portal.zoom.errors import ZoomUnavailable
 
 LANGUAGES = ("en", "fil")
 AT_THE_DOOR = "language"  # in the session: chosen before signing in
@@ -94,7 +107,30 @@ def _require_sign_in() -> Any:
     view = current_app.view_functions[request.endpoint]
     if getattr(view, "is_public", False) or current_user.is_authenticated:
         return None
+    if "HX-Request" in request.headers:  # a piece of a page that renews itself: the whole page is asked for anew
+        return Response(status=401, headers={"HX-Refresh": "true"})
+    _say_that_it_ran_out()
+    if request.method == "POST" and not way_back():
+        return redirect(url_for("accounts.sign_in"))  # there is no page at this address to come back to
     return current_app.login_manager.unauthorized()  # type: ignore[attr-defined]  # set by Flask-Login
+
+
+def _say_that_it_ran_out() -> None:
+    """Who was signed in on this browser, and is no longer, reads why there is the sign-in page now."""
+    if session.pop("_user_id", None) is None:
+        return
+    if request.method == "POST":
+        flash(_("You were signed out, so your last step was not saved. Sign in, then repeat it."), "warm")
+    else:
+        flash(_("You were signed out, as happens after a while without a tap. Sign in to go on."), "warm")
+
+
+def way_back() -> str | None:
+    """The page of a form that was sent here: its own address, where that can be opened."""
+    adapter = current_app.url_map.bind_to_environ(request.environ)
+    if request.method != "POST" or not adapter.test(method="GET"):
+        return None
+    return request.full_path if request.query_string else request.path
 
 
 def _headers(response: Response) -> Response:
@@ -148,7 +184,7 @@ def _digest(path: Path) -> str:
 
 
 def _csrf_error(_error: CSRFError) -> tuple[str, int]:
-    return render_template("errors/400.html", reference=request_id(), expired=True), 400
+    return _page(400, expired=True), 400
 
 
 def _http_error(error: HTTPException) -> Any:
@@ -157,7 +193,7 @@ def _http_error(error: HTTPException) -> Any:
         return error.get_response()
     refusals.note(code)
     page = code if code in ERROR_PAGES else (500 if code >= 500 else 400)
-    body = render_template(f"errors/{page}.html", reference=request_id(), expired=False)
+    body = _page(page)
     response = current_app.make_response((body, code))
     if code == 429:
         response.headers["Retry-After"] = "600"  # what is limited here is limited for ten minutes
@@ -168,9 +204,14 @@ def _http_error(error: HTTPException) -> Any:
 
 
 def _unexpected(error: Exception) -> tuple[str, int]:
-    """A bug or a broken database: the person gets a reference, the log the trace without its values."""
+    """A bug: the person gets a reference, the log the trace without its values. What passes by itself is a 503."""
     current_app.logger.error("request %s failed", request_id(), exc_info=error)
-    return render_template("errors/500.html", reference=request_id(), expired=False), 500
+    code = 503 if isinstance(error, (OperationalError, ZoomUnavailable)) else 500
+    return _page(code), code
+
+
+def _page(code: int, *, expired: bool = False) -> str:
+    return render_template(f"errors/{code}.html", reference=request_id(), expired=expired, way_back=way_back())
 
 
 def whole_minutes(seconds: int) -> int:

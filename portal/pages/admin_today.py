@@ -22,7 +22,7 @@ from portal.meetings.access import meetings_seen
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.models import FAILURES, MeetingRegistrant
 
-KINDS = ("live", "coming", "over", "unsigned", "match", "registration", "zoom")
+KINDS = ("live", "late", "coming", "over", "unsigned", "match", "registration", "zoom")
 ON_SHEETS = ("unsigned", "match")
 BACK = timedelta(days=14)  # sheets older than this are the report's matter
 MOST = 100
@@ -94,6 +94,7 @@ def _wanted(admin: User, kind: str) -> list[ColumnElement[bool]]:
     conditions: dict[str, list[ColumnElement[bool]]] = {
         "live": [*of_today, MeetingOccurrence.state == "started"],
         "coming": [*of_today, held, MeetingOccurrence.state == "scheduled", MeetingOccurrence.starts_at > clock.now()],
+        "late": [*of_today, held, MeetingOccurrence.state == "scheduled", MeetingOccurrence.starts_at <= clock.now()],
         "over": [*of_today, MeetingOccurrence.state == "ended"],
         "unsigned": [*open_sheets, AttendanceSheet.state.in_(READY)],
         "match": [*open_sheets, AttendanceSheet.unmatched > 0],

@@ -92,6 +92,7 @@ def test_each_figure_leads_to_what_it_counts(
     people.sign_in(browser, people.head if who == "head" else chief)
     assert figures(browser) == {
         "live": "1",
+        "late": "0",
         "coming": "2",
         "over": "0",
         "zoom": "1",
@@ -119,10 +120,19 @@ def test_each_figure_leads_to_what_it_counts(
     browser.get("/admin/today/nonsense", status=404)
 
 
+def test_a_class_that_is_not_begun_in_time_is_seen(browser: Browser, people: People, day: ZoomMeeting) -> None:
+    with time_machine.travel(NOW + timedelta(hours=2, minutes=5), tick=False):
+        people.sign_in(browser, people.head)
+        shown = figures(browser)
+        assert (shown["late"], shown["coming"]) == ("1", "1")
+        browser.get("/admin/today/late")
+        assert "12:00 PM" in browser.text and "Ada Lovelace" in browser.text
+
+
 def test_another_school_has_its_own_figures(browser: Browser, people: People, day: ZoomMeeting) -> None:
     elsewhere = accounts.create_school("300999", "Elsewhere High School", "La Union")
     people.sign_in(browser, people.person("else", "Elsa Cruz", elsewhere, role="admin", scope="school"))
-    assert figures(browser) == {"live": "0", "coming": "0", "over": "0"}
+    assert figures(browser) == {"live": "0", "late": "0", "coming": "0", "over": "0"}
     assert "waits for anybody" in browser.text
     for kind in ("live", "coming", "zoom", "registration", "match", "unsigned"):
         browser.get(f"/admin/today/{kind}")
