@@ -56,9 +56,10 @@ def index() -> str:
     )
 
 
-@bp.get("/today/<kind>")
-def today(kind: str) -> str:
-    """The class dates behind one figure of the overview."""
+@bp.get("/today")
+def today() -> str:
+    """The class dates behind one figure of the overview, which `show` names."""
+    kind = request.args.get("show", "live")
     if kind not in admin_today.KINDS:
         abort(404)
     lines, more = admin_today.lines(current_user, kind)
@@ -162,21 +163,15 @@ def webhooks() -> str:
 
 @bp.post("/webhooks/replay")
 def replay_webhooks() -> AnyResponse:
+    """What could not be read is looked at again, or the one `delivery` that the form names, whatever became of it:
+    harmless for one that was read, since what it says is there already."""
     _region_only()
-    count = replay(("set aside",))
-    audit.record("replayed deliveries", "inbox", "set aside", by=current_user.id, deliveries=count)
+    one = request.form.get("delivery", type=int)
+    count = replay(("set aside",)) if one is None else renew(ZoomEvent.id == one)
+    audit.record(
+        "replayed deliveries", "inbox", "set aside" if one is None else str(one), by=current_user.id, deliveries=count
+    )
     flash(ngettext("%(num)d delivery is looked at again.", "%(num)d deliveries are looked at again.", count))
-    return redirect(url_for(".webhooks"))
-
-
-@bp.post("/webhooks/<int:delivery_id>/replay")
-def replay_one(delivery_id: int) -> AnyResponse:
-    """One delivery is looked at again. Harmless for one that was read: what it says is there already."""
-    _region_only()
-    if not renew(ZoomEvent.id == delivery_id):
-        abort(404)
-    audit.record("replayed deliveries", "inbox", str(delivery_id), by=current_user.id, deliveries=1)
-    flash(_("Delivery %(number)s is looked at again.", number=delivery_id))
     state = request.form.get("state", "")
     return redirect(url_for(".webhooks", state=state) if state in STATES[1:] else url_for(".webhooks"))
 

@@ -29,7 +29,6 @@ MATRIX = {
     "admin.index": ADMIN,
     "admin.mail": ADMIN,
     "admin.policies": ADMIN,
-    "admin.replay_one": ADMIN,
     "admin.replay_webhooks": ADMIN,
     "admin.today": ADMIN,
     "admin.send_letters": ADMIN,

@@ -74,8 +74,6 @@ def ids(tuesday: None, people: People, world: World) -> dict[str, Any]:
         "request_id": wish.id,
         "day_id": day.id,
         "school_id": section.school_id,
-        "delivery_id": 1,
-        "kind": "live",
         "session_id": uuid4(),
         "notification_id": uuid4(),
         "month": "2026-11",

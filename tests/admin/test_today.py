@@ -81,8 +81,8 @@ def _set(meeting: ZoomMeeting, **values: Any) -> None:
 def figures(browser: Browser) -> dict[str, str]:
     """Each figure of the page by the end of the address it leads to."""
     browser.get("/admin")
-    links = browser.page.select("main a[href*='/admin/today/']")
-    return {str(link["href"]).rpartition("/")[2]: words(link).split()[0] for link in links}
+    links = browser.page.select("main a[href*='/admin/today?']")
+    return {str(link["href"]).rpartition("=")[2]: words(link).split()[0] for link in links}
 
 
 @pytest.mark.parametrize("who", ["head", "chief"])
@@ -109,7 +109,7 @@ def test_each_figure_leads_to_what_it_counts(
         "match": "2 people",
         "unsigned": "Wed 18 Nov",
     }.items():
-        browser.get(f"/admin/today/{kind}")
+        browser.get(f"/admin/today?show={kind}")
         assert says in browser.text, kind
         assert "LEARNER" not in browser.text
         for link in browser.page.select("main .ruled a"):
@@ -117,7 +117,7 @@ def test_each_figure_leads_to_what_it_counts(
                 who == "head" and kind in ("live", "over", "unsigned", "match")
             )
             browser.client.get(str(link["href"]))
-    browser.get("/admin/today/nonsense", status=404)
+    browser.get("/admin/today?show=nonsense", status=404)
 
 
 def test_a_class_that_is_not_begun_in_time_is_seen(browser: Browser, people: People, day: ZoomMeeting) -> None:
@@ -125,7 +125,7 @@ def test_a_class_that_is_not_begun_in_time_is_seen(browser: Browser, people: Peo
         people.sign_in(browser, people.head)
         shown = figures(browser)
         assert (shown["late"], shown["coming"]) == ("1", "1")
-        browser.get("/admin/today/late")
+        browser.get("/admin/today?show=late")
         assert "12:00 PM" in browser.text and "Ada Lovelace" in browser.text
 
 
@@ -135,7 +135,7 @@ def test_another_school_has_its_own_figures(browser: Browser, people: People, da
     assert figures(browser) == {"live": "0", "late": "0", "coming": "0", "over": "0"}
     assert "waits for anybody" in browser.text
     for kind in ("live", "coming", "zoom", "registration", "match", "unsigned"):
-        browser.get(f"/admin/today/{kind}")
+        browser.get(f"/admin/today?show={kind}")
         assert not browser.page.select("main .ruled")
 
 
@@ -147,7 +147,7 @@ def test_it_asks_the_database_at_most_ten_times_whatever_the_scope(
     people.sign_in(browser, person)
     statements: list[str] = []
     event.listen(db.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    for path in ("/admin", "/admin/today/registration", "/admin/today/zoom", "/admin/today/match", "/"):
+    for path in ("/admin", "/admin/today?show=registration", "/admin/today?show=zoom", "/admin/today?show=match", "/"):
         statements.clear()
         browser.get(path, follow=True)
         asked = [text for text in statements if text.startswith("SELECT") and "user_sessions" not in text]
