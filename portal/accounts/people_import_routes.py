@@ -39,7 +39,7 @@ def import_people() -> Answer:
     text = ""
     if form.validate_on_submit():
         try:
-            text = csv_text.decode(form.content())
+            text = form.pasted.data = csv_text.decode(form.content())  # a file can then be corrected on the page
             rows = people_import.read(current_user, text.encode())
         except csv_text.TableUnreadable as error:
             form.file.errors = [csv_text.sentence(error)]

@@ -65,7 +65,7 @@ def import_days() -> Answer:
         if place is None:
             _no_such_school(form)
         try:
-            text = csv_text.decode(form.content())
+            text = form.pasted.data = csv_text.decode(form.content())  # a file can then be corrected on the page
             rows = class_day_file.read(text.encode(), class_day_forms.is_near)
         except csv_text.TableUnreadable as error:
             form.file.errors = [csv_text.sentence(error)]

@@ -93,6 +93,8 @@ def test_one_wrong_row_and_nobody_is_invited(browser: Browser, people: People, r
     before = people_there()
     look(browser, content, status=422)
     assert says in browser.text and not browser.page.select("[name=save]")
+    pasted = browser.page.select_one("textarea[name=pasted]")
+    assert pasted and row in pasted.text, "to be corrected on the page"
     browser.post("/admin/people/import", {"pasted": content, "save": "yes"}, status=422)
     assert people_there() == before
 
