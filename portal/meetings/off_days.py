@@ -21,7 +21,7 @@ from portal.meetings.holidays import NATIONAL, national
 from portal.meetings.models import ClassDay, MeetingOccurrence, ZoomMeeting
 from portal.meetings.service import NotChangeable
 
-MOST = 200  # dates that one press cancels: what one transaction may hold while others wait
+MOST = 100  # dates that one press cancels: 0.7 s of SQLite on a busy machine, and a delivery of Zoom waits 1 s
 
 
 @dataclass(frozen=True)
