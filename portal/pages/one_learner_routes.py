@@ -6,7 +6,6 @@ from flask import Blueprint, Response, abort, flash, redirect, render_template, 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from sqlalchemy import ColumnElement, func, select
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import BooleanField, RadioField, StringField
@@ -18,6 +17,7 @@ from portal.accounts.models import School
 from portal.attendance import erasure
 from portal.base import audit, clock
 from portal.base.db import db
+from portal.base.forms import Form
 from portal.classes.models import Learner
 from portal.reports import one_learner
 
@@ -29,7 +29,7 @@ WHY = [
 ]
 
 
-class FindForm(FlaskForm):
+class FindForm(Form):
     who = StringField(
         _l("LRN or school e-mail"),
         [InputRequired(_l("Write the LRN or the e-mail address.")), Length(max=254)],
@@ -38,11 +38,11 @@ class FindForm(FlaskForm):
     )
 
 
-class CopyForm(FlaskForm):
+class CopyForm(Form):
     why = RadioField(_l("Why"), [InputRequired(_l("Choose why."))], choices=[WHY[0], WHY[2]])
 
 
-class EraseForm(FlaskForm):
+class EraseForm(Form):
     why = RadioField(_l("Why"), [InputRequired(_l("Choose why."))], choices=WHY)
     sure = BooleanField(
         _l("I have printed what the school must keep. This cannot be taken back."),
