@@ -5,7 +5,6 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 from flask_login import current_user
-from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
 from wtforms import TextAreaField
 from wtforms.validators import Length
@@ -13,10 +12,11 @@ from wtforms.validators import Length
 from portal.accounts import people, people_import
 from portal.accounts.people_routes import Answer, bp
 from portal.base import csv_text
+from portal.base.forms import Form
 from portal.config import Settings
 
 
-class PeopleFileForm(FlaskForm):
+class PeopleFileForm(Form):
     file = FileField(
         _l("CSV file"),
         description=_l("With the columns email, name, role, scope and school id."),
