@@ -87,7 +87,8 @@ def _engine_options(url: str) -> dict[str, Any]:
 def _init_parts(app: Flask, settings: Settings) -> None:
     """Blueprints and hooks. Imported here, since they import the extensions above."""
     from portal import cli, web
-    from portal.accounts import own_routes, people_import_routes  # noqa: F401 - more pages on the same blueprints
+    from portal.accounts import elsewhere_routes, own_routes, people_import_routes  # noqa: F401 - on these blueprints
+    from portal.accounts.elsewhere import init_providers
     from portal.accounts.people_routes import bp as people
     from portal.accounts.routes import bp as accounts
     from portal.accounts.sessions import login_manager
@@ -118,6 +119,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
 
     login_manager.init_app(app)
     init_zoom(app, settings)
+    init_providers(app, settings)
     limiter.init_app(app)
     rooms = (accounts, people, attendance, classes, class_days, inbox, meetings, pages, registration, reports)
     for blueprint in (

@@ -13,10 +13,14 @@ from urllib.parse import urlsplit
 
 from environs import Env, EnvError
 
+from portal.openid.people import is_guid
+
 ROOT = Path(__file__).resolve().parent.parent
 ZOOM_SDK = "5.1.4"  # of the Meeting SDK for the web; Zoom stops serving meetings to old ones
 ZOOM_API = "https://api.zoom.us/v2"
 ZOOM_OAUTH = "https://zoom.us/oauth/token"
+GOOGLE = "https://accounts.google.com"
+MICROSOFT = "https://login.microsoftonline.com"
 SANDBOX_MOUNT = "/zoom-sandbox"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -66,6 +70,13 @@ class Settings:
     metrics_token: str = field(default="", repr=False)  # empty: no /metrics
     redis_url: str = field(default="", repr=False)  # where several processes count requests together
     log_level: str = "INFO"
+    google_client_id: str = ""  # empty: no sign-in with Google
+    google_client_secret: str = field(default="", repr=False)
+    google_issuer: str = GOOGLE
+    microsoft_client_id: str = ""  # empty: no sign-in with Microsoft
+    microsoft_client_secret: str = field(default="", repr=False)
+    microsoft_tenant: str = ""
+    microsoft_issuer: str = ""
 
     @property
     def is_demo(self) -> bool:
@@ -164,6 +175,13 @@ def _live(env: Env) -> Settings:
         metrics_token=env.str("METRICS_TOKEN", ""),
         redis_url=env.str("REDIS_URL", ""),
         log_level=env.str("LOG_LEVEL", "").upper() or "INFO",
+        google_client_id=env.str("GOOGLE_CLIENT_ID", "").strip(),
+        google_client_secret=env.str("GOOGLE_CLIENT_SECRET", "").strip(),
+        google_issuer=env.str("GOOGLE_ISSUER", "").rstrip("/") or GOOGLE,
+        microsoft_client_id=env.str("MICROSOFT_CLIENT_ID", "").strip(),
+        microsoft_client_secret=env.str("MICROSOFT_CLIENT_SECRET", "").strip(),
+        microsoft_tenant=_tenant(env),
+        microsoft_issuer=env.str("MICROSOFT_ISSUER", "").rstrip("/") or f"{MICROSOFT}/{_tenant(env)}/v2.0",
     )
     problems = check(settings)
     problems += [
@@ -212,6 +230,7 @@ def check(settings: Settings) -> list[str]:
         problems.append("ZOOM_SDK_KEY and ZOOM_SDK_SECRET belong together: set both or none.")
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){2}", settings.zoom_sdk_version):
         problems.append("ZOOM_SDK_VERSION must look like 5.1.4.")
+    problems += _check_openid(settings)
     if not settings.email_domains:
         problems.append("ALLOWED_EMAIL_DOMAIN is empty: name at least one domain.")
     return problems
@@ -232,6 +251,31 @@ def _check_redis(url: str) -> list[str]:
     if url and not (parts.scheme in ("redis", "rediss", "unix") and there and _has_a_port(url)):
         return ["REDIS_URL must look like redis://:password@host:6379/0 (or rediss://...). Leave it out to do without."]
     return []
+
+
+def _check_openid(settings: Settings) -> list[str]:
+    """Sign-in with Google and Microsoft: all of one or nothing of it."""
+    problems = []
+    if bool(settings.google_client_id) != bool(settings.google_client_secret):
+        problems.append("GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET belong together: set both or none.")
+    if bool(settings.microsoft_client_id) != bool(settings.microsoft_client_secret):
+        problems.append("MICROSOFT_CLIENT_ID and MICROSOFT_CLIENT_SECRET belong together: set both or none.")
+    if is_guid(settings.microsoft_client_secret.lower()):
+        problems.append("MICROSOFT_CLIENT_SECRET is the secret's ID: copy its Value, which is shown only once.")
+    if (settings.microsoft_client_id or settings.microsoft_tenant) and not is_guid(settings.microsoft_tenant):
+        problems.append(
+            "MICROSOFT_TENANT must be the Directory (tenant) ID of your own organisation, such as "
+            "8eaef023-2b34-4da1-9baa-8bc8c9d6a490. A name, or common, would let other organisations in."
+        )
+    for name, url, used in (
+        ("GOOGLE_ISSUER", settings.google_issuer, settings.google_client_id),
+        ("MICROSOFT_ISSUER", settings.microsoft_issuer, settings.microsoft_client_id),
+    ):
+        parts = urlsplit(url)
+        safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+        if used and not (safe and parts.hostname and _has_a_port(url) and not parts.query and not parts.fragment):
+            problems.append(f"{name} must be an https:// address without a query. Leave it out outside of tests.")
+    return problems
 
 
 def _has_a_port(url: str) -> bool:
@@ -276,6 +320,10 @@ def _is_fernet_key(key: str) -> bool:
 def derived_key(name: str) -> str:
     """A Fernet key that is the same every time: for the demo and the tests, where nothing is secret."""
     return base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()).decode()
+
+
+def _tenant(env: Env) -> str:
+    return env.str("MICROSOFT_TENANT", "").strip().lower()
 
 
 def _list(env: Env, name: str) -> tuple[str, ...]:

@@ -62,19 +62,24 @@ class SetUpCodesForm(CodeForm):
     secret = HiddenField()  # sealed
 
 
-class AskForm(Form):
+class NewcomerForm(Form):
+    """Of somebody for whose address Google or Microsoft has vouched."""
+
     full_name = StringField(
         _l("Your name"),
         [InputRequired(_l("Write your name.")), Length(max=120)],
         render_kw={"autocomplete": "name"},
     )
-    email = _email("email")
     school = StringField(
         _l("School ID"),
         [InputRequired(_l("Write your school's ID.")), SCHOOL_ID],
         description=_l("6 digits, as on School Form 1."),
         render_kw={"inputmode": "numeric"},
     )
+
+
+class AskForm(NewcomerForm):
+    email = _email("email")
 
 
 class ForgotForm(Form):

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from uuid import UUID
 
 from flask_login import UserMixin
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.base.db import Model, WithId
@@ -125,6 +125,29 @@ class OneTimeLink(WithId, Model):
     ended_at: Mapped[datetime | None]
 
 
+class Identity(WithId, Model):
+    """An account at Google or Microsoft with which a person signs in. Known by issuer and subject alone: an address
+    may be given to somebody else one day."""
+
+    __tablename__ = "identities"
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+
+    issuer: Mapped[str] = mapped_column(String(255))
+    subject: Mapped[str] = mapped_column(String(255))
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+
+
+class SpentState(Model):
+    """The hash of a `state` that somebody came back with from Google or Microsoft: it works once."""
+
+    __tablename__ = "spent_states"
+
+    state_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
 class SignInFailure(Model):
     """A wrong password or code. The account is a keyed hash of what was typed, so unknown ones count alike."""
 
@@ -141,7 +164,10 @@ class SignInFailure(Model):
 
 
 class AccountRequest(WithId, Model):
-    """Somebody asks for an account; an admin of the school decides."""
+    """Somebody asks for an account; an admin of the school decides.
+
+    `issuer` and `subject` where Google or Microsoft vouched for the address: then the account opens with them.
+    """
 
     __tablename__ = "account_requests"
     __table_args__ = (CheckConstraint("state IN ('waiting', 'approved', 'refused')", name="state"),)
@@ -153,6 +179,8 @@ class AccountRequest(WithId, Model):
     state: Mapped[str] = mapped_column(String(10), default="waiting")
     created_at: Mapped[datetime]
     decided_at: Mapped[datetime | None]
+    issuer: Mapped[str | None] = mapped_column(String(255))
+    subject: Mapped[str | None] = mapped_column(String(255))
 
     school: Mapped[School | None] = relationship(lazy="joined")
 

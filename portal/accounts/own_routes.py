@@ -9,7 +9,7 @@ from markupsafe import Markup
 from wtforms import Field
 
 from portal.accounts import codes as one_time
-from portal.accounts import passwords, service, sessions, throttle
+from portal.accounts import elsewhere, passwords, service, sessions, throttle
 from portal.accounts.domain import NotSchoolEmail
 from portal.accounts.forms import (
     ChangeAddressForm,
@@ -45,21 +45,21 @@ SYSTEMS = (
 def settings() -> Answer:
     form = NameForm(obj=current_user)
     if form.validate_on_submit():
-        service.set_name(_me(), form.full_name.data or "")
+        service.set_name(me(), form.full_name.data or "")
         flash(_("Saved."))
         return redirect(url_for(".settings"))
-    rows = [(row, device(row.user_agent), sessions.is_this_one(row)) for row in sessions.open_ones(_me())]
-    page = render_template("accounts/settings.html", form=form, sessions=rows)
+    rows = [(row, device(row.user_agent), sessions.is_this_one(row)) for row in sessions.open_ones(me())]
+    page = render_template("accounts/settings.html", form=form, sessions=rows, elsewhere=elsewhere.providers())
     return page, 422 if form.is_submitted() else 200
 
 
 @bp.route("/settings/password", methods=["GET", "POST"])
 def change_password() -> Answer:
     form = ChangePasswordForm()
-    form.about = words_about(_me())
+    form.about = words_about(me())
     try:
-        if form.validate_on_submit() and _is_me(form.current):
-            user = _me()
+        if form.validate_on_submit() and is_me(form.current):
+            user = me()
             service.change_password(user, form.password.data or "")
             sessions.begin(user, remember=False)
             flash(_("Your password is changed. All other devices were signed out."))
@@ -73,8 +73,8 @@ def change_password() -> Answer:
 def change_address() -> Answer:
     form = ChangeAddressForm()
     try:
-        if form.validate_on_submit() and _is_me(form.current):
-            service.ask_for_address(_me(), form.email.data or "", _settings().email_domains)
+        if form.validate_on_submit() and is_me(form.current):
+            service.ask_for_address(me(), form.email.data or "", _settings().email_domains)
             flash(_("If this address is free, a letter is on its way there. Confirm it with the link inside."))
             return redirect(url_for(".settings"))
     except NotSchoolEmail as refused:
@@ -99,12 +99,12 @@ def codes_on() -> Answer:
         throttle.check_place()
     except throttle.TooMany as wait:
         return _wait(wait)
-    recovery = one_time.switch_on(_me(), form.secret.data or "", form.code.data or "")
+    recovery = one_time.switch_on(me(), form.secret.data or "", form.code.data or "")
     if recovery is None:
         throttle.failed(None)
         form.code.errors = [_("This code is not right. Is the clock of your phone right? Take the next code.")]
         return _codes_page(form, CurrentPasswordForm(), 422)
-    user = _me()
+    user = me()
     sessions.end_all(user)
     sessions.begin(user, remember=False)
     return render_template("accounts/recovery.html", recovery=recovery)
@@ -126,7 +126,7 @@ def codes_off() -> Answer:
 
 @bp.post("/settings/sessions/<uuid:session_id>/end")
 def end_session(session_id: UUID) -> Answer:
-    if not sessions.end_one(_me(), session_id):
+    if not sessions.end_one(me(), session_id):
         abort(404)
     flash(_("That device is signed out."))
     return redirect(url_for(".settings"))
@@ -134,7 +134,7 @@ def end_session(session_id: UUID) -> Answer:
 
 @bp.post("/settings/sessions/end")
 def end_sessions() -> Answer:
-    sessions.end_all(_me())
+    sessions.end_all(me())
     sessions.end()
     return redirect(url_for(".sign_in"))
 
@@ -148,19 +148,19 @@ def device(user_agent: str) -> str:
 def _with_password(what: str) -> Answer:
     form = CurrentPasswordForm()
     try:
-        if not (form.validate_on_submit() and _is_me(form.current)) or not current_user.has_codes:
+        if not (form.validate_on_submit() and is_me(form.current)) or not current_user.has_codes:
             return _codes_page(SetUpCodesForm(formdata=None), form, 422)
     except throttle.TooMany as wait:
         return _wait(wait)
     if what == "renew":
-        return render_template("accounts/recovery.html", recovery=one_time.renew_recovery(_me()))
-    one_time.switch_off(_me(), by=_me())
+        return render_template("accounts/recovery.html", recovery=one_time.renew_recovery(me()))
+    one_time.switch_off(me(), by=me())
     flash(_("One-time codes are off."))
     return redirect(url_for(".codes"))
 
 
 def _codes_page(form: SetUpCodesForm, password: CurrentPasswordForm, status: int) -> tuple[str, int]:
-    user = _me()
+    user = me()
     new = not user.has_codes
     secret, form.secret.data = one_time.offer(user, form.secret.data or "") if new else ("", "")
     # The picture is drawn by us from a secret of ours: nothing that anybody typed is in it.
@@ -176,10 +176,10 @@ def _codes_page(form: SetUpCodesForm, password: CurrentPasswordForm, status: int
     return page, status
 
 
-def _is_me(field: Field) -> bool:
+def is_me(field: Field) -> bool:
     """Is it the password of who is signed in? Wrong ones count as at the door. Raises TooMany."""
     throttle.check_place()
-    user = _me()
+    user = me()
     if not throttle.closed_minutes(user.email) and passwords.verify(user.password_hash, field.data or ""):
         return True
     throttle.failed(user.email)
@@ -187,6 +187,6 @@ def _is_me(field: Field) -> bool:
     return False
 
 
-def _me() -> User:
+def me() -> User:
     user: User = current_user._get_current_object()
     return user

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, func, or_, select, true
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
 
-from portal.accounts import codes, links, sessions
+from portal.accounts import codes, identities, links, sessions
 from portal.accounts.access import schools_in_scope
 from portal.accounts.domain import is_learner_address, school_email
 from portal.accounts.models import AccountRequest, School, User
@@ -192,6 +192,7 @@ def approve(admin: User, wish: AccountRequest) -> tuple[User, str]:
         raise Refused("school")
     with writing():
         made = make(admin, wish.email, wish.full_name, None, wish.school, wish.language)
+        identities.open_with(made[0], wish, by=admin)
         wish.state, wish.decided_at = "approved", clock.now()
     return made
 

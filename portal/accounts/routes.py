@@ -9,7 +9,7 @@ from flask_login import current_user, login_url
 from werkzeug.wrappers import Response
 from wtforms import Field
 
-from portal.accounts import again, links, service, sessions, signing_in, throttle, wishes
+from portal.accounts import again, elsewhere, links, service, sessions, signing_in, throttle, wishes
 from portal.accounts.domain import NotSchoolEmail
 from portal.accounts.forms import AskForm, ForgotForm, NewPasswordForm, SecondStepForm, SignInForm, TokenForm
 from portal.accounts.models import User
@@ -67,7 +67,8 @@ def sign_in() -> Answer:
             return _wait(wait)
         else:
             if answer.user:
-                return _go_on(answer.user, remember=form.remember.data, typed=form.again.data or "")
+                typed = form.again.data or ""
+                return go_on(answer.user, remember=form.remember.data, typed=typed, target=_target())
             form.form_errors.append(_no(answer.closed_minutes))
     elif form.is_submitted():
         status = 422
@@ -86,7 +87,14 @@ def ask_to_sign_in() -> Answer:
 
 
 def _sign_in_page(form: SignInForm, status: int, *, here: str) -> tuple[str, int]:
-    page = render_template("accounts/sign_in.html", form=form, here=here, demo_accounts=_demo_accounts(_settings()))
+    page = render_template(
+        "accounts/sign_in.html",
+        form=form,
+        here=here,
+        demo_accounts=_demo_accounts(_settings()),
+        providers=elsewhere.providers(),
+        target=safe_next(request.args.get("next"), ""),
+    )
     return page, status
 
 
@@ -106,7 +114,7 @@ def code() -> Answer:
         except throttle.TooMany as wait:
             return _wait(wait)
         if answer.user:
-            return _enter(answer.user, remember=remember, typed=form.again.data or "")
+            return _enter(answer.user, remember=remember, typed=form.again.data or "", target=_target())
         form.code.errors = [_no_code(answer.closed_minutes)]
         status = 422
     here = request.full_path if request.query_string else request.path
@@ -198,28 +206,34 @@ def words_about(user: User) -> tuple[str, ...]:
     return (user.full_name, user.email.partition("@")[0], user.school_name)
 
 
-def _go_on(user: User, *, remember: bool, typed: str) -> Answer:
+def go_on(user: User, *, remember: bool, typed: str = "", target: str) -> Answer:
+    """Let somebody in who has shown who she is, by way of her one-time codes if she has them. `target` is a path of
+    the portal, `typed` what she wrote before her session ended."""
     if not user.has_codes:
-        return _enter(user, remember=remember, typed=typed)
+        return _enter(user, remember=remember, typed=typed, target=target)
     session[HALF_WAY] = (str(user.id), bool(remember), clock.now().timestamp() + HALF_WAY_SECONDS)
     if not typed:
-        return redirect(url_for(".code", next=request.args.get("next")))
+        return redirect(url_for(".code", next=target or None))
     form = SecondStepForm(formdata=None, again=typed)  # the page carries it on, so it is not led to
     return render_template("accounts/code.html", form=form, here=url_for(".code"))
 
 
-def _enter(user: User, *, remember: bool, typed: str) -> Answer:
+def _enter(user: User, *, remember: bool, typed: str, target: str) -> Answer:
     chosen = session.get(AT_THE_DOOR)
     sessions.begin(user, remember=remember)
     if chosen in LANGUAGES and chosen != user.language:
         service.set_language(user, chosen)
     found = again.take(typed, user) if typed else None
-    home = safe_next(request.args.get("next"), url_for("pages.home"))
+    home = safe_next(target, url_for("pages.home"))
     response = current_app.make_response(
         render_template("accounts/again.html", typed=found) if found else redirect(home)
     )
     keep_choice(response, "language", user.language)
     return response
+
+
+def _target() -> str:
+    return request.args.get("next", "")
 
 
 def _wrong_domain(field: Field, refused: NotSchoolEmail) -> None:

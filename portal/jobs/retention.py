@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 
-from portal.accounts.models import DoorWish, OneTimeLink, SignInFailure, UserSession
+from portal.accounts.models import DoorWish, OneTimeLink, SignInFailure, SpentState, UserSession
 from portal.base import clock, places
 from portal.base.audit import AuditEntry
 from portal.base.db import db, writing
@@ -23,7 +23,7 @@ from portal.notifications.models import Notification
 from portal.registration.links import JoinOpening
 
 AT_ONCE = 5000
-SIGN_INS = ("signed in",)
+SIGN_INS = ("signed in", "refused a sign-in")
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ RULES = (
         lambda limit: AuditEntry.action.in_(SIGN_INS) & (AuditEntry.at < limit),
     ),
     Rule("wishes at the door", DoorWish, DoorWish.id, 2, lambda limit: DoorWish.at < limit),
+    Rule("sign-ins elsewhere", SpentState, SpentState.state_hash, 1, lambda limit: SpentState.at < limit),
     Rule("one-time links", OneTimeLink, OneTimeLink.id, 30, lambda limit: OneTimeLink.expires_at < limit),
     Rule(
         "sessions",

@@ -75,6 +75,7 @@ def ids(tuesday: None, people: People, world: World) -> dict[str, Any]:
         "day_id": day.id,
         "school_id": section.school_id,
         "session_id": uuid4(),
+        "identity_id": uuid4(),
         "notification_id": uuid4(),
         "month": "2026-11",
         "day": "2026-11-24",

@@ -14,7 +14,9 @@ GOOD = {
 NAMES = (
     "DEBUG FLASK_DEBUG TESTING SECRET_KEY SECRET_KEY_FALLBACKS PORTAL_BASE_URL REDIS_URL ENCRYPTION_KEYS PORT "
     "ZOOM_ACCOUNT_ID ZOOM_CLIENT_ID ZOOM_CLIENT_SECRET ZOOM_WEBHOOK_SECRET METRICS_TOKEN MAIL_URL MAIL_FROM "
-    "SIGN_INS_PER_ADDRESS TRUSTED_PROXIES ALLOWED_EMAIL_DOMAIN DATABASE_URL"
+    "SIGN_INS_PER_ADDRESS TRUSTED_PROXIES ALLOWED_EMAIL_DOMAIN DATABASE_URL "
+    "GOOGLE_CLIENT_ID GOOGLE_CLIENT_SECRET GOOGLE_ISSUER MICROSOFT_CLIENT_ID MICROSOFT_CLIENT_SECRET MICROSOFT_TENANT "
+    "MICROSOFT_ISSUER"
 )
 
 
@@ -63,6 +65,9 @@ def test_good_settings_start() -> None:
         ("ENCRYPTION_KEYS", "not-a-key"),
         ("METRICS_TOKEN", "1234"),
         ("PORT", "eighty"),
+        ("GOOGLE_CLIENT_ID", "123.apps.googleusercontent.com"),
+        ("GOOGLE_CLIENT_SECRET", "GOCSPX-alone"),
+        ("MICROSOFT_TENANT", "common"),
         ("SILID_MODE", "production"),
     ],
 )
@@ -105,3 +110,39 @@ def test_all_that_is_wrong_is_named_at_once(environment: pytest.MonkeyPatch) -> 
 def test_what_is_in_order_starts(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
     environment.setenv(name, value)
     assert read_settings(Env()).mode == "live"
+
+
+MICROSOFT = {
+    "MICROSOFT_CLIENT_ID": "5c6d7e8f-0000-4000-8000-000000000001",
+    "MICROSOFT_CLIENT_SECRET": "kq~8Q~a-secret-value-of-an-app",
+    "MICROSOFT_TENANT": "8eaef023-2b34-4da1-9baa-8bc8c9d6a490",
+}
+
+
+def test_the_tenants_own_id_makes_its_issuer(environment: pytest.MonkeyPatch) -> None:
+    for name, value in MICROSOFT.items():
+        environment.setenv(name, value.upper() if name == "MICROSOFT_TENANT" else value)
+    settings = read_settings(Env())
+    assert settings.microsoft_issuer == "https://login.microsoftonline.com/8eaef023-2b34-4da1-9baa-8bc8c9d6a490/v2.0"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MICROSOFT_TENANT", ""),
+        ("MICROSOFT_TENANT", "common"),
+        ("MICROSOFT_TENANT", "organizations"),
+        ("MICROSOFT_TENANT", "deped.gov.ph"),
+        ("MICROSOFT_TENANT", "8eaef023-2b34-4da1-9baa-8bc8c9d6a490/../common"),
+        ("MICROSOFT_CLIENT_SECRET", ""),
+        ("MICROSOFT_CLIENT_SECRET", "8EAEF023-2b34-4da1-9baa-8bc8c9d6a490"),  # the secret's id
+        ("MICROSOFT_ISSUER", "http://login.example.ph"),
+        ("MICROSOFT_ISSUER", "https://login.example.ph/?tenant=x"),
+        ("MICROSOFT_ISSUER", "login.example.ph"),
+    ],
+)
+def test_sign_in_with_microsoft_wants_all_of_it(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    for known, good in (MICROSOFT | {name: value}).items():
+        environment.setenv(known, good)
+    [problem] = problems()
+    assert name in problem
