@@ -120,7 +120,9 @@ def _account(person: DemoPerson, school: School) -> User:
 
 def _section(sample: DemoSection, adviser: User) -> Section:
     section = classes.create_section(adviser, grade_level=sample.grade_level, name=sample.name)
-    upload = importing.begin(adviser, section, read_roster(sample_csv(sample).encode(), "sample.csv"), "sample.csv")
+    settings: Settings = current_app.extensions["silid.settings"]
+    file = read_roster(sample_csv(sample).encode(), "sample.csv")
+    upload = importing.begin(adviser, section, file, "sample.csv", domains=settings.email_domains)
     importing.confirm(upload, adviser, {})
     return section
 

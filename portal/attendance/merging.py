@@ -14,6 +14,7 @@ from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import aliased
 
 from portal.accounts.models import User
+from portal.attendance.erasure import Erasure
 from portal.attendance.models import (
     AttendanceHistory,
     AttendanceRecord,
@@ -42,15 +43,21 @@ MANY: tuple[Any, ...] = (FormerRegistrant, AttendanceHistory)
 BY_HAND = ("override_mark", "override_reason", "override_by", "override_at")
 
 
+class Erased(ValueError):
+    """One of the two was erased: nothing of hers is to be known as somebody's again."""
+
+
 class TwoSections(ValueError):
     """The two were in different sections on one day: they are two learners, or one of the rosters is wrong."""
 
 
 def merge(user: User, section: Section, kept: Learner, other: Learner, *, lrn: str | None) -> None:
-    """Make `other` a part of `kept`, whose LRN is then `lrn`, one of the two. Raises TwoSections."""
+    """Make `other` a part of `kept`, whose LRN is then `lrn`, one of the two. Raises TwoSections, Erased."""
     if kept.id == other.id or kept.school_id != other.school_id or lrn not in (kept.lrn, other.lrn):
         raise ValueError("not two learners of one school, or an LRN of neither")
     with writing() as session:
+        if session.scalar(select(Erasure.id).where(Erasure.learner_id.in_((kept.id, other.id))).limit(1)):
+            raise Erased
         _unite_times(Rolls([kept.id, other.id]), kept.id, other.id)
         for row in session.scalars(_doubled(MeetingRegistrant, "meeting_id", kept.id, other.id)):
             # Its registration at Zoom, if there is one, is hers and is to be taken away.
@@ -85,7 +92,8 @@ def merge(user: User, section: Section, kept: Learner, other: Learner, *, lrn: s
 
 
 def candidates(section_id: UUID, learner: Learner) -> list[Learner]:
-    """Who is or was on the section's roster and could be the same learner: those of her last name first."""
+    """Who is or was on the section's roster and could be the same learner and is not erased: those of her last name
+    first."""
     here = exists().where(
         Enrolment.learner_id == Learner.id,
         Enrolment.section_id == section_id,
@@ -93,7 +101,7 @@ def candidates(section_id: UUID, learner: Learner) -> list[Learner]:
     return list(
         db.session.scalars(
             select(Learner)
-            .where(here, Learner.id != learner.id)
+            .where(here, Learner.id != learner.id, ~exists().where(Erasure.learner_id == Learner.id))
             .order_by(Learner.last_name != learner.last_name, Learner.lis_name, Learner.id)
         )
     )

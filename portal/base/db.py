@@ -8,7 +8,7 @@ read transaction that turns into a write is refused at once when somebody else w
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine, ExceptionContext
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, registry
+from sqlalchemy.orm.attributes import flag_modified
 from sqlalchemy.types import TypeDecorator
 
 NAMES = {
@@ -193,6 +194,18 @@ def writing(lock_wait_ms: int | None = None) -> Iterator[Session]:
             raise
         finally:
             session.info.pop("writing", None)
+
+
+def write_at_once(rows: Iterable[Any], names: Iterable[str]) -> None:
+    """Let the next flush write those of the rows that were changed in one statement.
+
+    SQLAlchemy sends one for each run of rows with the same changed columns: with two kinds of changes in turns, one a
+    row. `names` are all columns that may have been changed; each is then written for each of the rows.
+    """
+    for row in rows:
+        if db.session.is_modified(row):
+            for name in names:
+                flag_modified(row, name)
 
 
 def end_reading() -> None:

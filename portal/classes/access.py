@@ -74,8 +74,14 @@ def learner_or_404(section_id: UUID, learner_id: UUID, *, govern: bool = False) 
     return section, learner
 
 
-def governs(section: Section) -> bool:
-    return bool(db.session.scalar(select(exists().where(Section.id == section.id, sections_governed(current_user)))))
+def governs(section: Section, user: User | None = None) -> bool:
+    """True for one who may change the roster: `user`, or the person herself."""
+    user = user or current_user
+    if section.adviser_id == user.id:
+        return True
+    return user.is_admin and bool(
+        db.session.scalar(select(exists().where(Section.id == section.id, sections_governed(user))))
+    )
 
 
 def class_or_404(class_id: UUID, *, manage: bool = False) -> SchoolClass:

@@ -1,9 +1,8 @@
 """A roster file beside what the portal knows: what each row would do, and who is missing from it."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from itertools import chain
 from typing import Literal
 from uuid import UUID
 
@@ -41,7 +40,8 @@ class PreviewLine:
 @dataclass(frozen=True)
 class Preview:
     """What a confirmation would do. `missing` are on the roster but not in the file: the person says what became
-    of each. `day` is the one whose roster the file is compared with."""
+    of each. `day` is the one whose roster the file is compared with. `learners` and `times` are what it was compared
+    with: everybody on the roster or in the file, and all that is known of where they were."""
 
     file: RosterFile
     section: Section | None
@@ -49,6 +49,8 @@ class Preview:
     missing: tuple[queries.RosterLine, ...]
     problems: tuple[Problem, ...]
     day: date
+    learners: dict[UUID, Learner]
+    times: tuple[Enrolment, ...]
 
     @property
     def ok(self) -> bool:
@@ -70,57 +72,104 @@ class _Known:
     first_day: date  # from when new learners count
     school_id: UUID
     school_year: str
-    here: dict[UUID, queries.RosterLine]
+    here: dict[UUID, Enrolment]
     elsewhere: dict[UUID, Section]
     last_days: dict[UUID, date]
     left_here: set[UUID]
 
 
-def preview(upload: RosterImport) -> Preview:
-    """Compare an undecided upload with the database as it is now. ValueError if it is decided."""
+def preview(upload: RosterImport, *, hold: bool = False) -> Preview:
+    """Compare an undecided upload with the database as it is now. ValueError if it is decided.
+
+    `hold` keeps the learners and where they are from others until the open transaction ends.
+    """
     if upload.state != "preview" or upload.rows is None:
         raise ValueError("decided already")
     file = from_json(upload.rows)
     section = _section_of(upload, file)
     year = section.school_year if section else file.school_year or school_year_of(clock.today())
     day = roster_day_of(year)
-    roster = queries.roster(section.id, day) if section else []
-    learners = _known_learners(file.rows)
-    without_lrn = _without_lrn(upload.school_id, roster)
-    known = _what_is_known(upload, section, year, roster, [*learners.values(), *chain(*without_lrn.values())])
-    lines = []
-    for row, position in zip(file.rows, _positions(file.rows), strict=True):
-        learner = learners.get(row.lrn or "") or _take_only_one(without_lrn, fold_name(row.lis_name))
-        lines.append(_line(row, position, learner, known))
+    learners = _learners(file, upload.school_id, section, day, hold=hold)
+    times = _times(learners)
+    known = _what_is_known(upload, section, year, times)
+    lines = _lines(file.rows, learners, known)
     met = {line.learner_id for line in lines}
-    missing = tuple(line for line in roster if line.learner_id not in met)
-    return Preview(file, section, tuple(lines), missing, _file_problems(upload, file, section, year), day)
+    missing = [_roster_line(learners[key], time) for key, time in known.here.items() if key not in met]
+    missing.sort(key=lambda line: (line.sex != "M", line.position, line.lis_name, line.learner_id))
+    problems = _file_problems(upload, file, section, year)
+    return Preview(file, section, lines, tuple(missing), problems, day, learners, tuple(time for time, _ in times))
 
 
-def _what_is_known(
-    upload: RosterImport,
-    section: Section | None,
-    year: str,
-    roster: list[queries.RosterLine],
-    learners: list[Learner],
-) -> _Known:
-    day = roster_day_of(year)
-    first_day = day if roster else year_begins(year)  # the first roster has been there since the year began
-    known = _Known(day, first_day, upload.school_id, year, {line.learner_id: line for line in roster}, {}, {}, set())
+def _learners(
+    file: RosterFile, school_id: UUID, section: Section | None, day: date, *, hold: bool
+) -> dict[UUID, Learner]:
+    """Everybody who could be in the file: those whose LRN is, of whichever school, for an LRN is unique in the
+    country; those on the section's roster; those without LRN whom an import left that was undone."""
+    lrns = {row.lrn for row in file.rows if row.lrn}
+    on_no_roster_ever = and_(
+        Learner.school_id == school_id, Learner.lrn.is_(None), ~exists().where(Enrolment.learner_id == Learner.id)
+    )
+    on_the_roster = select(Enrolment.learner_id).where(
+        Enrolment.section_id == (section.id if section else None), queries.enrolled_on(day)
+    )
+    # In the order of their ids, so that two who want the same learners wait for each other and never lock up.
+    wanted = (
+        select(Learner)
+        .where(or_(Learner.lrn.in_(lrns), Learner.id.in_(on_the_roster), on_no_roster_ever))
+        .order_by(Learner.id)
+    )
+    if hold:
+        wanted = wanted.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return {learner.id: learner for learner in db.session.scalars(wanted)}
+
+
+def _times(learner_ids: Collection[UUID]) -> list[tuple[Enrolment, Section]]:
     rows = db.session.execute(
         select(Enrolment, Section)
         .join(Section, Section.id == Enrolment.section_id)
-        .where(Enrolment.learner_id.in_([learner.id for learner in learners]))
+        .where(Enrolment.learner_id.in_(learner_ids))
+        .order_by(Enrolment.from_date)
+        .execution_options(populate_existing=True)
     )
-    for time, place in rows:
+    return [(time, place) for time, place in rows]
+
+
+def _lines(rows: tuple[RosterRow, ...], learners: dict[UUID, Learner], known: _Known) -> tuple[PreviewLine, ...]:
+    by_lrn = {learner.lrn: learner for learner in learners.values() if learner.lrn}
+    without_lrn: dict[str, list[Learner]] = {}
+    for learner in learners.values():
+        if learner.lrn is None:  # one may have come since
+            without_lrn.setdefault(fold_name(learner.lis_name), []).append(learner)
+    lines = []
+    for row, position in zip(rows, _positions(rows), strict=True):
+        found = by_lrn.get(row.lrn or "") or _take_only_one(without_lrn, fold_name(row.lis_name))
+        lines.append(_line(row, position, found, known))
+    return tuple(lines)
+
+
+def _roster_line(learner: Learner, time: Enrolment) -> queries.RosterLine:
+    of_learner = {name: getattr(learner, name) for name in (*FIELDS, "lrn")}
+    of_time = {name: getattr(time, name) for name in ("position", "from_date", "until_date")}
+    return queries.RosterLine(enrolment_id=time.id, learner_id=learner.id, **of_learner, **of_time)
+
+
+def _what_is_known(
+    upload: RosterImport, section: Section | None, year: str, times: Sequence[tuple[Enrolment, Section]]
+) -> _Known:
+    day = roster_day_of(year)
+    known = _Known(day, day, upload.school_id, year, {}, {}, {}, set())
+    for time, place in times:
         learner_id, is_here = time.learner_id, section is not None and place.id == section.id
         if time.until_date and time.until_date < day:
             known.last_days[learner_id] = max(time.until_date, known.last_days.get(learner_id, time.until_date))
             if is_here:
                 known.left_here.add(learner_id)
-        elif time.from_date <= day and not is_here:
+        elif time.from_date <= day and is_here:
+            known.here[learner_id] = time
+        elif time.from_date <= day:
             known.elsewhere[learner_id] = place
-    return known
+    # the first roster has been there since the year began
+    return known if known.here else replace(known, first_day=year_begins(year))
 
 
 def _section_of(upload: RosterImport, file: RosterFile) -> Section | None:
@@ -147,26 +196,6 @@ def _file_problems(upload: RosterImport, file: RosterFile, section: Section | No
     if year < school_year_of(clock.today()):
         problems.append(Problem(None, None, "year_over", {"year": year}))
     return tuple(problems)
-
-
-def _known_learners(rows: Iterable[RosterRow]) -> dict[str, Learner]:
-    """Learners whose LRN is in the file, whichever school they are of: an LRN is unique in the country."""
-    lrns = {row.lrn for row in rows if row.lrn}
-    found = db.session.scalars(select(Learner).where(Learner.lrn.in_(lrns)))
-    return {learner.lrn or "": learner for learner in found}
-
-
-def _without_lrn(school_id: UUID, roster: list[queries.RosterLine]) -> dict[str, list[Learner]]:
-    """Learners without LRN by their folded names: those of this roster, and those left by an import that was undone.
-    An LRN may have come since."""
-    ids = [line.learner_id for line in roster if line.lrn is None]
-    on_no_roster_ever = and_(
-        Learner.school_id == school_id, Learner.lrn.is_(None), ~exists().where(Enrolment.learner_id == Learner.id)
-    )
-    found: dict[str, list[Learner]] = {}
-    for learner in db.session.scalars(select(Learner).where(or_(Learner.id.in_(ids), on_no_roster_ever))):
-        found.setdefault(fold_name(learner.lis_name), []).append(learner)
-    return found
 
 
 def _take_only_one(learners: dict[str, list[Learner]], name: str) -> Learner | None:

@@ -10,12 +10,13 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import select
 
-from portal.base.db import db
+from portal.base.db import db, write_at_once
 from portal.classes.models import Enrolment, Learner
 
 MOVED = "moved to another section"
 ERASED = "erased"  # her line of today stays on its sheets, but she is nobody to be invited any more
 _ONE_DAY = timedelta(days=1)
+_CHANGING = ("section_id", "position", "from_date", "until_date", "reason", "detail")
 
 
 class OnARoster(ValueError):
@@ -40,22 +41,25 @@ class Rolls:
     `save()` writes what has been changed, whatever the number of learners in four statements at most.
     """
 
-    def __init__(self, learner_ids: Iterable[UUID]) -> None:
-        ids = set(learner_ids)
+    def __init__(self, learner_ids: Iterable[UUID], *, held: Iterable[Enrolment] | None = None) -> None:
+        """`held` are all the learners' times, read in this transaction after the learners were locked."""
+        self._times: dict[UUID, list[Enrolment]] = {}
+        self._new: list[Enrolment] = []
+        for row in self._hold(set(learner_ids)) if held is None else held:
+            self._times.setdefault(row.learner_id, []).append(row)
+
+    @staticmethod
+    def _hold(ids: set[UUID]) -> Iterable[Enrolment]:
         # In the order of their ids, so that two who want the same learners wait for each other and never lock up.
         db.session.execute(
             select(Learner.id).where(Learner.id.in_(ids)).order_by(Learner.id).with_for_update(key_share=True)
         )
-        self._times: dict[UUID, list[Enrolment]] = {}
-        self._new: list[Enrolment] = []
-        rows = db.session.scalars(
+        return db.session.scalars(
             select(Enrolment)
             .where(Enrolment.learner_id.in_(ids))
             .order_by(Enrolment.from_date)
             .execution_options(populate_existing=True)
         )
-        for row in rows:
-            self._times.setdefault(row.learner_id, []).append(row)
 
     def of(self, learner_id: UUID) -> list[Enrolment]:
         """All times of a learner, in order."""
@@ -125,6 +129,7 @@ class Rolls:
 
     def save(self) -> None:
         """Write it: times that end before times that begin, or the database would see both for a moment."""
+        write_at_once((row for rows in self._times.values() for row in rows if row not in self._new), _CHANGING)
         db.session.flush()
         db.session.add_all(self._new)
         db.session.flush()

@@ -1,5 +1,6 @@
 """Bringing a roster in: compared with what is there, shown, and then saved all or nothing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -9,12 +10,14 @@ from sqlalchemy import select
 
 from portal.accounts.models import User
 from portal.base import audit, clock
-from portal.base.db import db, writing
+from portal.base.db import db, write_at_once, writing
 from portal.base.wake import wake
+from portal.classes.access import governs
 from portal.classes.comparing import FIELDS, LEFT, Preview, PreviewLine, preview
 from portal.classes.enrolling import Rolls, place_among
 from portal.classes.models import Learner, RosterImport, Section, school_year_of
 from portal.classes.roster_file import RosterFile, RosterRow, to_json
+from portal.classes.roster_rows import school_addresses_only
 from portal.classes.undoing import Journal
 
 KEEP = "keep"
@@ -32,18 +35,28 @@ class Answer:
     last_day: date | None = None
 
 
+class NotTheirs(NotImportable):
+    """The file is of a section whose roster the person does not change."""
+
+
 class Unanswered(NotImportable):
     """Learners are missing from the file and it is not said what became of them. `learner_ids` are they; `until_when`
-    those whose last day is not one of their days on the roster."""
+    those whose last day is not one of their days on the roster; `seen` is what the file was compared with."""
 
-    def __init__(self, learner_ids: set[UUID], until_when: set[UUID]) -> None:
+    def __init__(self, seen: Preview, learner_ids: set[UUID], until_when: set[UUID]) -> None:
         super().__init__("what became of the missing learners?")
+        self.seen = seen
         self.learner_ids = learner_ids
         self.until_when = until_when
 
 
-def begin(user: User, section: Section | None, file: RosterFile, filename: str) -> RosterImport:
-    """Keep the rows of an upload until the person decides. An older undecided upload of hers goes."""
+def begin(
+    user: User, section: Section | None, file: RosterFile, filename: str, *, domains: tuple[str, ...]
+) -> RosterImport:
+    """Keep the rows of an upload until the person decides. An older undecided upload of hers goes.
+
+    Of addresses, only those of `domains` are kept; the preview says which were left out.
+    """
     school_id = section.school_id if section else user.school_id
     if school_id is None:
         raise NotImportable("a roster belongs to a school")
@@ -53,7 +66,7 @@ def begin(user: User, section: Section | None, file: RosterFile, filename: str) 
         uploaded_by=user.id,
         uploaded_at=clock.now(),
         filename=filename[:120],
-        rows=to_json(file),
+        rows=to_json(school_addresses_only(file, domains)),
     )
     with writing() as session:
         for old in session.scalars(
@@ -64,15 +77,23 @@ def begin(user: User, section: Section | None, file: RosterFile, filename: str) 
     return row
 
 
-def confirm(upload: RosterImport, user: User, answers: dict[UUID, Answer]) -> Preview:
-    """Save everything the preview shows, or nothing. Raises NotImportable, Unanswered."""
+def confirm(upload: RosterImport, user: User, answers: Mapping[UUID, Answer], *, keep_all: bool = False) -> Preview:
+    """Save everything the preview shows, or nothing. `keep_all` answers for all who are missing.
+
+    Compared once, in the transaction that saves: what the person saw may have changed since. Raises NotImportable,
+    NotTheirs, Unanswered.
+    """
     with writing() as session:
         session.refresh(upload, with_for_update=True)
         if upload.state != "preview":
             raise NotImportable("decided already")
-        seen = preview(upload)
+        seen = preview(upload, hold=True)
+        if seen.section and not governs(seen.section, user):
+            raise NotTheirs("another person's section")
         if not seen.ok:
             raise NotImportable("the file has problems")
+        if keep_all:
+            answers = {line.learner_id: Answer(KEEP) for line in seen.missing}
         _must_be_answered(seen, answers)
         section = seen.section or _make_section(upload, seen.file, user)
         upload.journal = _save(seen, section, answers)
@@ -95,7 +116,7 @@ def discard(upload: RosterImport) -> None:
             upload.state, upload.rows = "discarded", None
 
 
-def _must_be_answered(seen: Preview, answers: dict[UUID, Answer]) -> None:
+def _must_be_answered(seen: Preview, answers: Mapping[UUID, Answer]) -> None:
     open_ids, bad_days = set(), set()
     for line in seen.missing:
         answer = answers.get(line.learner_id)
@@ -104,10 +125,10 @@ def _must_be_answered(seen: Preview, answers: dict[UUID, Answer]) -> None:
         elif answer.what != KEEP and not (answer.last_day and line.from_date <= answer.last_day <= seen.day):
             bad_days.add(line.learner_id)
     if open_ids or bad_days:
-        raise Unanswered(open_ids, bad_days)
+        raise Unanswered(seen, open_ids, bad_days)
 
 
-def _withdrawn(seen: Preview, answers: dict[UUID, Answer]) -> int:
+def _withdrawn(seen: Preview, answers: Mapping[UUID, Answer]) -> int:
     return seen.count("leaves") + sum(answers[line.learner_id].what != KEEP for line in seen.missing)
 
 
@@ -125,13 +146,12 @@ def _make_section(upload: RosterImport, file: RosterFile, user: User) -> Section
     return section
 
 
-def _save(seen: Preview, section: Section, answers: dict[UUID, Answer]) -> dict[str, Any]:
+def _save(seen: Preview, section: Section, answers: Mapping[UUID, Answer]) -> dict[str, Any]:
     """Write the lines and the answers; what it takes to undo it."""
     session = db.session
     leaving = {line.learner_id: answers[line.learner_id] for line in seen.missing}
-    known_ids = {line.learner_id for line in seen.lines if line.learner_id} | set(leaving)
-    rolls = Rolls(known_ids)
-    known = {learner.id: learner for learner in session.scalars(select(Learner).where(Learner.id.in_(known_ids)))}
+    known = seen.learners
+    rolls = Rolls(known, held=seen.times)
     journal = Journal(known.values(), rolls)
     for line in seen.lines:
         if line.status == "left":
@@ -151,6 +171,7 @@ def _save(seen: Preview, section: Section, answers: dict[UUID, Answer]) -> dict[
             rolls.withdraw(row, last_day=answer.last_day, reason=answer.what)
         elif row:
             row.position = place_among(listed, learner.sex, learner.lis_name)
+    write_at_once(known.values(), (*FIELDS, "lrn"))
     rolls.save()
     return journal.close()
 

@@ -221,8 +221,9 @@ def _read_extension(written: str, notes: RowNotes) -> str:
 
 
 def _read_email(cell: Cell, notes: RowNotes) -> str | None:
-    """The address in lower case; whether its domain may join classes is decided where addresses enter."""
-    email = cell_text(cell).lower()
+    """The address as it is written; `school_addresses_only` keeps those with which one may join classes."""
+    # Not as `cell_text`, which makes an ASCII letter of some that are none.
+    email = cell.strip() if isinstance(cell, str) else cell_text(cell)
     if len(email) > EMAIL_LIMIT:
         notes.problem("EMAIL", "email_long", limit=str(EMAIL_LIMIT))
         return None

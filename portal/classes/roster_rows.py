@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
+from portal.accounts.domain import NotSchoolEmail, school_email
 from portal.classes.names import LisName, fold_name, tidy
 
 MAX_ROWS = 5_000
@@ -185,7 +186,7 @@ def compare_rows(rows: Iterable[RosterRow]) -> tuple[RosterRow, ...]:
     rows = list(rows)
     lrns = _first_rows((row.lrn, row.row) for row in rows)
     names = _first_rows((_name_key(row), row.row) for row in rows)
-    emails = _first_rows((row.email, row.row) for row in rows)
+    emails = _first_rows(((row.email or "").lower(), row.row) for row in rows)
     return tuple(_beside(row, lrns, names, emails) for row in rows)
 
 
@@ -195,9 +196,31 @@ def _beside(row: RosterRow, lrns: dict[str, int], names: dict[str, int], emails:
         problems.append(Problem(row.row, "LRN", "lrn_twice", {"first": str(lrns[row.lrn]), "value": row.lrn}))
     elif (key := _name_key(row)) and names[key] != row.row:
         warnings.append(Problem(row.row, "NAME", "name_twice", {"first": str(names[key])}))
-    if row.email and emails[row.email] != row.row:
-        warnings.append(Problem(row.row, "EMAIL", "email_twice", {"first": str(emails[row.email])}))
+    if row.email and (first := emails[row.email.lower()]) != row.row:
+        warnings.append(Problem(row.row, "EMAIL", "email_twice", {"first": str(first)}))
     return replace(row, problems=tuple(problems), warnings=tuple(warnings))
+
+
+def school_addresses_only(roster: RosterFile, domains: tuple[str, ...]) -> RosterFile:
+    """The roster with the addresses that may join classes, in lower case. Of others it says in which row they are
+    left out and what the learner joins with instead: nobody is kept from the roster for a private address."""
+    return replace(roster, rows=tuple(_with_school_address(row, domains) for row in roster.rows))
+
+
+def _with_school_address(row: RosterRow, domains: tuple[str, ...]) -> RosterRow:
+    if not row.email:
+        return row
+    try:
+        return replace(row, email=school_email(row.email, domains))
+    except NotSchoolEmail:
+        notes, value, allowed = RowNotes(row.row), shown(row.email), ", ".join(f"@{domain}" for domain in domains)
+        if row.lrn:
+            instead = f"{row.lrn}@{domains[0]}"
+            notes.warn("EMAIL", "email_outside", value=value, domains=allowed, instead=instead)
+        else:
+            notes.warn("EMAIL", "email_outside_pending", value=value, domains=allowed)
+        others = (one for one in row.warnings if one.code != "email_twice")
+        return replace(row, email=None, warnings=(*others, *notes.warnings))
 
 
 def _first_rows(pairs: Iterable[tuple[str | None, int]]) -> dict[str, int]:

@@ -201,7 +201,10 @@ def _upload(section: Section | None) -> str | Response | tuple[str, int]:
             form.file.errors = [_("Choose a file, or paste the rows below.")]
         else:
             try:
-                upload = importing.begin(current_user, section, read_roster(*content), content[1])
+                settings: Settings = current_app.extensions["silid.settings"]
+                upload = importing.begin(
+                    current_user, section, read_roster(*content), content[1], domains=settings.email_domains
+                )
                 return redirect(url_for(".preview", import_id=upload.id))
             except RosterUnreadable as error:
                 refused = say(error)
@@ -241,12 +244,13 @@ def confirm(import_id: UUID) -> Response | tuple[str, int]:
     upload = access.import_or_404(import_id)
     if upload.state != "preview":
         return _decided(upload.section_id)
-    if not _may_fill(comparing.preview(upload).section):
-        abort(403)
     try:
-        seen = importing.confirm(upload, current_user, _answers(comparing.preview(upload)))
+        keep_all = request.form.get("all") == importing.KEEP
+        seen = importing.confirm(upload, current_user, _answers(), keep_all=keep_all)
+    except importing.NotTheirs:
+        abort(403)
     except importing.Unanswered as error:
-        return _preview_page(upload, comparing.preview(upload), error), 422
+        return _preview_page(upload, error.seen, error), 422
     except importing.NotImportable:
         flash(_("Nothing was saved: the file has rows to correct first."), "bad")
         return redirect(url_for(".preview", import_id=import_id))
@@ -261,16 +265,21 @@ def confirm(import_id: UUID) -> Response | tuple[str, int]:
     return redirect(url_for(".section", section_id=upload.section_id))
 
 
-def _answers(seen: Preview) -> dict[UUID, importing.Answer]:
-    """What the form says of each learner who is missing from the file; one button keeps all of them."""
-    if request.form.get("all") == importing.KEEP:
-        return {line.learner_id: importing.Answer(importing.KEEP) for line in seen.missing}
+def _answers() -> dict[UUID, importing.Answer]:
+    """What the form says of the learners who are missing from the file."""
     found = {}
-    for line in seen.missing:
-        what = request.form.get(f"what-{line.learner_id}", "")
-        if what:
-            found[line.learner_id] = importing.Answer(what, _date(request.form.get(f"day-{line.learner_id}", "")))
+    for name, what in request.form.items():
+        learner_id = _id(name.removeprefix("what-")) if name.startswith("what-") and what else None
+        if learner_id:
+            found[learner_id] = importing.Answer(what, _date(request.form.get(f"day-{learner_id}", "")))
     return found
+
+
+def _id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def _date(text: str) -> date | None:

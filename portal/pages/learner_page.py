@@ -66,6 +66,8 @@ def merge(section_id: UUID, learner_id: UUID) -> str | Response | tuple[str, int
             form.other.errors = [
                 _("The two were in different sections on the same days. Correct their sections first.")
             ]
+        except merging.Erased:
+            form.other.errors = [_("One of the two was erased. What was erased is not brought back by a merge.")]
         else:
             flash(_("The two entries are one now."))
             return redirect(url_for(".show", section_id=section.id, learner_id=learner.id))

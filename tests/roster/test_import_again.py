@@ -17,7 +17,7 @@ from portal.registration.models import MeetingRegistrant
 from portal.sandbox.world import World
 from tests.browser import Browser
 from tests.people import People, look_again, settle
-from tests.roster.test_one_learner import statements
+from tests.roster.test_one_learner import counted, statements
 
 TODAY = date(2026, 11, 24)
 HEADER = "LRN\tLastName\tFirstName\tMiddleName\tExtension\tSex\tRemarks"
@@ -49,8 +49,10 @@ def upload(browser: Browser, section: Section, *rows: str) -> None:
     browser.submit(button="Read the file", pasted="\n".join([HEADER, *rows]))
 
 
-def save(browser: Browser, status: int = 200, button: str = "Save the roster", **answers: str) -> None:
-    browser.submit("#answers", button=button, status=status, **answers)
+def save(
+    browser: Browser, status: int = 200, button: str = "Save the roster", follow: bool = True, **answers: str
+) -> None:
+    browser.submit("#answers", button=button, status=status, follow=follow, **answers)
 
 
 def picture() -> list[tuple[object, ...]]:
@@ -231,11 +233,18 @@ def test_a_form_of_a_year_that_is_over_is_not_taken(ada: Browser, people: People
         assert "The school year 2026-2027 is over" in ada.page.text
 
 
-@pytest.mark.parametrize("count", [2, 48])
-def test_check_and_save_take_the_same_statements_for_two_and_for_a_class(
+@pytest.mark.parametrize("count", [4, 48])
+def test_check_and_save_take_the_same_statements_for_four_and_for_a_class(
     ada: Browser, people: People, jadeite: Section, count: int
 ) -> None:
-    people.learners(jadeite, count)
-    upload(ada, jadeite, *(row(number, "BEA") for number in range(2, count + 1)), *(row(100 + n) for n in range(20)))
+    gone, stays, *_ = people.learners(jadeite, count)
+    ruby = people.section(people.ada, "Ruby")
+    people.learners(ruby, 3, start=200)  # they move here
+    listed = [*(row(number, "BEA") for number in range(3, count + 1)), *(row(100 + n) for n in range(20))]
+    upload(ada, jadeite, *listed, *(row(200 + n) for n in range(3)))
     seen = statements(ada, ada.url)
+    assert len(seen) <= 10, "\n\n".join(seen)
+    answers = {f"what-{gone.id}": "T/O", f"what-{stays.id}": "keep"}
+    with counted() as seen:
+        save(ada, 302, follow=False, **answers)
     assert len(seen) <= 10, "\n\n".join(seen)

@@ -82,7 +82,7 @@ def test_addresses_and_remarks_are_optional_columns():
     header = f"{HEADER},Email,Remarks"
     text = table("300123210001,Abad,Ana,,,F, Ana.Abad@R1.deped.gov.ph ,T/I DATE:2026-06-08", header=header)
     [row] = read_roster(text.encode(), "a.csv").rows
-    assert (row.email, row.remark_code) == ("ana.abad@r1.deped.gov.ph", "T/I")
+    assert (row.email, row.remark_code) == ("Ana.Abad@R1.deped.gov.ph", "T/I")
 
 
 def test_a_pending_remark_excuses_a_blank_lrn():

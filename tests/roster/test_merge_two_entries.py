@@ -9,7 +9,7 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select
 
-from portal.attendance import merging
+from portal.attendance import erasure, merging
 from portal.attendance.models import AttendanceRecord, DailyAttendance, NameAlias
 from portal.base import clock
 from portal.base.audit import AuditEntry
@@ -62,7 +62,7 @@ def test_every_table_that_refers_to_a_learner_is_known_to_the_merge() -> None:
         if key.column.table.name == "learners"
     }
     known = {table.__tablename__ for table, _ in merging.ONE_EACH} | {table.__tablename__ for table in merging.MANY}
-    assert referring == known | {"enrolments", "name_aliases", "daily_attendance"}
+    assert referring == known | {"enrolments", "name_aliases", "daily_attendance", "erasures"}
 
 
 @pytest.mark.parametrize(("choice", "lrn"), [("this", "300123200001"), ("other", "300123200002")])
@@ -157,6 +157,16 @@ def test_days_that_the_adviser_recorded_go_along(ada: Browser, people: People, j
         (first.id, 20, "absent"),
         (first.id, 23, "absent"),
     ]
+
+
+def test_one_who_was_erased_is_not_brought_back(ada: Browser, people: People, jadeite: Section) -> None:
+    first, second, third = people.learners(jadeite, 3)
+    erasure.erase(second, erasure.REASONS[0], by=None)
+    ada.get(f"/classes/sections/{jadeite.id}/learners/{first.id}/merge")
+    choices = {str(one["value"]) for one in ada.page.select("#other option")}
+    assert choices == {"", str(third.id)}
+    with pytest.raises(merging.Erased):
+        merging.merge(people.ada, jadeite, third, second, lrn=third.lrn)
 
 
 def test_two_who_were_in_two_sections_on_one_day_are_not_one(ada: Browser, people: People, jadeite: Section) -> None:
