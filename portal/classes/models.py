@@ -60,6 +60,10 @@ class Section(WithId, Model):
     adviser_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"), index=True)
     created_at: Mapped[datetime]
     cut_off: Mapped[date | None]  # whose enrolment School Form 2 compares with; None: as the school year has it
+    day_rule: Mapped[str] = mapped_column(String(5), default="any", server_default="any")  # classes that make a day
+    school_head: Mapped[str | None] = mapped_column(String(120))  # who signs School Form 2; None: the school's admin
+    sf2_form: Mapped[str | None] = mapped_column(String(7))  # present, tardy or shs; None: as the grade has it
+    sf2_paper: Mapped[str] = mapped_column(String(4), default="a4", server_default="a4")  # a4 or long
     late_grace_minutes: Mapped[int | None]  # after the start is late, before the end is early; None: not asked for
 
     school: Mapped[School] = relationship(lazy="raise_on_sql")
