@@ -1,16 +1,17 @@
 """The daily register of a section: who was present on which day, for School Form 2.
 
-A day follows from the sheets of the section's classes: present is who was in any of them, absent who was in none of
-which everything is known. The adviser corrects it with a reason, or records a day on which no class was at Zoom;
-what she said stays, whatever the sheets say later.
+A day follows from the sheets of the section's classes, by the section's rule: present is who was in any of them, in
+the first, or in half of them. The adviser corrects it with a reason, or records a day on which no class was at Zoom;
+what she said stays, whatever the sheets say later or the rule becomes.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, case, func, or_, select
 
 from portal.accounts.models import User
 from portal.attendance.models import AttendanceRecord, AttendanceSheet, DailyAttendance
@@ -24,6 +25,8 @@ from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 OVER = ("provisional", "reconciled", "unreported")
 PRESENT, ABSENT, UNKNOWN = "present", "absent", "unknown"
 TARDY = ("", "late", "cutting", "both")
+RULES = ("any", "first", "half")
+CAME = ("present", "partial")
 
 
 @dataclass(frozen=True)
@@ -60,20 +63,29 @@ class DayToCome(ValueError):
     """The day has not come yet."""
 
 
+@dataclass(frozen=True)
+class Classes:
+    """What the sheets say of a learner's day: of how many classes, in how many she was, from how many she was
+    absent; the mark of the day's first class, None if she has none; late in the first, early from the last."""
+
+    held: int
+    came: int
+    absent: int
+    first: str | None
+    late: bool = False
+    early: bool = False
+
+
 def read(section_id: UUID, first: date, last: date) -> Register:
-    """The register from the first to the last day, in two statements."""
-    seen: dict[tuple[UUID, date], list[tuple[datetime, str, bool, bool]]] = {}
-    for learner_id, day, starts_at, mark, late, early in db.session.execute(
+    """The register from the first to the last day, in three statements."""
+    rule = db.session.scalar(select(Section.day_rule).where(Section.id == section_id)) or "any"
+    held = (
         select(
-            AttendanceRecord.learner_id,
+            MeetingOccurrence.id,
             MeetingOccurrence.local_date,
-            MeetingOccurrence.starts_at,
-            sheet_mark,
-            AttendanceRecord.late,
-            AttendanceRecord.left_early,
+            _nth(MeetingOccurrence.starts_at.asc()).label("nth"),
+            _nth(MeetingOccurrence.starts_at.desc()).label("nth_last"),
         )
-        .select_from(AttendanceRecord)
-        .join(MeetingOccurrence, MeetingOccurrence.id == AttendanceRecord.occurrence_id)
         .join(AttendanceSheet, AttendanceSheet.occurrence_id == MeetingOccurrence.id)
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
         .join(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
@@ -83,9 +95,27 @@ def read(section_id: UUID, first: date, last: date) -> Register:
             AttendanceSheet.state.in_(OVER),
             AttendanceSheet.counts,
         )
-    ):
-        seen.setdefault((learner_id, day), []).append((starts_at, mark, late, early))
-    entries = {key: _from_sheets(classes) for key, classes in seen.items()}
+        .cte("held")
+    )
+    is_first, is_last = held.c.nth == 1, held.c.nth_last == 1
+    rows = db.session.execute(
+        select(
+            AttendanceRecord.learner_id,
+            held.c.local_date,
+            func.count(),
+            func.sum(case((sheet_mark.in_(CAME), 1), else_=0)),
+            func.sum(case((sheet_mark == ABSENT, 1), else_=0)),
+            func.max(case((is_first, sheet_mark))),
+            func.max(case((is_first & AttendanceRecord.late, 1), else_=0)),
+            func.max(case((is_last & AttendanceRecord.left_early, 1), else_=0)),
+        )
+        .join(held, held.c.id == AttendanceRecord.occurrence_id)
+        .group_by(AttendanceRecord.learner_id, held.c.local_date)
+    )
+    entries = {
+        (learner_id, day): from_sheets(Classes(n, came, absent, mark, bool(late), bool(early)), rule)
+        for learner_id, day, n, came, absent, mark, late, early in rows
+    }
     for row in _rows(section_id, first, last):
         key = (row.learner_id, row.day)
         known = entries.get(key)
@@ -101,15 +131,30 @@ def _rows(section_id: UUID, first: date, last: date) -> Iterable[DailyAttendance
     )
 
 
-def _from_sheets(classes: list[tuple[datetime, str, bool, bool]]) -> Entry:
-    """Late is who was late in the first class of the day, an early leaver who went early from the last."""
-    classes = sorted(classes)
-    marks = {mark for _, mark, _, _ in classes}
-    if marks & {"present", "partial"}:
-        late, early = classes[0][2], classes[-1][3]
-        tardy = "both" if late and early else "late" if late else "cutting" if early else ""
+def _nth(order: ColumnElement[Any]) -> ColumnElement[int]:
+    """Which class of its day one is, in this order."""
+    return func.row_number().over(partition_by=MeetingOccurrence.local_date, order_by=(order, MeetingOccurrence.id))
+
+
+def from_sheets(day: Classes, rule: str) -> Entry:
+    """The day by the rule; unknown where the classes that nobody knows of would decide.
+
+    Late is who was late in the first class of the day, an early leaver who went early from the last; by the rule
+    "first" the others are not asked.
+    """
+    if rule == "first":
+        came = day.first in CAME
+        absent = day.first == ABSENT
+        early = day.early and day.held == 1
+    else:
+        needed = (day.held + 1) // 2 if rule == "half" else 1
+        came = day.came >= needed
+        absent = day.held - day.absent < needed
+        early = day.early
+    if came:
+        tardy = "both" if day.late and early else "late" if day.late else "cutting" if early else ""
         return Entry(PRESENT, tardy, False, "", PRESENT)
-    status = ABSENT if marks == {"absent"} else UNKNOWN
+    status = ABSENT if absent else UNKNOWN
     return Entry(status, "", False, "", status)
 
 
@@ -169,8 +214,18 @@ def record(user: User, section: Section, day: date, changes: list[Change], reaso
     return written
 
 
-def set_cut_off(user: User, section: Section, day: date) -> None:
-    """The day whose enrolment School Form 2 compares with, for a section."""
+def set_form(
+    user: User, section: Section, *, cut_off: date, day_rule: str, school_head: str | None, kind: str, paper: str
+) -> None:
+    """What School Form 2 of a section goes by: the day whose enrolment it compares with, which classes make a day,
+    who signs as school head (None: the school's admin), which of the forms, on which paper."""
+    if day_rule not in RULES:
+        raise ValueError("no such rule")
     with writing() as session:
-        session.get_one(Section, section.id).cut_off = day
-        audit.record("set the cut-off day", "section", section.id, by=user.id, section_id=section.id, day=str(day))
+        mine = session.get_one(Section, section.id)
+        mine.cut_off, mine.day_rule, mine.school_head = cut_off, day_rule, school_head
+        mine.sf2_form, mine.sf2_paper = kind, paper
+        audit.record(
+            "set up School Form 2", "section", section.id, by=user.id, section_id=section.id,
+            cut_off=cut_off.isoformat(), day_rule=day_rule, kind=kind, paper=paper,
+        )  # fmt: skip

@@ -18,6 +18,7 @@ Sex = Literal["M", "F"]
 
 ABSENT, NOT_ENROLLED = "x", "-"
 RUN = 5  # consecutive class days of absence that the form counts
+WATCH = Fraction(1, 5)  # of the class days: more absences can mean a failing grade (DO 8 s. 2015)
 WEEKS = 5
 
 
@@ -100,6 +101,26 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class Watched:
+    """A learner to look after: absent on `absent` of the `of_days` class days of the school year on which she was on
+    the roster, until the end of the month; `run` are the days of absences in a row that the form counts, if any."""
+
+    learner: Enrolled
+    absent: int
+    of_days: int
+    run: tuple[date, ...]
+
+    @property
+    def share(self) -> Fraction:
+        return Fraction(self.absent, self.of_days) if self.of_days else Fraction(0)
+
+    @property
+    def often(self) -> bool:
+        """Absent on a fifth of the days so far, or more."""
+        return self.of_days > 0 and self.share >= WATCH
+
+
+@dataclass(frozen=True)
 class Form:
     """The whole form. `slots` are its 25 columns, Monday to Friday of five weeks; None is one without a date."""
 
@@ -111,6 +132,7 @@ class Form:
     per_day: Mapping[tuple[Sex, date], int]
     male: Summary
     female: Summary
+    watch: tuple[Watched, ...]  # absent often, or on five days in a row
 
     @property
     def both(self) -> Summary:
@@ -155,10 +177,10 @@ def compute(
 ) -> Form:
     """The form of the month from `first` to `last`.
 
-    `class_days` are the days of the month on which there was class, `before` those of earlier months (for
-    absences in a row that began there), both in order. `learners` are all who were in the section on a day up to
-    `last`, in the form's order. A learner whose cell nobody knows is counted present, as a blank cell is, and named
-    in `open`. Raises ValueError for class days outside the month.
+    `class_days` are the days of the month on which there was class, `before` those of the school year's earlier
+    months (for absences until now, and those in a row that began there), both in order. `learners` are all who were
+    in the section on a day up to `last`, in the form's order. A learner whose cell nobody knows is counted present,
+    as a blank cell is, and named in `open`. Raises ValueError for class days outside the month.
     """
     if any(not first <= day <= last for day in class_days):
         raise ValueError("a class day of another month")
@@ -170,6 +192,13 @@ def compute(
         for day in class_days:
             per_day[sex, day] = sum(line.learner.sex == sex and line.cells[day] == "" for line in lines)
 
+    all_days = [*before, *class_days]
+    people: dict[str, list[Enrolled]] = {}
+    for one in learners:
+        people.setdefault(one.key, []).append(one)
+    seen = [_seen(times, first, all_days, register) for times in people.values()]
+    in_a_row = {one.learner.key for one in seen if one.run}
+
     def summary(sex: Sex) -> Summary:
         ours = [one for one in learners if one.sex == sex]
         return Summary(
@@ -180,13 +209,23 @@ def compute(
             registered=_people(ours, lambda one: one.on(last)),
             attendance=sum(per_day[sex, day] for day in class_days),
             class_days=len(class_days),
-            absent_in_a_row=_people(ours, lambda one: _has_run(one, first, [*before, *class_days], register)),
+            absent_in_a_row=_people(ours, lambda one: one.key in in_a_row),
             left=_people(ours, lambda one: _left_in(one, first, last) and one.left_by in ("NLS", "DRP")),
             transferred_out=_people(ours, lambda one: _left_in(one, first, last) and one.left_by == "T/O"),
             transferred_in=_people(ours, lambda one: first <= one.first_day <= last and one.came_by == "T/I"),
         )
 
-    return Form(first, last, slots_of(first, last), tuple(class_days), lines, per_day, summary("M"), summary("F"))
+    return Form(
+        first,
+        last,
+        slots_of(first, last),
+        tuple(class_days),
+        lines,
+        per_day,
+        summary("M"),
+        summary("F"),
+        tuple(one for one in seen if one.run or (one.often and one.learner.on(last))),
+    )
 
 
 def _people(learners: Iterable[Enrolled], is_one: Callable[[Enrolled], bool]) -> int:
@@ -230,18 +269,25 @@ def _remarks(one: Enrolled, first: date, last: date) -> tuple[tuple[str, date, s
     return tuple(found)
 
 
-def _has_run(one: Enrolled, first: date, days: Sequence[date], register: Mapping[tuple[str, date], Day]) -> bool:
-    """Was she absent on five class days in a row, the last of them in this month? Days without class do not part a
-    run, nor does what nobody knows make one longer."""
-    run = 0
+def _seen(
+    times: Sequence[Enrolled], first: date, days: Sequence[date], register: Mapping[tuple[str, date], Day]
+) -> Watched:
+    """A learner's absences up to now, with the days of the last five or more in a row of which the fifth or a later
+    one is in this month. Days without class do not part a run, nor does what nobody knows make one longer."""
+    run: list[date] = []
+    longest: tuple[date, ...] = ()
+    absent = here = 0
     for day in days:
-        if one.on(day) and register.get((one.key, day), Day("unknown")).status == "absent":
-            run += 1
-            if run >= RUN and day >= first:
-                return True
+        on_roster = any(one.on(day) for one in times)
+        here += on_roster
+        if on_roster and register.get((times[0].key, day), Day("unknown")).status == "absent":
+            absent += 1
+            run.append(day)
+            if len(run) >= RUN and day >= first:
+                longest = tuple(run)
         else:
-            run = 0
-    return False
+            run = []
+    return Watched(times[-1], absent, here, longest)
 
 
 def does_not_add_up(before: int, now: Summary) -> int:

@@ -1,11 +1,13 @@
 """What School Form 2 needs of the database: the class days, the learners with their times, the register."""
 
+import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import cast
 
 from sqlalchemy import select
 
+from portal.accounts.models import User
 from portal.attendance import register
 from portal.base import clock
 from portal.base.db import db
@@ -14,22 +16,54 @@ from portal.classes.queries import lis_order
 from portal.meetings import class_days
 from portal.reports import sf2
 
-BACK = timedelta(days=45)  # before the month, for absences in a row that began there
 # When school years opened: DO 12 s. 2025 and DO 9 s. 2026. The cut-off is their first Friday.
 OPENED = {2025: date(2025, 6, 16), 2026: date(2026, 6, 8)}
+PRESCRIBED = {2025: 197, 2026: 201}  # class days of the year, by the same orders
+FORMS = ("present", "tardy", "shs")
+PAPERS = ("a4", "long")
 
 
 @dataclass(frozen=True)
 class Month:
     """The form, and what the page says beside it. `off` are the days without class with their names; `unrecorded`
     class days that are past and of which nothing is known, which are left out; `adrift` says by how many the
-    registered differ from those of the month before, plus who came, less who left."""
+    registered differ from those of the month before, plus who came, less who left. `head` is the name of who signs as
+    school head, empty if nobody knows; `kind` is the form (see FORMS), `prescribed` the class days of the school year,
+    where they are known."""
 
     form: sf2.Form
     off: dict[date, str]
     unrecorded: tuple[date, ...]
     cut_off: date
     adrift: int
+    head: str
+    kind: str
+    prescribed: int | None
+
+
+def kind_of(section: Section) -> str:
+    """The form that the section chose; else senior high school's for Grades 11 and 12, and LIS's for the others."""
+    if section.sf2_form in FORMS:
+        return section.sf2_form
+    return "shs" if re.search(r"\b1[12]\b", section.grade_level) else "present"
+
+
+def head_of(section: Section) -> str:
+    """Who signs as school head: as the section says, else the school's admin if there is one only."""
+    if section.school_head:
+        return section.school_head
+    names = db.session.scalars(
+        select(User.full_name)
+        .where(
+            User.school_id == section.school_id,
+            User.role == "admin",
+            User.scope == "school",
+            User.deactivated_at.is_(None),
+            User.confirmed_at.is_not(None),
+        )
+        .limit(2)
+    ).all()
+    return names[0] if len(names) == 1 else ""
 
 
 def first_friday(school_year: str) -> date:
@@ -40,15 +74,15 @@ def first_friday(school_year: str) -> date:
 
 
 def read(section: Section, year: int, month: int) -> Month:
-    """The month of a section (with its school loaded), in five statements."""
+    """The month of a section (with its school loaded), in seven statements."""
     first, last = sf2.month_of(year, month)
     today = clock.today()
-    off = class_days.days_off(section, first - BACK, last)
-    known = register.read(section.id, first - BACK, min(last, today))
+    off = class_days.days_off(section, first, last)
+    known = register.read(section.id, min(section.first_day, first), min(last, today))
     learners = _enrolled(section)
     usual = [
         day
-        for day in (first - BACK + timedelta(days=n) for n in range((last - first + BACK).days + 1))
+        for day in (first + timedelta(days=n) for n in range((last - first).days + 1))
         if day.weekday() < 5 and day not in off and day <= today
     ]
     # A day on which class was held is a class day, whatever the calendar says; one of which nothing is known is not
@@ -71,10 +105,13 @@ def read(section: Section, year: int, month: int) -> Month:
     before = len({one.key for one in learners if one.on(first - timedelta(days=1))})
     return Month(
         form=form,
-        off={day: name for day, name in off.items() if first <= day <= last},
-        unrecorded=tuple(day for day in usual if day >= first and day not in known.days),
+        off=off,
+        unrecorded=tuple(day for day in usual if day not in known.days),
         cut_off=cut_off,
         adrift=sf2.does_not_add_up(before, form.both) if before else 0,
+        head=head_of(section),
+        kind=kind_of(section),
+        prescribed=PRESCRIBED.get(int(section.school_year[:4])),
     )
 
 

@@ -1,4 +1,4 @@
-"""School Form 2 of a section and month: the page, its workbook, and its cut-off day."""
+"""School Form 2 of a section and month: the page, its workbook, and what it goes by."""
 
 import re
 from datetime import date
@@ -16,6 +16,8 @@ from portal.classes.models import Section
 from portal.reports import sf2_month, sf2_xlsx, xlsx_writer
 from portal.reports.routes import bp
 
+LONGEST_NAME = 120
+
 
 @bp.get("/reports/sections/<uuid:section_id>/sf2/<month>")
 def sf2(section_id: UUID, month: str) -> str:
@@ -24,7 +26,7 @@ def sf2(section_id: UUID, month: str) -> str:
     return _page(section, month)
 
 
-def _page(section: Section, month: str, problem: str = "") -> str:
+def _page(section: Section, month: str, problems: dict[str, str] | None = None) -> str:
     year, number = _month_or_404(month)
     found = sf2_month.read(section, year, number)
     earlier, later = date(year, number, 1), date(year, number, 28)
@@ -40,8 +42,26 @@ def _page(section: Section, month: str, problem: str = "") -> str:
         earlier=f"{earlier:%Y-%m}",
         later=f"{later:%Y-%m}" if later <= clock.today().replace(day=28) else None,
         remarks=sf2_xlsx.remarks,
-        problem=problem,
-        typed=request.form.get("cut_off", ""),
+        rules={
+            "any": _("any class of the day"),
+            "first": _("the first class of the day"),
+            "half": _("half of the day's classes, or more"),
+        },
+        kinds={
+            "present": _("as LIS has it: absent and present"),
+            "tardy": _("DO 4, s. 2014: absent and tardy"),
+            "shs": _("senior high school (SF2-SHS)"),
+        },
+        papers={"a4": _("A4"), "long": _("long, 8.5 by 13 inches")},
+        problems=problems or {},
+        typed={
+            "cut_off": found.cut_off.isoformat(),
+            "day_rule": section.day_rule,
+            "school_head": section.school_head or "",
+            "kind": found.kind,
+            "paper": section.sf2_paper,
+            **(request.form if problems else {}),
+        },
     )
 
 
@@ -53,28 +73,48 @@ def sf2_workbook(section_id: UUID, month: str) -> Response:
     audit.record(
         "exported School Form 2", "section", section.id, by=current_user.id, section_id=section.id, month=month
     )
-    answer = Response(sf2_xlsx.make(section, found.form, off=found.off), mimetype=xlsx_writer.MIMETYPE)
+    live = request.args.get("figures") != "only"
+    answer = Response(sf2_xlsx.make(section, found, live=live), mimetype=xlsx_writer.MIMETYPE)
     name = re.sub(r"[^A-Za-z0-9]+", "-", section.title).strip("-")
     answer.headers.set("Content-Disposition", "attachment", filename=f"SF2-{name}-{month}.xlsx")
     return answer
 
 
-@bp.post("/reports/sections/<uuid:section_id>/sf2/<month>/cut-off")
-def sf2_cut_off(section_id: UUID, month: str) -> AnyResponse | tuple[str, int]:
-    """The day with whose enrolment the form compares."""
+@bp.post("/reports/sections/<uuid:section_id>/sf2/<month>/settings")
+def sf2_settings(section_id: UUID, month: str) -> AnyResponse | tuple[str, int]:
+    """What the form of the section goes by."""
     section = section_or_404(section_id, govern=True)
     _month_or_404(month)
-    text = request.form.get("cut_off", "").strip()
+    day, problems = _cut_off(section)
+    head = " ".join(request.form.get("school_head", "").split())
+    if len(head) > LONGEST_NAME:
+        problems["school_head"] = _("School head: the name is too long, 120 characters are the most.")
+    chosen = {}
+    for name, offered, said in (
+        ("day_rule", register.RULES, _("Which classes make a day: take one of the list.")),
+        ("kind", sf2_month.FORMS, _("Form: take one of the list.")),
+        ("paper", sf2_month.PAPERS, _("Paper: take one of the list.")),
+    ):
+        chosen[name] = request.form.get(name, "")
+        if chosen[name] not in offered:
+            problems[name] = said
+    if problems or day is None:
+        return _page(section, month, problems), 422
+    register.set_form(current_user, section, cut_off=day, school_head=head or None, **chosen)
+    flash(_("The form is set up for the section."))
+    return redirect(url_for(".sf2", section_id=section.id, month=month))
+
+
+def _cut_off(section: Section) -> tuple[date | None, dict[str, str]]:
+    """The day that was typed, or what is wrong with it."""
     try:
-        day = date.fromisoformat(text)
+        day = date.fromisoformat(request.form.get("cut_off", "").strip())
     except ValueError:
-        return _page(section, month, _("Cut-off day: write a day like 2026-06-12.")), 422
+        return None, {"cut_off": _("Cut-off day: write a day like 2026-06-12.")}
     if not 0 <= day.year - int(section.school_year[:4]) <= 1:
         said = _("Cut-off day: take a day of the school year %(year)s.", year=section.school_year)
-        return _page(section, month, said), 422
-    register.set_cut_off(current_user, section, day)
-    flash(_("The cut-off day is saved for the section."))
-    return redirect(url_for(".sf2", section_id=section.id, month=month))
+        return None, {"cut_off": said}
+    return day, {}
 
 
 def _month_or_404(text: str) -> tuple[int, int]:

@@ -1,220 +1,46 @@
-"""School Form 2 as a workbook, cell by cell where LIS has it (`school_form_2_ver2014.2.1.1`): columns A to AU, days in
-25 merged slots from F to AL, learners from row 8, the summary below by its offsets from the row of combined totals.
+"""School Form 2 as a workbook, cell by cell where LIS has it: days in 25 merged slots from F to AL, learners from
+row 8, the summary below. With formulas, so that a mark corrected in Excel corrects the totals, or figures only.
 
-It is a working copy: the form that is filed comes from LIS. The words are the form's own, in its own spelling.
+It is a working copy: the form that is filed comes from LIS.
 """
 
-import io
+import re
+from collections.abc import Callable, Mapping
 from datetime import date
 from fractions import Fraction
 
 from openpyxl import Workbook
 from openpyxl.comments import Comment
 from openpyxl.styles import Alignment, Border, Font, GradientFill, PatternFill, Side
-from openpyxl.utils import column_index_from_string as number_of
-from openpyxl.utils import get_column_letter as letters_of
 from openpyxl.worksheet.worksheet import Worksheet
 
 from portal.classes.models import Section
-from portal.reports import sf2
+from portal.reports import sf2, sf2_words
+from portal.reports.sf2_month import Month
+from portal.reports.xlsx_formulas import Formulas
 
-SHEET = "school_form_2_ver2014.2.1.1"
-MONTHS = (
-    "JANUARY", "FEBRUARY", "MARCH", "APRIL", "MAY", "JUNE", "JULY", "AUGUST", "SEPTEMBER", "OCTOBER", "NOVEMBER",
-    "DECEMBER",
-)  # fmt: skip
-# The first columns of the 25 slots and, where a slot is wider, its last; widths in characters.
-SLOTS = (
-    "F:G", "H", "I", "J", "K", "L:M", "N", "O", "P", "Q", "R:S", "T", "U", "V:W", "X:Y", "Z:AA", "AB", "AC", "AD",
-    "AE", "AF", "AG:AH", "AI", "AJ", "AK:AL",
-)  # fmt: skip
-WIDTHS = (
-    "A1.7", "B1.3", "C14.1", "D8.7", "E.2", "F.8", "G2", "H2.9", "I2.9", "J2.9", "K2.9", "L2.5", "M.3", "N2.9",
-    "O2.9", "P2.9", "Q2.9", "R.8", "S2", "T2.9", "U2.9", "V.7", "W2.2", "X1.2", "Y1.7", "Z1.7", "AA1.2", "AB2.9",
-    "AC2.9", "AD2.9", "AE2.9", "AF2.9", "AG2.7", "AH.2", "AI2.9", "AJ2.9", "AK1.2", "AL1.7", "AM1.7", "AN5", "AO5",
-    "AP1.7", "AQ10.1", "AR3.4", "AS3.4", "AT6.7", "AU.3",
-)  # fmt: skip
-HEADINGS = (
-    ("A1:AU1", "School Form 2 (SF2) Daily Attendance Report of Learners"),
-    ("A2:AU2", "(This replaces Form 1, Form 2 & STS Form 4 - Absenteeism and Dropout Profile)"),
-    ("A3:D3", "School ID "),
-    ("J3:L3", "School Year "),
-    ("S3:Z3", "Report for the Month of"),
-    ("A4:D4", "Name of School"),
-    ("S4:Z4", "Grade Level"),
-    ("AI4:AL4", "Section "),
-    ("A5:B7", "No."),
-    ("C5:E7", "NAME\n(Last Name, First Name, Middle Name)"),
-    ("F5:AL5", "(1st row for date)"),
-    ("AM5:AP6", "Total for the Month"),
-    ("AM7:AN7", "ABSENT"),
-    ("AO7:AP7", "PRESENT"),
-    (
-        "AQ5:AU7",
-        "REMARKS (If DROPPED OUT, state reason, please refer to legend number 2. If TRANSFERRED IN/OUT, write the name "
-        "of School.)",
-    ),
-)
-CODES = "(blank) - Present; (x)- Absent; Tardy (half shaded= Upper for Late Commer, Lower for Cutting Classes)"
-# Offset from the row of combined totals, column, words.
-BELOW = (
-    (1, "A", "GUIDELINES:"),
-    (1, "Z", "1. CODES FOR CHECKING ATTENDANCE"),
-    (1, "AR", "Summary"),
-    (2, "A", "1. The attendance shall be accomplished daily. Refer to the codes for checking learners' attendance."),
-    (3, "A", "2. Dates shall be written in the columns after Learner's Name."),
-    (4, "A", "3. To compute the following:"),
-    (2, "Z", CODES),
-    (2, "AR", "M"),
-    (2, "AS", "F"),
-    (2, "AT", "TOTAL"),
-    (3, "AM", "* Enrolment as of (1st Friday of the SY)"),
-    (4, "Z", "2. REASONS/CAUSES FOR NLS"),
-    (5, "AM", "Late enrolment "),
-    (5, "AP", "during the month"),
-    (7, "AP", "(beyond cut-off)"),
-    (6, "A", "a. Percentage of Enrolment = Registered Learners as of end of the month / Enrolment as of 1st Friday of "
-             "the school year x 100"),
-    (9, "A", "b. Average Daily Attendance = Total Daily Attendance / Number of School Days in reporting month"),
-    (11, "A", "c. Percentage of Attendance for the month = Average daily attendance / Registered Learners as of end of "
-              "the month x 100"),
-    (6, "Z", "a. Domestic-Related Factors"),
-    (8, "Z", "a.1 Had to take care of siblings  a.2 Early marriage/pregnancy  a.3 Parents' attitude toward schooling  "
-             "a.4 Family problems"),
-    (12, "Z", "b. Individual-Related Factors"),
-    (13, "Z", "b.1 Illness  b.2 Overage  b.3 Death  b.4 Drug Abuse  b.5 Poor academic performance  "
-              "b.6 Lack of interest/Distractions  b.7 Hunger/Malnutrition"),
-    (18, "Z", "c. School-Related Factors"),
-    (20, "Z", "c.1 Teacher Factor  c.2 Physical condition of classroom  c.3 Peer influence"),
-    (24, "Z", "d. Geographic/Environmental"),
-    (25, "Z", "d.1 Distance between home and school  d.2 Armed conflict (incl. Tribal wars & clanfeuds)  "
-              "d.3 Calamities/Disasters"),
-    (27, "Z", "e. Financial-Related"),
-    (28, "Z", "e.1 Child labor, work"),
-    (29, "Z", "f. Others (Specify)"),
-    (9, "AM", "Registered Learners as of end of month"),
-    (11, "AM", "Percentage of Enrolment as of end of month"),
-    (13, "AM", "Average Daily Attendance"),
-    (15, "AM", "Percentage of Attendance for the month"),
-    (16, "AM", "Number of students absent for 5 consecutive days"),
-    (17, "AM", "Dropped out"),
-    (19, "AM", "Transferred out"),
-    (21, "AM", "Transferred in"),
-    (14, "A", "4. Every end of the month, the class adviser will submit this form to the office of the principal for "
-              "recording of summary table into School Form 4. Once signed by the principal, this form should be "
-              "returned to the adviser."),
-    (15, "A", "5. The adviser will provide neccessary interventions including but not limited to home visitation to "
-              "learner/s who were absent for 5 consecutive days and/or those at risk of dropping out."),
-    (16, "A", "6.  Attendance performance of learners will be reflected in Form 137 and Form 138 every grading "
-              "period."),
-    (18, "A", "*Beginning of School Year cut-off report is every 1st Friday of the School Year"),
-    (24, "AM", "I certify that this is a true and correct report."),
-    (28, "AN", "(Signature of Adviser over Printed Name)"),
-    (30, "AM", "Attested by:"),
-    (33, "AN", "(Signature of School Head over Printed Name)"),
-)  # fmt: skip
 THIN = Side(style="thin")
 BOX = Border(left=THIN, right=THIN, top=THIN, bottom=THIN)
+LINE = Border(bottom=THIN)
 GREY = PatternFill("solid", fgColor="D9D9D9")
+FAINT = "A6A6A6"
 # A fill with a hard edge in the middle is the form's half shading.
 SHADES = {
     "late": GradientFill(degree=90, stop=("7F7F7F", "7F7F7F", "FFFFFF", "FFFFFF")),
     "cutting": GradientFill(degree=90, stop=("FFFFFF", "FFFFFF", "7F7F7F", "7F7F7F")),
 }
-TARDY_WORDS = {"late": "Tardy: late", "cutting": "Tardy: left early", "both": "Tardy: late, and left early"}
+PAPERS = {"a4": 9, "long": 14}  # as Excel numbers them; long is 8.5 by 13 inches
+FIRST = 8  # row of the first learner
+CLASS_DAYS, TARDIES = "AW", "AX"  # hidden helper columns, outside the printed form
+LEFT = Alignment(horizontal="left", vertical="center", wrap_text=True)
+TOP = Alignment(horizontal="left", vertical="top", wrap_text=True)
 
 
-def make(section: Section, form: sf2.Form, *, off: dict[date, str], head: str = "") -> bytes:
-    """The workbook of a month, values only. Whatever the number of learners, rows are added, never left out."""
-    book = Workbook()
-    sheet = book.active
-    assert isinstance(sheet, Worksheet)  # a new workbook has one
-    sheet.title = SHEET
-    _page(sheet)
-    _headings(sheet, section, form)
-    _days(sheet, form, off)
-    row = 8
-    males, females = form.of("M"), form.of("F")
-    for lines, sex, title in (
-        (males, "M", "<=== MALE | TOTAL Per Day ===>"),
-        (females, "F", "<=== FEMALE | TOTAL Per Day ===>"),
-    ):
-        for number, line in enumerate(lines, start=1):
-            _learner(sheet, row, number, line, form)
-            row += 1
-        per_day = {day: form.per_day[sex, day] for day in form.class_days}  # type: ignore[index]  # "M" or "F"
-        _totals(sheet, row, len(lines), title, per_day, form, lines)
-        row += 1
-    both = {day: form.per_day["M", day] + form.per_day["F", day] for day in form.class_days}
-    _totals(sheet, row, len(form.lines), "Combined TOTAL Per Day", both, form, list(form.lines))
-    _below(sheet, row, section, form, head)
-    out = io.BytesIO()
-    book.save(out)
-    return out.getvalue()
-
-
-def _page(sheet: Worksheet) -> None:
-    for item in WIDTHS:
-        name = item.rstrip("0123456789.")
-        sheet.column_dimensions[name].width = float(item[len(name) :]) + 0.7
-    for row, height in ((1, 30), (2, 20), (3, 20), (4, 20), (5, 10), (6, 15), (7, 15)):
-        sheet.row_dimensions[row].height = height
-    sheet.page_setup.orientation, sheet.page_setup.paperSize = "landscape", 9  # A4
-    sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
-    sheet.sheet_properties.pageSetUpPr.fitToPage = True
-    sheet.print_title_rows = "1:7"
-    for side in ("left", "right", "top", "bottom"):
-        setattr(sheet.page_margins, side, 0.28)
-
-
-def _put(
-    sheet: Worksheet, where: str, value: str | int | float | None, *, number: str = "", bold: bool = False
-) -> None:
-    """A value in a cell or in a merged range; text is always text, whatever it begins with."""
-    if ":" in where:
-        sheet.merge_cells(where)
-    cell = sheet[where.split(":")[0]]
-    cell.value = value
-    if isinstance(value, str):
-        cell.data_type = "s"
-        cell.number_format = "@"
-        cell.quotePrefix = True
-    elif number:
-        cell.number_format = number
-    cell.font = Font(name="Arial Narrow", size=8, bold=bold)
-    cell.alignment = Alignment(horizontal="center", vertical="center", wrap_text=True)
-
-
-def _headings(sheet: Worksheet, section: Section, form: sf2.Form) -> None:
-    for where, words in HEADINGS:
-        _put(sheet, where, words, bold=True)
-    sheet["A1"].font = Font(name="Arial Narrow", size=14, bold=True)
-    values = {
-        "F3:I3": section.school.deped_id,
-        "M3:R3": section.school_year.replace("-", " - "),
-        "AA3:AG3": MONTHS[form.first.month - 1],
-        "F4:R4": section.school.name,
-        "AA4:AG4": section.grade_level,
-        "AM4:AU4": section.name,
-    }
-    for where, value in values.items():
-        _put(sheet, where, value)
-
-
-def _slots(row: int) -> list[str]:
-    """The ranges of the 25 slots on a row: "F6:G6", "H6" ..."""
-    return [":".join(f"{column}{row}" for column in slot.split(":")) for slot in SLOTS]
-
-
-def _days(sheet: Worksheet, form: sf2.Form, off: dict[date, str]) -> None:
-    """Dates in their own weekday's slot. A day without class keeps its date, in grey."""
-    for at, (date_cell, letter_cell, day) in enumerate(zip(_slots(6), _slots(7), placed(form), strict=True)):
-        name = ("M", "T", "W", "TH", "F", "S", "SU")[day.weekday() if day else at % 5]
-        _put(sheet, date_cell, day.day if day else None)
-        _put(sheet, letter_cell, name)
-        if day and day in off and day not in form.class_days:
-            sheet[date_cell.split(":")[0]].fill = GREY
-            sheet[letter_cell.split(":")[0]].fill = GREY
+def make(section: Section, month: Month, *, live: bool = True) -> bytes:
+    """The workbook of a month. `live`: totals are formulas, which show what the portal counted until a mark is
+    changed, and days before and after a learner's time are marked "-". Whatever the number of learners, rows are
+    added, never left out."""
+    return _Form(section, month, live=live).bytes()
 
 
 def placed(form: sf2.Form) -> list[date | None]:
@@ -226,25 +52,6 @@ def placed(form: sf2.Form) -> list[date | None]:
     return columns
 
 
-def _learner(sheet: Worksheet, row: int, number: int, line: sf2.Line, form: sf2.Form) -> None:
-    _put(sheet, f"A{row}:B{row}", number)
-    _put(sheet, f"C{row}:E{row}", line.learner.name)
-    sheet[f"C{row}"].alignment = Alignment(horizontal="left", vertical="center")
-    for where, day in zip(_slots(row), placed(form), strict=True):
-        mark = line.cells.get(day, "") if day else ""
-        _put(sheet, where, sf2.ABSENT if mark == sf2.ABSENT else None)
-        first = sheet[where.split(":")[0]]
-        tardy = line.tardy.get(day) if day else None
-        if tardy:
-            first.fill = SHADES.get(tardy, GREY)
-            first.comment = Comment(TARDY_WORDS[tardy], "Silid")
-        elif day and day not in form.class_days:
-            first.fill = GREY
-    _put(sheet, f"AM{row}:AN{row}", line.absent)
-    _put(sheet, f"AO{row}:AP{row}", line.present)
-    _put(sheet, f"AQ{row}:AU{row}", remarks(line) or None)
-
-
 def remarks(line: sf2.Line) -> str:
     """As advisers write them: "T/O to Laoag Central 2026-11-13"."""
     said = []
@@ -254,46 +61,280 @@ def remarks(line: sf2.Line) -> str:
     return "; ".join(said)
 
 
-def _totals(
-    sheet: Worksheet,
-    row: int,
-    people: int,
-    title: str,
-    per_day: dict[date, int],
-    form: sf2.Form,
-    lines: list[sf2.Line],
-) -> None:
-    _put(sheet, f"A{row}:B{row}", people, bold=True)
-    _put(sheet, f"C{row}:E{row}", title, bold=True)
-    for where, day in zip(_slots(row), placed(form), strict=True):
-        _put(sheet, where, per_day.get(day) if day else None, bold=True)
-    _put(sheet, f"AM{row}:AN{row}", sum(line.absent for line in lines), bold=True)
-    _put(sheet, f"AO{row}:AP{row}", sum(line.present for line in lines), bold=True)
-    for column in range(1, number_of("AU") + 1):
-        sheet[f"{letters_of(column)}{row}"].border = BOX
+class _Form:
+    """The sheet while it is drawn."""
 
+    def __init__(self, section: Section, month: Month, *, live: bool) -> None:
+        self.section, self.month, self.form = section, month, month.form
+        self.shs, self.tardy = month.kind == "shs", month.kind in ("tardy", "shs")
+        self.days = placed(self.form)
+        # A class day for which not even a spare column is left cannot be counted by a formula.
+        self.live = live and set(self.form.class_days) <= set(self.days)
+        self.book = Workbook()
+        sheet = self.book.active
+        assert isinstance(sheet, Worksheet)  # a new workbook has one
+        self.sheet = sheet
+        self.formulas = Formulas()
+        males, females = self.form.of("M"), self.form.of("F")
+        self.rows = {"M": FIRST + len(males)}  # of the totals per day
+        self.rows["F"] = self.rows["M"] + 1 + len(females)
+        self.rows["both"] = self.rows["F"] + 1
 
-def _below(sheet: Worksheet, row: int, section: Section, form: sf2.Form, head: str) -> None:
-    for offset, column, words in BELOW:
-        _put(sheet, f"{column}{row + offset}", words)
-        sheet[f"{column}{row + offset}"].alignment = Alignment(vertical="top")
-    _put(sheet, f"AM{row + 1}", f"Month : {MONTHS[form.first.month - 1]}")
-    _put(sheet, f"AP{row + 1}", f"No. of Days of Classes: {len(form.class_days)}")
-    for column, summary in (("AR", form.male), ("AS", form.female), ("AT", form.both)):
-        for offset, value, number in (
-            (3, summary.enrolment, "0"),
-            (5, summary.late, "0"),
-            (9, summary.registered, "0"),
-            (11, summary.of_enrolment, "0%"),
-            (13, summary.daily, "0"),
-            (15, summary.of_attendance, "0%"),
-            (16, summary.absent_in_a_row, "0"),
-            (17, summary.left, "0"),
-            (19, summary.transferred_out, "0"),
-            (21, summary.transferred_in, "0"),
-        ):
-            shown = float(value) if isinstance(value, Fraction) else value
-            _put(sheet, f"{column}{row + offset}", shown, number=number)
-    adviser = section.adviser.full_name.upper() if section.adviser else ""
-    _put(sheet, f"AN{row + 26}", adviser)
-    _put(sheet, f"AN{row + 32}", head.upper())
+    def bytes(self) -> bytes:
+        self._page()
+        self._headings()
+        self._dates()
+        self._learners()
+        self._combined()
+        self._below()
+        return self.formulas.save(self.book)
+
+    def _page(self) -> None:
+        sheet = self.sheet
+        sheet.title = sf2_words.SHEET
+        for item in sf2_words.WIDTHS:
+            name = item.rstrip("0123456789.")
+            sheet.column_dimensions[name].width = float(item[len(name) :]) + 0.7
+        for row, height in ((1, 30), (2, 20), (3, 20), (4, 20), (5, 10), (6, 15), (7, 15)):
+            sheet.row_dimensions[row].height = height
+        sheet.page_setup.orientation = "landscape"
+        sheet.page_setup.paperSize = PAPERS[self.section.sf2_paper]
+        sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
+        sheet.sheet_properties.pageSetUpPr.fitToPage = True
+        sheet.print_title_rows = "1:7"
+        sheet.print_area = f"A1:AU{self.rows['both'] + 33}"
+        for side in ("left", "right", "top", "bottom"):
+            setattr(sheet.page_margins, side, 0.28)
+        if self.live:
+            sheet[f"{CLASS_DAYS}1"] = len(self.form.class_days)
+            for column in (CLASS_DAYS, TARDIES):
+                sheet.column_dimensions[column].hidden = True
+
+    def put(
+        self,
+        where: str,
+        value: str | float | None,
+        formula: str = "",
+        *,
+        number: str = "",
+        bold: bool = False,
+        size: float = 8,
+        align: Alignment | None = None,
+        border: Border | None = None,
+    ) -> None:
+        """A value in a cell or a merged range, and the formula that gives it; text is always text, whatever it
+        begins with."""
+        if ":" in where:
+            self.sheet.merge_cells(where)
+        cell = self.sheet[where.split(":", maxsplit=1)[0]]
+        if formula and self.live:
+            cell.value = f"={formula}"
+            self.formulas.result(cell.coordinate, value)
+        else:
+            cell.value = value
+            if isinstance(value, str):
+                cell.data_type = "s"
+                cell.number_format = "@"
+                cell.quotePrefix = True
+        if number:
+            cell.number_format = number
+        cell.font = Font(name="Arial Narrow", size=size, bold=bold)
+        cell.alignment = align or Alignment(horizontal="center", vertical="center", wrap_text=True)
+        if border:
+            self._frame(where, border)
+
+    def _frame(self, where: str, border: Border) -> None:
+        for line in self.sheet[where if ":" in where else f"{where}:{where}"]:
+            for cell in line:
+                cell.border = border
+
+    def _headings(self) -> None:
+        form, section = self.form, self.section
+        for where, words in sf2_words.SHS_HEADINGS if self.shs else sf2_words.HEADINGS:
+            table = where.split(":")[1][-1] == "7" or where[-1] in "56"
+            self.put(where, words, bold=True, size=6 if where.startswith("AQ5") else 8, border=BOX if table else None)
+        self.put("AM7:AN7", "ABSENT", bold=True, size=6, border=BOX)
+        self.put("AO7:AP7", "TARDY" if self.tardy else "PRESENT", bold=True, size=6, border=BOX)
+        self.sheet["A1"].font = Font(name="Arial Narrow", size=14, bold=True)
+        school, year, name = section.school, section.school_year.replace("-", " - "), sf2_words.MONTHS
+        values: Mapping[str, str] = {
+            "F3:I3": school.deped_id,
+            "M3:R3": year,
+            "AA3:AG3": name[form.first.month - 1],
+            "F4:R4": school.name,
+            "AA4:AG4": section.grade_level,
+            "AM4:AU4": section.name,
+        }
+        if self.shs:
+            values = {
+                "C2:T2": school.name,
+                "X2:AA2": school.deped_id,
+                "AD2:AH2": "",
+                "AL2:AQ2": school.division,
+                "AT2:AU2": school.region,
+                "C3:E3": "",
+                "J3:M3": year,
+                "Q3:T3": section.grade_level,
+                "Y3:AU3": "",
+                "C4:M4": section.name,
+                "U4:AH4": "",
+                "AO4:AU4": name[form.first.month - 1],
+            }
+        for where, value in values.items():
+            self.put(where, value or None, border=BOX)
+
+    def _slots(self, row: int) -> list[tuple[str, date | None]]:
+        """The ranges of the 25 slots on a row, "F6:G6", "H6" ..., each with its date."""
+        ranges = [":".join(f"{column}{row}" for column in slot.split(":")) for slot in sf2_words.SLOTS]
+        return list(zip(ranges, self.days, strict=True))
+
+    def _dates(self) -> None:
+        """Dates in their own weekday's slot. A day without class keeps its date, in grey."""
+        for at, ((date_cell, day), (letter_cell, _day)) in enumerate(zip(self._slots(6), self._slots(7), strict=True)):
+            name = ("M", "T", "W", "TH", "F", "S", "SU")[day.weekday() if day else at % 5]
+            self.put(date_cell, day.day if day else None, border=BOX)
+            self.put(letter_cell, name, size=7, border=BOX)
+            if day and day in self.month.off and day not in self.form.class_days:
+                for where in (date_cell, letter_cell):
+                    self.sheet[where.split(":", maxsplit=1)[0]].fill = GREY
+
+    def _learners(self) -> None:
+        row = FIRST
+        for sex, title in (("M", "<=== MALE | TOTAL Per Day ===>"), ("F", "<=== FEMALE | TOTAL Per Day ===>")):
+            lines = self.form.of(sex)  # type: ignore[arg-type]  # "M" or "F"
+            start = row
+            for number, line in enumerate(lines, start=1):
+                self._learner(row, number, line)
+                row += 1
+            self._totals(row, start, title, lines, {d: self.form.per_day[sex, d] for d in self.form.class_days})  # type: ignore[index]
+            row += 1
+
+    def _learner(self, row: int, number: int, line: sf2.Line) -> None:
+        self.sheet.row_dimensions[row].height = 20
+        self.put(f"A{row}:B{row}", number, border=BOX)
+        self.put(f"C{row}:E{row}", line.learner.name, align=LEFT, border=BOX)
+        for where, day in self._slots(row):
+            mark = line.cells.get(day, "") if day else ""
+            self.put(where, mark if mark == sf2.ABSENT or (mark and self.live) else None, border=BOX)
+            cell = self.sheet[where.split(":", maxsplit=1)[0]]
+            tardy = line.tardy.get(day) if day else None
+            if mark == sf2.NOT_ENROLLED:
+                cell.font = Font(name="Arial Narrow", size=8, color=FAINT)
+            if tardy:
+                cell.fill = SHADES.get(tardy, GREY)
+                cell.comment = Comment(sf2_words.TARDY_WORDS[tardy], "SF2")
+            elif day and day not in self.form.class_days:
+                cell.fill = GREY
+        days = f"F{row}:AL{row}"
+        self.put(f"AM{row}:AN{row}", line.absent, f'COUNTIF({days},"{sf2.ABSENT}")', border=BOX)
+        present = f'${CLASS_DAYS}$1-COUNTIF({days},"{sf2.NOT_ENROLLED}")-AM{row}'
+        if self.tardy:
+            self.put(f"AO{row}:AP{row}", line.tardies, border=BOX)
+        else:
+            self.put(f"AO{row}:AP{row}", line.present, present, border=BOX)
+        self.put(f"AQ{row}:AU{row}", remarks(line) or None, size=7, align=LEFT, border=BOX)
+        if self.live:
+            self.sheet[f"{TARDIES}{row}"] = line.tardies
+
+    def _second(self, line: sf2.Line) -> int:
+        """What the second column of totals counts."""
+        return line.tardies if self.tardy else line.present
+
+    def _totals(self, row: int, start: int, title: str, lines: list[sf2.Line], per_day: dict[date, int]) -> None:
+        """The line below the learners of a sex, who stand from row `start` on."""
+
+        def over(column: str, formula: str) -> str:
+            """A formula over a column of the block; none where the block is empty."""
+            return formula.format(f"{column}{start}:{column}{row - 1}") if lines else ""
+
+        self.put(f"A{row}:B{row}", len(lines), over("C", "COUNTA({0})"), bold=True, border=BOX)
+        self.put(f"C{row}:E{row}", title, bold=True, size=7, align=LEFT, border=BOX)
+        for where, day in self._slots(row):
+            counted = day in per_day
+            column = where.split(":", maxsplit=1)[0].rstrip("0123456789")
+            names = f"COUNTA($C${start}:$C${row - 1})"
+            there = f'{names}-COUNTIF({{0}},"{sf2.ABSENT}")-COUNTIF({{0}},"{sf2.NOT_ENROLLED}")'
+            formula = over(column, there) if counted else ""
+            self.put(where, per_day[day] if day and counted else None, formula, size=7, bold=True, border=BOX)
+        sums = ((("AM", "AN"), sum(one.absent for one in lines)), (("AO", "AP"), sum(map(self._second, lines))))
+        for (column, to), value in sums:
+            self.put(f"{column}{row}:{to}{row}", value, over(column, "SUM({0})"), bold=True, border=BOX)
+        self.put(f"AQ{row}:AU{row}", None, border=BOX)
+
+    def _combined(self) -> None:
+        row, male, female = (self.rows[name] for name in ("both", "M", "F"))
+        form = self.form
+
+        def both(column: str) -> str:
+            return f"{column}{male}+{column}{female}"
+
+        self.put(f"A{row}:B{row}", len(form.lines), both("A"), bold=True, border=BOX)
+        self.put(f"C{row}:E{row}", "Combined TOTAL Per Day", bold=True, size=7, align=LEFT, border=BOX)
+        for where, day in self._slots(row):
+            counted = day if day in form.class_days else None
+            value = form.per_day["M", counted] + form.per_day["F", counted] if counted else None
+            column = where.split(":", maxsplit=1)[0].rstrip("0123456789")
+            self.put(where, value, both(column) if counted else "", size=7, bold=True, border=BOX)
+        absent, second = sum(one.absent for one in form.lines), sum(map(self._second, form.lines))
+        self.put(f"AM{row}:AN{row}", absent, both("AM"), bold=True, border=BOX)
+        self.put(f"AO{row}:AP{row}", second, both("AO"), bold=True, border=BOX)
+        self.put(f"AQ{row}:AU{row}", None, border=BOX)
+
+    def _below(self) -> None:
+        base = self.rows["both"]
+
+        def at(where: str) -> str:
+            """ "AM{24}:AU{24}" with the rows in it."""
+            return re.sub(r"\{(\d+)\}", lambda found: str(base + int(found[1])), where)
+
+        for where, words in sf2_words.BELOW:
+            start = where.split(":", maxsplit=1)[0]
+            align = None if start in sf2_words.CENTRED else TOP
+            self.put(at(where), self._semester(words), size=7, align=align, bold=start in sf2_words.BOLD)
+        name = sf2_words.MONTHS[self.form.first.month - 1]
+        words = "No. of Days of Classes: "
+        count = len(self.form.class_days)
+        self.put(at("AM{1}:AO{2}"), f"Month : {name}", bold=True, size=7, border=BOX)
+        self.put(at("AP{1}:AQ{2}"), f"{words}{count}", f'"{words}"&${CLASS_DAYS}$1', bold=True, size=7, border=BOX)
+        for where in ("AR{1}:AU{1}", "AR{2}", "AS{2}", "AT{2}:AU{2}"):
+            self._frame(at(where), BOX)
+        self._summary(base)
+        adviser = self.section.adviser.full_name.upper() if self.section.adviser else ""
+        for where, signs in (("AN{26}:AT{27}", adviser), ("AN{31}:AT{32}", self.month.head.upper())):
+            align = Alignment(horizontal="center", vertical="bottom", shrink_to_fit=True)
+            self.put(at(where), signs or None, bold=True, align=align)
+            self._frame(at(where).replace(str(base + int(where[3:5])), str(base + int(where[-3:-1]))), LINE)
+
+    def _summary(self, base: int) -> None:
+        """The lines of the summary. What the portal counts is a number; what follows from it is a formula."""
+        days = f"${CLASS_DAYS}$1"
+        formulas: dict[str, Callable[[str, int], str]] = {
+            "of_enrolment": lambda c, _row: f'IF({c}{base + 3}=0,"",{c}{base + 9}/{c}{base + 3})',
+            "daily": lambda _c, row: f'IF({days}=0,"",SUM(F{row}:AL{row})/{days})',
+            "of_attendance": lambda c, _row: f'IF(OR({c}{base + 9}=0,{days}=0),"",{c}{base + 13}/{c}{base + 9})',
+        }
+        columns = (
+            ("AR", "AR", self.form.male, self.rows["M"]),
+            ("AS", "AS", self.form.female, self.rows["F"]),
+            ("AT", "AU", self.form.both, base),
+        )
+        for first, last, labels, what in sf2_words.SUMMARY:
+            for start, end, words in labels:
+                where = f"{start}{base + first}:{end}{base + last}"
+                self.put(where, self._semester(words), size=7, align=LEFT, border=BOX)
+            for column, to, summary, row in columns:
+                value = getattr(summary, what)
+                shown = float(value) if isinstance(value, Fraction) else value
+                if what in formulas:
+                    formula, number = formulas[what](column, row), "0" if what == "daily" else "0%"
+                    shown = "" if shown is None and self.live else shown
+                else:
+                    formula, number = (f"AR{base + first}+AS{base + first}" if column == "AT" else ""), "0"
+                self.put(f"{column}{base + first}:{to}{base + last}", shown, formula, number=number, border=BOX)
+        for offset, words in sf2_words.SHIFTED if self.shs else ():
+            self.put(f"AM{base + offset}:AQ{base + offset}", words, size=7, align=LEFT, border=BOX)
+            for column, to, _summary, _row in columns:
+                self.put(f"{column}{base + offset}:{to}{base + offset}", None, border=BOX)
+
+    def _semester(self, words: str) -> str:
+        return words.replace("of the SY", "of the semester") if self.shs else words

@@ -168,7 +168,7 @@ MATRIX = {
     "schools.school": PERSON,
     "reports.occurrence": THING,
     "reports.sf2": THING,
-    "reports.sf2_cut_off": THING,
+    "reports.sf2_settings": THING,
     "reports.sf2_workbook": THING,
     "static": OPEN,
     "teachers.add": THING,

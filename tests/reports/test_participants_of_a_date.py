@@ -53,15 +53,15 @@ def test_everybody_is_there_with_their_stays(make_lesson: Callable[..., Lesson],
     learners = found["Learners"]
     assert learners["LEARNER001, ANA, CRUZ as “OPPO A5s”"] == [
         "Present",
-        "50",
+        "50 min",
         "8:00 to 8:20 AM 8:25 to 8:55 AM",
     ]
-    assert learners["LEARNER002, ANA, CRUZ"][1:] == ["10", "8:10 to 8:20 AM"]
+    assert learners["LEARNER002, ANA, CRUZ"][1:] == ["10 min", "8:10 to 8:20 AM"]
     assert learners["LEARNER003, ANA, CRUZ"][1] == "", "the waiting room alone is no time"
     assert "waiting room" in learners["LEARNER003, ANA, CRUZ"][2]
     assert learners["LEARNER004, ANA, CRUZ"][-1] == "never joined"
-    assert found["Not on the roster"] == {"Tita Baby": ["10", "8:30 to 8:40 AM"]}
-    assert found["Staff"]["Ada"][0] == "62"
+    assert found["Not on the roster"] == {"Tita Baby": ["10 min", "8:30 to 8:40 AM"]}
+    assert found["Staff"]["Ada"][0] == "62 min"
 
 
 def test_a_meeting_without_a_class_counts_who_was_invited(
@@ -93,7 +93,7 @@ def test_a_meeting_without_a_class_counts_who_was_invited(
     assert facts(page)["Joined"] == "1 of 2 invited"
     assert facts(page)["Average time"] == "30 min", "two devices at once count once"
     assert tables(page)["Invited"]["Abad, Hedy"] == ["", "never joined"]
-    assert tables(page)["Not invited"] == {"A guest": ["10", "8:30 to 8:40 AM"]}
+    assert tables(page)["Not invited"] == {"A guest": ["10 min", "8:30 to 8:40 AM"]}
 
 
 def test_a_date_of_which_nothing_is_known_says_so(make_lesson: Callable[..., Lesson]) -> None:

@@ -12,8 +12,9 @@ from portal.base.db import writing
 from portal.classes.models import Enrolment
 from portal.meetings import class_days
 from portal.meetings.class_days import Place, Said
+from tests.attendance.lesson import add_meeting, at
 from tests.browser import Browser, words
-from tests.reports.conftest import Month
+from tests.reports.conftest import Month, mark
 
 
 def form(browser: Browser, month: Month, when: str = "2026-11") -> dict[str, list[str]]:
@@ -28,10 +29,11 @@ def summary(browser: Browser) -> dict[str, list[str]]:
     return {words(row.select("th")[0]): [words(td) for td in row.select("td")] for row in rows}
 
 
-def workbook(browser: Browser, month: Month) -> Worksheet:
-    browser.get(f"/reports/sections/{month.section.id}/sf2/2026-11.xlsx")
+def workbook(browser: Browser, month: Month, *, asked: str = "", formulas: bool = False) -> Worksheet:
+    """The sheet as it is shown: of a formula its result, or the formula itself."""
+    browser.get(f"/reports/sections/{month.section.id}/sf2/2026-11.xlsx{asked}")
     assert browser.response
-    sheet = load_workbook(io.BytesIO(browser.response.data)).active
+    sheet = load_workbook(io.BytesIO(browser.response.data), data_only=not formulas).active
     assert isinstance(sheet, Worksheet)
     return sheet
 
@@ -130,12 +132,105 @@ def test_learners_who_came_or_left_within_the_month(ada: Browser, month: Month) 
 
 def test_the_cut_off_day_is_the_advisers_to_set(ada: Browser, month: Month) -> None:
     form(ada, month)
-    ada.submit("form[action$='/cut-off']", cut_off="2026-06-19")
+    ada.submit("form#settings", cut_off="2026-06-19")
     assert "Enrolment as of Fri 19 Jun" in summary(ada)
-    ada.submit("form[action$='/cut-off']", status=422, cut_off="2019-06-19")
-    assert "take a day of the school year 2026-2027" in ada.text
-    ada.post(f"/reports/sections/{month.section.id}/sf2/2026-11/cut-off", {"cut_off": "soon"}, status=422)
-    assert "Cut-off day: write a day like 2026-06-12." in ada.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"cut_off": "2019-06-19"}, "take a day of the school year 2026-2027"),
+        ({"cut_off": "soon"}, "Cut-off day: write a day like 2026-06-12."),
+        ({"day_rule": "mostly"}, "Which classes make a day: take one of the list."),
+        ({"kind": "SF9"}, "Form: take one of the list."),
+        ({"paper": "napkin"}, "Paper: take one of the list."),
+        ({"school_head": "x" * 121}, "School head: the name is too long, 120 characters are the most."),
+    ],
+)
+def test_what_is_wrong_is_said_and_what_was_typed_is_kept(
+    ada: Browser, month: Month, fields: dict[str, str], said: str
+) -> None:
+    sent = {"cut_off": "2026-06-19", "day_rule": "half", "kind": "tardy", "paper": "long", "school_head": "FE RAMOS"}
+    ada.post(f"/reports/sections/{month.section.id}/sf2/2026-11/settings", sent | fields, status=422)
+    assert said in ada.text
+    if "school_head" not in fields:
+        assert ada.page.select_one("#school_head[value='FE RAMOS']")
+    assert "Enrolment as of Fri 12 Jun" in summary(ada), "nothing was saved"
+
+
+def second_class_of_the_3rd(month: Month) -> None:
+    """Art after Biology, in which only the second and the fourth learner were."""
+    add_meeting(month.people.ada, month.art, [(at("9:00"), 60)], zoom_id="9")
+    occurrence = next(one for one in month.dates(month.art) if one.starts_at == at("9:00"))
+    mark(month, month.people.ada, occurrence, month.learners, ["absent", "present", "absent", "present"])
+
+
+@pytest.mark.parametrize(
+    ("rule", "absences"),
+    [
+        ("any", ["0", "1", "0", "1"]),
+        ("first", ["0", "1", "0", "2"]),  # the fourth was not in Biology
+        ("half", ["0", "1", "0", "1"]),  # one of two is half
+    ],
+)
+def test_which_classes_make_a_day_is_the_sections_rule(
+    ada: Browser, month: Month, rule: str, absences: list[str]
+) -> None:
+    second_class_of_the_3rd(month)
+    form(ada, month)
+    ada.submit("form#settings", day_rule=rule)
+    lines = form(ada, month)
+    assert [line[-3] for name, line in lines.items() if name.startswith("LEARNER")] == absences
+
+
+def test_who_was_often_absent_is_named(ada: Browser, month: Month) -> None:
+    form(ada, month)
+    watched = [words(item) for item in ada.page.select("#watch li")]
+    assert [text.split(",")[0] for text in watched] == ["LEARNER002", "LEARNER004"]
+    assert "Absent on 2 of 3 class days so far, 67%. 2 of the 201 of the school year." in watched[1]
+
+
+def test_who_was_absent_five_days_in_a_row_is_named(ada: Browser, month: Month) -> None:
+    """The fourth misses the 3rd, not the 4th; then the 5th to the 11th, five class days over a weekend."""
+    for number in (5, 6, 9, 11):
+        ada.get(day(month, number))
+        ada.submit("form[action*='/days/']", **{f"mark-{month.learners[3].id}": "absent"})
+    form(ada, month)
+    assert "5 class days in a row absent, from Thu 5 Nov to Wed 11 Nov." in words(ada.page.select("#watch li")[-1])
+    assert summary(ada)["Absent for 5 consecutive days"] == ["0", "1", "1"]
+
+
+def test_the_school_head_signs_by_name(ada: Browser, month: Month) -> None:
+    """The school's one admin, unless the section names somebody."""
+    form(ada, month)
+    assert month.people.head.full_name.upper() in words(ada.page.select(".sign p")[1])
+    ada.submit("form#settings", school_head="Dr. Fe Ramos")
+    form(ada, month)
+    assert "DR. FE RAMOS" in words(ada.page.select(".sign p")[1])
+    assert workbook(ada, month)["AN45"].value == "DR. FE RAMOS"
+
+
+def test_the_form_of_2014_counts_tardiness_in_place_of_presence(ada: Browser, month: Month) -> None:
+    ada.get(day(month, 3))
+    ada.submit("form[action*='/days/']", reason="came at nine", **{f"tardy-{month.learners[0].id}": "late"})
+    form(ada, month)
+    ada.submit("form#settings", kind="tardy")
+    assert form(ada, month)["LEARNER001,ANA, CRUZ"][-3:-1] == ["0", "1"]
+    sheet = workbook(ada, month)
+    assert [sheet[f"AO{row}"].value for row in (7, 8, 9, 10, 14)] == ["TARDY", 1, 0, 1, 1]
+
+
+def test_senior_high_school_has_its_own_form(ada: Browser, month: Month) -> None:
+    with writing() as session:
+        session.merge(month.section).grade_level = "Grade 11"
+    sheet = workbook(ada, month)
+    assert str(sheet["A1"].value).endswith("for Senior High School (SF2-SHS)")
+    assert (sheet["AO7"].value, sheet["AL2"].value) == ("TARDY", month.section.school.division)
+    assert [sheet[f"AM{row}"].value for row in (17, 36, 37)] == [
+        "* Enrolment as of (1st Friday of the semester)",
+        "Shifted out",
+        "Shifted in",
+    ]
 
 
 def test_the_workbook_is_laid_out_as_lis_does(ada: Browser, month: Month) -> None:
@@ -160,7 +255,47 @@ def test_the_workbook_is_laid_out_as_lis_does(ada: Browser, month: Month) -> Non
     assert sheet[f"AT{total + 15}"].value == 0.75
     assert sheet[f"AT{total + 15}"].number_format == "0%"
     assert sheet[f"AN{total + 26}"].value == "ADA LOVELACE"
-    assert all(cell.data_type != "f" for row in sheet.iter_rows() for cell in row)
+
+
+def test_the_totals_of_the_workbook_are_formulas(ada: Browser, month: Month) -> None:
+    """A mark corrected in Excel corrects the totals; what the portal counts from the roster stays a number."""
+    with writing() as session:
+        row = session.scalars(select(Enrolment).where(Enrolment.learner_id == month.learners[3].id)).one()
+        row.from_date = date(2026, 11, 4)
+    sheet = workbook(ada, month, formulas=True)
+    assert {cell: sheet[cell].value for cell in ("AM8", "AO8", "H10", "AM10", "H14", "AO14", "AP15", "AT17")} == {
+        "AM8": '=COUNTIF(F8:AL8,"x")',
+        "AO8": '=$AW$1-COUNTIF(F8:AL8,"-")-AM8',
+        "H10": '=COUNTA($C$8:$C$9)-COUNTIF(H8:H9,"x")-COUNTIF(H8:H9,"-")',
+        "AM10": "=SUM(AM8:AM9)",
+        "H14": "=H10+H13",
+        "AO14": "=AO10+AO13",
+        "AP15": '="No. of Days of Classes: "&$AW$1',
+        "AT17": "=AR17+AS17",
+    }
+    assert (sheet["AW1"].value, sheet.column_dimensions["AW"].hidden) == (3, True)
+    assert sheet["AR23"].value == 2, "registered: from the roster"
+    assert sheet["H12"].value == "-", "not yet enrolled on the 3rd"
+    assert sheet["AT29"].value == '=IF(OR(AT23=0,$AW$1=0),"",AT27/AT23)'
+
+
+def test_figures_only_has_neither_formulas_nor_marks_of_our_own(ada: Browser, month: Month) -> None:
+    with writing() as session:
+        row = session.scalars(select(Enrolment).where(Enrolment.learner_id == month.learners[3].id)).one()
+        row.from_date = date(2026, 11, 4)
+    sheet = workbook(ada, month, asked="?figures=only", formulas=True)
+    assert all(cell.data_type != "f" for line in sheet.iter_rows() for cell in line)
+    assert (sheet["H12"].value, sheet["AW1"].value, sheet["AM8"].value) == (None, None, 0)
+
+
+def test_a_section_of_one_sex_has_no_formula_over_nothing(ada: Browser, month: Month) -> None:
+    with writing() as session:
+        for learner in month.learners[:2]:
+            row = session.scalars(select(Enrolment).where(Enrolment.learner_id == learner.id)).one()
+            row.until_date, row.reason = date(2026, 10, 30), "T/O"
+    sheet = workbook(ada, month, formulas=True)
+    assert (sheet["C8"].value, sheet["A8"].value, sheet["H8"].value) == ("<=== MALE | TOTAL Per Day ===>", 0, 0)
+    assert workbook(ada, month)["AR25"].value == 0
 
 
 def test_a_class_larger_than_the_form_loses_nobody(ada: Browser, month: Month) -> None:
