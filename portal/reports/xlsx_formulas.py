@@ -4,7 +4,7 @@ calculating it (a phone's preview, a mail program) would show empty cells."""
 import io
 import re
 import zipfile
-from xml.sax.saxutils import escape
+from html import escape
 
 from openpyxl import Workbook
 
@@ -44,5 +44,5 @@ class Formulas:
         if value is None:
             return found[0]
         if isinstance(value, str):
-            return f'<c r="{cell}"{style} t="str"><f>{formula}</f><v>{escape(value)}</v></c>'
+            return f'<c r="{cell}"{style} t="str"><f>{formula}</f><v>{escape(value, quote=False)}</v></c>'
         return f'<c r="{cell}"{style}><f>{formula}</f><v>{value!r}</v></c>'
