@@ -11,7 +11,8 @@ from fractions import Fraction
 
 from openpyxl import Workbook
 from openpyxl.comments import Comment
-from openpyxl.styles import Alignment, Border, Font, GradientFill, PatternFill, Side
+from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
+from openpyxl.worksheet.pagebreak import Break
 from openpyxl.worksheet.worksheet import Worksheet
 
 from portal.classes.models import Section
@@ -24,13 +25,15 @@ BOX = Border(left=THIN, right=THIN, top=THIN, bottom=THIN)
 LINE = Border(bottom=THIN)
 GREY = PatternFill("solid", fgColor="D9D9D9")
 FAINT = "A6A6A6"
-# A fill with a hard edge in the middle is the form's half shading.
-SHADES = {
-    "late": GradientFill(degree=90, stop=("7F7F7F", "7F7F7F", "FFFFFF", "FFFFFF")),
-    "cutting": GradientFill(degree=90, stop=("FFFFFF", "FFFFFF", "7F7F7F", "7F7F7F")),
-}
+# The form's half shading, as a character: a fill with two colours shows in Excel only.
+SHADES = {"late": "\N{UPPER HALF BLOCK}", "cutting": "\N{LOWER HALF BLOCK}", "both": "\N{FULL BLOCK}"}
+SHADE = "7F7F7F"
+HEIGHTS: dict[int, float] = {1: 30, 2: 20, 3: 20, 4: 20, 5: 10, 6: 15, 7: 15}  # points
+A_LEARNER, A_TOTAL, BELOW = 20, 15, 12.5  # height of a row of each, in points
+A_PAGE = 720  # points of rows on a page of paper, as the width scales them, with some to spare
 PAPERS = {"a4": 9, "long": 14}  # as Excel numbers them; long is 8.5 by 13 inches
 FIRST = 8  # row of the first learner
+ROWS_BELOW = 33  # from the row of combined totals to the last signature
 CLASS_DAYS, TARDIES = "AW", "AX"  # hidden helper columns, outside the printed form
 LEFT = Alignment(horizontal="left", vertical="center", wrap_text=True)
 TOP = Alignment(horizontal="left", vertical="top", wrap_text=True)
@@ -95,20 +98,40 @@ class _Form:
         for item in sf2_words.WIDTHS:
             name = item.rstrip("0123456789.")
             sheet.column_dimensions[name].width = float(item[len(name) :]) + 0.7
-        for row, height in ((1, 30), (2, 20), (3, 20), (4, 20), (5, 10), (6, 15), (7, 15)):
+        for row, height in self._heights().items():
             sheet.row_dimensions[row].height = height
+        if self._needs_a_page():
+            sheet.row_breaks.append(Break(id=self.rows["both"]))
         sheet.page_setup.orientation = "landscape"
         sheet.page_setup.paperSize = PAPERS[self.section.sf2_paper]
         sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
         sheet.sheet_properties.pageSetUpPr.fitToPage = True
         sheet.print_title_rows = "1:7"
-        sheet.print_area = f"A1:AU{self.rows['both'] + 33}"
+        sheet.print_area = f"A1:AU{self.rows['both'] + ROWS_BELOW}"
         for side in ("left", "right", "top", "bottom"):
             setattr(sheet.page_margins, side, 0.28)
         if self.live:
             sheet[f"{CLASS_DAYS}1"] = len(self.form.class_days)
             for column in (CLASS_DAYS, TARDIES):
                 sheet.column_dimensions[column].hidden = True
+
+    def _heights(self) -> dict[int, float]:
+        """The height of every row, in points."""
+        totals = set(self.rows.values())
+        lines: dict[int, float] = {
+            row: A_TOTAL if row in totals else A_LEARNER for row in range(FIRST, self.rows["both"] + 1)
+        }
+        below = {self.rows["both"] + offset: BELOW for offset in range(1, ROWS_BELOW + 1)}
+        return {**HEIGHTS, **lines, **below}
+
+    def _needs_a_page(self) -> bool:
+        """Does the summary not fit below the last learners? It is not parted, for it is signed."""
+        room, heights = A_PAGE - sum(HEIGHTS.values()), self._heights()
+        left: float = room
+        for row in range(FIRST, self.rows["both"] + 1):
+            height = heights[row]
+            left = left - height if left >= height else room - height
+        return left < ROWS_BELOW * BELOW
 
     def put(
         self,
@@ -152,7 +175,9 @@ class _Form:
         form, section = self.form, self.section
         for where, words in sf2_words.SHS_HEADINGS if self.shs else sf2_words.HEADINGS:
             table = where.split(":")[1][-1] == "7" or where[-1] in "56"
-            self.put(where, words, bold=True, size=6 if where.startswith("AQ5") else 8, border=BOX if table else None)
+            self.put(
+                where, words, bold=True, size=6 if where.startswith(("AQ5", "F5")) else 8, border=BOX if table else None
+            )
         self.put("AM7:AN7", "ABSENT", bold=True, size=6, border=BOX)
         self.put("AO7:AP7", "TARDY" if self.tardy else "PRESENT", bold=True, size=6, border=BOX)
         self.sheet["A1"].font = Font(name="Arial Narrow", size=14, bold=True)
@@ -167,16 +192,16 @@ class _Form:
         }
         if self.shs:
             values = {
-                "C2:T2": school.name,
+                "D2:T2": school.name,
                 "X2:AA2": school.deped_id,
                 "AD2:AH2": "",
                 "AL2:AQ2": school.division,
                 "AT2:AU2": school.region,
-                "C3:E3": "",
+                "D3:E3": "",
                 "J3:M3": year,
                 "Q3:T3": section.grade_level,
                 "Y3:AU3": "",
-                "C4:M4": section.name,
+                "D4:M4": section.name,
                 "U4:AH4": "",
                 "AO4:AU4": name[form.first.month - 1],
             }
@@ -210,7 +235,6 @@ class _Form:
             row += 1
 
     def _learner(self, row: int, number: int, line: sf2.Line) -> None:
-        self.sheet.row_dimensions[row].height = 20
         self.put(f"A{row}:B{row}", number, border=BOX)
         self.put(f"C{row}:E{row}", line.learner.name, align=LEFT, border=BOX)
         for where, day in self._slots(row):
@@ -221,7 +245,8 @@ class _Form:
             if mark == sf2.NOT_ENROLLED:
                 cell.font = Font(name="Arial Narrow", size=8, color=FAINT)
             if tardy:
-                cell.fill = SHADES.get(tardy, GREY)
+                self.put(where, SHADES[tardy], size=12, border=BOX)
+                cell.font = Font(name="Arial Narrow", size=12, color=SHADE)
                 cell.comment = Comment(sf2_words.TARDY_WORDS[tardy], "SF2")
             elif day and day not in self.form.class_days:
                 cell.fill = GREY
@@ -300,7 +325,7 @@ class _Form:
             self._frame(at(where), BOX)
         self._summary(base)
         adviser = self.section.adviser.full_name.upper() if self.section.adviser else ""
-        for where, signs in (("AN{26}:AT{27}", adviser), ("AN{31}:AT{32}", self.month.head.upper())):
+        for where, signs in (("AN{26}:AT{27}", adviser), ("AN{32}:AT{32}", self.month.head.upper())):
             align = Alignment(horizontal="center", vertical="bottom", shrink_to_fit=True)
             self.put(at(where), signs or None, bold=True, align=align)
             self._frame(at(where).replace(str(base + int(where[3:5])), str(base + int(where[-3:-1]))), LINE)

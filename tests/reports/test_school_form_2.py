@@ -207,7 +207,7 @@ def test_the_school_head_signs_by_name(ada: Browser, month: Month) -> None:
     ada.submit("form#settings", school_head="Dr. Fe Ramos")
     form(ada, month)
     assert "DR. FE RAMOS" in words(ada.page.select(".sign p")[1])
-    assert workbook(ada, month)["AN45"].value == "DR. FE RAMOS"
+    assert workbook(ada, month)["AN46"].value == "DR. FE RAMOS"
 
 
 def test_the_form_of_2014_counts_tardiness_in_place_of_presence(ada: Browser, month: Month) -> None:
@@ -218,6 +218,7 @@ def test_the_form_of_2014_counts_tardiness_in_place_of_presence(ada: Browser, mo
     assert form(ada, month)["LEARNER001,ANA, CRUZ"][-3:-1] == ["0", "1"]
     sheet = workbook(ada, month)
     assert [sheet[f"AO{row}"].value for row in (7, 8, 9, 10, 14)] == ["TARDY", 1, 0, 1, 1]
+    assert sheet["H8"].value == "\N{UPPER HALF BLOCK}", "late is shaded above"
 
 
 def test_senior_high_school_has_its_own_form(ada: Browser, month: Month) -> None:
@@ -303,6 +304,8 @@ def test_a_class_larger_than_the_form_loses_nobody(ada: Browser, month: Month) -
     sheet = workbook(ada, month)
     assert sheet["C79"].value == "LEARNER169,ANA, CRUZ"
     assert sheet["C80"].value == "<=== MALE | TOTAL Per Day ===>"
+    assert [one.id for one in sheet.row_breaks.brk] == [84], "the summary, which is signed, is on one page"
+    assert sheet.print_title_rows == "$1:$7"
 
 
 def test_the_section_leads_to_its_form(ada: Browser, month: Month) -> None:
