@@ -107,6 +107,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     from portal.pages.admin_routes import bp as admin
     from portal.pages.calendar_routes import bp as calendar
     from portal.pages.class_links_routes import bp as class_links
+    from portal.pages.closing_routes import bp as closing
     from portal.pages.join_routes import bp as join
     from portal.pages.learner_page import bp as learner_page
     from portal.pages.one_learner_routes import bp as one_learner
@@ -129,6 +130,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
         class_links,
         join,
         learners,
+        closing,
         learner_page,
         schools,
         teachers,

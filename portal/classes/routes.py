@@ -139,7 +139,7 @@ def new_class(section_id: UUID) -> str | Response | tuple[str, int]:
 
 @bp.route("/classes/<uuid:class_id>/change", methods=["GET", "POST"])
 def change_class(class_id: UUID) -> str | Response | tuple[str, int]:
-    """Rename a class; close it, or open it again, with the buttons beside."""
+    """Rename a class; open it again, or go on to closing it, with the buttons beside."""
     school_class = access.class_or_404(class_id, manage=True)
     form = ClassForm(subject=school_class.subject)
     if form.validate_on_submit():
@@ -152,19 +152,6 @@ def change_class(class_id: UUID) -> str | Response | tuple[str, int]:
             return redirect(url_for("pages.school_class", class_id=class_id))
     page = render_template("classes/change_class.html", form=form, school_class=school_class)
     return page, 422 if form.errors else 200
-
-
-@bp.post("/classes/<uuid:class_id>/close")
-def close_class(class_id: UUID) -> Response:
-    school_class = access.class_or_404(class_id, manage=True)
-    service.close_class(current_user, school_class)
-    flash(
-        _(
-            "%(subject)s is closed. Its sheets and reports stay, and it can be opened again.",
-            subject=school_class.subject,
-        )
-    )
-    return redirect(url_for("pages.school_class", class_id=class_id))
 
 
 @bp.post("/classes/<uuid:class_id>/reopen")

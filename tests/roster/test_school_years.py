@@ -12,8 +12,9 @@ from portal.base import clock
 from portal.base.audit import AuditEntry
 from portal.base.db import db
 from portal.classes.models import Enrolment, SchoolClass, Section
+from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from tests.browser import Browser
-from tests.people import People, look_again
+from tests.people import People, look_again, settle
 from tests.roster.test_one_learner import statements
 
 HEADER = "LRN\tLastName\tFirstName\tMiddleName\tExtension\tSex\tRemarks\n"
@@ -141,8 +142,13 @@ def test_a_closed_class_is_not_scheduled_for_until_it_is_open_again(browser: Bro
     biology = people.school_class(people.ada, people.section(people.ada))
     people.meeting(people.ada, biology, clock.now() + timedelta(hours=3))
     people.sign_in(browser, people.ada).get(f"/classes/{biology.id}/change")
-    browser.submit("form[action$='/close']")
+    browser.click("Close the class")
+    browser.submit(status=422)
+    assert "Choose what becomes of the coming dates." in browser.text
+    browser.submit(dates="leave")
     assert "Closed" in browser.text
+    look_again()
+    assert db.session.scalars(select(MeetingOccurrence.state)).all() == ["scheduled"]
     assert "Schedule a class" not in browser.text
     browser.get("/classes")
     assert "Closed classes" in browser.text
@@ -153,6 +159,41 @@ def test_a_closed_class_is_not_scheduled_for_until_it_is_open_again(browser: Bro
     assert "Schedule a class" in browser.text
     actions = db.session.scalars(select(AuditEntry.action).where(AuditEntry.subject_id == str(biology.id))).all()
     assert actions[-2:] == ["closed", "reopened"]
+
+
+def test_a_class_is_closed_with_its_coming_dates_and_what_was_held_stays(
+    app: Flask, browser: Browser, people: People, moving: time_machine.Traveller
+) -> None:
+    biology = people.school_class(people.ada, people.section(people.ada))
+    music = people.school_class(people.ada, people.section(people.ada, "Ruby"), "Music")
+    for school_class, hours in ((biology, -24), (biology, 3), (biology, 48), (music, 72)):
+        people.meeting(people.ada, school_class, clock.now() + timedelta(hours=hours))
+    settle(app)
+    people.sign_in(browser, people.ada).get(f"/classes/{biology.id}/close")
+    assert "2 dates are still to come." in browser.text
+    browser.submit(dates="cancel")
+    assert "2 coming dates are cancelled." in browser.text
+    settle(app)
+    look_again()
+    found = db.session.execute(
+        select(ZoomMeeting.class_id == biology.id, MeetingOccurrence.state, ZoomMeeting.wanted)
+        .join(MeetingOccurrence.meeting)
+        .order_by(MeetingOccurrence.starts_at)
+    ).all()
+    assert [tuple(row) for row in found] == [
+        (True, "scheduled", None),
+        (True, "cancelled", None),
+        (True, "cancelled", None),
+        (False, "scheduled", None),
+    ]
+
+
+def test_closing_asks_nothing_where_nothing_is_to_come(browser: Browser, people: People) -> None:
+    biology = people.school_class(people.ada, people.section(people.ada))
+    people.sign_in(browser, people.ada).get(f"/classes/{biology.id}/close")
+    assert "No date of it is to come." in browser.text
+    browser.submit()
+    assert "Biology is closed." in browser.text
 
 
 def test_an_adviser_who_does_not_teach_it_neither_renames_nor_closes(
