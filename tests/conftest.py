@@ -4,6 +4,7 @@ import contextvars
 import logging
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,7 +125,7 @@ def portal(
         run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))[:12]
         url = _fresh_postgres(f"silid_test_{run}_{_worker()}")
     else:
-        url = f"sqlite:///{tmp_path_factory.mktemp('db') / 'silid.sqlite3'}"
+        url = f"sqlite:///{_quick_folder(tmp_path_factory) / 'silid.sqlite3'}"
     app = create_app(settings_for(url, zoom_server[1]))
     app.testing = True
     app.test_client_class = Client
@@ -138,6 +139,16 @@ def portal(
         db.engine.dispose()
     if kind == "postgresql":
         _drop_postgres(url)
+    else:
+        shutil.rmtree(Path(sa.make_url(url).database or "").parent)
+
+
+def _quick_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """In memory where there is room for it: no test pulls the plug, so none needs to wait for the disk."""
+    memory = Path("/dev/shm")
+    if os.access(memory, os.W_OK):
+        return Path(tempfile.mkdtemp(prefix="silid-test-", dir=memory))
+    return tmp_path_factory.mktemp("db")
 
 
 def settings_for(database_url: str, zoom_url: str, **changes: Any) -> Settings:
@@ -162,6 +173,7 @@ def _fresh_postgres(name: str) -> str:
     engine = sa.create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+        connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
     engine.dispose()
     return sa.make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
 
