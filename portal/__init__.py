@@ -95,6 +95,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     from portal.attendance import register_routes  # noqa: F401 - on the blueprint of attendance
     from portal.attendance.routes import bp as attendance
     from portal.classes.learner_routes import bp as learners
+    from portal.classes.opening_routes import bp as opening
     from portal.classes.routes import bp as classes
     from portal.classes.teachers_routes import bp as teachers
     from portal.inbox.routes import bp as inbox
@@ -132,6 +133,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
         learners,
         closing,
         learner_page,
+        opening,
         schools,
         teachers,
         one_learner,

@@ -37,11 +37,13 @@ from portal.attendance.models import (
     ZoomParticipant,
 )
 from portal.base import audit, clock
+from portal.base.audit import AuditEntry
 from portal.base.db import Model, WithId, db, end_reading, writing
 from portal.base.wake import wake
 from portal.classes.enrolling import ERASED, Rolls
 from portal.classes.models import Enrolment, Learner, RosterImport, SchoolClass
 from portal.classes.names import tokens
+from portal.classes.opening import OPENED
 from portal.config import Settings
 from portal.inbox.models import ZoomEvent
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
@@ -387,6 +389,11 @@ def _forget_decisions(learner_id: UUID, her: _Her) -> None:
         if hers:
             # A match quotes the name that Zoom showed.
             entry.reason = None if entry.what.startswith("match") else her.without(entry.reason)
+    her_sections = select(Enrolment.section_id).where(Enrolment.learner_id == learner_id)
+    for opened in session.scalars(
+        select(AuditEntry).where(AuditEntry.action == OPENED, AuditEntry.section_id.in_(her_sections))
+    ):
+        opened.details = {**opened.details, "reason": her.without(opened.details.get("reason"))}
     session.execute(
         update(ParticipantUpload)
         .where(ParticipantUpload.occurrence_id.in_(occurrences), ParticipantUpload.state == "preview")

@@ -18,7 +18,8 @@ from portal.attendance.sheet import Line, Loaded, load, state_of
 from portal.base import clock
 from portal.base.db import db
 from portal.classes.access import sees_learners
-from portal.classes.models import Learner
+from portal.classes.models import Learner, SchoolClass
+from portal.classes.opening import sections_open
 from portal.classes.queries import RosterLine
 from portal.meetings.access import meetings_seen
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
@@ -114,14 +115,18 @@ def version(computed_at: datetime | None, dirty: bool, occurrence_state: str) ->
 
 def version_now(user: User, occurrence_id: UUID) -> str | None:
     """The version of a sheet that the person may see, in one statement; None for a stranger."""
-    row = db.session.execute(
+    wanted = (
         select(AttendanceSheet.computed_at, AttendanceSheet.dirty, MeetingOccurrence.state)
         .select_from(MeetingOccurrence)
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
         .join(AttendanceSheet, AttendanceSheet.occurrence_id == MeetingOccurrence.id)
         .where(MeetingOccurrence.id == occurrence_id, meetings_seen(user))
-    ).one_or_none()
-    return version(*row) if row and sees_learners(user) else None
+    )
+    if not sees_learners(user):
+        opened = select(SchoolClass.id).where(SchoolClass.section_id.in_(sections_open(user)))
+        wanted = wanted.where(ZoomMeeting.class_id.in_(opened))
+    row = db.session.execute(wanted).one_or_none()
+    return version(*row) if row else None
 
 
 def _line(line: Line, computed: Computed, threshold: int) -> SheetLine:

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from portal.attendance import register
 from portal.attendance.routes import bp
 from portal.base import audit, clock
-from portal.classes.access import section_or_404
+from portal.classes.access import governs, section_or_404
 from portal.classes.models import Section
 from portal.meetings import class_days
 
@@ -21,7 +21,7 @@ LONGEST = 200  # characters of a reason
 
 @bp.get("/attendance/sections/<uuid:section_id>/days/<day>")
 def day(section_id: UUID, day: str) -> str:
-    section = section_or_404(section_id, govern=True)
+    section = section_or_404(section_id, forms=True)
     on = _day_or_404(day)
     audit.viewed("viewed the day", "section", section.id, by=current_user.id, section_id=section.id, day=day)
     return _page(section, on)
@@ -80,6 +80,7 @@ def _page(section: Section, on: date, problem: str = "") -> str:
     return render_template(
         "attendance/day.html",
         section=section,
+        governed=governs(section),
         on=on,
         lines=lines,
         known=bool(known.days),

@@ -13,7 +13,7 @@ from portal.attendance.models import ParticipantUpload
 from portal.base import audit, clock
 from portal.classes.access import section_or_404
 from portal.meetings import queries as meeting_queries
-from portal.meetings.access import manages, occurrence_or_404
+from portal.meetings.access import manages_sheets, occurrence_or_404
 from portal.meetings.models import MeetingOccurrence
 
 bp = Blueprint("attendance", __name__)
@@ -47,7 +47,7 @@ def _page(occurrence: MeetingOccurrence, mark_form: MarkForm | None = None, open
         school_class=occurrence.meeting.school_class,
         sheet=seen,
         show=show,
-        managed=manages(occurrence.meeting),
+        managed=manages_sheets(occurrence.meeting),
         open_row=open_row or request.args.get("change", ""),
         mark_form=mark_form or MarkForm(),
         bulk_form=BulkForm(),
@@ -64,6 +64,7 @@ def live(occurrence_id: UUID) -> str | Response:
     already: `v` is the version that she sees. Her first look was written to the audit log."""
     version = queries.version_now(current_user, occurrence_id)
     if version is None:
+        occurrence_or_404(occurrence_id)  # 404 for a stranger; else the time for which the rows were opened is over
         abort(404)
     if request.args.get("v") == version:
         return Response(status=204)

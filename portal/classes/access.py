@@ -14,6 +14,7 @@ from sqlalchemy.orm import joinedload, selectinload
 from portal.accounts.access import schools_in_scope
 from portal.accounts.models import School, User
 from portal.base.db import db
+from portal.classes import opening
 from portal.classes.models import Enrolment, Learner, RosterImport, SchoolClass, Section, co_teachers
 
 
@@ -50,18 +51,44 @@ def sees_learners(user: User) -> bool:
     return not user.is_admin or user.scope == "school"
 
 
-def section_or_404(section_id: UUID, *, govern: bool = False) -> Section:
-    """The section with school and adviser; 404 for a stranger, 403 for one who may only look and wants to change."""
-    section = db.session.scalar(
+def section_or_404(section_id: UUID, *, govern: bool = False, forms: bool = False) -> Section:
+    """The section with school and adviser, for its learners' rows; 404 for a stranger, 403 for one who may only look
+    and wants to change. `forms`: to look at its register and forms, which is for those who govern it.
+
+    Division and region are asked for a reason first, and may only look.
+    """
+    section = _section(section_id)
+    if section is None:
+        abort(404)
+    if not sees_learners(current_user):
+        if govern:
+            abort(403)
+        give_reason(section)
+    elif (govern or forms) and not governs(section):
+        abort(403)
+    return section
+
+
+def _section(section_id: UUID) -> Section | None:
+    return db.session.scalar(
         select(Section)
         .where(Section.id == section_id, sections_seen(current_user))
         .options(joinedload(Section.school), joinedload(Section.adviser))
     )
-    if section is None or not sees_learners(current_user):
+
+
+def section_to_open_or_404(section_id: UUID) -> Section:
+    """A section whose learners' rows the person sees only with a reason; 404 for everybody else."""
+    section = _section(section_id)
+    if section is None or sees_learners(current_user):
         abort(404)
-    if govern and not governs(section):
-        abort(403)
     return section
+
+
+def give_reason(section: Section) -> None:
+    """Learners' rows of a section in the person's scope come next: division and region are asked why, once."""
+    if not sees_learners(current_user) and not opening.is_open(current_user, section.id):
+        opening.ask(section)
 
 
 def learner_or_404(section_id: UUID, learner_id: UUID, *, govern: bool = False) -> tuple[Section, Learner]:
@@ -75,12 +102,14 @@ def learner_or_404(section_id: UUID, learner_id: UUID, *, govern: bool = False) 
 
 
 def governs(section: Section, user: User | None = None) -> bool:
-    """True for one who may change the roster: `user`, or the person herself."""
+    """True for one who may change the roster: `user`, or the person herself. A division or region may only look."""
     user = user or current_user
     if section.adviser_id == user.id:
         return True
-    return user.is_admin and bool(
-        db.session.scalar(select(exists().where(Section.id == section.id, sections_governed(user))))
+    return bool(
+        user.is_admin
+        and sees_learners(user)
+        and db.session.scalar(select(exists().where(Section.id == section.id, sections_governed(user))))
     )
 
 

@@ -108,6 +108,7 @@ def section(section_id: UUID) -> str:
 
 
 def _section_page(section: Section, form: ClassForm) -> str:
+    governed = access.governs(section)
     return render_template(
         "classes/section.html",
         section=section,
@@ -115,7 +116,8 @@ def _section_page(section: Section, form: ClassForm) -> str:
         former=queries.former(section),
         undoable=undoing.can_be_undone(current_user, section.id),
         classes=queries.classes_of_section(current_user, section.id),
-        governed=access.governs(section),
+        governed=governed,
+        has_forms=governed or not access.sees_learners(current_user),
         form=form,
     )
 

@@ -17,6 +17,7 @@ from portal.base.audit import AuditEntry
 from portal.base.db import db, writing
 from portal.base.mail import Mail
 from portal.classes.models import RosterImport
+from portal.classes.opening import OpenedSection
 from portal.classes.undoing import UNDO_WITHIN
 from portal.inbox.models import ZoomEvent
 from portal.notifications.models import Notification
@@ -59,6 +60,7 @@ RULES = (
         60,  # the longest lives 30 days
         lambda limit: or_(UserSession.ended_at < limit, UserSession.created_at < limit),
     ),
+    Rule("opened sections", OpenedSection, OpenedSection.id, 1, lambda limit: OpenedSection.until < limit),
     Rule("notifications", Notification, Notification.id, 90, lambda limit: Notification.at < limit),
     Rule("letters", Mail, Mail.id, 30, lambda limit: (Mail.state != "waiting") & (Mail.created_at < limit)),
 )

@@ -9,7 +9,7 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from portal.accounts.models import User
 from portal.base.db import db
-from portal.classes.access import classes_managed, classes_seen, sees_learners
+from portal.classes.access import classes_managed, classes_seen, give_reason, sees_learners
 from portal.classes.models import SchoolClass, Section
 from portal.meetings.models import OF_A_SCHOOL, MeetingInvitation, MeetingOccurrence, Schedule, ZoomMeeting
 
@@ -68,19 +68,25 @@ def meeting_or_404(meeting_id: UUID, *, manage: bool = False) -> ZoomMeeting:
     return meeting
 
 
+def manages_sheets(meeting: ZoomMeeting) -> bool:
+    """True for who may change the sheets: who manages the meeting and sees learners without giving a reason."""
+    return sees_learners(current_user) and manages(meeting)
+
+
 def occurrence_or_404(occurrence_id: UUID, *, manage: bool = False) -> MeetingOccurrence:
-    """The class date with its meeting and class, for somebody who may see learners' rows; without a class there
-    is no sheet."""
+    """The class date with its meeting and class, for its learners' rows; without a class there is no sheet.
+    404 for a stranger, 403 where `manage` is wanted but not given; division and region are asked for a reason."""
     occurrence = db.session.scalar(
         select(MeetingOccurrence)
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
         .where(MeetingOccurrence.id == occurrence_id, ZoomMeeting.class_id.is_not(None), meetings_seen(current_user))
         .options(*(joinedload(MeetingOccurrence.meeting).options(option) for option in _with_class))
     )
-    if occurrence is None or not sees_learners(current_user):
+    if occurrence is None:
         abort(404)
-    if manage and not manages(occurrence.meeting):
+    if manage and not manages_sheets(occurrence.meeting):
         abort(403)
+    _give_reason(occurrence.meeting)
     return occurrence
 
 
@@ -92,11 +98,17 @@ def attended_or_404(occurrence_id: UUID) -> MeetingOccurrence:
         .where(MeetingOccurrence.id == occurrence_id, meetings_seen(current_user))
         .options(*(joinedload(MeetingOccurrence.meeting).options(option) for option in _with_class))
     )
-    if occurrence is None or (occurrence.meeting.class_id and not sees_learners(current_user)):
+    if occurrence is None:
         abort(404)
     if occurrence.meeting.class_id is None and not manages(occurrence.meeting):
         abort(403)
+    _give_reason(occurrence.meeting)
     return occurrence
+
+
+def _give_reason(meeting: ZoomMeeting) -> None:
+    if meeting.school_class is not None:
+        give_reason(meeting.school_class.section)
 
 
 def date_or_404(occurrence_id: UUID) -> MeetingOccurrence:

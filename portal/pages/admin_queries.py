@@ -28,6 +28,7 @@ class AuditLine:
     action: str
     subject_type: str
     subject_id: str
+    section: str | None
     details: dict[str, object]
 
 
@@ -57,9 +58,11 @@ def audit_lines(admin: User, search: AuditSearch, page: int = 1, most: int = PAG
             AuditEntry.action,
             AuditEntry.subject_type,
             AuditEntry.subject_id,
+            (Section.grade_level + " - " + Section.name).label("section"),
             AuditEntry.details,
         )
         .outerjoin(User, User.id == AuditEntry.user_id)
+        .outerjoin(Section, Section.id == AuditEntry.section_id)
         .where(*_wanted(admin, search))
         .order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
         .limit(most + 1)

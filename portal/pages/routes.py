@@ -118,10 +118,9 @@ def meeting(meeting_id: UUID) -> str:
     found = meeting_access.meeting_or_404(meeting_id)
     managed = meeting_access.manages(found)
     settings: Settings = current_app.extensions["silid.settings"]
-    sheets = sees_learners(current_user)
     own_links = join_links.lead_into(found)
     token = join_links.class_token(found.class_id) if own_links and managed and found.class_id else None
-    people = registration_queries.registrants(found.id) if sheets or found.class_id is None else []
+    people = registration_queries.registrants(found.id) if sees_learners(current_user) or found.class_id is None else []
     if any(line.learner_id for line in people):
         audit.viewed("viewed the registrations", "meeting", found.id, by=current_user.id)
     return render_template(
@@ -139,7 +138,6 @@ def meeting(meeting_id: UUID) -> str:
         history=meeting_queries.history(found.id),
         happened=meeting_words.happened,
         summaries=attendance_queries.summaries([occurrence.id for occurrence in found.occurrences]),
-        sheets=sheets,
         setting=meeting_words.setting,
         setting_value=meeting_words.setting_value,
         used=quota.used(found.host) if managed else 0,

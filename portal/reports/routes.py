@@ -8,7 +8,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from portal.base import audit
-from portal.classes.access import sees_learners
+from portal.classes.access import section_or_404, sees_learners
 from portal.meetings.access import attended_or_404
 from portal.reports import exports, filters, participants, queries, xlsx_writer
 from portal.reports.chart import line_chart
@@ -35,6 +35,7 @@ def _page(asked: filters.Asked) -> str:
         dates=queries.dates(current_user, asked.filters),
         weeks=weeks,
         with_learners=sees_learners(current_user),
+        with_marks=sees_learners(current_user) or asked.filters.section is not None,
         narrow=line_chart(weeks, width=340, height=210),
         wide=line_chart(weeks, width=1000, height=260),
     )
@@ -73,11 +74,13 @@ def download_marks_workbook() -> AnyResponse:
 
 
 def _marks(kind: str) -> AnyResponse:
-    if not sees_learners(current_user):
-        abort(404)
     asked = filters.read(current_user, request.args)
     if asked.problems:
         return _not_so(asked)
+    if not sees_learners(current_user):
+        if asked.filters.section is None:
+            abort(404)
+        section_or_404(asked.filters.section)  # asks for the reason
     exports.write_down(current_user, asked, kind)
     rows = exports.marks(current_user, asked.filters)
     return _file("attendance-marks", asked.filters, kind, rows, _("Marks"), (24, 24, 15, 36, 5))

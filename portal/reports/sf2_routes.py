@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from portal.attendance import register
 from portal.base import audit, clock
-from portal.classes.access import section_or_404
+from portal.classes.access import governs, section_or_404
 from portal.classes.models import Section
 from portal.reports import sf2_month, sf2_xlsx, xlsx_writer
 from portal.reports.routes import bp
@@ -21,7 +21,7 @@ LONGEST_NAME = 120
 
 @bp.get("/reports/sections/<uuid:section_id>/sf2/<month>")
 def sf2(section_id: UUID, month: str) -> str:
-    section = section_or_404(section_id, govern=True)
+    section = section_or_404(section_id, forms=True)
     audit.viewed("viewed School Form 2", "section", section.id, by=current_user.id, section_id=section.id, month=month)
     return _page(section, month)
 
@@ -35,6 +35,7 @@ def _page(section: Section, month: str, problems: dict[str, str] | None = None) 
     return render_template(
         "reports/sf2.html",
         section=section,
+        governed=governs(section),
         month=month,
         found=found,
         form=found.form,
@@ -67,7 +68,7 @@ def _page(section: Section, month: str, problems: dict[str, str] | None = None) 
 
 @bp.get("/reports/sections/<uuid:section_id>/sf2/<month>.xlsx")
 def sf2_workbook(section_id: UUID, month: str) -> Response:
-    section = section_or_404(section_id, govern=True)
+    section = section_or_404(section_id, forms=True)
     year, number = _month_or_404(month)
     found = sf2_month.read(section, year, number)
     audit.record(

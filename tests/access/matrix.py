@@ -127,6 +127,7 @@ MATRIX = {
     "one_learner.erase": PERSON,
     "one_learner.find": ADMIN,
     "one_learner.show": PERSON,
+    "opening.why": THING,
     "pages.healthz": OPEN,
     "pages.help": OPEN,
     "pages.home": OWN,
@@ -196,6 +197,7 @@ WITHOUT_LEARNERS = {
     "meetings.schedule",
     "meetings.start",
     "meetings.try_now",
+    "opening.why",
     "pages.meeting",
     "pages.school_class",
     "registration.fragment",
@@ -206,4 +208,16 @@ WITHOUT_LEARNERS = {
     "teachers.add",
     "teachers.index",
     "teachers.remove",
+}
+# What opens to an admin of the division or region, to look at, once she has said why. Without: the form that asks.
+WITH_A_REASON = {
+    "attendance.day",
+    "attendance.download",
+    "attendance.history",
+    "attendance.sheet",
+    "classes.section",
+    "learner_page.show",
+    "reports.occurrence",
+    "reports.sf2",
+    "reports.sf2_workbook",
 }

@@ -19,7 +19,7 @@ from portal.classes.models import RosterImport
 from portal.meetings.models import ClassDay, MeetingOccurrence, Schedule
 from portal.registration.models import MeetingRegistrant
 from portal.sandbox.world import World
-from tests.access.matrix import ADMIN, MATRIX, OWN, PERSON, THING, WITHOUT_LEARNERS
+from tests.access.matrix import ADMIN, MATRIX, OWN, PERSON, THING, WITH_A_REASON, WITHOUT_LEARNERS
 from tests.browser import Browser
 from tests.people import People
 
@@ -153,6 +153,22 @@ def test_division_and_region_work_without_learners_rows(
     for rule, method in rules(app, THING):
         if method == "GET" and rule.endpoint in WITHOUT_LEARNERS and call(browser, rule, method, ids) == 200:
             assert "LEARNER00" not in browser.client.get(_url(app, rule, ids)).get_data(as_text=True), str(rule)
+
+
+@pytest.mark.parametrize("scope", ["division", "region"])
+def test_with_a_reason_division_and_region_look_and_change_nothing(
+    app: Flask, browser: Browser, people: People, ids: dict[str, Any], scope: str
+) -> None:
+    person = people.person("far", "Fe Ramos", people.school, role="admin", scope=scope)
+    people.sign_in(browser, person).get(f"/classes/sections/{ids['section_id']}", status=403)
+    browser.submit(reason="A parent's complaint about absences")
+    before = counted()
+    for rule, method in rules(app, THING):
+        if rule.endpoint in WITH_A_REASON and method == "GET":
+            assert call(browser, rule, method, ids) in (200, 204), f"{method} {rule}"
+        elif rule.endpoint not in WITHOUT_LEARNERS:
+            assert call(browser, rule, method, ids) in NO_ENTRY, f"{method} {rule}"
+    assert counted() == before
 
 
 def test_looking_changes_nothing(app: Flask, browser: Browser, people: People, ids: dict[str, Any]) -> None:
