@@ -1,13 +1,13 @@
 """opened_sections: whose learners' rows an admin of a division or the region has opened, in which session, until when
 
-Revision: 0018, after 0017.
+Revision: 0019, after 0018.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0018"
-down_revision = "0017"
+revision = "0019"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 MOMENT = sa.DateTime(timezone=True)
