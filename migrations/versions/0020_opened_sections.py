@@ -1,13 +1,13 @@
 """opened_sections: whose learners' rows an admin of a division or the region has opened, in which session, until when
 
-Revision: 0019, after 0018.
+Revision: 0020, after 0019.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0019"
-down_revision = "0018"
+revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 MOMENT = sa.DateTime(timezone=True)
