@@ -103,7 +103,7 @@ def test_what_is_open_can_only_be_looked_at(browser: Browser, people: People, st
         f"/attendance/sections/{section}/grace",
         f"/classes/sections/{section}/learners/new",
         f"/classes/sections/{section}/classes",
-        f"/reports/sections/{section}/sf2/{clock.today():%Y-%m}/cut-off",
+        f"/reports/sections/{section}/sf2/{clock.today():%Y-%m}/settings",
     ):
         assert browser.client.post(address, data={"csrf_token": browser._token()}).status_code == 403, address
 
