@@ -7,9 +7,9 @@ from uuid import UUID
 from sqlalchemy import select
 
 from portal.accounts.models import User
-from portal.attendance.marks import Unmatched, compute
+from portal.attendance.marks import SheetResult, Unmatched, compute
 from portal.attendance.matching import StaffLine
-from portal.attendance.sheet import load
+from portal.attendance.sheet import Loaded, load
 from portal.base.db import db
 from portal.meetings import invitations
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
@@ -52,15 +52,24 @@ class WhoCame:
     @property
     def average_seconds(self) -> int:
         """Of those who came."""
-        return self.total_seconds // self.joined if self.joined else 0
+        return round(self.total_seconds / self.joined) if self.joined else 0
 
     @property
     def total_seconds(self) -> int:
         return sum(one.seconds for one in self.people)
 
 
-def who_came(occurrence: MeetingOccurrence) -> WhoCame:
-    """The invited of the date's meeting, those who came first; six to eight statements whatever their number."""
+@dataclass(frozen=True)
+class Gathered:
+    """The invited in the order of their names, and what they were found by: the evidence and whose each stay is."""
+
+    people: tuple[Invited, ...]
+    loaded: Loaded
+    result: SheetResult
+
+
+def gather(occurrence: MeetingOccurrence) -> Gathered:
+    """The invited of the date's meeting with their time; six to eight statements whatever their number."""
     meeting = occurrence.meeting
     people = db.session.execute(
         select(User.id, User.full_name, User.email)
@@ -88,9 +97,15 @@ def who_came(occurrence: MeetingOccurrence) -> WhoCame:
                 inside=stays.open,
             )
         found.append(here)
+    return Gathered(tuple(found), loaded, result)
+
+
+def who_came(occurrence: MeetingOccurrence) -> WhoCame:
+    """The invited of the date's meeting, those who came first."""
+    gathered = gather(occurrence)
     return WhoCame(
-        people=tuple(sorted(found, key=lambda one: (not one.stays, one.name))),
-        others=result.unmatched,
-        heard=loaded.heard,
-        over=loaded.input.knowledge.over,
+        people=tuple(sorted(gathered.people, key=lambda one: (not one.stays, one.name))),
+        others=gathered.result.unmatched,
+        heard=gathered.loaded.heard,
+        over=gathered.loaded.input.knowledge.over,
     )

@@ -3,17 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from uuid import UUID
 
-from sqlalchemy import select
-
+from portal.attendance import invited
 from portal.attendance.intervals import Interval, seconds, union
-from portal.attendance.marks import compute
+from portal.attendance.marks import SheetResult, compute
 from portal.attendance.matching import Stay
 from portal.attendance.sheet import Loaded, load
-from portal.base.db import db
 from portal.meetings.models import MeetingOccurrence
-from portal.registration.models import MeetingRegistrant
 
 
 @dataclass(frozen=True)
@@ -47,13 +43,13 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Invited:
-    """Somebody who was asked to come: on the roster that day, or registered for a meeting without a class."""
+class Asked:
+    """Somebody who was asked to come, and her time in the meeting in seconds."""
 
     key: str
     name: str
-    registrant_id: str | None = None
-    email: str | None = None
+    seconds: int
+    stays: tuple[Stay, ...]
     mark: str | None = None
     by_hand: bool = False
 
@@ -91,24 +87,22 @@ class Participants:
 
 def read(occurrence: MeetingOccurrence) -> Participants:
     """Everybody of one date, with its meeting loaded."""
-    loaded = load(occurrence, occurrence.meeting)
-    result = compute(loaded.input)
-    lines = {line.learner_id: line for line in result.learners}
+    if occurrence.meeting.class_id:
+        loaded = load(occurrence, occurrence.meeting)
+        result = compute(loaded.input)
+        asked = _roster(loaded, result)
+    else:
+        gathered = invited.gather(occurrence)
+        loaded, result = gathered.loaded, gathered.result
+        asked = _invited(gathered)
     stays = {stay.id: stay for stay in loaded.input.stays}
     last = _latest(loaded)
     open_now = not loaded.input.knowledge.over
     people: list[Person] = []
     taken: set[str] = set()
-    for one in invited(occurrence, loaded):
-        if occurrence.meeting.class_id:
-            mine = [stay for stay in stays.values() if one.key in result.who[stay.id].learner_ids]
-            computed = lines[one.key]
-            lasting, mark = computed.seconds, one.mark or computed.mark
-        else:
-            mine = [stay for stay in stays.values() if _is(one, stay)]
-            lasting, mark = _seconds(mine, last), None
-        taken |= {stay.id for stay in mine}
-        people.append(_person(one.name, mine, lasting, last if open_now else None, mark, one))
+    for one in asked:
+        taken |= {stay.id for stay in one.stays}
+        people.append(_person(one.name, one.stays, one.seconds, last if open_now else None, one.mark, one))
     for seen in result.staff:
         who = [
             stay
@@ -134,45 +128,28 @@ def read(occurrence: MeetingOccurrence) -> Participants:
     return Participants(tuple(people), result.meeting_seconds)
 
 
-def invited(occurrence: MeetingOccurrence, loaded: Loaded) -> tuple[Invited, ...]:
-    """Who was asked to come: the roster of that day, in LIS order; without a class, those who are registered."""
-    meeting = occurrence.meeting
-    if meeting.class_id:
-        return tuple(
-            Invited(
-                key=str(line.learner.learner_id),
-                name=line.learner.lis_name,
-                mark=line.final_mark or line.override_mark,
-                by_hand=line.override_mark is not None,
-            )
-            for line in loaded.lines
+def _roster(loaded: Loaded, result: SheetResult) -> Iterable[Asked]:
+    """The learners of a class, in LIS order, with the sheet's marks."""
+    computed = {line.learner_id: line for line in result.learners}
+    for line in loaded.lines:
+        key = str(line.learner.learner_id)
+        yield Asked(
+            key=key,
+            name=line.learner.lis_name,
+            seconds=computed[key].seconds,
+            stays=tuple(stay for stay in loaded.input.stays if key in result.who[stay.id].learner_ids),
+            mark=line.final_mark or line.override_mark or computed[key].mark,
+            by_hand=line.override_mark is not None,
         )
-    rows = db.session.execute(
-        select(
-            MeetingRegistrant.id,
-            MeetingRegistrant.first_name,
-            MeetingRegistrant.last_name,
-            MeetingRegistrant.email,
-            MeetingRegistrant.zoom_registrant_id,
-        )
-        .where(MeetingRegistrant.meeting_id == meeting.id, MeetingRegistrant.wanted)
-        .order_by(MeetingRegistrant.last_name, MeetingRegistrant.first_name, MeetingRegistrant.id)
-    )
-    return tuple(
-        Invited(key=str(key), name=f"{last}, {first}", registrant_id=registrant_id, email=email.lower())
-        for key, first, last, email, registrant_id in _typed(rows)
-    )
 
 
-def _typed(rows: Iterable[object]) -> Iterable[tuple[UUID, str, str, str, str | None]]:
-    return rows  # type: ignore[return-value]  # the columns are those selected above
-
-
-def _is(one: Invited, stay: Stay) -> bool:
-    """By registration, else by address; both say who it is."""
-    if one.registrant_id and stay.registrant_id:
-        return one.registrant_id == stay.registrant_id
-    return bool(one.email and stay.email and stay.email.lower() == one.email)
+def _invited(gathered: invited.Gathered) -> Iterable[Asked]:
+    """Those who were invited to a meeting without a class, as its own page has them."""
+    who = gathered.result.who
+    for one in gathered.people:
+        key = str(one.user_id)
+        mine = tuple(stay for stay in gathered.loaded.input.stays if who[stay.id].user_id == key)
+        yield Asked(key=key, name=one.name, seconds=one.seconds, stays=mine)
 
 
 def _latest(loaded: Loaded) -> datetime:
@@ -199,7 +176,7 @@ def _person(
     lasting: int,
     now: datetime | None,
     mark: str | None = None,
-    one: Invited | None = None,
+    one: Asked | None = None,
     *,
     staff: bool = False,
 ) -> Person:

@@ -303,6 +303,10 @@ def test_there_is_no_sheet_but_a_list_of_who_came_and_how_long(
         assert "Bob Santos" in browser.text and "30 min on average, 60 min in all" in browser.text
         assert "67%" in browser.text and "Not seen" in browser.text and "Cora Diaz" in browser.text
         occurrence = db.session.scalars(select(MeetingOccurrence)).one()
+        browser.click("Everybody with their stays")
+        facts = {one.dt.text.strip(): " ".join(one.dd.text.split()) for one in browser.page.select("dl.facts div")}
+        assert (facts["Joined"], facts["Rate"], facts["Average time"]) == ("2 of 3 invited", "67%", "30 min")
+        assert facts["Time together"].startswith("60 min"), "both pages have the same figures"
         browser.get(f"/attendance/{occurrence.id}", status=404)
         browser.get("/attendance")
         assert "LAC session" not in browser.text

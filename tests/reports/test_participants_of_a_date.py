@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from portal.base import clock
 from portal.base.db import writing
+from portal.meetings.models import MeetingInvitation
 from portal.registration.models import MeetingRegistrant
 from tests.attendance.conftest import make_lesson, sessions
 from tests.attendance.lesson import Lesson, Says, add_meeting, at
@@ -74,6 +75,7 @@ def test_a_meeting_without_a_class_counts_who_was_invited(
         session.merge(meeting).class_id = None
         for person, registrant in ((lesson.people.bob, "B1"), (lesson.people.head, None)):
             first, last = person.full_name.split()
+            session.add(MeetingInvitation(meeting_id=meeting.id, user_id=person.id, invited_at=clock.now()))
             session.add(
                 MeetingRegistrant(
                     meeting_id=meeting.id, user_id=person.id, email=person.email, first_name=first, last_name=last,
@@ -90,10 +92,12 @@ def test_a_meeting_without_a_class_counts_who_was_invited(
     occurrence = next(one for one in lesson.dates() if one.meeting_id == meeting.id)
     page = lesson.browser
     page.get(f"/reports/occurrences/{occurrence.id}")
-    assert facts(page)["Joined"] == "1 of 2 invited"
+    assert facts(page)["Joined"] == "1 of 3 invited", "the organiser is one of them"
     assert facts(page)["Average time"] == "30 min", "two devices at once count once"
-    assert tables(page)["Invited"]["Abad, Hedy"] == ["", "never joined"]
+    assert tables(page)["Invited"]["Hedy Abad"] == ["", "never joined"]
     assert tables(page)["Not invited"] == {"A guest": ["10 min", "8:30 to 8:40 AM"]}
+    page.get(f"/meetings/{meeting.id}/who-came")
+    assert "1 of 3 came" in page.text and "30 min on average, 30 min in all" in page.text, "the same figures"
 
 
 def test_a_date_of_which_nothing_is_known_says_so(make_lesson: Callable[..., Lesson]) -> None:
