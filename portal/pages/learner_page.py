@@ -1,4 +1,4 @@
-"""One learner: where she is and was, and how she gets into the coming classes."""
+"""One learner: where she is and was, how often she came, and how she gets into the coming classes."""
 
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from portal.config import Settings
 from portal.registration import queries as registration_queries
 from portal.registration import words as registration_words
 from portal.registration.wanted import learner_address
+from portal.reports.of_learner import attendance_of
 
 bp = Blueprint("learner_page", __name__)
 
@@ -40,6 +41,7 @@ def show(section_id: UUID, learner_id: UUID) -> str:
         governed=access.governs(section) and not section.is_past,
         address=learner_address(learner.lrn, learner.email, settings.email_domains),
         coming=registration_queries.coming_of(learner.id, section.id) if here else [],
+        attendance=attendance_of(current_user, learner.id, section.school_year),
         why=lambda code: registration_words.reason(code, settings.email_domains),
     )
 
