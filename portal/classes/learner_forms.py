@@ -52,9 +52,10 @@ class LearnerForm(Form):
 
     def validate_lrn(self, field: Field) -> None:
         notes = RowNotes(0)
-        field.data = read_lrn(field.data, notes, may_be_pending=True)
+        lrn = read_lrn(field.data, notes, may_be_pending=True)
         if notes.problems:
             raise ValidationError(say_alone(notes.problems[0]))
+        field.data = lrn
 
     def validate_email(self, field: Field) -> None:
         domains = current_app.extensions["silid.settings"].email_domains

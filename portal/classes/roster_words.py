@@ -59,13 +59,12 @@ SENTENCES: dict[str, str] = {
         "The same address stands in row %(first)s. Each learner needs one of their own to be known in Zoom."
     ),
     "email_outside": N_(
-        "%(value)s is left out: only %(domains)s email addresses can join class meetings. The learner is kept and "
-        "joins with the address known here, or else with %(instead)s. If that is wrong, write "
-        "a school address in the file."
+        "%(value)s is left out: only %(domains)s addresses can join class meetings. The learner is kept and joins with "
+        "the address known here, else with %(instead)s. To change that, write a school address in the file."
     ),
     "email_outside_pending": N_(
-        "%(value)s is left out: only %(domains)s email addresses can join class meetings. The learner is kept, and is "
-        "registrable with the LRN address as soon as the LRN is known, or with a school address in the file."
+        "%(value)s is left out: only %(domains)s addresses can join class meetings. The learner is kept, and is "
+        "registrable as soon as the LRN is known. Until then, write a school address in the file."
     ),
     "remark_date": N_("The date in the remark is not a real date, so it was left out."),
     "row_ignored": N_("“%(value)s” does not look like a learner, so the row was passed over."),

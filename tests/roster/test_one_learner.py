@@ -80,7 +80,7 @@ def test_a_learner_without_lrn_is_added_and_can_get_it_later(ada: Browser, jadei
     look_again()
     learner = db.session.scalars(select(Learner)).one()
     assert (learner.lrn, learner.email) == ("300123299999", "luz.munoz@r1.deped.gov.ph")
-    assert "luz.munoz@r1.deped.gov.ph" in ada.text
+    assert "luz.munoz@r1.deped.gov.ph" in ada.page.text
     assert audited(learner) == ["added", "viewed", "changed"]
 
 
@@ -109,6 +109,7 @@ def test_what_cannot_be_is_said_at_its_field_and_what_was_typed_stays(
 ) -> None:
     add(ada, jadeite, 422, **{field: value})
     assert sentence in ada.page.select_one(f"#{field}-error").get_text()  # type: ignore[union-attr]
+    assert ada.page.select_one(f"#{field}")["value"] == value  # type: ignore[index]
     if field != "first_name":
         assert ada.page.select_one("#first_name")["value"] == "Ma. Luz"  # type: ignore[index]
     assert db.session.scalars(select(Learner)).all() == []
