@@ -218,3 +218,13 @@ def test_the_list_takes_at_most_ten_statements(
     for url in ("/classes", "/classes/years/new"):
         seen = statements(browser, url)
         assert len(seen) <= 10, "\n\n".join(seen)
+
+
+def test_an_empty_section_of_a_past_year_asks_for_nothing(
+    browser: Browser, people: People, moving: time_machine.Traveller
+) -> None:
+    jadeite = people.section(people.ada)
+    at(moving, 2027, 7, 5)
+    people.sign_in(browser, people.ada).get(f"/classes/sections/{jadeite.id}")
+    assert "Nobody was on this roster." in browser.text
+    assert "Bring in" not in browser.text
