@@ -1,6 +1,7 @@
-"""What is refused before anything of it is read: requests for another host, and forms too large to be one."""
+"""What is refused before any page sees it: other hosts' names, forms too large to be one, and zero bytes."""
 
 import re
+from itertools import chain
 from urllib.parse import urlsplit
 
 from flask import Flask, abort, current_app, request
@@ -18,6 +19,7 @@ def init_gate(app: Flask, settings: Settings) -> None:
     app.config["HOSTS"] = hosts_of(settings)
     app.before_request(_this_host_only)
     app.before_request(_forms_of_a_forms_size)
+    app.before_request(_no_zero_bytes)
 
 
 def hosts_of(settings: Settings) -> frozenset[str]:
@@ -47,3 +49,13 @@ def _forms_of_a_forms_size() -> None:
     """Of plain forms only parts of uploads are limited by Flask; the limit of the whole is that of an upload."""
     if request.mimetype == "application/x-www-form-urlencoded":
         request.max_content_length = current_app.config["MAX_FORM_MEMORY_SIZE"]
+
+
+def _no_zero_bytes() -> None:
+    """No browser lets anybody type one, and PostgreSQL keeps none: each page would fail in its own way."""
+    if request.endpoint == "inbox.webhook":  # reads its body itself, and only as JSON
+        return
+    typed = chain.from_iterable(values for _, values in chain(request.args.lists(), request.form.lists()))
+    names = (file.filename or "" for file in request.files.values())
+    if any("\0" in text for text in chain(typed, names)):
+        abort(400)

@@ -1,10 +1,10 @@
 from flask_babel import lazy_gettext as _l
 from flask_wtf.file import FileField, FileRequired
-from wtforms import IntegerField, RadioField, SelectField, SelectMultipleField, StringField
+from wtforms import RadioField, SelectField, SelectMultipleField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional
 
-from portal.base.forms import Form
+from portal.base.forms import Form, WholeNumberField
 
 MARK_CHOICES = [
     SelectChoice("present", _l("Present")),
@@ -58,7 +58,7 @@ class FileForm(Form):
 class GraceForm(Form):
     """Minutes of grace of a section; left empty, late and left early are not asked for."""
 
-    minutes = IntegerField(
+    minutes = WholeNumberField(
         _l("Minutes of grace"),
         [Optional(), NumberRange(0, 120, _l("Write a number of minutes from 0 to 120."))],
         render_kw={"min": 0, "max": 120, "inputmode": "numeric"},

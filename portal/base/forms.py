@@ -1,8 +1,11 @@
 """The form that all forms inherit: what WTForms says by itself is said in our words, in the reader's language."""
 
+from datetime import date
+
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 from flask_wtf import FlaskForm
+from wtforms import DateField, IntegerField
 
 # WTForms speaks neither Filipino nor plainly; what is not here stays as WTForms says it.
 _SAID = {
@@ -35,3 +38,30 @@ class Form(FlaskForm):
     class Meta(FlaskForm.Meta):
         def get_translations(self, _form: FlaskForm) -> _Words:
             return _Words()
+
+
+class WholeNumberField(IntegerField):
+    """A number of minutes, dates and the like. What no such number can be is none at all, before anything reckons
+    with it: Python's integers have no end, but its dates and the database's numbers do."""
+
+    MOST_DIGITS = 9
+    data: int | None
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        if valuelist and len(valuelist[0].strip()) > self.MOST_DIGITS:
+            self.data = None
+            raise ValueError(self.gettext("Not a valid integer value."))
+        super().process_formdata(valuelist)
+
+
+class DayField(DateField):
+    """A day of the school's life. Years like 1 and 9999 are slips of the hand, and clocks cannot reckon with them."""
+
+    YEARS = range(2000, 2101)
+    data: date | None
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        super().process_formdata(valuelist)
+        if self.data and self.data.year not in self.YEARS:
+            self.data = None
+            raise ValueError(self.gettext("Not a valid date value."))

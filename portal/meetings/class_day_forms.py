@@ -5,12 +5,12 @@ from typing import Any
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf.file import FileField
-from wtforms import BooleanField, DateField, RadioField, SelectField, StringField, TextAreaField
+from wtforms import BooleanField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, Optional, Regexp, ValidationError
 
 from portal.base import clock
-from portal.base.forms import Form
+from portal.base.forms import DayField, Form
 from portal.meetings.class_day_access import Offer
 from portal.meetings.class_day_file import NAME_LIMIT
 from portal.meetings.class_days import Said
@@ -28,7 +28,7 @@ def is_near(day: date) -> bool:
     return abs(day - clock.today()) <= timedelta(days=2 * 366)
 
 
-def _near(_form: Form, field: DateField) -> None:
+def _near(_form: Form, field: DayField) -> None:
     if field.data and not is_near(field.data):
         raise ValidationError(_("This is too far away. Correct the year."))
 
@@ -36,7 +36,7 @@ def _near(_form: Form, field: DateField) -> None:
 class DayForm(Form):
     """One day that was declared, to be changed."""
 
-    day = DateField(_l("Day"), [InputRequired(_l("Choose the day.")), _near], render_kw={"data-say-day": True})
+    day = DayField(_l("Day"), [InputRequired(_l("Choose the day.")), _near], render_kw={"data-say-day": True})
     kind = RadioField(_l("What is it"), [InputRequired(_l("Choose what it is."))], choices=KINDS, default="suspended")
     name = StringField(
         _l("Name"),
@@ -73,12 +73,12 @@ class PlaceForm(Form):
 
 
 class DaysForm(DayForm, PlaceForm):
-    last = DateField(
+    last = DayField(
         _l("Last day"), [Optional(), _near], description=_l("For several days in a row. Leave it empty for one day.")
     )
     weekdays = BooleanField(_l("Leave out Saturdays and Sundays in between"), default=True)
 
-    def validate_last(self, field: DateField) -> None:
+    def validate_last(self, field: DayField) -> None:
         if field.data and self.day.data and not timedelta() <= field.data - self.day.data <= LONGEST:
             raise ValidationError(_("The last day comes after the first, at most 120 days later."))
 

@@ -5,9 +5,7 @@ from typing import Any
 from flask_babel import lazy_gettext as _l
 from wtforms import (
     BooleanField,
-    DateField,
     HiddenField,
-    IntegerField,
     SelectField,
     SelectMultipleField,
     StringField,
@@ -19,7 +17,7 @@ from wtforms.validators import DataRequired, InputRequired, Length, NumberRange,
 from wtforms.widgets import CheckboxInput
 
 from portal.base import clock
-from portal.base.forms import Form
+from portal.base.forms import DayField, Form, WholeNumberField
 from portal.meetings.dates import LONGEST, MOST_DATES, Rule
 from portal.meetings.policies import FORCED, NEVER, OFF, ON, OPTIONS, Rulings
 from portal.meetings.service import Details
@@ -51,9 +49,9 @@ class MeetingForm(Form):
         [DataRequired(_l("Write a title.")), Length(max=200, message=_l("At most 200 characters."))],
         description=_l("Learners see this title."),
     )
-    day = DateField(_l("Day"), [InputRequired(_l("Choose the day."))], render_kw={"data-say-day": True})
+    day = DayField(_l("Day"), [InputRequired(_l("Choose the day."))], render_kw={"data-say-day": True})
     start = TimeField(_l("Starts"), [InputRequired(_l("Write when it starts, e.g. 8:00 AM."))])
-    minutes = IntegerField(
+    minutes = WholeNumberField(
         _l("Minutes"),
         [
             InputRequired(_l("Write how many minutes the class lasts.")),
@@ -69,8 +67,8 @@ class MeetingForm(Form):
         option_widget=CheckboxInput(),
         description=_l("Choose no day for a single class. Each day may have its own time."),
     )
-    until = DateField(_l("Last day"), [Optional()])
-    dates = IntegerField(
+    until = DayField(_l("Last day"), [Optional()])
+    dates = WholeNumberField(
         _l("Or number of classes"),
         [Optional(), NumberRange(1, MOST_DATES, message=_l("Between 1 and 300 classes."))],
         render_kw={"inputmode": "numeric"},
@@ -143,7 +141,7 @@ class MeetingForm(Form):
         """The weekdays of a schedule; none for a single meeting."""
         return list(self.weekdays.data or []) if self.weekdays else []
 
-    def validate_day(self, field: DateField) -> None:
+    def validate_day(self, field: DayField) -> None:
         if field.data and field.data > clock.today() + timedelta(days=365):
             raise ValidationError(_l("That is more than a year away. Check the year."))
         if field.data and self.chosen_days and field.data < clock.today():
@@ -153,7 +151,7 @@ class MeetingForm(Form):
         if field.data and not (self.until.data or self.dates.data or self.until.errors or self.dates.errors):
             raise ValidationError(_l("Say the last day, or how many classes there are."))
 
-    def validate_until(self, field: DateField) -> None:
+    def validate_until(self, field: DayField) -> None:
         first = self.day.data
         if not (self.weekdays.data and field.data and first):
             return
@@ -162,7 +160,7 @@ class MeetingForm(Form):
         if field.data > first + LONGEST:
             raise ValidationError(_l("A schedule lasts a year at most."))
 
-    def validate_dates(self, field: IntegerField) -> None:
+    def validate_dates(self, field: WholeNumberField) -> None:
         if self.weekdays.data and field.data and self.until.data:
             raise ValidationError(_l("Give the last day or the number of classes, not both."))
 
@@ -252,14 +250,14 @@ for _number, _short, _name in WEEKDAYS:
     setattr(
         MeetingForm,
         f"minutes_{_number}",
-        IntegerField(_l("Minutes"), [Optional(), MINUTES], render_kw={"inputmode": "numeric"}),
+        WholeNumberField(_l("Minutes"), [Optional(), MINUTES], render_kw={"inputmode": "numeric"}),
     )
 
 
 class SeriesForm(MeetingForm):
     """Changing a meeting of several dates: title and options. Each date's time has a page of its own."""
 
-    day = start = minutes = weekdays = until = dates = None
+    day = start = minutes = weekdays = until = dates = None  # type: ignore[assignment]  # so WTForms drops a field
 
 
 for _number, _short, _name in WEEKDAYS:
@@ -273,7 +271,7 @@ class PeopleForm(MeetingForm):
     The choices of `audience` are those that the person may invite.
     """
 
-    class_id = weekdays = until = dates = exceptions = None
+    class_id = weekdays = until = dates = exceptions = None  # type: ignore[assignment]  # so WTForms drops a field
     audience = SelectField(
         _l("Who is invited"),
         choices=[
@@ -303,9 +301,9 @@ for _number, _short, _name in WEEKDAYS:
 class DateForm(Form):
     """Another time for one date of a schedule."""
 
-    day = DateField(_l("Day"), [InputRequired(_l("Choose the day."))], render_kw={"data-say-day": True})
+    day = DayField(_l("Day"), [InputRequired(_l("Choose the day."))], render_kw={"data-say-day": True})
     start = TimeField(_l("Starts"), [InputRequired(_l("Write when it starts, e.g. 8:00 AM."))])
-    minutes = IntegerField(
+    minutes = WholeNumberField(
         _l("Minutes"),
         [InputRequired(_l("Write how many minutes the class lasts.")), MINUTES],
         render_kw={"inputmode": "numeric"},
@@ -315,7 +313,7 @@ class DateForm(Form):
         if self.day.data and field.data and self.starts_at() <= clock.now():
             raise ValidationError(_l("That time has passed. Choose a later one."))
 
-    def validate_day(self, field: DateField) -> None:
+    def validate_day(self, field: DayField) -> None:
         if field.data and field.data > clock.today() + LONGEST:
             raise ValidationError(_l("That is more than a year away. Check the year."))
 

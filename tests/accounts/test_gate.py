@@ -88,3 +88,30 @@ def test_what_is_too_large_is_said_to_be(
         body, kind = in_parts(fields, file)
         answer = browser.client.post(path, data=body, content_type=kind)
     assert answer.status_code == 413 and "too large" in answer.text
+
+
+@pytest.mark.parametrize("field", ["full_name", "another field"])
+def test_a_zero_byte_reaches_no_page(browser: Browser, people: People, field: str) -> None:
+    people.sign_in(browser, people.ada)
+    browser.get("/settings")
+    browser.post("/settings", {"full_name": "Ada", field: "A\0da"}, status=400)
+    browser.get("/classes?year=2026%00", status=400)
+    assert browser.get("/settings").select_one("[name=full_name]")["value"] == "Ada Lovelace"
+
+
+def test_an_admin_may_look_for_anything_but_a_zero_byte(browser: Browser, people: People) -> None:
+    people.sign_in(browser, people.head)
+    for address in ("/admin/people?q=%00", "/admin/audit?who=a%00b", "/admin/audit?what=%00"):
+        browser.get(address, status=400)
+
+
+def test_a_file_may_not_be_called_by_a_zero_byte(browser: Browser, people: People) -> None:
+    people.sign_in(browser, people.ada)
+    browser.get("/classes/import")
+    token = browser.page.select_one("[name=csrf_token]")["value"]
+    body = (
+        f'--x\r\nContent-Disposition: form-data; name="csrf_token"\r\n\r\n{token}\r\n'
+        '--x\r\nContent-Disposition: form-data; name="file"; filename="a\0b.csv"\r\n\r\nLRN,Name\r\n--x--\r\n'
+    )
+    answer = browser.client.post("/classes/import", data=body, content_type="multipart/form-data; boundary=x")
+    assert answer.status_code == 400

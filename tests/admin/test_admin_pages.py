@@ -171,3 +171,11 @@ def test_the_name_of_the_sandboxs_secret_is_nowhere_on_these_pages(
         page = browser.response.get_data(as_text=True)
         assert defaults.CLIENT_SECRET not in page and defaults.WEBHOOK_SECRET not in page
     assert isinstance(clock.now(), datetime)
+
+
+@pytest.mark.parametrize(
+    "asked", ["to=9999-12-31", "from=0001-01-01", "page=9999999999999999999", "page=-1", "page=" + "9" * 400]
+)
+def test_days_and_pages_that_cannot_be_are_as_if_not_asked_for(browser: Browser, people: People, asked: str) -> None:
+    people.sign_in(browser, people.head)
+    browser.get(f"/admin/audit?{asked}")

@@ -294,3 +294,23 @@ def test_strangers_do_not_see_that_a_schedule_is_there(
     people.sign_in(browser, people.bob)
     for one in (address, path):
         browser.get(one, status=404)
+
+
+ENDLESS = ["9" * 20, "9" * 400, "-" + "9" * 20]
+
+
+@pytest.mark.parametrize("minutes", ENDLESS)
+@pytest.mark.parametrize("field", ["minutes", "minutes_1", "dates"])
+def test_a_number_without_end_is_no_number(ada: Browser, field: str, minutes: str) -> None:
+    fill(ada, status=422, **WEEKLY | {field: minutes})
+    assert "Write a whole number." in ada.text
+    assert value(ada, field) == minutes and not all_meetings()
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "1999-12-31"])
+@pytest.mark.parametrize("start", ["00:00", "23:59"])
+def test_a_day_of_no_school_year_is_no_day(ada: Browser, day: str, start: str) -> None:
+    fill(ada, status=422, title="Cells", day=day, start=start)
+    assert "Write a date, e.g. 2026-11-03." in ada.text
+    fill(ada, status=422, **WEEKLY | {"until": day})
+    assert "Write a date, e.g. 2026-11-03." in ada.text and not all_meetings()
