@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import and_, exists, or_, select
 
-from portal.accounts.models import School
+from portal.accounts.models import School, User
 from portal.base import clock
 from portal.base.db import db
 from portal.classes import queries
@@ -76,6 +76,7 @@ class _Known:
     elsewhere: dict[UUID, Section]
     last_days: dict[UUID, date]
     left_here: set[UUID]
+    by: User
 
 
 def preview(upload: RosterImport, *, hold: bool = False) -> Preview:
@@ -157,7 +158,8 @@ def _what_is_known(
     upload: RosterImport, section: Section | None, year: str, times: Sequence[tuple[Enrolment, Section]]
 ) -> _Known:
     day = roster_day_of(year)
-    known = _Known(day, day, upload.school_id, year, {}, {}, {}, set())
+    by = db.session.get_one(User, upload.uploaded_by)
+    known = _Known(day, day, upload.school_id, year, {}, {}, {}, set(), by)
     for time, place in times:
         learner_id, is_here = time.learner_id, section is not None and place.id == section.id
         if time.until_date and time.until_date < day:
@@ -220,7 +222,13 @@ def _line(row: RosterRow, position: int, learner: Learner | None, known: _Known)
     if learner and learner.school_id != known.school_id:
         problems += (Problem(row.row, "LRN", "lrn_of_other_school", {"lrn": row.lrn or ""}),)
         learner = place = None
+    unseen = learner is not None and not _has_seen(learner, known)
+    if learner and unseen and not _is_meant(learner, row, place, known):
+        problems += (Problem(row.row, "LRN", "lrn_of_another", {"lrn": row.lrn or ""}),)
+        learner = place = None
     changes = _changes(learner, row) if learner else ()
+    if unseen:
+        changes = tuple((name, "", after) for name, _before, after in changes)
     status = _status(row, position, learner, bool(changes), known)
     return PreviewLine(
         row=row,
@@ -232,6 +240,22 @@ def _line(row: RosterRow, position: int, learner: Learner | None, known: _Known)
         from_date=_from_date(row, learner, known),
         other_section=place.title if place and status == "moves here" else None,
     )
+
+
+def _has_seen(learner: Learner, known: _Known) -> bool:
+    """Does whoever brings the file see the learner's record anyway: is or was she on this roster or another of his,
+    or does he look after the school? Of everybody else's learners a file with guessed LRNs must tell nothing."""
+    place = known.elsewhere.get(learner.id)
+    advised = place is not None and place.adviser_id == known.by.id
+    return known.by.is_admin or advised or learner.id in known.here or learner.id in known.left_here
+
+
+def _is_meant(learner: Learner, row: RosterRow, place: Section | None, known: _Known) -> bool:
+    """Does the row name the learner who has its LRN? Of one who is on another roster this year the whole name has to
+    be right, since she is taken off that; of the year before a spelling may have been corrected."""
+    pairs = ((learner.last_name, row.last_name), (learner.first_name, row.first_name))
+    same = [fold_name(ours) == fold_name(theirs or "") for ours, theirs in pairs]
+    return all(same) if place and place.school_year == known.school_year else any(same)
 
 
 def _status(row: RosterRow, position: int, learner: Learner | None, changes: bool, known: _Known) -> Status:

@@ -3,12 +3,12 @@
 from flask import current_app
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from wtforms import BooleanField, DateField, EmailField, Field, RadioField, SelectField, StringField
+from wtforms import BooleanField, EmailField, Field, RadioField, SelectField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, Optional, ValidationError
 
 from portal.accounts.domain import NotSchoolEmail, school_email
-from portal.base.forms import Form
+from portal.base.forms import DayField, Form
 from portal.classes.learners import MISTAKE, Details
 from portal.classes.models import Learner
 from portal.classes.names import EXTENSIONS, lis_name, split_lis_name, tidy
@@ -99,7 +99,7 @@ class LearnerForm(Form):
 
 
 class NewLearnerForm(LearnerForm):
-    since = DateField(
+    since = DayField(
         _l("First day on the roster"),
         [InputRequired(_l("Choose the first day."))],
         description=_l("Sheets of classes held since then get a line for the learner."),
@@ -117,7 +117,7 @@ class WithdrawForm(Form):
             SelectChoice(MISTAKE, _l("Never in this section: entered by mistake")),
         ],
     )
-    last_day = DateField(
+    last_day = DayField(
         _l("Last day on the roster"),
         [InputRequired(_l("Choose the last day."))],
         description=_l(
@@ -133,7 +133,7 @@ class WithdrawForm(Form):
 
 class MoveForm(Form):
     target = SelectField(_l("New section"), [InputRequired(_l("Choose the new section."))])
-    since = DateField(
+    since = DayField(
         _l("First day there"),
         [InputRequired(_l("Choose the first day in the new section."))],
         description=_l("The day before is the last one here. Past days can be chosen: sheets follow."),
@@ -142,7 +142,7 @@ class MoveForm(Form):
 
 
 class BackForm(Form):
-    since = DateField(_l("First day on the roster again"), [InputRequired(_l("Choose the first day."))])
+    since = DayField(_l("First day on the roster again"), [InputRequired(_l("Choose the first day."))])
 
 
 class MergeForm(Form):

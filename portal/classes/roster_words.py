@@ -52,6 +52,10 @@ SENTENCES: dict[str, str] = {
     "lrn_of_other_school": N_(
         "LRN %(lrn)s belongs to a learner of another school here. Check the LRN; if it is right, ask your admin."
     ),
+    "lrn_of_another": N_(
+        "LRN %(lrn)s belongs to a learner of your school with another name. Check the LRN and the name; if both are "
+        "right, ask her adviser or your admin to correct the name first."
+    ),
     # worth a look, nothing more
     "lrn_pending": N_("No LRN yet. The learner is kept, and is not registrable until the LRN is known."),
     "name_twice": N_("The same name stands in row %(first)s with another LRN. Check whether it is one learner."),

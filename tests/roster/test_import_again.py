@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from portal.base import clock
 from portal.base.audit import AuditEntry
-from portal.base.db import db
+from portal.base.db import db, writing
 from portal.classes.models import Enrolment, Learner, RosterImport, Section
 from portal.jobs import retention
 from portal.registration.models import MeetingRegistrant
@@ -248,3 +248,56 @@ def test_check_and_save_take_the_same_statements_for_four_and_for_a_class(
     with counted() as seen:
         save(ada, 302, follow=False, **answers)
     assert len(seen) <= 10, "\n\n".join(seen)
+
+
+def test_a_file_with_guessed_lrns_tells_nothing_of_another_teachers_learners(
+    browser: Browser, people: People, jadeite: Section
+) -> None:
+    """Whoever types 12 digits in a row must neither read whose they are nor take the child off her roster."""
+    learners = people.learners(jadeite, 3)
+    before = picture()
+    people.sign_in(browser, people.bob)
+    ruby = people.section(people.bob, "Ruby")
+    guessed = [f"{one.lrn}\tSANTOS\tJUAN\t\t\tM\t" for one in learners]
+    upload(browser, ruby, *guessed)
+    assert browser.text.count("belongs to a learner of your school with another name") >= 3
+    assert "LEARNER00" not in browser.text and "ANA" not in browser.text and "Jadeite" not in browser.text
+    assert not browser.page.select("#answers")
+    upload_id = browser.url.rpartition("/")[2]
+    browser.post(f"/classes/imports/{upload_id}/confirm", {})
+    assert picture() == before
+
+
+def test_half_of_the_name_is_not_enough_to_take_a_learner_off_a_roster_of_this_year(
+    browser: Browser, people: People, jadeite: Section
+) -> None:
+    people.learners(jadeite, 1)
+    people.sign_in(browser, people.bob)
+    upload(browser, people.section(people.bob, "Ruby"), row(1, "BEA"))
+    assert "another name" in browser.text and "ANA" not in browser.text
+
+
+def test_who_moves_here_comes_without_what_the_other_roster_said(
+    browser: Browser, people: People, jadeite: Section
+) -> None:
+    learner = people.learners(jadeite, 1)[0]
+    with writing():
+        db.session.get_one(Learner, learner.id).email = "old.address@r1.deped.gov.ph"
+    people.sign_in(browser, people.bob)
+    ruby = people.section(people.bob, "Ruby")
+    columns = f"{HEADER}\tEmail"
+    browser.get(f"/classes/sections/{ruby.id}/import")
+    moved = "300123200001\tLearner001\tAna\tReyes\t\tM\t\tnew.address@r1.deped.gov.ph"
+    browser.submit(button="Read the file", pasted=f"{columns}\n{moved}")
+    assert "Moves here" in browser.text and "new.address@" in browser.text
+    assert "old.address@" not in browser.text and "CRUZ" not in browser.text
+    save(browser)
+    assert times_of(learner)[-1] == (TODAY, None, None)
+
+
+def test_the_schools_head_corrects_a_name_with_a_file(browser: Browser, people: People, jadeite: Section) -> None:
+    people.learners(jadeite, 1)
+    ruby = people.section(people.bob, "Ruby")
+    people.sign_in(browser, people.head)
+    upload(browser, ruby, row(1, "BEA"))
+    assert "Moves here" in browser.text and "ANA" in browser.text
