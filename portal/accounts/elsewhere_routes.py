@@ -81,10 +81,7 @@ def _arrived(there: Provider) -> Answer:
     who = identities.user_of(found)
     if not isinstance(who, Newcomer):
         return go_on(who, remember=False, target=trip.target)
-    if identities.has_asked(who):
-        return render_template("accounts/asked.html")
-    until = (clock.now() + NEWCOMER_FOR).timestamp()
-    session[NEWCOMER] = seal(json.dumps({"until": until, "who": asdict(who)}), NEWCOMER)
+    _remember(who, asked=identities.has_asked(who))
     return redirect(url_for(".ask_as_newcomer"))
 
 
@@ -99,12 +96,14 @@ def ask_as_newcomer() -> Answer:
     if current_user.is_authenticated or kept["until"] < clock.now().timestamp():
         return redirect(url_for(".sign_in"))
     new = Newcomer(**kept["who"])
+    if kept["asked"]:
+        return render_template("accounts/asked.html")
     form = NewcomerForm(full_name=new.name)
     if form.validate_on_submit():
         try:
             if identities.ask(new, form.full_name.data or "", form.school.data or "", str(get_locale() or "en")):
-                session.pop(NEWCOMER)
-                return render_template("accounts/asked.html")
+                _remember(new, asked=True)
+                return redirect(url_for(".ask_as_newcomer"))
             form.school.errors = [_("No school here has this ID. Look at it again, or ask your school head.")]
         except Refused:
             session.pop(NEWCOMER)  # an account with this address was made in the meantime
@@ -124,12 +123,14 @@ def ways_in() -> Answer:
     except throttle.TooMany as wait:
         return _wait(wait)
     labels = {there.issuer: there.label for there in elsewhere.providers()}
+    connected = identities.of(me())
+    has = {one.issuer for one in connected}
     page = render_template(
         "accounts/ways_in.html",
         form=form,
         may_change=_password_given(),
-        providers=elsewhere.providers(),
-        connected=[(one, labels.get(one.issuer, one.issuer)) for one in identities.of(me())],
+        providers=[there for there in elsewhere.providers() if there.issuer not in has],
+        connected=[(one, labels.get(one.issuer, one.issuer)) for one in connected],
     )
     return page, 422 if form.is_submitted() else 200
 
@@ -155,6 +156,11 @@ def disconnect_elsewhere(identity_id: UUID) -> Answer:
     else:
         abort(404)
     return redirect(url_for(".ways_in"))
+
+
+def _remember(new: Newcomer, *, asked: bool) -> None:
+    until = (clock.now() + NEWCOMER_FOR).timestamp()
+    session[NEWCOMER] = seal(json.dumps({"until": until, "asked": asked, "who": asdict(new)}), NEWCOMER)
 
 
 def _password_given() -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from flask import current_app
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import Select, delete, or_, select, update
 
 from portal.accounts.domain import NotSchoolEmail, is_learner_address, school_email
 from portal.accounts.models import AccountRequest, Identity, School, User
@@ -54,7 +54,8 @@ def has_asked(new: Newcomer) -> bool:
 def ask(new: Newcomer, full_name: str, deped_id: str, language: str) -> bool:
     """Ask for an account that opens with this identity. False if no open school has this ID. Raises Refused.
 
-    Where somebody has typed the same address at the door before, the request is now of who has the mailbox.
+    Where somebody has typed the same address at the door before, the request is now of who has the mailbox, and
+    waits for a decision once more. One that was refused with an account elsewhere stays refused.
     """
     school = db.session.scalar(select(School.id).where(School.deped_id == deped_id, School.closed_at.is_(None)))
     if school is None:
@@ -69,8 +70,12 @@ def ask(new: Newcomer, full_name: str, deped_id: str, language: str) -> bool:
         _nobodys(new.address)
         request = {"id": uuid4(), "email": new.address, "language": language, "state": "waiting"}
         if not insert_once(AccountRequest, {**request, **said, "created_at": clock.now()}, ["email"]):
-            waiting = (AccountRequest.email == new.address) & (AccountRequest.state == "waiting")
-            session.execute(update(AccountRequest).where(waiting).values(**said))
+            open_again = or_(AccountRequest.state == "waiting", AccountRequest.issuer.is_(None))
+            session.execute(
+                update(AccountRequest)
+                .where(AccountRequest.email == new.address, open_again)
+                .values(**said, state="waiting", decided_at=None)
+            )
     return True
 
 

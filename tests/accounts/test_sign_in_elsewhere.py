@@ -617,6 +617,8 @@ def test_an_unknown_colleague_asks_and_an_admin_lets_her_in(
     browser.submit(school="300123")
     assert "We have your request" in browser.text
     assert db.session.scalars(select(Identity)).all() == []
+    browser.post("/ask-for-account/checked", {"full_name": "Another Name", "school": "300123"})
+    assert db.session.scalars(select(AccountRequest.full_name)).all() == ["Cora Peña"]
     come(browser, issuer, provider)
     assert "We have your request" in browser.text
 
@@ -644,15 +646,39 @@ def test_a_refused_colleague_stays_out(
     assert db.session.scalar(select(User).where(User.email == cora)) is None
 
 
+@pytest.mark.parametrize("state", ["waiting", "refused"])
 def test_what_a_stranger_typed_before_gives_way_to_who_has_the_mailbox(
-    browser: Browser, issuer: Issuer, provider: str, people: People, cora: str
+    browser: Browser, issuer: Issuer, provider: str, people: People, cora: str, state: str
 ) -> None:
     with writing() as session:
-        session.add(AccountRequest(email=cora, full_name="Mallory", language="en", created_at=clock.now()))
+        session.add(AccountRequest(email=cora, full_name="Mallory", language="en", state=state, created_at=clock.now()))
     come(browser, issuer, provider)
     browser.submit(school="300123")
     [wish] = db.session.scalars(select(AccountRequest))
     assert (wish.full_name, wish.issuer, wish.subject) == ("Cora Peña", issuer.url, SUBJECT[provider])
+    assert wish.state == "waiting"
+
+
+def test_the_next_owner_of_a_mailbox_that_was_refused_stays_out_too(
+    browser: Browser, issuer: Issuer, provider: str, people: People, cora: str
+) -> None:
+    with writing() as session:
+        session.add(
+            AccountRequest(
+                email=cora,
+                full_name="Cora Peña",
+                language="en",
+                state="refused",
+                issuer=issuer.url,
+                subject="somebody before",
+                created_at=clock.now(),
+            )
+        )
+    come(browser, issuer, provider)
+    browser.submit(school="300123")
+    assert "We have your request" in browser.text
+    [wish] = db.session.scalars(select(AccountRequest))
+    assert (wish.state, wish.subject) == ("refused", "somebody before")
 
 
 def test_who_was_invited_in_the_meantime_is_not_connected(
@@ -715,6 +741,7 @@ def test_a_person_connects_an_account_signs_in_with_it_and_disconnects_it(
     browser.submit(current=PASSWORD)
     connect(browser, issuer, provider)
     assert browser.url == "/settings/ways-in" and "Connected: you can now sign in" in browser.text
+    assert "Connect Google" not in browser.text and "Connect Microsoft" not in browser.text
     [letter] = letters()
     assert letter["to"] == people.ada.email and "Another way to sign in" in letter["subject"]
     come(other, issuer, provider)
@@ -733,7 +760,8 @@ def test_connecting_twice_changes_nothing(
 ) -> None:
     people.sign_in(browser, ada)
     prove(browser)
-    connect(browser, issuer, provider)
+    address = leads_to(browser, f"/settings/ways-in/connect?provider={provider}")
+    browser.get(issuer.authorize(address), follow=True)
     assert db.session.scalars(select(Identity.user_id)).all() == [ada.id] and letters() == []
 
 
