@@ -224,7 +224,9 @@ def is_postgresql(engine: Engine | None = None) -> bool:
 def insert_once(table: Any, values: dict[str, Any], unique: list[str]) -> bool:
     """INSERT that does nothing where a row with the same unique columns exists. True if it was new."""
     statement = _dialect().insert(table).values(**values).on_conflict_do_nothing(index_elements=unique)
-    return db.session.execute(statement).rowcount == 1  # type: ignore[attr-defined]  # CursorResult at run time
+    # An INSERT's count is not kept unless asked for; psycopg's cursor has forgotten it once it is closed.
+    done = db.session.execute(statement, execution_options={"preserve_rowcount": True})
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]  # CursorResult at run time
 
 
 def insert_missing(table: Any, rows: list[dict[str, Any]]) -> None:

@@ -1,0 +1,15 @@
+"""An INSERT that does nothing where the row is there says which of both it was, on both databases."""
+
+from flask import Flask
+
+from portal.accounts.models import SpentState
+from portal.base import clock
+from portal.base.db import insert_once, writing
+
+
+def test_the_first_is_new_and_the_second_is_not(app: Flask) -> None:
+    said = []
+    for _ in range(2):
+        with writing():
+            said.append(insert_once(SpentState, {"state_hash": "a" * 64, "at": clock.now()}, ["state_hash"]))
+    assert said == [True, False]
