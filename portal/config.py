@@ -112,7 +112,7 @@ def read_settings(env: Env | None = None) -> Settings:
 def _instance(env: Env) -> Path:
     """Where files of this installation lie: the SQLite database and what the demo keeps."""
     folder = Path(env.str("INSTANCE_PATH", "") or ROOT / "instance")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # children's names: for the server's user alone
     return folder.resolve()
 
 

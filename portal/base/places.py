@@ -6,6 +6,7 @@ destroyed after 30 days; then nobody, not even with the database and the setting
 
 import hashlib
 import hmac
+import ipaddress
 import secrets
 from datetime import date, timedelta
 
@@ -33,7 +34,21 @@ def place_of(address: str | None) -> str:
 
     The first call of a day writes that day's key, within the transaction that is open or in one of its own.
     """
-    return hmac.new(_key(clock.today()), (address or "").encode(), hashlib.sha256).hexdigest()[:32]
+    return hmac.new(_key(clock.today()), network_of(address).encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def network_of(address: str | None) -> str:
+    """What counts as one place: an IPv4 address, or the /64 network that every IPv6 customer has to himself, out of
+    which he can take a new address for each try."""
+    try:
+        found = ipaddress.ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return address or ""
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, 64), strict=False))
 
 
 def forget_old_keys() -> int:

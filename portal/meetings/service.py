@@ -106,12 +106,13 @@ Made = TypeVar("Made")
 def once(known: Callable[[], Made | None], make: Callable[[], Made]) -> Made:
     """What a unique key stands for, made if it is not there yet, in one transaction.
 
-    On PostgreSQL two clicks may make it at the same time: the second finds what the first one made.
+    On PostgreSQL two clicks may make it at the same time: the second finds what the first one made, or that the
+    first one's is in the way.
     """
     try:
         with writing():
             return known() or make()
-    except IntegrityError:
+    except (IntegrityError, Clashing):
         found = known()
         if found is None:
             raise

@@ -13,8 +13,12 @@ from portal.web import public
 bp = Blueprint("join", __name__)
 
 
+def _is_good() -> bool:
+    return links.is_good((request.view_args or {}).get("token", ""))
+
+
 @bp.get("/join/<token>")
-@limiter.limit(MISSES, deduct_when=is_miss)
+@limiter.limit(MISSES, deduct_when=is_miss, exempt_when=_is_good)
 @public
 def show(token: str) -> Response:
     """The door of a class: open, not yet, over, cancelled, or why not. Opening it changes nothing."""
@@ -31,7 +35,7 @@ def _door(link: JoinLink, token: str) -> str:
 
 
 @bp.get("/join/<token>/go")
-@limiter.limit(MISSES, deduct_when=is_miss)
+@limiter.limit(MISSES, deduct_when=is_miss, exempt_when=_is_good)
 @public
 def go(token: str) -> AnyResponse:
     """On to Zoom, by the learner's own registration; back to the door where that is not possible now.
@@ -54,7 +58,7 @@ def go(token: str) -> AnyResponse:
 
 
 @bp.get("/join/<token>/here")
-@limiter.limit(MISSES, deduct_when=is_miss)
+@limiter.limit(MISSES, deduct_when=is_miss, exempt_when=_is_good)
 @public
 def here(token: str) -> AnyResponse:
     """The meeting inside this page, by Zoom's Meeting SDK; there is no such page without the SDK's keys.

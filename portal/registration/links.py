@@ -175,6 +175,12 @@ def link_of(token: str) -> JoinLink | None:
     )
 
 
+def is_good(token: str) -> bool:
+    """Is there such a link, not ended? Then whoever has it is not guessing."""
+    found = select(JoinLink.id).where(JoinLink.token_hash == token_hash(token), JoinLink.ended_at.is_(None))
+    return db.session.scalar(found) is not None
+
+
 @dataclass(frozen=True)
 class LinkLine:
     """A learner's link, or no token where it was ended or is not made yet."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 
+from portal.base.places import network_of
 from portal.gate import hosts_of
 from tests.accounts.conftest import Letters
 from tests.browser import Browser
@@ -115,3 +116,17 @@ def test_a_file_may_not_be_called_by_a_zero_byte(browser: Browser, people: Peopl
     )
     answer = browser.client.post("/classes/import", data=body, content_type="multipart/form-data; boundary=x")
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("fe80::1%eth0", "fe80::/64"),
+        (None, ""),
+    ],
+)
+def test_all_addresses_of_one_customer_are_one_place(address: str | None, network: str) -> None:
+    assert network_of(address) == network

@@ -11,7 +11,9 @@ from flask import Flask
 from portal.base import clock
 from portal.classes.models import SchoolClass
 from portal.meetings import at_zoom
+from portal.meetings.hosting import Choice
 from portal.meetings.models import ZoomMeeting
+from portal.meetings.service import Clashing, once
 from portal.sandbox.world import World
 from portal.zoom_account.service import zoom
 from tests.browser import Browser
@@ -189,3 +191,15 @@ def test_a_class_that_starts_now_has_a_room_at_once(
     meeting = app.extensions["sqlalchemy"].session.scalars(app.extensions["sqlalchemy"].select(ZoomMeeting)).one()
     assert (meeting.kind, meeting.starts_at) == ("instant", NOW)
     assert only(world).type == 2, "Zoom does not list instant meetings, so a lost one could not be found"
+
+
+def test_the_second_of_two_clicks_finds_the_firsts_class_and_no_clash_with_it(app: Flask) -> None:
+    """Both look before either has saved; the second waits for the first one's host, and then that is in use."""
+
+    def in_the_way() -> str:
+        raise Clashing(Choice("ada@r1.deped.gov.ph", ()))
+
+    seen = iter([None, "the first one's"])
+    assert once(lambda: next(seen), in_the_way) == "the first one's"
+    with pytest.raises(Clashing):
+        once(lambda: None, in_the_way)
