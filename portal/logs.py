@@ -76,8 +76,12 @@ def _trouble(error: BaseException) -> dict[str, Any]:
 
 
 def _places(trace: TracebackType | None) -> list[str]:
-    frames = traceback.extract_tb(trace)[-12:]
-    return [f"{_short(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
+    """Where it was raised: the frames in our own code first, the innermost at the end, then those of the libraries.
+    A database's error is raised a dozen frames below the line of ours that asked."""
+    frames = traceback.extract_tb(trace)
+    ours = [frame for frame in frames if _short(frame.filename).startswith(("portal/", "templates/"))]
+    others = [frame for frame in frames if frame not in ours]
+    return [f"{_short(frame.filename)}:{frame.lineno} {frame.name}" for frame in (*ours[-8:], *others[-6:])]
 
 
 def _short(filename: str) -> str:
