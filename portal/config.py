@@ -60,6 +60,7 @@ class Settings:
     mail_from: str = "silid@localhost"
     codes_for_admins: bool = True  # one-time codes: admins must have them
     sign_ins_per_address: int = 50  # failed ones in 10 minutes; an office may share one address
+    exports_per_hour: int = 60  # files with learners' rows that one person may take in an hour
     zoom_hosts: tuple[str, ...] = ()  # users of the account who host for teachers without a Zoom user of their own
     encryption_keys: tuple[str, ...] = field(default=(), repr=False)
     instance: Path = ROOT / "instance"
@@ -172,6 +173,7 @@ def _live(env: Env) -> Settings:
         mail_url=env.str("MAIL_URL", ""),
         mail_from=env.str("MAIL_FROM", "") or _sender(env.str("PORTAL_BASE_URL", "")),
         sign_ins_per_address=env.int("SIGN_INS_PER_ADDRESS", 50),
+        exports_per_hour=env.int("EXPORTS_PER_HOUR", 60),
         metrics_token=env.str("METRICS_TOKEN", ""),
         redis_url=env.str("REDIS_URL", ""),
         log_level=env.str("LOG_LEVEL", "").upper() or "INFO",
@@ -299,6 +301,8 @@ def _check_mail(settings: Settings) -> list[str]:
         problems.append("MAIL_FROM must be one plain e-mail address.")
     if settings.sign_ins_per_address < 1:
         problems.append("SIGN_INS_PER_ADDRESS must be at least 1.")
+    if settings.exports_per_hour < 1:
+        problems.append("EXPORTS_PER_HOUR must be at least 1.")
     return problems
 
 

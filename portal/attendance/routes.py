@@ -12,6 +12,7 @@ from portal.attendance.forms import BulkForm, FileForm, GraceForm, MarkForm, Rea
 from portal.attendance.models import ParticipantUpload
 from portal.base import audit, clock
 from portal.classes.access import section_or_404
+from portal.limits import learners_rows
 from portal.meetings import queries as meeting_queries
 from portal.meetings.access import manages_sheets, occurrence_or_404
 from portal.meetings.models import MeetingOccurrence
@@ -90,6 +91,7 @@ def history(occurrence_id: UUID) -> str:
 
 
 @bp.get("/attendance/<uuid:occurrence_id>.csv")
+@learners_rows
 def download(occurrence_id: UUID) -> Response:
     """The sheet as CSV. With `?excel=1` it begins with a mark by which Excel knows that it is UTF-8."""
     occurrence = occurrence_or_404(occurrence_id)

@@ -85,10 +85,11 @@ def section_to_open_or_404(section_id: UUID) -> Section:
     return section
 
 
-def give_reason(section: Section) -> None:
-    """Learners' rows of a section in the person's scope come next: division and region are asked why, once."""
+def give_reason(section: Section, back: str = "") -> None:
+    """Learners' rows of a section in the person's scope come next: division and region are asked why, once. `back` is
+    where the answer leads, unless it is the page that was asked for."""
     if not sees_learners(current_user) and not opening.is_open(current_user, section.id):
-        opening.ask(section)
+        opening.ask(section, back)
 
 
 def learner_or_404(section_id: UUID, learner_id: UUID, *, govern: bool = False) -> tuple[Section, Learner]:

@@ -82,9 +82,9 @@ def is_open(user: User, section_id: UUID) -> bool:
     return bool(db.session.scalar(select(exists(found))))
 
 
-def ask(section: Section) -> None:
+def ask(section: Section, back: str = "") -> None:
     """Answer with the form that asks for the reason, in place of the page: 403, and nothing of a learner on it."""
-    asked = request.full_path if request.query_string else request.path
+    asked = back or (request.full_path if request.query_string else request.path)
     answer = make_response(page(section, WhyForm(formdata=None, next=asked)), 403)
     if "HX-Request" in request.headers:
         answer.headers["HX-Refresh"] = "true"  # a part of a page that lay open until the time was over

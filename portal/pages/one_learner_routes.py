@@ -7,6 +7,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import joinedload
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import BooleanField, RadioField, StringField
 from wtforms.fields.choices import SelectChoice
@@ -18,7 +19,9 @@ from portal.attendance import erasure
 from portal.base import audit, clock
 from portal.base.db import db
 from portal.base.forms import Form
-from portal.classes.models import Learner
+from portal.classes.access import give_reason
+from portal.classes.models import Enrolment, Learner, Section
+from portal.limits import learners_rows
 from portal.reports import one_learner
 
 bp = Blueprint("one_learner", __name__, url_prefix="/admin/learners")
@@ -79,6 +82,7 @@ def show(learner_id: UUID) -> str:
 
 
 @bp.post("/<uuid:learner_id>/copy")
+@learners_rows
 def copy(learner_id: UUID) -> str | AnyResponse | tuple[str, int]:
     """Everything of hers as one file, whose name tells nothing of her."""
     learner = _learner_or_404(learner_id)
@@ -130,7 +134,22 @@ def _learner_or_404(learner_id: UUID) -> Learner:
     learner = db.session.scalar(select(Learner).where(Learner.id == learner_id, _in_scope()))
     if learner is None:
         abort(404)
+    section = _last_section(learner.id)
+    if section is not None:
+        give_reason(section, back=url_for(".show", learner_id=learner.id))
     return learner
+
+
+def _last_section(learner_id: UUID) -> Section | None:
+    """The section whose rows a division or region opens to see the learner: where she is, or was last."""
+    return db.session.scalar(
+        select(Section)
+        .join(Enrolment, Enrolment.section_id == Section.id)
+        .where(Enrolment.learner_id == learner_id)
+        .options(joinedload(Section.school))
+        .order_by(Enrolment.from_date.desc(), Enrolment.id)
+        .limit(1)
+    )
 
 
 def _in_scope() -> ColumnElement[bool]:

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from portal.base import audit
 from portal.classes.access import section_or_404, sees_learners
+from portal.limits import learners_rows
 from portal.meetings.access import attended_or_404
 from portal.reports import exports, filters, participants, queries, xlsx_writer
 from portal.reports.chart import line_chart
@@ -63,12 +64,14 @@ def _figures(kind: str) -> AnyResponse:
 
 
 @bp.get("/reports/marks.csv")
+@learners_rows
 def download_marks() -> AnyResponse:
     """Every learner's marks, day by day."""
     return _marks("csv")
 
 
 @bp.get("/reports/marks.xlsx")
+@learners_rows
 def download_marks_workbook() -> AnyResponse:
     return _marks("xlsx")
 

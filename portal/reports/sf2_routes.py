@@ -13,6 +13,7 @@ from portal.attendance import register
 from portal.base import audit, clock
 from portal.classes.access import governs, section_or_404
 from portal.classes.models import Section
+from portal.limits import learners_rows
 from portal.reports import sf2_month, sf2_xlsx, xlsx_writer
 from portal.reports.routes import bp
 
@@ -67,6 +68,7 @@ def _page(section: Section, month: str, problems: dict[str, str] | None = None) 
 
 
 @bp.get("/reports/sections/<uuid:section_id>/sf2/<month>.xlsx")
+@learners_rows
 def sf2_workbook(section_id: UUID, month: str) -> Response:
     section = section_or_404(section_id, forms=True)
     year, number = _month_or_404(month)

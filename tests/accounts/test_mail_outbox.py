@@ -185,6 +185,7 @@ def test_without_a_server_letters_become_files(mailing: Flask) -> None:
         ({"mail_url": "smtp://me:secret@mail.example.ph"}, "MAIL_URL"),
         ({"mail_from": "me@x.ph\nBcc: you@x.ph"}, "MAIL_FROM"),
         ({"sign_ins_per_address": 0}, "SIGN_INS_PER_ADDRESS"),
+        ({"exports_per_hour": 0}, "EXPORTS_PER_HOUR"),
         ({"mail_url": "smtps://me:secret@mail.example.ph:465"}, None),
     ],
 )

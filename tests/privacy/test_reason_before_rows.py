@@ -147,6 +147,20 @@ def test_it_is_closed_again_after_eight_hours_and_in_another_session(
     assert db.session.scalars(select(OpenedSection)).all() == []
 
 
+def test_one_learner_found_by_her_lrn_asks_too(browser: Browser, people: People, story: Story) -> None:
+    learner = story.learners[0]
+    people.sign_in(browser, story.chief)
+    browser.get("/admin/learners")
+    browser.submit(who=learner.lrn, status=403)
+    assert "Why do you need to see this?" in browser.text and "LEARNER0" not in browser.text
+    token = browser._token()
+    for what in ("copy", "erase"):
+        answer = browser.client.post(f"/admin/learners/{learner.id}/{what}", data={"csrf_token": token})
+        assert answer.status_code == 403 and b"LEARNER0" not in answer.data
+    browser.submit(reason=WHY)
+    assert browser.url == f"/admin/learners/{learner.id}" and "LEARNER001" in browser.text
+
+
 def test_one_section_does_not_open_another(browser: Browser, people: People, story: Story) -> None:
     other = people.section(people.ada, "Topaz")
     people.sign_in(browser, story.chief)
