@@ -11,7 +11,6 @@ from portal.base.places import network_of
 from portal.config import Settings
 
 
-
 def _place() -> str:
     return network_of(request.remote_addr)
 
