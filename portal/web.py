@@ -12,7 +12,6 @@ from flask import (
     current_app,
     flash,
     has_request_context,
-    redirect,
     render_template,
     request,
     session,
@@ -109,10 +108,10 @@ def _require_sign_in() -> Any:
         return None
     if "HX-Request" in request.headers:  # a piece of a page that renews itself: the whole page is asked for anew
         return Response(status=401, headers={"HX-Refresh": "true"})
-    _say_that_it_ran_out()
-    if request.method == "POST" and not way_back():
-        return redirect(url_for("accounts.sign_in"))  # there is no page at this address to come back to
-    return current_app.login_manager.unauthorized()  # type: ignore[attr-defined]  # set by Flask-Login
+    answer = current_app.login_manager.unauthorized()  # type: ignore[attr-defined]  # set by Flask-Login
+    if current_app.make_response(answer).status_code in (302, 303):  # else the page itself says what it kept
+        _say_that_it_ran_out()
+    return answer
 
 
 def _say_that_it_ran_out() -> None:
