@@ -25,7 +25,9 @@ from portal.classes.models import SchoolClass, Section
 from portal.classes.roster_file import read_roster
 from portal.config import SANDBOX_MOUNT, Settings
 from portal.demo_school import (
+    BANEZ,
     DEMO_PASSWORD,
+    HEAD,
     JADEITE,
     PENA,
     PEOPLE,
@@ -37,7 +39,7 @@ from portal.demo_school import (
     sample_csv,
 )
 from portal.inbox.models import ZoomEvent
-from portal.meetings import class_days, dates, schedules
+from portal.meetings import class_days, dates, invitations, schedules
 from portal.meetings import service as meetings
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.queries import progress
@@ -103,6 +105,8 @@ def fill(say: Callable[[str], None]) -> None:
         _hold_classes(say, reyes, science, pena, mathematics)
         _schedule_today(reyes, science, other)
         _schedule_weekly(pena, classes.create_class(pena, sapphire, subject="Homeroom Guidance 8"))
+        _meet_colleagues(reyes, [pena, people[BANEZ.email]])
+        _suspend_a_day(people[HEAD.email])
 
 
 def _account(person: DemoPerson, school: School) -> User:
@@ -190,6 +194,28 @@ def _schedule_weekly(teacher: User, school_class: SchoolClass) -> None:
         title="Homeroom Guidance 8", description="", starts_at=plan.slots[0].starts_at, minutes=45, waiting_room=False
     )
     schedules.schedule(teacher, school_class, details, rule, plan, client_key=uuid4().hex)
+
+
+def _meet_colleagues(teacher: User, colleagues: list[User]) -> None:
+    """A meeting without a class: a Learning Action Cell, as DepEd calls teachers learning from each other."""
+    at_three = clock.from_local(clock.today() + timedelta(days=2), datetime.min.time().replace(hour=15))
+    details = meetings.Details(
+        title="Learning Action Cell: reading in Science", description="", starts_at=at_three, minutes=60,
+        audience="personal",
+    )  # fmt: skip
+    invitations.schedule(teacher, details, colleagues, client_key=uuid4().hex)
+
+
+def _suspend_a_day(head: User) -> None:
+    """A day on which the weekly class stands already."""
+    place = class_days.Place("school", school_id=head.school_id)
+    class_days.declare(head, place, [class_days.Said(suspended_day(), "suspended", "In-service training of teachers")])
+
+
+def suspended_day() -> date:
+    """The Wednesday after next but one."""
+    day = clock.today() + timedelta(days=14)
+    return day + timedelta(days=(3 - day.isoweekday()) % 7)
 
 
 def _schedule(teacher: User, school_class: SchoolClass, title: str, starts_at: datetime) -> ZoomMeeting:

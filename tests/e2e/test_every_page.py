@@ -18,6 +18,7 @@ from werkzeug.exceptions import HTTPException
 
 from portal import create_app
 from portal.config import Settings, derived_key
+from portal.demo import suspended_day
 from portal.demo_school import DEMO_PASSWORD, HEAD, PENA, REGION, REYES, DemoPerson
 from tests.e2e.conftest import Watched
 
@@ -31,6 +32,16 @@ MOST = 200  # pages for one person: beyond it the crawl goes in circles
 # Views that a link does not lead to, or that lead out of the portal or to a file.
 FILES = (".csv", ".ics", ".xlsx", ".json", ".zip")
 NOT_BY_LINK = {
+    "accounts.ask_as_newcomer": "from Google or Microsoft",
+    "accounts.back_from_elsewhere": "from Google or Microsoft",
+    "accounts.connect_elsewhere": "leads to Google or Microsoft",
+    "accounts.go_elsewhere": "leads to Google or Microsoft",
+    "accounts.ways_in": "where Google or Microsoft is set up",
+    "classes.new_year": "from March to May",
+    "join.here": "where the Meeting SDK has its keys",
+    "learners.back": "for who has left",
+    "one_learner.show": "after a search",
+    "registration.links": "leads to the class's links",
     "opening.why": "in place of a page that asks for a reason: seen there",
     "inbox.webhook": "Zoom's",
     "static": "files",
@@ -183,9 +194,9 @@ def test_every_page_is_fit_for_a_phone_and_for_everybody(chrome: Browser, demo: 
             sign_in(watched.page, demo, person)
             beginnings = ["/", "/classes", "/attendance", "/reports", "/calendar", "/settings"]
             if person is REYES:
-                beginnings.append(a_join_page(watched))
+                beginnings += [a_join_page(watched), *pages_of_a_meeting_with_colleagues(watched)]
             if person.role == "admin":
-                beginnings.append("/admin")
+                beginnings += ["/admin", a_day_without_class()]
         crawl(watched, rules, seen, beginnings, who)
         context.close()
     pages = {
@@ -207,3 +218,17 @@ def a_join_page(watched: Watched) -> str:
     found = re.search(r"/join/[A-Za-z0-9_-]{16,}", links)
     assert found, "the teacher's list shows no link"
     return found.group()
+
+
+def pages_of_a_meeting_with_colleagues(watched: Watched) -> list[str]:
+    """Another kind of meeting than the first that a link leads to."""
+    text = watched.page.request.get(f"{watched.address}/calendar?view=month").text()
+    text += watched.page.request.get(f"{watched.address}/calendar").text()
+    found = re.search(r'href="(/meetings/[0-9a-f-]{36})"[^>]*>[^<]*Learning Action Cell', text)
+    assert found, "the calendar shows no meeting with colleagues"
+    return [found.group(1) + "/who-came", found.group(1) + "/change/people"]
+
+
+def a_day_without_class() -> str:
+    """The month in which the demo's school suspends a day."""
+    return f"/class-days?month={suspended_day():%Y-%m}"
