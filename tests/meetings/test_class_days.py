@@ -247,7 +247,9 @@ def test_a_day_is_changed_and_removed_and_cancelled_classes_stay_cancelled(
     browser.submit("[action$='/remove']")
     assert "do not come back by themselves" in browser.text
     assert said_of() == set() and cancelled() == ["2026-11-25"]
-    actions = db.session.scalars(select(AuditEntry.action).where(AuditEntry.subject_type == "class day"))
+    actions = db.session.scalars(
+        select(AuditEntry.action).where(AuditEntry.subject_type == "class day").order_by(AuditEntry.id)
+    )
     assert list(actions) == ["declared", "changed", "removed"]
 
 
@@ -296,7 +298,8 @@ def test_a_file_with_one_wrong_row_is_saved_not_at_all(
         content += "2026-12-18,holiday,Good\n"
     browser.submit("form:has([type=file])", status=422, file=(content.encode(), "days.csv"))
     assert says in browser.text and not browser.page.select("[name=save]")
-    browser.post("/class-days/import", {"pasted": content, "place": "region", "save": "yes"}, status=422)
+    pasted = 400 if "\0" in content else 422  # no form of the portal takes a zero byte
+    browser.post("/class-days/import", {"pasted": content, "place": "region", "save": "yes"}, status=pasted)
     assert said_of() == set()
 
 

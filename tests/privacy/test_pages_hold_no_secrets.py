@@ -1,6 +1,8 @@
 """Pages, files and letters: no token, secret, passcode or start link, and a personal link on its owner's row alone."""
 
+import io
 import re
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,13 +27,21 @@ WITH_LINKS = {"pages.meeting", "registration.links"}  # what shows a personal li
 EXPORTS = ("attendance.download", "reports.download", "calendar.meeting_file")
 
 
+def _text_of(body: bytes) -> str:
+    """A page as it is; a workbook as all its parts."""
+    if not body.startswith(b"PK"):
+        return body.decode()
+    with zipfile.ZipFile(io.BytesIO(body)) as parts:
+        return "\n".join(parts.read(name).decode() for name in parts.namelist())
+
+
 def bodies(app: Flask, browser: Browser, ids: dict[str, Any]) -> dict[str, str]:  # noqa: F811 - the fixture
     """Every page and file of a teacher, by its view; the link that starts a meeting is a redirect, so it has none."""
     found = {}
     for rule, method in rules(app, OWN, THING):
         if method == "GET":
             url = app.url_map.bind("").build(rule.endpoint, {name: ids[name] for name in rule.arguments})
-            found[rule.endpoint] = browser.client.get(url).get_data(as_text=True)
+            found[rule.endpoint] = _text_of(browser.client.get(url).get_data())
     return found
 
 
