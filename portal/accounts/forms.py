@@ -151,7 +151,7 @@ ROLES = [
 
 
 class RoleForm(Form):
-    role = RadioField(_l("May do"), default="teacher")
+    role = RadioField(_l("Role"), default="teacher")
     school = StringField(
         _l("School ID"),
         [SCHOOL_ID],

@@ -22,7 +22,7 @@ class PeopleFileForm(Form):
         description=_l("With the columns email, name, role, scope and school id."),
         render_kw={"accept": ".csv,.tsv,.txt"},
     )
-    pasted = TextAreaField(_l("Or paste the rows"), [Length(max=100_000)], render_kw={"rows": 4})
+    pasted = TextAreaField(_l("Paste the rows"), [Length(max=100_000)], render_kw={"rows": 4})
 
     def content(self) -> bytes:
         """What was sent, as bytes; empty where nothing was."""

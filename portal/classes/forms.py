@@ -41,7 +41,7 @@ class RosterForm(Form):
         render_kw={"accept": ".xls,.xlsx,.csv,.tsv,.txt"},
     )
     pasted = TextAreaField(
-        _l("Or paste from a spreadsheet"),
+        _l("Paste from a spreadsheet"),
         [Length(max=200_000)],
         description=_l("With the header row: LRN, LastName, FirstName, MiddleName, Extension, Sex"),
         render_kw={"rows": 4},

@@ -40,7 +40,7 @@ class OpenedSection(WithId, Model):
 
 class WhyForm(Form):
     reason = TextAreaField(
-        _l("Why do you need to see this?"),
+        _l("Your reason"),
         [
             InputRequired(_l("Write the reason.")),
             Length(

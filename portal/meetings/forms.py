@@ -283,7 +283,7 @@ class PeopleForm(MeetingForm):
     )
     invited = TextAreaField(
         _l("Addresses"),
-        [Optional(), Length(max=20_000, message=_l("That is too long a list."))],
+        [Length(max=20_000, message=_l("That is too long a list."))],
         description=_l("School addresses of people with an account here, one a line. Only for people you name."),
         render_kw={"rows": 5, "inputmode": "email", "autocapitalize": "none", "spellcheck": "false"},
     )
