@@ -45,6 +45,7 @@ def settings_for(url: str, zoom_url: str = "") -> Settings:
         secret_key="for measurements, where nothing is secret",
         database_url=url,
         base_url="http://127.0.0.1",
+        exports_per_hour=1_000_000,
         zoom_webhook_secrets=(events.SECRET,),
         encryption_keys=(derived_key("bench"),),
         **zoom,

@@ -1,5 +1,6 @@
 """A stolen account cannot empty a school: files with learners' rows are counted for each person and hour."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -18,7 +19,7 @@ HELD_BACK = "was held back from exporting"
 
 
 @pytest.fixture
-def files(app: Flask, people: People, world: World) -> list[str]:
+def files(app: Flask, people: People, world: World) -> Iterator[list[str]]:
     """Three files of Ada's, of three kinds, where two an hour are allowed."""
     settings = app.extensions["silid.settings"]
     app.extensions["silid.settings"] = replace(settings, exports_per_hour=2)
@@ -26,11 +27,12 @@ def files(app: Flask, people: People, world: World) -> list[str]:
     people.learners(section, 1)
     people.held(people.ada, people.school_class(people.ada, section), soon())
     date = db.session.scalars(select(MeetingOccurrence.id)).one()
-    return [
+    yield [
         f"/attendance/{date}.csv",
         f"/reports/sections/{section.id}/sf2/2026-11.xlsx",
         f"/reports/marks.csv?section={section.id}",
     ]
+    app.extensions["silid.settings"] = settings
 
 
 def test_the_third_file_of_the_hour_is_held_back_whatever_its_kind(
