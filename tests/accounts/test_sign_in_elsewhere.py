@@ -143,7 +143,9 @@ def turned_away(browser: Browser) -> str:
     browser.get("/classes", status=302)
     assert db.session.scalar(select(func.count()).select_from(UserSession)) == 0
     assert db.session.scalar(select(func.count()).select_from(AccountRequest)) == 0
-    entries = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "refused a sign-in"))
+    entries = db.session.scalars(
+        select(AuditEntry).where(AuditEntry.action == "refused a sign-in").order_by(AuditEntry.id)
+    )
     [entry] = list(entries)
     assert len(str(entry.details["place"])) == 32 and "@" not in str(entry.details)
     return str(entry.details["reason"])
@@ -435,7 +437,9 @@ def test_a_state_works_once_even_with_a_copy_of_the_cookie(
     issuer.reset()
     issuer.claims = dict(ADA[provider])
     other.get(issuer.authorize(address), status=403)
-    reasons = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "refused a sign-in"))
+    reasons = db.session.scalars(
+        select(AuditEntry).where(AuditEntry.action == "refused a sign-in").order_by(AuditEntry.id)
+    )
     assert [entry.details["reason"] for entry in reasons] == ["nonce", "state again"]
     assert issuer.asked == []
 

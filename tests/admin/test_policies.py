@@ -179,7 +179,9 @@ def test_a_rule_that_does_not_exist_is_refused_and_every_change_is_written_down(
     people.sign_in(browser, people.head).get("/admin/policies")
     browser.submit(RULES, waiting_room="default off")
     browser.submit(RULES, waiting_room="default off")
-    entries = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "changed the policies of")).all()
+    entries = db.session.scalars(
+        select(AuditEntry).where(AuditEntry.action == "changed the policies of").order_by(AuditEntry.id)
+    ).all()
     assert [entry.details["rules"] for entry in entries] == [{"waiting_room": "default off"}]
     browser.post("/admin/policies", {"waiting_room": "sometimes"}, status=422)
     assert words(browser.page.select_one(".error")) if browser.page.select_one(".error") else False  # type: ignore[arg-type]

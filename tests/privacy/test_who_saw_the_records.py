@@ -56,7 +56,9 @@ def test_one_query_tells_everything_done_with_the_records_of_a_class(
     assert told == looks + sheet
     assert [what for what in of_class(physics) if what != "created"] == ["viewed the roster"]
     assert set(looks + sheet) <= set(actions(AuditEntry.section_id == section.id))
-    entries = list(db.session.scalars(select(AuditEntry).where(AuditEntry.section_id == section.id)))
+    entries = list(
+        db.session.scalars(select(AuditEntry).where(AuditEntry.section_id == section.id).order_by(AuditEntry.id))
+    )
     assert all(entry.at.utcoffset() == timedelta(0) for entry in entries)
 
 

@@ -157,7 +157,8 @@ def test_a_closed_class_is_not_scheduled_for_until_it_is_open_again(browser: Bro
     browser.get(f"/classes/{biology.id}/change")
     browser.submit("form[action$='/reopen']")
     assert "Schedule a class" in browser.text
-    actions = db.session.scalars(select(AuditEntry.action).where(AuditEntry.subject_id == str(biology.id))).all()
+    said = select(AuditEntry.action).where(AuditEntry.subject_id == str(biology.id)).order_by(AuditEntry.id)
+    actions = db.session.scalars(said).all()
     assert actions[-2:] == ["closed", "reopened"]
 
 
