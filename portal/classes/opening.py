@@ -72,7 +72,7 @@ def open_rows(user: User, section: Section, reason: str) -> datetime:
 
 
 def sections_open(user: User) -> Select[UUID]:
-    """The sections whose rows the person has opened in this session, where that still holds."""
+    """The sections whose rows the person has opened since signing in, where that still holds."""
     mine = _session(user).scalar_subquery()
     return select(OpenedSection.section_id).where(OpenedSection.session_id == mine, OpenedSection.until > clock.now())
 
