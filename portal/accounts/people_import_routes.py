@@ -12,23 +12,17 @@ from wtforms.validators import Length
 from portal.accounts import people, people_import
 from portal.accounts.people_routes import Answer, bp
 from portal.base import csv_text
-from portal.base.forms import Form
+from portal.base.forms import FileOrPaste, Form
 from portal.config import Settings
 
 
-class PeopleFileForm(Form):
+class PeopleFileForm(FileOrPaste, Form):
     file = FileField(
         _l("CSV file"),
         description=_l("With the columns email, name, role, scope and school id."),
         render_kw={"accept": ".csv,.tsv,.txt"},
     )
     pasted = TextAreaField(_l("Paste the rows"), [Length(max=100_000)], render_kw={"rows": 4})
-
-    def content(self) -> bytes:
-        """What was sent, as bytes; empty where nothing was."""
-        if self.file.data and self.file.data.filename:
-            return bytes(self.file.data.read())
-        return (self.pasted.data or "").encode()
 
 
 @bp.route("/import", methods=["GET", "POST"])

@@ -1,6 +1,7 @@
 """The form that all forms inherit: what WTForms says by itself is said in our words, in the reader's language."""
 
 from datetime import date
+from typing import Any
 
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
@@ -65,3 +66,16 @@ class DayField(DateField):
         if self.data and self.data.year not in self.YEARS:
             self.data = None
             raise ValueError(self.gettext("Not a valid date value."))
+
+
+class FileOrPaste:
+    """For a form with `file` and `pasted`: the rows come one way or the other."""
+
+    file: Any
+    pasted: Any
+
+    def content(self) -> bytes:
+        """What was sent, as bytes; empty where nothing was."""
+        if self.file.data and self.file.data.filename:
+            return bytes(self.file.data.read())
+        return (self.pasted.data or "").encode()

@@ -10,7 +10,7 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, Optional, Regexp, ValidationError
 
 from portal.base import clock
-from portal.base.forms import DayField, Form
+from portal.base.forms import DayField, FileOrPaste, Form
 from portal.meetings.class_day_access import Offer
 from portal.meetings.class_day_file import NAME_LIMIT
 from portal.meetings.class_days import Said
@@ -98,19 +98,13 @@ class DaysForm(DayForm, PlaceForm):
             raise ValidationError(_("Then no day is left: these are a Saturday and a Sunday."))
 
 
-class DaysFileForm(PlaceForm):
+class DaysFileForm(FileOrPaste, PlaceForm):
     file = FileField(
         _l("CSV file"),
         description=_l("With the columns date, kind and name. Kinds are holiday, suspended and class."),
         render_kw={"accept": ".csv,.tsv,.txt"},
     )
     pasted = TextAreaField(_l("Paste the rows"), [Length(max=100_000)], render_kw={"rows": 4})
-
-    def content(self) -> bytes:
-        """What was sent, as bytes; empty where nothing was."""
-        if self.file.data and self.file.data.filename:
-            return bytes(self.file.data.read())
-        return (self.pasted.data or "").encode()
 
 
 def offer_words(offer: Offer) -> str:
