@@ -17,7 +17,7 @@ from flask import (
     session,
     url_for,
 )
-from flask_babel import Babel, get_locale
+from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
@@ -28,6 +28,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from portal.accounts import refusals
 from portal.base import clock
 from portal.base.dates import clock_time, day, day_long, month, weekday, when
+from portal.base.language import Babel
 from portal.config import SANDBOX_MOUNT, Settings
 from portal.logs import request_id
 from portal.zoom.errors import ZoomUnavailable
@@ -63,7 +64,6 @@ def public(view: View) -> View:
 
 def init_web(app: Flask, settings: Settings) -> None:
     babel.init_app(app, locale_selector=choose_language)
-    app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.filters.update(
         clock=clock_time, weekday=weekday, day=day, day_long=day_long, when=when, month=month, minutes=whole_minutes
     )
