@@ -16,6 +16,7 @@ Scope = Literal["school", "division", "region"]
 
 class School(WithId, Model):
     __tablename__ = "schools"
+    __table_args__ = (CheckConstraint("attendance_years BETWEEN 2 AND 10", name="attendance_years"),)
 
     deped_id: Mapped[str] = mapped_column(String(6), unique=True)
     name: Mapped[str]
@@ -23,6 +24,7 @@ class School(WithId, Model):
     region: Mapped[str] = mapped_column(default="Region I")
     created_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]  # takes no new people; who and what is there stays
+    attendance_years: Mapped[int | None]  # school years that attendance is kept after its own; None: it is kept
 
 
 class User(WithId, UserMixin, Model):

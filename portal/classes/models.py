@@ -64,6 +64,8 @@ class Section(WithId, Model):
     school_head: Mapped[str | None] = mapped_column(String(120))  # who signs School Form 2; None: the school's admin
     sf2_form: Mapped[str | None] = mapped_column(String(7))  # present, tardy or shs; None: as the grade has it
     sf2_paper: Mapped[str] = mapped_column(String(4), default="a4", server_default="a4")  # a4 or long
+    # When roster, marks and stays went for good, as the school keeps them no longer; only totals are there since.
+    attendance_deleted_at: Mapped[datetime | None] = mapped_column(index=True)
     late_grace_minutes: Mapped[int | None]  # after the start is late, before the end is early; None: not asked for
 
     school: Mapped[School] = relationship(lazy="raise_on_sql")
