@@ -36,7 +36,7 @@ from portal.zoom.errors import ZoomUnavailable
 LANGUAGES = ("en", "fil")
 AT_THE_DOOR = "language"  # in the session: chosen before signing in
 YEAR = 365 * 24 * 3600
-ERROR_PAGES = (400, 401, 403, 404, 405, 413, 429, 500, 503)
+ERROR_PAGES = (400, 401, 403, 404, 405, 410, 413, 429, 500, 503)
 CSP = "; ".join(
     [
         "default-src 'none'",

@@ -13,7 +13,7 @@ from portal.accounts.models import User
 from portal.attendance import explain
 from portal.attendance.explain import Override
 from portal.attendance.marks import Computed, SheetResult, Unmatched, compute
-from portal.attendance.models import AttendanceHistory, AttendanceRecord, AttendanceSheet
+from portal.attendance.models import AttendanceHistory, AttendanceRecord, AttendanceSheet, AttendanceTally
 from portal.attendance.sheet import Line, Loaded, load, state_of
 from portal.base import clock
 from portal.base.db import db
@@ -257,18 +257,13 @@ class SheetSummary:
 
 
 def summaries(occurrence_ids: list[UUID]) -> dict[UUID, SheetSummary]:
-    """Badge and counts of several sheets, two statements."""
-    mark = func.coalesce(AttendanceRecord.final_mark, AttendanceRecord.override_mark, AttendanceRecord.computed_mark)
-    counts: dict[UUID, dict[str, int]] = {}
-    still_in: dict[UUID, int] = {}
-    in_now = func.sum(case((AttendanceRecord.still_in, 1), else_=0))
-    for occurrence_id, word, number, inside in db.session.execute(
-        select(AttendanceRecord.occurrence_id, mark, func.count(), in_now)
-        .where(AttendanceRecord.occurrence_id.in_(occurrence_ids))
-        .group_by(AttendanceRecord.occurrence_id, mark)
-    ):
-        counts.setdefault(occurrence_id, {})[word] = number
-        still_in[occurrence_id] = still_in.get(occurrence_id, 0) + inside
+    """Badge and counts of several sheets, one statement. The counts are the tallies', which stay when rows go."""
+    still_in = (
+        select(func.count())
+        .where(AttendanceRecord.occurrence_id == AttendanceSheet.occurrence_id, AttendanceRecord.still_in)
+        .scalar_subquery()
+    )
+    tallied = ("present", "partial", "absent", "review", "pending")
     rows = db.session.execute(
         select(
             AttendanceSheet.occurrence_id,
@@ -276,25 +271,23 @@ def summaries(occurrence_ids: list[UUID]) -> dict[UUID, SheetSummary]:
             AttendanceSheet.finalised_at,
             AttendanceSheet.counts,
             AttendanceSheet.unmatched,
-        ).where(AttendanceSheet.occurrence_id.in_(occurrence_ids))
+            case((AttendanceSheet.state == "live", still_in), else_=0).label("still_in"),
+            *(func.coalesce(getattr(AttendanceTally, name), 0).label(name) for name in tallied),
+        )
+        .outerjoin(AttendanceTally, AttendanceTally.occurrence_id == AttendanceSheet.occurrence_id)
+        .where(AttendanceSheet.occurrence_id.in_(occurrence_ids))
     )
     return {
-        occurrence_id: SheetSummary(
-            state="finalised" if finalised_at else state,
-            finalised=bool(finalised_at),
-            counts=counting,
-            unmatched=unmatched,
-            still_in=still_in.get(occurrence_id, 0),
-            **_counts(counts.get(occurrence_id, {})),
+        row.occurrence_id: SheetSummary(
+            state="finalised" if row.finalised_at else row.state,
+            finalised=bool(row.finalised_at),
+            counts=row.counts,
+            unmatched=row.unmatched,
+            still_in=row.still_in,
+            **{name: getattr(row, name) for name in tallied},
         )
-        for occurrence_id, state, finalised_at, counting, unmatched in rows
+        for row in rows
     }
-
-
-def _counts(words: dict[str, int]) -> dict[str, int]:
-    names = {"present": "present", "partial": "partial", "absent": "absent"}
-    counted = {name: words.get(word, 0) for name, word in names.items()}
-    return counted | {"review": words.get("needs review", 0), "pending": words.get("pending", 0)}
 
 
 def sheets_to_finalise(user_id: UUID) -> int:

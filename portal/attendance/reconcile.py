@@ -18,7 +18,7 @@ from sqlalchemy import select
 
 from portal.attendance.evidence import CSV_UUID, instance_of, locked_meeting, place, row_id, settle, touch
 from portal.attendance.models import AttendanceSheet, ZoomParticipant
-from portal.attendance.sheet import NEVER_RAN, recompute, report_waits
+from portal.attendance.sheet import NEVER_RAN, is_deleted, recompute, report_waits
 from portal.base import clock
 from portal.base.db import db, end_reading, insert_once, is_postgresql, writing
 from portal.meetings.at_zoom import trouble_code
@@ -77,7 +77,11 @@ def reconcile(occurrence_id: UUID, zoom: ZoomClient) -> bool:
     meeting = db.session.get(ZoomMeeting, occurrence.meeting_id) if occurrence else None
     if meeting is None or meeting.zoom_id is None:
         return False
+    deleted = is_deleted(meeting)
     end_reading()
+    if deleted:  # Zoom must not bring back what the school keeps no longer
+        recompute(occurrence_id)
+        return False
     answers = _Answers()
     try:
         answers.runs = zoom.past_instances(meeting.zoom_id)

@@ -77,6 +77,7 @@ class Loaded:
     uploaded: bool
     heard: bool
     grace_minutes: int | None
+    deleted: bool = False  # the school keeps it no longer
 
 
 @dataclass
@@ -88,6 +89,7 @@ class _Evidence:
     participants: list[ZoomParticipant]
     links: list[ParticipantLink]
     section: tuple[str, int | None]
+    deleted: bool  # the school keeps the attendance of that year no longer
 
 
 def load(
@@ -148,6 +150,7 @@ def load(
         uploaded=any(_is_file(row) for row in seen.instances),
         heard=bool(seen.instances),
         grace_minutes=seen.section[1],
+        deleted=seen.deleted,
     )
 
 
@@ -162,6 +165,7 @@ def _evidence(occurrence: MeetingOccurrence) -> _Evidence:
             Section.grade_level,
             Section.name,
             Section.late_grace_minutes,
+            Section.attendance_deleted_at,
         )
         .select_from(MeetingOccurrence)
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
@@ -174,13 +178,14 @@ def _evidence(occurrence: MeetingOccurrence) -> _Evidence:
         .where(MeetingOccurrence.id == occurrence.id)
         .execution_options(populate_existing=True)
     ).all()
-    sheet, grade_level, name, grace = (rows[0][0], *rows[0][4:]) if rows else (None, None, None, None)
+    sheet, grade_level, name, grace, deleted_at = (rows[0][0], *rows[0][4:]) if rows else (None,) * 5
     return _Evidence(
         sheet=sheet,
         instances=_different(row[1] for row in rows),
         participants=_different(row[2] for row in rows),
         links=_different(row[3] for row in rows),
         section=(f"{grade_level}-{name}" if name else "", grace),
+        deleted=deleted_at is not None,
     )
 
 
@@ -401,6 +406,9 @@ def recompute(occurrence_id: UUID) -> SheetResult | None:
         if sheet is None or occurrence is None:
             return None
         loaded = load(occurrence, occurrence.meeting)
+        if loaded.deleted:  # its totals are all that is left, and they stay as they were
+            sheet.dirty, sheet.reconcile_at = False, None
+            return None
         result = compute(loaded.input)
         _write_records(occurrence, loaded, result)
         tally.write(occurrence.id, ran_seconds=result.meeting_seconds)
@@ -411,6 +419,16 @@ def recompute(occurrence_id: UUID) -> SheetResult | None:
             occurrence.state = "ended"  # its end was never told
         _plan_report(sheet, occurrence, loaded)
         return result
+
+
+def is_deleted(meeting: ZoomMeeting) -> bool:
+    """True where the school keeps the attendance of the meeting's class no longer."""
+    gone = (
+        select(Section.attendance_deleted_at)
+        .join(SchoolClass, SchoolClass.section_id == Section.id)
+        .where(SchoolClass.id == meeting.class_id)
+    )
+    return db.session.scalar(gone) is not None
 
 
 def report_waits() -> tuple[timedelta, ...]:

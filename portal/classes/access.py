@@ -66,6 +66,8 @@ def section_or_404(section_id: UUID, *, govern: bool = False, forms: bool = Fals
         give_reason(section)
     elif (govern or forms) and not governs(section):
         abort(403)
+    if (govern or forms) and section.attendance_deleted_at:
+        abort(410)  # the school keeps the attendance of that year no longer
     return section
 
 

@@ -1,7 +1,7 @@
 """What is not needed any more goes, by itself: `purge()` hourly, and `flask data purge` by hand.
 
-Marks do not change when raw deliveries go: they follow from the stays, which remain. What a school must keep (marks,
-their history, the audit of who looked) is not touched here.
+Marks do not change when raw deliveries go: they follow from the stays, which remain. Those go with the marks, after
+the school years that their school keeps them for (`attendance/keeping.py`). The audit of who looked stays.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 
 from portal.accounts.models import DoorWish, OneTimeLink, SignInFailure, SpentState, UserSession
+from portal.attendance import keeping
 from portal.base import clock, places
 from portal.base.audit import AuditEntry
 from portal.base.db import db, writing
@@ -91,7 +92,7 @@ def purge(*, dry_run: bool = False) -> dict[str, int]:
             gone = db.session.execute(update(RosterImport).where(too_old_to_undo).values(journal=None))
         found["journals of imports"] = int(gone.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
         found["keys of the day"] = places.forget_old_keys()
-    return found
+    return found | (keeping.would_go() if dry_run else keeping.take_away())
 
 
 def _number(table: Any, old: ColumnElement[bool]) -> int:

@@ -87,6 +87,7 @@ def occurrence_or_404(occurrence_id: UUID, *, manage: bool = False) -> MeetingOc
     if manage and not manages_sheets(occurrence.meeting):
         abort(403)
     _give_reason(occurrence.meeting)
+    _be_kept(occurrence.meeting)
     return occurrence
 
 
@@ -103,7 +104,14 @@ def attended_or_404(occurrence_id: UUID) -> MeetingOccurrence:
     if occurrence.meeting.class_id is None and not manages(occurrence.meeting):
         abort(403)
     _give_reason(occurrence.meeting)
+    _be_kept(occurrence.meeting)
     return occurrence
+
+
+def _be_kept(meeting: ZoomMeeting) -> None:
+    """410 where the school keeps the attendance of that year no longer."""
+    if meeting.school_class is not None and meeting.school_class.section.attendance_deleted_at:
+        abort(410)
 
 
 def _give_reason(meeting: ZoomMeeting) -> None:

@@ -6,13 +6,15 @@ from uuid import UUID
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
 from flask_login import current_user
 from werkzeug.wrappers import Response
-from wtforms import StringField
-from wtforms.validators import DataRequired, Length, Regexp
+from wtforms import BooleanField, SelectField, StringField
+from wtforms.validators import DataRequired, Length, Regexp, ValidationError
 
 from portal.accounts import schools
 from portal.accounts.models import School
+from portal.attendance import keeping
 from portal.base.forms import Form
 from portal.pages import school_queries as queries
 
@@ -48,6 +50,35 @@ class SchoolForm(Form):
     def values(self) -> dict[str, str]:
         division = (self.division.data or "") if self.division else ""
         return {"name": self.name.data or "", "deped_id": self.deped_id.data or "", "division": division}
+
+
+class KeepingForm(Form):
+    """How long attendance is kept; `sure` comes with the second look, where something would go at once."""
+
+    years = SelectField(_l("Attendance is kept"), validate_choice=True)
+    authority = StringField(
+        _l("Who allows it"),
+        [Length(max=200, message=_l("At most 200 letters."))],
+        description=_l(
+            "For example the division's records officer, or the National Archives' authority with its number."
+        ),
+    )
+    sure = BooleanField()
+
+    def __init__(self, *args: Any, **values: Any) -> None:
+        super().__init__(*args, **values)
+        years = range(keeping.LEAST, keeping.MOST + 1)
+        self.years.choices = [
+            ("", _("until somebody decides otherwise")),
+            *(
+                (str(one), ngettext("%(num)d school year after its own", "%(num)d school years after its own", one))
+                for one in years
+            ),
+        ]
+
+    def validate_authority(self, field: StringField) -> None:
+        if self.years.data and not (field.data or "").strip():
+            raise ValidationError(_("Write who allows that the school's records are deleted."))
 
 
 @bp.before_request
@@ -117,6 +148,24 @@ def reopen(school_id: UUID) -> Answer:
     schools.reopen(current_user, found)
     flash(_("The school is open again."))
     return redirect(url_for(".school", school_id=found.id))
+
+
+@bp.route("/<uuid:school_id>/keeping", methods=["GET", "POST"])
+def keep(school_id: UUID) -> Answer:
+    """How many school years the school's attendance is kept. What would go at once is shown before it is so."""
+    found = _school_or_404(school_id)
+    form = KeepingForm(years=str(found.attendance_years or ""))
+    years = int(form.years.data) if (form.years.data or "").isdigit() else None
+    at_once = []
+    if form.validate_on_submit():
+        at_once = keeping.due_now(found, years)
+        if form.sure.data or not at_once:
+            keeping.keep(current_user, found, years, authority=form.authority.data or "")
+            flash(_("Saved."))
+            return redirect(url_for(".school", school_id=found.id))
+    lines = keeping.years_over(found, found.attendance_years)
+    page = render_template("schools/keeping.html", school=found, form=form, lines=lines, at_once=at_once)
+    return page, 422 if form.errors else 200
 
 
 def _school_or_404(school_id: UUID, *, change: bool = False) -> School:

@@ -4,7 +4,7 @@ Invited: on the roster that day. Attendees: present and partial. Rate: attendees
 aside. Learners who were not enrolled on the date have no record, so they are in no denominator.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -181,23 +181,30 @@ def total(groups: Iterable[Group]) -> Figures:
     return Figures(*(sum(getattr(row, name) for row in rows) for name in Figures.__dataclass_fields__))
 
 
-def learners(groups: Iterable[Group]) -> int:
-    """How many different learners the lines are about."""
+def learners(groups: Sequence[Group]) -> int | None:
+    """How many different learners the lines are about; None where that is not known any more."""
+    if any(group.learners is None for group in groups):
+        return None
     return len(frozenset().union(*(group.learners or () for group in groups)))
 
 
-def _learners(sections: set[UUID], filters: Filters) -> dict[UUID, frozenset[UUID]]:
-    """Of each section, who was on its roster in these days."""
-    found: dict[UUID, set[UUID]] = {}
-    for section_id, learner_id in db.session.execute(
-        select(Enrolment.section_id, Enrolment.learner_id).where(
-            Enrolment.section_id.in_(sections),
-            Enrolment.from_date <= filters.last,
-            or_(Enrolment.until_date.is_(None), Enrolment.until_date >= filters.first),
-        )
+def _learners(sections: set[UUID], filters: Filters) -> dict[UUID, frozenset[UUID] | None]:
+    """Of each section, who was on its roster in these days; None where the roster is not kept any more."""
+    found: dict[UUID, set[UUID] | None] = {}
+    on_the_roster = and_(
+        Enrolment.section_id == Section.id,
+        Enrolment.from_date <= filters.last,
+        or_(Enrolment.until_date.is_(None), Enrolment.until_date >= filters.first),
+    )
+    for section_id, gone, learner_id in db.session.execute(
+        select(Section.id, Section.attendance_deleted_at.is_not(None), Enrolment.learner_id)
+        .outerjoin(Enrolment, on_the_roster)
+        .where(Section.id.in_(sections))
     ):
-        found.setdefault(section_id, set()).add(learner_id)
-    return {section_id: frozenset(ids) for section_id, ids in found.items()}
+        ids = found.setdefault(section_id, None if gone else set())
+        if ids is not None and learner_id is not None:
+            ids.add(learner_id)
+    return {section_id: None if ids is None else frozenset(ids) for section_id, ids in found.items()}
 
 
 def by_day(user: User, filters: Filters) -> list[tuple[date, Figures]]:

@@ -164,6 +164,7 @@ MATRIX = {
     "schools.change": PERSON,
     "schools.close": PERSON,
     "schools.index": ADMIN,
+    "schools.keep": PERSON,
     "schools.new": ADMIN,
     "schools.reopen": PERSON,
     "schools.school": PERSON,
