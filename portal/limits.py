@@ -18,7 +18,7 @@ def _place() -> str:
 limiter = Limiter(key_func=_place, default_limits=[], swallow_errors=True, headers_enabled=False)
 
 # Guessing a secret link: only misses count, so that a school behind one address opens as many good ones as it likes.
-# The learners' doors let good ones in after too many misses too: a whole mobile network may have one address.
+# Good ones open after too many misses too: a whole school or mobile network may have one address.
 MISSES = "60 per 10 minutes"
 AN_HOUR = timedelta(hours=1)
 

@@ -162,13 +162,23 @@ def forgot() -> Answer:
     return render_template("accounts/forgot.html", form=form), 422 if form.is_submitted() else 200
 
 
+def _token() -> str:
+    """The one-time link's, from its address or from its form."""
+    return (request.form if request.method == "POST" else request.args).get("token", "")
+
+
+def _is_good() -> bool:
+    """Whoever has a link that is still good is not guessing."""
+    return links.look(_token(), (*links.PASSWORD, "email")) is not None
+
+
 @bp.route("/choose-password", methods=["GET", "POST"])
 @public
-@limiter.limit(MISSES, deduct_when=is_miss)
+@limiter.limit(MISSES, deduct_when=is_miss, exempt_when=_is_good)
 def choose_password() -> Answer:
     """Behind an invitation or a reset. Looking changes nothing, the button does."""
     form = NewPasswordForm()
-    token = (form.token.data if form.is_submitted() else request.args.get("token")) or ""
+    token = _token()
     found = links.look(token, links.PASSWORD)
     if found is None:
         return render_template("accounts/link_over.html"), 410
@@ -185,10 +195,10 @@ def choose_password() -> Answer:
 
 @bp.route("/confirm-address", methods=["GET", "POST"])
 @public
-@limiter.limit(MISSES, deduct_when=is_miss)
+@limiter.limit(MISSES, deduct_when=is_miss, exempt_when=_is_good)
 def confirm_address() -> Answer:
     form = TokenForm()
-    token = (form.token.data if form.is_submitted() else request.args.get("token")) or ""
+    token = _token()
     found = links.look(token, ("email",))
     if found is None:
         return render_template("accounts/link_over.html"), 410

@@ -92,8 +92,16 @@ def end() -> AnyResponse:
     return redirect(url_for(".index") + "#subscribe")
 
 
+def _is_owners() -> bool:
+    return links.calendar_owner((request.view_args or {}).get("token", "")) is not None
+
+
+def _is_learners() -> bool:
+    return links.is_good((request.view_args or {}).get("token", ""))
+
+
 @bp.get("/calendar/<token>.ics")
-@limiter.limit(MISSES, deduct_when=is_miss)
+@limiter.limit(MISSES, deduct_when=is_miss, exempt_when=_is_owners)
 @public
 def own_feed(token: str) -> Response:
     """A teacher's own dates, for a calendar that subscribes."""
@@ -104,7 +112,7 @@ def own_feed(token: str) -> Response:
 
 
 @bp.get("/join/<token>/calendar.ics")
-@limiter.limit(MISSES, deduct_when=is_miss)
+@limiter.limit(MISSES, deduct_when=is_miss, exempt_when=_is_learners)
 @public
 def learner_feed(token: str) -> Response:
     """The dates of one class, each leading to the page behind the same link."""

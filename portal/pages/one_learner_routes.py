@@ -6,7 +6,7 @@ from flask import Blueprint, Response, abort, flash, redirect, render_template, 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, exists, func, select, true
 from sqlalchemy.orm import joinedload
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import BooleanField, RadioField, StringField
@@ -19,7 +19,7 @@ from portal.attendance import erasure
 from portal.base import audit, clock
 from portal.base.db import db
 from portal.base.forms import Form
-from portal.classes.access import give_reason
+from portal.classes.access import give_reason, sees_learners
 from portal.classes.models import Enrolment, Learner, Section
 from portal.limits import learners_rows
 from portal.reports import one_learner
@@ -67,7 +67,7 @@ def find() -> str | AnyResponse | tuple[str, int]:
         who = (form.who.data or "").strip()
         learner_id = db.session.scalar(
             select(Learner.id)
-            .where(_in_scope(), (Learner.lrn == who) | (func.lower(Learner.email) == who.lower()))
+            .where(_in_scope(), _can_be_opened(), (Learner.lrn == who) | (func.lower(Learner.email) == who.lower()))
             .limit(1)
         )
         if learner_id:
@@ -137,6 +137,8 @@ def _learner_or_404(learner_id: UUID) -> Learner:
     section = _last_section(learner.id)
     if section is not None:
         give_reason(section, back=url_for(".show", learner_id=learner.id))
+    elif not sees_learners(current_user):
+        abort(404)  # on no roster that could be opened with a reason: for the school's own admin
     return learner
 
 
@@ -150,6 +152,11 @@ def _last_section(learner_id: UUID) -> Section | None:
         .order_by(Enrolment.from_date.desc(), Enrolment.id)
         .limit(1)
     )
+
+
+def _can_be_opened() -> ColumnElement[bool]:
+    """Division and region open a section with a reason; who was on no roster is for the school's own admin."""
+    return true() if sees_learners(current_user) else exists().where(Enrolment.learner_id == Learner.id)
 
 
 def _in_scope() -> ColumnElement[bool]:

@@ -138,8 +138,9 @@ def test_guessing_links_is_slowed_and_good_ones_are_not(
     assert answers == [410] * 60 + [429] * 10
     answer = browser.client.get(f"{path}?token=another")
     assert answer.status_code == 429 and int(answer.headers["Retry-After"]) > 0
-    elsewhere = browser.client.application.test_client()
-    assert elsewhere.get(letter["link"], environ_base={"REMOTE_ADDR": "203.0.113.9"}).status_code == 200
+    assert browser.client.get(letter["link"]).status_code == 200, "a school may have one address"
+    browser.get(letter["link"])
+    browser.submit(password=GOOD, again=GOOD)
     assert len(letter["link"].partition("token=")[2]) >= 43, "256 random bits"
 
 

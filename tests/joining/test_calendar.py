@@ -136,3 +136,17 @@ def test_an_address_that_was_replaced_or_ended_opens_nothing(
     assert browser.client.get(new).status_code == 200
     browser.submit("[action='/calendar/link/end']")
     assert browser.client.get(new).status_code == 404
+
+
+def test_who_guesses_addresses_stops_no_calendar_behind_the_same_network(
+    browser: Browser, people: People, meeting: ZoomMeeting
+) -> None:
+    people.sign_in(browser, people.ada).get("/calendar")
+    browser.submit("[action='/calendar/link']")
+    mine = own_feed(browser)
+    link = db.session.scalars(select(JoinLink).where(JoinLink.learner_id.is_not(None)).order_by(JoinLink.id)).first()
+    assert link
+    for address, good in (("/calendar/{}.ics", mine), ("/join/{}/calendar.ics", f"/join/{link.token}/calendar.ics")):
+        answers = [browser.client.get(address.format(f"guess{number}")).status_code for number in range(61)]
+        assert answers == [404] * 60 + [429]
+        assert browser.client.get(good).status_code == 200

@@ -6,15 +6,15 @@ from typing import NamedTuple
 import pytest
 import time_machine
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from portal.accounts import service as accounts
 from portal.accounts.models import User
 from portal.attendance import erasure
 from portal.base import clock
 from portal.base.audit import AuditEntry
-from portal.base.db import db
-from portal.classes.models import Learner, SchoolClass, Section
+from portal.base.db import db, writing
+from portal.classes.models import Enrolment, Learner, SchoolClass, Section
 from portal.classes.opening import OPENED, OpenedSection
 from portal.jobs.retention import purge
 from portal.meetings.models import MeetingOccurrence
@@ -159,6 +159,20 @@ def test_one_learner_found_by_her_lrn_asks_too(browser: Browser, people: People,
         assert answer.status_code == 403 and b"LEARNER0" not in answer.data
     browser.submit(reason=WHY)
     assert browser.url == f"/admin/learners/{learner.id}" and "LEARNER001" in browser.text
+
+
+def test_a_learner_on_no_roster_is_for_her_own_school(browser: Browser, people: People, story: Story) -> None:
+    with writing() as session:
+        session.execute(delete(Enrolment).where(Enrolment.learner_id == story.learners[0].id))
+    learner = story.learners[0]
+    people.sign_in(browser, story.chief)
+    browser.get(f"/admin/learners/{learner.id}", status=404)
+    browser.get("/admin/learners")
+    browser.submit(who=learner.lrn, status=422)
+    browser.post("/sign-out")
+    people.sign_in(browser, people.head)
+    browser.get(f"/admin/learners/{learner.id}")
+    assert "LEARNER001" in browser.text
 
 
 def test_one_section_does_not_open_another(browser: Browser, people: People, story: Story) -> None:
