@@ -5,7 +5,7 @@ that is installed, else, or with `portable`, row by row in a form of our own tha
 stay sealed: the file is of no use for them without ENCRYPTION_KEYS, which are not in it.
 
 Who was erased since an older backup was made is erased again: from the database that is replaced, from the list beside
-it (`erasure.list_file`), and from a list that is given.
+it (`erased_list.list_file`), and from a list that is given.
 """
 
 import base64
@@ -29,7 +29,7 @@ from flask import current_app
 from flask_migrate import upgrade
 from sqlalchemy.engine import URL, make_url
 
-from portal.attendance import erasure
+from portal.attendance import erased_list, erasure
 from portal.base import clock
 from portal.base.crypto import SealBroken, reseal
 from portal.base.db import Base, db, is_postgresql, writing
@@ -69,8 +69,8 @@ def restore(source: Path, *, replace: bool = False, erased: Path | None = None) 
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         raise CannotRestore("This file is not a backup that the portal has made.") from None
     with archive, tempfile.TemporaryDirectory() as folder:
-        entries |= erasure.listed(archive.read(ERASED).decode())
-        unknown = erasure.unknown_keys(entries)
+        entries |= erased_list.listed(archive.read(ERASED).decode())
+        unknown = erased_list.unknown_keys(entries)
         if unknown:
             raise CannotRestore(
                 "The list of erased learners was made with another SECRET_KEY: put it into SECRET_KEY_FALLBACKS."
@@ -178,9 +178,9 @@ def _entries(given: Path | None) -> set[str]:
     entries: set[str] = set()
     if sa.inspect(db.engine).has_table("erasures"):
         entries |= erasure.of_database()
-    for path in (erasure.list_file(), given):
+    for path in (erased_list.list_file(), given):
         if path is not None and path.exists():
-            entries |= erasure.listed(path.read_text(encoding="ascii"))
+            entries |= erased_list.listed(path.read_text(encoding="ascii"))
     return entries
 
 

@@ -1,31 +1,24 @@
 """Erasing one learner: what names her goes, what counts stays.
 
-`erase` takes her name, LRN and address out of every table at once, and has the worker cancel her registrations at
-Zoom. Her lines on the sheets stay as "ERASED, LEARNER" with their marks, so that sheets and reports say the same as
-before. `go_on` comes back for a week, since Zoom's reports may still name her, and for the address of a registration
-until Zoom has let go of it.
+`erase` writes down that it is wanted, and by whom; the worker does it (`carry_out`), since a learner of several years
+is on hundreds of sheets. It takes her name, LRN and address out of every table and has her registrations at Zoom
+cancelled. Her lines on the sheets stay as "ERASED, LEARNER" with their marks, so that sheets and reports say the same
+as before. `go_on` comes back for a week, since Zoom's reports may still name her, and for the address of a
+registration until Zoom has let go of it. Killed at any point, it goes on where it was.
 
-Whoever restores an older backup would bring her back. So a list is kept outside of the database, `erased.txt` in the
-instance folder: keyed hashes of ids, from which nobody can tell whom they mean. `again` erases those on it anew.
+Those who were erased stay so when an older backup is restored: see `erased_list` and `again`.
 """
 
-import hashlib
-import hmac
 import json
-import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid4
 
-from flask import current_app
-from sqlalchemy import JSON, ForeignKey, Select, String, delete, exists, or_, select, update
+from sqlalchemy import JSON, ForeignKey, String, delete, exists, or_, select, update
 from sqlalchemy.orm import Mapped, joinedload, mapped_column
 
 from portal.accounts.models import User
-from portal.attendance import sheet
+from portal.attendance import erased_list, sheet
 from portal.attendance.marks import compute
 from portal.attendance.models import (
     AttendanceHistory,
@@ -34,26 +27,22 @@ from portal.attendance.models import (
     NameAlias,
     ParticipantLink,
     ParticipantUpload,
-    ZoomParticipant,
 )
+from portal.attendance.traces import Her, meetings_of, scrub_deliveries, scrub_stays
 from portal.base import audit, clock
 from portal.base.audit import AuditEntry
 from portal.base.db import Model, WithId, db, end_reading, writing
 from portal.base.wake import wake
 from portal.classes.enrolling import ERASED, Rolls
-from portal.classes.models import Enrolment, Learner, RosterImport, SchoolClass
-from portal.classes.names import tokens
+from portal.classes.models import Enrolment, Learner, RosterImport
 from portal.classes.opening import OPENED
-from portal.config import Settings
-from portal.inbox.models import ZoomEvent
-from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
+from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.links import JoinLink
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
 
 REASONS = ("asked", "mistake", "order")
 COMES_BACK = timedelta(days=7)  # Zoom's reports are asked for three days, teachers upload its files a little later
 LAST_NAME, FIRST_NAME = "ERASED", "LEARNER"
-_PERSONAL = {"user_name", "leave_reason", "email", "first_name", "last_name", "name", "join_url", "phone", "address"}
 
 
 class Erasure(WithId, Model):
@@ -67,6 +56,7 @@ class Erasure(WithId, Model):
     by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     reason: Mapped[str] = mapped_column(String(20))
     marks: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    carried_out_at: Mapped[datetime | None] = mapped_column(index=True)
     looked_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
@@ -75,49 +65,83 @@ def is_erased(learner_id: UUID) -> bool:
     return bool(db.session.scalar(select(exists().where(Erasure.learner_id == learner_id))))
 
 
+def is_under_way(learner_id: UUID) -> bool:
+    """It is asked for, and the worker is not done."""
+    wanted = exists().where(Erasure.learner_id == learner_id, Erasure.carried_out_at.is_(None))
+    return bool(db.session.scalar(select(wanted)))
+
+
 def erase(learner: Learner, reason: str, *, by: User | None) -> Erasure:
-    """Erase a learner; once is enough. `reason` is one of REASONS. Raises ValueError for another."""
+    """Have a learner erased; once is enough. `reason` is one of REASONS. Raises ValueError for another."""
     if reason not in REASONS:
         raise ValueError("no such reason")
-    pins = _pins(learner.id)
     end_reading()
     with writing() as session:
         session.refresh(learner, with_for_update=True)
         found = session.scalar(select(Erasure).where(Erasure.learner_id == learner.id))
         if found is not None:
             return found
-        her = _Her(learner)
         row = Erasure(
             id=uuid4(),
             learner_id=learner.id,
             at=clock.now(),
             by=by.id if by else None,
             reason=reason,
-            marks=sorted(her.marks),
+            marks=sorted(Her(learner).marks),
         )
         session.add(row)
-        _pin(pins, by)
+        audit.record("erased", "learner", learner.id, by=row.by, reason=reason)
+    erased_list.remember([learner.id])
+    wake("erasures")
+    return row
+
+
+def carry_out_due() -> int:
+    """Erase whoever is to be; how many were."""
+    due = list(db.session.scalars(select(Erasure.id).where(Erasure.carried_out_at.is_(None)).order_by(Erasure.at)))
+    end_reading()
+    for erasure_id in due:
+        carry_out(erasure_id)
+    return len(due)
+
+
+def carry_out(erasure_id: UUID) -> None:
+    """Erase one learner, of whom it was asked. The names in raw deliveries go last, in small steps."""
+    row = db.session.get_one(Erasure, erasure_id, populate_existing=True)
+    pins = _pins(row.learner_id)
+    end_reading()
+    with writing() as session:
+        learner = session.get_one(Learner, row.learner_id, with_for_update=True, populate_existing=True)
+        session.refresh(row)
+        if row.carried_out_at is not None:  # another worker was faster
+            return
+        her = Her(learner)
+        row.marks = sorted({*(row.marks or ()), *her.marks})
+        _pin(pins, row.by)
         _forget_decisions(learner.id, her)
         _leave_rosters(learner, her)
-        _scrub_evidence(learner.id, set(row.marks or ()), None)
+        scrub_stays(learner.id, set(row.marks))
         learner.lrn = learner.email = None
         learner.last_name, learner.first_name, learner.middle_name, learner.extension = LAST_NAME, FIRST_NAME, "", ""
         learner.lis_name = f"{LAST_NAME}, {FIRST_NAME}"
         session.flush()
         _scrub_registrations(learner.id)
-        audit.record("erased", "learner", learner.id, by=row.by, reason=reason)
-    remember_outside([learner.id])
+        row.carried_out_at = clock.now()
     wake("registration")
     wake("registrants")
-    return row
+    scrub_deliveries(row.learner_id, set(row.marks or ()), None)
 
 
 def go_on() -> int:
     """Look after the erasures that are not finished; how many were finished now."""
     now, done = clock.now(), 0
-    for row in list(db.session.scalars(select(Erasure).where(Erasure.finished_at.is_(None)))):
+    unfinished = select(Erasure).where(Erasure.carried_out_at.is_not(None), Erasure.finished_at.is_(None))
+    for row in list(db.session.scalars(unfinished.order_by(Erasure.at))):
+        marks = set(row.marks or ())
+        end_reading()
+        scrub_deliveries(row.learner_id, marks, row.looked_at)
         with writing() as session:
-            _scrub_evidence(row.learner_id, set(row.marks or ()), row.looked_at)
+            scrub_stays(row.learner_id, marks)
             left = _scrub_registrations(row.learner_id)
             row.looked_at = now
             if not left and now - row.at > COMES_BACK:
@@ -134,128 +158,31 @@ def waits_for_zoom(learner_id: UUID) -> bool:
     return bool(db.session.scalar(select(or_(now, before))))
 
 
-# The list outside of the database
+# After an older backup was restored
 
 
-def list_file() -> Path:
-    settings: Settings = current_app.extensions["silid.settings"]
-    return settings.instance / "erased.txt"
-
-
-def remember_outside(learner_ids: Iterable[UUID]) -> None:
-    """Write them on the list, with the present key."""
-    path = list_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="ascii") as file:
-        file.writelines(f"{hashed(learner_id)}\n" for learner_id in learner_ids)
+def of_database() -> set[str]:
+    """The entries of the list for those whom the present database knows as erased."""
+    return {erased_list.hashed(one) for one in db.session.scalars(select(Erasure.learner_id))}
 
 
 def rewrite_list() -> int:
     """The list anew from the database, e.g. with a new SECRET_KEY; how many are on it."""
     ids = list(db.session.scalars(select(Erasure.learner_id).order_by(Erasure.at)))
-    fresh = list_file().with_suffix(".new")
-    fresh.parent.mkdir(parents=True, exist_ok=True)
-    fresh.write_text("".join(f"{hashed(one)}\n" for one in ids), encoding="ascii")
-    fresh.replace(list_file())
+    erased_list.write(ids)
     return len(ids)
 
 
-def listed(text: str) -> set[str]:
-    """The entries of a list."""
-    return {line.strip() for line in text.splitlines() if re.fullmatch(r"[0-9a-f]{8}:[0-9a-f]{64}", line.strip())}
-
-
-def of_database() -> set[str]:
-    """The entries for those whom the present database knows as erased."""
-    return {hashed(one) for one in db.session.scalars(select(Erasure.learner_id))}
-
-
-def unknown_keys(entries: Iterable[str]) -> set[str]:
-    """Marks of keys that entries were made with and that are in neither SECRET_KEY nor SECRET_KEY_FALLBACKS."""
-    return {entry.partition(":")[0] for entry in entries} - {_mark_of(key) for key in _keys()}
-
-
 def again(entries: set[str]) -> int:
-    """Erase those on the list whom the database, restored from an older backup, has back; how many."""
+    """Erase those on the list whom the database has back, and whoever was being erased; how many came back."""
     done = 0
     gone = exists().where(Erasure.learner_id == Learner.id)
     for learner_id in list(db.session.scalars(select(Learner.id).where(~gone))):
-        if any(hashed(learner_id, key) in entries for key in _keys()):
+        if any(erased_list.hashed(learner_id, key) in entries for key in erased_list.secrets()):
             erase(db.session.get_one(Learner, learner_id), "order", by=None)
             done += 1
+    carry_out_due()
     return done
-
-
-def hashed(learner_id: UUID, key: bytes | None = None) -> str:
-    """An entry of the list: which key, and the id hashed with it."""
-    key = key or _keys()[0]
-    return f"{_mark_of(key)}:{hmac.new(key, b'erased:' + learner_id.bytes, hashlib.sha256).hexdigest()}"
-
-
-def _keys() -> list[bytes]:
-    settings: Settings = current_app.extensions["silid.settings"]
-    return [key.encode() for key in (settings.secret_key, *settings.secret_key_fallbacks)]
-
-
-def _mark_of(key: bytes) -> str:
-    return hmac.new(key, b"which key", hashlib.sha256).hexdigest()[:8]
-
-
-# Who she is
-
-
-class _Her:
-    """How she is called, before it is gone."""
-
-    def __init__(self, learner: Learner) -> None:
-        settings: Settings = current_app.extensions["silid.settings"]
-        self.lrn = learner.lrn or ""
-        self.emails = {learner.email or ""} | {
-            address
-            for table in (MeetingRegistrant, FormerRegistrant)
-            for address in db.session.scalars(select(table.email).where(table.learner_id == learner.id).distinct())
-        }
-        if self.lrn:
-            self.emails |= {f"{self.lrn}@{domain}" for domain in settings.email_domains}
-        self.emails.discard("")
-        last, first = tokens(learner.last_name), tokens(learner.first_name)
-        middle, extension = tokens(learner.middle_name), tokens(learner.extension)
-        self.names = {
-            frozenset((*last, *first, *more))
-            for more in ((), middle, extension, (*middle, *extension), tuple(word[0] for word in middle))
-        }
-        self.words = {word for word in (*last, *first) if len(word) > 2}
-
-    @property
-    def marks(self) -> set[str]:
-        return {_email_mark(email) for email in self.emails} | {_words_mark(name) for name in self.names if name}
-
-    def without(self, text: str | None) -> str | None:
-        """A person's own words without her name, LRN and address."""
-        if not text:
-            return text
-        for address in self.emails:
-            text = re.sub(re.escape(address), "...", text, flags=re.IGNORECASE)
-        if self.lrn:
-            text = text.replace(self.lrn, "...")
-        parts = re.split(r"(\W+)", text)
-        return "".join("..." if set(tokens(part)) & self.words else part for part in parts)
-
-
-def _email_mark(address: str) -> str:
-    return _hash(f"email:{address.strip().casefold()}")
-
-
-def _name_mark(name: str) -> str:
-    return _words_mark(frozenset(tokens(name)))
-
-
-def _words_mark(words: frozenset[str]) -> str:
-    return _hash("name:" + " ".join(sorted(words)))
-
-
-def _hash(text: str) -> str:
-    return hmac.new(_keys()[0], text.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 # What tells whom a stay belongs to, kept without her name
@@ -289,7 +216,7 @@ def _pins(learner_id: UUID) -> list[_Pin]:
     return pins
 
 
-def _pin(pins: list[_Pin], by: User | None) -> None:
+def _pin(pins: list[_Pin], by: UUID | None) -> None:
     said = set(
         db.session.scalars(
             select(ParticipantLink.participant_id).where(
@@ -301,7 +228,7 @@ def _pin(pins: list[_Pin], by: User | None) -> None:
         ParticipantLink(
             participant_id=pin.participant_id,
             learner_id=learner_id,
-            linked_by=by.id if by else pin.teacher_id,
+            linked_by=by or pin.teacher_id,
             linked_at=clock.now(),
         )
         for pin in pins
@@ -311,27 +238,10 @@ def _pin(pins: list[_Pin], by: User | None) -> None:
     db.session.flush()
 
 
-# Where she is
+# What is written about her
 
 
-def _meetings(learner_id: UUID) -> Select[UUID]:
-    """Meetings in which she may have been: of the classes of her sections, and those she was registered for."""
-    sections = select(Enrolment.section_id).where(Enrolment.learner_id == learner_id)
-    classes = select(SchoolClass.id).where(SchoolClass.section_id.in_(sections))
-    registered = select(MeetingRegistrant.meeting_id).where(MeetingRegistrant.learner_id == learner_id)
-    return select(ZoomMeeting.id).where(or_(ZoomMeeting.class_id.in_(classes), ZoomMeeting.id.in_(registered)))
-
-
-def _registrant_ids(learner_id: UUID) -> set[str]:
-    return {
-        one
-        for table in (MeetingRegistrant, FormerRegistrant)
-        for one in db.session.scalars(select(table.zoom_registrant_id).where(table.learner_id == learner_id))
-        if one
-    }
-
-
-def _leave_rosters(learner: Learner, her: _Her) -> None:
+def _leave_rosters(learner: Learner, her: Her) -> None:
     rolls, today = Rolls([learner.id]), clock.today()
     on_a_sheet = exists().where(
         AttendanceRecord.learner_id == learner.id,
@@ -363,7 +273,7 @@ def _leave_rosters(learner: Learner, her: _Her) -> None:
     )
 
 
-def _forget_decisions(learner_id: UUID, her: _Her) -> None:
+def _forget_decisions(learner_id: UUID, her: Her) -> None:
     """What teachers wrote about her, and the names they tied to her."""
     session = db.session
     session.execute(delete(NameAlias).where(NameAlias.learner_id == learner_id))
@@ -376,7 +286,7 @@ def _forget_decisions(learner_id: UUID, her: _Her) -> None:
         record.override_reason = her.without(record.override_reason)
     for day in session.scalars(select(DailyAttendance).where(DailyAttendance.learner_id == learner_id)):
         day.reason = her.without(day.reason)
-    occurrences = select(MeetingOccurrence.id).where(MeetingOccurrence.meeting_id.in_(_meetings(learner_id)))
+    occurrences = select(MeetingOccurrence.id).where(MeetingOccurrence.meeting_id.in_(meetings_of(learner_id)))
     for entry in session.scalars(
         select(AttendanceHistory).where(
             AttendanceHistory.occurrence_id.in_(occurrences),
@@ -400,79 +310,6 @@ def _forget_decisions(learner_id: UUID, her: _Her) -> None:
         .values(state="discarded", rows=None)
         .execution_options(synchronize_session=False)
     )
-
-
-def _scrub_evidence(learner_id: UUID, marks: set[str], since: datetime | None) -> None:
-    """Names and addresses in stays and raw deliveries; of deliveries only those that came after `since`."""
-    meetings = list(db.session.scalars(_meetings(learner_id)))
-    registrant_ids = _registrant_ids(learner_id)
-    instances = select(ZoomInstance.id).where(ZoomInstance.meeting_id.in_(meetings))
-    linked = select(ParticipantLink.participant_id).where(ParticipantLink.learner_id == learner_id)
-    others = select(ParticipantLink.participant_id).where(
-        ParticipantLink.learner_id.is_not(None), ParticipantLink.learner_id != learner_id
-    )
-    shown = db.session.execute(
-        select(ZoomParticipant.name, ZoomParticipant.email).where(ZoomParticipant.instance_id.in_(instances)).distinct()
-    ).all()
-    names = {name for name, _ in shown if name and _name_mark(name) in marks}
-    emails = {email for _, email in shown if email and _email_mark(email) in marks}
-    db.session.execute(
-        update(ZoomParticipant)
-        .where(
-            ZoomParticipant.instance_id.in_(instances),
-            or_(
-                ZoomParticipant.registrant_id.in_(registrant_ids),
-                ZoomParticipant.name.in_(names),
-                ZoomParticipant.email.in_(emails),
-                ZoomParticipant.id.in_(linked) & ZoomParticipant.id.not_in(others),
-            ),
-        )
-        .values(name="", email=None)
-        .execution_options(synchronize_session=False)
-    )
-    for event in _deliveries(meetings, since):
-        scrubbed = _without_her(event.raw, registrant_ids, marks)
-        if scrubbed is not None:
-            event.raw = scrubbed
-    db.session.flush()
-
-
-def _deliveries(meetings: list[UUID], since: datetime | None) -> Iterator[ZoomEvent]:
-    zoom_ids = select(ZoomMeeting.zoom_id).where(ZoomMeeting.id.in_(meetings), ZoomMeeting.zoom_id.is_not(None))
-    wanted = select(ZoomEvent).where(ZoomEvent.zoom_meeting_id.in_(zoom_ids))
-    if since is not None:
-        wanted = wanted.where(ZoomEvent.received_at >= since - timedelta(hours=1))
-    yield from db.session.scalars(wanted)
-
-
-def _without_her(raw: bytes, registrant_ids: set[str], marks: set[str]) -> bytes | None:
-    """The delivery without her name and address; None where it is not about her."""
-    try:
-        body = json.loads(raw)
-    except ValueError:
-        return None
-    return json.dumps(body).encode() if _blank(body, registrant_ids, marks) else None
-
-
-def _blank(part: Any, registrant_ids: set[str], marks: set[str]) -> bool:
-    if isinstance(part, list):
-        return sum(_blank(one, registrant_ids, marks) for one in part) > 0  # every one of them, not the first alone
-    if not isinstance(part, dict):
-        return False
-    changed = sum(_blank(one, registrant_ids, marks) for one in part.values()) > 0
-    if _is_her(part, registrant_ids, marks):
-        for key in _PERSONAL & part.keys():
-            part[key] = ""
-            changed = True
-    return changed
-
-
-def _is_her(part: dict[str, Any], registrant_ids: set[str], marks: set[str]) -> bool:
-    if {str(part.get("registrant_id") or ""), str(part.get("id") or "")} & registrant_ids:
-        return True
-    name = part.get("user_name") or f"{part.get('first_name') or ''} {part.get('last_name') or ''}"
-    email = part.get("email")
-    return (isinstance(email, str) and bool(email) and _email_mark(email) in marks) or _name_mark(str(name)) in marks
 
 
 def _scrub_registrations(learner_id: UUID) -> int:

@@ -116,6 +116,11 @@ def sweep_changed_rosters() -> int:
     return sheet.touch_changed_rosters(clock.now())
 
 
+def sweep_erasures() -> int:
+    """Erase the learners whose erasure was asked for."""
+    return erasure.carry_out_due()
+
+
 def sweep_old() -> int:
     """Take away what is too old to keep. Nothing waits for it, so it never asks for another round at once."""
     retention.purge()
@@ -140,6 +145,7 @@ SWEEPS = (
     Sweep("mail", frozenset({"mail"}), 5.0, sweep_mail),
     Sweep("notifications", frozenset({"notifications"}), 5.0, sweep_notifications),
     Sweep("changed rosters", frozenset({"changed rosters"}), HALF_AN_HOUR, sweep_changed_rosters),
+    Sweep("erasures", frozenset({"erasures"}), 15.0, sweep_erasures),
     Sweep("old", frozenset({"old"}), 3600.0, sweep_old),
     Sweep("overdue", frozenset({"overdue"}), SLOW_POLL, sweep_overdue),
 )

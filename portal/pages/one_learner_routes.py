@@ -104,7 +104,7 @@ def erase(learner_id: UUID) -> str | AnyResponse | tuple[str, int]:
     if not form.validate_on_submit():
         return _page(learner, _copy_form(), form), 422
     erasure.erase(learner, form.why.data, by=current_user._get_current_object())
-    flash(_("The learner is erased. Registrations at Zoom are being cancelled."))
+    flash(_("The learner is being erased. This goes on by itself, also when you leave."))
     return redirect(url_for(".show", learner_id=learner.id))
 
 
@@ -116,6 +116,7 @@ def _page(learner: Learner, copy_form: CopyForm, erase_form: EraseForm) -> str:
         learner=learner,
         rosters=one_learner.rosters(learner.id),
         erased=erased,
+        under_way=erased and erasure.is_under_way(learner.id),
         waits=erased and erasure.waits_for_zoom(learner.id),
         copy_form=copy_form,
         erase_form=erase_form,
