@@ -34,6 +34,11 @@ def new(section_id: UUID) -> Page:
             )
         except learners.LrnInUse as error:
             form.lrn.errors = [_whose_lrn(error)]
+        except learners.OtherName:
+            form.lrn.errors = [
+                _("Your school knows a learner with this LRN by another name. Check both with LIS; "
+                  "if the name was wrong before, the learner's last adviser or your admin corrects it.")
+            ]  # fmt: skip
         except learners.Namesake:
             namesake = True
             form.another.errors = [

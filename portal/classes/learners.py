@@ -48,6 +48,10 @@ class LrnInUse(ValueError):
         self.elsewhere = elsewhere
 
 
+class OtherName(ValueError):
+    """The school knows a learner with that LRN by another name: one of the two is wrong."""
+
+
 class Namesake(ValueError):
     """A learner of that name is on the roster: it may be the same one."""
 
@@ -68,7 +72,9 @@ class NotInThisYear(ValueError):
 def add(user: User, section: Section, details: Details, *, since: date, another: bool = False) -> Learner:
     """Put a learner on the roster. One whom the school knows by the LRN and who is on no roster comes back.
 
-    `another` says that she is not the namesake who is there. Raises LrnInUse, Namesake, NotInThisYear, OnARoster.
+    Who comes back has to be named as she is known: a slip in the LRN would write this child's name over that of
+    another one, on all her past sheets. `another` says that she is not the namesake who is there.
+    Raises LrnInUse, OtherName, Namesake, NotInThisYear, OnARoster.
     """
     _must_be_in(section, since)
     with _lrn_once(), writing() as session:
@@ -78,6 +84,8 @@ def add(user: User, section: Section, details: Details, *, since: date, another:
         here = queries.roster(section.id)
         if known and (now := _where_now(known.id)):
             raise LrnInUse(section=now)
+        if known and not _is_named(known, details):
+            raise OtherName
         folded = fold_name(details.lis_name)
         if known is None and not another and any(fold_name(line.lis_name) == folded for line in here):
             raise Namesake
@@ -181,6 +189,11 @@ def _must_be_in(section: Section, day: date) -> None:
 
 def _by_lrn(lrn: str | None) -> Learner | None:
     return db.session.scalar(select(Learner).where(Learner.lrn == lrn)) if lrn else None
+
+
+def _is_named(learner: Learner, details: Details) -> bool:
+    pairs = ((learner.last_name, details.last_name), (learner.first_name, details.first_name))
+    return all(fold_name(ours) == fold_name(theirs) for ours, theirs in pairs)
 
 
 def _where_now(learner_id: UUID) -> str | None:

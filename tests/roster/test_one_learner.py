@@ -234,10 +234,23 @@ def test_adding_one_whom_the_school_knows_brings_her_back(ada: Browser, people: 
     [learner] = people.learners(jadeite, 1)
     ada.get(page_of(jadeite, learner, "withdraw"))
     ada.submit(reason="NLS", last_day="2026-11-20")
-    add(ada, jadeite, lrn=learner.lrn)
+    add(ada, jadeite, lrn=learner.lrn, last_name="Learner001", first_name="Aña", middle_name="Reyes")
     look_again()
-    assert db.session.scalars(select(Learner)).one().last_name == "MUÑOZ"
+    assert db.session.scalars(select(Learner)).one().middle_name == "REYES"
     assert len(rows(learner)) == 2
+
+
+def test_a_slip_in_the_lrn_does_not_write_one_childs_name_over_anothers(
+    ada: Browser, people: People, jadeite: Section
+) -> None:
+    [learner] = people.learners(jadeite, 1)
+    ada.get(page_of(jadeite, learner, "withdraw"))
+    ada.submit(reason="NLS", last_day="2026-11-20")
+    add(ada, jadeite, 422, lrn=learner.lrn)
+    assert "by another name" in ada.text and "LEARNER001" not in ada.text
+    look_again()
+    assert db.session.scalars(select(Learner)).one().last_name == "LEARNER001"
+    assert len(rows(learner)) == 1
 
 
 def test_a_subject_teacher_looks_and_does_not_change(app: Flask, people: People, jadeite: Section) -> None:
