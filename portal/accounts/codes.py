@@ -10,7 +10,7 @@ from sqlalchemy import delete, or_, select, update
 from portal.accounts.models import RecoveryCode, User
 from portal.base import audit, clock
 from portal.base.crypto import SealBroken, keyed_hash, keyed_hashes, seal, unseal
-from portal.base.db import db, writing
+from portal.base.db import db, rows_changed, writing
 
 STEP = 30  # seconds
 RECOVERY = 10  # codes on paper
@@ -86,21 +86,21 @@ def _by_app(user: User, code: str) -> bool:
     step = _step(unseal(user.totp_sealed or "", _row(user)), code)
     if step is None:
         return False
-    with writing() as session:
-        taken = session.execute(
+    with writing():
+        taken = rows_changed(
             update(User)
             .where(User.id == user.id, or_(User.totp_last_step.is_(None), User.totp_last_step < step))
             .values(totp_last_step=step)
             .execution_options(synchronize_session=False)
         )
-    return bool(taken.rowcount == 1)  # type: ignore[attr-defined]  # CursorResult at run time
+    return taken == 1
 
 
 def _by_recovery(user: User, code: str) -> bool:
     if not user.has_codes:
         return False
-    with writing() as session:
-        taken = session.execute(
+    with writing():
+        taken = rows_changed(
             update(RecoveryCode)
             .where(
                 RecoveryCode.user_id == user.id,
@@ -109,7 +109,7 @@ def _by_recovery(user: User, code: str) -> bool:
             )
             .values(used_at=clock.now())
         )
-        used = taken.rowcount == 1  # type: ignore[attr-defined]  # CursorResult at run time
+        used = taken == 1
         if used:
             audit.record("used a recovery code", "user", user.id, by=user.id)
     return bool(used)

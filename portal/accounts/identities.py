@@ -13,7 +13,7 @@ from sqlalchemy import Select, delete, or_, select, update
 from portal.accounts.domain import NotSchoolEmail, is_learner_address, school_email
 from portal.accounts.models import AccountRequest, Identity, School, User
 from portal.base import audit, clock, mail
-from portal.base.db import db, insert_once, writing
+from portal.base.db import db, insert_once, rows_changed, writing
 from portal.config import Settings
 from portal.openid.errors import Refused
 from portal.openid.people import Person
@@ -104,9 +104,9 @@ def connect(user: User, found: Person) -> None:
 
 def disconnect(user: User, identity_id: UUID) -> bool:
     """She no longer signs in with it. False if it is not hers."""
-    with writing() as session:
-        gone = session.execute(delete(Identity).where(Identity.id == identity_id, Identity.user_id == user.id))
-        if not gone.rowcount:  # type: ignore[attr-defined]  # CursorResult at run time
+    with writing():
+        gone = rows_changed(delete(Identity).where(Identity.id == identity_id, Identity.user_id == user.id))
+        if not gone:
             return False
         audit.record("disconnected a sign-in", "user", user.id, by=user.id)
     return True

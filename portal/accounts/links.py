@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from portal.accounts.models import OneTimeLink, User
 from portal.base import clock
 from portal.base.crypto import new_token, token_hash
-from portal.base.db import db, writing
+from portal.base.db import db, rows_changed, writing
 from portal.config import Settings
 
 LIFE = {"invite": timedelta(days=7), "reset": timedelta(minutes=10), "email": timedelta(days=1)}
@@ -59,12 +59,12 @@ def use(token: str, purposes: tuple[str, ...]) -> tuple[OneTimeLink, User] | Non
     found = look(token, purposes)
     if found is None:
         return None
-    taken = db.session.execute(
+    taken = rows_changed(
         update(OneTimeLink)
         .where(OneTimeLink.id == found[0].id, OneTimeLink.ended_at.is_(None))
         .values(ended_at=clock.now())
     )
-    return found if taken.rowcount == 1 else None  # type: ignore[attr-defined]  # CursorResult at run time
+    return found if taken == 1 else None
 
 
 def end(user: User, purposes: tuple[str, ...]) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from portal.accounts.models import User, UserSession
 from portal.base import audit, clock
 from portal.base.crypto import new_token, token_hash
-from portal.base.db import db, writing
+from portal.base.db import db, rows_changed, writing
 from portal.base.places import place_of
 
 IDLE = timedelta(hours=2)
@@ -121,9 +121,9 @@ def is_this_one(row: UserSession) -> bool:
 def end_one(user: User, session_id: UUID) -> bool:
     """End one of a person's own sessions. False if there is no such."""
     with writing():
-        ended = db.session.execute(
+        ended = rows_changed(
             update(UserSession)
             .where(UserSession.id == session_id, UserSession.user_id == user.id, UserSession.ended_at.is_(None))
             .values(ended_at=clock.now())
         )
-    return bool(ended.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
+    return bool(ended)

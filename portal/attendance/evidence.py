@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 
 from portal.attendance.models import AttendanceHistory, AttendanceRecord, AttendanceSheet, ZoomParticipant
 from portal.base import clock
-from portal.base.db import db, insert_once
+from portal.base.db import db, insert_once, rows_changed
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
 from portal.meetings.service import note
 from portal.zoom.events import ENDED, JOINED, LEFT, STARTED, Event, Participant
@@ -271,7 +271,7 @@ def _unscheduled(meeting: ZoomMeeting, began: datetime) -> MeetingOccurrence:
 def touch(occurrence_id: UUID, *, counts: bool = True) -> None:
     """Mark the sheet as changed: it is computed anew by whoever sweeps next. `counts` is for a new sheet."""
     mark = update(AttendanceSheet).where(AttendanceSheet.occurrence_id == occurrence_id).values(dirty=True)
-    if db.session.execute(mark).rowcount:  # type: ignore[attr-defined]  # CursorResult at run time
+    if rows_changed(mark):
         return
     values = {
         "occurrence_id": occurrence_id,

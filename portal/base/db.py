@@ -23,6 +23,7 @@ from sqlalchemy.engine import Connection, Dialect, Engine, ExceptionContext
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, registry
 from sqlalchemy.orm.attributes import flag_modified
+from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.types import TypeDecorator
 
 NAMES = {
@@ -219,6 +220,12 @@ def end_reading() -> None:
 
 def is_postgresql(engine: Engine | None = None) -> bool:
     return (engine or db.engine).dialect.name == "postgresql"
+
+
+def rows_changed(statement: UpdateBase) -> int:
+    """Carry out an UPDATE or DELETE; how many rows it changed."""
+    done = db.session.execute(statement)
+    return int(done.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
 
 
 def insert_once(table: Any, values: dict[str, Any], unique: list[str]) -> bool:

@@ -24,7 +24,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.base import clock, leases
 from portal.base.crypto import SealBroken, keyed_hash, seal, unseal
-from portal.base.db import Model, WithId, db, writing
+from portal.base.db import Model, WithId, db, rows_changed, writing
 from portal.base.smtp import NotNow, NotThisLetter, Post
 from portal.base.wake import wake
 from portal.config import Settings
@@ -151,12 +151,12 @@ def send_again(letter_ids: Collection[UUID] | None = None) -> int:
     if letter_ids is not None:
         stuck = and_(stuck, Mail.id.in_(letter_ids))
     now = clock.now()
-    with writing() as session:
-        changed = session.execute(
+    with writing():
+        changed = rows_changed(
             update(Mail).where(stuck).values(state="waiting", attempts=0, next_try_at=now, created_at=now)
         )
     wake("mail")
-    return int(changed.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
+    return changed
 
 
 def _finish(letter: Mail, state: str, error: str | None = None, sent_at: datetime | None = None) -> None:

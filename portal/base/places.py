@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.base import clock
 from portal.base.crypto import seal, unseal
-from portal.base.db import Model, db, insert_once, writing
+from portal.base.db import Model, db, insert_once, rows_changed, writing
 
 KEPT = timedelta(days=30)
 
@@ -54,8 +54,7 @@ def network_of(address: str | None) -> str:
 def forget_old_keys() -> int:
     """Destroy the keys that are older than 30 days; how many there were."""
     with writing():
-        gone = db.session.execute(delete(IpDayKey).where(IpDayKey.day < clock.today() - KEPT))
-    return int(gone.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
+        return rows_changed(delete(IpDayKey).where(IpDayKey.day < clock.today() - KEPT))
 
 
 def _key(day: date) -> bytes:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import joinedload
 
 from portal.accounts.models import User
 from portal.base import audit
-from portal.base.db import db, writing
+from portal.base.db import db, rows_changed, writing
 from portal.base.wake import wake
 from portal.classes.access import classes_managed, sections_governed
 from portal.classes.models import SchoolClass, Section, co_teachers
@@ -132,14 +132,14 @@ def add_co_teacher(by: User, school_class: SchoolClass, colleague: User) -> None
 
 def remove_co_teacher(by: User, school_class: SchoolClass, user_id: UUID) -> bool:
     """Take a co-teacher out of the class. False if she is none."""
-    with writing() as session:
-        gone = session.execute(
+    with writing():
+        gone = rows_changed(
             delete(co_teachers).where(co_teachers.c.class_id == school_class.id, co_teachers.c.user_id == user_id)
         )
-        if gone.rowcount:  # type: ignore[attr-defined]  # CursorResult at run time
+        if gone:
             audit.record("removed a co-teacher", "class", school_class.id, by=by.id, teacher=str(user_id))
     wake("registration")
-    return bool(gone.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
+    return bool(gone)
 
 
 def _is_of(person: User, school_id: UUID) -> bool:

@@ -2,7 +2,7 @@
 
 from sqlalchemy import ColumnElement, update
 
-from portal.base.db import writing
+from portal.base.db import rows_changed, writing
 from portal.base.wake import wake
 from portal.inbox.models import ZoomEvent
 
@@ -14,12 +14,12 @@ def replay(states: tuple[str, ...]) -> int:
 
 def renew(which: ColumnElement[bool]) -> int:
     """Make the deliveries for which the condition holds new again, with no tries behind them; how many."""
-    with writing() as session:
-        changed = session.execute(
+    with writing():
+        changed = rows_changed(
             update(ZoomEvent)
             .where(which)
             .values(state="new", attempts=0, next_try_at=None, error=None)
             .execution_options(synchronize_session=False)
         )
     wake("inbox")
-    return int(changed.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
+    return changed

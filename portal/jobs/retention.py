@@ -15,7 +15,7 @@ from portal.accounts.models import DoorWish, OneTimeLink, SignInFailure, SpentSt
 from portal.attendance import keeping
 from portal.base import clock, places
 from portal.base.audit import AuditEntry
-from portal.base.db import db, writing
+from portal.base.db import db, rows_changed, writing
 from portal.base.mail import Mail
 from portal.classes.models import RosterImport
 from portal.classes.opening import OpenedSection
@@ -86,11 +86,13 @@ def purge(*, dry_run: bool = False) -> dict[str, int]:
         found["keys of the day"] = _number(places.IpDayKey, places.IpDayKey.day < clock.today() - places.KEPT)
     else:
         with writing():
-            gone = db.session.execute(update(RosterImport).where(undecided).values(state="discarded", rows=None))
-        found["undecided rosters"] = int(gone.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
+            found["undecided rosters"] = rows_changed(
+                update(RosterImport).where(undecided).values(state="discarded", rows=None)
+            )
         with writing():
-            gone = db.session.execute(update(RosterImport).where(too_old_to_undo).values(journal=None))
-        found["journals of imports"] = int(gone.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
+            found["journals of imports"] = rows_changed(
+                update(RosterImport).where(too_old_to_undo).values(journal=None)
+            )
         found["keys of the day"] = places.forget_old_keys()
     return found | (keeping.would_go() if dry_run else keeping.take_away())
 

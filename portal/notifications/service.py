@@ -7,7 +7,7 @@ from sqlalchemy import delete, update
 
 from portal.accounts.models import User
 from portal.base import clock
-from portal.base.db import insert_missing, writing
+from portal.base.db import insert_missing, rows_changed, writing
 from portal.notifications.models import CHANNELS, KINDS, Notification, SwitchedOff
 
 
@@ -16,9 +16,8 @@ def mark_read(user: User, notification_id: UUID | None = None) -> int:
     rows = update(Notification).where(Notification.user_id == user.id, Notification.read_at.is_(None))
     if notification_id is not None:
         rows = rows.where(Notification.id == notification_id)
-    with writing() as session:
-        changed = session.execute(rows.values(read_at=clock.now(), mail_at=None))
-    return int(changed.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
+    with writing():
+        return rows_changed(rows.values(read_at=clock.now(), mail_at=None))
 
 
 def choose(user: User, wanted: dict[str, Collection[str]]) -> None:

@@ -7,7 +7,7 @@ something else than the row, the row is looked up at Zoom. Our own doings echo, 
 from sqlalchemy import or_, select, update
 
 from portal.base import clock
-from portal.base.db import db
+from portal.base.db import rows_changed
 from portal.base.wake import wake
 from portal.meetings.models import ZoomMeeting
 from portal.registration.models import MeetingRegistrant
@@ -27,7 +27,7 @@ def apply(event: Event) -> bool:
     if states is None or event.registrant is None or event.registrant.id is None or event.meeting_id is None:
         return False
     now = clock.now()
-    changed = db.session.execute(
+    changed = rows_changed(
         update(MeetingRegistrant)
         .where(
             MeetingRegistrant.meeting_id.in_(select(ZoomMeeting.id).where(ZoomMeeting.zoom_id == event.meeting_id)),
@@ -39,7 +39,7 @@ def apply(event: Event) -> bool:
         .values(unsure=True, next_try_at=now, updated_at=now)
         .execution_options(synchronize_session=False)
     )
-    if not changed.rowcount:  # type: ignore[attr-defined]  # CursorResult at run time
+    if not changed:
         return False
     wake("registrants")
     return True

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from sqlalchemy import ColumnElement, select, update
 
 from portal.base import clock
-from portal.base.db import db, insert_once, writing
+from portal.base.db import db, insert_once, rows_changed, writing
 from portal.zoom.limits import next_utc_midnight
 from portal.zoom_account.models import ZoomQuota
 
@@ -54,10 +54,10 @@ def used_up(host: str) -> None:
 
 
 def _add(host: str, number: int, condition: ColumnElement[bool]) -> bool:
-    done = db.session.execute(
+    done = rows_changed(
         update(ZoomQuota)
         .where(ZoomQuota.host == host, ZoomQuota.day == today(), condition)
         .values(writes=ZoomQuota.writes + number)
         .execution_options(synchronize_session=False)
     )
-    return done.rowcount == 1  # type: ignore[attr-defined]  # CursorResult at run time
+    return done == 1

@@ -15,7 +15,7 @@ from sqlalchemy import or_, select, update
 
 from portal.base import clock
 from portal.base.crypto import SealBroken, seal, unseal
-from portal.base.db import db, end_reading, insert_once, writing
+from portal.base.db import db, end_reading, insert_once, rows_changed, writing
 from portal.zoom.errors import ZoomBadCredentials, ZoomUnavailable
 from portal.zoom.tokens import Token
 from portal.zoom_account.models import ZoomToken
@@ -99,9 +99,9 @@ class DatabaseTokens:
         """Until when this process alone may renew the token, or None: another does, or has since we looked."""
         now = clock.now()
         until = now + LEASE
-        with writing() as session:
+        with writing():
             insert_once(ZoomToken, {"account": self._account, "api_url": "", "scopes": ""}, ["account"])
-            taken = session.execute(
+            taken = rows_changed(
                 update(ZoomToken)
                 .where(
                     ZoomToken.account == self._account,
@@ -111,7 +111,7 @@ class DatabaseTokens:
                 .values(leased_until=until)
                 .execution_options(synchronize_session=False)
             )
-        return until if taken.rowcount else None  # type: ignore[attr-defined]  # CursorResult at run time
+        return until if taken else None
 
     def _renew(self, mint: Callable[[], Token], lease: datetime, replaces: bool) -> Token:
         try:
