@@ -8,6 +8,7 @@ MEASUREMENTS = (
     ("webhooks",),
     ("registration",),
     ("tokens",),
+    ("sign_in",),
     ("reports",),
     ("pages", "--only", "bytes"),
     ("registration_kills", "--every", "5"),

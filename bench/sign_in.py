@@ -1,0 +1,150 @@
+"""Does the time of an answer at the door tell who has an account? `python -m bench.sign_in [--rounds 60]`
+
+Every kind of "no" is asked for in turn, each time by another account from another place, so that no lock-out and no
+order of asking takes part: the wrong password of a teacher, of an admin with one-time codes, an address nobody has, one
+that has not confirmed its mailbox, one that was closed, one without a password; then a forgotten password and a wish
+for an account, of known and unknown. Printed are the medians, their ratio to the first kind, and the share of pairs in
+which an answer of this kind took longer than one of the first: 0.50 means that nobody can tell, 0.00 or 1.00 that
+anybody can. Beyond 0.35 to 0.65 it is called a difference, and the exit code is 1.
+"""
+
+import argparse
+import itertools
+import logging
+import re
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_migrate import upgrade
+from sqlalchemy import update
+
+from bench.databases import fresh, kinds
+from bench.server import settings_for
+from portal import create_app
+from portal.accounts.models import User
+from portal.base import clock
+from portal.base.db import db, writing
+from tests.people import People
+
+LEAST, MOST = 0.35, 0.65
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--database", action="append", choices=["sqlite", "postgresql"])
+    options = parser.parse_args()
+    different = 0
+    for kind in options.database or kinds():
+        with fresh(kind) as url:
+            logging.disable(logging.INFO)
+            app = create_app(replace(settings_for(url), sign_ins_per_address=1_000_000))
+            with app.app_context():
+                upgrade()
+                names = _accounts(app, options.rounds)
+            different += measure(kind, app, names, options.rounds)
+            with app.app_context():
+                db.session.remove()
+                db.engine.dispose()
+    sys.exit(1 if different else 0)
+
+
+def measure(kind: str, app: Flask, names: dict[str, Callable[[int], str]], rounds: int) -> int:
+    """All kinds of no on one database; how many can be told apart by their time."""
+    different = 0
+    for title, path, kinds_of_no in (
+        (
+            "Sign-in",
+            "/sign-in",
+            ("wrong password", "admin with codes", "nobody's", "not confirmed", "closed", "without"),
+        ),
+        ("Forgotten password", "/forgot-password", ("wrong password", "nobody's", "closed")),
+        ("A wish for an account", "/ask-for-account", ("wrong password", "nobody's")),
+    ):
+        times: dict[str, list[float]] = {word: [] for word in kinds_of_no}
+        visitors = itertools.count(1)
+        for number in range(rounds):
+            # another first in each round: what the one before left in the processor's cache helps nobody
+            for at in range(len(kinds_of_no)):
+                word = kinds_of_no[(at + number) % len(kinds_of_no)]
+                times[word].append(_ask(app, path, names[word](number), next(visitors)))
+        different += _show(f"{kind}: {title}", times)
+    return different
+
+
+def _accounts(app: Flask, rounds: int) -> dict[str, Callable[[int], str]]:
+    """An address of each kind for each round."""
+    people = People(app)
+    plain = people.ada
+    with writing() as session:
+        for number in range(rounds):
+            for word in ("plain", "admin", "unconfirmed", "closed", "without"):
+                session.add(
+                    User(
+                        email=f"{word}.{number}@r1.deped.gov.ph",
+                        full_name=f"{word.title()} Santos",
+                        role="admin" if word == "admin" else "teacher",
+                        scope="school" if word == "admin" else None,
+                        school_id=people.school.id,
+                        password_hash=None if word == "without" else plain.password_hash,
+                        confirmed_at=None if word == "unconfirmed" else clock.now(),
+                        deactivated_at=clock.now() if word == "closed" else None,
+                        language="en",
+                        created_at=clock.now(),
+                    )
+                )
+        session.flush()
+        session.execute(update(User).where(User.role == "admin").values(totp_since=clock.now()))
+    return {
+        "wrong password": lambda number: f"plain.{number}@r1.deped.gov.ph",
+        "admin with codes": lambda number: f"admin.{number}@r1.deped.gov.ph",
+        "nobody's": lambda number: f"nobody.{number}@r1.deped.gov.ph",
+        "not confirmed": lambda number: f"unconfirmed.{number}@r1.deped.gov.ph",
+        "closed": lambda number: f"closed.{number}@r1.deped.gov.ph",
+        "without": lambda number: f"without.{number}@r1.deped.gov.ph",
+    }
+
+
+def _ask(app: Flask, path: str, email: str, visitor: int) -> float:
+    """Milliseconds of one answer."""
+    client: FlaskClient = app.test_client()
+    place = {"REMOTE_ADDR": f"10.{visitor >> 16 & 255}.{visitor >> 8 & 255}.{visitor & 255}"}
+    page = client.get(path, base_url="http://127.0.0.1", environ_base=place).get_data(as_text=True)
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
+    assert token, path
+    filled = {"csrf_token": token.group(1), "email": email, "password": "not the password, whoever asks"}
+    filled |= {"full_name": "Juana Santos", "school": "300123", "school_id": "300123"}
+    begun = time.perf_counter()
+    answer = client.post(path, data=filled, base_url="http://127.0.0.1", environ_base=place)
+    took = time.perf_counter() - begun
+    assert answer.status_code in (200, 302, 401, 422), answer.get_data(as_text=True)
+    return took * 1000
+
+
+def _show(title: str, times: dict[str, list[float]]) -> int:
+    first, *_ = times.values()
+    print(f"\n{title}, {len(first)} of each: median, ratio to the first, share that took longer")
+    different = 0
+    for word, mine in times.items():
+        share = _share_longer(mine, first) if mine is not first else 0.5
+        told = not LEAST <= share <= MOST
+        different += told
+        median = statistics.median(mine)
+        said = "  CAN BE TOLD" if told else ""
+        print(f"  {word:<17} {median:7.2f} ms  {median / statistics.median(first):5.2f}  {share:5.2f}{said}")
+    return different
+
+
+def _share_longer(mine: list[float], theirs: list[float]) -> float:
+    """The share of all pairs in which mine is longer (Mann and Whitney's U, divided by the number of pairs)."""
+    pairs = [(a > b) + (a == b) / 2 for a in mine for b in theirs]
+    return sum(pairs) / len(pairs)
+
+
+if __name__ == "__main__":
+    main()
