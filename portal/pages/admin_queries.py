@@ -31,6 +31,14 @@ class AuditLine:
     section: str | None
     details: dict[str, object]
 
+    @property
+    def subject_key(self) -> UUID | None:
+        """The id, where it is one of ours; None where it is a word."""
+        try:
+            return UUID(self.subject_id)
+        except ValueError:
+            return None
+
 
 @dataclass(frozen=True)
 class AuditSearch:

@@ -20,7 +20,7 @@ from portal.meetings import policies as meeting_policies
 from portal.meetings import words as meeting_words
 from portal.meetings.forms import PolicyForm
 from portal.pages import admin_queries as queries
-from portal.pages import admin_today
+from portal.pages import admin_today, audit_words
 from portal.pages.health import health
 from portal.pages.zoom_status import zoom_status as status_now
 from portal.registration import words as registration_words
@@ -47,8 +47,14 @@ def _region_only() -> None:
 
 @bp.get("")
 def index() -> str:
+    return overview()
+
+
+def overview(*, at_home: bool = False) -> str:
+    """Where an admin begins; for those of a division and the region it is the home page too."""
     return render_template(
         "admin/index.html",
+        at_home=at_home,
         figures=queries.overview(current_user),
         today=admin_today.figures(current_user),
         health=admin_today.health(),
@@ -96,11 +102,18 @@ def audit_log() -> str:
     return render_template(
         "admin/audit.html",
         lines=lines[: queries.PAGE],
+        names=audit_words.names(
+            current_user._get_current_object(), [(line.subject_type, line.subject_id) for line in lines]
+        ),
+        address=audit_words.address,
+        plain=audit_words.plain,
+        with_ids="ids" in request.args,
         more=len(lines) > queries.PAGE,
         page=page,
         search=search,
         sections=sections,
         query=query,
+        without_ids={name: value for name, value in query.items() if name != "ids"},
     )
 
 

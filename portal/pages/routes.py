@@ -26,6 +26,7 @@ from portal.meetings import words as meeting_words
 from portal.meetings.links import is_zoom_link
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.pages import joining
+from portal.pages.admin_routes import overview
 from portal.pages.health import health
 from portal.pages.health import metrics as metrics_text
 from portal.registration import links as join_links
@@ -39,6 +40,8 @@ bp = Blueprint("pages", __name__)
 
 @bp.get("/")
 def home() -> str:
+    if not sees_learners(current_user):  # a division or region teaches nobody: it looks after schools
+        return overview(at_home=True)
     today = clock.today()
     dates = meeting_queries.between(current_user, today, today + timedelta(days=1))
     past = meeting_queries.past(current_user, days=14)

@@ -19,6 +19,7 @@ from portal.sandbox.sender import Sender
 from portal.sandbox.world import World
 from tests.browser import Browser
 from tests.people import People, look_again, settle, soon
+from tests.roster.test_one_learner import statements
 
 
 @pytest.fixture
@@ -52,11 +53,55 @@ def test_who_looked_at_a_class_last_month_is_one_search(
     people.sign_in(browser, people.head)
     today = clock.today().isoformat()
     browser.get(f"/admin/audit?class={biology.id}&from={today}&to={today}&who=lovelace")
-    assert "viewed the roster: section" in browser.text and "scheduled: meeting" in browser.text
-    assert "LEARNER" not in browser.text
+    assert "viewed the roster: Grade 8 - Jadeite" in browser.text and "scheduled: Biology lesson" in browser.text
+    assert "LEARNER" not in browser.text and str(biology.id) not in browser.text
+    browser.click("With ids")
+    assert str(meeting.id) in browser.text
+    browser.click("Without ids")
+    assert str(meeting.id) not in browser.text
+    browser.click("Biology lesson")
+    assert browser.url == f"/meetings/{meeting.id}"
     browser.get(f"/admin/audit?class={biology.id}&to={(clock.today() - timedelta(days=1)).isoformat()}")
     assert "Nothing found" in browser.text
     browser.get("/admin/audit?class=nonsense", status=404)
+
+
+def test_the_log_names_a_learner_to_her_school_and_to_no_office_above(
+    browser: Browser, people: People, chief: Any
+) -> None:
+    section = people.section(people.ada)
+    learner = people.learners(section, 1)[0]
+    people.sign_in(browser, people.ada)
+    browser.get(f"/classes/sections/{section.id}/learners/{learner.id}")
+    browser.submit("form[action='/sign-out']")
+    for admin, named in ((people.head, True), (chief, False)):
+        people.sign_in(browser, admin)
+        browser.get("/admin/audit?what=viewed")
+        assert "viewed" in browser.text and ("LEARNER001, ANA" in browser.text) is named
+        browser.submit("form[action='/sign-out']")
+
+
+def test_a_page_of_the_log_names_all_its_subjects_in_one_statement(
+    app: Flask, browser: Browser, people: People
+) -> None:
+    people.sign_in(browser, people.head)
+    section = people.section(people.ada)
+    people.school_class(people.ada, section)
+    browser.get(f"/admin/learners/{people.learners(section, 1)[0].id}")
+    before = len(statements(browser, "/admin/audit"))
+    for number, name in enumerate(("Ruby", "Topaz", "Onyx")):
+        section = people.section(people.ada, name)
+        people.school_class(people.ada, section)
+        learner = people.learners(section, 1, start=10 + number)[0]
+        browser.get(f"/admin/learners/{learner.id}")
+        browser.get(f"/classes/sections/{section.id}")
+    assert len(statements(browser, "/admin/audit")) == before
+
+
+def test_an_office_that_teaches_nobody_begins_with_its_schools(browser: Browser, people: People, chief: Any) -> None:
+    people.sign_in(browser, chief).get("/")
+    assert "The whole region" in browser.text and "In numbers" in browser.text
+    assert browser.page.select_one("nav.tabs a[aria-current=page]")["href"] == "/"  # type: ignore[index]
 
 
 def test_another_schools_class_cannot_be_searched(browser: Browser, people: People) -> None:
@@ -126,7 +171,7 @@ def test_letters_are_listed_without_addressee(browser: Browser, people: People, 
     browser.get("/admin/people/invite")
     browser.submit("form:has([name=full_name])", email="nova@r1.deped.gov.ph", full_name="Nova Reyes", school="300123")
     browser.get("/admin/mail")
-    assert "invitation" in browser.text and "nova" not in browser.text.lower()
+    assert "Invitation" in browser.text and "nova" not in browser.text.lower()
     assert "There is no mail server yet." in browser.text
 
 
