@@ -1,7 +1,7 @@
 """School Form 2 of a section and month: the page, its workbook, and what it goes by."""
 
 import re
-from datetime import date
+from datetime import date, timedelta
 from uuid import UUID
 
 from flask import Response, abort, flash, redirect, render_template, request, url_for
@@ -10,9 +10,9 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from portal.attendance import register
-from portal.base import audit, clock
+from portal.base import audit
 from portal.classes.access import governs, section_or_404
-from portal.classes.models import Section
+from portal.classes.models import Section, school_year_of
 from portal.limits import learners_rows
 from portal.reports import sf2_month, sf2_xlsx, xlsx_writer
 from portal.reports.routes import bp
@@ -28,11 +28,9 @@ def sf2(section_id: UUID, month: str) -> str:
 
 
 def _page(section: Section, month: str, problems: dict[str, str] | None = None) -> str:
-    year, number = _month_or_404(month)
-    found = sf2_month.read(section, year, number)
-    earlier, later = date(year, number, 1), date(year, number, 28)
-    earlier = earlier.replace(year=year - 1, month=12) if number == 1 else earlier.replace(month=number - 1)
-    later = later.replace(year=year + 1, month=1) if number == 12 else later.replace(month=number + 1)
+    first = _month_or_404(section, month)
+    found = sf2_month.read(section, first.year, first.month)
+    earlier, later = first - timedelta(days=1), first + timedelta(days=31)
     return render_template(
         "reports/sf2.html",
         section=section,
@@ -41,8 +39,8 @@ def _page(section: Section, month: str, problems: dict[str, str] | None = None) 
         found=found,
         form=found.form,
         columns=[day for day in sf2_xlsx.placed(found.form) if day],
-        earlier=f"{earlier:%Y-%m}",
-        later=f"{later:%Y-%m}" if later <= clock.today().replace(day=28) else None,
+        earlier=f"{earlier:%Y-%m}" if earlier >= section.first_day else None,
+        later=f"{later:%Y-%m}" if later.replace(day=1) <= section.roster_day else None,
         remarks=sf2_xlsx.remarks,
         rules={
             "any": _("any class of the day"),
@@ -71,8 +69,8 @@ def _page(section: Section, month: str, problems: dict[str, str] | None = None) 
 @learners_rows
 def sf2_workbook(section_id: UUID, month: str) -> Response:
     section = section_or_404(section_id, forms=True)
-    year, number = _month_or_404(month)
-    found = sf2_month.read(section, year, number)
+    first = _month_or_404(section, month)
+    found = sf2_month.read(section, first.year, first.month)
     audit.record(
         "exported School Form 2", "section", section.id, by=current_user.id, section_id=section.id, month=month
     )
@@ -87,7 +85,7 @@ def sf2_workbook(section_id: UUID, month: str) -> Response:
 def sf2_settings(section_id: UUID, month: str) -> AnyResponse | tuple[str, int]:
     """What the form of the section goes by."""
     section = section_or_404(section_id, govern=True)
-    _month_or_404(month)
+    _month_or_404(section, month)
     day, problems = _cut_off(section)
     head = " ".join(request.form.get("school_head", "").split())
     if len(head) > LONGEST_NAME:
@@ -120,7 +118,11 @@ def _cut_off(section: Section) -> tuple[date | None, dict[str, str]]:
     return day, {}
 
 
-def _month_or_404(text: str) -> tuple[int, int]:
+def _month_or_404(section: Section, text: str) -> date:
+    """The first day of a month of the section's school year."""
     if not re.fullmatch(r"20[0-9]{2}-(0[1-9]|1[0-2])", text, re.ASCII):
         abort(404)
-    return int(text[:4]), int(text[5:])
+    first = date(int(text[:4]), int(text[5:]), 1)
+    if school_year_of(first) != section.school_year:
+        abort(404)
+    return first

@@ -105,6 +105,17 @@ def test_a_day_to_come_is_not_recorded(ada: Browser, month: Month) -> None:
     ada.get(f"/reports/sections/{month.section.id}/sf2/2026-13", status=404)
 
 
+def test_the_form_is_of_months_of_the_school_year_alone(ada: Browser, month: Month) -> None:
+    address = f"/reports/sections/{month.section.id}/sf2"
+    ada.get(f"{address}/2026-06")
+    assert "Month before" not in ada.text and "Next month" in ada.text
+    ada.get(f"{address}/2026-11")
+    assert "Month before" in ada.text and "Next month" not in ada.text, "December has not come yet"
+    for outside in ("2026-05", "2027-06", "2019-11"):
+        ada.get(f"{address}/{outside}", status=404)
+        ada.get(f"{address}/{outside}.xlsx", status=404)
+
+
 def test_holidays_and_suspensions_are_no_class_days(ada: Browser, month: Month) -> None:
     class_days.declare(month.people.head, Place("national"), [Said(date(2026, 11, 6), "suspended", "Typhoon")])
     form(ada, month)
