@@ -165,7 +165,13 @@ class HistoryLine:
     @property
     def reason(self) -> str:
         """What stands behind that date."""
-        return (self.detail or "")[10:].strip()
+        return "" if self.moved_to else (self.detail or "")[10:].strip()
+
+    @property
+    def moved_to(self) -> datetime | None:
+        """When the date is now, of one that was moved here."""
+        moved = self.what == "date moved" and self.detail and self.detail[11:]
+        return datetime.fromisoformat(moved) if moved else None
 
 
 def history(meeting_id: UUID) -> list[HistoryLine]:

@@ -153,7 +153,8 @@ def move_date(
         occurrence.starts_at, occurrence.minutes = starts_at, minutes
         occurrence.local_date = clock.local(starts_at).date()
         want_update(meeting)
-        note(meeting.id, "date moved", by=user.id, detail=before.date().isoformat())
+        moved = f"{before.date().isoformat()} {clock.local(starts_at).isoformat()}"
+        note(meeting.id, "date moved", by=user.id, detail=moved)
         audit.record("moved", "class date", occurrence.id, by=user.id)
     wake("meetings")
 

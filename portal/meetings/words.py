@@ -1,6 +1,10 @@
 """Codes of this package as sentences for the page."""
 
+from datetime import datetime
+
 from flask_babel import gettext as _
+
+from portal.base.dates import when
 
 
 def trouble(code: str | None) -> str:
@@ -105,6 +109,8 @@ def setting_value(name: str, value: object) -> str:
         return {"0": _("Anybody"), "1": _("With your approval"), "2": _("No registration")}.get(str(value), str(value))
     if isinstance(value, bool):
         return _("on") if value else _("off")
+    if name == "starts_at" and isinstance(value, str):
+        return when(datetime.fromisoformat(value))
     return str(value)
 
 

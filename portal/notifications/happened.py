@@ -96,8 +96,15 @@ def _of_history(line: MeetingHistory, meeting: ZoomMeeting, facts: dict[str, Any
     about_one = line.what in ONE_DATE
     said = {**facts, "by": by, "at_zoom": line.what.endswith("at Zoom"), "one_date": about_one}
     if about_one and line.detail:
-        # The line begins with the date as it was; where a date was moved to is what the page shows.
-        said |= {"before": line.detail[:10], "starts_at": None, "reason": line.detail[10:].strip()}
+        # The line begins with the date as it was; of one that was moved here it goes on with the new time.
+        before, _space, rest = line.detail.partition(" ")
+        moved = line.what == "date moved"
+        said |= {
+            "before": before,
+            "starts_at": None,
+            "moved_to": rest if moved else "",
+            "reason": "" if moved else rest,
+        }
     elif line.what == "cancelled":
         said["reason"] = line.detail
     whole = f"meeting/{meeting.id}/{meeting.generation}"

@@ -63,7 +63,12 @@ def times(one: Notification) -> str:
         parts.append(words)
     if facts.get("before"):
         was = day(date.fromisoformat(facts["before"]))
-        parts.append(was if one.kind == "cancelled" else _("the class of %(day)s has another time", day=was))
+        if one.kind == "cancelled":
+            parts.append(was)
+        elif facts.get("moved_to"):
+            parts.append(_("from %(day)s to %(when)s", day=was, when=when(datetime.fromisoformat(facts["moved_to"]))))
+        else:
+            parts.append(_("the class of %(day)s has another time", day=was))
     if one.kind == "sheet ready":
         parts.append(_("%(present)d present, %(partial)d partial, %(absent)d absent", **_counts(facts)))
         if facts.get("review"):

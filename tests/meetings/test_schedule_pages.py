@@ -184,6 +184,7 @@ def test_one_date_is_moved_and_another_cancelled_on_its_page(app: Flask, ada: Br
     ada.get(date_path(meeting, 1))
     ada.submit("form:has([name=start])", day="2026-12-02", start="09:00")
     assert "The date is moved." in ada.text
+    assert "from Tue 1 Dec to Wed 2 Dec, 9:00 AM" in ada.get(f"/meetings/{meeting.id}").get_text(" ", strip=True)
     ada.get(date_path(meeting, 2))
     ada.submit("form[action$=cancel]", reason="Class suspension")
     assert "No class on Tue 15 Dec. Nobody is marked absent." in ada.text

@@ -193,7 +193,7 @@ def test_a_schedule_of_several_meetings_is_told_as_one_thing_and_its_dates_one_b
     settle(app)
     later(tuesday, minutes=11)
     to_bob, _to_cora = letters()
-    assert "the class of Wed 25 Nov has another time" in body(to_bob)
+    assert "from Wed 25 Nov to Wed 25 Nov, 11:00 AM, by Ada" in body(to_bob)
     assert "One date cancelled: Biology, Grade 8 - Jadeite" in body(to_bob) and "Thu 26 Nov, by Ada" in body(to_bob)
     people.sign_in(browser, people.bob).get("/notifications")
     assert "Reason: Intramurals" in browser.text
