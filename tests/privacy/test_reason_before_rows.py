@@ -209,7 +209,7 @@ def test_the_head_of_the_school_reads_who_opened_what_and_why(browser: Browser, 
     browser.submit("form[action='/sign-out']")
     people.sign_in(browser, people.head)
     browser.get("/admin/audit?what=opened")
-    assert "Corazon Chua opened learners' rows: section, Grade 8 - Jadeite" in browser.text
+    assert "Corazon Chua opened learners' rows: Grade 8 - Jadeite, 2026-2027" in browser.text
     assert f"Reason: {WHY}" in browser.text
 
 
