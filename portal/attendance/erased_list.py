@@ -22,11 +22,13 @@ def list_file() -> Path:
 
 
 def remember(learner_ids: Iterable[UUID]) -> None:
-    """Write them on the list, with the present key."""
+    """Write them on the list, with the present key, where they are not on it yet."""
     path = list_file()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="ascii") as file:
-        file.writelines(f"{hashed(learner_id)}\n" for learner_id in learner_ids)
+    with path.open("a+", encoding="ascii") as file:
+        file.seek(0)
+        known = listed(file.read())
+        file.writelines(f"{one}\n" for one in map(hashed, learner_ids) if one not in known)
 
 
 def listed(text: str) -> set[str]:

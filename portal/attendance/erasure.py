@@ -10,6 +10,7 @@ Those who were erased stay so when an older backup is restored: see `erased_list
 """
 
 import json
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -40,8 +41,10 @@ from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.links import JoinLink
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
 
+log = logging.getLogger("portal.attendance")
 REASONS = ("asked", "mistake", "order")
 COMES_BACK = timedelta(days=7)  # Zoom's reports are asked for three days, teachers upload its files a little later
+TOO_LONG = timedelta(minutes=15)  # after that the page says what to look at
 LAST_NAME, FIRST_NAME = "ERASED", "LEARNER"
 
 
@@ -71,6 +74,14 @@ def is_under_way(learner_id: UUID) -> bool:
     return bool(db.session.scalar(select(wanted)))
 
 
+def takes_too_long(learner_id: UUID) -> bool:
+    """It was asked for so long ago that something must hold it up."""
+    wanted = exists().where(
+        Erasure.learner_id == learner_id, Erasure.carried_out_at.is_(None), Erasure.at < clock.now() - TOO_LONG
+    )
+    return bool(db.session.scalar(select(wanted)))
+
+
 def erase(learner: Learner, reason: str, *, by: User | None) -> Erasure:
     """Have a learner erased; once is enough. `reason` is one of REASONS. Raises ValueError for another."""
     if reason not in REASONS:
@@ -91,23 +102,34 @@ def erase(learner: Learner, reason: str, *, by: User | None) -> Erasure:
         )
         session.add(row)
         audit.record("erased", "learner", learner.id, by=row.by, reason=reason)
-    erased_list.remember([learner.id])
     wake("erasures")
     return row
 
 
 def carry_out_due() -> int:
-    """Erase whoever is to be; how many were."""
+    """Erase whoever is to be; how many were. One that fails holds up no other, and is tried again the next time."""
+    done = 0
+    for erasure_id in _due():
+        try:
+            carry_out(erasure_id)
+        except Exception:
+            db.session.rollback()
+            log.exception("erasure %s failed and will be tried again", erasure_id)
+        else:
+            done += 1
+    return done
+
+
+def _due() -> list[UUID]:
     due = list(db.session.scalars(select(Erasure.id).where(Erasure.carried_out_at.is_(None)).order_by(Erasure.at)))
     end_reading()
-    for erasure_id in due:
-        carry_out(erasure_id)
-    return len(due)
+    return due
 
 
 def carry_out(erasure_id: UUID) -> None:
     """Erase one learner, of whom it was asked. The names in raw deliveries go last, in small steps."""
     row = db.session.get_one(Erasure, erasure_id, populate_existing=True)
+    erased_list.remember([row.learner_id])  # first: what is erased must not come back with a backup
     pins = _pins(row.learner_id)
     end_reading()
     with writing() as session:
@@ -181,7 +203,8 @@ def again(entries: set[str]) -> int:
         if any(erased_list.hashed(learner_id, key) in entries for key in erased_list.secrets()):
             erase(db.session.get_one(Learner, learner_id), "order", by=None)
             done += 1
-    carry_out_due()
+    for erasure_id in _due():  # what fails here is told to whoever restores
+        carry_out(erasure_id)
     return done
 
 

@@ -6,7 +6,7 @@ on the first day of the school year after, everything that names a learner of th
 their history, the daily register, registrations and personal links, and learners who are on no roster any more. What
 stays are the totals of each class date, on which reports rest, and the audit log.
 
-A section is marked first, so that nothing is computed or shown of it any more; the rows go in small transactions, the
+Sections are marked first, so that nothing is computed or shown of them any more; the rows go in small transactions, the
 roster last. Whatever is left after a kill goes the next time.
 """
 
@@ -38,6 +38,7 @@ from portal.registration.models import FormerRegistrant, MeetingRegistrant
 
 LEAST, MOST = 2, 10  # school years, as the database holds it
 AT_ONCE = 2000
+SECTIONS_AT_ONCE = 200
 STILL_COMES = timedelta(days=60)  # stays that are told of a deleted year are taken away again for so long
 
 
@@ -127,40 +128,43 @@ def keep(admin: User, school: School, years: int | None, *, authority: str) -> N
 def would_go() -> dict[str, int]:
     """What a purge would take away now: the number of rows by school and year. Changes nothing."""
     found: dict[str, int] = {}
-    lines = db.session.execute(
-        select(Section.id, School.name, Section.school_year)
-        .join(School, School.id == Section.school_id)
-        .where(or_(_due(), _unfinished()))
-        .order_by(School.name, Section.school_year, Section.id)
-    ).all()
-    for school, year in dict.fromkeys((name, year) for _, name, year in lines):
-        ids = [one for one, name, of in lines if (name, of) == (school, year)]
+    for school, year, sections in _by_school_and_year(or_(_due(), _unfinished())):
         rows = sum(
             db.session.scalar(select(func.count()).select_from(table).where(condition)) or 0
-            for table, _key, condition in _what_goes(Section.id.in_(ids))
+            for table, _key, condition in _what_goes(sections)
         )
         if rows:
-            found[_said(school, year)] = rows
+            found[_said(school, year)] = found.get(_said(school, year), 0) + rows
     end_reading()
     return found
 
 
 def take_away() -> dict[str, int]:
     """Take away what is not kept any more; the number of rows by school and year."""
-    _mark()
-    lines = db.session.execute(
-        select(Section.id, School.name, Section.school_year)
-        .join(School, School.id == Section.school_id)
-        .where(_unfinished())
-        .order_by(School.name, Section.school_year, Section.id)
-    ).all()
-    end_reading()
+    while _mark():
+        pass
     gone: dict[str, int] = {}
-    for section_id, school, year in lines:
-        rows = sum(_delete(*what) for what in _what_goes(Section.id == section_id))
+    for school, year, sections in _by_school_and_year(_unfinished()):
+        rows = sum(_delete(*what) for what in _what_goes(sections))
         if rows:
             gone[_said(school, year)] = gone.get(_said(school, year), 0) + rows
     return gone
+
+
+def _by_school_and_year(wanted: ColumnElement[bool]) -> list[tuple[str, str, ColumnElement[bool]]]:
+    """Name of the school, school year, and a condition on its sections of that year, for the sections `wanted`."""
+    found = db.session.execute(
+        select(School.id, School.name, Section.school_year)
+        .join(Section, Section.school_id == School.id)
+        .where(wanted)
+        .distinct()
+        .order_by(School.name, Section.school_year, School.id)
+    ).all()
+    end_reading()
+    return [
+        (name, year, and_(Section.school_id == school_id, Section.school_year == year))
+        for school_id, name, year in found
+    ]
 
 
 def _said(school: str, year: str) -> str:
@@ -191,21 +195,23 @@ def _unfinished() -> ColumnElement[bool]:
     )
 
 
-def _mark() -> None:
-    """From now on there is nothing to see of the sections whose time is over."""
-    due = list(db.session.execute(select(Section.id, Section.school_year).where(_due())))
-    end_reading()
-    if not due:
-        return
+def _mark() -> int:
+    """From now on there is nothing to see of some sections whose time is over; how many.
+
+    Not of all at once: a division's sections in one transaction would keep the webhook waiting.
+    """
     with writing() as session:
+        wanted = select(Section.id, Section.school_year).where(_due()).order_by(Section.id).limit(SECTIONS_AT_ONCE)
+        due = session.execute(wanted.with_for_update(of=Section)).all()
         session.execute(
             update(Section)
-            .where(Section.id.in_([one for one, _ in due]), Section.attendance_deleted_at.is_(None))
+            .where(Section.id.in_([one for one, _ in due]))
             .values(attendance_deleted_at=clock.now())
             .execution_options(synchronize_session=False)
         )
         for section_id, year in due:
             audit.record("deleted the attendance", "section", section_id, by=None, year=year)
+    return len(due)
 
 
 def _what_goes(of: ColumnElement[bool]) -> Iterator[tuple[Any, Any, ColumnElement[bool]]]:

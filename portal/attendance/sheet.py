@@ -572,8 +572,11 @@ def touch_overdue(now: datetime) -> int:
             select(AttendanceSheet, MeetingOccurrence)
             .join(MeetingOccurrence, MeetingOccurrence.id == AttendanceSheet.occurrence_id)
             .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
+            .outerjoin(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
+            .outerjoin(Section, Section.id == SchoolClass.section_id)
             .where(
                 or_(AttendanceSheet.state == "live", unheard),
+                Section.attendance_deleted_at.is_(None),  # of a deleted year nothing is computed any more
                 AttendanceSheet.dirty.is_(False),
                 MeetingOccurrence.starts_at < now - GIVE_UP_WAITING,
             )

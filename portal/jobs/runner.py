@@ -124,6 +124,12 @@ def sweep_erasures() -> int:
 def sweep_old() -> int:
     """Take away what is too old to keep. Nothing waits for it, so it never asks for another round at once."""
     retention.purge()
+    return 0
+
+
+def sweep_erased() -> int:
+    """Look after erasures while Zoom may still name the learner. On its own: what keeps old rows from going must not
+    keep a name."""
     erasure.go_on()
     return 0
 
@@ -146,6 +152,7 @@ SWEEPS = (
     Sweep("notifications", frozenset({"notifications"}), 5.0, sweep_notifications),
     Sweep("changed rosters", frozenset({"changed rosters"}), HALF_AN_HOUR, sweep_changed_rosters),
     Sweep("erasures", frozenset({"erasures"}), 15.0, sweep_erasures),
+    Sweep("erased", frozenset({"erased"}), 3600.0, sweep_erased),
     Sweep("old", frozenset({"old"}), 3600.0, sweep_old),
     Sweep("overdue", frozenset({"overdue"}), SLOW_POLL, sweep_overdue),
 )

@@ -117,6 +117,7 @@ def _page(learner: Learner, copy_form: CopyForm, erase_form: EraseForm) -> str:
         rosters=one_learner.rosters(learner.id),
         erased=erased,
         under_way=erased and erasure.is_under_way(learner.id),
+        too_long=erased and erasure.takes_too_long(learner.id),
         waits=erased and erasure.waits_for_zoom(learner.id),
         copy_form=copy_form,
         erase_form=erase_form,

@@ -9,7 +9,7 @@ from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 from flask_login import current_user
 from werkzeug.wrappers import Response
-from wtforms import BooleanField, SelectField, StringField
+from wtforms import SelectField, StringField
 from wtforms.validators import DataRequired, Length, Regexp, ValidationError
 
 from portal.accounts import schools
@@ -53,7 +53,8 @@ class SchoolForm(Form):
 
 
 class KeepingForm(Form):
-    """How long attendance is kept; `sure` comes with the second look, where something would go at once."""
+    """How long attendance is kept. `sure` comes with the second look, where something would go at once: the number of
+    years for which that was shown."""
 
     years = SelectField(_l("Attendance is kept"), validate_choice=True)
     authority = StringField(
@@ -63,7 +64,7 @@ class KeepingForm(Form):
             "For example the division's records officer, or the National Archives' authority with its number."
         ),
     )
-    sure = BooleanField()
+    sure = StringField()
 
     def __init__(self, *args: Any, **values: Any) -> None:
         super().__init__(*args, **values)
@@ -159,7 +160,7 @@ def keep(school_id: UUID) -> Answer:
     at_once = []
     if form.validate_on_submit():
         at_once = keeping.due_now(found, years)
-        if form.sure.data or not at_once:
+        if form.sure.data == str(years) or not at_once:
             keeping.keep(current_user, found, years, authority=form.authority.data or "")
             flash(_("Saved."))
             return redirect(url_for(".school", school_id=found.id))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -11,6 +11,7 @@ import time_machine
 from flask import Flask
 from sqlalchemy import func, select
 
+from portal.attendance import keeping
 from portal.attendance.models import AttendanceRecord, AttendanceSheet, ZoomParticipant
 from portal.attendance.sheet import recompute
 from portal.base import clock
@@ -185,6 +186,13 @@ def test_what_would_go_at_once_is_shown_before_it_is_so(
     assert "SY 2026-2027 : 1 section, 1 sheet" in browser.text.replace("2027:", "2027 :")
     look_again()
     assert db.session.scalar(select(Base.metadata.tables["schools"].c.attendance_years)) is None
+    browser.submit(years="2")
+    look_again()
+    assert db.session.scalar(select(Base.metadata.tables["schools"].c.attendance_years)) is None, (
+        "of two it was not shown"
+    )
+    browser.submit(years="3")
+    assert "This deletes what is there now" in browser.text
     browser.submit()
     look_again()
     assert db.session.scalar(select(Base.metadata.tables["schools"].c.attendance_years)) == 3
@@ -227,6 +235,37 @@ def test_killed_in_the_middle_it_goes_on_the_next_time(
     purge()
     look_again()
     assert db.session.scalar(select(func.count()).select_from(AttendanceRecord)) == 0
+    assert db.session.scalar(select(func.count()).select_from(Learner)) == 0
+
+
+def test_a_class_that_never_ended_is_not_looked_at_for_ever(
+    app: Flask, held: tuple[Section, SchoolClass, UUID], people: People, moving: time_machine.Traveller
+) -> None:
+    _, _, occurrence = held
+    with writing() as session:
+        session.execute(sa.update(Base.metadata.tables["schools"]).values(attendance_years=2))
+        session.get_one(AttendanceSheet, occurrence).state = "live"
+    at(moving, 2029, 6, 1)
+    purge()
+    settle(app)  # raises where the sweeps do not come to rest
+    assert db.session.get_one(AttendanceSheet, occurrence).dirty is False
+
+
+def test_the_sections_of_a_whole_division_are_marked_in_small_steps(
+    app: Flask, held: tuple[Section, SchoolClass, UUID], people: People, moving: time_machine.Traveller
+) -> None:
+    sections = Base.metadata.tables["sections"]
+    one = db.session.execute(select(sections)).mappings().one()
+    with writing() as session:
+        rows = [{**one, "id": uuid4(), "name": f"Jade {number}"} for number in range(keeping.SECTIONS_AT_ONCE)]
+        session.execute(sa.insert(sections), rows)
+        session.execute(sa.update(Base.metadata.tables["schools"]).values(attendance_years=2))
+    at(moving, 2029, 6, 1)
+    purge()
+    look_again()
+    marked = select(func.count()).select_from(sections).where(sections.c.attendance_deleted_at.is_not(None))
+    told = select(func.count()).select_from(AuditEntry).where(AuditEntry.action == "deleted the attendance")
+    assert db.session.scalar(marked) == db.session.scalar(told) == keeping.SECTIONS_AT_ONCE + 1
     assert db.session.scalar(select(func.count()).select_from(Learner)) == 0
 
 

@@ -185,6 +185,30 @@ def test_killed_after_any_step_it_goes_on_and_erases_her_whole(app: Flask, peopl
     assert "quimpo" not in everything_in_the_database().lower()
 
 
+def test_what_holds_an_erasure_up_is_said_and_once_it_is_put_right_it_goes_on(
+    app: Flask, browser: Browser, people: People, lesson: Lesson
+) -> None:
+    """The list outside of the database cannot be written: something else lies in its place."""
+    erased_list.list_file().unlink(missing_ok=True)
+    erased_list.list_file().mkdir(parents=True)
+    try:
+        open_page(browser, people, lesson)
+        browser.submit("form[action$=erase]", **{"erase-why": "asked", "erase-sure": True})
+        settle(app)
+        browser.get(browser.url)
+        assert "This learner is being erased." in browser.text and "longer than it should" not in browser.text
+        with time_machine.travel(clock.now() + timedelta(minutes=16), tick=False):
+            assert erasure.carry_out_due() == 0
+            browser.get(browser.url)
+            assert "longer than it should" in browser.text and "that the worker runs" in browser.text
+    finally:
+        erased_list.list_file().rmdir()
+    settle(app)
+    browser.get(browser.url)
+    assert "This learner is erased." in browser.text and "ask the owner of the Zoom account" in browser.text
+    assert erased_list.listed(erased_list.list_file().read_text()) == erasure.of_database()
+
+
 def test_asked_for_twice_it_is_one_erasure(app: Flask, people: People, lesson: Lesson) -> None:
     first = erasure.erase(db.session.get_one(Learner, lesson.her.id), "asked", by=people.head)
     assert erasure.erase(db.session.get_one(Learner, lesson.her.id), "order", by=None).id == first.id
