@@ -43,16 +43,24 @@ def empty_host(app: Flask, tmp_path: Path) -> Iterator[Flask]:
         url = _fresh_postgres(f"{db.engine.url.database}_empty")
     else:
         url = f"sqlite:///{tmp_path / 'empty.sqlite3'}"
-    other = create_app(replace(settings, database_url=url, instance=tmp_path / "instance"))
+    yield (other := host(settings, url, tmp_path / "instance"))
+    shut(other)
+    if url.startswith("postgresql"):
+        _drop_postgres(url)
+
+
+def host(settings: Settings, url: str, instance: Path) -> Flask:
+    other = create_app(replace(settings, database_url=url, instance=instance))
     other.testing = True
     other.test_client_class = Client
     other.config["HOSTS"] |= {"localhost"}
-    yield other
+    return other
+
+
+def shut(other: Flask) -> None:
     with other.app_context():
         db.session.remove()
         db.engine.dispose()
-    if url.startswith("postgresql"):
-        _drop_postgres(url)
 
 
 def sheet_of(app: Flask, date: object) -> bytes:
@@ -78,6 +86,42 @@ def test_a_backup_brings_the_same_sheets_back_on_an_empty_host(
             backups.restore(file)
         people.person("nova", "Nova Reyes", None, role="admin", scope="region")  # numbers count on
         db.session.remove()
+
+
+@pytest.mark.parametrize("portal", ["postgresql"], indirect=True)
+def test_a_portable_backup_moves_a_school_from_postgresql_to_sqlite_and_back(
+    app: Flask, empty_host: Flask, people: People, lesson: Lesson, tmp_path: Path
+) -> None:
+    before = sheet_of(app, lesson.date_id)
+    there, back = tmp_path / "there.backup", tmp_path / "back.backup"
+    backups.back_up(there, portable=True)
+    small = host(app.extensions["silid.settings"], f"sqlite:///{tmp_path / 'small.sqlite3'}", tmp_path / "small")
+    with small.app_context():
+        assert backups.restore(there) == 0 and not is_postgresql()
+        assert sheet_of(small, lesson.date_id) == before
+        backups.back_up(back, portable=True)
+    with empty_host.app_context():
+        assert backups.restore(back) == 0 and is_postgresql()
+        assert sheet_of(empty_host, lesson.date_id) == before
+        people.person("nova", "Nova Reyes", None, role="admin", scope="region")  # numbers count on
+        db.session.remove()
+    shut(small)
+
+
+@pytest.mark.parametrize("portal", ["postgresql"], indirect=True)
+def test_a_backup_of_pg_dump_says_that_it_needs_postgresql(
+    app: Flask, people: People, lesson: Lesson, tmp_path: Path
+) -> None:
+    file = tmp_path / "dump.backup"
+    part = backups.back_up(file)
+    small = host(app.extensions["silid.settings"], f"sqlite:///{tmp_path / 'small.sqlite3'}", tmp_path / "small")
+    with small.app_context():
+        if part == backups.TABLES:  # no pg_dump on this machine: then every backup is portable
+            assert backups.restore(file) == 0
+        else:
+            with pytest.raises(backups.CannotRestore, match="portable"):
+                backups.restore(file)
+    shut(small)
 
 
 def test_an_older_backup_erases_again_who_was_erased_since(
