@@ -4,11 +4,13 @@
 
 Bytes are those of the answers' bodies as they go over the line (compressed), first with an empty cache, then
 with what the first visit left. The slow line has 400 kbit/s and 400 ms, the phone a processor 4 times slower
-than this one (Chromium's own throttling). What the server computes is put beside a bare Flask and Jinja page with
-the same query and table, on the same server and database, in one run.
+than this one (Chromium's own throttling). What the server computes is put beside two bare Flask and Jinja pages on
+the same database, in one run: one of a single query and a table of three columns, behind the same server; and one
+that sends all of the page's own statements through the driver and renders the page's own template.
 """
 
 import argparse
+import logging
 import os
 import re
 import shutil
@@ -16,19 +18,26 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin
 
 import requests
+import sqlalchemy as sa
+from flask import Flask, g, template_rendered
+from flask.testing import FlaskClient
 
 from bench import events
 from bench.databases import fresh, kinds
 from bench.load import send_all
 from bench.school import Class, fill
-from bench.server import Running, serving
+from bench.server import Running, serving, settings_for
+from portal import create_app
+from portal.base.db import db
 
 LEARNERS = 48
 FIRST, LATER, JOIN = 60_000, 12_000, 20_000  # budgets in bytes
 WARM, TIMES, ROUNDS = 20, 150, 3
+HOST = "http://127.0.0.1"
 
 
 @dataclass
@@ -63,6 +72,8 @@ def main() -> None:
                 if options.only in (None, "server"):
                     with serving("pages", url) as bare:
                         compare(kind, person, running, bare, pages)
+            if options.only in (None, "server"):
+                compare_with_its_own_query_and_table(kind, url, pages)
     sys.exit(1 if over else 0)
 
 
@@ -206,6 +217,87 @@ def compare(kind: str, person: requests.Session, ours: Running, bare: Running, p
             f"  {name:<8} bare {min(theirs):6.2f}   silid {min(mine):6.2f}   "
             f"{min(mine) / min(theirs):.1f} of the bare page (budget 2, session and audit aside)"
         )
+
+
+def compare_with_its_own_query_and_table(kind: str, url: str, pages: list[Page]) -> None:
+    """Roster and sheet beside a bare view that sends the page's own statements through the driver and renders the
+    page's own template with the page's own rows: what is left is what the portal adds to query and table."""
+    logging.disable(logging.INFO)
+    app = create_app(settings_for(url))
+    client = _client(app)
+    print(f"\n{kind}: the same beside the page's own statements and template, best of {ROUNDS} rounds of {TIMES}")
+    for page in (one for one in pages if one.name in ("section", "sheet")):
+        statements, template, context = _recorded(app, client, page.path)
+        bare = Flask("bare", root_path=app.root_path)
+        bare.config["PROPAGATE_EXCEPTIONS"] = True
+        with app.app_context():
+            raw = db.engine.raw_connection()
+
+        def view(statements: Any = statements, template: Any = template, context: Any = context, raw: Any = raw) -> str:
+            cursor = raw.cursor()
+            for statement, values in statements:
+                cursor.execute(statement, values)
+                cursor.fetchall()
+            raw.rollback()
+            with app.test_request_context(base_url=HOST):
+                g.unread_notifications = 0  # its statement was sent above
+                return str(template.render(context))
+
+        bare.add_url_rule("/", "page", view)
+        visitor = bare.test_client()
+        mine, theirs = [], []
+        for _round in range(ROUNDS):
+            theirs.append(_spent(visitor, "/"))
+            mine.append(_spent(client, page.path))
+        raw.close()
+        print(
+            f"  {page.name:<8} bare {min(theirs):6.2f}   silid {min(mine):6.2f}   "
+            f"{min(mine) / min(theirs):.1f} of the bare page (budget 2, session and audit aside)"
+        )
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()
+    logging.disable(logging.NOTSET)
+
+
+def _client(app: Flask) -> FlaskClient:
+    client = app.test_client()
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get("/sign-in", base_url=HOST).text)
+    assert token
+    filled = {"csrf_token": token.group(1), "email": "ada@r1.deped.gov.ph", "password": "correct horse battery"}
+    assert client.post("/sign-in", data=filled, base_url=HOST).status_code == 302
+    return client
+
+
+def _recorded(app: Flask, client: FlaskClient, path: str) -> tuple[list[tuple[str, Any]], Any, Any]:
+    """What a page asks the database, session and audit aside, and what it renders."""
+    asked: list[tuple[str, Any]] = []
+    rendered: list[tuple[Any, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_rest: Any) -> None:
+        if statement.startswith("SELECT") and not any(table in statement for table in ("user_sessions", "audit_log")):
+            asked.append((statement, values))
+
+    def keep(_app: Flask, template: Any, context: Any, **_rest: Any) -> None:
+        rendered.append((template, context))
+
+    with app.app_context():
+        engine = db.engine
+    client.get(path, base_url=HOST)
+    sa.event.listen(engine, "before_cursor_execute", note)
+    with template_rendered.connected_to(keep, app):
+        assert client.get(path, base_url=HOST).status_code == 200
+    sa.event.remove(engine, "before_cursor_execute", note)
+    return asked, *rendered[-1]
+
+
+def _spent(client: FlaskClient, path: str) -> float:
+    """This process's time (ms) for one page."""
+    for number in range(WARM + TIMES):
+        if number == WARM:
+            before = time.process_time()
+        assert client.get(path, base_url=HOST).status_code == 200
+    return (time.process_time() - before) / TIMES * 1000
 
 
 def _cost(person: requests.Session, running: Running, path: str) -> float:
