@@ -1,8 +1,9 @@
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf.file import FileField, FileRequired
 from wtforms import RadioField, SelectField, SelectMultipleField, StringField
 from wtforms.fields.choices import SelectChoice
-from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional
+from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, ValidationError
 
 from portal.base.forms import Form, WholeNumberField
 
@@ -37,11 +38,18 @@ class BulkForm(Form):
             SelectChoice("zoom", _l("As Zoom saw it")),
         ],
     )
-    reason = StringField(_l("Reason"), [Length(max=200)])
+    reason = StringField(_l("Reason"), [Length(max=200, message=_l("At most 200 letters."))])
+
+    def validate_reason(self, field: StringField) -> None:
+        if self.to.data != "zoom" and not (field.data or "").strip():
+            raise ValidationError(_("Write the reason, e.g. brownout."))
 
 
 class ReasonForm(Form):
-    reason = StringField(_l("Reason"), [DataRequired(_l("Write why the sheet is opened again.")), Length(max=200)])
+    reason = StringField(
+        _l("Reason"),
+        [DataRequired(_l("Write why the sheet is opened again.")), Length(max=200, message=_l("At most 200 letters."))],
+    )
 
 
 class FileForm(Form):

@@ -288,22 +288,3 @@ def summaries(occurrence_ids: list[UUID]) -> dict[UUID, SheetSummary]:
         )
         for row in rows
     }
-
-
-def sheets_to_finalise(user_id: UUID) -> int:
-    """How many sheets of a teacher's meetings are over and not signed."""
-    return (
-        db.session.scalar(
-            select(func.count())
-            .select_from(AttendanceSheet)
-            .join(MeetingOccurrence, MeetingOccurrence.id == AttendanceSheet.occurrence_id)
-            .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
-            .where(
-                ZoomMeeting.created_by == user_id,
-                AttendanceSheet.finalised_at.is_(None),
-                AttendanceSheet.counts,
-                AttendanceSheet.state.in_(("reconciled", "unreported")),
-            )
-        )
-        or 0
-    )

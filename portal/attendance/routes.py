@@ -38,7 +38,14 @@ def sheet(occurrence_id: UUID) -> str:
     return _page(occurrence)
 
 
-def _page(occurrence: MeetingOccurrence, mark_form: MarkForm | None = None, open_row: str = "") -> str:
+def _page(
+    occurrence: MeetingOccurrence,
+    mark_form: MarkForm | None = None,
+    open_row: str = "",
+    bulk_form: BulkForm | None = None,
+    reason_form: ReasonForm | None = None,
+) -> str:
+    """The sheet. A form that was sent comes along with what was filled in and what is wrong with it."""
     seen = queries.read(occurrence)
     show = SHOWN.get(request.args.get("show", ""))
     return render_template(
@@ -51,8 +58,8 @@ def _page(occurrence: MeetingOccurrence, mark_form: MarkForm | None = None, open
         managed=manages_sheets(occurrence.meeting),
         open_row=open_row or request.args.get("change", ""),
         mark_form=mark_form or MarkForm(),
-        bulk_form=BulkForm(),
-        reason_form=ReasonForm(),
+        bulk_form=bulk_form or BulkForm(formdata=None),
+        reason_form=reason_form or ReasonForm(formdata=None),
         history=queries.history(occurrence.id),
         latest=queries.LATEST,
         trouble=words.trouble,
@@ -121,20 +128,17 @@ def clear_mark(occurrence_id: UUID, learner_id: UUID) -> AnyResponse:
 
 
 @bp.post("/attendance/<uuid:occurrence_id>/marks")
-def change_marks(occurrence_id: UUID) -> AnyResponse:
+def change_marks(occurrence_id: UUID) -> str | AnyResponse | tuple[str, int]:
+    """Several learners at once. What was selected and written stays where something is missing."""
     occurrence = occurrence_or_404(occurrence_id, manage=True)
     form = BulkForm()
     learners = [UUID(text) for text in form.who.data or [] if _is_uuid(text)]
+    form.who.data = [str(one) for one in learners]
     to = form.to.data
-    if not learners or not form.to.validate(form):
-        flash(_("Nothing was changed: select learners and choose a mark."), "bad")
-        return _back(occurrence)
-    if to != "zoom" and not (form.reason.data or "").strip():
-        flash(_("Nothing was changed: write the reason, e.g. brownout."), "bad")
-        return _back(occurrence)
-    if not form.reason.validate(form):
-        flash(_("Nothing was changed: the reason is too long, 200 characters are the most."), "bad")
-        return _back(occurrence)
+    if not form.validate() or not learners:
+        if not learners:
+            form.who.errors = [_("Select the learners.")]
+        return _page(occurrence, bulk_form=form), 422
     return _changed(occurrence, learners, None if to == "zoom" else to, form.reason.data or "")
 
 
@@ -176,14 +180,13 @@ def finalise(occurrence_id: UUID) -> AnyResponse:
 
 
 @bp.post("/attendance/<uuid:occurrence_id>/reopen")
-def reopen(occurrence_id: UUID) -> AnyResponse:
+def reopen(occurrence_id: UUID) -> AnyResponse | tuple[str, int]:
     occurrence = occurrence_or_404(occurrence_id, manage=True)
     form = ReasonForm()
-    if form.validate_on_submit():
-        override.reopen(current_user, occurrence, form.reason.data or "")
-        flash(_("The sheet is open again. The marks that you set stay."))
-    else:
-        flash(_("Write why the sheet is opened again."), "bad")
+    if not form.validate_on_submit():
+        return _page(occurrence, reason_form=form), 422
+    override.reopen(current_user, occurrence, form.reason.data or "")
+    flash(_("The sheet is open again. The marks that you set stay."))
     return _back(occurrence)
 
 

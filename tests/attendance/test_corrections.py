@@ -69,16 +69,51 @@ def test_a_mark_or_a_reason_that_cannot_be_is_refused_in_words(make_lesson: Make
     held(lesson, zoom, next(sessions))
     url, who = f"/attendance/{lesson.occurrence.id}", str(lesson.learners[0].id)
     for to, reason, says in [
-        ("pending", "so", "choose a mark"),
-        ("", "so", "choose a mark"),
-        ("present", " ", "write the reason"),
-        ("present", "x" * 201, "the reason is too long"),
+        ("pending", "so", "Nothing was changed."),
+        ("", "so", "Choose a mark."),
+        ("present", " ", "Write the reason"),
+        ("present", "x" * 201, "At most 200 letters."),
     ]:
         lesson.browser.get(url)
-        lesson.browser.post(f"{url}/marks", {"who": who, "to": to, "reason": reason})
-        assert f"Nothing was changed: {says}" in lesson.browser.text.replace("select learners and ", "")
+        lesson.browser.post(f"{url}/marks", {"who": who, "to": to, "reason": reason}, status=422)
+        assert says in lesson.browser.text
     lesson.browser.post(f"{url}/learners/{who}", {"mark": "pending", "reason": "so"}, status=422)
     assert lesson.verdicts() == [(300, "partial")]
+
+
+def test_what_was_selected_and_written_stays_where_something_is_missing(
+    make_lesson: Make, sessions: Iterator[str]
+) -> None:
+    lesson, zoom = make_lesson(4), Says()
+    held(lesson, zoom, next(sessions))
+    chosen = [str(one.id) for one in lesson.learners[1:3]]
+    page = lesson.browser
+    page.get(f"/attendance/{lesson.occurrence.id}")
+    page.submit("form[action$='/marks']", who=chosen, to="absent", status=422)
+    assert "Write the reason, e.g. brownout." in page.text
+    assert [box["value"] for box in page.page.select("input[name=who][checked]")] == chosen
+    assert page.page.select_one("#several[checked]") and page.page.select_one("#bulk-to option[value=absent][selected]")
+    reason = page.page.select_one("#bulk-reason[aria-invalid=true]")
+    assert reason is not None and reason["aria-describedby"] == "bulk-error"
+    page.submit("form[action$='/marks']", reason="Brownout")
+    assert "2 marks are changed." in page.text
+    page.submit("form[action$='/marks']", to="present", reason="Brownout", status=422)
+    assert "Select the learners." in page.text and page.page.select_one("#bulk-reason")["value"] == "Brownout"  # type: ignore[index]
+
+
+def test_a_sheet_is_not_opened_again_without_a_reason_and_the_page_says_where(
+    make_lesson: Make, sessions: Iterator[str]
+) -> None:
+    lesson, zoom = make_lesson(1), Says()
+    held(lesson, zoom, next(sessions))
+    page = lesson.browser
+    page.get(f"/attendance/{lesson.occurrence.id}")
+    page.submit("form[action$=finalise]")
+    page.submit("form[action$=reopen]", reason=" ", status=422)
+    assert page.page.select_one("#reopen[open]") is not None
+    assert "Write why the sheet is opened again." in page.text
+    page.submit("form[action$=reopen]", reason="A parent came")
+    assert "The sheet is open again." in page.text
 
 
 def test_a_leave_85_minutes_late_moves_the_computed_mark_and_not_the_signed_one(
