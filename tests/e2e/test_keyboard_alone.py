@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from portal.base import clock
 from portal.demo_school import DEMO_PASSWORD, PENA
+from tests.e2e.test_main_job_in_chromium import A_MEETING, LATER
 
 pytestmark = pytest.mark.browser
 MOST_TABS = 150
@@ -101,6 +102,14 @@ def schedule(page: Page) -> None:
     offer = page.get_by_role("button", name=re.compile("^Move it to"))
     if offer.count():
         go(page, offer)
+        go(page, save.last)
+    for minutes in LATER:  # in the evening no later time is offered: it is written in
+        if A_MEETING.search(page.url):
+            break
+        start = clock.local(clock.now()) + timedelta(minutes=minutes)
+        page.locator("input[name=day]").evaluate(f"element => {{ element.value = '{start:%Y-%m-%d}' }}")
+        page.locator("input[name=start]").evaluate(f"element => {{ element.value = '{start:%H:%M}' }}")
+        page.locator("input[name=minutes]").evaluate("element => { element.value = '20' }")
         go(page, save.last)
     expect(page).to_have_url(re.compile(r"/meetings/[0-9a-f-]{36}$"))
 

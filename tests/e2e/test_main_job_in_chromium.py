@@ -85,6 +85,10 @@ def schedule(watched: Watched, subject: str) -> None:
     watched.look()
 
 
+A_MEETING = re.compile(r"/meetings/[0-9a-f-]{36}$")
+LATER = (80, 105, 130, 155)  # minutes from now, after the class with which the demo begins
+
+
 def save_the_schedule(page: Page) -> None:
     """Another story of this demo may hold that time: then the portal offers the next free one."""
     save = page.get_by_role("button", name=re.compile("^Schedule"))
@@ -94,6 +98,15 @@ def save_the_schedule(page: Page) -> None:
     if offer.count():
         with page.expect_navigation():
             offer.first.click()
+        with page.expect_navigation():
+            save.last.click()
+    for minutes in LATER:  # in the evening no later time is offered: it is written in
+        if A_MEETING.search(page.url):
+            break
+        start = clock.local(clock.now()) + timedelta(minutes=minutes)
+        page.locator("input[name=day]").fill(f"{start:%Y-%m-%d}")
+        page.locator("input[name=start]").fill(f"{start:%H:%M}")
+        page.locator("input[name=minutes]").fill("20")
         with page.expect_navigation():
             save.last.click()
 
