@@ -7,10 +7,12 @@ replaces what the events say of the same session and room; a leave it does not k
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from functools import partial
+from itertools import count
+from typing import Literal, NamedTuple
 
 from portal.attendance.matching import Stay, fold_email
 
@@ -21,8 +23,7 @@ Source = Literal["webhook", "report", "csv"]
 SAME_MOMENT = timedelta(seconds=5)
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """What one source says of one session. Of a webhook the two moments need not belong together."""
 
     id: str
@@ -170,50 +171,46 @@ def _room(rows: Sequence[Row], waits: Sequence[datetime], is_host: bool) -> list
     events = [row for row in rows if row.source == "webhook"]
     told = [row for row in rows if row.source != "webhook"]
     leaves = {row.left_at for row in events if row.left_at}
-    plain = Stay(
-        id="",
+    name = _first(row.name for row in rows) or ""
+    made = partial(
+        Stay,
         instance=rows[0].instance,
         session=_first(row.parent_session for row in rows) or rows[0].session,
         registrant_id=_first(row.registrant_id for row in rows),
         email=_first(row.email for row in rows),
         zoom_user_id=_first(row.zoom_user_id for row in rows),
-        name=_first(row.name for row in rows) or "",
-        joined_at=None,
-        left_at=None,
         room="waiting" if rows[0].room == "waiting" else "meeting",
-        source="webhook",
-        left_source=None,
         is_host=is_host,
         breakout=rows[0].room == "breakout",
     )
+    ids = _ids(rows)
     if told:
-        stays = [_as_told(row, plain, leaves) for row in _once(told)]
-    else:
-        visits = pair({row.joined_at for row in events if row.joined_at}, leaves, waits)
-        names = {row.joined_at: row.name for row in events if row.joined_at and row.name}
-        stays = [
-            replace(
-                plain,
-                name=names.get(visit.joined_at, plain.name) if visit.joined_at else plain.name,
-                joined_at=visit.joined_at,
-                left_at=visit.left_at,
-                joined_after=visit.joined_after,
-                left_before=visit.left_before,
-                left_source="event" if visit.left_at else None,
-            )
-            for visit in visits
-        ]
-    return [replace(stay, id=_id(rows, at)) for at, stay in enumerate(stays or [plain])]
+        return [_as_told(row, leaves, partial(made, name=name), next(ids)) for row in _once(told)]
+    visits = pair({row.joined_at for row in events if row.joined_at}, leaves, waits)
+    names = {row.joined_at: row.name for row in events if row.joined_at and row.name}
+    return [
+        made(
+            id=next(ids),
+            name=names.get(visit.joined_at, name) if visit.joined_at else name,
+            joined_at=visit.joined_at,
+            left_at=visit.left_at,
+            joined_after=visit.joined_after,
+            left_before=visit.left_before,
+            source="webhook",
+            left_source="event" if visit.left_at else None,
+        )
+        for visit in visits or [Visit(None, None)]
+    ]
 
 
-def _as_told(row: Row, plain: Stay, leaves: Iterable[datetime]) -> Stay:
+def _as_told(row: Row, leaves: Iterable[datetime], made: Callable[..., Stay], stay_id: str) -> Stay:
     """A stay of the report or of an uploaded file. A leave that it does not know is the events', if they do."""
     left, by = row.left_at, row.source
     if left is None and row.joined_at is not None and row.lasted_seconds is None:
         left = min((moment for moment in leaves if moment >= row.joined_at), default=None)
         by = "webhook"
-    return replace(
-        plain,
+    return made(
+        id=stay_id,
         joined_at=row.joined_at,
         left_at=left,
         source=row.source,
@@ -249,10 +246,12 @@ def _with_rooms_closed(stays: Sequence[Stay]) -> tuple[Stay, ...]:
     return tuple(closed)
 
 
-def _id(rows: Sequence[Row], at: int) -> str:
+def _ids(rows: Sequence[Row]) -> Iterator[str]:
     """The n-th stay bears the n-th row's id; if there are more stays than rows, the last one's and a number."""
-    ids = sorted({(row.source != "webhook", row.nth, row.id) for row in rows})
-    return ids[at][2] if at < len(ids) else f"{ids[-1][2]}.{at}"
+    ids = [row_id for _, _, row_id in sorted({(row.source != "webhook", row.nth, row.id) for row in rows})]
+    yield from ids
+    for at in count(len(ids)):
+        yield f"{ids[-1]}.{at}"
 
 
 def _first(values: Iterable[str | None]) -> str | None:

@@ -3,14 +3,14 @@
 `load` and `compute` are the same for the page, the CSV and the records, so they cannot disagree.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from flask import current_app
-from sqlalchemy import and_, exists, false, insert, null, or_, select, union_all, update
+from sqlalchemy import Select, Uuid, and_, bindparam, exists, false, insert, null, or_, select, union_all, update
 from sqlalchemy.orm import joinedload
 
 from portal.accounts.models import User
@@ -82,12 +82,12 @@ class Loaded:
 
 @dataclass
 class _Evidence:
-    """The rows of one class date."""
+    """The rows of one class date. `links`: the row decided about, the learner or None, staff or not."""
 
     sheet: AttendanceSheet | None
     instances: list[ZoomInstance]
-    participants: list[ZoomParticipant]
-    links: list[ParticipantLink]
+    rows: list[pairing.Row]
+    links: list[tuple[str, str | None, bool | None]]
     section: tuple[str, int | None]
     deleted: bool  # the school keeps the attendance of that year no longer
 
@@ -97,15 +97,15 @@ def load(
     meeting: ZoomMeeting,
     extra: tuple[ZoomInstance, list[ZoomParticipant]] | None = None,
 ) -> Loaded:
-    """Read the evidence of one class date; four to seven statements, whatever the number of rows.
+    """Read the evidence of one class date; five to eight statements, whatever the number of rows.
 
     With `extra` as if the evidence held that running and its stays as well.
     """
     seen = _evidence(occurrence)
     if extra and extra[0].uuid not in {instance.uuid for instance in seen.instances}:
         seen.instances.append(extra[0])
-        seen.participants.extend(extra[1])
-    paired = pairing.stays_of(_rows(seen), meeting.host)
+        seen.rows.extend(_row(extra[0].uuid, *(getattr(row, name) for name in _SAID)) for row in extra[1])
+    paired = pairing.stays_of(seen.rows, meeting.host)
     lines = _lines(occurrence, meeting)
     registrant_ids, staff = _registered(meeting)
     settings: Settings = current_app.extensions["silid.settings"]
@@ -154,43 +154,87 @@ def load(
     )
 
 
+_runs = (
+    select(
+        AttendanceSheet,
+        ZoomInstance,
+        Section.grade_level,
+        Section.name,
+        Section.late_grace_minutes,
+        Section.attendance_deleted_at,
+    )
+    .select_from(MeetingOccurrence)
+    .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
+    .outerjoin(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
+    .outerjoin(Section, Section.id == SchoolClass.section_id)
+    .outerjoin(AttendanceSheet, AttendanceSheet.occurrence_id == MeetingOccurrence.id)
+    .outerjoin(ZoomInstance, ZoomInstance.occurrence_id == MeetingOccurrence.id)
+    .where(MeetingOccurrence.id == bindparam("occurrence_id"))
+)
+
+# What a row of a stay says, in the order in which `_row` takes it. Plain columns: there are many rows, and none of
+# them is changed here.
+_SAID = (
+    "id",
+    "session",
+    "room",
+    "source",
+    "nth",
+    "joined_at",
+    "left_at",
+    "registrant_id",
+    "email",
+    "zoom_user_id",
+    "name",
+    "is_host",
+    "parent_session",
+    "lasted_seconds",
+)
+_participants, _decisions = ZoomParticipant.__table__, ParticipantLink.__table__
+_stays = (
+    select(
+        _decisions.c.id,
+        _decisions.c.learner_id,
+        _decisions.c.is_staff,
+        _participants.c.instance_id,
+        *(_participants.c[name] for name in _SAID),
+    )
+    .select_from(_participants.outerjoin(_decisions, _decisions.c.participant_id == _participants.c.id))
+    .where(_participants.c.instance_id.in_(bindparam("instances", expanding=True)))
+)
+
+
 def _evidence(occurrence: MeetingOccurrence) -> _Evidence:
-    """Sheet, runs, stays and the decisions about them, in one statement."""
-    rows = db.session.execute(
-        select(
-            AttendanceSheet,
-            ZoomInstance,
-            ZoomParticipant,
-            ParticipantLink,
-            Section.grade_level,
-            Section.name,
-            Section.late_grace_minutes,
-            Section.attendance_deleted_at,
-        )
-        .select_from(MeetingOccurrence)
-        .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
-        .outerjoin(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
-        .outerjoin(Section, Section.id == SchoolClass.section_id)
-        .outerjoin(AttendanceSheet, AttendanceSheet.occurrence_id == MeetingOccurrence.id)
-        .outerjoin(ZoomInstance, ZoomInstance.occurrence_id == MeetingOccurrence.id)
-        .outerjoin(ZoomParticipant, ZoomParticipant.instance_id == ZoomInstance.id)
-        .outerjoin(ParticipantLink, ParticipantLink.participant_id == ZoomParticipant.id)
-        .where(MeetingOccurrence.id == occurrence.id)
-        .execution_options(populate_existing=True)
+    """Sheet and runs in one statement, their stays and the decisions about them in another."""
+    found = db.session.execute(
+        _runs, {"occurrence_id": occurrence.id}, execution_options={"populate_existing": True}
     ).all()
-    sheet, grade_level, name, grace, deleted_at = (rows[0][0], *rows[0][4:]) if rows else (None,) * 5
+    sheet, grade_level, name, grace, deleted_at = (found[0][0], *found[0][2:]) if found else (None,) * 5
+    instances = {row[1].id: row[1] for row in found if row[1] is not None}
+    rows: dict[UUID, pairing.Row] = {}
+    links = []
+    for link, learner_id, is_staff, instance_id, *said in (
+        db.session.execute(_stays, {"instances": list(instances)}) if instances else ()
+    ):
+        row = rows.get(said[0])
+        if row is None:
+            row = rows[said[0]] = _row(instances[instance_id].uuid, *said)
+        if link is not None:
+            links.append((row.id, str(learner_id) if learner_id else None, is_staff))
     return _Evidence(
         sheet=sheet,
-        instances=_different(row[1] for row in rows),
-        participants=_different(row[2] for row in rows),
-        links=_different(row[3] for row in rows),
+        instances=list(instances.values()),
+        rows=list(rows.values()),
+        links=links,
         section=(f"{grade_level}-{name}" if name else "", grace),
         deleted=deleted_at is not None,
     )
 
 
-def _different(rows: Any) -> list[Any]:
-    return list({row.id: row for row in rows if row is not None}.values())
+def _row(uuid: str, row_id: UUID, *said: Any) -> pairing.Row:
+    """What a source says of a stay, `said` as `_SAID` names it after the id. Check constraints hold room and source
+    to their words."""
+    return pairing.Row(str(row_id), uuid, *said)
 
 
 def _is_file(instance: ZoomInstance) -> bool:
@@ -200,30 +244,6 @@ def _is_file(instance: ZoomInstance) -> bool:
 def _is_bare_file(instance: ZoomInstance) -> bool:
     """A file that says how long, not when: it tells nothing of the running's own times."""
     return _is_file(instance) and instance.started_at is None
-
-
-def _rows(seen: _Evidence) -> list[pairing.Row]:
-    uuids = {instance.id: instance.uuid for instance in seen.instances}
-    return [
-        pairing.Row(
-            id=str(row.id),
-            instance=uuids[row.instance_id],
-            session=row.session,
-            room=row.room,  # type: ignore[arg-type]  # check constraints hold these two to their words
-            source=row.source,  # type: ignore[arg-type]
-            nth=row.nth,
-            joined_at=row.joined_at,
-            left_at=row.left_at,
-            registrant_id=row.registrant_id,
-            email=row.email,
-            zoom_user_id=row.zoom_user_id,
-            name=row.name,
-            is_host=row.is_host,
-            parent_session=row.parent_session,
-            lasted_seconds=row.lasted_seconds,
-        )
-        for row in seen.participants
-    ]
 
 
 def knowledge(
@@ -264,7 +284,8 @@ def _may_have_run(
 
 def _told(seen: _Evidence) -> set[UUID]:
     """The runnings of which Zoom's report has rows, or over which a teacher uploaded Zoom's file."""
-    reported = {row.instance_id for row in seen.participants if row.source == "report"}
+    by_report = {row.instance for row in seen.rows if row.source == "report"}
+    reported = {row.id for row in seen.instances if row.uuid in by_report}
     files = [row for row in seen.instances if _is_file(row)]
     covered = {row.id for row in seen.instances if _is_file(row) or any(_covers(file, row) for file in files)}
     return reported | covered
@@ -292,58 +313,73 @@ def _ended_at(seen: _Evidence) -> datetime | None:
     return max((row.ended_at for row in real if row.ended_at), default=None)
 
 
+_roster = (
+    class_queries.roster_select(bindparam("day"))
+    .join(SchoolClass, SchoolClass.section_id == Enrolment.section_id)
+    .outerjoin(
+        AttendanceRecord,
+        and_(
+            AttendanceRecord.learner_id == Enrolment.learner_id,
+            AttendanceRecord.occurrence_id == bindparam("occurrence_id"),
+        ),
+    )
+    .outerjoin(User, User.id == AttendanceRecord.override_by)
+    .where(SchoolClass.id == bindparam("class_id"))
+    .add_columns(  # in the order of `Line`
+        AttendanceRecord.override_mark,
+        AttendanceRecord.override_reason,
+        User.full_name,
+        AttendanceRecord.override_at,
+        AttendanceRecord.final_mark,
+        AttendanceRecord.id,
+    )
+)
+
+
 def _lines(occurrence: MeetingOccurrence, meeting: ZoomMeeting) -> tuple[Line, ...]:
     """The roster of that day with each learner's record, in LIS order."""
     if meeting.class_id is None:
         return ()
     rows = db.session.execute(
-        class_queries.roster_select(occurrence.local_date)
-        .join(SchoolClass, SchoolClass.section_id == Enrolment.section_id)
-        .outerjoin(
-            AttendanceRecord,
-            and_(
-                AttendanceRecord.learner_id == Enrolment.learner_id,
-                AttendanceRecord.occurrence_id == occurrence.id,
-            ),
-        )
-        .outerjoin(User, User.id == AttendanceRecord.override_by)
-        .where(SchoolClass.id == meeting.class_id)
-        .add_columns(
-            AttendanceRecord.id.label("record_id"),
-            AttendanceRecord.override_mark,
-            AttendanceRecord.override_reason,
-            AttendanceRecord.override_at,
-            AttendanceRecord.final_mark,
-            User.full_name.label("override_by"),
-        )
+        _roster, {"day": occurrence.local_date, "occurrence_id": occurrence.id, "class_id": meeting.class_id}
     )
     lines: dict[UUID, Line] = {}
-    own = ("record_id", "override_mark", "override_reason", "override_at", "final_mark", "override_by")
     for row in rows:
-        values = dict(row._mapping)
-        mine = {name: values.pop(name) for name in own}
-        learner = class_queries.RosterLine(**values)
-        lines.setdefault(learner.learner_id, Line(learner=learner, **mine))
+        learner = class_queries.RosterLine(*row[:_OF_A_LEARNER])
+        lines.setdefault(learner.learner_id, Line(learner, *row[_OF_A_LEARNER:]))
     return tuple(lines.values())
+
+
+_OF_A_LEARNER = len(fields(class_queries.RosterLine))
+
+
+def _registrants(table: type[MeetingRegistrant | FormerRegistrant]) -> Select[*tuple[Any, ...]]:
+    return (
+        select(table.learner_id, table.user_id, table.zoom_registrant_id, User.email, User.full_name)
+        .outerjoin(User, false())
+        .where(table.meeting_id == bindparam("meeting_id"), table.zoom_registrant_id.is_not(None))
+    )
+
+
+_class_id = bindparam("class_id", type_=Uuid())
+_everybody = union_all(
+    _registrants(MeetingRegistrant),
+    _registrants(FormerRegistrant),
+    select(null(), User.id, null(), User.email, User.full_name).where(
+        or_(
+            User.id.in_(select(SchoolClass.teacher_id).where(SchoolClass.id == _class_id)),
+            User.id.in_(select(co_teachers.c.user_id).where(co_teachers.c.class_id == _class_id)),
+        )
+    ),
+)
 
 
 def _registered(meeting: ZoomMeeting) -> tuple[dict[UUID, set[str]], dict[UUID, tuple[str, str]]]:
     """Zoom's registrant ids of each learner and teacher, those of former registrations too; the staff of the
     class with address and name."""
-    now, former = (
-        select(table.learner_id, table.user_id, table.zoom_registrant_id, User.email, User.full_name)
-        .outerjoin(User, false())
-        .where(table.meeting_id == meeting.id, table.zoom_registrant_id.is_not(None))
-        for table in (MeetingRegistrant, FormerRegistrant)
-    )
-    teacher = select(SchoolClass.teacher_id).where(SchoolClass.id == meeting.class_id)
-    others = select(co_teachers.c.user_id).where(co_teachers.c.class_id == meeting.class_id)
-    staff = select(null(), User.id, null(), User.email, User.full_name).where(
-        or_(User.id.in_(teacher), User.id.in_(others))
-    )
     ids: dict[UUID, set[str]] = {}
     people: dict[UUID, tuple[str, str]] = {}
-    rows: Sequence[Any] = db.session.execute(union_all(now, former, staff)).all()
+    rows: Sequence[Any] = db.session.execute(_everybody, {"meeting_id": meeting.id, "class_id": meeting.class_id}).all()
     for row in rows:
         learner_id, user_id, registrant_id, email, name = row
         if email:
@@ -353,15 +389,17 @@ def _registered(meeting: ZoomMeeting) -> tuple[dict[UUID, set[str]], dict[UUID, 
     return ids, people
 
 
-def _links(rows: Sequence[ParticipantLink], stay_of_row: Mapping[str, str]) -> tuple[PersonLink, ...]:
+def _links(
+    decisions: Iterable[tuple[str, str | None, bool | None]], stay_of_row: Mapping[str, str]
+) -> tuple[PersonLink, ...]:
     learners: dict[str, set[str]] = {}
     said: dict[str, bool | None] = {}
-    for row in rows:
-        stay_id = stay_of_row[str(row.participant_id)]
+    for row_id, learner_id, is_staff in decisions:
+        stay_id = stay_of_row[row_id]
         learners.setdefault(stay_id, set())
-        said[stay_id] = said.get(stay_id) or row.is_staff
-        if row.learner_id:
-            learners[stay_id].add(str(row.learner_id))
+        said[stay_id] = said.get(stay_id) or is_staff
+        if learner_id:
+            learners[stay_id].add(learner_id)
     return tuple(
         PersonLink(
             stay_id,
@@ -373,15 +411,19 @@ def _links(rows: Sequence[ParticipantLink], stay_of_row: Mapping[str, str]) -> t
     )
 
 
+_names = (
+    select(NameAlias.class_id, NameAlias.folded_name, NameAlias.made_at, NameAlias.learner_id)
+    .where(or_(NameAlias.class_id == _class_id, NameAlias.learner_id.in_(bindparam("learners", expanding=True))))
+    .order_by(NameAlias.folded_name, NameAlias.made_at, NameAlias.learner_id)
+)
+
+
 def _aliases(meeting: ZoomMeeting, lines: Sequence[Line]) -> tuple[tuple[Alias, ...], tuple[Alias, ...]]:
     """The names remembered for this class, and those of its learners in other classes."""
     if meeting.class_id is None:
         return (), ()
-    here = NameAlias.class_id == meeting.class_id
     rows = db.session.execute(
-        select(NameAlias.class_id, NameAlias.folded_name, NameAlias.made_at, NameAlias.learner_id)
-        .where(or_(here, NameAlias.learner_id.in_([line.learner.learner_id for line in lines])))
-        .order_by(NameAlias.folded_name, NameAlias.made_at, NameAlias.learner_id)
+        _names, {"class_id": meeting.class_id, "learners": [line.learner.learner_id for line in lines]}
     )
     # Siblings on one phone are tied in one act; the same name tied twice is two children, and proves nothing.
     tied: dict[tuple[bool, UUID, str, datetime], list[str]] = {}

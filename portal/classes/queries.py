@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, case, exists, func, or_, select
+from sqlalchemy import BindParameter, ColumnElement, ScalarSelect, Select, and_, case, exists, func, or_, select
 from sqlalchemy.orm import aliased, joinedload
 
 from portal.accounts.models import User
@@ -43,8 +43,8 @@ class RosterLine:
     until_date: date | None
 
 
-def enrolled_on(day: date) -> ColumnElement[bool]:
-    """A condition on Enrolment: on the roster that day."""
+def enrolled_on(day: date | BindParameter[date]) -> ColumnElement[bool]:
+    """A condition on Enrolment: on the roster that day, which may be told when the statement is sent."""
     return and_(Enrolment.from_date <= day, or_(Enrolment.until_date.is_(None), Enrolment.until_date >= day))
 
 
@@ -56,7 +56,7 @@ def expected_on(day: date) -> ColumnElement[bool]:
 lis_order = (case((Learner.sex == "M", 0), else_=1), Enrolment.position, Learner.lis_name, Learner.id)
 
 
-def roster_select(day: date) -> Select[*tuple[Any, ...]]:
+def roster_select(day: date | BindParameter[date]) -> Select[*tuple[Any, ...]]:
     return (
         select(
             Enrolment.id.label("enrolment_id"),

@@ -7,7 +7,7 @@ that are stored but not projected, or set aside.
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import BindParameter, and_, bindparam, exists, func, or_, select
 
 from portal.base import clock
 from portal.base.db import db
@@ -36,27 +36,43 @@ EVIDENCE = (
 Span = tuple[datetime, datetime]
 
 
+_start: BindParameter[datetime] = bindparam("start")
+_end: BindParameter[datetime] = bindparam("end")
+_meeting: BindParameter[str] = bindparam("zoom_meeting_id")
+
+# The times in which a process was there. What was before the first beat ever is not known, and no outage.
+_before = select(func.max(PortalBeat.last_seen_at)).where(PortalBeat.last_seen_at < _start).scalar_subquery()
+_was_up = and_(PortalBeat.started_at < _end, or_(PortalBeat.last_seen_at >= _start, PortalBeat.last_seen_at == _before))
+# Is a delivery of the meeting, received around the class, on no sheet yet, or was one refused?
+_unprojected = exists().where(
+    ZoomEvent.zoom_meeting_id == _meeting,
+    ZoomEvent.state.in_(("new", "set aside")),
+    ZoomEvent.event.in_(EVIDENCE),
+    ZoomEvent.received_at.between(bindparam("early"), bindparam("resent")),
+)
+_missed = exists().where(
+    or_(MissedDelivery.zoom_meeting_id == _meeting, MissedDelivery.zoom_meeting_id.is_(None)),
+    MissedDelivery.missed_at.between(bindparam("early"), bindparam("late")),
+    ~exists().where(ZoomEvent.fingerprint == MissedDelivery.fingerprint).correlate(MissedDelivery),
+)
+_holes = select(or_(_unprojected, _missed).label("in_events")).subquery()
+_known = (
+    select(_holes.c.in_events, PortalBeat.started_at, PortalBeat.last_seen_at)
+    .select_from(_holes.outerjoin(PortalBeat, _was_up))
+    .order_by(PortalBeat.started_at)
+)
+
+
 def had_gap(zoom_meeting_id: str, start: datetime, end: datetime) -> bool:
-    """Could an event of this meeting between `start` and `end` be missing through our own fault?
+    """Could an event of this meeting between `start` and `end` be missing through our own fault? One statement.
 
     True after an outage, a delivery that was refused and has not come again, and while deliveries of the
     meeting wait to be projected or are set aside.
     """
-    return _is_incomplete(zoom_meeting_id, start, end) or bool(outages(start, end))
-
-
-def outages(start: datetime, end: datetime) -> list[Span]:
-    """The times between `start` and `end` in which no process was there to take events, in order.
-
-    What was before the first beat ever is not known, and not called an outage.
-    """
-    before = select(func.max(PortalBeat.last_seen_at)).where(PortalBeat.last_seen_at < start).scalar_subquery()
-    rows = db.session.execute(
-        select(PortalBeat.started_at, PortalBeat.last_seen_at)
-        .where(PortalBeat.started_at < end, or_(PortalBeat.last_seen_at >= start, PortalBeat.last_seen_at == before))
-        .order_by(PortalBeat.started_at)
-    )
-    return between([(began, seen) for began, seen in rows], start, end, clock.now())
+    around = {"early": start - EARLY, "resent": end + RESENT_FOR, "late": end + LATE}
+    rows = db.session.execute(_known, {"zoom_meeting_id": zoom_meeting_id, "start": start, "end": end, **around}).all()
+    up = [(began, seen) for _, began, seen in rows if began is not None]
+    return rows[0][0] or bool(between(up, start, end, clock.now()))
 
 
 def between(up: list[Span], start: datetime, end: datetime, now: datetime) -> list[Span]:
@@ -74,19 +90,3 @@ def between(up: list[Span], start: datetime, end: datetime, now: datetime) -> li
     if covered is not None and now > covered:
         holes.append((covered, now))
     return [(max(began, start), min(ended, end)) for began, ended in holes if began < end and ended > start]
-
-
-def _is_incomplete(zoom_meeting_id: str, start: datetime, end: datetime) -> bool:
-    """Is a delivery of the meeting, received around the class, on no sheet yet, or was one refused?"""
-    unprojected = exists().where(
-        ZoomEvent.zoom_meeting_id == zoom_meeting_id,
-        ZoomEvent.state.in_(("new", "set aside")),
-        ZoomEvent.event.in_(EVIDENCE),
-        ZoomEvent.received_at.between(start - EARLY, end + RESENT_FOR),
-    )
-    missed = exists().where(
-        or_(MissedDelivery.zoom_meeting_id == zoom_meeting_id, MissedDelivery.zoom_meeting_id.is_(None)),
-        MissedDelivery.missed_at.between(start - EARLY, end + LATE),
-        ~exists().where(ZoomEvent.fingerprint == MissedDelivery.fingerprint).correlate(MissedDelivery),
-    )
-    return bool(db.session.scalar(select(or_(unprojected, missed))))

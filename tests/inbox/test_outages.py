@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from portal.base.db import db
 from portal.inbox.beats import REMEMBERED, Beats
 from portal.inbox.models import MissedDelivery, PortalBeat
-from portal.inbox.outages import LATE_BEAT, between, had_gap, outages
+from portal.inbox.outages import LATE_BEAT, between, had_gap
 from portal.inbox.service import endpoint
 from portal.inbox.store import Delivery
 from tests.inbox.conftest import MEETING, Zoom, joined
@@ -97,8 +97,10 @@ def test_a_restart_leaves_a_hole_from_the_last_beat_to_the_new_start(app: Flask,
     moving.move_to(minute(7))
     second.beat()
     look_again()
-    assert outages(EIGHT, minute(7)) == [(EIGHT + timedelta(seconds=45), minute(6))]
     assert had_gap(MEETING, EIGHT, minute(7))
+    assert not had_gap(MEETING, EIGHT, EIGHT + timedelta(seconds=45))
+    assert had_gap(MEETING, EIGHT + timedelta(seconds=45), EIGHT + timedelta(seconds=46))
+    assert had_gap(MEETING, minute(6) - timedelta(seconds=1), minute(7))
     assert not had_gap(MEETING, minute(6), minute(7))
 
 
@@ -110,7 +112,7 @@ def test_two_processes_cover_for_each_other(app: Flask, moving: Any) -> None:
     moving.move_to(minute(4))
     new.beat()
     look_again()
-    assert outages(EIGHT, minute(4)) == []
+    assert not had_gap(MEETING, EIGHT, minute(4))
 
 
 def test_a_process_that_slept_was_not_there(app: Flask, moving: Any) -> None:
@@ -119,7 +121,8 @@ def test_a_process_that_slept_was_not_there(app: Flask, moving: Any) -> None:
     moving.shift(600)
     beats.beat()
     look_again()
-    assert outages(EIGHT, minute(10)) == [(EIGHT, minute(10))]
+    assert had_gap(MEETING, EIGHT, minute(10))
+    assert had_gap(MEETING, minute(4), minute(5))
     assert db.session.scalar(sa.select(sa.func.count()).select_from(PortalBeat)) == 2
 
 
