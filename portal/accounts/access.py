@@ -1,11 +1,31 @@
 """Who may see what: admins by their scope. Teachers' own classes are a matter of `classes.access`."""
 
+from typing import NamedTuple
+from uuid import UUID
+
 from sqlalchemy import ColumnElement, false, select, true
 
 from portal.accounts.models import School, User
 
 
-def schools_in_scope(user: User) -> ColumnElement[bool]:
+class Rights(NamedTuple):
+    """What the conditions on what a person may see follow from: statements that pages send at every look are kept by
+    it, since building one takes longer than sending it."""
+
+    id: UUID
+    scope: str | None
+    school_id: UUID | None
+    is_admin: bool
+
+
+KEPT = 128  # statements of one kind, each for one person's rights
+
+
+def rights_of(user: User) -> Rights:
+    return Rights(user.id, user.scope, user.school_id, user.is_admin)
+
+
+def schools_in_scope(user: User | Rights) -> ColumnElement[bool]:
     """A condition on School: those an admin looks after. Nothing for a teacher."""
     if user.scope == "region":
         return true()

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from flask import g, request, session
 from flask_login import LoginManager, current_user, login_user
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from portal.accounts.models import User, UserSession
 from portal.base import audit, clock
@@ -27,11 +27,13 @@ login_manager.login_view = "accounts.sign_in"
 login_manager.login_message = None
 login_manager.session_protection = None  # it binds to the IP address, which changes on mobile data
 
+_by_token = select(UserSession).where(UserSession.token_hash == bindparam("token_hash"))
+
 
 @login_manager.user_loader
 def load_user(token: str) -> User | None:
     """The person behind a session token, if the session is still good."""
-    row = db.session.scalar(select(UserSession).where(UserSession.token_hash == token_hash(token)))
+    row = db.session.scalar(_by_token, {"token_hash": token_hash(token)})
     now = clock.now()
     if row is None or row.ended_at or not row.user.is_active or now > _good_until(row):
         return None
@@ -45,7 +47,7 @@ def load_user(token: str) -> User | None:
 
 def owner_of(token: str) -> User | None:
     """Whose session it is, or was: one that has ended or run out counts too. No proof of anything today."""
-    row = db.session.scalar(select(UserSession).where(UserSession.token_hash == token_hash(token)))
+    row = db.session.scalar(_by_token, {"token_hash": token_hash(token)})
     return row.user if row else None
 
 

@@ -8,10 +8,31 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 
 from portal.attendance.marks import Computed, Mark
 from portal.base.dates import clock_time, when
+
+# Translated where they are said: a sheet of 48 says few of them.
+_WAYS = {
+    "teacher": _l("hand"),
+    "registration": _l("registration"),
+    "email": _l("e-mail"),
+    "alias": _l("a remembered name"),
+}
+_FLAGS = {  # those not here are told by the mark itself
+    "early": _l("Time before the planned start counts."),
+    "after": _l("Time after the planned end counts."),
+    "closed by meeting end": _l("Zoom sent no leave: counted until the meeting ended."),
+    "no join seen": _l("Zoom sent a leave without its join, which is not counted."),
+    "no leave seen": _l("Zoom sent a join without its leave, which is not counted."),
+    "times reversed": _l("Zoom sent a leave earlier than its join, which is not counted."),
+    "waiting room unclear": _l("Part of it may have been in the waiting room and is not counted."),
+    "minutes only": _l("The uploaded file says how many minutes, not when."),
+    "email of another": _l("The e-mail is that of another person of this class; registration decides."),
+    "data incomplete": _l("Zoom's data is incomplete."),
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +51,7 @@ def reason(computed: Computed, *, threshold: int, override: Override | None = No
         return _joined([_seen_by_zoom(computed, threshold), _set_by_hand(override)])
     if computed.stays == 0:
         return _joined([_not_seen(computed)])
-    notes = [*_punctuality(computed), *(text for flag in computed.flags if (text := _flag(flag)))]
+    notes = [*_punctuality(computed), *(str(_FLAGS[flag]) for flag in computed.flags if flag in _FLAGS)]
     return _joined([_seen(computed, threshold), *notes, _needed(computed, threshold)])
 
 
@@ -90,13 +111,8 @@ def _stays(computed: Computed, threshold: int) -> str:
 
 
 def _ways(matched_by: Sequence[str]) -> str:
-    words = {
-        "teacher": _("hand"),
-        "registration": _("registration"),
-        "email": _("e-mail"),
-        "alias": _("a remembered name"),
-    }
-    return _(" and ").join(words[way] for way in matched_by if way in words)
+    ways = [str(_WAYS[way]) for way in matched_by if way in _WAYS]
+    return ways[0] if len(ways) == 1 else _(" and ").join(ways)
 
 
 def _not_seen(computed: Computed) -> str:
@@ -122,24 +138,6 @@ def _needed(computed: Computed, threshold: int) -> str:
     if computed.mark not in {"partial", "needs review"}:
         return ""
     return _("Present needs %(time)s.", time=duration(threshold, exact=True))
-
-
-def _flag(flag: str) -> str:
-    return {
-        "early": _("Time before the planned start counts."),
-        "after": _("Time after the planned end counts."),
-        "closed by meeting end": _("Zoom sent no leave: counted until the meeting ended."),
-        "no join seen": _("Zoom sent a leave without its join, which is not counted."),
-        "no leave seen": _("Zoom sent a join without its leave, which is not counted."),
-        "times reversed": _("Zoom sent a leave earlier than its join, which is not counted."),
-        "no time": "",
-        "waiting room only": "",
-        "waiting room unclear": _("Part of it may have been in the waiting room and is not counted."),
-        "minutes only": _("The uploaded file says how many minutes, not when."),
-        "email of another": _("The e-mail is that of another person of this class; registration decides."),
-        "data incomplete": _("Zoom's data is incomplete."),
-        "may be unmatched": "",
-    }.get(flag, "")
 
 
 def _set_by_hand(override: Override) -> str:

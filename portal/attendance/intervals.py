@@ -33,8 +33,11 @@ class Interval:
 
 def union(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
     """The same time as sorted intervals that neither touch nor overlap."""
+    listed = sorted(intervals)
+    if len(listed) == 1 and listed[0].start < listed[0].end:  # as with most learners
+        return tuple(listed)
     merged: list[Interval] = []
-    for interval in sorted(intervals):
+    for interval in listed:
         if interval.end <= interval.start:
             continue
         if merged and interval.start <= merged[-1].end:
@@ -47,6 +50,8 @@ def union(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
 def subtract(intervals: Iterable[Interval], away: Iterable[Interval]) -> tuple[Interval, ...]:
     """The time in `intervals` that is not in `away`, as `union` gives it."""
     gone = union(away)
+    if not gone:
+        return union(intervals)
     left: list[Interval] = []
     for interval in union(intervals):
         start = interval.start

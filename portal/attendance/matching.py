@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Literal, TypeVar
 
 from portal.classes.names import fold_name, tokens
@@ -138,7 +139,12 @@ class _Clue:
     email: str | None
     account: str | None
     host: bool
-    name: str
+    shown: str
+
+    @cached_property
+    def name(self) -> str:
+        """The name as it is compared: folded when it is asked for, since few stays are known by their name alone."""
+        return fold_name(self.shown)
 
     @property
     def identity(self) -> tuple[str, str] | None:
@@ -283,7 +289,7 @@ def _clues(stays: Sequence[Stay]) -> dict[str, _Clue]:
                 email=fold_email(stay.email) or email,
                 account=stay.zoom_user_id or account,
                 host=any(member.is_host for member in members),
-                name=fold_name(stay.name),
+                shown=stay.name,
             )
     return clues
 
@@ -304,6 +310,8 @@ def _carried(
     key_of: Callable[[Stay], Hashable],
 ) -> dict[str, Match]:
     """For stays not yet found: what was decided about the others of their kind, if that is one thing."""
+    if not decided:
+        return {}
     carried: dict[str, Match] = {}
     for key, members in _grouped(stays, key_of).items():
         said = _only({decided[stay.id] for stay in members if stay.id in decided})

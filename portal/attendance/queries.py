@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import case, func, select
+from sqlalchemy import bindparam, case, func, select
 
 from portal.accounts.models import User
 from portal.attendance import explain
@@ -214,26 +214,29 @@ class HistoryLine:
 LATEST = 20
 
 
+_changes = (
+    select(
+        AttendanceHistory.at,
+        AttendanceHistory.what,
+        User.full_name,
+        Learner.last_name,
+        Learner.first_name,
+        AttendanceHistory.from_mark,
+        AttendanceHistory.to_mark,
+        AttendanceHistory.reason,
+    )
+    .outerjoin(User, User.id == AttendanceHistory.by)
+    .outerjoin(Learner, Learner.id == AttendanceHistory.learner_id)
+    .where(AttendanceHistory.occurrence_id == bindparam("occurrence_id"))
+    .order_by(AttendanceHistory.at.desc(), AttendanceHistory.id.desc())
+)
+_latest_changes = _changes.limit(LATEST + 1)
+
+
 def history(occurrence_id: UUID, *, everything: bool = False) -> list[HistoryLine]:
     """What was changed on a sheet, newest first: all of it, or the latest and one more if there are more."""
-    rows = db.session.execute(
-        select(
-            AttendanceHistory.at,
-            AttendanceHistory.what,
-            User.full_name.label("who"),
-            Learner.last_name,
-            Learner.first_name,
-            AttendanceHistory.from_mark,
-            AttendanceHistory.to_mark,
-            AttendanceHistory.reason,
-        )
-        .outerjoin(User, User.id == AttendanceHistory.by)
-        .outerjoin(Learner, Learner.id == AttendanceHistory.learner_id)
-        .where(AttendanceHistory.occurrence_id == occurrence_id)
-        .order_by(AttendanceHistory.at.desc(), AttendanceHistory.id.desc())
-        .limit(None if everything else LATEST + 1)
-    )
-    return [HistoryLine(**row._mapping) for row in rows]
+    asked = _changes if everything else _latest_changes
+    return [HistoryLine(*row) for row in db.session.execute(asked, {"occurrence_id": occurrence_id})]
 
 
 @dataclass(frozen=True)

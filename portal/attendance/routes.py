@@ -47,6 +47,7 @@ def _page(
 ) -> str:
     """The sheet. A form that was sent comes along with what was filled in and what is wrong with it."""
     seen = queries.read(occurrence)
+    open_row = open_row or request.args.get("change", "")
     show = SHOWN.get(request.args.get("show", ""))
     return render_template(
         "attendance/sheet.html",
@@ -56,10 +57,10 @@ def _page(
         sheet=seen,
         show=show,
         managed=manages_sheets(occurrence.meeting),
-        open_row=open_row or request.args.get("change", ""),
-        mark_form=mark_form or MarkForm(),
+        open_row=open_row,
+        mark_form=mark_form or (MarkForm() if open_row else None),
         bulk_form=bulk_form or BulkForm(formdata=None),
-        reason_form=reason_form or ReasonForm(formdata=None),
+        reason_form=reason_form or (ReasonForm(formdata=None) if seen.is_final else None),
         history=queries.history(occurrence.id),
         latest=queries.LATEST,
         trouble=words.trouble,

@@ -190,17 +190,21 @@ _SAID = (
     "parent_session",
     "lasted_seconds",
 )
-_participants, _decisions = ZoomParticipant.__table__, ParticipantLink.__table__
+_instances, _participants, _decisions = ZoomInstance.__table__, ZoomParticipant.__table__, ParticipantLink.__table__
 _stays = (
     select(
         _decisions.c.id,
         _decisions.c.learner_id,
         _decisions.c.is_staff,
-        _participants.c.instance_id,
+        _instances.c.uuid,
         *(_participants.c[name] for name in _SAID),
     )
-    .select_from(_participants.outerjoin(_decisions, _decisions.c.participant_id == _participants.c.id))
-    .where(_participants.c.instance_id.in_(bindparam("instances", expanding=True)))
+    .select_from(
+        _instances.join(_participants, _participants.c.instance_id == _instances.c.id).outerjoin(
+            _decisions, _decisions.c.participant_id == _participants.c.id
+        )
+    )
+    .where(_instances.c.occurrence_id == bindparam("occurrence_id"))
 )
 
 
@@ -210,20 +214,20 @@ def _evidence(occurrence: MeetingOccurrence) -> _Evidence:
         _runs, {"occurrence_id": occurrence.id}, execution_options={"populate_existing": True}
     ).all()
     sheet, grade_level, name, grace, deleted_at = (found[0][0], *found[0][2:]) if found else (None,) * 5
-    instances = {row[1].id: row[1] for row in found if row[1] is not None}
+    instances = [row[1] for row in found if row[1] is not None]
     rows: dict[UUID, pairing.Row] = {}
     links = []
-    for link, learner_id, is_staff, instance_id, *said in (
-        db.session.execute(_stays, {"instances": list(instances)}) if instances else ()
+    for link, learner_id, is_staff, uuid, *said in (
+        db.session.execute(_stays, {"occurrence_id": occurrence.id}) if instances else ()
     ):
         row = rows.get(said[0])
         if row is None:
-            row = rows[said[0]] = _row(instances[instance_id].uuid, *said)
+            row = rows[said[0]] = _row(uuid, *said)
         if link is not None:
             links.append((row.id, str(learner_id) if learner_id else None, is_staff))
     return _Evidence(
         sheet=sheet,
-        instances=list(instances.values()),
+        instances=instances,
         rows=list(rows.values()),
         links=links,
         section=(f"{grade_level}-{name}" if name else "", grace),

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, Select, insert, select
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, Select, Uuid, bindparam, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.base import clock
@@ -80,6 +80,19 @@ def record(
         )
 
 
+_looked_lately = (
+    select(AuditEntry.id)
+    .where(
+        AuditEntry.subject_type == bindparam("type"),
+        AuditEntry.subject_id == bindparam("id"),
+        AuditEntry.at > bindparam("since"),
+        AuditEntry.user_id == bindparam("by", type_=Uuid()),  # its own type is that of a table not known here yet
+        AuditEntry.action == bindparam("action"),
+    )
+    .limit(1)
+)
+
+
 def viewed(
     action: str,
     subject_type: str,
@@ -91,12 +104,6 @@ def viewed(
     **details: object,
 ) -> None:
     """Write down that somebody was shown something; once for all that is one look, e.g. a page that renews itself."""
-    again = select(AuditEntry.id).where(
-        AuditEntry.subject_type == subject_type,
-        AuditEntry.subject_id == str(subject_id),
-        AuditEntry.at > clock.now() - one_look,
-        AuditEntry.user_id == by,
-        AuditEntry.action == action,
-    )
-    if db.session.scalar(again.limit(1)) is None:
+    told = {"type": subject_type, "id": str(subject_id), "since": clock.now() - one_look, "by": by, "action": action}
+    if db.session.scalar(_looked_lately, told) is None:
         record(action, subject_type, subject_id, by=by, section_id=section_id, **details)

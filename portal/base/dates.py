@@ -20,7 +20,8 @@ _PATTERNS = {
 
 def clock_time(moment: datetime) -> str:
     """8:00 AM, on the wall in Manila. Teachers write it so in both languages."""
-    return clock.local(moment).strftime("%I:%M %p").lstrip("0")
+    local = clock.local(moment)
+    return f"{local.hour % 12 or 12}:{local.minute:02} {'AM' if local.hour < 12 else 'PM'}"
 
 
 def day(moment: datetime | date) -> str:

@@ -4,27 +4,28 @@ The conditions are subqueries that never refer to the statement around them (`co
 they fit into any.
 """
 
+from functools import lru_cache
 from uuid import UUID
 
 from flask import abort
 from flask_login import current_user
-from sqlalchemy import ColumnElement, exists, or_, select, true
+from sqlalchemy import ColumnElement, Select, bindparam, exists, or_, select, true
 from sqlalchemy.orm import joinedload, selectinload
 
-from portal.accounts.access import schools_in_scope
+from portal.accounts.access import KEPT, Rights, rights_of, schools_in_scope
 from portal.accounts.models import School, User
 from portal.base.db import db
 from portal.classes import opening
 from portal.classes.models import Enrolment, Learner, RosterImport, SchoolClass, Section, co_teachers
 
 
-def teaches(user: User) -> ColumnElement[bool]:
+def teaches(user: User | Rights) -> ColumnElement[bool]:
     """A condition on SchoolClass: the person teaches it, alone or with others."""
     together = select(co_teachers.c.class_id).where(co_teachers.c.user_id == user.id).correlate(None)
     return or_(SchoolClass.teacher_id == user.id, SchoolClass.id.in_(together))
 
 
-def classes_seen(user: User) -> ColumnElement[bool]:
+def classes_seen(user: User | Rights) -> ColumnElement[bool]:
     """A condition on SchoolClass: those she teaches, those of the section she advises, an admin's scope."""
     if user.scope == "region":
         return true()
@@ -32,7 +33,7 @@ def classes_seen(user: User) -> ColumnElement[bool]:
     return or_(teaches(user), SchoolClass.section_id.in_(governed))
 
 
-def sections_governed(user: User) -> ColumnElement[bool]:
+def sections_governed(user: User | Rights) -> ColumnElement[bool]:
     """A condition on Section: those whose roster the person may change."""
     if not user.is_admin:
         return Section.adviser_id == user.id
@@ -40,7 +41,7 @@ def sections_governed(user: User) -> ColumnElement[bool]:
     return or_(Section.adviser_id == user.id, Section.school_id.in_(schools))
 
 
-def sections_seen(user: User) -> ColumnElement[bool]:
+def sections_seen(user: User | Rights) -> ColumnElement[bool]:
     """A condition on Section: governed ones, and those in which she teaches a class."""
     taught = select(SchoolClass.section_id).where(teaches(user)).correlate(None)
     return or_(sections_governed(user), Section.id.in_(taught))
@@ -72,9 +73,14 @@ def section_or_404(section_id: UUID, *, govern: bool = False, forms: bool = Fals
 
 
 def _section(section_id: UUID) -> Section | None:
-    return db.session.scalar(
+    return db.session.scalar(_seen_section(rights_of(current_user)), {"section_id": section_id})
+
+
+@lru_cache(KEPT)
+def _seen_section(who: Rights) -> Select[Section]:
+    return (
         select(Section)
-        .where(Section.id == section_id, sections_seen(current_user))
+        .where(Section.id == bindparam("section_id"), sections_seen(who))
         .options(joinedload(Section.school), joinedload(Section.adviser))
     )
 
@@ -147,7 +153,7 @@ def leads(school_class: SchoolClass) -> bool:
     return school_class.teacher_id == current_user.id or (current_user.is_admin and manages(school_class))
 
 
-def classes_managed(user: User) -> ColumnElement[bool]:
+def classes_managed(user: User | Rights) -> ColumnElement[bool]:
     """A condition on SchoolClass: the person may schedule for it and change its sheets."""
     if not user.is_admin:
         return teaches(user)

@@ -2,12 +2,26 @@
 
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, ColumnElement, ScalarSelect, Select, and_, case, exists, func, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.orm import aliased, joinedload
 
+from portal.accounts.access import KEPT, Rights, rights_of
 from portal.accounts.models import User
 from portal.base import clock
 from portal.base.db import db
@@ -79,10 +93,13 @@ def roster_select(day: date | BindParameter[date]) -> Select[*tuple[Any, ...]]:
     )
 
 
+_roster = roster_select(bindparam("day")).where(Enrolment.section_id == bindparam("section_id"))
+
+
 def roster(section_id: UUID, day: date | None = None) -> list[RosterLine]:
     """Everybody on the section's roster on `day` (default today)."""
-    rows = db.session.execute(roster_select(day or clock.today()).where(Enrolment.section_id == section_id))
-    return [RosterLine(**row._mapping) for row in rows]
+    rows = db.session.execute(_roster, {"day": day or clock.today(), "section_id": section_id})
+    return [RosterLine(*row) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -99,33 +116,36 @@ class FormerLine:
     detail: str | None
 
 
+_later = aliased(Enrolment)
+_former = (
+    select(
+        Learner.id,
+        Learner.last_name,
+        Learner.first_name,
+        Learner.middle_name,
+        Learner.extension,
+        Enrolment.until_date,
+        Enrolment.reason,
+        Enrolment.detail,
+    )
+    .join(Learner, Learner.id == Enrolment.learner_id)
+    .where(
+        Enrolment.section_id == bindparam("section_id"),
+        Enrolment.until_date < bindparam("day"),
+        ~exists().where(
+            _later.learner_id == Enrolment.learner_id,
+            _later.section_id == Enrolment.section_id,
+            _later.from_date > Enrolment.from_date,
+        ),
+    )
+    .order_by(Enrolment.until_date.desc(), Learner.lis_name, Learner.id)
+)
+
+
 def former(section: Section) -> list[FormerLine]:
     """Who has left the section before the day of its roster, the last one first; each with her last time there."""
-    later = aliased(Enrolment)
-    rows = db.session.execute(
-        select(
-            Learner.id.label("learner_id"),
-            Learner.last_name,
-            Learner.first_name,
-            Learner.middle_name,
-            Learner.extension,
-            Enrolment.until_date,
-            Enrolment.reason,
-            Enrolment.detail,
-        )
-        .join(Learner, Learner.id == Enrolment.learner_id)
-        .where(
-            Enrolment.section_id == section.id,
-            Enrolment.until_date < section.roster_day,
-            ~exists().where(
-                later.learner_id == Enrolment.learner_id,
-                later.section_id == section.id,
-                later.from_date > Enrolment.from_date,
-            ),
-        )
-        .order_by(Enrolment.until_date.desc(), Learner.lis_name, Learner.id)
-    )
-    return [FormerLine(**row._mapping) for row in rows]
+    rows = db.session.execute(_former, {"section_id": section.id, "day": section.roster_day})
+    return [FormerLine(*row) for row in rows]  # type: ignore[arg-type]  # each has an end, by the condition
 
 
 @dataclass(frozen=True)
@@ -236,7 +256,7 @@ def sections_without_successor(user: User, school_year: str) -> list[Section]:
     )
 
 
-def _on_roster(day: date) -> ScalarSelect[int]:
+def _on_roster(day: date | BindParameter[date]) -> ScalarSelect[int]:
     """How many learners are on the roster of the section of the statement around it."""
     return (
         select(func.count())
@@ -263,44 +283,51 @@ class ClassLine:
         return f"{self.grade_level} - {self.section_name}"
 
 
-def _class_lines(user: User, *conditions: ColumnElement[bool], day: date | None = None) -> list[ClassLine]:
-    rows = db.session.execute(
+@lru_cache(KEPT)
+def _class_lines(who: Rights) -> Select[*tuple[Any, ...]]:
+    """Classes as `ClassLine` has them; `day` is that of the rosters."""
+    return (
         select(
             SchoolClass.id,
             SchoolClass.subject,
             SchoolClass.section_id,
             Section.grade_level,
-            Section.name.label("section_name"),
-            User.full_name.label("teacher"),
-            _on_roster(day or clock.today()).label("learners"),
-            classes_managed(user).label("managed"),
-            SchoolClass.closed_at.is_not(None).label("closed"),
+            Section.name,
+            User.full_name,
+            _on_roster(bindparam("day")),
+            classes_managed(who),
+            SchoolClass.closed_at.is_not(None),
         )
         .join(Section, Section.id == SchoolClass.section_id)
         .join(User, User.id == SchoolClass.teacher_id)
-        .where(*conditions)
         .order_by(Section.grade_level, Section.name, SchoolClass.subject)
     )
-    return [ClassLine(**row._mapping) for row in rows]
+
+
+@lru_cache(KEPT)
+def _of_section(who: Rights) -> Select[*tuple[Any, ...]]:
+    return _class_lines(who).where(SchoolClass.section_id == bindparam("section_id"))
+
+
+def _lines(statement: Select[*tuple[Any, ...]], **values: object) -> list[ClassLine]:
+    return [ClassLine(*row) for row in db.session.execute(statement, values)]
 
 
 def managed_classes(user: User) -> list[ClassLine]:
     """The classes for which a person may schedule meetings: hers, not closed, of no school year that is over."""
-    return _class_lines(
-        user,
-        classes_managed(user),
-        SchoolClass.closed_at.is_(None),
-        Section.school_year >= school_year_of(clock.today()),
-    )
+    today = clock.today()
+    open_now = and_(SchoolClass.closed_at.is_(None), Section.school_year >= school_year_of(today))
+    return _lines(_class_lines(rights_of(user)).where(classes_managed(user), open_now), day=today)
 
 
 def classes_of_year(user: User, school_year: str) -> list[ClassLine]:
     """The classes that a person manages in a school year, the closed ones among them."""
-    return _class_lines(user, classes_managed(user), Section.school_year == school_year, day=roster_day_of(school_year))
+    of_year = _class_lines(rights_of(user)).where(classes_managed(user), Section.school_year == school_year)
+    return _lines(of_year, day=roster_day_of(school_year))
 
 
 def classes_of_section(user: User, section_id: UUID) -> list[ClassLine]:
-    return _class_lines(user, SchoolClass.section_id == section_id)
+    return _lines(_of_section(rights_of(user)), section_id=section_id, day=clock.today())
 
 
 def section_of_school(school_id: UUID, school_year: str, grade_level: str, name: str) -> Section | None:

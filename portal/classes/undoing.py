@@ -10,7 +10,8 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import bindparam, delete, exists, select
+from sqlalchemy.orm import load_only
 
 from portal.accounts.models import User
 from portal.base import audit, clock
@@ -66,19 +67,25 @@ class Journal:
         return kept
 
 
+_last_import = (
+    select(RosterImport)
+    .where(
+        RosterImport.section_id == bindparam("section_id"),
+        RosterImport.uploaded_by == bindparam("user_id"),
+        RosterImport.state == "confirmed",
+        RosterImport.decided_at > bindparam("since"),
+        RosterImport.journal.is_not(None),
+    )
+    .order_by(RosterImport.decided_at.desc())
+    .limit(1)
+    .options(load_only(RosterImport.filename, RosterImport.decided_at))  # not the journal, which is long
+)
+
+
 def can_be_undone(user: User, section_id: UUID) -> RosterImport | None:
     """The last import into the section, if it was this person's and is not a day old."""
     return db.session.scalar(
-        select(RosterImport)
-        .where(
-            RosterImport.section_id == section_id,
-            RosterImport.uploaded_by == user.id,
-            RosterImport.state == "confirmed",
-            RosterImport.decided_at > clock.now() - UNDO_WITHIN,
-            RosterImport.journal.is_not(None),
-        )
-        .order_by(RosterImport.decided_at.desc())
-        .limit(1)
+        _last_import, {"section_id": section_id, "user_id": user.id, "since": clock.now() - UNDO_WITHIN}
     )
 
 

@@ -1,12 +1,14 @@
 """Loading meetings and occurrences for the person who asks."""
 
+from functools import lru_cache
 from uuid import UUID
 
 from flask import abort
 from flask_login import current_user
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, exists, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
+from portal.accounts.access import KEPT, Rights, rights_of
 from portal.accounts.models import User
 from portal.base.db import db
 from portal.classes.access import classes_managed, classes_seen, give_reason, sees_learners
@@ -14,14 +16,14 @@ from portal.classes.models import SchoolClass, Section
 from portal.meetings.models import OF_A_SCHOOL, MeetingInvitation, MeetingOccurrence, Schedule, ZoomMeeting
 
 
-def meetings_seen(user: User) -> ColumnElement[bool]:
+def meetings_seen(user: User | Rights) -> ColumnElement[bool]:
     """A condition on ZoomMeeting: of a class the person sees; without a class made by herself, or invited to."""
     classes = select(SchoolClass.id).where(classes_seen(user)).correlate(None)
     mine = or_(ZoomMeeting.created_by == user.id, invited_to(user))
     return or_(ZoomMeeting.class_id.in_(classes), ZoomMeeting.class_id.is_(None) & mine)
 
 
-def invited_to(user: User) -> ColumnElement[bool]:
+def invited_to(user: User | Rights) -> ColumnElement[bool]:
     """A condition on ZoomMeeting: one without a class to which the person is invited."""
     by_name = select(MeetingInvitation.meeting_id).where(MeetingInvitation.user_id == user.id).correlate(None)
     ways: list[ColumnElement[bool]] = [ZoomMeeting.id.in_(by_name)]
@@ -31,7 +33,7 @@ def invited_to(user: User) -> ColumnElement[bool]:
     return ZoomMeeting.class_id.is_(None) & or_(*ways)
 
 
-def meetings_managed(user: User) -> ColumnElement[bool]:
+def meetings_managed(user: User | Rights) -> ColumnElement[bool]:
     """A condition on ZoomMeeting: of a class the person manages, or made by herself without a class."""
     classes = select(SchoolClass.id).where(classes_managed(user)).correlate(None)
     return or_(
@@ -43,7 +45,12 @@ def meetings_managed(user: User) -> ColumnElement[bool]:
 def manages(meeting: ZoomMeeting) -> bool:
     if meeting.class_id is None:
         return bool(meeting.created_by == current_user.id)
-    return bool(db.session.scalar(select(exists().where(ZoomMeeting.id == meeting.id, meetings_managed(current_user)))))
+    return bool(db.session.scalar(_is_managed(rights_of(current_user)), {"meeting_id": meeting.id}))
+
+
+@lru_cache(KEPT)
+def _is_managed(who: Rights) -> Select[bool]:
+    return select(exists().where(ZoomMeeting.id == bindparam("meeting_id"), meetings_managed(who)))
 
 
 _with_class = (
@@ -76,13 +83,8 @@ def manages_sheets(meeting: ZoomMeeting) -> bool:
 def occurrence_or_404(occurrence_id: UUID, *, manage: bool = False) -> MeetingOccurrence:
     """The class date with its meeting and class, for its learners' rows; without a class there is no sheet.
     404 for a stranger, 403 where `manage` is wanted but not given; division and region are asked for a reason."""
-    occurrence = db.session.scalar(
-        select(MeetingOccurrence)
-        .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
-        .where(MeetingOccurrence.id == occurrence_id, ZoomMeeting.class_id.is_not(None), meetings_seen(current_user))
-        .options(*(joinedload(MeetingOccurrence.meeting).options(option) for option in _with_class))
-    )
-    if occurrence is None:
+    occurrence = _occurrence(occurrence_id)
+    if occurrence is None or occurrence.meeting.class_id is None:
         abort(404)
     if manage and not manages_sheets(occurrence.meeting):
         abort(403)
@@ -91,14 +93,23 @@ def occurrence_or_404(occurrence_id: UUID, *, manage: bool = False) -> MeetingOc
     return occurrence
 
 
-def attended_or_404(occurrence_id: UUID) -> MeetingOccurrence:
-    """The date with its meeting, for its participants: as for the sheet, and without a class for who made it."""
-    occurrence = db.session.scalar(
+def _occurrence(occurrence_id: UUID) -> MeetingOccurrence | None:
+    return db.session.scalar(_seen_occurrence(rights_of(current_user)), {"occurrence_id": occurrence_id})
+
+
+@lru_cache(KEPT)
+def _seen_occurrence(who: Rights) -> Select[MeetingOccurrence]:
+    return (
         select(MeetingOccurrence)
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
-        .where(MeetingOccurrence.id == occurrence_id, meetings_seen(current_user))
+        .where(MeetingOccurrence.id == bindparam("occurrence_id"), meetings_seen(who))
         .options(*(joinedload(MeetingOccurrence.meeting).options(option) for option in _with_class))
     )
+
+
+def attended_or_404(occurrence_id: UUID) -> MeetingOccurrence:
+    """The date with its meeting, for its participants: as for the sheet, and without a class for who made it."""
+    occurrence = _occurrence(occurrence_id)
     if occurrence is None:
         abort(404)
     if occurrence.meeting.class_id is None and not manages(occurrence.meeting):
@@ -121,12 +132,7 @@ def _give_reason(meeting: ZoomMeeting) -> None:
 
 def date_or_404(occurrence_id: UUID) -> MeetingOccurrence:
     """The class date with its meeting and class, for somebody who manages it; 404 for a stranger, 403 else."""
-    occurrence = db.session.scalar(
-        select(MeetingOccurrence)
-        .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
-        .where(MeetingOccurrence.id == occurrence_id, meetings_seen(current_user))
-        .options(*(joinedload(MeetingOccurrence.meeting).options(option) for option in _with_class))
-    )
+    occurrence = _occurrence(occurrence_id)
     if occurrence is None:
         abort(404)
     if not manages(occurrence.meeting):

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from flask import g
 from flask_login import current_user
-from sqlalchemy import ColumnElement, func, literal, select
+from sqlalchemy import ColumnElement, Uuid, bindparam, func, literal, select
 
 from portal.accounts.models import User
 from portal.base.db import db
@@ -18,10 +18,21 @@ def _of(user: User) -> list[ColumnElement[bool]]:
     return [Notification.user_id == user.id, Notification.shown.is_(True)]
 
 
+_unread = select(func.count()).select_from(
+    select(literal(1))
+    .where(
+        Notification.user_id == bindparam("user_id", type_=Uuid()),
+        Notification.shown.is_(True),
+        Notification.read_at.is_(None),
+    )
+    .limit(MANY)
+    .subquery()
+)
+
+
 def unread(user: User) -> int:
     """How many are unread, at most MANY: one look at the index."""
-    some = select(literal(1)).where(*_of(user), Notification.read_at.is_(None)).limit(MANY).subquery()
-    return db.session.scalar(select(func.count()).select_from(some)) or 0
+    return db.session.scalar(_unread, {"user_id": user.id}) or 0
 
 
 def unread_here() -> int:
