@@ -79,7 +79,7 @@ REYES = DemoPerson("ma.teresa.reyes@r1.deped.gov.ph", "Ma. Teresa C.", "Reyes")
 PENA = DemoPerson("arnulfo.pena@r1.deped.gov.ph", "Arnulfo", "Peña")
 BANEZ = DemoPerson("grace.banez@r1.deped.gov.ph", "Grace", "Bañez")
 HEAD = DemoPerson("lourdes.asuncion@r1.deped.gov.ph", "Lourdes P.", "Asunción", "admin", "school")
-REGION = DemoPerson("rogelio.abad@r1.deped.gov.ph", "Rogelio M.", "Abad", "admin", "region")
+REGION = DemoPerson("rogelio.abad@r1.deped.gov.ph", "Rogelio M.", "Abad-Villanueva", "admin", "region")
 TEACHERS = (REYES, PENA, BANEZ)
 PEOPLE = (*TEACHERS, HEAD, REGION)
 
@@ -89,7 +89,7 @@ SIGN_INS = (
     ("Arnulfo Peña, teacher", PENA.email, DEMO_PASSWORD),
     ("Grace Bañez, teacher", BANEZ.email, DEMO_PASSWORD),
     ("Lourdes P. Asunción, school head", HEAD.email, DEMO_PASSWORD),
-    ("Rogelio M. Abad, regional office", REGION.email, DEMO_PASSWORD),
+    ("Rogelio M. Abad-Villanueva, regional office", REGION.email, DEMO_PASSWORD),
 )
 
 _JADEITE_MALES = """

@@ -1,12 +1,16 @@
 from typing import Any
 
+from flask import current_app
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from wtforms import BooleanField, EmailField, Field, HiddenField, PasswordField, RadioField, StringField
-from wtforms.validators import EqualTo, InputRequired, Length, Regexp, StopValidation
+from wtforms.validators import EqualTo, InputRequired, Length, Regexp, StopValidation, ValidationError
 
 from portal.accounts import passwords
+from portal.accounts.domain import NotSchoolEmail, school_email
 from portal.base.forms import Form
+from portal.config import Settings
 
 WEAK = {
     "short": _l("The password needs at least 12 characters. Three or four unrelated words are good."),
@@ -22,6 +26,16 @@ def strong_password(form: "NewPasswordForm", field: Field) -> None:
     reason = passwords.weakness(field.data or "", *form.about)
     if reason:
         raise StopValidation(WEAK[reason])
+
+
+def of_school(_form: Form, field: Field) -> None:
+    """Refuses an address of no allowed domain, so that it is told together with what else is wrong."""
+    settings: Settings = current_app.extensions["silid.settings"]
+    try:
+        school_email(field.data or "", settings.email_domains)
+    except NotSchoolEmail as refused:
+        domains = _(" or ").join(f"@{domain}" for domain in refused.domains)
+        raise ValidationError(_("Only addresses at %(domains)s can have an account.", domains=domains)) from refused
 
 
 def _email(autocomplete: str = "username") -> EmailField:
@@ -132,7 +146,7 @@ class ChangePasswordForm(NewPasswordForm):
 class ChangeAddressForm(Form):
     email = EmailField(
         _l("New DepEd e-mail"),
-        [InputRequired(_l("Write the new address.")), Length(max=254)],
+        [InputRequired(_l("Write the new address.")), Length(max=254), of_school],
         render_kw={"autocomplete": "email"},
     )
     current = _current()
@@ -171,4 +185,4 @@ class RoleForm(Form):
 
 class InviteForm(RoleForm):
     full_name = StringField(_l("Name"), [InputRequired(_l("Write the person's name.")), Length(max=120)])
-    email = EmailField(_l("DepEd e-mail"), [InputRequired(_l("Write the address.")), Length(max=254)])
+    email = EmailField(_l("DepEd e-mail"), [InputRequired(_l("Write the address.")), Length(max=254), of_school])

@@ -27,6 +27,19 @@ class School(WithId, Model):
     attendance_years: Mapped[int | None]  # school years that attendance is kept after its own; None: it is kept
 
 
+_PARTICLES = {"DE", "DEL", "DELA", "DELOS", "DELAS", "LA", "LAS", "LOS", "SAN", "STA.", "STO.", "SANTA", "SANTO", "Y"}
+_EXTENSIONS = {"JR", "JR.", "SR", "SR.", "II", "III", "IV"}
+
+
+def surname_of(full_name: str) -> str:
+    """The surname of a name as people write it: "Delos Santos" of "Joy B. Delos Santos Jr."."""
+    words = [word for word in full_name.split() if word.rstrip(",").upper() not in _EXTENSIONS] or full_name.split()
+    begin = len(words) - 1
+    while begin > 1 and words[begin - 1].rpartition("-")[2].upper() in _PARTICLES:
+        begin -= 1
+    return " ".join(words[begin:]).rstrip(",")
+
+
 class User(WithId, UserMixin, Model):
     """A teacher or an admin. Learners have no account."""
 
@@ -70,7 +83,7 @@ class User(WithId, UserMixin, Model):
 
     @property
     def surname(self) -> str:
-        return self.full_name.split()[-1]
+        return surname_of(self.full_name)
 
     @property
     def school_name(self) -> str:

@@ -44,6 +44,7 @@ def _page(
     open_row: str = "",
     bulk_form: BulkForm | None = None,
     reason_form: ReasonForm | None = None,
+    grace_form: GraceForm | None = None,
 ) -> str:
     """The sheet. A form that was sent comes along with what was filled in and what is wrong with it."""
     seen = queries.read(occurrence)
@@ -61,6 +62,7 @@ def _page(
         mark_form=mark_form or (MarkForm() if open_row else None),
         bulk_form=bulk_form or BulkForm(formdata=None),
         reason_form=reason_form or (ReasonForm(formdata=None) if seen.is_final else None),
+        grace_form=grace_form,
         history=queries.history(occurrence.id),
         latest=queries.LATEST,
         trouble=words.trouble,
@@ -237,19 +239,17 @@ def counts(occurrence_id: UUID) -> AnyResponse:
 
 
 @bp.post("/attendance/sections/<uuid:section_id>/grace")
-def set_grace(section_id: UUID) -> AnyResponse:
+def set_grace(section_id: UUID) -> AnyResponse | tuple[str, int]:
     """The minutes of grace of a section, from the sheet of one of its dates."""
     section = section_or_404(section_id, govern=True)
-    form = GraceForm()
-    if form.validate_on_submit():
-        override.set_grace(current_user, section, form.minutes.data)
-        flash(_("The minutes of grace are saved for the whole section."))
-    else:
-        flash(" ".join(str(error) for errors in form.errors.values() for error in errors), "bad")
     back = request.form.get("occurrence", "")
-    if _is_uuid(back):
-        return redirect(url_for(".sheet", occurrence_id=UUID(back)))
-    return redirect(url_for(".index"))
+    occurrence = occurrence_or_404(UUID(back)) if _is_uuid(back) else abort(404)
+    form = GraceForm()
+    if not form.validate_on_submit():
+        return _page(occurrence, grace_form=form), 422
+    override.set_grace(current_user, section, form.minutes.data)
+    flash(_("The minutes of grace are saved for the whole section."))
+    return redirect(url_for(".sheet", occurrence_id=occurrence.id))
 
 
 @bp.get("/attendance/<uuid:occurrence_id>/file")

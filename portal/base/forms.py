@@ -7,6 +7,8 @@ from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 from flask_wtf import FlaskForm
 from wtforms import DateField, IntegerField
+from wtforms.form import BaseForm
+from wtforms.validators import StopValidation
 
 # WTForms speaks neither Filipino nor plainly; what is not here stays as WTForms says it.
 _SAID = {
@@ -54,6 +56,11 @@ class WholeNumberField(IntegerField):
             raise ValueError(self.gettext("Not a valid integer value."))
         super().process_formdata(valuelist)
 
+    def pre_validate(self, form: BaseForm) -> None:
+        """Of what is no number nothing more needs to be said; whether nothing will do, the validators know."""
+        if self.process_errors and self.raw_data and self.raw_data[0].strip():
+            raise StopValidation
+
 
 class DayField(DateField):
     """A day of the school's life. Years like 1 and 9999 are slips of the hand, and clocks cannot reckon with them."""
@@ -65,7 +72,7 @@ class DayField(DateField):
         super().process_formdata(valuelist)
         if self.data and self.data.year not in self.YEARS:
             self.data = None
-            raise ValueError(self.gettext("Not a valid date value."))
+            raise ValueError(str(_l("Check the year: it has to be between 2000 and 2100.")))
 
 
 class FileOrPaste:

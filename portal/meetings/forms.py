@@ -250,7 +250,9 @@ for _number, _short, _name in WEEKDAYS:
     setattr(
         MeetingForm,
         f"minutes_{_number}",
-        WholeNumberField(_l("Minutes"), [Optional(), MINUTES], render_kw={"inputmode": "numeric"}),
+        WholeNumberField(
+            _l("Minutes on %(day)s", day=_name), [Optional(), MINUTES], render_kw={"inputmode": "numeric"}
+        ),
     )
 
 

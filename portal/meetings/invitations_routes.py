@@ -38,8 +38,9 @@ def new() -> str | AnyResponse | tuple[str, int]:
     if "now" in request.form:
         form.start_now()
     shown = None
-    people = _people(form) if form.validate_on_submit() else None
-    if people is not None:
+    is_valid = form.validate_on_submit()
+    people = _people(form) if form.is_submitted() and not form.invited.errors else None  # all that is wrong at once
+    if is_valid and people is not None:
         shown = preview.of_people(form, Whose(current_user.id))
         key = f"{current_user.id.hex}{(form.client_key.data or uuid4().hex).replace('-', '')[:32]}"
         try:
@@ -61,8 +62,9 @@ def change(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
         abort(404)
     form = _form(**_values(meeting)) if request.method == "GET" else _form()
     shown = None
-    people = _people(form) if form.validate_on_submit() else None
-    if people is not None:
+    is_valid = form.validate_on_submit()
+    people = _people(form) if form.is_submitted() and not form.invited.errors else None  # all that is wrong at once
+    if is_valid and people is not None:
         try:
             invitations.change(current_user, meeting, form.details(), people, check=_check())
         except service.NotChangeable:

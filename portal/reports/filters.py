@@ -113,17 +113,15 @@ def _day(address: Mapping[str, str], name: str, title: str, default: date, probl
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        day = date.min
-    if not 2000 <= day.year <= 2100:
-        problems.append(
-            Problem(
-                name,
-                _("%(field)s: “%(what)s” is no day that we can read. Write it like 2026-11-24.",
-                  field=title, what=text[:40]),
-            )
-        )  # fmt: skip
-        return default
-    return day
+        said = _(
+            "%(field)s: “%(what)s” is no day that we can read. Write it like 2026-11-24.", field=title, what=text[:40]
+        )
+    else:
+        if 2000 <= day.year <= 2100:
+            return day
+        said = _("%(field)s: check the year, %(year)d. It has to be between 2000 and 2100.", field=title, year=day.year)
+    problems.append(Problem(name, said))
+    return default
 
 
 @dataclass

@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from portal.accounts import people as rules
 from portal.accounts import service as accounts
-from portal.accounts.models import User
+from portal.accounts.models import User, surname_of
 from portal.base.db import db
 from tests.accounts.conftest import Letters
 from tests.browser import Browser
@@ -151,3 +151,25 @@ def test_signing_out_everywhere_ends_replayed_cookies(browser: Browser, other: B
     browser.submit("form[action='/settings/sessions/end']")
     browser.get("/classes", status=302)
     other.get("/classes", status=302)
+
+
+@pytest.mark.parametrize(
+    ("name", "surname"),
+    [
+        ("Ma. Teresa C. Reyes", "Reyes"),
+        ("Kristine Joy B. Agbayani-Delos Santos", "Agbayani-Delos Santos"),
+        ("Juan P. dela Cruz, Jr.", "dela Cruz"),
+        ("Rosa San Juan", "San Juan"),
+        ("Cher", "Cher"),
+    ],
+)
+def test_the_top_of_the_page_bears_the_whole_surname(name: str, surname: str) -> None:
+    assert surname_of(name) == surname
+
+
+def test_a_foreign_address_is_told_together_with_what_else_is_wrong(browser: Browser, people: People) -> None:
+    people.sign_in(browser, people.head)
+    browser.get("/admin/people/invite")
+    browser.submit("main form", status=422, **FORM | {"email": "cora@gmail.com", "full_name": ""})
+    assert "Only addresses at @r1.deped.gov.ph can have an account." in browser.text
+    assert "Write the person's name." in browser.text

@@ -234,6 +234,10 @@ def test_late_and_left_early_stand_beside_the_mark_where_the_section_asks_for_th
         zoom.ended(at("9:00")),
     )
     assert "Came late" not in lesson.sheet()
+    lesson.browser.submit("#grace", status=422, minutes="ten")
+    field = lesson.browser.page.select_one("#grace-minutes")
+    assert field is not None and field["value"] == "ten" and field["aria-invalid"] == "true"
+    assert lesson.browser.page.select_one("#grace-error").get_text(strip=True) == "Write a whole number."
     lesson.browser.submit("#grace", minutes="10")
     lesson.work()
     reasons = [one["reason"] for one in lesson.rows()]

@@ -115,8 +115,9 @@ def test_each_line_that_names_nobody_is_told_and_nothing_is_saved(browser: Brows
     kept = browser.page.select_one("textarea[name=invited]")
     assert kept is not None and kept.get_text().strip() == typed
     assert db.session.scalars(select(ZoomMeeting)).all() == []
-    invite(browser, status=422, invited=" ")
+    invite(browser, status=422, invited=" ", title="")
     assert "Write at least one address." in browser.text
+    assert "Write a title." in browser.text, "all that is wrong is told at once"
 
 
 def test_only_a_schools_admin_may_invite_all_its_teachers_or_everybody(

@@ -68,9 +68,10 @@ def test_a_class_to_come_is_planned_and_not_held(ada: Browser, month: Month) -> 
     ("query", "said"),
     [
         ("from=2026-13-01&to=2026-11-30", "From: “2026-13-01” is no day that we can read. Write it like 2026-11-24."),
+        ("from=1026-11-01&to=2026-11-30", "From: check the year, 1026. It has to be between 2000 and 2100."),
         ("from=2026-11-01&to=tomorrow", "To: “tomorrow” is no day that we can read."),
         ("from=2026-11-30&to=2026-11-01", "The first day was after the last one; they are exchanged."),
-        ("from=1999-01-01&to=2026-11-30", "From: “1999-01-01” is no day"),
+        ("from=1999-01-01&to=2026-11-30", "From: check the year, 1999."),
         ("from=2020-01-01&to=2026-11-30", "A report covers at most 400 days."),
         (f"{ALL}&section=x", "Section: there is none like that for you to look at, so it is left out."),
         (f"{ALL}&class=8f14e45f-ceea-467f-a0e6-2f1d3a9b7c55", "Class: there is none like that"),
