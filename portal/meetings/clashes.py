@@ -22,7 +22,7 @@ from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 
 BUFFER = timedelta(minutes=10)
 STEP = timedelta(minutes=5)
-LAST_START = time(20, 0)  # nobody is offered a class that begins later
+FIRST_START, LAST_START = time(6, 0), time(20, 0)  # nobody is offered a class that begins earlier, or later
 
 
 @dataclass(frozen=True)

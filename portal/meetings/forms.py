@@ -18,6 +18,7 @@ from wtforms.widgets import CheckboxInput
 
 from portal.base import clock
 from portal.base.forms import DayField, Form, WholeNumberField
+from portal.meetings.clashes import FIRST_START, LAST_START
 from portal.meetings.dates import LONGEST, MOST_DATES, Rule
 from portal.meetings.policies import FORCED, NEVER, OFF, ON, OPTIONS, Rulings
 from portal.meetings.service import Details
@@ -369,7 +370,11 @@ def put_time(field: TimeField, value: time) -> None:
 
 
 def suggested_start() -> datetime:
-    """The next full quarter of an hour, in Manila."""
+    """The next full quarter of an hour, in Manila; for those who plan at night, 8:00 of the next morning."""
     local = clock.local(clock.now())
     rest = -local.minute % 15 or 15
-    return (local + timedelta(minutes=rest)).replace(second=0, microsecond=0)
+    start = (local + timedelta(minutes=rest)).replace(second=0, microsecond=0)
+    if FIRST_START <= start.time() <= LAST_START:
+        return start
+    morning = start.replace(hour=8, minute=0)
+    return morning if start.time() < FIRST_START else morning + timedelta(days=1)

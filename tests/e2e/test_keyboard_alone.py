@@ -96,6 +96,7 @@ def schedule(page: Page) -> None:
     tab_to(page, page.locator("select[name=class_id]"))
     page.keyboard.type(next(text for text in choices if "Mathematics" in text)[:11])
     write(page, page.locator("input[name=title]"), "Without a mouse")
+    page.locator("input[name=day]").evaluate(f"element => {{ element.value = '{start:%Y-%m-%d}' }}")
     page.locator("input[name=start]").evaluate(f"element => {{ element.value = '{start:%H:%M}' }}")
     save = page.get_by_role("button", name=re.compile("^Schedule"))
     go(page, save.last)

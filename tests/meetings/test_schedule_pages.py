@@ -14,6 +14,7 @@ from portal.base.db import db, writing
 from portal.classes.access import Section
 from portal.classes.models import SchoolClass
 from portal.meetings import service
+from portal.meetings.forms import suggested_start
 from portal.meetings.models import MeetingOccurrence, Schedule, ZoomMeeting
 from portal.registration.models import MeetingRegistrant
 from portal.sandbox.world import World
@@ -315,3 +316,18 @@ def test_a_day_of_no_school_year_is_no_day(ada: Browser, day: str, start: str) -
     assert "Check the year: it has to be between 2000 and 2100." in ada.text
     fill(ada, status=422, **WEEKLY | {"until": day})
     assert "Check the year: it has to be between 2000 and 2100." in ada.text and not all_meetings()
+
+
+@pytest.mark.parametrize(
+    ("now", "start"),
+    [
+        ("2026-11-23 09:50", "2026-11-23 10:00"),
+        ("2026-11-23 19:45", "2026-11-23 20:00"),
+        ("2026-11-23 21:10", "2026-11-24 08:00"),
+        ("2026-11-24 00:35", "2026-11-24 08:00"),
+        ("2026-11-24 05:50", "2026-11-24 06:00"),
+    ],
+)
+def test_who_plans_at_night_is_offered_the_next_morning(now: str, start: str) -> None:
+    with time_machine.travel(datetime.fromisoformat(now).replace(tzinfo=clock.MANILA), tick=False):
+        assert f"{suggested_start():%Y-%m-%d %H:%M}" == start
