@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_babel import ngettext
 
 from portal.attendance.marks import Computed, Mark
 from portal.base.dates import clock_time, when
+from portal.base.language import gettext as _
+from portal.base.language import ngettext
 
 # Translated where they are said: a sheet of 48 says few of them.
 _WAYS = {
