@@ -25,6 +25,13 @@ class MarkForm(Form):
     )
 
 
+BULK_CHOICES = [
+    SelectChoice("", _l("Set the selected to...")),
+    *MARK_CHOICES,
+    SelectChoice("zoom", _l("As Zoom saw it")),
+]
+
+
 class BulkForm(Form):
     """Several learners at once; the empty choice goes back to what Zoom saw."""
 
@@ -32,11 +39,7 @@ class BulkForm(Form):
     to = SelectField(
         _l("Set the selected to"),
         [InputRequired(_l("Choose a mark."))],
-        choices=[
-            SelectChoice("", _l("Set the selected to...")),
-            *MARK_CHOICES,
-            SelectChoice("zoom", _l("As Zoom saw it")),
-        ],
+        choices=BULK_CHOICES,
     )
     reason = StringField(_l("Reason"), [Length(max=200, message=_l("At most 200 letters."))])
 

@@ -8,7 +8,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from portal.attendance import override, queries, upload, words
-from portal.attendance.forms import BulkForm, FileForm, GraceForm, MarkForm, ReasonForm
+from portal.attendance.forms import BULK_CHOICES, BulkForm, FileForm, GraceForm, MarkForm, ReasonForm
 from portal.attendance.models import ParticipantUpload
 from portal.base import audit, clock
 from portal.classes.access import section_or_404
@@ -60,7 +60,8 @@ def _page(
         managed=manages_sheets(occurrence.meeting),
         open_row=open_row,
         mark_form=mark_form or (MarkForm() if open_row else None),
-        bulk_form=bulk_form or BulkForm(formdata=None),
+        bulk_form=bulk_form,
+        bulk_choices=BULK_CHOICES,
         reason_form=reason_form or (ReasonForm(formdata=None) if seen.is_final else None),
         grace_form=grace_form,
         history=queries.history(occurrence.id),
