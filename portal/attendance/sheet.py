@@ -59,7 +59,6 @@ class Line:
     override_by: str | None
     override_at: datetime | None
     final_mark: str | None
-    record_id: UUID | None
 
 
 @dataclass(frozen=True)
@@ -335,7 +334,6 @@ _roster = (
         User.full_name,
         AttendanceRecord.override_at,
         AttendanceRecord.final_mark,
-        AttendanceRecord.id,
     )
 )
 
