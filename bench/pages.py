@@ -38,7 +38,7 @@ from portal.base.db import db
 
 LEARNERS = 48
 FIRST, LATER, JOIN = 60_000, 12_000, 20_000  # budgets in bytes
-WARM, TIMES, ROUNDS = 20, 150, 3
+WARM, TIMES, ROUNDS = 10, 40, 10  # short turns: a machine that is busy for a while is busy for both
 HOST = "http://127.0.0.1"
 
 
