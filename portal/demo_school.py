@@ -27,7 +27,7 @@ class DemoSchool:
 
 @dataclass(frozen=True)
 class DemoPerson:
-    """A teacher, or an admin of her school or of the whole region."""
+    """A teacher, or an admin of their school or of the whole region."""
 
     email: str
     first_name: str

@@ -1,7 +1,7 @@
-"""keep() · take(): what somebody typed into a form when her session had ended, so that it is not lost.
+"""keep() · take(): what somebody typed into a form when their session had ended, so that it is not lost.
 
-Nothing is stored: the page that asks her to sign in carries the fields, sealed for the person whose session it was.
-When the same person has signed in, she is shown them and may send them again. Nobody else can open the seal.
+Nothing is stored: the page that asks them to sign in carries the fields, sealed for the person whose session it was.
+When the same person has signed in, they are shown the fields and may send them again. Nobody else can open the seal.
 """
 
 import json

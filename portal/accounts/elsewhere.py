@@ -30,7 +30,7 @@ _KEY = "silid.openid"
 
 @dataclass(frozen=True)
 class Trip:
-    """Where somebody was sent and what she wants there: to sign in, or, being `user_id`, to connect the account."""
+    """Where somebody was sent and what they want there: to sign in, or, being `user_id`, to connect the account."""
 
     provider: str
     target: str

@@ -27,9 +27,9 @@ from portal.web import public
 
 NEWCOMER = "newcomer"  # in the browser's session, sealed: for whom the provider has vouched
 NEWCOMER_FOR = timedelta(minutes=30)
-PROVEN = "proven until"  # in the session: until when she may connect and disconnect
+PROVEN = "proven until"  # in the session: until when the person may connect and disconnect
 PROVEN_FOR = timedelta(minutes=5)
-GAVE_UP = "given up there"  # she went back herself: no failed try
+GAVE_UP = "given up there"  # the person went back: no failed try
 _PROVIDERS = "<any(google, microsoft):provider>"
 
 
@@ -88,7 +88,7 @@ def _arrived(there: Provider) -> Answer:
 @bp.route("/ask-for-account/checked", methods=["GET", "POST"])
 @public
 def ask_as_newcomer() -> Answer:
-    """The rest of what an admin wants to know of somebody whose address is known to be hers."""
+    """The rest of what an admin wants to know of somebody whose address is known to be theirs."""
     try:
         kept = json.loads(unseal(session.get(NEWCOMER, ""), NEWCOMER))
     except SealBroken:
@@ -114,7 +114,7 @@ def ask_as_newcomer() -> Answer:
 
 @bp.route("/settings/ways-in", methods=["GET", "POST"])
 def ways_in() -> Answer:
-    """With what a person signs in besides her password; to change it she first writes that."""
+    """With what a person signs in besides their password; to change it they first write that."""
     form = CurrentPasswordForm()
     try:
         if form.validate_on_submit() and is_me(form.current):

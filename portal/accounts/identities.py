@@ -1,6 +1,6 @@
 """Whose account at Google or Microsoft it is, and how it becomes somebody's: never by its address alone.
 
-An unknown one asks for an account, which an admin approves; a person who is signed in and has just written her
+An unknown one asks for an account, which an admin approves; a person who is signed in and has just written their
 password connects one.
 """
 
@@ -88,7 +88,7 @@ def open_with(user: User, wish: AccountRequest, by: User) -> None:
 
 
 def connect(user: User, found: Person) -> None:
-    """From now on `user` may sign in with it. Raises Refused, also where the address is not her own: computers in
+    """From now on `user` may sign in with it. Raises Refused, also where the address is not their own: computers in
     schools are shared, and a colleague's account would let the colleague in."""
     if _staff_address(found) != user.email:
         raise Refused("another's address")
@@ -103,7 +103,7 @@ def connect(user: User, found: Person) -> None:
 
 
 def disconnect(user: User, identity_id: UUID) -> bool:
-    """She no longer signs in with it. False if it is not hers."""
+    """The person no longer signs in with it. False if it is not theirs."""
     with writing():
         gone = rows_changed(delete(Identity).where(Identity.id == identity_id, Identity.user_id == user.id))
         if not gone:
@@ -113,7 +113,7 @@ def disconnect(user: User, identity_id: UUID) -> bool:
 
 
 def of(user: User) -> list[Identity]:
-    """What she may sign in with, besides her password."""
+    """What the person may sign in with, besides their password."""
     return list(db.session.scalars(select(Identity).where(Identity.user_id == user.id).order_by(Identity.created_at)))
 
 

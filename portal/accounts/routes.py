@@ -217,8 +217,8 @@ def words_about(user: User) -> tuple[str, ...]:
 
 
 def go_on(user: User, *, remember: bool, typed: str = "", target: str) -> Answer:
-    """Let somebody in who has shown who she is, by way of her one-time codes if she has them. `target` is a path of
-    the portal, `typed` what she wrote before her session ended."""
+    """Let somebody in who has shown who they are, by way of their one-time codes if they have them. `target` is a
+    path of the portal, `typed` what they wrote before their session ended."""
     if not user.has_codes:
         return _enter(user, remember=remember, typed=typed, target=target)
     session[HALF_WAY] = (str(user.id), bool(remember), clock.now().timestamp() + HALF_WAY_SECONDS)

@@ -35,7 +35,7 @@ def divisions() -> list[str]:
 
 
 def add(admin: User, *, deped_id: str, name: str, division: str) -> School:
-    """A new school. An admin of a division adds to her own, whatever `division` says. Raises IdTaken and NotYours."""
+    """A new school. An admin of a division adds to their own, whatever `division` says. Raises IdTaken and NotYours."""
     school = School(
         id=uuid4(),
         deped_id=deped_id,

@@ -89,7 +89,7 @@ def choose_password(token: str, password: str) -> User | None:
 
 
 def change_password(user: User, password: str) -> None:
-    """A new password, chosen by the person herself; every session ends, also the one that asks."""
+    """A new password, chosen by the person; every session ends, also the one that asks."""
     hashed = passwords.hash_password(password)
     with writing():
         user.password_hash = hashed

@@ -1,6 +1,6 @@
 """Sessions are rows: the cookie holds a random token, and ending the row ends every copy of the cookie.
 
-Idle 2 hours (admins 30 minutes), 12 hours at most; a teacher may keep her own phone signed in for 30 days.
+Idle 2 hours (admins 30 minutes), 12 hours at most; a teacher may keep their own phone signed in for 30 days.
 """
 
 from datetime import datetime, timedelta

@@ -1,9 +1,9 @@
-"""Erasing one learner: what names her goes, what counts stays.
+"""Erasing one learner: what names the learner goes, what counts stays.
 
 `erase` writes down that it is wanted, and by whom; the worker does it (`carry_out`), since a learner of several years
-is on hundreds of sheets. It takes her name, LRN and address out of every table and has her registrations at Zoom
-cancelled. Her lines on the sheets stay as "ERASED, LEARNER" with their marks, so that sheets and reports say the same
-as before. `go_on` comes back for a week, since Zoom's reports may still name her, and for the address of a
+is on hundreds of sheets. It takes the name, LRN and address out of every table and has the registrations at Zoom
+cancelled. The lines on the sheets stay as "ERASED, LEARNER" with their marks, so that sheets and reports say the same
+as before. `go_on` comes back for a week, since Zoom's reports may still name the learner, and for the address of a
 registration until Zoom has let go of it. Killed at any point, it goes on where it was.
 
 Those who were erased stay so when an older backup is restored: see `erased_list` and `again`.
@@ -49,8 +49,8 @@ LAST_NAME, FIRST_NAME = "ERASED", "LEARNER"
 
 
 class Erasure(WithId, Model):
-    """One erasure. `marks` are keyed hashes of her addresses and names, to know her by in what still comes; they go
-    when it is finished."""
+    """One erasure. `marks` are keyed hashes of the learner's addresses and names, to know the learner by in what still
+    comes; they go when it is finished."""
 
     __tablename__ = "erasures"
 
@@ -174,7 +174,7 @@ def go_on() -> int:
 
 
 def waits_for_zoom(learner_id: UUID) -> bool:
-    """Some registration of hers still stands at Zoom."""
+    """Some registration of the learner still stands at Zoom."""
     now = exists().where(MeetingRegistrant.learner_id == learner_id, MeetingRegistrant.email != "")
     before = exists().where(FormerRegistrant.learner_id == learner_id, FormerRegistrant.email != "")
     return bool(db.session.scalar(select(or_(now, before))))
@@ -208,12 +208,12 @@ def again(entries: set[str]) -> int:
     return done
 
 
-# What tells whom a stay belongs to, kept without her name
+# What tells whom a stay belongs to, kept without the learner's name
 
 
 @dataclass(frozen=True)
 class _Pin:
-    """A stay that was hers by her address or by a remembered name."""
+    """A stay that was the learner's by the address or by a remembered name."""
 
     participant_id: UUID
     learner_ids: tuple[UUID, ...]
@@ -261,7 +261,7 @@ def _pin(pins: list[_Pin], by: UUID | None) -> None:
     db.session.flush()
 
 
-# What is written about her
+# What is written about the learner
 
 
 def _leave_rosters(learner: Learner, her: Her) -> None:
@@ -271,7 +271,7 @@ def _leave_rosters(learner: Learner, her: Her) -> None:
         AttendanceRecord.occurrence_id == MeetingOccurrence.id,
         MeetingOccurrence.local_date == today,
     )
-    # A sheet of today that has her line keeps it.
+    # A sheet of today that has the learner's line keeps it.
     last_day = today if db.session.scalar(select(on_a_sheet)) else today - timedelta(days=1)
     for time in rolls.of(learner.id):
         if time.until_date is None or time.until_date > last_day:
@@ -297,7 +297,7 @@ def _leave_rosters(learner: Learner, her: Her) -> None:
 
 
 def _forget_decisions(learner_id: UUID, her: Her) -> None:
-    """What teachers wrote about her, and the names they tied to her."""
+    """What teachers wrote about the learner, and the names they tied to the learner."""
     session = db.session
     session.execute(delete(NameAlias).where(NameAlias.learner_id == learner_id))
     session.execute(delete(JoinLink).where(JoinLink.learner_id == learner_id))

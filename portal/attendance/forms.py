@@ -21,7 +21,7 @@ class MarkForm(Form):
     reason = StringField(
         _l("Reason"),
         [DataRequired(_l("Write the reason, e.g. signal lost.")), Length(max=200)],
-        description=_l("For example: signal lost, sent her work by chat"),
+        description=_l("For example: signal lost, sent their work by chat"),
     )
 
 

@@ -18,7 +18,7 @@ from portal.registration.queries import registrant_ids
 
 @dataclass(frozen=True)
 class Invited:
-    """One person and her time in the meeting, in whole seconds; `stays` is 0 for who never came."""
+    """One person and their time in the meeting, in whole seconds; `stays` is 0 for who never came."""
 
     user_id: UUID
     name: str

@@ -257,7 +257,7 @@ def _delete(table: Any, key: Any, condition: ColumnElement[bool]) -> int:
 
 
 def _is_known_elsewhere() -> ColumnElement[bool]:
-    """A condition on Learner: some row of another table is about her, on a later roster for one."""
+    """A condition on Learner: some row of another table is about the learner, on a later roster for one."""
     pointing = [
         column
         for table in Base.metadata.sorted_tables

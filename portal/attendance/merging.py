@@ -1,8 +1,8 @@
-"""Two rows of one learner made one: she had two LRNs, or was brought in without one and again with it.
+"""Two rows of one learner made one: the learner had two LRNs, or was brought in without one and again with it.
 
-One stays, with everything that is known of both: her days on rosters, registrations, links, stays and marks. The
-other goes. Where both have a row for the same thing, the one that stays keeps hers; a mark set by hand beats one that
-was not. The tables are those that refer to a learner; a test finds one that is missing here.
+One stays, with everything that is known of both: the days on rosters, registrations, links, stays and marks. The
+other goes. Where both have a row for the same thing, the one that stays keeps its own; a mark set by hand beats one
+that was not. The tables are those that refer to a learner; a test finds one that is missing here.
 """
 
 from collections.abc import Iterable
@@ -44,7 +44,7 @@ BY_HAND = ("override_mark", "override_reason", "override_by", "override_at")
 
 
 class Erased(ValueError):
-    """One of the two was erased: nothing of hers is to be known as somebody's again."""
+    """One of the two was erased: nothing of that learner is to be known as somebody's again."""
 
 
 class TwoSections(ValueError):
@@ -60,7 +60,7 @@ def merge(user: User, section: Section, kept: Learner, other: Learner, *, lrn: s
             raise Erased
         _unite_times(Rolls([kept.id, other.id]), kept.id, other.id)
         for row in session.scalars(_doubled(MeetingRegistrant, "meeting_id", kept.id, other.id)):
-            # Its registration at Zoom, if there is one, is hers and is to be taken away.
+            # Its registration at Zoom, if there is one, is the learner's and is to be taken away.
             remember_registration(row, still_open=row.state in ("registered", "pending") or row.unsure)
             # Unsure, so that the engine looks at the meeting once more and does both.
             hers = update(MeetingRegistrant).where(
@@ -92,8 +92,8 @@ def merge(user: User, section: Section, kept: Learner, other: Learner, *, lrn: s
 
 
 def candidates(section_id: UUID, learner: Learner) -> list[Learner]:
-    """Who is or was on the section's roster and could be the same learner and is not erased: those of her last name
-    first."""
+    """Who is or was on the section's roster and could be the same learner and is not erased: those of the same last
+    name first."""
     here = exists().where(
         Enrolment.learner_id == Learner.id,
         Enrolment.section_id == section_id,
@@ -150,7 +150,7 @@ def _doubled(table: Any, thing: str, kept: UUID, other: UUID) -> Any:
 
 
 def _take_over(table: Any, things: Iterable[str], kept: UUID, other: UUID) -> None:
-    """Give `kept` the rows of `other`, but for things of which she has one; those go."""
+    """Give `kept` the rows of `other`, but for things of which `kept` has one; those go."""
     hers = aliased(table)
     has_one = exists().where(
         hers.learner_id == kept, *(getattr(hers, thing) == getattr(table, thing) for thing in things)

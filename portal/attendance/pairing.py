@@ -2,7 +2,7 @@
 
 Pure, and deaf to the order in which anything came: moments are sorted, sources ranked, repeats dropped. A
 session (Zoom's `user_id`, new with each join) can come and go several times when the host sends somebody
-back to the waiting room and lets her in again, so joins and leaves are paired by their times. Zoom's report
+back to the waiting room and lets them in again, so joins and leaves are paired by their times. Zoom's report
 replaces what the events say of the same session and room; a leave it does not know yet is the events'.
 """
 

@@ -2,7 +2,7 @@
 
 A day follows from the sheets of the section's classes, by the section's rule: present is who was in any of them, in
 the first, or in half of them. The adviser corrects it with a reason, or records a day on which no class was at Zoom;
-what she said stays, whatever the sheets say later or the rule becomes.
+what the adviser said stays, whatever the sheets say later or the rule becomes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -56,7 +56,7 @@ class Change:
 
 
 class ReasonMissing(ValueError):
-    """The adviser says something else than the sheets, or than she said before, and not why."""
+    """The adviser says something else than the sheets, or than they did before, and not why."""
 
 
 class DayToCome(ValueError):
@@ -65,8 +65,8 @@ class DayToCome(ValueError):
 
 @dataclass(frozen=True)
 class Classes:
-    """What the sheets say of a learner's day: of how many classes, in how many she was, from how many she was
-    absent; the mark of the day's first class, None if she has none; late in the first, early from the last."""
+    """What the sheets say of a learner's day: of how many classes, in how many they were, from how many they
+    were absent; the mark of the day's first class, None if they have none; late in the first, early from the last."""
 
     held: int
     came: int

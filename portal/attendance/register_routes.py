@@ -70,7 +70,7 @@ def _page(section: Section, on: date, problem: str = "") -> str:
     lines = []
     for learner in register.learners_on(section.id, on):
         entry = known.entries.get((learner.id, on))
-        # A day of which nothing is known is proposed as everybody present, and nothing is saved before she says so.
+        # A day of which nothing is known is proposed as everybody present; nothing is saved before the adviser says so.
         status = (entry.status if entry else register.UNKNOWN) if known.days else register.PRESENT
         tardy = entry.tardy if entry else ""
         if problem:

@@ -73,7 +73,7 @@ def _page(
 @bp.get("/attendance/<uuid:occurrence_id>/live")
 def live(occurrence_id: UUID) -> str | Response:
     """The part of the page that renews itself while the class runs. Nothing at all where the reader has it
-    already: `v` is the version that she sees. Her first look was written to the audit log."""
+    already: `v` is the version that they see. Their first look was written to the audit log."""
     version = queries.version_now(current_user, occurrence_id)
     if version is None:
         occurrence_or_404(occurrence_id)  # 404 for a stranger; else the time for which the rows were opened is over
@@ -196,7 +196,7 @@ def reopen(occurrence_id: UUID) -> AnyResponse | tuple[str, int]:
 
 @bp.post("/attendance/<uuid:occurrence_id>/match")
 def match(occurrence_id: UUID) -> AnyResponse:
-    """One participant (all of her stays) is these learners, or staff, or nobody of the class."""
+    """One participant (all of their stays) is these learners, or staff, or nobody of the class."""
     occurrence = occurrence_or_404(occurrence_id, manage=True)
     stays = [UUID(text) for text in request.form.getlist("stay") if _is_uuid(text)]
     chosen = [text for text in request.form.getlist("learner") if text]

@@ -51,7 +51,7 @@ GIVE_UP_WAITING = timedelta(minutes=30)  # after the planned end a class counts 
 
 @dataclass(frozen=True)
 class Line:
-    """A learner with her record as a person has left it."""
+    """A learner with their record as a person has left it."""
 
     learner: class_queries.RosterLine
     override_mark: str | None
@@ -125,7 +125,7 @@ def load(
                 RosterLine(
                     learner_id=str(line.learner.learner_id),
                     registrant_ids=frozenset(registrant_ids.get(line.learner.learner_id, ())),
-                    # what she is registered with: Zoom's file knows no registrant id
+                    # what the learner is registered with: Zoom's file knows no registrant id
                     email=learner_address(line.learner.lrn, line.learner.email, settings.email_domains),
                     name=line.learner.lis_name,
                 )

@@ -1,6 +1,6 @@
-"""The traces of one learner in what Zoom told: how she is known, where she may be, and taking her name out of it.
+"""The traces of one learner in what Zoom told: how they are known, where they may be, and taking their name out of it.
 
-Marks are keyed hashes of her addresses and names: they tell her in what still comes, and name nobody.
+Marks are keyed hashes of the learner's addresses and names: they tell the learner in what still comes, and name nobody.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ _PERSONAL = {"user_name", "leave_reason", "email", "first_name", "last_name", "n
 
 
 class Her:
-    """How she is called, before it is gone."""
+    """How the learner is called, before it is gone."""
 
     def __init__(self, learner: Learner) -> None:
         settings: Settings = current_app.extensions["silid.settings"]
@@ -55,7 +55,7 @@ class Her:
         return {_email_mark(email) for email in self.emails} | {_words_mark(name) for name in self.names if name}
 
     def without(self, text: str | None) -> str | None:
-        """A person's own words without her name, LRN and address."""
+        """A person's own words without the learner's name, LRN and address."""
         if not text:
             return text
         for address in self.emails:
@@ -83,7 +83,7 @@ def _hash(text: str) -> str:
 
 
 def meetings_of(learner_id: UUID) -> Select[UUID]:
-    """Meetings in which she may have been: of the classes of her sections, and those she was registered for."""
+    """Meetings the learner may have been in: of the classes of their sections, and those they were registered for."""
     sections = select(Enrolment.section_id).where(Enrolment.learner_id == learner_id)
     classes = select(SchoolClass.id).where(SchoolClass.section_id.in_(sections))
     registered = select(MeetingRegistrant.meeting_id).where(MeetingRegistrant.learner_id == learner_id)
@@ -152,7 +152,7 @@ def scrub_deliveries(learner_id: UUID, marks: set[str], since: datetime | None) 
 
 
 def _without_her(raw: bytes, registrant_ids: set[str], marks: set[str]) -> bytes | None:
-    """The delivery without her name and address; None where it is not about her."""
+    """The delivery without the learner's name and address; None where it is not about the learner."""
     try:
         body = json.loads(raw)
     except ValueError:

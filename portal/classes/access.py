@@ -26,7 +26,7 @@ def teaches(user: User | Rights) -> ColumnElement[bool]:
 
 
 def classes_seen(user: User | Rights) -> ColumnElement[bool]:
-    """A condition on SchoolClass: those she teaches, those of the section she advises, an admin's scope."""
+    """A condition on SchoolClass: those the person teaches, those of the section they advise, an admin's scope."""
     if user.scope == "region":
         return true()
     governed = select(Section.id).where(sections_governed(user)).correlate(None)
@@ -42,7 +42,7 @@ def sections_governed(user: User | Rights) -> ColumnElement[bool]:
 
 
 def sections_seen(user: User | Rights) -> ColumnElement[bool]:
-    """A condition on Section: governed ones, and those in which she teaches a class."""
+    """A condition on Section: governed ones, and those in which the person teaches a class."""
     taught = select(SchoolClass.section_id).where(teaches(user)).correlate(None)
     return or_(sections_governed(user), Section.id.in_(taught))
 
@@ -111,7 +111,7 @@ def learner_or_404(section_id: UUID, learner_id: UUID, *, govern: bool = False) 
 
 
 def governs(section: Section, user: User | None = None) -> bool:
-    """True for one who may change the roster: `user`, or the person herself. A division or region may only look."""
+    """True for one who may change the roster: `user`, or the person who asks. A division or region may only look."""
     user = user or current_user
     if section.adviser_id == user.id:
         return True
@@ -149,7 +149,7 @@ def manages(school_class: SchoolClass) -> bool:
 
 
 def leads(school_class: SchoolClass) -> bool:
-    """True for the teacher herself and for admins in scope: who says who else teaches the class."""
+    """True for the teacher and for admins in scope: who says who else teaches the class."""
     return school_class.teacher_id == current_user.id or (current_user.is_admin and manages(school_class))
 
 

@@ -16,7 +16,7 @@ from portal.classes.models import Enrolment, Learner, RosterImport, Section, ros
 from portal.classes.names import fold_name
 from portal.classes.roster_file import Problem, RosterFile, RosterRow, from_json
 
-# "leaves": the register says that she left, and she is on the roster; "left": it says so, and she is not.
+# "leaves": the register says that the learner left, who is on the roster; "left": it says so, but they are not.
 Status = Literal["new", "same", "changed", "moves here", "leaves", "left", "bad"]
 SAVED: tuple[Status, ...] = ("new", "changed", "moves here", "leaves")
 LEFT = ("T/O", "DRP")
@@ -201,7 +201,7 @@ def _file_problems(upload: RosterImport, file: RosterFile, section: Section | No
 
 
 def _take_only_one(learners: dict[str, list[Learner]], name: str) -> Learner | None:
-    """The learner of that name, if there is one and no more. She is taken: namesakes in the file are others."""
+    """The learner of that name, if there is one and no more. That one is taken: namesakes in the file are others."""
     return learners.pop(name)[0] if len(learners.get(name, ())) == 1 else None
 
 
@@ -243,8 +243,9 @@ def _line(row: RosterRow, position: int, learner: Learner | None, known: _Known)
 
 
 def _has_seen(learner: Learner, known: _Known) -> bool:
-    """Does whoever brings the file see the learner's record anyway: is or was she on this roster or another of his,
-    or does he look after the school? Of everybody else's learners a file with guessed LRNs must tell nothing."""
+    """Does whoever brings the file see the learner's record anyway: is or was the learner on this roster or another
+    of that person's, or does the person look after the school? Of everybody else's learners a file with guessed LRNs
+    must tell nothing."""
     place = known.elsewhere.get(learner.id)
     advised = place is not None and place.adviser_id == known.by.id
     return known.by.is_admin or advised or learner.id in known.here or learner.id in known.left_here
@@ -252,7 +253,7 @@ def _has_seen(learner: Learner, known: _Known) -> bool:
 
 def _is_meant(learner: Learner, row: RosterRow, place: Section | None, known: _Known) -> bool:
     """Does the row name the learner who has its LRN? Of one who is on another roster this year the whole name has to
-    be right, since she is taken off that; of the year before a spelling may have been corrected."""
+    be right, since they are taken off that; of the year before a spelling may have been corrected."""
     pairs = ((learner.last_name, row.last_name), (learner.first_name, row.first_name))
     same = [fold_name(ours) == fold_name(theirs or "") for ours, theirs in pairs]
     return all(same) if place and place.school_year == known.school_year else any(same)
@@ -272,8 +273,8 @@ def _status(row: RosterRow, position: int, learner: Learner | None, changes: boo
 
 
 def _from_date(row: RosterRow, learner: Learner | None, known: _Known) -> date:
-    """From when a learner of the file counts. T/I and LE bring the date she came to the school; if the portal knew
-    her before that as a learner of another section, she was there until then, and its sheets stay as they are."""
+    """From when a learner of the file counts. T/I and LE bring the date they came to the school; if the portal knew
+    them before that as a learner of another section, they were there until then, and its sheets stay as they are."""
     began = row.remark_date if row.remark_code in ("T/I", "LE") and row.remark_date else known.first_day
     earliest = year_begins(known.school_year)
     if learner and (place := known.elsewhere.get(learner.id)) and place.school_year == known.school_year:

@@ -14,7 +14,7 @@ from portal.base.db import db, write_at_once
 from portal.classes.models import Enrolment, Learner
 
 MOVED = "moved to another section"
-ERASED = "erased"  # her line of today stays on its sheets, but she is nobody to be invited any more
+ERASED = "erased"  # the line of today stays on its sheets, but the learner is not invited any more
 _ONE_DAY = timedelta(days=1)
 _CHANGING = ("section_id", "position", "from_date", "until_date", "reason", "detail")
 
@@ -112,7 +112,7 @@ class Rolls:
     def move(self, row: Enrolment, section_id: UUID, *, position: int, since: date, reason: str = MOVED) -> Enrolment:
         """From `row` to another section, whose roster the learner is on from `since`. Raises OnARoster.
 
-        The day before was her last in the old one. Where that would be before her first there, she never was
+        The day before was their last in the old one. Where that would be before their first there, they never were
         there: the time itself becomes one in the new section.
         """
         if since <= row.from_date:
@@ -144,7 +144,7 @@ class Rolls:
 
 
 def place_among(roster: Iterable[tuple[str | None, str, int]], sex: str, lis_name: str) -> int:
-    """Where LIS would print a learner: after the last of her sex whose name comes before. `roster` is sex, name and
+    """Where LIS would print a learner: after the last of that sex whose name comes before. `roster` is sex, name and
     place of the others; equal places are ordered by name."""
     return max((place for other, name, place in roster if other == sex and name <= lis_name), default=1)
 

@@ -29,7 +29,7 @@ class NotImportable(ValueError):
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a learner who is missing from the file: KEEP, or T/O or NLS with her last day."""
+    """What became of a learner who is missing from the file: KEEP, or T/O or NLS with the last day."""
 
     what: str
     last_day: date | None = None
@@ -53,7 +53,7 @@ class Unanswered(NotImportable):
 def begin(
     user: User, section: Section | None, file: RosterFile, filename: str, *, domains: tuple[str, ...]
 ) -> RosterImport:
-    """Keep the rows of an upload until the person decides. An older undecided upload of hers goes.
+    """Keep the rows of an upload until the person decides. An older undecided upload of theirs goes.
 
     Of addresses, only those of `domains` are kept; the preview says which were left out.
     """
@@ -187,7 +187,7 @@ def _place(rolls: Rolls, line: PreviewLine, learner: Learner, section: Section, 
         rolls.move(current, section.id, position=line.position, since=line.from_date)
     else:
         ending = {}
-        if row.remark_code in LEFT and row.remark_date:  # the register itself says that she has left
+        if row.remark_code in LEFT and row.remark_date:  # the register itself says that the learner has left
             ending = {"until": max(row.remark_date, line.from_date), "reason": row.remark_code}
         time = rolls.enrol(learner.id, section.id, position=line.position, since=line.from_date, **ending)  # type: ignore[arg-type]  # two kinds of values
         time.came_by = row.remark_code if row.remark_code in ("T/I", "LE") else None

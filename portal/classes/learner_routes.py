@@ -182,7 +182,7 @@ def _whose_lrn(error: learners.LrnInUse) -> str:
         return _("This LRN belongs to a learner of another school here. Check it; if it is right, ask your admin.")
     if error.section:
         return _(
-            "The learner with this LRN is on the roster of %(section)s. Its adviser can move her.",
+            "The learner with this LRN is on the roster of %(section)s. Its adviser can move the learner.",
             section=error.section,
         )
     return _("Another learner of your school has this LRN. Check it; if both are one, they can be merged.")

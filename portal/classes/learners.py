@@ -19,7 +19,7 @@ from portal.classes.models import Enrolment, Learner, Section
 from portal.classes.names import fold_name, lis_name
 from portal.classes.undoing import forget_if_unneeded
 
-MISTAKE = "mistake"  # instead of a reason for leaving: she never was in this section
+MISTAKE = "mistake"  # instead of a reason for leaving: the learner never was in this section
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Details:
 
 
 class LrnInUse(ValueError):
-    """Another learner has that LRN. `section` is the title of where she is now; `elsewhere` if in another school."""
+    """Another learner has that LRN. `section` is the title of where they are now; `elsewhere` if in another school."""
 
     def __init__(self, *, section: str | None = None, elsewhere: bool = False) -> None:
         super().__init__("the LRN is in use")
@@ -72,8 +72,8 @@ class NotInThisYear(ValueError):
 def add(user: User, section: Section, details: Details, *, since: date, another: bool = False) -> Learner:
     """Put a learner on the roster. One whom the school knows by the LRN and who is on no roster comes back.
 
-    Who comes back has to be named as she is known: a slip in the LRN would write this child's name over that of
-    another one, on all her past sheets. `another` says that she is not the namesake who is there.
+    Who comes back has to be named as they are known: a slip in the LRN would write this child's name over that of
+    another one, on all their past sheets. `another` says that this is not the namesake who is there.
     Raises LrnInUse, OtherName, Namesake, NotInThisYear, OnARoster.
     """
     _must_be_in(section, since)
@@ -117,7 +117,7 @@ def change(user: User, section: Section, learner: Learner, details: Details) -> 
 def withdraw(
     user: User, section: Section, learner: Learner, *, last_day: date, reason: str, detail: str | None = None
 ) -> None:
-    """The learner leaves: after `last_day`, or as if she never was there if the reason is MISTAKE.
+    """The learner leaves: after `last_day`, or as if they never were there if the reason is MISTAKE.
 
     Raises NotOnThisRoster, NotInThisYear, BeforeTheFirstDay.
     """

@@ -127,7 +127,7 @@ class Enrolment(WithId, Model):
     until_date: Mapped[date | None]  # last day on the roster
     came_by: Mapped[str | None] = mapped_column(String(4))  # T/I or LE, as the register says
     reason: Mapped[str | None]  # T/O, NLS, DRP (of a register), or "moved to another section"
-    detail: Mapped[str | None] = mapped_column(String(120))  # the school she went to, or why she left
+    detail: Mapped[str | None] = mapped_column(String(120))  # the school they went to, or why they left
 
     learner: Mapped[Learner] = relationship(lazy="raise_on_sql")
 
@@ -180,7 +180,7 @@ class RosterImport(WithId, Model):
     journal: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # what was before, for a day
 
 
-# Whose records an entry of the audit log is about. A learner's are those of the section where she is, or was last.
+# Whose records an entry of the audit log is about. A learner's are those of the section where they are, or were last.
 _NO_CLASS = literal(None, Uuid)
 audit.belongs("section", lambda key: select(_NO_CLASS, Section.id).where(Section.id == key))
 audit.belongs("class", lambda key: select(SchoolClass.id, SchoolClass.section_id).where(SchoolClass.id == key))

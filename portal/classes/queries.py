@@ -143,7 +143,7 @@ _former = (
 
 
 def former(section: Section) -> list[FormerLine]:
-    """Who has left the section before the day of its roster, the last one first; each with her last time there."""
+    """Who has left the section before the day of its roster, the last one first; each with their last time there."""
     rows = db.session.execute(_former, {"section_id": section.id, "day": section.roster_day})
     return [FormerLine(*row) for row in rows]  # type: ignore[arg-type]  # each has an end, by the condition
 
@@ -314,7 +314,7 @@ def _lines(statement: Select[*tuple[Any, ...]], **values: object) -> list[ClassL
 
 
 def managed_classes(user: User) -> list[ClassLine]:
-    """The classes for which a person may schedule meetings: hers, not closed, of no school year that is over."""
+    """The classes for which a person may schedule meetings: theirs, not closed, of no school year that is over."""
     today = clock.today()
     open_now = and_(SchoolClass.closed_at.is_(None), Section.school_year >= school_year_of(today))
     return _lines(_class_lines(rights_of(user)).where(classes_managed(user), open_now), day=today)

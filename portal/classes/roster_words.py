@@ -54,7 +54,7 @@ SENTENCES: dict[str, str] = {
     ),
     "lrn_of_another": N_(
         "LRN %(lrn)s belongs to a learner of your school with another name. Check the LRN and the name; if both are "
-        "right, ask her adviser or your admin to correct the name first."
+        "right, ask that learner's adviser or your admin to correct the name first."
     ),
     # worth a look, nothing more
     "lrn_pending": N_("No LRN yet. The learner is kept, and is not registrable until the LRN is known."),

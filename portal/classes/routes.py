@@ -220,7 +220,7 @@ def preview(import_id: UUID) -> str | Response:
     if seen.section and not _may_fill(seen.section):
         importing.discard(upload)
         flash(
-            _("%(section)s has another adviser, so only she can import its roster.", section=seen.section.title), "bad"
+            _("%(section)s has another adviser, so only they can import its roster.", section=seen.section.title), "bad"
         )
         return redirect(url_for(".index"))
     here = seen.section.id if seen.section else None

@@ -21,7 +21,7 @@ class AlreadyThere(ValueError):
 
 
 def create_section(user: User, *, grade_level: str, name: str, school_year: str | None = None) -> Section:
-    """A new section of the person's school, advised by her if she is a teacher. Raises AlreadyThere."""
+    """A new section of the person's school, advised by them if they are a teacher. Raises AlreadyThere."""
     if user.school_id is None:
         raise ValueError("a section belongs to a school")
     year = school_year or school_year_of(clock.today())
@@ -52,7 +52,7 @@ def create_section(user: User, *, grade_level: str, name: str, school_year: str 
 
 
 def create_class(user: User, section: Section, *, subject: str, teacher: User | None = None) -> SchoolClass:
-    """A subject taught to the section, by `teacher` or by the person herself. Raises AlreadyThere."""
+    """A subject taught to the section, by `teacher` or by the person. Raises AlreadyThere."""
     subject = " ".join(subject.split())
     found = db.session.scalar(
         select(SchoolClass).where(SchoolClass.section_id == section.id, SchoolClass.subject == subject)

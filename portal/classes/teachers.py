@@ -16,12 +16,12 @@ from portal.classes.models import SchoolClass, Section, co_teachers
 
 
 class NotOfTheSchool(ValueError):
-    """The person is no open account of the class's school, so the class cannot be hers."""
+    """The person is no open account of the class's school, so the class cannot be theirs."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """What a person has: classes she teaches, classes she helps to teach, sections she advises."""
+    """What a person has: classes they teach, classes they help to teach, sections they advise."""
 
     taught: list[SchoolClass]
     helped: list[SchoolClass]
@@ -83,9 +83,9 @@ def _open_in(schools: set[UUID]) -> ColumnElement[bool]:
 
 
 def hand_over(admin: User, person: User, heir: User, chosen: set[UUID]) -> int:
-    """Give the chosen classes and sections of `person` to `heir`, and end the help she gave in chosen ones; how many.
+    """Give the chosen classes and sections of `person` to `heir`, and end the help they gave in chosen ones; how many.
 
-    Ids of what she has not, or what is outside the admin's scope, count for nothing. Raises NotOfTheSchool, and then
+    Ids of what they have not, or what is outside the admin's scope, count for nothing. Raises NotOfTheSchool, and then
     nothing is changed.
     """
     with writing() as session:
@@ -131,7 +131,7 @@ def add_co_teacher(by: User, school_class: SchoolClass, colleague: User) -> None
 
 
 def remove_co_teacher(by: User, school_class: SchoolClass, user_id: UUID) -> bool:
-    """Take a co-teacher out of the class. False if she is none."""
+    """Take a co-teacher out of the class. False if they are none."""
     with writing():
         gone = rows_changed(
             delete(co_teachers).where(co_teachers.c.class_id == school_class.id, co_teachers.c.user_id == user_id)

@@ -69,7 +69,7 @@ def remove(class_id: UUID, user_id: UUID) -> Page:
     """A co-teacher teaches the class no longer."""
     if not teachers.remove_co_teacher(current_user, _led_or_403(class_id), user_id):
         abort(404)
-    flash(_("The class is no longer hers."))
+    flash(_("The class is no longer theirs."))
     return redirect(url_for(".index", class_id=class_id))
 
 

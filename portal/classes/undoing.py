@@ -113,7 +113,7 @@ def undo(upload: RosterImport, user: User) -> int:
 
 
 def forget_if_unneeded(learner_ids: Iterable[UUID]) -> None:
-    """Delete those of the learners to whom nothing refers any more. Links that go with a learner do not hold her."""
+    """Delete those of the learners to whom nothing refers any more. Links that go with a learner do not hold them."""
     holding = [
         ~exists().where(column == Learner.id)
         for table in Base.metadata.sorted_tables

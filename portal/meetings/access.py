@@ -17,7 +17,7 @@ from portal.meetings.models import OF_A_SCHOOL, MeetingInvitation, MeetingOccurr
 
 
 def meetings_seen(user: User | Rights) -> ColumnElement[bool]:
-    """A condition on ZoomMeeting: of a class the person sees; without a class made by herself, or invited to."""
+    """A condition on ZoomMeeting: of a class the person sees; without a class made by the person, or invited to."""
     classes = select(SchoolClass.id).where(classes_seen(user)).correlate(None)
     mine = or_(ZoomMeeting.created_by == user.id, invited_to(user))
     return or_(ZoomMeeting.class_id.in_(classes), ZoomMeeting.class_id.is_(None) & mine)
@@ -34,7 +34,7 @@ def invited_to(user: User | Rights) -> ColumnElement[bool]:
 
 
 def meetings_managed(user: User | Rights) -> ColumnElement[bool]:
-    """A condition on ZoomMeeting: of a class the person manages, or made by herself without a class."""
+    """A condition on ZoomMeeting: of a class the person manages, or made by the person without a class."""
     classes = select(SchoolClass.id).where(classes_managed(user)).correlate(None)
     return or_(
         ZoomMeeting.class_id.in_(classes),

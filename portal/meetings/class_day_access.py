@@ -1,7 +1,7 @@
 """Who may declare class days for whom, and who sees what was declared.
 
 The region for all, a division or a school; a division for itself and its schools; a school for itself and its
-sections; an adviser for her section. Narrower scopes win, so nobody is overruled from below but for herself.
+sections; an adviser for their section. Narrower scopes win, so nobody is overruled from below but for themselves.
 """
 
 from collections.abc import Sequence
@@ -81,7 +81,7 @@ def days_changed(user: User) -> ColumnElement[bool]:
 
 
 def days_seen(user: User) -> ColumnElement[bool]:
-    """A condition on ClassDay: those, and what is said for all or for her own school and division."""
+    """A condition on ClassDay: those, and what is said for all or for their own school and division."""
     wider: list[ColumnElement[bool]] = [ClassDay.scope.in_(FOR_ALL)]
     if user.school:
         wider += [ClassDay.division == user.school.division, ClassDay.school_id == user.school.id]

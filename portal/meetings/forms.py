@@ -326,7 +326,7 @@ class DateForm(Form):
 
 
 class PolicyForm(Form):
-    """What an admin says of each option; empty where she says nothing."""
+    """What an admin says of each option; empty where they say nothing."""
 
 
 _POLICY_LABELS = {

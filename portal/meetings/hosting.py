@@ -53,7 +53,7 @@ def whose(meeting: ZoomMeeting) -> Whose:
 
 
 def own_host(who: Whose) -> str:
-    """The teacher by address: her own Zoom user, if she has one."""
+    """The teacher by address: their own Zoom user, if they have one."""
     return db.session.scalars(select(User.email).where(User.id == who.teacher_id)).one()
 
 

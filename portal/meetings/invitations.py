@@ -45,7 +45,7 @@ class NotInvitable(ValueError):
 
 
 def audiences(user: User) -> tuple[str, ...]:
-    """Whom the person may invite: a school's admin all of the school, everybody else those she names."""
+    """Whom the person may invite: a school's admin all of the school, everybody else those they name."""
     return (*OF_A_SCHOOL, "personal") if user.scope == "school" and user.school_id else ("personal",)
 
 

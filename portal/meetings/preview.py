@@ -31,7 +31,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Preview:
-    """`stops` tells that a person has to decide before it can be saved, `impossible` that she cannot."""
+    """`stops` tells that a person has to decide before it can be saved, `impossible` that they cannot."""
 
     rule: Rule | None
     plan: Plan

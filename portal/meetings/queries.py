@@ -33,7 +33,7 @@ class OccurrenceLine:
     meeting_state: str
     trouble: str | None
     zoom_id: str | None
-    managed: bool  # by the person who asks: she may start and sign it
+    managed: bool  # by the person who asks: they may start and sign it
 
     @property
     def ends_at(self) -> datetime:

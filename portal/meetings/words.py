@@ -32,10 +32,11 @@ def trouble(code: str | None) -> str:
         "unavailable": _("Zoom is not answering. Nothing is lost: the portal tries again by itself."),
         "gone": _("The meeting was deleted at Zoom."),
         "host unknown": _(
-            "Zoom has no user with the teacher's address. Ask your ICT coordinator to add her to the Zoom account."
+            "Zoom has no user with the teacher's address. Ask your ICT coordinator to add the teacher to the "
+            "Zoom account."
         ),
         "no host free": _(
-            "The teacher has no Zoom user of her own, and all shared Zoom hosts have other classes at that time. "
+            "The teacher has no Zoom user of their own, and all shared Zoom hosts have other classes at that time. "
             "Choose another time, or ask your ICT coordinator for another host."
         ),
         "too late": _("Its time had passed before Zoom could be reached."),

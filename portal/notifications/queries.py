@@ -1,4 +1,4 @@
-"""What a person has not read yet, and what she wants to be told."""
+"""What a person has not read yet, and what they want to be told."""
 
 from uuid import UUID
 
@@ -60,6 +60,6 @@ def one(user: User, notification_id: UUID) -> Notification | None:
 
 
 def switched_off(user: User) -> set[tuple[str, str]]:
-    """Kind and channel of what she does not want."""
+    """Kind and channel of what the person does not want."""
     rows = select(SwitchedOff.kind, SwitchedOff.channel).where(SwitchedOff.user_id == user.id)
     return {(kind, channel) for kind, channel in db.session.execute(rows)}

@@ -1,4 +1,4 @@
-"""What a person does with notifications: read them, and say which she wants."""
+"""What a person does with notifications: read them, and say which they want."""
 
 from collections.abc import Collection
 from uuid import UUID

@@ -56,7 +56,7 @@ class AuditSearch:
 def audit_lines(admin: User, search: AuditSearch, page: int = 1, most: int = PAGE) -> list[AuditLine]:
     """The newest first, one more than `most` where there are more.
 
-    Only what people in the admin's scope did, and whatever anybody did with records of her schools.
+    Only what people in the admin's scope did, and whatever anybody did with records of the admin's schools.
     """
     rows = db.session.execute(
         select(

@@ -1,7 +1,7 @@
 """Class dates as iCalendar (RFC 5545), for calendars that subscribe.
 
 Stable UIDs, a SEQUENCE that only grows, and cancelled dates that stay as cancelled: so a change reaches a phone
-that has the old one. Never a start link, a passcode or a host key; a learner's calendar has her own join page.
+that has the old one. Never a start link, a passcode or a host key; a learner's calendar has their own join page.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Entry:
 
 
 def of_teacher(user: User) -> list[Entry]:
-    """What a person teaches, alone or with others, and meetings without a class that she made or is invited to."""
+    """What a person teaches, alone or with others, and meetings without a class that they made or are invited to."""
     own = ZoomMeeting.class_id.is_(None) & (ZoomMeeting.created_by == user.id)
     return _entries(teaches(user) | own | invited_to(user))
 

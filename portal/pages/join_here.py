@@ -1,8 +1,8 @@
 """Joining inside the page, through Zoom's Meeting SDK for the web, where its key and secret are set.
 
 The signature is made here; the secret never leaves the server. Somebody who is registered goes in by `tk`, the token
-of her own join link, so Zoom tells of her by her registrant id as if she had come through the app (Zoom's page on
-joining a meeting that has registration).
+of their own join link, so Zoom tells of them by their registrant id as if they had come through the app (Zoom's page
+on joining a meeting that has registration).
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One learner: where she is and was, how often she came, and how she gets into the coming classes."""
+"""One learner: where they are and were, how often they came, and how they get into the coming classes."""
 
 from uuid import UUID
 

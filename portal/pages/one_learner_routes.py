@@ -1,4 +1,4 @@
-"""What a learner or her parents may ask for, for admins: to see what is kept of her, a copy of it, and its erasure."""
+"""What a learner or their parents may ask for, for admins: to see what is kept, a copy of it, and its erasure."""
 
 from uuid import UUID
 
@@ -84,7 +84,7 @@ def show(learner_id: UUID) -> str:
 @bp.post("/<uuid:learner_id>/copy")
 @learners_rows
 def copy(learner_id: UUID) -> str | AnyResponse | tuple[str, int]:
-    """Everything of hers as one file, whose name tells nothing of her."""
+    """Everything of the learner as one file, whose name tells nothing of them."""
     learner = _learner_or_404(learner_id)
     form = CopyForm(prefix="copy")
     if not form.validate_on_submit():
@@ -145,7 +145,7 @@ def _learner_or_404(learner_id: UUID) -> Learner:
 
 
 def _last_section(learner_id: UUID) -> Section | None:
-    """The section whose rows a division or region opens to see the learner: where she is, or was last."""
+    """The section whose rows a division or region opens to see the learner: where they are, or were last."""
     return db.session.scalar(
         select(Section)
         .join(Enrolment, Enrolment.section_id == Section.id)

@@ -163,7 +163,7 @@ def who_came(meeting_id: UUID) -> str:
 
 
 def _own_link(meeting: ZoomMeeting, people: Sequence[registration_queries.RegistrantLine]) -> str | None:
-    """The link by which the person who asks comes in, if she has one."""
+    """The link by which the person who asks comes in, if they have one."""
     settings: Settings = current_app.extensions["silid.settings"]
     links = [line.join_url for line in people if line.user_id == current_user.id]
     if meeting.class_id is None and not meeting.has_registration:

@@ -23,7 +23,7 @@ Answer = str | Response | tuple[str, int]
 
 
 class SchoolForm(Form):
-    """A division is asked of the region alone: an admin of a division has her own."""
+    """A division is asked of the region alone: an admin of a division has their own."""
 
     name = StringField(
         _l("Name"), [DataRequired(_l("Write the school's name.")), Length(max=120, message=_l("At most 120 letters."))]

@@ -283,7 +283,7 @@ def opened(link: JoinLink, occurrence_id: UUID, place: str) -> None:
 
 
 def calendar_token(user: User) -> str | None:
-    """The token of a person's calendar address, if she has asked for one."""
+    """The token of a person's calendar address, if they have asked for one."""
     link = db.session.scalar(select(CalendarLink).where(CalendarLink.user_id == user.id))
     return link.token if link else None
 

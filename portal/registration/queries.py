@@ -193,7 +193,7 @@ def _line(registrant: MeetingRegistrant, learner: Learner | None) -> RegistrantL
 
 @dataclass(frozen=True)
 class ComingLine:
-    """A class date of a learner's section, with her registration for it: no `state` where none is made."""
+    """A class date of a learner's section, with their registration for it: no `state` where none is made."""
 
     meeting_id: UUID
     title: str

@@ -50,9 +50,9 @@ def _again(row: MeetingRegistrant) -> None:
 
 
 def use_lrn_address(user: User, meeting: ZoomMeeting, registrant_id: UUID) -> bool:
-    """Drop a learner's own address, so that her LRN address is used, here and in every coming meeting.
+    """Drop a learner's own address, so that their LRN address is used, here and in every coming meeting.
 
-    False where she has no LRN or is not one who failed.
+    False where the learner has no LRN or is not one who failed.
     """
     with writing() as session:
         row = session.scalar(

@@ -82,7 +82,7 @@ def refresh(domains: tuple[str, ...]) -> int:
 
 
 def learner_address(lrn: str | None, email: str | None, domains: tuple[str, ...]) -> str | None:
-    """The address a learner is registered with: her own, else her LRN at the first domain, as DepEd's
+    """The address a learner is registered with: their own, else their LRN at the first domain, as DepEd's
     accounts are named. None without both."""
     if email:
         return email

@@ -26,7 +26,7 @@ def reason(code: str | None, domains: tuple[str, ...]) -> str:
         "not authorised": _(
             "Zoom does not let the portal register people. Your ICT coordinator checks the Zoom app's permissions."
         ),
-        "denied at Zoom": _("The host denied this person in Zoom. Try again to let her in."),
+        "denied at Zoom": _("The host denied this person in Zoom. Try again to let them in."),
         "cancelled at Zoom": _("Somebody cancelled this registration in Zoom. Try again to register anew."),
         "host": _(
             "This address hosts the meeting or is an alternative host, so Zoom cannot register it as a participant. "

@@ -1,6 +1,6 @@
-"""Everything that is kept of one learner, as one file, for her or her parents (RA 10173, section 18).
+"""Everything that is kept of one learner, as one file, for the learner or their parents (RA 10173, section 18).
 
-Of others there is nothing in it: staff appear as "teacher" or "admin", a stay that she shared with a brother or sister
+Of others there is nothing in it: staff appear as "teacher" or "admin", a stay that was shared with a brother or sister
 without the name it showed.
 """
 
@@ -93,7 +93,7 @@ def everything(learner: Learner) -> dict[str, Any]:
 
 
 def rosters(learner_id: UUID) -> Rows:
-    """Where she was and is, the latest first."""
+    """Where the learner was and is, the latest first."""
     return _rows(
         select(
             Section.school_year,
@@ -202,7 +202,7 @@ def _registrant_ids(learner_id: UUID) -> set[str]:
 
 
 def _stays(learner_id: UUID, email: str | None, registrant_ids: set[str]) -> Rows:
-    """What Zoom told of her: by her registration, her address, or a teacher's word."""
+    """What Zoom told of the learner: by the registration, the address, or a teacher's word."""
     hers = select(ParticipantLink.participant_id).where(ParticipantLink.learner_id == learner_id)
     shared = select(ParticipantLink.participant_id).where(ParticipantLink.learner_id != learner_id)
     known: list[ColumnElement[bool]] = [ZoomParticipant.id.in_(hers), ZoomParticipant.registrant_id.in_(registrant_ids)]
@@ -229,7 +229,7 @@ def _stays(learner_id: UUID, email: str | None, registrant_ids: set[str]) -> Row
 
 
 def _deliveries(learner_id: UUID, registrant_ids: set[str]) -> Rows:
-    """Raw messages that name her registration, of those not deleted yet: the part about her."""
+    """Raw messages that name the learner's registration, of those not deleted yet: the part about the learner."""
     zoom_ids = select(ZoomMeeting.zoom_id).where(ZoomMeeting.id.in_(_meetings(learner_id)))
     found = []
     for event in db.session.scalars(

@@ -44,7 +44,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Asked:
-    """Somebody who was asked to come, and her time in the meeting in seconds."""
+    """Somebody who was asked to come, and their time in the meeting in seconds."""
 
     key: str
     name: str

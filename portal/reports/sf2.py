@@ -102,8 +102,8 @@ class Summary:
 
 @dataclass(frozen=True)
 class Watched:
-    """A learner to look after: absent on `absent` of the `of_days` class days of the school year on which she was on
-    the roster, until the end of the month; `run` are the days of absences in a row that the form counts, if any."""
+    """A learner to look after: absent on `absent` of the `of_days` class days of the school year on which they were
+    on the roster, until the end of the month; `run` are the days of absences in a row that the form counts, if any."""
 
     learner: Enrolled
     absent: int

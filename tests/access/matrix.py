@@ -1,7 +1,7 @@
 """Who may call what. Every view has its line here: a new one without a line fails the test.
 
-OPEN: no sign-in needed. OWN: anybody signed in, about herself or lists of what is hers. THING: something of a class,
-a section or a meeting, given by its id: strangers get 404 as if it did not exist. ADMIN: admins alone.
+OPEN: no sign-in needed. OWN: anybody signed in, about themselves or lists of what is theirs. THING: something of a
+class, a section or a meeting, given by its id: strangers get 404 as if it did not exist. ADMIN: admins alone.
 PERSON: an admin's page about one person or school: nobody below, and no admin of elsewhere.
 """
 
@@ -210,7 +210,7 @@ WITHOUT_LEARNERS = {
     "teachers.index",
     "teachers.remove",
 }
-# What opens to an admin of the division or region, to look at, once she has said why. Without: the form that asks.
+# What opens to an admin of the division or region, to look at, once they have said why. Without: the form that asks.
 WITH_A_REASON = {
     "attendance.day",
     "attendance.download",

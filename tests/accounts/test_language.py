@@ -45,7 +45,7 @@ def test_whoever_chose_nothing_keeps_the_language_of_her_account(
     assert language(browser) == "fil", "the door speaks the language of who went out last"
     browser.submit(email=people.bob.email, password=PASSWORD)
     browser.get("/")
-    assert language(browser) == "en", "the next person at this computer has her own"
+    assert language(browser) == "en", "the next person at this computer has their own"
     people.sign_in(other, people.ada)
     other.get("/")
     assert language(other) == "fil"

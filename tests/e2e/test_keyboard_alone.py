@@ -145,7 +145,7 @@ def correct(page: Page, meeting: str) -> None:
     press(page, row.get_by_role("link", name="Change"))
     page.locator("#change").wait_for(state="attached")
     choose(page, "mark", "present")
-    write(page, page.locator("input[name=reason]:visible").last, "The line broke, she was there")
+    write(page, page.locator("input[name=reason]:visible").last, "The line broke, the learner was there")
     with page.expect_response(re.compile("/attendance/")):
         page.keyboard.press("Enter")
-    expect(page.locator("main")).to_contain_text("The line broke, she was there")
+    expect(page.locator("main")).to_contain_text("The line broke, the learner was there")

@@ -163,7 +163,7 @@ def read_and_change_the_sheet(watched: Watched) -> None:
     row.get_by_role("link", name="Change").click()
     page.locator("#change").wait_for(state="attached")
     page.locator("label", has=page.locator("input[name=mark][value=present]")).first.click()
-    page.locator("input[name=reason]:visible").last.fill("Brownout at home, sent her work by chat")
+    page.locator("input[name=reason]:visible").last.fill("Brownout at home, sent their work by chat")
     watched.shot("09-change")
     page.get_by_role("button", name="Save change").click()
     expect(page.locator("main")).to_contain_text("Brownout at home")
@@ -172,7 +172,7 @@ def read_and_change_the_sheet(watched: Watched) -> None:
         page.evaluate("address => { location.href = address }", f"{address}.csv")
     rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8"))))
     changed = [one for one in rows if one["override"]]
-    assert [one["reason"] for one in changed] == ["Brownout at home, sent her work by chat"]
+    assert [one["reason"] for one in changed] == ["Brownout at home, sent their work by chat"]
     assert {one["mark"] for one in rows} <= {"present", "partial", "absent", "needs review"}
 
 
@@ -228,7 +228,7 @@ def test_the_story_works_without_javascript(chrome: object, demo: str) -> None:
     row.locator("summary").click()
     row.get_by_role("link", name="Change").click()
     page.locator("label", has=page.locator("input[name=mark][value=present]")).first.click()
-    page.locator("input[name=reason]:visible").last.fill("No script, no signal, but she was there")
+    page.locator("input[name=reason]:visible").last.fill("No script, no signal, but the learner was there")
     page.get_by_role("button", name="Save change").click()
-    expect(page.locator("main")).to_contain_text("No script, no signal, but she was there")
+    expect(page.locator("main")).to_contain_text("No script, no signal, but the learner was there")
     context.close()

@@ -67,7 +67,7 @@ class Lesson:
             occurrence.meeting = db.session.get_one(ZoomMeeting, occurrence.meeting_id)
             override.match(people.ada, occurrence, list(stays), [self.her.id])
             override.set_marks(people.ada, occurrence, [self.her.id], "present", "Rosalinda sent her work by chat")
-        # The next class is still to come: she is registered for it too.
+        # The next class is still to come: the learner is registered for it too.
         self.next = people.held(people.ada, self.school_class, soon() + timedelta(days=1))
 
     def csv(self, browser: Browser) -> list[dict[str, str]]:
@@ -136,7 +136,7 @@ def test_erasing_takes_her_name_from_everywhere_and_leaves_the_figures(
     for word in ("quimpo", "rosalinda", "ybañez", "ybanez", str(lesson.her.lrn), "linda"):
         assert word not in text, word
     assert "benjie" in text, "of the others everything is there"
-    # At Zoom she is in none of the coming classes, and the others still are.
+    # At Zoom the learner is in none of the coming classes, and the others still are.
     emails = {one.email for one in world.active_registrants(str(lesson.next.zoom_id))}
     assert "rosalinda@r1.deped.gov.ph" not in emails and "benjie@r1.deped.gov.ph" in emails
     browser.submit("form[action='/sign-out']")
@@ -230,7 +230,7 @@ def test_the_list_outside_the_database_names_nobody_and_erases_again(
     entries = erased_list.listed(text)
     assert entries == erasure.of_database() and erased_list.unknown_keys(entries) == set()
     assert erased_list.unknown_keys({"0" * 8 + ":" + "0" * 64}) == {"0" * 8}
-    # An older backup has her back and knows nothing of the erasure.
+    # An older backup has the learner back and knows nothing of the erasure.
     with writing() as session:
         session.delete(session.scalars(select(erasure.Erasure)).one())
         for name, value in values.items():

@@ -132,7 +132,7 @@ def test_it_is_closed_again_after_eight_hours_and_in_another_session(
     give_reason(browser, story)
     roster = f"/classes/sections/{story.section.id}"
     begun = clock.now()
-    for minutes in range(25, 8 * 60, 25):  # an admin's session ends when she does nothing for half an hour
+    for minutes in range(25, 8 * 60, 25):  # an admin's session ends when they do nothing for half an hour
         with time_machine.travel(begun + timedelta(minutes=minutes)):
             browser.get(roster)
     with time_machine.travel(begun + timedelta(hours=8, minutes=1)):

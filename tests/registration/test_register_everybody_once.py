@@ -164,7 +164,7 @@ def test_a_changed_address_is_registered_anew_and_the_old_one_cancelled_at_zoom(
     ]
     calls = [call.method for call in world.calls if "registrants" in call.path]
     assert calls == ["PUT", "POST"], "first the old one is cancelled"
-    assert (learners[1].id, None, before) in registrant_ids(meeting.id), "her stays of yesterday stay hers"
+    assert (learners[1].id, None, before) in registrant_ids(meeting.id), "the stays of yesterday stay the learner's"
 
 
 def test_two_learners_may_change_addresses_with_each_other(app: Flask, people: People, world: World) -> None:

@@ -1,4 +1,4 @@
-"""A learner's page says how often she came, and leads to the sheets."""
+"""A learner's page says how often they came, and leads to the sheets."""
 
 from flask import Flask
 

@@ -73,9 +73,9 @@ def test_the_adviser_corrects_a_day_with_a_reason(ada: Browser, month: Month) ->
     assert "Write the reason" in ada.text
     chosen = ada.page.select_one(f"input[name='mark-{learner.id}'][checked]")
     assert chosen and chosen["value"] == "present", "what was chosen is kept"
-    ada.submit("form[action*='/days/']", reason="brownout, sent her work", **change)
+    ada.submit("form[action*='/days/']", reason="brownout, sent their work", **change)
     assert "The day is recorded: 1 line changed." in ada.text
-    assert "brownout, sent her work" in ada.text
+    assert "brownout, sent their work" in ada.text
     assert form(ada, month)["LEARNER004,ANA, CRUZ"][-3:-1] == ["1", "2"]
 
 

@@ -253,7 +253,7 @@ def test_check_and_save_take_the_same_statements_for_four_and_for_a_class(
 def test_a_file_with_guessed_lrns_tells_nothing_of_another_teachers_learners(
     browser: Browser, people: People, jadeite: Section
 ) -> None:
-    """Whoever types 12 digits in a row must neither read whose they are nor take the child off her roster."""
+    """Whoever types 12 digits in a row must neither read whose they are nor take the child off their roster."""
     learners = people.learners(jadeite, 3)
     before = picture()
     people.sign_in(browser, people.bob)

@@ -107,7 +107,7 @@ def test_registrations_and_links_and_marks_go_along(
                     AttendanceRecord.learner_id == learner.id, AttendanceRecord.occurrence_id == occurrence.id
                 )
             ) or AttendanceRecord(occurrence_id=occurrence.id, learner_id=learner.id)
-            record.override_mark, record.override_reason = mark, "She showed me" if mark else None
+            record.override_mark, record.override_reason = mark, "The learner showed me" if mark else None
             session.add(record)
         session.add(
             NameAlias(

@@ -1,4 +1,4 @@
-"""Co-teachers come and go; when a teacher leaves, her classes and sections go on with a colleague."""
+"""Co-teachers come and go; when a teacher leaves, their classes and sections go on with a colleague."""
 
 from uuid import UUID
 
@@ -75,7 +75,7 @@ def test_a_co_teacher_does_not_say_who_else_teaches(browser: Browser, people: Pe
     browser.post(f"/classes/{biology.id}/teachers/{people.bob.id}/remove", status=403)
 
 
-@pytest.mark.parametrize("who", ["of another school", "an admin", "closed", "herself"])
+@pytest.mark.parametrize("who", ["of another school", "an admin", "closed", "the teacher"])
 def test_only_teachers_of_the_school_are_offered_and_taken(
     browser: Browser, people: People, biology: SchoolClass, who: str
 ) -> None:
@@ -84,7 +84,7 @@ def test_only_teachers_of_the_school_are_offered_and_taken(
         "of another school": lambda: people.person("far", "Fara Way", elsewhere),
         "an admin": lambda: people.head,
         "closed": lambda: _closed(people),
-        "herself": lambda: people.ada,
+        "the teacher": lambda: people.ada,
     }[who]()
     people.sign_in(browser, people.ada)
     page = browser.get(f"/classes/{biology.id}/teachers")
