@@ -71,14 +71,14 @@ def serve(settings: Settings) -> int:
     from flask_migrate import upgrade
     from waitress.server import create_server
 
-    from portal.jobs.runner import Worker
+    from portal.jobs.worker import Worker
 
     app = portal.create_app(settings)
     with app.app_context():
         upgrade()
     application, sandbox = app.wsgi_app, None
     if settings.is_demo:
-        from portal.demo import mount_sandbox
+        from portal.demo.fill import mount_sandbox
 
         application, sandbox = mount_sandbox(app, settings)
         app.wsgi_app = application  # type: ignore[method-assign]  # Flask's own way to wrap an application
@@ -107,8 +107,8 @@ def serve(settings: Settings) -> int:
 
 
 def _welcome(app: object, settings: Settings) -> None:
-    from portal.demo import fill
-    from portal.demo_school import SIGN_INS
+    from portal.demo.fill import fill
+    from portal.demo.school_data import SIGN_INS
 
     with app.app_context():  # type: ignore[attr-defined]  # a Flask application
         fill(lambda text: print(text, flush=True))

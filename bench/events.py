@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from portal.zoom.signature import sign
+from portal.zoom.webhooks.signature import sign
 
 SECRET = "bench-webhook-secret-0123456789abcdef"
 START = datetime(2026, 11, 23, tzinfo=UTC)

@@ -33,8 +33,8 @@ from bench.load import send_all
 from bench.school import Class, fill
 from bench.server import Running, serving, settings_for
 from portal import create_app
-from portal.base import audit
-from portal.base.db import db
+from portal.core import audit_log
+from portal.core.db import db
 
 LEARNERS = 48
 FIRST, LATER, JOIN = 60_000, 12_000, 20_000  # budgets in bytes
@@ -267,7 +267,7 @@ def compare_with_its_own_query_and_table(kind: str, url: str, pages: list[Page])
 
 def _session_and_audit() -> str:
     """A page that does nothing but know who asks, and whether that is written down already."""
-    audit.viewed("viewed nothing", "user", current_user.id, by=current_user.id)
+    audit_log.viewed("viewed nothing", "user", current_user.id, by=current_user.id)
     return ""
 
 

@@ -21,16 +21,16 @@ from werkzeug.serving import make_server
 from portal import create_app
 from portal.accounts import service as accounts
 from portal.accounts.models import User
-from portal.base import clock
-from portal.base.db import end_reading, writing
 from portal.classes import service as classes
 from portal.classes.models import Enrolment, Learner, SchoolClass, Section
 from portal.config import Settings, derived_key
+from portal.core import clock
+from portal.core.db import end_reading, writing
 from portal.meetings import service as meetings
 from portal.meetings.models import ZoomMeeting
 from portal.sandbox import defaults
 from portal.sandbox.app import create_sandbox
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
 
 HOST = "ada@r1.deped.gov.ph"
 DOMAINS = ("r1.deped.gov.ph",)
@@ -165,7 +165,7 @@ class School:
     def meeting(self, section: Section, pretend: Pretend, app: Flask, kind: str = "scheduled") -> ZoomMeeting:
         """A meeting of the section that Zoom has; nobody is registered yet."""
         from portal.zoom.models import MeetingDraft
-        from portal.zoom_account.service import zoom
+        from portal.zoom_account.client import zoom
 
         school_class: SchoolClass = classes.create_class(self.ada, section, subject=uuid4().hex[:8])
         starts_at = (clock.now() + timedelta(days=1)).replace(second=0, microsecond=0)

@@ -18,15 +18,16 @@ from flask import Flask
 
 from bench.databases import fresh
 from bench.pretend_zoom import DOMAINS, Pretend, School, portal_at, pretending
-from portal.registration import engine, wanted
+from portal.registration import desired_registrants
 from portal.registration.queries import progress
+from portal.registration.zoom_sync import engine
 from portal.sandbox import defaults
+from portal.zoom.api.rate_limiter import NoPace
 from portal.zoom.client import Credentials, ZoomClient
 from portal.zoom.models import MeetingDraft, Person
-from portal.zoom.pace import NoPace
-from portal.zoom_account.pace import RATES, SharedPace
-from portal.zoom_account.service import PolitePace
-from portal.zoom_account.tokens import DatabaseTokens
+from portal.zoom_account.client import PolitePace
+from portal.zoom_account.rate_limiter import RATES, SharedPace
+from portal.zoom_account.token_store import DatabaseTokens
 
 _numbers = count(1)
 
@@ -97,7 +98,7 @@ def ours(
     meeting = school.meeting(school.section(learners), pretend, app, kind)
     slow(pretend, options)
     begin = time.perf_counter()
-    wanted.refresh(DOMAINS)
+    desired_registrants.refresh(DOMAINS)
     while engine.work(meeting.id, zoom):
         pass
     seconds = time.perf_counter() - begin
@@ -116,7 +117,7 @@ def plainly(
     learners: int,
     options: argparse.Namespace,
 ) -> Way:
-    from portal.base import clock
+    from portal.core import clock
 
     made = zoom.create_meeting("me", MeetingDraft(topic="x", starts_at=clock.now().replace(year=2030)))
     people = [Person(f"learner{next(_numbers)}@r1.deped.gov.ph", "ANA", "CRUZ") for _ in range(learners)]

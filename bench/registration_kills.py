@@ -9,13 +9,13 @@ from sqlalchemy import delete, select, update
 
 from bench.databases import fresh, kinds
 from bench.pretend_zoom import DOMAINS, School, portal_at, pretending_here
-from portal.base.db import db, end_reading, writing
+from portal.core.db import db, end_reading, writing
 from portal.meetings.models import ZoomMeeting
-from portal.registration import wanted
+from portal.registration import desired_registrants
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
 from portal.zoom.models import MeetingDraft
-from portal.zoom_account.service import zoom
+from portal.zoom_account.client import zoom
 from tests.registration.mortal_engine import MortalEngine
 
 
@@ -39,7 +39,7 @@ def run(database: str, kind: str, learners: int, every: int) -> None:
             world.limits.host_per_day = 10_000  # each moment needs a new meeting, and there are more than Zoom's 100
             school = School()
             meeting = school.meeting(school.section(learners), pretend, app, kind)
-            wanted.refresh(DOMAINS)
+            desired_registrants.refresh(DOMAINS)
             end_reading()
             moments = mortal.run(meeting.id)["moments"]
             deaths, doubled, skipped, most_posts, posts = 0, 0, 0, 0, 0
@@ -69,7 +69,7 @@ def _start_over(meeting: ZoomMeeting) -> None:
     with writing() as session:
         session.execute(update(ZoomMeeting).where(ZoomMeeting.id == meeting.id).values(zoom_id=made.id))
         session.execute(delete(MeetingRegistrant))
-    wanted.refresh(DOMAINS)
+    desired_registrants.refresh(DOMAINS)
     end_reading()
 
 

@@ -27,9 +27,9 @@ from bench.server import migrate, settings_for
 from portal import create_app
 from portal.accounts.models import School, User
 from portal.attendance.models import AttendanceRecord, AttendanceSheet, AttendanceTally, ZoomParticipant
-from portal.base import clock
-from portal.base.db import Base, db, writing
 from portal.classes.models import Enrolment, Learner, SchoolClass, Section
+from portal.core import clock
+from portal.core.db import Base, db, writing
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
 from portal.reports import exports, filters, queries
 

@@ -14,12 +14,12 @@ from werkzeug.serving import make_server
 
 from bench.server import settings_for
 from portal import create_app
-from portal.base.db import db
 from portal.classes.models import Learner
+from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence
 from portal.registration.models import MeetingRegistrant
 from portal.sandbox.app import create_sandbox
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
 from tests.browser import Browser
 from tests.people import People, settle, soon
 

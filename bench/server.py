@@ -150,7 +150,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: done.set())
     threading.Thread(target=server.run, daemon=True).start()
     if os.environ.get("BENCH_WORKER"):
-        from portal.jobs.runner import Worker
+        from portal.jobs.worker import Worker
 
         Worker(app).start()
     done.wait()

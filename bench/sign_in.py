@@ -27,8 +27,8 @@ from bench.databases import fresh, kinds
 from bench.server import settings_for
 from portal import create_app
 from portal.accounts.models import User
-from portal.base import clock
-from portal.base.db import db, writing
+from portal.core import clock
+from portal.core.db import db, writing
 from tests.people import People
 
 LEAST, MOST = 0.35, 0.65

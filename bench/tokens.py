@@ -10,8 +10,8 @@ import time
 
 from bench.databases import fresh, kinds
 from bench.pretend_zoom import HOST, portal_at, pretending_here
-from portal.base.db import db, end_reading
-from portal.zoom_account.service import zoom
+from portal.core.db import db, end_reading
+from portal.zoom_account.client import zoom
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from alembic import context
 
-from portal.base.db import Base, UTCDateTime, db
+from portal.core.db import Base, UTCDateTime, db
 
 
 def run() -> None:

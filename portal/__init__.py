@@ -8,11 +8,11 @@ from flask_wtf.csrf import CSRFProtect
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal.base.crypto import init_crypto
-from portal.base.db import init_db
 from portal.config import ROOT, Settings, read_settings
-from portal.gate import init_gate
-from portal.logs import init_logs
+from portal.core.crypto import init_crypto
+from portal.core.db import init_db
+from portal.core.logs import init_logs
+from portal.web.request_guards import init_gate
 
 csrf = CSRFProtect()
 compress = Compress()
@@ -87,37 +87,39 @@ def _engine_options(url: str) -> dict[str, Any]:
 def _init_parts(app: Flask, settings: Settings) -> None:
     """Blueprints and hooks. Imported here, since they import the extensions above."""
     from portal import cli, web
-    from portal.accounts import elsewhere_routes, own_routes, people_import_routes  # noqa: F401 - on these blueprints
-    from portal.accounts.elsewhere import init_providers
-    from portal.accounts.people_routes import bp as people
-    from portal.accounts.routes import bp as accounts
-    from portal.accounts.sessions import login_manager
-    from portal.attendance import register_routes  # noqa: F401 - on the blueprint of attendance
-    from portal.attendance.routes import bp as attendance
-    from portal.classes.learner_routes import bp as learners
-    from portal.classes.opening_routes import bp as opening
+    from portal.accounts.profile import routes as profile_routes  # noqa: F401 - on the blueprint of accounts
+    from portal.accounts.sign_in.routes import bp as accounts
+    from portal.accounts.sign_in.sessions import login_manager
+    from portal.accounts.sso import routes as sso_routes  # noqa: F401 - on the blueprint of accounts
+    from portal.accounts.sso.service import init_providers
+    from portal.accounts.users import csv_import_routes  # noqa: F401 - on these blueprints
+    from portal.accounts.users.routes import bp as people
+    from portal.attendance.record import routes as record_routes  # noqa: F401 - on the blueprint of attendance
+    from portal.attendance.sheet.routes import bp as attendance
+    from portal.classes.disclosure.routes import bp as opening
+    from portal.classes.learners.routes import bp as learners
     from portal.classes.routes import bp as classes
-    from portal.classes.teachers_routes import bp as teachers
-    from portal.inbox.routes import bp as inbox
-    from portal.limits import limiter
-    from portal.meetings.class_day_routes import bp as class_days
-    from portal.meetings.invitations_routes import bp as invitations
+    from portal.classes.teachers.routes import bp as teachers
     from portal.meetings.routes import bp as meetings
+    from portal.meetings.school_calendar.routes import bp as class_days
+    from portal.meetings.staff_meetings.routes import bp as invitations
     from portal.notifications.queries import unread_here
     from portal.notifications.routes import bp as notifications
-    from portal.pages.admin_routes import bp as admin
-    from portal.pages.calendar_routes import bp as calendar
+    from portal.pages.admin.routes import bp as admin
+    from portal.pages.calendar.routes import bp as calendar
     from portal.pages.class_links_routes import bp as class_links
-    from portal.pages.closing_routes import bp as closing
-    from portal.pages.join_routes import bp as join
-    from portal.pages.learner_page import bp as learner_page
-    from portal.pages.one_learner_routes import bp as one_learner
+    from portal.pages.close_class_routes import bp as closing
+    from portal.pages.join.routes import bp as join
+    from portal.pages.learner_routes import bp as learner_page
     from portal.pages.routes import bp as pages
-    from portal.pages.school_routes import bp as schools
+    from portal.pages.schools.routes import bp as schools
+    from portal.privacy.routes import bp as one_learner
     from portal.registration.routes import bp as registration
-    from portal.reports import sf2_routes  # noqa: F401 - on the blueprint of reports
     from portal.reports.routes import bp as reports
-    from portal.zoom_account.service import init_zoom
+    from portal.reports.sf2 import routes as sf2_routes  # noqa: F401 - on the blueprint of reports
+    from portal.web.rate_limits import limiter
+    from portal.webhooks.routes import bp as inbox
+    from portal.zoom_account.client import init_zoom
 
     login_manager.init_app(app)
     init_zoom(app, settings)

@@ -51,7 +51,8 @@ def create_user(
     """Make an account that may sign in at once, e.g. the first administrator."""
     from flask_migrate import upgrade
 
-    from portal.accounts import passwords, service
+    from portal.accounts import service
+    from portal.accounts.sign_in import passwords
 
     settings: Settings = current_app.extensions["silid.settings"]
     if passwords.weakness(password, full_name, email.partition("@")[0]):
@@ -88,7 +89,7 @@ def create_user(
 @click.option("--everything", is_flag=True, help="Also those that were projected already: harmless, but long.")
 def replay_webhooks(everything: bool) -> None:
     """Project again what was set aside (after a repair)."""
-    from portal.inbox.again import replay
+    from portal.webhooks.replay import replay
 
     states = ("set aside", "ignored", "done", "waiting") if everything else ("set aside",)
     click.echo(f"{replay(states)} deliveries will be projected again.")
@@ -99,7 +100,7 @@ def check_zoom() -> None:
     """Credentials, permissions, webhooks, limits, what waits; in plain words. Exit code 1 where something is wrong."""
     from flask_babel import force_locale
 
-    from portal.pages.zoom_check import lines
+    from portal.pages.admin.zoom_check import lines
 
     marks = {"good": "  ok    ", "warm": "  note  ", "bad": "  BAD   ", "plain": "        ", "head": ""}
     bad = 0
@@ -115,7 +116,7 @@ def check_zoom() -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 def purge_data(dry_run: bool) -> None:
     """Take away what is too old to keep; --dry-run lists it. The portal does it hourly by itself."""
-    from portal.jobs.retention import purge
+    from portal.jobs.purge import purge
 
     for name, count in purge(dry_run=dry_run).items():
         click.echo(f"{count:>8} {name}{' would go' if dry_run else ' gone'}")
@@ -124,7 +125,7 @@ def purge_data(dry_run: bool) -> None:
 @data.command("reseal")
 def reseal_data() -> None:
     """Seal passcodes, links and tokens with the first of ENCRYPTION_KEYS; the older keys can then be taken out."""
-    from portal.backups import reseal_all
+    from portal.operations.backups import reseal_all
 
     done, broken = reseal_all()
     click.echo(f"{done} values are sealed with the first key.")
@@ -136,7 +137,7 @@ def reseal_data() -> None:
 @click.option("--portable", is_flag=True, help="In a form that SQLite and PostgreSQL both take.")
 def backup(file: Path, portable: bool) -> None:
     """Write the whole database into FILE, while the portal runs. It names people: keep it as carefully."""
-    from portal import backups
+    from portal.operations import backups
 
     try:
         part = backups.back_up(file, portable=portable)
@@ -150,7 +151,7 @@ def backup(file: Path, portable: bool) -> None:
 @click.option("--erased", type=click.Path(exists=True, path_type=Path), help="The erased.txt of the lost host.")
 def restore(file: Path, replace: bool, erased: Path | None) -> None:
     """Put a backup back, while the portal is stopped; who was erased since is erased again."""
-    from portal import backups
+    from portal.operations import backups
 
     try:
         again = backups.restore(file, replace=replace, erased=erased)
@@ -162,7 +163,7 @@ def restore(file: Path, replace: bool, erased: Path | None) -> None:
 @attendance.command("reconcile")
 def reconcile_all() -> None:
     """Ask Zoom's reports for every sheet that is due now."""
-    from portal.jobs.runner import sweep_reports
+    from portal.jobs.worker import sweep_reports
 
     click.echo(f"{sweep_reports()} sheets looked at.")
 
@@ -172,7 +173,7 @@ def worker() -> None:
     import signal
     import threading
 
-    from portal.jobs.runner import Worker
+    from portal.jobs.worker import Worker
 
     done = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -186,7 +187,7 @@ def worker() -> None:
 
 def demo() -> None:
     """Fill the demo database with a small school (only in demo mode)."""
-    from portal.demo import fill
+    from portal.demo.fill import fill
 
     settings: Settings = current_app.extensions["silid.settings"]
     if not settings.is_demo:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from environs import Env, EnvError
 
-from portal.openid.people import is_guid
+from portal.oidc.claims import is_guid
 
 ROOT = Path(__file__).resolve().parent.parent
 ZOOM_SDK = "5.1.4"  # of the Meeting SDK for the web; Zoom stops serving meetings to old ones

@@ -18,14 +18,14 @@ from flask_migrate import upgrade
 from werkzeug.serving import make_server
 
 from portal import create_app
-from portal.base.db import Base, db
 from portal.config import Settings, derived_key
-from portal.limits import limiter
+from portal.core.db import Base, db
 from portal.sandbox import defaults
 from portal.sandbox.app import create_sandbox
-from portal.sandbox.sender import Sender
-from portal.sandbox.world import World
-from portal.zoom_account.service import init_zoom
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.webhook_sender import Sender
+from portal.web.rate_limits import limiter
+from portal.zoom_account.client import init_zoom
 from tests.browser import Browser
 from tests.faults import Faults
 from tests.people import People, look_again

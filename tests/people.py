@@ -7,11 +7,11 @@ from flask import Flask
 
 from portal.accounts import service as accounts
 from portal.accounts.models import School, User
-from portal.base import clock
-from portal.base.db import db, writing
 from portal.classes import service as classes
 from portal.classes.models import Enrolment, Learner, SchoolClass, Section
-from portal.jobs.runner import run_until_idle
+from portal.core import clock
+from portal.core.db import db, writing
+from portal.jobs.worker import run_until_idle
 from portal.meetings import service as meetings
 from portal.meetings.models import ZoomMeeting
 from tests.browser import Browser

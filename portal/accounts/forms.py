@@ -7,10 +7,10 @@ from flask_login import current_user
 from wtforms import BooleanField, EmailField, Field, HiddenField, PasswordField, RadioField, StringField
 from wtforms.validators import EqualTo, InputRequired, Length, Regexp, StopValidation, ValidationError
 
-from portal.accounts import passwords
-from portal.accounts.domain import NotSchoolEmail, school_email
-from portal.base.forms import Form
+from portal.accounts.email_domain import NotSchoolEmail, school_email
+from portal.accounts.sign_in import passwords
 from portal.config import Settings
+from portal.core.forms import Form
 
 WEAK = {
     "short": _l("The password needs at least 12 characters. Three or four unrelated words are good."),

@@ -8,7 +8,7 @@ from flask_login import UserMixin
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from portal.base.db import Model, WithId
+from portal.core.db import Model, WithId
 
 Role = Literal["teacher", "admin"]
 Scope = Literal["school", "division", "region"]

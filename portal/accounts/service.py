@@ -3,12 +3,14 @@
 from flask import current_app
 from sqlalchemy import select
 
-from portal.accounts import links, passwords, sessions, throttle
-from portal.accounts.domain import NotSchoolEmail, is_learner_address, school_email
+from portal.accounts import one_time_links
+from portal.accounts.email_domain import NotSchoolEmail, is_learner_address, school_email
 from portal.accounts.models import School, User
-from portal.base import audit, clock, mail
-from portal.base.db import db, writing
+from portal.accounts.sign_in import lockout, passwords, sessions
 from portal.config import Settings
+from portal.core import audit_log, clock
+from portal.core.db import db, writing
+from portal.core.mail import outbox
 
 
 class AccountRefused(ValueError):
@@ -78,7 +80,7 @@ def choose_password(token: str, password: str) -> User | None:
     link is not good any more."""
     hashed = passwords.hash_password(password)
     with writing():
-        found = links.use(token, links.PASSWORD)
+        found = one_time_links.use(token, one_time_links.PASSWORD)
         if found is None:
             return None
         link, user = found
@@ -97,13 +99,13 @@ def change_password(user: User, password: str) -> None:
 
 
 def _after_new_password(user: User, *, told: bool) -> None:
-    links.end(user, ("invite", "reset", "email"))
+    one_time_links.end(user, ("invite", "reset", "email"))
     sessions.end_all(user)
-    throttle.forget(user.email)
-    audit.record("chose a password", "user", user.id, by=user.id)
+    lockout.forget(user.email)
+    audit_log.record("chose a password", "user", user.id, by=user.id)
     if told:
         link = f"{_settings().base_url}/sign-in"
-        mail.queue(user.email, "password_changed", user.language, name=user.full_name, link=link)
+        outbox.queue(user.email, "password_changed", user.language, name=user.full_name, link=link)
 
 
 def ask_for_address(user: User, email: str, domains: tuple[str, ...]) -> None:
@@ -117,8 +119,8 @@ def ask_for_address(user: User, email: str, domains: tuple[str, ...]) -> None:
     if address == user.email or db.session.scalar(select(User.id).where(User.email == address)):
         return
     with writing():
-        link = links.issue(user, "email", "/confirm-address", new_email=address)
-        mail.queue(address, "new_address", user.language, name=user.full_name, link=link)
+        link = one_time_links.issue(user, "email", "/confirm-address", new_email=address)
+        outbox.queue(address, "new_address", user.language, name=user.full_name, link=link)
 
 
 def confirm_address(token: str) -> bool:
@@ -127,7 +129,7 @@ def confirm_address(token: str) -> bool:
     False if the link is not good any more.
     """
     with writing() as session:
-        found = links.use(token, ("email",))
+        found = one_time_links.use(token, ("email",))
         if found is None:
             return False
         link, user = found
@@ -135,21 +137,21 @@ def confirm_address(token: str) -> bool:
         if taken or link.new_email is None:
             return False
         sign_in = f"{_settings().base_url}/sign-in"
-        mail.queue(
+        outbox.queue(
             user.email, "address_changed", user.language, name=user.full_name, address=link.new_email, link=sign_in
         )
         user.email = link.new_email
-        links.end(user, links.PASSWORD)
+        one_time_links.end(user, one_time_links.PASSWORD)
         sessions.end_all(user)
-        audit.record("changed the address", "user", user.id, by=user.id)
+        audit_log.record("changed the address", "user", user.id, by=user.id)
     return True
 
 
 def set_name(user: User, full_name: str) -> None:
     """The name that colleagues see."""
     with writing():
-        user.full_name = mail.one_line(full_name)
-        audit.record("changed the name", "user", user.id, by=user.id)
+        user.full_name = outbox.one_line(full_name)
+        audit_log.record("changed the name", "user", user.id, by=user.id)
 
 
 def _settings() -> Settings:

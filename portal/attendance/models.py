@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.base.db import Model, WithId
+from portal.core.db import Model, WithId
 
 MARKS = ("pending", "present", "partial", "absent", "needs review")
 READY = ("reconciled", "unreported")  # nothing more is expected from Zoom

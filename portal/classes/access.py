@@ -14,9 +14,9 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from portal.accounts.access import KEPT, Rights, rights_of, schools_in_scope
 from portal.accounts.models import School, User
-from portal.base.db import db
-from portal.classes import opening
+from portal.classes.disclosure import service as disclosure_service
 from portal.classes.models import Enrolment, Learner, RosterImport, SchoolClass, Section, co_teachers
+from portal.core.db import db
 
 
 def teaches(user: User | Rights) -> ColumnElement[bool]:
@@ -96,8 +96,8 @@ def section_to_open_or_404(section_id: UUID) -> Section:
 def give_reason(section: Section, back: str = "") -> None:
     """Learners' rows of a section in the person's scope come next: division and region are asked why, once. `back` is
     where the answer leads, unless it is the page that was asked for."""
-    if not sees_learners(current_user) and not opening.is_open(current_user, section.id):
-        opening.ask(section, back)
+    if not sees_learners(current_user) and not disclosure_service.is_open(current_user, section.id):
+        disclosure_service.ask(section, back)
 
 
 def learner_or_404(section_id: UUID, learner_id: UUID, *, govern: bool = False) -> tuple[Section, Learner]:

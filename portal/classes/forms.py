@@ -4,7 +4,7 @@ from wtforms import SelectMultipleField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length
 from wtforms.widgets import CheckboxInput
 
-from portal.base.forms import Form
+from portal.core.forms import Form
 
 
 class SectionForm(Form):

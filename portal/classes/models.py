@@ -20,8 +20,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts.models import School, User
-from portal.base import audit, clock
-from portal.base.db import Base, Model, WithId
+from portal.core import audit_log, clock
+from portal.core.db import Base, Model, WithId
 
 
 def school_year_of(day: date) -> str:
@@ -182,9 +182,9 @@ class RosterImport(WithId, Model):
 
 # Whose records an entry of the audit log is about. A learner's are those of the section where they are, or were last.
 _NO_CLASS = literal(None, Uuid)
-audit.belongs("section", lambda key: select(_NO_CLASS, Section.id).where(Section.id == key))
-audit.belongs("class", lambda key: select(SchoolClass.id, SchoolClass.section_id).where(SchoolClass.id == key))
-audit.belongs(
+audit_log.belongs("section", lambda key: select(_NO_CLASS, Section.id).where(Section.id == key))
+audit_log.belongs("class", lambda key: select(SchoolClass.id, SchoolClass.section_id).where(SchoolClass.id == key))
+audit_log.belongs(
     "learner",
     lambda key: (
         select(_NO_CLASS, Enrolment.section_id)

@@ -23,10 +23,8 @@ from sqlalchemy.orm import aliased, joinedload
 
 from portal.accounts.access import KEPT, Rights, rights_of
 from portal.accounts.models import User
-from portal.base import clock
-from portal.base.db import db
 from portal.classes.access import classes_managed, sections_governed, sections_seen
-from portal.classes.enrolling import ERASED
+from portal.classes.learners.enrolments import ERASED
 from portal.classes.models import (
     Enrolment,
     Learner,
@@ -36,6 +34,8 @@ from portal.classes.models import (
     school_year_of,
     year_after,
 )
+from portal.core import clock
+from portal.core.db import db
 
 
 @dataclass(frozen=True)

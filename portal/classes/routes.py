@@ -9,15 +9,18 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 from wtforms.fields.choices import SelectChoice
 
-from portal.base import audit, clock
-from portal.classes import access, comparing, importing, queries, service, undoing
-from portal.classes.comparing import SAVED, Preview
+from portal.classes import access, queries, service
 from portal.classes.forms import ClassForm, RosterForm, SectionForm, YearForm
 from portal.classes.models import RosterImport, Section, school_year_of, year_after
-from portal.classes.roster_csv import csv_template
-from portal.classes.roster_file import RosterUnreadable, read_roster
-from portal.classes.roster_words import say
+from portal.classes.roster_files.messages import say
+from portal.classes.roster_files.reader import RosterUnreadable, read_roster
+from portal.classes.roster_files.template_csv import csv_template
+from portal.classes.roster_import import diff as roster_import_diff
+from portal.classes.roster_import import service as roster_import_service
+from portal.classes.roster_import import undo as roster_import_undo
+from portal.classes.roster_import.diff import SAVED, Preview
 from portal.config import Settings
+from portal.core import audit_log, clock
 
 bp = Blueprint("classes", __name__)
 
@@ -103,7 +106,7 @@ def new_section() -> str | Response | tuple[str, int]:
 @bp.get("/classes/sections/<uuid:section_id>")
 def section(section_id: UUID) -> str:
     found = access.section_or_404(section_id)
-    audit.viewed("viewed the roster", "section", found.id, by=current_user.id)
+    audit_log.viewed("viewed the roster", "section", found.id, by=current_user.id)
     return _section_page(found, ClassForm())
 
 
@@ -114,7 +117,7 @@ def _section_page(section: Section, form: ClassForm) -> str:
         section=section,
         roster=queries.roster(section.id, section.roster_day),
         former=queries.former(section),
-        undoable=undoing.can_be_undone(current_user, section.id),
+        undoable=roster_import_undo.can_be_undone(current_user, section.id),
         classes=queries.classes_of_section(current_user, section.id),
         governed=governed,
         has_forms=governed or not access.sees_learners(current_user),
@@ -191,7 +194,7 @@ def _upload(section: Section | None) -> str | Response | tuple[str, int]:
         else:
             try:
                 settings: Settings = current_app.extensions["silid.settings"]
-                upload = importing.begin(
+                upload = roster_import_service.begin(
                     current_user, section, read_roster(*content), content[1], domains=settings.email_domains
                 )
                 return redirect(url_for(".preview", import_id=upload.id))
@@ -216,15 +219,15 @@ def preview(import_id: UUID) -> str | Response:
     upload = access.import_or_404(import_id)
     if upload.state != "preview":
         return _decided(upload.section_id)
-    seen = comparing.preview(upload)
+    seen = roster_import_diff.preview(upload)
     if seen.section and not _may_fill(seen.section):
-        importing.discard(upload)
+        roster_import_service.discard(upload)
         flash(
             _("%(section)s has another adviser, so only they can import its roster.", section=seen.section.title), "bad"
         )
         return redirect(url_for(".index"))
     here = seen.section.id if seen.section else None
-    audit.viewed("viewed a roster to import", "roster import", upload.id, by=current_user.id, section_id=here)
+    audit_log.viewed("viewed a roster to import", "roster import", upload.id, by=current_user.id, section_id=here)
     return _preview_page(upload, seen)
 
 
@@ -234,13 +237,13 @@ def confirm(import_id: UUID) -> Response | tuple[str, int]:
     if upload.state != "preview":
         return _decided(upload.section_id)
     try:
-        keep_all = request.form.get("all") == importing.KEEP
-        seen = importing.confirm(upload, current_user, _answers(), keep_all=keep_all)
-    except importing.NotTheirs:
+        keep_all = request.form.get("all") == roster_import_service.KEEP
+        seen = roster_import_service.confirm(upload, current_user, _answers(), keep_all=keep_all)
+    except roster_import_service.NotTheirs:
         abort(403)
-    except importing.Unanswered as error:
+    except roster_import_service.Unanswered as error:
         return _preview_page(upload, error.seen, error), 422
-    except importing.NotImportable:
+    except roster_import_service.NotImportable:
         flash(_("Nothing was saved: the file has rows to correct first."), "bad")
         return redirect(url_for(".preview", import_id=import_id))
     saved = sum(seen.count(status) for status in SAVED)
@@ -254,13 +257,13 @@ def confirm(import_id: UUID) -> Response | tuple[str, int]:
     return redirect(url_for(".section", section_id=upload.section_id))
 
 
-def _answers() -> dict[UUID, importing.Answer]:
+def _answers() -> dict[UUID, roster_import_service.Answer]:
     """What the form says of the learners who are missing from the file."""
     found = {}
     for name, what in request.form.items():
         learner_id = _id(name.removeprefix("what-")) if name.startswith("what-") and what else None
         if learner_id:
-            found[learner_id] = importing.Answer(what, _date(request.form.get(f"day-{learner_id}", "")))
+            found[learner_id] = roster_import_service.Answer(what, _date(request.form.get(f"day-{learner_id}", "")))
     return found
 
 
@@ -278,7 +281,9 @@ def _date(text: str) -> date | None:
         return None
 
 
-def _preview_page(upload: RosterImport, seen: Preview, unanswered: importing.Unanswered | None = None) -> str:
+def _preview_page(
+    upload: RosterImport, seen: Preview, unanswered: roster_import_service.Unanswered | None = None
+) -> str:
     return render_template(
         "classes/preview.html",
         upload=upload,
@@ -296,10 +301,10 @@ def undo(import_id: UUID) -> Response:
     upload = access.import_or_404(import_id)
     section = access.section_or_404(upload.section_id, govern=True) if upload.section_id else None
     try:
-        count = undoing.undo(upload, current_user)
-    except undoing.TooLate:
+        count = roster_import_undo.undo(upload, current_user)
+    except roster_import_undo.TooLate:
         flash(_("This import cannot be undone any more: that is possible for 24 hours, and once."), "bad")
-    except undoing.BuiltUpon as error:
+    except roster_import_undo.BuiltUpon as error:
         names = "; ".join(error.names[:3])
         flash(
             ngettext(
@@ -324,7 +329,7 @@ def undo(import_id: UUID) -> Response:
 @bp.post("/classes/imports/<uuid:import_id>/discard")
 def discard(import_id: UUID) -> Response:
     upload = access.import_or_404(import_id)
-    importing.discard(upload)
+    roster_import_service.discard(upload)
     flash(_("The upload is thrown away. Nothing was changed."))
     return _decided(upload.section_id)
 

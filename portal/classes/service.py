@@ -6,10 +6,10 @@ from uuid import UUID
 from sqlalchemy import select
 
 from portal.accounts.models import User
-from portal.base import audit, clock
-from portal.base.db import db, writing
 from portal.classes import queries
 from portal.classes.models import SchoolClass, Section, school_year_of, year_after
+from portal.core import audit_log, clock
+from portal.core.db import db, writing
 
 
 class AlreadyThere(ValueError):
@@ -47,7 +47,7 @@ def create_section(user: User, *, grade_level: str, name: str, school_year: str 
     with writing() as session:
         session.add(section)
         session.flush()
-        audit.record("created", "section", section.id, by=user.id)
+        audit_log.record("created", "section", section.id, by=user.id)
     return section
 
 
@@ -65,7 +65,7 @@ def create_class(user: User, section: Section, *, subject: str, teacher: User | 
     with writing() as session:
         session.add(school_class)
         session.flush()
-        audit.record("created", "class", school_class.id, by=user.id)
+        audit_log.record("created", "class", school_class.id, by=user.id)
     return school_class
 
 
@@ -95,7 +95,7 @@ def open_year(user: User, last_year: str, section_ids: Iterable[UUID]) -> list[S
         session.add_all(made)
         session.flush()
         if made:
-            audit.record(
+            audit_log.record(
                 "opened a school year", "school", made[0].school_id, by=user.id,
                 year=made[0].school_year, sections=len(made),
             )  # fmt: skip
@@ -117,7 +117,7 @@ def rename_class(user: User, school_class: SchoolClass, subject: str) -> None:
             raise AlreadyThere(found)
         school_class.subject = subject
         session.add(school_class)
-        audit.record("renamed", "class", school_class.id, by=user.id)
+        audit_log.record("renamed", "class", school_class.id, by=user.id)
 
 
 def close_class(user: User, school_class: SchoolClass) -> None:
@@ -126,7 +126,7 @@ def close_class(user: User, school_class: SchoolClass) -> None:
         with writing() as session:
             school_class.closed_at = clock.now()
             session.add(school_class)
-            audit.record("closed", "class", school_class.id, by=user.id)
+            audit_log.record("closed", "class", school_class.id, by=user.id)
 
 
 def reopen_class(user: User, school_class: SchoolClass) -> None:
@@ -135,4 +135,4 @@ def reopen_class(user: User, school_class: SchoolClass) -> None:
         with writing() as session:
             school_class.closed_at = None
             session.add(school_class)
-            audit.record("reopened", "class", school_class.id, by=user.id)
+            audit_log.record("reopened", "class", school_class.id, by=user.id)

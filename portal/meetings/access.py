@@ -10,9 +10,9 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from portal.accounts.access import KEPT, Rights, rights_of
 from portal.accounts.models import User
-from portal.base.db import db
 from portal.classes.access import classes_managed, classes_seen, give_reason, sees_learners
 from portal.classes.models import SchoolClass, Section
+from portal.core.db import db
 from portal.meetings.models import OF_A_SCHOOL, MeetingInvitation, MeetingOccurrence, Schedule, ZoomMeeting
 
 

@@ -16,11 +16,18 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, ValidationError
 from wtforms.widgets import CheckboxInput
 
-from portal.base import clock
-from portal.base.forms import DayField, Form, WholeNumberField
-from portal.meetings.clashes import FIRST_START, LAST_START
-from portal.meetings.dates import LONGEST, MOST_DATES, Rule
-from portal.meetings.policies import FORCED, NEVER, OFF, ON, OPTIONS, Rulings
+from portal.core import clock
+from portal.core.forms import DayField, Form, WholeNumberField
+from portal.meetings.option_policies import (
+    FORCED,
+    NEVER,
+    OFF,
+    ON,
+    OPTIONS,
+    Rulings,
+)
+from portal.meetings.scheduling.conflicts import FIRST_START, LAST_START
+from portal.meetings.scheduling.recurrence import LONGEST, MOST_DATES, Rule
 from portal.meetings.service import Details
 
 WEEKDAYS = (

@@ -8,10 +8,10 @@ from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, Select, String,
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts.models import User
-from portal.base import audit
-from portal.base.crypto import seal, unseal
-from portal.base.db import Model, WithId
 from portal.classes.models import SchoolClass
+from portal.core import audit_log
+from portal.core.crypto import seal, unseal
+from portal.core.db import Model, WithId
 
 STATES = ("waiting", "scheduled", "started", "ended", "cancelled", "deleted", "failed")
 WANTED = ("create", "update", "delete", "check")
@@ -299,7 +299,7 @@ def _of_schedule(key: UUID) -> Select[Any, Any]:
     )
 
 
-audit.belongs("meeting", _of_meeting)
-audit.belongs("occurrence", _of_occurrence)
-audit.belongs("class date", _of_occurrence)
-audit.belongs("schedule", _of_schedule)
+audit_log.belongs("meeting", _of_meeting)
+audit_log.belongs("occurrence", _of_occurrence)
+audit_log.belongs("class date", _of_occurrence)
+audit_log.belongs("schedule", _of_schedule)

@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import aliased
 
 from portal.accounts.models import User
-from portal.base import clock
-from portal.base.db import db
 from portal.classes.models import SchoolClass, Section
+from portal.core import clock
+from portal.core.db import db
 from portal.meetings.access import meetings_managed, meetings_seen
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
 

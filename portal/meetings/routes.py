@@ -9,23 +9,29 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms.fields.choices import SelectChoice
 
-from portal.base import audit, clock
-from portal.base.dates import day
 from portal.classes import access as classes_access
 from portal.classes import queries as class_queries
 from portal.classes.access import class_or_404
 from portal.classes.models import SchoolClass
 from portal.classes.queries import ClassLine
-from portal.meetings import access, once_more, policies, preview, queries, schedules, service
-from portal.meetings.dates import Slot
+from portal.core import audit_log, clock
+from portal.core.date_format import day
+from portal.meetings import (
+    access,
+    option_policies,
+    queries,
+    service,
+)
 from portal.meetings.forms import WEEKDAYS, CancelForm, DateForm, MeetingForm, SeriesForm, put_time, suggested_start
-from portal.meetings.hosting import Whose
-from portal.meetings.links import is_zoom_link
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-from portal.meetings.policies import Rulings
+from portal.meetings.option_policies import Rulings
+from portal.meetings.scheduling import duplicate, preview, schedules
+from portal.meetings.scheduling.host_assignment import Whose
+from portal.meetings.scheduling.recurrence import Slot
+from portal.meetings.zoom_urls import is_zoom_link
 from portal.zoom.errors import ZoomError
-from portal.zoom_account import quota
-from portal.zoom_account.service import zoom
+from portal.zoom_account import host_quota
+from portal.zoom_account.client import zoom
 
 bp = Blueprint("meetings", __name__)
 FORM_WAIT = 1.5  # seconds to wait for Zoom before the page says "waiting"
@@ -38,7 +44,7 @@ def new() -> str | AnyResponse | tuple[str, int]:
     model = _model()
     if model and model.class_id is None:
         return redirect(url_for("invitations.new", like=model.id))
-    values = once_more.like(current_user, model) if model else {}
+    values = duplicate.like(current_user, model) if model else {}
     form = MeetingForm(**values)
     form.class_id.choices = [
         SelectChoice(str(line.id), f"{line.subject}, {line.section_title} ({_learners(line.learners)})")
@@ -72,7 +78,7 @@ def new() -> str | AnyResponse | tuple[str, int]:
         meeting=None,
         shown=shown,
         weekdays=WEEKDAYS,
-        used=quota.used(current_user.email),
+        used=host_quota.used(current_user.email),
         **_quota_words(),
     )
     return page, 422 if form.errors else 409 if shown and shown.stops else 200
@@ -106,7 +112,7 @@ def _shift(form: MeetingForm, to: str) -> None:
 
 
 def _quota_words() -> dict[str, object]:
-    return {"warn_from": quota.WARN_FROM, "a_day": quota.A_DAY}
+    return {"warn_from": host_quota.WARN_FROM, "a_day": host_quota.A_DAY}
 
 
 def _learners(count: int) -> str:
@@ -116,7 +122,7 @@ def _learners(count: int) -> str:
 def _holding(form: MeetingForm, classes: Sequence[ClassLine]) -> Rulings:
     """What admins say of the options for the class that is chosen."""
     chosen = next((one.id for one in classes if str(one.id) == form.class_id.data), classes[0].id if classes else None)
-    return policies.rulings(policies.school_of(chosen, current_user))
+    return option_policies.rulings(option_policies.school_of(chosen, current_user))
 
 
 def _model() -> ZoomMeeting | None:
@@ -136,7 +142,7 @@ def _prefill(form: MeetingForm, classes: Sequence[ClassLine], values: Mapping[st
     wanted = form.class_id.data if values else request.args.get("class")
     if wanted:
         form.class_id.data = wanted
-    start = once_more.start_of(values) if values else suggested_start()
+    start = duplicate.start_of(values) if values else suggested_start()
     if start is None:
         return  # a schedule: the dates are shown before it is saved
     chosen = next((one.id for one in classes if str(one.id) == wanted), classes[0].id if classes else None)
@@ -160,7 +166,7 @@ def change(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
     kind = SeriesForm if meeting.kind == "recurring" else MeetingForm
     form = kind(**_values(meeting)) if request.method == "GET" else kind()
     form.class_id.choices = [SelectChoice(str(meeting.class_id), _class_title(meeting))]
-    holding = policies.rulings(policies.school_of(meeting.class_id, current_user))
+    holding = option_policies.rulings(option_policies.school_of(meeting.class_id, current_user))
     form.heed(holding, fresh=False)
     if form.day and "shift" in request.form:
         _shift(form, request.form["shift"])
@@ -185,7 +191,7 @@ def change(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
         meeting=meeting,
         shown=shown,
         weekdays=(),
-        used=quota.used(meeting.host),
+        used=host_quota.used(meeting.host),
         **_quota_words(),
     )
     return page, 422 if form.errors else 409 if shown else 200
@@ -356,5 +362,5 @@ def start(meeting_id: UUID) -> AnyResponse | tuple[str, int]:
         return render_template("meetings/start_failed.html", meeting=meeting, error=_(error.for_teachers)), 503
     if not start_url or not is_zoom_link(start_url, current_app.extensions["silid.settings"]):
         return render_template("meetings/start_failed.html", meeting=meeting, error=_("Zoom gave no start link.")), 503
-    audit.record("started", "meeting", meeting.id, by=current_user.id)
+    audit_log.record("started", "meeting", meeting.id, by=current_user.id)
     return redirect(start_url, code=303)

@@ -16,14 +16,15 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from portal.accounts.models import User
-from portal.base import audit, clock
-from portal.base.db import db, end_reading, writing
-from portal.base.wake import wake
 from portal.classes.models import SchoolClass
-from portal.meetings import hosting, policies
-from portal.meetings.dates import Slot
-from portal.meetings.hosting import Choice, Whose
+from portal.core import audit_log, clock
+from portal.core.db import db, end_reading, writing
+from portal.core.worker_signals import wake
+from portal.meetings import option_policies
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
+from portal.meetings.scheduling import host_assignment
+from portal.meetings.scheduling.host_assignment import Choice, Whose
+from portal.meetings.scheduling.recurrence import Slot
 from portal.zoom_account import hosts
 
 
@@ -80,7 +81,7 @@ def schedule(
 
     Raises Clashing.
     """
-    details = policies.for_class(user, school_class.id, details)
+    details = option_policies.for_class(user, school_class.id, details)
 
     def known() -> ZoomMeeting | None:
         return db.session.scalar(select(ZoomMeeting).where(ZoomMeeting.client_key == client_key))
@@ -91,7 +92,7 @@ def schedule(
         meeting = add_meeting(
             user, school_class, details, [slot], host, client_key=client_key, kind="instant" if instant else "scheduled"
         )
-        audit.record("scheduled", "meeting", meeting.id, by=user.id, school_class=str(school_class.id))
+        audit_log.record("scheduled", "meeting", meeting.id, by=user.id, school_class=str(school_class.id))
         return meeting
 
     meeting = once(known, make)
@@ -121,8 +122,8 @@ def once(known: Callable[[], Made | None], make: Callable[[], Made]) -> Made:
 
 def host_for(who: Whose, slots: Sequence[Slot], check: Check) -> str:
     """The Zoom user for these times, held until the open transaction ends. Raises Clashing."""
-    hosting.hold(who)
-    choice = hosting.choose(who, slots)
+    host_assignment.hold(who)
+    choice = host_assignment.choose(who, slots)
     if (check is not Check.NOT and not choice.is_possible) or (check is Check.ALL and choice.needs_a_decision):
         raise Clashing(choice)
     return choice.host
@@ -186,7 +187,7 @@ def change(user: User, meeting: ZoomMeeting, details: Details, *, check: Check =
 
     Raises NotChangeable and Clashing.
     """
-    details = policies.for_class(user, meeting.class_id, details)
+    details = option_policies.for_class(user, meeting.class_id, details)
     with writing() as session:
         hold_open(meeting)
         changed = _differences(meeting, details)
@@ -208,7 +209,7 @@ def change(user: User, meeting: ZoomMeeting, details: Details, *, check: Check =
             occurrence.local_date = clock.local(meeting.starts_at).date()
         want_update(meeting)
         note(meeting.id, "changed", by=user.id)
-        audit.record("changed", "meeting", meeting.id, by=user.id, fields=sorted(changed))
+        audit_log.record("changed", "meeting", meeting.id, by=user.id, fields=sorted(changed))
     wake("meetings")
 
 
@@ -225,8 +226,8 @@ def _differences(meeting: ZoomMeeting, details: Details) -> dict[str, Any]:
 def check_move(meeting: ZoomMeeting, slot: Slot, check: Check, *, except_date: UUID | None = None) -> None:
     """Raises Clashing. The host of a meeting that Zoom may have does not change any more."""
     hosts.hold([meeting.host])
-    choice = hosting.choose(
-        hosting.whose(meeting),
+    choice = host_assignment.choose(
+        host_assignment.whose(meeting),
         [slot],
         only=meeting.host,
         except_meeting=None if except_date else meeting.id,
@@ -270,7 +271,7 @@ def cancel(user: User, meeting: ZoomMeeting, reason: str = "") -> None:
         ):
             occurrence.state = "cancelled"
         note(meeting.id, "cancelled", by=user.id, detail=reason or None)
-        audit.record("cancelled", "meeting", meeting.id, by=user.id)
+        audit_log.record("cancelled", "meeting", meeting.id, by=user.id)
     wake("meetings")
 
 
@@ -294,7 +295,7 @@ def run_open(user: User, meeting: ZoomMeeting) -> None:
         meeting.approval_type, meeting.open_mode = 2, True
         want_update(meeting)
         note(meeting.id, "open mode", by=user.id)
-        audit.record("changed", "meeting", meeting.id, by=user.id, fields=["approval_type"])
+        audit_log.record("changed", "meeting", meeting.id, by=user.id, fields=["approval_type"])
     wake("meetings")
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.base.db import Model, WithId
+from portal.core.db import Model, WithId
 
 KINDS = ("scheduled", "changed", "cancelled", "sheet ready", "to match", "registration failed")
 CHANNELS = ("portal", "mail")

@@ -7,7 +7,7 @@ from flask_login import current_user
 from sqlalchemy import ColumnElement, Uuid, bindparam, func, literal, select
 
 from portal.accounts.models import User
-from portal.base.db import db
+from portal.core.db import db
 from portal.notifications.models import Notification, SwitchedOff
 
 PAGE = 40

@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
-from portal.notifications import queries, service, words
+from portal.notifications import messages, queries, service
 from portal.notifications.models import CHANNELS, KINDS
 
 bp = Blueprint("notifications", __name__)
@@ -17,7 +17,7 @@ bp = Blueprint("notifications", __name__)
 def index() -> str:
     page = max(1, min(request.args.get("page", 1, type=int) or 1, 1000))
     rows, more = queries.of(current_user, page)
-    return render_template("notifications/index.html", rows=rows, more=more, page=page, words=words)
+    return render_template("notifications/index.html", rows=rows, more=more, page=page, words=messages)
 
 
 @bp.post("/notifications/<uuid:notification_id>/open")
@@ -25,7 +25,7 @@ def open_one(notification_id: UUID) -> AnyResponse:
     """Mark one as read, and go to what it is about."""
     found = queries.one(current_user, notification_id) or abort(404)
     service.mark_read(current_user, found.id)
-    return redirect(words.path(found))
+    return redirect(messages.path(found))
 
 
 @bp.post("/notifications/<uuid:notification_id>/read")
@@ -45,7 +45,7 @@ def read_all() -> AnyResponse:
 @bp.get("/settings/notifications")
 def settings() -> str:
     off = queries.switched_off(current_user)
-    return render_template("notifications/settings.html", kinds=KINDS, off=off, kind_words=words.kind)
+    return render_template("notifications/settings.html", kinds=KINDS, off=off, kind_words=messages.kind)
 
 
 @bp.post("/settings/notifications")

@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy import delete, update
 
 from portal.accounts.models import User
-from portal.base import clock
-from portal.base.db import insert_missing, rows_changed, writing
+from portal.core import clock
+from portal.core.db import insert_missing, rows_changed, writing
 from portal.notifications.models import CHANNELS, KINDS, Notification, SwitchedOff
 
 

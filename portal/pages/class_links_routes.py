@@ -10,10 +10,10 @@ from flask_login import current_user
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
-from portal.base import audit
 from portal.classes.access import class_or_404, sees_learners
-from portal.pages.joining import address
-from portal.registration import links
+from portal.core import audit_log
+from portal.pages.join.state import address
+from portal.registration import join_links
 
 bp = Blueprint("class_links", __name__)
 
@@ -22,13 +22,13 @@ bp = Blueprint("class_links", __name__)
 def index(class_id: UUID) -> str:
     """Everybody's link, on the screen as a list and on paper as slips."""
     school_class = class_or_404(class_id, manage=True)
-    people = links.of_class(school_class) if sees_learners(current_user) else []
-    audit.viewed("saw the join links", "class", school_class.id, by=current_user.id, people=len(people))
+    people = join_links.of_class(school_class) if sees_learners(current_user) else []
+    audit_log.viewed("saw the join links", "class", school_class.id, by=current_user.id, people=len(people))
     return render_template(
         "join/links.html",
         school_class=school_class,
         people=people,
-        class_token=links.class_token(school_class.id),
+        class_token=join_links.class_token(school_class.id),
         address=address,
         qr=qr,
     )
@@ -40,7 +40,7 @@ def renew(class_id: UUID) -> AnyResponse:
     school_class = class_or_404(class_id, manage=True)
     whose = request.form.get("whose", "")
     if whose == "all":
-        count = links.renew_all(current_user, school_class)
+        count = join_links.renew_all(current_user, school_class)
         flash(
             ngettext(
                 "%(num)d link is new. The old one does not work any more.",
@@ -48,7 +48,7 @@ def renew(class_id: UUID) -> AnyResponse:
                 count,
             )
         )
-    elif links.renew(current_user, school_class, _learner(whose)):
+    elif join_links.renew(current_user, school_class, _learner(whose)):
         flash(_("The link is new. The old one does not work any more."))
     else:
         flash(_("There is no such link: the learner may have left the section."), "bad")
@@ -58,7 +58,7 @@ def renew(class_id: UUID) -> AnyResponse:
 @bp.post("/classes/<uuid:class_id>/links/end")
 def end(class_id: UUID) -> AnyResponse:
     school_class = class_or_404(class_id, manage=True)
-    if links.end(current_user, school_class, _learner(request.form.get("whose", ""))):
+    if join_links.end(current_user, school_class, _learner(request.form.get("whose", ""))):
         flash(_("The link does not work any more. A new one can be made at any time."))
     else:
         flash(_("There is no such link: the learner may have left the section."), "bad")

@@ -12,28 +12,28 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.wrappers import Response as AnyResponse
 
 from portal.accounts import service as accounts
-from portal.accounts.next_url import safe_next
-from portal.attendance import invited
-from portal.attendance import queries as attendance_queries
-from portal.base import audit, clock
+from portal.accounts.sign_in.next_url import safe_next
+from portal.attendance import staff_meetings
+from portal.attendance.sheet import queries as attendance_queries
 from portal.classes import queries as class_queries
 from portal.classes.access import class_or_404, manages, sees_learners
 from portal.config import Settings
+from portal.core import audit_log, clock
 from portal.meetings import access as meeting_access
-from portal.meetings import class_days
+from portal.meetings import messages as meeting_words
 from portal.meetings import queries as meeting_queries
-from portal.meetings import words as meeting_words
-from portal.meetings.links import is_zoom_link
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-from portal.pages import joining
-from portal.pages.admin_routes import overview
-from portal.pages.health import health
-from portal.pages.health import metrics as metrics_text
-from portal.registration import links as join_links
+from portal.meetings.school_calendar import service as school_calendar_service
+from portal.meetings.zoom_urls import is_zoom_link
+from portal.operations.metrics import health
+from portal.operations.metrics import metrics as metrics_text
+from portal.pages.admin.routes import overview
+from portal.pages.join import state as join_state
+from portal.registration import join_links
+from portal.registration import messages as registration_words
 from portal.registration import queries as registration_queries
-from portal.registration import words as registration_words
 from portal.web import AT_THE_DOOR, LANGUAGES, keep_choice, public
-from portal.zoom_account import block, quota
+from portal.zoom_account import host_quota, write_block
 
 bp = Blueprint("pages", __name__)
 
@@ -58,7 +58,7 @@ def home() -> str:
         "pages/home.html",
         today=today,
         live=live,
-        day_off=class_days.known_to(current_user, today, today).get(today) if idle else None,
+        day_off=school_calendar_service.known_to(current_user, today, today).get(today) if idle else None,
         next_one=meeting_queries.next_one(current_user) if idle else None,
         upcoming=upcoming,
         later=[line for line in of_today if line is not upcoming and line.shown_state != "started"],
@@ -81,7 +81,7 @@ def home() -> str:
 
 def _blocked() -> str:
     """Why nothing goes to Zoom at all, for those who can put it right."""
-    found = block.current()
+    found = write_block.current()
     return meeting_words.blocked(found.reason, found.detail) if found else ""
 
 
@@ -125,11 +125,11 @@ def meeting(meeting_id: UUID) -> str:
     token = join_links.class_token(found.class_id) if own_links and managed and found.class_id else None
     people = registration_queries.registrants(found.id) if sees_learners(current_user) or found.class_id is None else []
     if any(line.learner_id for line in people):
-        audit.viewed("viewed the registrations", "meeting", found.id, by=current_user.id)
+        audit_log.viewed("viewed the registrations", "meeting", found.id, by=current_user.id)
     return render_template(
         "meetings/meeting.html",
         own_links=own_links,
-        class_address=joining.address(token) if token else None,
+        class_address=join_state.address(token) if token else None,
         meeting=found,
         managed=managed,
         occurrence=_shown_occurrence(found),
@@ -143,9 +143,9 @@ def meeting(meeting_id: UUID) -> str:
         summaries=attendance_queries.summaries([occurrence.id for occurrence in found.occurrences]),
         setting=meeting_words.setting,
         setting_value=meeting_words.setting_value,
-        used=quota.used(found.host) if managed else 0,
-        warn_from=quota.WARN_FROM,
-        a_day=quota.A_DAY,
+        used=host_quota.used(found.host) if managed else 0,
+        warn_from=host_quota.WARN_FROM,
+        a_day=host_quota.A_DAY,
     )
 
 
@@ -156,9 +156,9 @@ def who_came(meeting_id: UUID) -> str:
     occurrence = _shown_occurrence(found)
     if found.class_id is not None or occurrence is None:
         abort(404)
-    audit.viewed("viewed who came", "meeting", found.id, by=current_user.id)
+    audit_log.viewed("viewed who came", "meeting", found.id, by=current_user.id)
     return render_template(
-        "meetings/who_came.html", meeting=found, occurrence=occurrence, came=invited.who_came(occurrence)
+        "meetings/who_came.html", meeting=found, occurrence=occurrence, came=staff_meetings.who_came(occurrence)
     )
 
 

@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.base.crypto import seal, unseal
-from portal.base.db import Model, WithId
+from portal.core.crypto import seal, unseal
+from portal.core.db import Model, WithId
 
 FAILURES = ("failed", "denied", "cancelled")  # of somebody who is wanted
 UNTOLD = text("wanted AND NOT told AND state IN ('failed', 'denied', 'cancelled')")

@@ -9,10 +9,10 @@ from sqlalchemy import and_, case, func, or_, select, union_all
 from sqlalchemy.orm import aliased
 
 from portal.accounts.models import User
-from portal.base import clock
-from portal.base.db import UTCDateTime, db
 from portal.classes.models import Enrolment, Learner, SchoolClass
 from portal.classes.queries import lis_order
+from portal.core import clock
+from portal.core.db import UTCDateTime, db
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
 

@@ -6,11 +6,10 @@ from flask_babel import ngettext
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
-from portal.base import audit
 from portal.classes.access import sees_learners
+from portal.core import audit_log
 from portal.meetings.access import meeting_or_404
-from portal.registration import links as join_links
-from portal.registration import queries, service
+from portal.registration import join_links, queries, service
 
 bp = Blueprint("registration", __name__)
 
@@ -72,5 +71,5 @@ def links(meeting_id: UUID) -> AnyResponse | str:
         return redirect(url_for("class_links.index", class_id=meeting.class_id))
     people = queries.registrants(meeting.id) if sees_learners(current_user) else []
     if people:
-        audit.viewed("printed the links", "meeting", meeting.id, by=current_user.id, people=len(people))
+        audit_log.viewed("printed the links", "meeting", meeting.id, by=current_user.id, people=len(people))
     return render_template("registration/links.html", meeting=meeting, people=people)

@@ -5,10 +5,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, or_, select
 
 from portal.accounts.models import User
-from portal.base import audit, clock
-from portal.base.db import db, writing
-from portal.base.wake import wake
 from portal.classes.models import Learner
+from portal.core import audit_log, clock
+from portal.core.db import db, writing
+from portal.core.worker_signals import wake
 from portal.meetings.models import ZoomMeeting
 from portal.registration.models import MeetingRegistrant
 
@@ -28,7 +28,7 @@ def retry_failed(user: User, meeting: ZoomMeeting) -> int:
         )
         for row in failed:
             _again(row)
-        audit.record("retried registration", "meeting", meeting.id, by=user.id, people=len(failed))
+        audit_log.record("retried registration", "meeting", meeting.id, by=user.id, people=len(failed))
     wake("registration")
     wake("registrants")
     return len(failed)
@@ -70,6 +70,6 @@ def use_lrn_address(user: User, meeting: ZoomMeeting, registrant_id: UUID) -> bo
         learner.email = None
         if row.posts == 0 and row.zoom_registrant_id is None:
             session.delete(row)  # else the roster's new address is seen as a change
-        audit.record("changed the address of", "learner", learner.id, by=user.id)
+        audit_log.record("changed the address of", "learner", learner.id, by=user.id)
     wake("registration")
     return True

@@ -14,11 +14,11 @@ from sqlalchemy import String, cast, func, literal, select
 
 from portal.accounts.models import School, User
 from portal.attendance.models import AttendanceRecord, AttendanceSheet
-from portal.attendance.queries import harmless
-from portal.attendance.tally import mark
-from portal.base import audit
-from portal.base.db import db, writing
+from portal.attendance.sheet.queries import harmless
+from portal.attendance.sheet.tally import mark
 from portal.classes.models import Learner, SchoolClass, Section
+from portal.core import audit_log
+from portal.core.db import db, writing
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.reports import xlsx_writer
 from portal.reports.filters import Asked, Filters
@@ -160,10 +160,10 @@ def write_down(user: User, asked: Asked, kind: str) -> None:
     said: dict[str, Any] = {"by": user.id, "format": kind, "first": str(wanted.first), "last": str(wanted.last)}
     with writing():
         if wanted.class_id:
-            audit.record("exported marks", "class", wanted.class_id, **said)
+            audit_log.record("exported marks", "class", wanted.class_id, **said)
             return
         for section_id in [wanted.section] if wanted.section else asked.choices.sections:
-            audit.record("exported marks", "section", section_id, section_id=section_id, **said)
+            audit_log.record("exported marks", "section", section_id, section_id=section_id, **said)
 
 
 def as_csv(rows: Iterable[Row], *, for_excel: bool = False) -> File:

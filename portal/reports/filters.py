@@ -15,10 +15,10 @@ from sqlalchemy import select
 
 from portal.accounts.access import schools_in_scope
 from portal.accounts.models import School, User
-from portal.base import clock
-from portal.base.db import db
 from portal.classes.access import classes_seen, sees_learners
 from portal.classes.models import SchoolClass, Section
+from portal.core import clock
+from portal.core.db import db
 
 DAYS = 30  # that a report goes back unless it is told otherwise
 MOST_DAYS = 400  # a school year and the weeks around it

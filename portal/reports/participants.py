@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from portal.attendance import invited
-from portal.attendance.intervals import Interval, seconds, union
-from portal.attendance.marks import SheetResult, compute
-from portal.attendance.matching import Stay
-from portal.attendance.sheet import Loaded, load
+from portal.attendance import staff_meetings
+from portal.attendance.calculation.intervals import Interval, seconds, union
+from portal.attendance.calculation.marks import SheetResult, compute
+from portal.attendance.calculation.matching import Stay
+from portal.attendance.sheet.compute import Loaded, load
 from portal.meetings.models import MeetingOccurrence
 
 
@@ -92,7 +92,7 @@ def read(occurrence: MeetingOccurrence) -> Participants:
         result = compute(loaded.input)
         asked = _roster(loaded, result)
     else:
-        gathered = invited.gather(occurrence)
+        gathered = staff_meetings.gather(occurrence)
         loaded, result = gathered.loaded, gathered.result
         asked = _invited(gathered)
     stays = {stay.id: stay for stay in loaded.input.stays}
@@ -143,7 +143,7 @@ def _roster(loaded: Loaded, result: SheetResult) -> Iterable[Asked]:
         )
 
 
-def _invited(gathered: invited.Gathered) -> Iterable[Asked]:
+def _invited(gathered: staff_meetings.Gathered) -> Iterable[Asked]:
     """Those who were invited to a meeting without a class, as its own page has them."""
     who = gathered.result.who
     for one in gathered.people:

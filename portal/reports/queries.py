@@ -15,9 +15,9 @@ from sqlalchemy.orm import aliased
 
 from portal.accounts.models import School, User
 from portal.attendance.models import AttendanceSheet, AttendanceTally
-from portal.base.db import db
 from portal.classes.access import classes_seen
 from portal.classes.models import Enrolment, SchoolClass, Section
+from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.reports.filters import Filters
 

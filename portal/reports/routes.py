@@ -7,12 +7,12 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
-from portal.base import audit
 from portal.classes.access import section_or_404, sees_learners
-from portal.limits import learners_rows
+from portal.core import audit_log
 from portal.meetings.access import attended_or_404
 from portal.reports import exports, filters, participants, queries, xlsx_writer
 from portal.reports.chart import line_chart
+from portal.web.rate_limits import learners_rows
 
 bp = Blueprint("reports", __name__)
 
@@ -58,7 +58,7 @@ def _figures(kind: str) -> AnyResponse:
     if asked.problems:
         return _not_so(asked)
     groups = queries.groups(current_user, asked.filters)
-    audit.record("exported the report", "report", "classes", by=current_user.id, rows=len(groups), format=kind)
+    audit_log.record("exported the report", "report", "classes", by=current_user.id, rows=len(groups), format=kind)
     rows = exports.figures(groups, asked.filters.level)
     return _file("attendance-report", asked.filters, kind, rows, _("Attendance report"), (44, 28))
 
@@ -122,7 +122,7 @@ def _pieces(file: exports.File) -> Iterator[bytes]:
 def occurrence(occurrence_id: UUID) -> str:
     """Everybody of one meeting date, with their stays."""
     found = attended_or_404(occurrence_id)
-    audit.viewed("viewed the participants", "occurrence", found.id, by=current_user.id)
+    audit_log.viewed("viewed the participants", "occurrence", found.id, by=current_user.id)
     return render_template(
         "reports/participants.html",
         occurrence=found,

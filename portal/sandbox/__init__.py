@@ -5,8 +5,8 @@ It imports nothing of the portal but `portal.zoom.signature`, and it never runs 
 """
 
 from portal.sandbox.app import create_sandbox
-from portal.sandbox.refusal import Refusal
-from portal.sandbox.sender import Answer, Sender
-from portal.sandbox.world import World
+from portal.sandbox.simulation.errors import Refusal
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.webhook_sender import Answer, Sender
 
 __all__ = ["Answer", "Refusal", "Sender", "World", "create_sandbox"]

@@ -10,8 +10,8 @@ import waitress
 
 from portal.sandbox import defaults
 from portal.sandbox.app import create_sandbox
-from portal.sandbox.sender import Sender
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.webhook_sender import Sender
 
 
 def arguments(given: list[str]) -> argparse.Namespace:

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, abort, current_app, request, send_from_directory
 from jinja2 import StrictUndefined
 
-from portal.sandbox.api import api
-from portal.sandbox.control import control
-from portal.sandbox.pages import pages
-from portal.sandbox.sender import Sender
-from portal.sandbox.wire import Wire
-from portal.sandbox.world import World
+from portal.sandbox.api.routes import api
+from portal.sandbox.control_routes import control
+from portal.sandbox.fault_injection import Wire
+from portal.sandbox.page_routes import pages
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.webhook_sender import Sender
 
 STATIC = Path(__file__).resolve().parents[2] / "static"
 SHOWN_FILES = ("silid.css", "icons.svg", "logo.svg")

@@ -10,11 +10,27 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from portal.zoom import endpoints as at
-from portal.zoom.answers import list_of
-from portal.zoom.api import Api, Credentials, utc_now
-from portal.zoom.endpoints import OPTIONAL_SCOPES, REQUIRED_SCOPES, Endpoint, missing_scopes
+from portal.zoom.api import endpoints as at
+from portal.zoom.api.endpoints import (
+    OPTIONAL_SCOPES,
+    REQUIRED_SCOPES,
+    Endpoint,
+    missing_scopes,
+)
+from portal.zoom.api.paths import (
+    api_base,
+    oauth_address,
+    path_meeting,
+    path_name,
+    path_uuid,
+    regional_base,
+)
+from portal.zoom.api.rate_limiter import NoPace, Pace
+from portal.zoom.api.requests import Api, Credentials, utc_now
+from portal.zoom.api.responses import list_of
+from portal.zoom.api.token_store import TokenSource
 from portal.zoom.errors import ZoomRefused, ZoomUnavailable
+from portal.zoom.json_values import text
 from portal.zoom.models import (
     Meeting,
     MeetingDraft,
@@ -28,10 +44,6 @@ from portal.zoom.models import (
     ReportRow,
     User,
 )
-from portal.zoom.pace import NoPace, Pace
-from portal.zoom.paths import api_base, oauth_address, path_meeting, path_name, path_uuid, regional_base
-from portal.zoom.reading import text
-from portal.zoom.tokens import TokenSource
 
 __all__ = ["BATCH", "OPTIONAL_SCOPES", "REQUIRED_SCOPES", "Credentials", "ZoomClient"]
 

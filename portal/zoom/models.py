@@ -9,8 +9,17 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from portal.zoom.marker import AGENDA_LIMIT, find_marker, with_marker
-from portal.zoom.reading import address, flag, identifier, mapping, moment, rows, text, whole
+from portal.zoom.agenda_marker import AGENDA_LIMIT, find_marker, with_marker
+from portal.zoom.json_values import (
+    address,
+    flag,
+    identifier,
+    mapping,
+    moment,
+    rows,
+    text,
+    whole,
+)
 
 INSTANT, SCHEDULED, RECURRING_ANY_TIME, RECURRING = 1, 2, 3, 8
 AUTOMATIC, MANUAL, NO_REGISTRATION = 0, 1, 2

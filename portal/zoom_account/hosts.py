@@ -7,9 +7,14 @@ from datetime import timedelta
 from flask import current_app
 from sqlalchemy import select, update
 
-from portal.base import clock
-from portal.base.db import db, insert_once, is_postgresql, writing
 from portal.config import Settings
+from portal.core import clock
+from portal.core.db import (
+    db,
+    insert_once,
+    is_postgresql,
+    writing,
+)
 from portal.zoom.client import ZoomClient
 from portal.zoom.errors import ZoomBadCredentials, ZoomNotAuthorised, ZoomRefused
 from portal.zoom.models import User

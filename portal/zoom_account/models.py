@@ -5,7 +5,7 @@ from datetime import date, datetime
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.base.db import Model
+from portal.core.db import Model
 
 
 class ZoomToken(Model):

@@ -9,11 +9,11 @@ from sqlalchemy import select
 
 from portal.accounts.models import School, User
 from portal.attendance.models import ZoomParticipant
-from portal.base.db import db, writing
 from portal.classes.models import Learner, SchoolClass, Section
+from portal.core.db import db, writing
 from portal.meetings.models import ClassDay, ZoomMeeting
-from portal.sandbox.sender import Sender
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.webhook_sender import Sender
 from tests.access.matrix import ADMIN, OWN, PERSON, THING
 from tests.access.test_role_matrix import ids, rules, tuesday  # noqa: F401 - fixtures of one of everything
 from tests.browser import Browser

@@ -13,12 +13,12 @@ from werkzeug.routing import Rule
 
 from portal.accounts import service as accounts
 from portal.accounts.models import AccountRequest
-from portal.base import clock
-from portal.base.db import Base, db, writing
 from portal.classes.models import RosterImport
+from portal.core import clock
+from portal.core.db import Base, db, writing
 from portal.meetings.models import ClassDay, MeetingOccurrence, Schedule
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
 from tests.access.matrix import ADMIN, MATRIX, OWN, PERSON, THING, WITH_A_REASON, WITHOUT_LEARNERS
 from tests.browser import Browser
 from tests.people import People

@@ -8,10 +8,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal.accounts.wishes import answer_due
-from portal.base import mail
-from portal.base.crypto import unseal
-from portal.base.db import db
+from portal.accounts.account_requests import answer_due
+from portal.core.crypto import unseal
+from portal.core.db import db
+from portal.core.mail import outbox
 from tests.browser import Browser
 from tests.people import look_again
 
@@ -25,7 +25,9 @@ def letters(app: Flask) -> Letters:
     def read() -> list[dict[str, str]]:
         answer_due()
         look_again()
-        rows = db.session.scalars(select(mail.Mail).where(mail.Mail.state == "waiting").order_by(mail.Mail.created_at))
+        rows = db.session.scalars(
+            select(outbox.Mail).where(outbox.Mail.state == "waiting").order_by(outbox.Mail.created_at)
+        )
         found = []
         for row in rows:
             letter = json.loads(unseal(row.sealed or "", f"mail_outbox/{row.id}"))

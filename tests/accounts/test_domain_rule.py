@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from portal.accounts.domain import NotSchoolEmail, is_learner_address, school_email
+from portal.accounts.email_domain import NotSchoolEmail, is_learner_address, school_email
 
 DOMAIN = "r1.deped.gov.ph"
 DOMAINS = (DOMAIN,)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import time_machine
 
-from portal.base import clock
+from portal.core import clock
 from tests.browser import Browser
 from tests.people import PASSWORD, People
 

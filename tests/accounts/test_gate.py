@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 
-from portal.base.places import network_of
-from portal.gate import hosts_of
+from portal.core.client_hash import network_of
+from portal.web.request_guards import hosts_of
 from tests.accounts.conftest import Letters
 from tests.browser import Browser
 from tests.people import People

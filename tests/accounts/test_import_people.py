@@ -10,8 +10,8 @@ from sqlalchemy import event, func, select
 
 from portal.accounts import service as accounts
 from portal.accounts.models import User
-from portal.base.db import db
-from portal.base.mail import Mail
+from portal.core.db import db
+from portal.core.mail.outbox import Mail
 from tests.browser import Browser
 from tests.people import People
 

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from portal.base.db import db
+from portal.core.db import db
 from tests.accounts.conftest import Letters
 from tests.browser import Browser
 from tests.people import PASSWORD, People, look_again

@@ -6,11 +6,11 @@ import pytest
 import time_machine
 from sqlalchemy import func, select
 
-from portal.accounts import passwords
+from portal.accounts.account_requests import answer_due
 from portal.accounts.models import AccountRequest, OneTimeLink, User
-from portal.accounts.wishes import answer_due
-from portal.base import clock
-from portal.base.db import db
+from portal.accounts.sign_in import passwords
+from portal.core import clock
+from portal.core.db import db
 from tests.accounts.conftest import Letters
 from tests.browser import Browser
 from tests.people import PASSWORD, People, look_again

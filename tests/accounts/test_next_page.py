@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.accounts.next_url import safe_next
+from portal.accounts.sign_in.next_url import safe_next
 
 ELSEWHERE = (
     "https://evil.example",

@@ -6,7 +6,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.accounts.models import User
-from portal.base.db import db, writing
+from portal.core.db import db, writing
 from tests.browser import Browser
 from tests.people import PASSWORD, People, look_again
 

@@ -3,10 +3,10 @@
 import pytest
 from sqlalchemy import select
 
-from portal.accounts import people as rules
 from portal.accounts import service as accounts
 from portal.accounts.models import User, surname_of
-from portal.base.db import db
+from portal.accounts.users import service as rules
+from portal.core.db import db
 from tests.accounts.conftest import Letters
 from tests.browser import Browser
 from tests.people import PASSWORD, People, look_again
@@ -136,7 +136,7 @@ def test_one_device_is_signed_out_from_another(browser: Browser, other: Browser,
 
 def test_somebody_elses_session_is_not_there(browser: Browser, other: Browser, people: People) -> None:
     people.sign_in(other, people.bob)
-    from portal.accounts.sessions import open_ones
+    from portal.accounts.sign_in.sessions import open_ones
 
     [his] = open_ones(people.bob)
     people.sign_in(browser, people.ada)

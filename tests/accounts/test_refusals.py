@@ -7,11 +7,11 @@ import pytest
 import time_machine
 from sqlalchemy import select
 
-from portal.accounts import refusals
-from portal.base import clock
-from portal.base.audit import AuditEntry
-from portal.base.db import db
 from portal.classes.models import SchoolClass
+from portal.core import clock
+from portal.core.audit_log import AuditEntry
+from portal.core.db import db
+from portal.web import denied_log
 from tests.browser import Browser
 from tests.people import People
 
@@ -22,7 +22,7 @@ def biology(people: People) -> SchoolClass:
 
 
 def denied() -> list[AuditEntry]:
-    rows = select(AuditEntry).where(AuditEntry.action == refusals.DENIED).order_by(AuditEntry.id)
+    rows = select(AuditEntry).where(AuditEntry.action == denied_log.DENIED).order_by(AuditEntry.id)
     return list(db.session.scalars(rows))
 
 
@@ -64,9 +64,9 @@ def test_the_same_again_is_written_once_in_ten_minutes(browser: Browser, people:
 
 def test_trying_many_addresses_does_not_fill_the_table(browser: Browser, people: People) -> None:
     people.sign_in(browser, people.bob)
-    for _ in range(refusals.MOST + 10):
+    for _ in range(denied_log.MOST + 10):
         browser.get(f"/classes/{uuid4()}", status=404)
-    assert len(denied()) == refusals.MOST
+    assert len(denied()) == denied_log.MOST
 
 
 def test_strangers_public_pages_and_slips_in_the_address_are_none(

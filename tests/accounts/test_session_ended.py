@@ -9,9 +9,9 @@ import time_machine
 from sqlalchemy import select
 
 from portal.accounts.models import User
-from portal.base import clock
-from portal.base.db import db
 from portal.classes.models import Section
+from portal.core import clock
+from portal.core.db import db
 from tests.accounts.test_sign_in import set_up
 from tests.browser import Browser
 from tests.people import PASSWORD, People, look_again

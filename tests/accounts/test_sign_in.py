@@ -12,8 +12,8 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from portal.accounts.models import RecoveryCode, SignInFailure, User
-from portal.base import clock
-from portal.base.db import db, writing
+from portal.core import clock
+from portal.core.db import db, writing
 from tests.accounts.conftest import Letters
 from tests.browser import Browser
 from tests.people import PASSWORD, People, look_again

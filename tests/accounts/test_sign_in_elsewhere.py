@@ -14,13 +14,13 @@ from flask import Flask
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response
 
-from portal.accounts import elsewhere
-from portal.accounts import people as admins
 from portal.accounts.models import AccountRequest, Identity, SpentState, User, UserSession
-from portal.base import clock
-from portal.base.audit import AuditEntry
-from portal.base.db import db, writing
-from portal.jobs import retention
+from portal.accounts.sso import service as sso_service
+from portal.accounts.users import service as admins
+from portal.core import clock
+from portal.core.audit_log import AuditEntry
+from portal.core.db import db, writing
+from portal.jobs import purge
 from tests import openid_issuer as spoiled
 from tests.accounts.conftest import Letters
 from tests.browser import Browser
@@ -68,7 +68,7 @@ def configure(app: Flask, server: Issuer) -> Iterator[Callable[[str], Issuer]]:
             "microsoft_tenant": TENANT,
         }
         app.extensions["silid.settings"] = replace(before, **values)
-        elsewhere.init_providers(app, app.extensions["silid.settings"])
+        sso_service.init_providers(app, app.extensions["silid.settings"])
         server.reset()
         server.back = f"https://silid.test/sign-in/{name}/back"
         server.claims = dict(ADA[name])
@@ -76,7 +76,7 @@ def configure(app: Flask, server: Issuer) -> Iterator[Callable[[str], Issuer]]:
 
     yield switch_on
     app.extensions["silid.settings"] = before
-    elsewhere.init_providers(app, before)
+    sso_service.init_providers(app, before)
 
 
 @pytest.fixture(params=["google", "microsoft"])
@@ -476,7 +476,7 @@ def test_a_trip_to_one_provider_does_not_end_at_the_other(
         microsoft_client_secret=CLIENT_SECRET,
         microsoft_issuer=google.url,
     )
-    elsewhere.init_providers(app, settings)
+    sso_service.init_providers(app, settings)
     back = google.authorize(go(browser, "google"))
     browser.get(back.replace("/google/", "/microsoft/"), status=403)
     assert turned_away(browser) == "state"
@@ -575,7 +575,7 @@ def test_a_provider_in_trouble_is_named_and_the_password_still_works(
 
 
 def test_a_provider_that_is_not_there_is_named(app: Flask, browser: Browser, google: Issuer) -> None:
-    elsewhere.init_providers(app, replace(app.extensions["silid.settings"], google_issuer="http://127.0.0.1:9"))
+    sso_service.init_providers(app, replace(app.extensions["silid.settings"], google_issuer="http://127.0.0.1:9"))
     browser.get("/sign-in/google", status=503)
     assert "Google does not answer" in browser.text
 
@@ -596,7 +596,7 @@ def test_a_description_that_leads_off_the_safe_way_is_not_followed(
 
 
 def test_a_wrong_secret_of_ours_is_our_trouble(app: Flask, browser: Browser, google: Issuer) -> None:
-    elsewhere.init_providers(app, replace(app.extensions["silid.settings"], google_client_secret="old"))
+    sso_service.init_providers(app, replace(app.extensions["silid.settings"], google_client_secret="old"))
     browser.get(google.authorize(go(browser, "google")), status=503)
 
 
@@ -847,9 +847,9 @@ def test_spent_states_and_refusals_are_forgotten_in_time(
     issuer.spoil = _set(nonce="another")
     come(browser, issuer, provider, 403)
     with time_machine.travel(clock.now() + timedelta(days=2)):
-        retention.purge()
+        purge.purge()
     look_again()
     assert db.session.scalars(select(SpentState)).all() == []
     with time_machine.travel(clock.now() + timedelta(days=181)):
-        retention.purge()
+        purge.purge()
     assert db.session.scalars(select(AuditEntry).where(AuditEntry.action == "refused a sign-in")).all() == []

@@ -11,10 +11,10 @@ import time_machine
 from flask import Flask
 from sqlalchemy import event, select
 
-from portal.accounts import wishes
+from portal.accounts import account_requests
 from portal.accounts.models import AccountRequest, DoorWish, User
-from portal.base import clock
-from portal.base.db import db, writing
+from portal.core import clock
+from portal.core.db import db, writing
 from tests.accounts.conftest import Letters
 from tests.browser import Browser
 from tests.people import PASSWORD, People, look_again
@@ -97,14 +97,14 @@ def test_asking_is_no_failed_sign_in(app: Flask, browser: Browser, people: Peopl
 
 
 def test_one_mailbox_is_not_flooded(browser: Browser, people: People, letters: Letters) -> None:
-    for _ in range(wishes.LETTERS + 3):
+    for _ in range(account_requests.LETTERS + 3):
         browser.get("/forgot-password")
         browser.submit(email=people.ada.email)
-    assert len(letters()) == wishes.LETTERS
+    assert len(letters()) == account_requests.LETTERS
     with time_machine.travel(clock.now() + timedelta(minutes=61)):
         browser.get("/forgot-password")
         browser.submit(email=people.ada.email)
-        assert len(letters()) == wishes.LETTERS + 1
+        assert len(letters()) == account_requests.LETTERS + 1
 
 
 def test_nothing_readable_is_kept_of_a_wish(browser: Browser, people: People) -> None:
@@ -112,11 +112,11 @@ def test_nothing_readable_is_kept_of_a_wish(browser: Browser, people: People) ->
     browser.submit(full_name="Cora Peña", email="cora@r1.deped.gov.ph", school="300123")
     [wish] = db.session.scalars(select(DoorWish)).all()
     assert "cora" not in str(vars(wish)).lower() and wish.sealed
-    wishes.answer_due()
+    account_requests.answer_due()
     look_again()
     assert db.session.scalars(select(DoorWish)).one().sealed is None
     assert db.session.scalars(select(AccountRequest)).one().full_name == "Cora Peña"
-    assert wishes.answer_due() == 0
+    assert account_requests.answer_due() == 0
 
 
 # One password for everybody

@@ -10,13 +10,14 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal.base import clock, mail
-from portal.base.audit import AuditEntry
-from portal.base.db import db, writing
-from portal.inbox.models import ZoomEvent
+from portal.core import clock
+from portal.core.audit_log import AuditEntry
+from portal.core.db import db, writing
+from portal.core.mail import outbox
 from portal.sandbox import defaults
-from portal.sandbox.sender import Sender
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.webhook_sender import Sender
+from portal.webhooks.models import ZoomEvent
 from tests.browser import Browser
 from tests.people import People, look_again, settle, soon
 from tests.roster.test_one_learner import statements
@@ -180,18 +181,18 @@ def test_letters_that_were_given_up_are_sent_after_all_by_a_button(
 ) -> None:
     settings = app.extensions["silid.settings"]
     app.extensions["silid.settings"] = replace(settings, mail_url="smtp://127.0.0.1:9")
-    letter_id = mail.queue(people.ada.email, "reset", "en", name="Ada", link="https://silid.test/x")
+    letter_id = outbox.queue(people.ada.email, "reset", "en", name="Ada", link="https://silid.test/x")
     with time_machine.travel(clock.now() + timedelta(days=4)):
-        mail.send_due()
+        outbox.send_due()
     look_again()
-    row = db.session.get_one(mail.Mail, letter_id)
+    row = db.session.get_one(outbox.Mail, letter_id)
     assert row.state == "failed" and row.sealed and "ada" not in row.sealed
     people.sign_in(browser, chief).get("/admin/mail")
     assert "1 letter could not be sent so far." in browser.text
     app.extensions["silid.settings"] = replace(settings, instance=tmp_path)
     browser.submit("form[action='/admin/mail/send']")
     assert "1 letter is tried again." in browser.text
-    mail.send_due()
+    outbox.send_due()
     browser.get("/admin/mail")
     assert "could not be sent" not in browser.text and "1 sent" in browser.text
     assert [path.stem for path in (tmp_path / "mail").iterdir()] == [str(letter_id)]

@@ -8,8 +8,8 @@ from sqlalchemy import event, select
 
 from portal.accounts import service as accounts
 from portal.accounts.models import AccountRequest, School, User
-from portal.base.audit import AuditEntry
-from portal.base.db import db
+from portal.core.audit_log import AuditEntry
+from portal.core.db import db
 from tests.browser import Browser
 from tests.people import People, settle
 

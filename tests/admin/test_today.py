@@ -12,11 +12,11 @@ from sqlalchemy import event, insert, select, update
 from portal.accounts import service as accounts
 from portal.accounts.models import User
 from portal.attendance.models import AttendanceSheet
-from portal.base import clock
-from portal.base.db import db, writing
+from portal.core import clock
+from portal.core.db import db, writing
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
 from tests.browser import Browser, words
 from tests.people import People, settle
 

@@ -10,14 +10,14 @@ import time_machine
 from flask import Flask
 from sqlalchemy import func, select
 
-from portal.base import clock, places
-from portal.base.audit import AuditEntry
-from portal.base.db import db
-from portal.inbox.models import ZoomEvent
-from portal.jobs.retention import purge
+from portal.core import client_hash, clock
+from portal.core.audit_log import AuditEntry
+from portal.core.db import db
+from portal.jobs.purge import purge
 from portal.meetings.models import MeetingOccurrence
-from portal.sandbox.sender import Sender
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.webhook_sender import Sender
+from portal.webhooks.models import ZoomEvent
 from tests.browser import Browser
 from tests.people import People, settle, soon
 
@@ -58,17 +58,17 @@ def test_sign_ins_are_known_for_half_a_year_by_a_place_that_cannot_be_found_out(
     assert re.fullmatch("[0-9a-f]{32}", entry.details["place"])
     with time_machine.travel(clock.now() + timedelta(days=31), tick=False):
         assert purge()["keys of the day"] == 1
-        assert db.session.scalar(select(func.count()).select_from(places.IpDayKey)) == 0
+        assert db.session.scalar(select(func.count()).select_from(client_hash.IpDayKey)) == 0
         assert purge()["sign-in log"] == 0
     with time_machine.travel(clock.now() + timedelta(days=181), tick=False):
         assert purge()["sign-in log"] == 1
 
 
 def test_the_same_place_has_another_name_every_day(app: Flask) -> None:
-    today = places.place_of("203.0.113.7")
-    assert places.place_of("203.0.113.7") == today != places.place_of("203.0.113.8")
+    today = client_hash.place_of("203.0.113.7")
+    assert client_hash.place_of("203.0.113.7") == today != client_hash.place_of("203.0.113.8")
     with time_machine.travel(clock.now() + timedelta(days=1), tick=False):
-        assert places.place_of("203.0.113.7") != today
+        assert client_hash.place_of("203.0.113.7") != today
 
 
 @pytest.mark.parametrize("portal", ["sqlite"], indirect=True)

@@ -10,13 +10,13 @@ import pytest
 from flask import Flask
 from werkzeug.serving import make_server
 
-from portal.base import clock
 from portal.config import Settings
-from portal.sandbox.sender import Sender
-from portal.sandbox.world import World
-from portal.zoom import reach
-from portal.zoom_account import quota
-from portal.zoom_account.service import init_zoom
+from portal.core import clock
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.webhook_sender import Sender
+from portal.zoom.webhooks import probe
+from portal.zoom_account import host_quota
+from portal.zoom_account.client import init_zoom
 from tests.browser import Browser
 from tests.faults import Faults
 from tests.people import People, settle, soon
@@ -86,8 +86,8 @@ def test_a_portal_with_another_secret_is_told_from_one_that_is_not_there(
     app: Flask, world: World, served: str, zoom_server: Any
 ) -> None:
     url = f"{served}/api/zoom/webhook"
-    assert reach.call_webhook(url, SECRET, clock.now()).outcome == "other secret"
-    assert reach.call_webhook(f"{zoom_server[1]}/nowhere", SECRET, clock.now()).outcome == "not there"
+    assert probe.call_webhook(url, SECRET, clock.now()).outcome == "other secret"
+    assert probe.call_webhook(f"{zoom_server[1]}/nowhere", SECRET, clock.now()).outcome == "not there"
 
 
 def test_without_a_webhook_secret_the_report_is_named_and_that_is_no_error(app: Flask, world: World) -> None:
@@ -103,8 +103,8 @@ def test_the_page_and_the_command_have_the_same_figures(
     biology = people.school_class(people.ada, section)
     people.held(people.ada, biology, soon())
     sender.pump()
-    for _ in range(quota.A_DAY):
-        quota.used_up(people.ada.email)
+    for _ in range(host_quota.A_DAY):
+        host_quota.used_up(people.ada.email)
     waiting = people.meeting(people.ada, biology, soon() + timedelta(hours=3))
     settle(app)
     assert waiting.id

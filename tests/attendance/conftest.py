@@ -9,7 +9,7 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select
 
-from portal.base.db import db
+from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence
 from tests.attendance.lesson import Lesson, add_meeting, at, rename
 from tests.browser import Browser

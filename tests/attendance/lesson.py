@@ -17,18 +17,18 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from portal.accounts.models import User
-from portal.attendance import reconcile
-from portal.base import clock
-from portal.base.db import db, writing
+from portal.attendance.evidence import zoom_report
 from portal.classes.models import Learner, SchoolClass, Section
-from portal.inbox.models import ZoomEvent
-from portal.jobs import runner
+from portal.core import clock
+from portal.core.db import db, writing
+from portal.jobs import worker
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.models import MeetingRegistrant
 from portal.sandbox import defaults
+from portal.webhooks.models import ZoomEvent
 from portal.zoom.errors import ZoomRefused
 from portal.zoom.models import PastInstance, PastMeeting, ReportRow
-from portal.zoom.signature import sign
+from portal.zoom.webhooks.signature import sign
 from tests.browser import Browser
 from tests.people import People, look_again
 
@@ -185,7 +185,7 @@ class Lesson:
         look_again()
         while sum(
             sweep()
-            for sweep in (runner.sweep_inbox, runner.sweep_late_evidence, runner.sweep_overdue, runner.sweep_sheets)
+            for sweep in (worker.sweep_inbox, worker.sweep_late_evidence, worker.sweep_overdue, worker.sweep_sheets)
         ):
             pass
         look_again()
@@ -193,9 +193,9 @@ class Lesson:
     def reconcile(self) -> None:
         """What the worker does with reports that are due."""
         look_again()
-        reconcile.find_unseen(self.zoom)  # type: ignore[arg-type]  # a fake with what is needed of the client
-        for occurrence_id in reconcile.due():
-            reconcile.reconcile(occurrence_id, self.zoom)  # type: ignore[arg-type]
+        zoom_report.find_unseen(self.zoom)  # type: ignore[arg-type]  # a fake with what is needed of the client
+        for occurrence_id in zoom_report.due():
+            zoom_report.reconcile(occurrence_id, self.zoom)  # type: ignore[arg-type]
         self.work()
 
     def csv(self, occurrence: MeetingOccurrence | None = None) -> str:

@@ -104,7 +104,7 @@ def test_a_running_moves_to_its_date_when_its_times_become_known(make_lesson: Ma
 def test_events_that_come_before_the_portal_knows_the_meeting_attach_by_themselves(
     make_lesson: Make, sessions: Iterator[str]
 ) -> None:
-    from portal.base.db import writing
+    from portal.core.db import writing
 
     lesson = make_lesson(1)
     zoom = Says(zoom_id="99988877766")

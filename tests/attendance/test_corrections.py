@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from sqlalchemy import delete, update
 
 from portal.attendance.models import AttendanceRecord, AttendanceSheet, ZoomParticipant
-from portal.base.db import db, writing
 from portal.classes.models import Enrolment
-from portal.inbox.again import replay
-from portal.inbox.models import ZoomEvent
-from portal.jobs import runner
+from portal.core.db import db, writing
+from portal.jobs import worker
 from portal.meetings.models import MeetingOccurrence, ZoomInstance
+from portal.webhooks.models import ZoomEvent
+from portal.webhooks.replay import replay
 from tests.attendance.lesson import Body, Lesson, Says, at
 from tests.people import look_again
 
@@ -178,12 +178,12 @@ def test_leaving_the_roster_before_the_day_takes_the_row_away_and_coming_back_br
         session.execute(update(Enrolment).values(until_date=None))
     assert lesson.verdicts() == [(300, "partial"), (0, "absent")]
     assert recorded(lesson) == [(0, "absent"), (300, "partial")]
-    assert runner.sweep_changed_rosters() == 0
+    assert worker.sweep_changed_rosters() == 0
 
 
 def recorded(lesson: Lesson) -> list[tuple[int, str]]:
     """The sheet's records after the worker has looked for rosters that changed."""
-    assert runner.sweep_changed_rosters() == 1
+    assert worker.sweep_changed_rosters() == 1
     lesson.work()
     rows = db.session.scalars(db.select(AttendanceRecord).where(AttendanceRecord.occurrence_id == lesson.occurrence.id))
     return sorted((one.seconds, one.mark) for one in rows)

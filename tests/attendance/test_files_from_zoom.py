@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from portal.base.db import writing
+from portal.core.db import writing
 from tests.attendance.lesson import ZOOM_ID, Lesson, Says, at
 
 Make = Callable[..., Lesson]

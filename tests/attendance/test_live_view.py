@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
 
-from portal.base.audit import AuditEntry
-from portal.base.db import db
+from portal.core.audit_log import AuditEntry
+from portal.core.db import db
 from tests.attendance.lesson import Lesson, Says, at
 from tests.browser import words
 from tests.people import look_again

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from portal.base.db import writing
 from portal.classes.models import co_teachers
+from portal.core.db import writing
 from tests.attendance.lesson import Body, Lesson, Says, at, flat
 
 Make = Callable[..., Lesson]

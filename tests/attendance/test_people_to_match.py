@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from sqlalchemy import select
 
 from portal.attendance.models import NameAlias, ParticipantLink
-from portal.base.db import db
+from portal.core.db import db
 from tests.attendance.lesson import ZOOM_ID, Lesson, Says, add_meeting, at, row
 from tests.people import look_again
 

@@ -10,12 +10,12 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.attendance.models import AttendanceSheet
-from portal.base import clock
-from portal.base.db import db
+from portal.core import clock
+from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.sender import Sender
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.webhook_sender import Sender
 from portal.zoom.errors import ZoomNotAuthorised, ZoomRateLimited, ZoomRefused, ZoomUnavailable
 from tests.attendance.lesson import HOST_ID, Lesson, Says, at, row
 from tests.browser import Browser
@@ -269,8 +269,8 @@ def test_a_restart_that_only_the_report_knows_of_is_part_of_the_class(
 def test_an_outage_of_ours_keeps_everybody_from_being_absent_until_the_report_is_in(
     make_lesson: Make, sessions: Iterator[str]
 ) -> None:
-    from portal.base.db import writing
-    from portal.inbox.models import PortalBeat
+    from portal.core.db import writing
+    from portal.webhooks.models import PortalBeat
 
     lesson, zoom, one = make_lesson(2), Says(), next(sessions)
     with writing() as session:

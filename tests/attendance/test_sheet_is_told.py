@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from portal.base.db import db
-from portal.jobs import runner
-from portal.notifications import letters
+from portal.core.db import db
+from portal.jobs import worker
+from portal.notifications import digest_mail
 from portal.notifications.models import Notification
 from tests.attendance.lesson import Lesson, Says, at, row
 from tests.people import look_again
@@ -26,7 +26,7 @@ def test_the_sheet_is_told_once_when_it_is_reconciled_with_the_people_to_match(
         zoom.stay(two, at("8:00"), at("8:50"), user_name="OPPO A5s"),
         zoom.ended(at("9:00")),
     )
-    runner.sweep_notifications()
+    worker.sweep_notifications()
     look_again()
     assert not db.session.scalars(select(Notification)).all(), "Zoom's report is still to come"
     lesson.zoom.ends[zoom.uuid] = at("9:00")
@@ -37,7 +37,7 @@ def test_the_sheet_is_told_once_when_it_is_reconciled_with_the_people_to_match(
     lesson.move(at("9:31"))
     lesson.reconcile()
     for _ in range(2):
-        runner.sweep_notifications()
+        worker.sweep_notifications()
     look_again()
     rows = db.session.scalars(select(Notification)).all()
     assert sorted(one.kind for one in rows) == ["sheet ready", "to match"]
@@ -48,15 +48,15 @@ def test_the_sheet_is_told_once_when_it_is_reconciled_with_the_people_to_match(
     assert "OPPO" not in lesson.browser.text and "LEARNER" not in lesson.browser.text
     lesson.moving.move_to(at("9:45"))
     look_again()
-    assert letters.write_due() == 2 and letters.write_due() == 0
+    assert digest_mail.write_due() == 2 and digest_mail.write_due() == 0
     lesson.browser.submit(".notices form[action$=open]")
     assert lesson.browser.url.startswith(f"/attendance/{lesson.occurrence.id}")
 
 
 def test_a_sheet_that_was_signed_before_needs_no_telling(make_lesson: Make, sessions: Iterator[str]) -> None:
     from portal.attendance.models import AttendanceSheet
-    from portal.base import clock
-    from portal.base.db import writing
+    from portal.core import clock
+    from portal.core.db import writing
 
     lesson, zoom = make_lesson(1), Says()
     session = next(sessions)
@@ -67,6 +67,6 @@ def test_a_sheet_that_was_signed_before_needs_no_telling(make_lesson: Make, sess
         sheet.finalised_at, sheet.finalised_by = clock.now(), lesson.people.ada.id
         sheet.state = "reconciled"
     lesson.moving.shift(timedelta(minutes=30))
-    runner.sweep_notifications()
+    worker.sweep_notifications()
     look_again()
     assert not db.session.scalars(select(Notification)).all()

@@ -28,14 +28,14 @@ from hypothesis.stateful import (
 from sqlalchemy import select, update
 
 from portal import create_app
-from portal.attendance import reconcile
+from portal.attendance.evidence import zoom_report
 from portal.attendance.models import ZoomParticipant
-from portal.base.db import Base, db, writing
 from portal.classes.models import Enrolment, Learner
+from portal.core.db import Base, db, writing
 from portal.meetings.models import MeetingOccurrence
 from portal.zoom.errors import ZoomUnavailable
 from portal.zoom.models import ReportRow
-from portal.zoom_account.service import init_zoom
+from portal.zoom_account.client import init_zoom
 from tests.attendance.lesson import Body, Lesson, Says, add_meeting, at, row
 from tests.browser import Browser
 from tests.people import People, look_again
@@ -326,7 +326,7 @@ class Life(RuleBasedStateMachine):
             zoom.runs[said.uuid], zoom.ends[said.uuid] = said.began, self.moment(RUNS[run][1])
             host = row(f"host{run}", said.began, self.moment(RUNS[run][1]), user_email="ada@r1.deped.gov.ph")
             zoom.rows[said.uuid] = [host, *(self.reported(one) for one in self.sessions if one.run == run)]
-        reconcile.reconcile(self.lesson.occurrence.id, zoom)  # type: ignore[arg-type]  # a fake of the client
+        zoom_report.reconcile(self.lesson.occurrence.id, zoom)  # type: ignore[arg-type]  # a fake of the client
         self.model.reported = True
         look_again()
 
@@ -343,7 +343,7 @@ class Life(RuleBasedStateMachine):
         zoom = self.lesson.zoom
         zoom.error = ZoomUnavailable("down") if fails else None
         zoom.rows = {said.uuid: [] for said in self.zoom}
-        reconcile.reconcile(self.lesson.occurrence.id, zoom)  # type: ignore[arg-type]  # a fake of the client
+        zoom_report.reconcile(self.lesson.occurrence.id, zoom)  # type: ignore[arg-type]  # a fake of the client
         look_again()
 
     @invariant()

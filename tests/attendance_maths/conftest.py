@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from portal.attendance.marks import (
+from portal.attendance.calculation.marks import (
     Alias,
     Computed,
     Instance,

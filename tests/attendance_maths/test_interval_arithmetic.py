@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.attendance.intervals import Interval, seconds, subtract, union
+from portal.attendance.calculation.intervals import (
+    Interval,
+    seconds,
+    subtract,
+    union,
+)
 
 EIGHT = datetime(2026, 11, 3, 0, 0, tzinfo=UTC)
 

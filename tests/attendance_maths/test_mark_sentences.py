@@ -6,7 +6,7 @@ import flask
 import pytest
 from flask_babel import Babel
 
-from portal.attendance.explain import Override, reason
+from portal.attendance.sheet.explain import Override, reason
 
 
 def told(morning, *stays, learner="L1", override=None, threshold=900, **changes):

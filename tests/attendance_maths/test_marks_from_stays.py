@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from portal.attendance.marks import compute
+from portal.attendance.calculation.marks import compute
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from portal.attendance.marks import compute
-from portal.attendance.matching import fold_email, is_device_name
+from portal.attendance.calculation.marks import compute
+from portal.attendance.calculation.matching import fold_email, is_device_name
 
 
 def test_a_registration_needs_neither_address_nor_name(morning):

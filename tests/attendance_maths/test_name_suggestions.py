@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal.attendance.suggest import Suggester
+from portal.attendance.calculation.suggestions import Suggester
 
 
 def first_of(morning, name, seen=(), **knowledge):

@@ -6,7 +6,12 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portal.attendance.marks import Instance, Knowledge, Stay, compute
+from portal.attendance.calculation.marks import (
+    Instance,
+    Knowledge,
+    Stay,
+    compute,
+)
 
 # Few values of each, so that people, devices and times collide as often as they can.
 MINUTES = st.one_of(st.none(), st.integers(-10, 75))

@@ -18,8 +18,15 @@ from werkzeug.exceptions import HTTPException
 
 from portal import create_app
 from portal.config import Settings, derived_key
-from portal.demo import suspended_day
-from portal.demo_school import DEMO_PASSWORD, HEAD, PENA, REGION, REYES, DemoPerson
+from portal.demo.fill import suspended_day
+from portal.demo.school_data import (
+    DEMO_PASSWORD,
+    HEAD,
+    PENA,
+    REGION,
+    REYES,
+    DemoPerson,
+)
 from tests.e2e.conftest import Watched
 
 pytestmark = pytest.mark.browser

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from portal.base import clock
-from portal.demo_school import DEMO_PASSWORD, PENA
+from portal.core import clock
+from portal.demo.school_data import DEMO_PASSWORD, PENA
 from tests.e2e.test_main_job_in_chromium import A_MEETING, LATER
 
 pytestmark = pytest.mark.browser

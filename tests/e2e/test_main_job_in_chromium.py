@@ -9,8 +9,16 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from portal.base import clock
-from portal.demo_school import BANEZ, DEMO_PASSWORD, EMERALD, HEAD, PENA, REYES, DemoPerson
+from portal.core import clock
+from portal.demo.school_data import (
+    BANEZ,
+    DEMO_PASSWORD,
+    EMERALD,
+    HEAD,
+    PENA,
+    REYES,
+    DemoPerson,
+)
 from tests.e2e.conftest import ROOT, Watched
 
 pytestmark = pytest.mark.browser

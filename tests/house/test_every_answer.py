@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from portal import create_app
-from portal.base import clock
+from portal.core import clock
 from tests.browser import Browser
 from tests.conftest import settings_for
 from tests.people import PASSWORD, People

@@ -3,8 +3,8 @@
 from flask import Flask
 
 from portal.accounts.models import SpentState
-from portal.base import clock
-from portal.base.db import insert_once, writing
+from portal.core import clock
+from portal.core.db import insert_once, writing
 
 
 def test_the_first_is_new_and_the_second_is_not(app: Flask) -> None:

@@ -10,7 +10,7 @@ from flask import Flask
 from flask_migrate import downgrade, upgrade
 
 from portal.attendance.models import AttendanceRecord
-from portal.base.db import Base, db
+from portal.core.db import Base, db
 from tests.people import People, soon
 
 
@@ -66,7 +66,7 @@ def test_each_migration_has_a_docstring_that_says_what_it_does() -> None:
 def test_a_naive_time_cannot_be_stored(app: Flask) -> None:
     from datetime import datetime
 
-    from portal.base.db import UTCDateTime
+    from portal.core.db import UTCDateTime
 
     with pytest.raises(ValueError, match="naive"):
         UTCDateTime().process_bind_param(datetime(2026, 11, 3, 8), db.engine.dialect)

@@ -19,14 +19,14 @@ from waitress.server import create_server
 from werkzeug.test import TestResponse
 
 from portal import create_app
-from portal.base import clock
-from portal.base.db import db
 from portal.classes.models import Learner
-from portal.inbox.models import ZoomEvent
+from portal.core import clock
+from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence
 from portal.registration.models import MeetingRegistrant
 from portal.sandbox import defaults
-from portal.zoom.signature import sign
+from portal.webhooks.models import ZoomEvent
+from portal.zoom.webhooks.signature import sign
 from tests.browser import Browser
 from tests.conftest import Client, settings_for
 from tests.people import People

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import update
 
 from portal.attendance.models import AttendanceSheet
-from portal.base.db import writing
+from portal.core.db import writing
 from portal.registration.models import MeetingRegistrant
 from tests.inbox.conftest import Class, Zoom, at
 from tests.people import look_again, settle

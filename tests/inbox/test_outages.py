@@ -11,12 +11,12 @@ from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.base.db import db
-from portal.inbox.beats import REMEMBERED, Beats
-from portal.inbox.models import MissedDelivery, PortalBeat
-from portal.inbox.outages import LATE_BEAT, between, had_gap
-from portal.inbox.service import endpoint
-from portal.inbox.store import Delivery
+from portal.core.db import db
+from portal.webhooks.delivery_store import Delivery
+from portal.webhooks.health import endpoint
+from portal.webhooks.heartbeat import REMEMBERED, Beats
+from portal.webhooks.models import MissedDelivery, PortalBeat
+from portal.webhooks.outages import LATE_BEAT, between, had_gap
 from tests.inbox.conftest import MEETING, Zoom, joined
 from tests.people import look_again, settle
 

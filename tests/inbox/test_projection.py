@@ -12,16 +12,16 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from portal.attendance.evidence import _EVIDENCE
+from portal.attendance.evidence.events import _EVIDENCE
 from portal.attendance.models import AttendanceRecord, AttendanceSheet, ZoomParticipant
-from portal.base import clock
-from portal.base.db import db, is_postgresql, writing
-from portal.inbox.again import replay
-from portal.inbox.models import ZoomEvent
-from portal.inbox.outages import EVIDENCE
-from portal.jobs.projection import project_due
-from portal.jobs.runner import sweep_sheets
+from portal.core import clock
+from portal.core.db import db, is_postgresql, writing
+from portal.jobs.webhook_projection import project_due
+from portal.jobs.worker import sweep_sheets
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
+from portal.webhooks.models import ZoomEvent
+from portal.webhooks.outages import EVIDENCE
+from portal.webhooks.replay import replay
 from tests.inbox.conftest import Class, Zoom, at, z
 from tests.people import look_again, settle
 

@@ -15,9 +15,9 @@ from flask import Flask
 
 from bench import events
 from bench.load import send_all
-from portal.base.db import db
-from portal.inbox.models import ZoomEvent
-from portal.inbox.store import CannotStore, Delivery, Store
+from portal.core.db import db
+from portal.webhooks.delivery_store import CannotStore, Delivery, Store
+from portal.webhooks.models import ZoomEvent
 from tests.inbox.conftest import SECRET, Zoom, joined, served, stored
 
 

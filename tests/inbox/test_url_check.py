@@ -5,7 +5,7 @@ import re
 import pytest
 import time_machine
 
-from portal.zoom.signature import crc_answer, sign
+from portal.zoom.webhooks.signature import crc_answer, sign
 from tests.inbox.conftest import SECRET, Zoom, compact, joined, stored
 
 TOKEN = "qgg8vlvZRS6UYooatFL8Aw"

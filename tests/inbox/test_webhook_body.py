@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from werkzeug.test import create_environ, run_wsgi_app
 
 from bench import events
-from portal.base.db import db
-from portal.inbox.models import ZoomEvent
-from portal.jobs.projection import project_due
-from portal.zoom.signature import sign
+from portal.core.db import db
+from portal.jobs.webhook_projection import project_due
+from portal.webhooks.models import ZoomEvent
+from portal.zoom.webhooks.signature import sign
 from tests.inbox.conftest import PATH, SECRET, Zoom, compact, joined, served, stored
 
 UNREADABLE = {

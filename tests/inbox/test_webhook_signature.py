@@ -9,7 +9,7 @@ import pytest
 import time_machine
 from flask import Flask
 
-from portal.zoom.signature import sign
+from portal.zoom.webhooks.signature import sign
 from tests.inbox.conftest import MEETING, SECRET, Zoom, compact, joined, stored
 
 NOW = 1793577600  # Monday 2 November 2026, 08:00 in Manila

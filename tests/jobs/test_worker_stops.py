@@ -5,7 +5,7 @@ import time
 import pytest
 from flask import Flask
 
-from portal.jobs.runner import Worker
+from portal.jobs.worker import Worker
 
 
 @pytest.mark.parametrize("portal", ["sqlite"], indirect=True)

@@ -10,12 +10,12 @@ from flask import Flask
 from icalendar import Calendar
 from sqlalchemy import select
 
-from portal.base import clock
-from portal.base.db import db
 from portal.classes.models import SchoolClass
+from portal.core import clock
+from portal.core.db import db
 from portal.meetings.models import ZoomMeeting
-from portal.registration.links import JoinLink
-from portal.sandbox.world import World
+from portal.registration.join_links import JoinLink
+from portal.sandbox.simulation.simulated_zoom import World
 from tests.browser import Browser
 from tests.people import People, settle
 

@@ -17,13 +17,13 @@ from bs4 import BeautifulSoup
 from flask import Flask
 from sqlalchemy import func, select, update
 
-from portal.base import clock
-from portal.base.db import db, writing
 from portal.config import check
+from portal.core import clock
+from portal.core.db import db, writing
 from portal.meetings.models import ZoomMeeting
-from portal.registration.links import JoinLink, JoinOpening
+from portal.registration.join_links import JoinLink, JoinOpening
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
 from portal.web import CSP
 from tests.browser import Browser
 from tests.people import People
@@ -140,4 +140,4 @@ def test_half_of_the_keys_or_a_strange_version_stops_the_start(app: Flask) -> No
 def test_zooms_host_is_named_in_one_module() -> None:
     named = [path for path in (ROOT / "portal").rglob("*.py") if "source.zoom.us" in path.read_text(encoding="utf-8")]
     named += [path for path in (ROOT / "templates").rglob("*") if path.is_file() and "source.zoom" in path.read_text()]
-    assert named == [ROOT / "portal" / "pages" / "join_here.py"]
+    assert named == [ROOT / "portal" / "pages" / "join" / "sdk.py"]

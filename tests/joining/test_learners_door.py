@@ -11,14 +11,14 @@ import time_machine
 from flask import Flask
 from sqlalchemy import func, select, update
 
-from portal.base import clock
-from portal.base.db import db, writing
 from portal.classes.models import Enrolment, Learner, SchoolClass, Section
+from portal.core import clock
+from portal.core.db import db, writing
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-from portal.registration import links
-from portal.registration.links import JoinLink, JoinOpening
+from portal.registration import join_links
+from portal.registration.join_links import JoinLink, JoinOpening
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
 from tests.browser import Browser
 from tests.people import People, settle
 
@@ -229,14 +229,14 @@ def test_nobody_else_sees_or_renews_a_classes_links(
 def test_a_learner_who_enrols_late_gets_a_link_by_itself(
     app: Flask, people: People, meeting: ZoomMeeting, biology: SchoolClass
 ) -> None:
-    assert links.make_missing() == 0
+    assert join_links.make_missing() == 0
     people.learners(db.session.get_one(Section, biology.section_id), 1, start=9, since=date(2026, 11, 24))
     settle(app)
     assert link_to(9)
 
 
 def test_guessing_links_is_stopped_and_good_ones_stay_open(app: Flask, browser: Browser, meeting: ZoomMeeting) -> None:
-    from portal.limits import limiter
+    from portal.web.rate_limits import limiter
 
     limiter.reset()
     for number in range(60):

@@ -13,10 +13,16 @@ from babel.messages.pofile import read_po
 from bs4 import BeautifulSoup, NavigableString
 from flask_babel import Babel
 
-from portal.base import clock
-from portal.base.dates import day, day_long, month, weekday, when
-from portal.base.db import db
-from portal.sandbox.world import World
+from portal.core import clock
+from portal.core.date_format import (
+    day,
+    day_long,
+    month,
+    weekday,
+    when,
+)
+from portal.core.db import db
+from portal.sandbox.simulation.simulated_zoom import World
 from tests.browser import Browser
 from tests.people import People
 
@@ -173,6 +179,6 @@ def test_dates_are_written_as_people_write_them(language: str, said: list[str]) 
 
 def test_all_forms_say_what_is_wrong_in_our_words() -> None:
     """A form that does not inherit ours would speak WTForms' English."""
-    own = ROOT / "portal" / "base" / "forms.py"
+    own = ROOT / "portal" / "core" / "forms.py"
     others = [path for path in (ROOT / "portal").rglob("*.py") if "FlaskForm" in path.read_text(encoding="utf-8")]
     assert others == [own]

@@ -5,7 +5,7 @@ import pytest
 from flask_babel import force_locale, gettext
 from markupsafe import Markup
 
-from portal.base.language import Babel
+from portal.core.translations import Babel
 
 
 @pytest.fixture

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from portal.base import clock
-from portal.base.db import db
 from portal.classes.access import Section
 from portal.classes.models import SchoolClass
 from portal.config import Settings
+from portal.core import clock
+from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-from portal.sandbox.model import Meeting as ZoomsMeeting
-from portal.sandbox.world import World
+from portal.sandbox.simulation.models import Meeting as ZoomsMeeting
+from portal.sandbox.simulation.simulated_zoom import World
 from portal.zoom.client import Credentials, ZoomClient
-from portal.zoom_account.tokens import DatabaseTokens
+from portal.zoom_account.token_store import DatabaseTokens
 from tests.people import People
 
 

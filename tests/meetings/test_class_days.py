@@ -11,14 +11,15 @@ from sqlalchemy import event, select
 
 from portal.accounts import service as accounts
 from portal.accounts.models import User
-from portal.base import clock
-from portal.base.audit import AuditEntry
-from portal.base.db import db, writing
 from portal.classes.models import SchoolClass
-from portal.meetings import class_days, off_days
-from portal.meetings.class_days import Place, Said
+from portal.core import clock
+from portal.core.audit_log import AuditEntry
+from portal.core.db import db, writing
 from portal.meetings.models import ClassDay, MeetingOccurrence, ZoomMeeting
-from portal.sandbox.world import World
+from portal.meetings.school_calendar import affected_classes
+from portal.meetings.school_calendar import service as school_calendar_service
+from portal.meetings.school_calendar.service import Place, Said
+from portal.sandbox.simulation.simulated_zoom import World
 from tests.browser import Browser
 from tests.meetings.conftest import dates_at_zoom, zooms
 from tests.people import People, settle
@@ -121,7 +122,7 @@ def test_only_dates_on_days_without_class_can_be_cancelled_there(
 def test_a_teacher_cancels_her_own_and_nobody_elses(
     browser: Browser, people: People, world: World, weekly: ZoomMeeting
 ) -> None:
-    class_days.declare(people.head, Place("region"), [Said(WEDNESDAY, "suspended", "Typhoon")])
+    school_calendar_service.declare(people.head, Place("region"), [Said(WEDNESDAY, "suspended", "Typhoon")])
     people.sign_in(browser, people.bob)
     browser.get("/class-days/classes")
     assert "Nothing of yours is scheduled" in browser.text and "Biology" not in browser.text
@@ -151,7 +152,7 @@ def test_an_adviser_sees_the_classes_of_others_in_her_section_but_leaves_them_to
 def test_a_section_may_have_class_on_a_holiday(
     browser: Browser, people: People, world: World, weekly: ZoomMeeting
 ) -> None:
-    class_days.declare(people.head, Place("region"), [Said(WEDNESDAY, "suspended", "Typhoon")])
+    school_calendar_service.declare(people.head, Place("region"), [Said(WEDNESDAY, "suspended", "Typhoon")])
     people.sign_in(browser, people.ada)
     browser.get("/class-days/classes")
     assert "Wed 25 Nov" in browser.text
@@ -181,7 +182,7 @@ def test_everybody_declares_for_whom_she_looks_after(
 
 
 def test_a_teacher_without_a_section_looks_only(browser: Browser, people: People) -> None:
-    class_days.declare(people.head, Place("region"), [Said(WEDNESDAY, "suspended", "Typhoon")])
+    school_calendar_service.declare(people.head, Place("region"), [Said(WEDNESDAY, "suspended", "Typhoon")])
     people.sign_in(browser, people.bob)
     browser.get("/calendar")
     browser.click("Days without class")
@@ -254,7 +255,7 @@ def test_a_day_is_changed_and_removed_and_cancelled_classes_stay_cancelled(
 
 
 def test_a_day_cannot_be_moved_onto_another_of_the_same_place(browser: Browser, people: People, chief: User) -> None:
-    class_days.declare(
+    school_calendar_service.declare(
         chief, Place("region"), [Said(WEDNESDAY, "suspended", "A"), Said(date(2026, 11, 26), "holiday", "B")]
     )
     people.sign_in(browser, chief)
@@ -317,7 +318,7 @@ def test_the_page_asks_the_database_the_same_whatever_there_is(
     app: Flask, browser: Browser, people: People, world: World, weekly: ZoomMeeting, chief: User
 ) -> None:
     days = [date(2026, 11, 1) + timedelta(days=number) for number in range(60)]
-    class_days.declare(chief, Place("region"), [Said(day, "suspended", "Flood") for day in days])
+    school_calendar_service.declare(chief, Place("region"), [Said(day, "suspended", "Flood") for day in days])
     people.sign_in(browser, people.head)
     statements: list[str] = []
     event.listen(db.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
@@ -330,8 +331,10 @@ def test_many_dates_are_cancelled_in_one_go(
     app: Flask, people: People, world: World, weekly: ZoomMeeting, chief: User
 ) -> None:
     dates = list(db.session.scalars(select(MeetingOccurrence).where(MeetingOccurrence.state == "scheduled")))
-    class_days.declare(chief, Place("region"), [Said(row.local_date, "suspended", "Flood") for row in dates])
-    done = off_days.cancel_dates(people.head, date(2026, 11, 23), date(2026, 12, 31), [row.id for row in dates])
+    school_calendar_service.declare(
+        chief, Place("region"), [Said(row.local_date, "suspended", "Flood") for row in dates]
+    )
+    done = affected_classes.cancel_dates(people.head, date(2026, 11, 23), date(2026, 12, 31), [row.id for row in dates])
     assert done == len(dates) and len(cancelled()) == done
     settle(app)
     assert db.session.get_one(ZoomMeeting, weekly.id).state == "cancelled"

@@ -7,12 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.base import clock
-from portal.meetings.class_days import merged
-from portal.meetings.dates import Rule, Slot, blocks, expand
-from portal.meetings.holidays import NATIONAL
+from portal.core import clock
 from portal.meetings.models import ClassDay
-from portal.sandbox import recurrence
+from portal.meetings.scheduling.recurrence import (
+    Rule,
+    Slot,
+    blocks,
+    expand,
+)
+from portal.meetings.school_calendar.national_holidays import NATIONAL
+from portal.meetings.school_calendar.service import merged
+from portal.sandbox.simulation import recurrence
 from portal.zoom.models import Recurrence
 
 DECEMBER = {day: name for day, name in NATIONAL.items() if day.month == 12}

@@ -12,14 +12,14 @@ from sqlalchemy import event, select
 
 from portal.accounts import service as accounts
 from portal.accounts.models import User
-from portal.base import clock
-from portal.base.db import db, writing
 from portal.classes.models import SchoolClass
+from portal.core import clock
+from portal.core.db import db, writing
 from portal.meetings.models import MeetingInvitation, MeetingOccurrence, ZoomMeeting
 from portal.notifications.models import Notification
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.sender import Sender
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.webhook_sender import Sender
 from tests.browser import Browser
 from tests.meetings.conftest import only, zooms
 from tests.people import People, settle

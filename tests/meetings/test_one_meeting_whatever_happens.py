@@ -8,14 +8,14 @@ import pytest
 import time_machine
 from flask import Flask
 
-from portal.base import clock
 from portal.classes.models import SchoolClass
-from portal.meetings import at_zoom
-from portal.meetings.hosting import Choice
+from portal.core import clock
 from portal.meetings.models import ZoomMeeting
+from portal.meetings.scheduling.host_assignment import Choice
 from portal.meetings.service import Clashing, once
-from portal.sandbox.world import World
-from portal.zoom_account.service import zoom
+from portal.meetings.zoom_sync import sync as meeting_sync
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.zoom_account.client import zoom
 from tests.browser import Browser
 from tests.faults import Faults
 from tests.meetings.conftest import again, only, zooms
@@ -87,9 +87,9 @@ def test_a_worker_that_dies_over_a_creation_leaves_one_meeting(
 ) -> None:
     with time_machine.travel(NOW, tick=False) as moving:
         meeting = people.meeting(people.ada, biology, AT_EIGHT)
-        [leased] = at_zoom.due()
+        [leased] = meeting_sync.due()
         with pytest.raises(Killed):
-            at_zoom.carry_out(leased, Dying(sends=sends))  # type: ignore[arg-type]
+            meeting_sync.carry_out(leased, Dying(sends=sends))  # type: ignore[arg-type]
         moving.shift(timedelta(minutes=3))
         settle(app)
     assert again(meeting).zoom_id == only(world).id

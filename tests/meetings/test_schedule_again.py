@@ -8,12 +8,12 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select
 
-from portal.base import clock
-from portal.base.db import db, writing
 from portal.classes.models import SchoolClass
+from portal.core import clock
+from portal.core.db import db, writing
 from portal.meetings.models import ZoomMeeting
-from portal.meetings.once_more import next_weekly
-from portal.sandbox.world import World
+from portal.meetings.scheduling.duplicate import next_weekly
+from portal.sandbox.simulation.simulated_zoom import World
 from tests.browser import Browser
 from tests.meetings.conftest import dates_here, zooms
 from tests.people import People, settle

@@ -9,16 +9,16 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal.base import clock
-from portal.base.db import db, writing
 from portal.classes.access import Section
 from portal.classes.models import SchoolClass
+from portal.core import clock
+from portal.core.db import db, writing
 from portal.meetings import service
 from portal.meetings.forms import suggested_start
 from portal.meetings.models import MeetingOccurrence, Schedule, ZoomMeeting
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.world import World
-from portal.zoom_account import quota
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.zoom_account import host_quota
 from portal.zoom_account.models import ZoomQuota
 from tests.browser import Browser
 from tests.faults import Faults
@@ -238,7 +238,7 @@ def test_from_80_changes_on_a_warning_is_shown_and_beyond_100_the_class_waits_un
     with time_machine.travel(NOW + timedelta(hours=2), tick=False):
         for _ in range(80):
             with writing():
-                assert quota.take("ada@r1.deped.gov.ph")
+                assert host_quota.take("ada@r1.deped.gov.ph")
         ada.get("/meetings/new")
         assert "80 of 100 changes at Zoom used today." in ada.text
         with writing() as session:

@@ -11,16 +11,17 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
-from portal.base import clock
-from portal.base.db import db
 from portal.classes.models import SchoolClass
-from portal.meetings import schedules, service
-from portal.meetings.dates import Rule, expand
-from portal.meetings.holidays import NATIONAL
+from portal.core import clock
+from portal.core.db import db
+from portal.meetings import service
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
+from portal.meetings.scheduling import schedules
+from portal.meetings.scheduling.recurrence import Rule, expand
+from portal.meetings.school_calendar.national_holidays import NATIONAL
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.sender import Sender
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.webhook_sender import Sender
 from tests.faults import Faults
 from tests.meetings.conftest import again, dates_at_zoom, dates_here, only, zooms
 from tests.people import People, settle

@@ -9,12 +9,12 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal.base import clock
-from portal.base.db import db, writing
 from portal.classes.models import SchoolClass
+from portal.core import clock
+from portal.core.db import db, writing
 from portal.meetings.models import MeetingOccurrence
-from portal.sandbox.world import World
-from portal.zoom_account import block, quota
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.zoom_account import host_quota, write_block
 from portal.zoom_account.models import ZoomQuota
 from tests.browser import Browser
 from tests.faults import Faults
@@ -88,7 +88,7 @@ def test_refused_credentials_stop_the_work_and_the_admin_sees_why(
         monday.shift(timedelta(seconds=30))
     # The first try and its repetition with a new token; nothing for the other meeting, nothing for five minutes.
     assert world.count("", API).calls <= 2 and world.tokens_minted - minted <= 2
-    found = block.current()
+    found = write_block.current()
     assert found and found.reason == "credentials"
     assert again(one).trouble == "credentials"
     people.sign_in(browser, people.head).get("/")
@@ -98,7 +98,7 @@ def test_refused_credentials_stop_the_work_and_the_admin_sees_why(
     faults.heal()
     monday.shift(timedelta(minutes=6))
     settle(app)
-    assert len(zooms(world)) == 2 and block.current() is None
+    assert len(zooms(world)) == 2 and write_block.current() is None
 
 
 def test_one_hosts_hundred_changes_leave_the_others_alone(
@@ -108,11 +108,11 @@ def test_one_hosts_hundred_changes_leave_the_others_alone(
     chemistry = people.school_class(people.bob, section, "Chemistry")
     monday.shift(timedelta(hours=2))  # past 8:00, when Zoom's day has begun
     with writing() as session:
-        assert quota.take(people.ada.email)
-        session.execute(update(ZoomQuota).values(writes=quota.A_DAY))
+        assert host_quota.take(people.ada.email)
+        session.execute(update(ZoomQuota).values(writes=host_quota.A_DAY))
     waits = people.meeting(people.ada, biology, NOW + timedelta(days=2))
     people.meeting(people.bob, chemistry, NOW + timedelta(days=2))
     settle(app)
     assert only(world).topic == "Chemistry lesson"
     assert again(waits).trouble == "host limit"
-    assert again(waits).next_try_at == quota.resumes_at() == NOW.replace(day=24, hour=8)
+    assert again(waits).next_try_at == host_quota.resumes_at() == NOW.replace(day=24, hour=8)

@@ -14,11 +14,12 @@ import time_machine
 from flask import Flask
 
 from portal.accounts.models import User
-from portal.base import clock, mail
-from portal.base.db import db, writing
 from portal.classes.models import SchoolClass, Section, co_teachers
-from portal.jobs import runner
-from portal.sandbox.world import World
+from portal.core import clock
+from portal.core.db import db, writing
+from portal.core.mail import outbox
+from portal.jobs import worker
+from portal.sandbox.simulation.simulated_zoom import World
 from tests.people import People, look_again, settle
 
 NOW = datetime(2026, 11, 24, 7, tzinfo=clock.MANILA)
@@ -56,8 +57,8 @@ def letters(app: Flask, tmp_path: Path) -> Iterator[Callable[[], list[EmailMessa
 
     def read() -> list[EmailMessage]:
         look_again()
-        runner.sweep_notifications()
-        mail.send_due()
+        worker.sweep_notifications()
+        outbox.send_due()
         look_again()
         new = sorted(set((tmp_path / "mail").glob("*.eml")) - seen)
         seen.update(new)

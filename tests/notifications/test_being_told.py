@@ -12,17 +12,17 @@ from sqlalchemy.orm import joinedload
 
 from portal.accounts import service as accounts
 from portal.accounts.models import User
-from portal.base import mail
-from portal.base.db import db, writing
 from portal.classes.models import SchoolClass, Section
-from portal.jobs import retention, runner
-from portal.meetings import schedules
+from portal.core.db import db, writing
+from portal.core.mail import outbox
+from portal.jobs import purge, worker
 from portal.meetings import service as meetings
-from portal.meetings.dates import Rule, expand
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
+from portal.meetings.scheduling import schedules
+from portal.meetings.scheduling.recurrence import Rule, expand
 from portal.notifications.models import Notification
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
 from tests.browser import Browser, words
 from tests.notifications.conftest import NOW, later
 from tests.people import People, look_again, settle
@@ -122,7 +122,7 @@ def test_registrations_that_fail_are_told_once_a_day_to_those_who_can_help(
     assert "LEARNER" not in "".join(found.values()) and "3001232" not in "".join(found.values())
     with writing():
         db.session.execute(update(MeetingRegistrant).values(state="waiting"))
-    runner.sweep_notifications()
+    worker.sweep_notifications()
     with writing():
         db.session.execute(update(MeetingRegistrant).values(state="failed"))
     later(tuesday, minutes=15)
@@ -130,7 +130,7 @@ def test_registrations_that_fail_are_told_once_a_day_to_those_who_can_help(
     later(tuesday, days=1)
     with writing():
         db.session.execute(update(MeetingRegistrant).values(told=False, updated_at=NOW))
-    runner.sweep_notifications()
+    worker.sweep_notifications()
     later(tuesday, minutes=11)
     assert len(letters()) == 2
 
@@ -226,7 +226,7 @@ def test_a_dead_mail_server_loses_and_doubles_nothing(
     people.held(people.ada, biology, NOW + timedelta(hours=26))
     later(tuesday, minutes=11)
     assert not letters() and not letters()
-    waiting = db.session.scalars(select(mail.Mail.state)).all()
+    waiting = db.session.scalars(select(outbox.Mail.state)).all()
     assert waiting == ["waiting", "waiting"], "one letter for each, written once"
     app.extensions["silid.settings"] = settings
     later(tuesday, hours=1)
@@ -255,6 +255,6 @@ def test_old_news_is_shown_but_not_mailed_and_goes_after_ninety_days(
     later(tuesday, minutes=11)
     assert told() == 2 and not letters(), "the worker was away for days"
     later(tuesday, days=90)
-    assert retention.purge(dry_run=True)["notifications"] == 2
-    retention.purge()
+    assert purge.purge(dry_run=True)["notifications"] == 2
+    purge.purge()
     assert told() == 0

@@ -11,17 +11,18 @@ from cryptography.fernet import Fernet
 from flask import Flask
 from sqlalchemy import select
 
-from portal import backups, create_app
-from portal.attendance import erased_list, erasure
-from portal.base.crypto import init_crypto
-from portal.base.db import db, is_postgresql
+from portal import create_app
 from portal.classes.models import Learner
 from portal.config import Settings
+from portal.core.crypto import init_crypto
+from portal.core.db import db, is_postgresql
 from portal.meetings.models import ZoomMeeting
-from portal.registration.links import JoinLink
+from portal.operations import backups
+from portal.privacy import erased_list, erasure
+from portal.registration.join_links import JoinLink
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.sender import Sender
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.webhook_sender import Sender
 from portal.zoom_account.models import ZoomToken
 from tests.browser import Browser
 from tests.conftest import Client, _drop_postgres, _fresh_postgres
@@ -180,7 +181,7 @@ def test_secrets_lie_open_nowhere(app: Flask, lesson: Lesson, tmp_path: Path) ->
 
 
 def _everything() -> list[object]:
-    from portal.base.db import Base
+    from portal.core.db import Base
 
     return [tuple(row) for table in Base.metadata.sorted_tables for row in db.session.execute(sa.select(table))]
 

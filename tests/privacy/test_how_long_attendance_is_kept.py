@@ -11,17 +11,17 @@ import time_machine
 from flask import Flask
 from sqlalchemy import func, select
 
-from portal.attendance import keeping
 from portal.attendance.models import AttendanceRecord, AttendanceSheet, ZoomParticipant
-from portal.attendance.sheet import recompute
-from portal.base import clock
-from portal.base.audit import AuditEntry
-from portal.base.db import Base, db, writing
+from portal.attendance.sheet.compute import recompute
 from portal.classes.models import Learner, SchoolClass, Section
-from portal.jobs.retention import purge
+from portal.core import clock
+from portal.core.audit_log import AuditEntry
+from portal.core.db import Base, db, writing
+from portal.jobs.purge import purge
 from portal.meetings.models import MeetingOccurrence, ZoomInstance
-from portal.sandbox.sender import Sender
-from portal.sandbox.world import World
+from portal.privacy import attendance_retention
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.webhook_sender import Sender
 from tests.browser import Browser
 from tests.people import People, look_again, settle
 
@@ -257,7 +257,9 @@ def test_the_sections_of_a_whole_division_are_marked_in_small_steps(
     sections = Base.metadata.tables["sections"]
     one = db.session.execute(select(sections)).mappings().one()
     with writing() as session:
-        rows = [{**one, "id": uuid4(), "name": f"Jade {number}"} for number in range(keeping.SECTIONS_AT_ONCE)]
+        rows = [
+            {**one, "id": uuid4(), "name": f"Jade {number}"} for number in range(attendance_retention.SECTIONS_AT_ONCE)
+        ]
         session.execute(sa.insert(sections), rows)
         session.execute(sa.update(Base.metadata.tables["schools"]).values(attendance_years=2))
     at(moving, 2029, 6, 1)
@@ -265,7 +267,7 @@ def test_the_sections_of_a_whole_division_are_marked_in_small_steps(
     look_again()
     marked = select(func.count()).select_from(sections).where(sections.c.attendance_deleted_at.is_not(None))
     told = select(func.count()).select_from(AuditEntry).where(AuditEntry.action == "deleted the attendance")
-    assert db.session.scalar(marked) == db.session.scalar(told) == keeping.SECTIONS_AT_ONCE + 1
+    assert db.session.scalar(marked) == db.session.scalar(told) == attendance_retention.SECTIONS_AT_ONCE + 1
     assert db.session.scalar(select(func.count()).select_from(Learner)) == 0
 
 

@@ -13,16 +13,16 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy import insert, select
 
-from portal.base.db import db, is_postgresql, writing
 from portal.classes.models import Learner
-from portal.gunicorn_logs import GunicornLines
-from portal.logs import JsonLines, hide
+from portal.core.db import db, is_postgresql, writing
+from portal.core.gunicorn_logs import GunicornLines
+from portal.core.logs import JsonLines, hide
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-from portal.registration.links import JoinLink, calendar_token, renew_calendar
+from portal.registration.join_links import JoinLink, calendar_token, renew_calendar
 from portal.registration.models import MeetingRegistrant
 from portal.sandbox import defaults
-from portal.sandbox.sender import Sender
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.webhook_sender import Sender
 from tests.browser import Browser
 from tests.faults import Faults
 from tests.people import PASSWORD, People, settle, soon

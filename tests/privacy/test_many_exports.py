@@ -7,11 +7,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal.base.audit import AuditEntry
-from portal.base.db import db
 from portal.classes.models import Section
+from portal.core.audit_log import AuditEntry
+from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
 from tests.browser import Browser
 from tests.people import People, soon
 

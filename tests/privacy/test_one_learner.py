@@ -12,16 +12,17 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.accounts import service as accounts
-from portal.attendance import erased_list, erasure, override
 from portal.attendance.models import ZoomParticipant
-from portal.base import clock
-from portal.base.audit import AuditEntry
-from portal.base.db import Base, db, writing
+from portal.attendance.sheet import corrections
 from portal.classes.models import Learner, SchoolClass
-from portal.inbox.models import ZoomEvent
+from portal.core import clock
+from portal.core.audit_log import AuditEntry
+from portal.core.db import Base, db, writing
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-from portal.sandbox.sender import Sender
-from portal.sandbox.world import World
+from portal.privacy import erased_list, erasure
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.webhook_sender import Sender
+from portal.webhooks.models import ZoomEvent
 from tests.browser import Browser
 from tests.people import People, look_again, settle, soon
 
@@ -65,8 +66,8 @@ class Lesson:
         with app.test_request_context():
             occurrence = db.session.get_one(MeetingOccurrence, self.date_id)
             occurrence.meeting = db.session.get_one(ZoomMeeting, occurrence.meeting_id)
-            override.match(people.ada, occurrence, list(stays), [self.her.id])
-            override.set_marks(people.ada, occurrence, [self.her.id], "present", "Rosalinda sent her work by chat")
+            corrections.match(people.ada, occurrence, list(stays), [self.her.id])
+            corrections.set_marks(people.ada, occurrence, [self.her.id], "present", "Rosalinda sent her work by chat")
         # The next class is still to come: the learner is registered for it too.
         self.next = people.held(people.ada, self.school_class, soon() + timedelta(days=1))
 

@@ -11,12 +11,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal.base.db import db
 from portal.config import Settings
+from portal.core.db import db
 from portal.meetings.models import ZoomMeeting
 from portal.registration.models import MeetingRegistrant
 from portal.sandbox import defaults
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
 from tests.access.matrix import MATRIX, OWN, THING
 from tests.access.test_role_matrix import ids, rules, tuesday  # noqa: F401 - fixtures of one of everything
 from tests.browser import Browser

@@ -10,15 +10,15 @@ from sqlalchemy import delete, select
 
 from portal.accounts import service as accounts
 from portal.accounts.models import User
-from portal.attendance import erasure
-from portal.base import clock
-from portal.base.audit import AuditEntry
-from portal.base.db import db, writing
+from portal.classes.disclosure.service import OPENED, OpenedSection
 from portal.classes.models import Enrolment, Learner, SchoolClass, Section
-from portal.classes.opening import OPENED, OpenedSection
-from portal.jobs.retention import purge
+from portal.core import clock
+from portal.core.audit_log import AuditEntry
+from portal.core.db import db, writing
+from portal.jobs.purge import purge
 from portal.meetings.models import MeetingOccurrence
-from portal.sandbox.world import World
+from portal.privacy import erasure
+from portal.sandbox.simulation.simulated_zoom import World
 from tests.browser import Browser
 from tests.people import People, look_again, soon
 

@@ -7,12 +7,12 @@ import time_machine
 from flask import Flask
 from sqlalchemy import event, or_, select
 
-from portal.base import clock
-from portal.base.audit import AuditEntry
-from portal.base.db import db
 from portal.classes.models import RosterImport, SchoolClass, Section
+from portal.core import clock
+from portal.core.audit_log import AuditEntry
+from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
 from tests.browser import Browser
 from tests.people import People, soon
 
@@ -149,7 +149,7 @@ def test_every_subject_of_a_class_tells_its_class(app: Flask) -> None:
     import ast
     from pathlib import Path
 
-    from portal.base import audit
+    from portal.core import audit_log
 
     of_no_class: Sequence[str] = (
         "account request",
@@ -172,4 +172,4 @@ def test_every_subject_of_a_class_tells_its_class(app: Flask) -> None:
                     continue
                 assert isinstance(node.args[1], ast.Constant), f"{path}:{node.lineno}"
                 words.add(node.args[1].value)
-    assert words - set(of_no_class) <= set(audit._finders), words - set(of_no_class) - set(audit._finders)
+    assert words - set(of_no_class) <= set(audit_log._finders), words - set(of_no_class) - set(audit_log._finders)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
 
 
 @pytest.fixture

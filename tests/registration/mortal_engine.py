@@ -25,10 +25,10 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from portal import create_app
-from portal.registration import engine
+from portal.registration.zoom_sync import engine
 from portal.zoom.client import Credentials, ZoomClient
-from portal.zoom_account.pace import SharedPace
-from portal.zoom_account.tokens import DatabaseTokens
+from portal.zoom_account.rate_limiter import SharedPace
+from portal.zoom_account.token_store import DatabaseTokens
 from tests.conftest import settings_for
 
 

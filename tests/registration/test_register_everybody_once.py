@@ -8,13 +8,13 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.accounts.models import User
-from portal.base.db import db, writing
 from portal.classes.models import Enrolment, Learner, SchoolClass
+from portal.core.db import db, writing
 from portal.meetings.models import ZoomMeeting
-from portal.registration import post_limit
 from portal.registration.models import MeetingRegistrant
 from portal.registration.queries import progress, registrant_ids
-from portal.sandbox.world import World
+from portal.registration.zoom_sync import daily_limit
+from portal.sandbox.simulation.simulated_zoom import World
 from tests.people import People, settle, soon
 
 BATCH, SINGLE = r"/batch_registrants$", r"/registrants$"
@@ -303,7 +303,7 @@ def test_one_learner_over_the_limit_of_the_day_waits_until_0800_and_the_others_g
         row = row_of(meeting, learner)
         assert row.reason == "limit of the day"
         assert row.next_try_at == seen.resumes_at == datetime(2026, 11, 24, tzinfo=UTC)
-        assert not seen.running and not post_limit.counts_over_all_meetings()
+        assert not seen.running and not daily_limit.counts_over_all_meetings()
         posts = world.count("POST", SINGLE).calls
         moving.move_to(datetime(2026, 11, 23, 23, 59, tzinfo=UTC))
         settle(app)
@@ -328,9 +328,9 @@ def test_it_learns_that_zoom_counts_the_three_posts_over_all_meetings(
             with writing():
                 db.session.get_one(ZoomMeeting, meeting.id).kind = "recurring"
             settle(app)
-        assert post_limit.counts_over_all_meetings()
+        assert daily_limit.counts_over_all_meetings()
         registered = [row.state for row in db.session.scalars(select(MeetingRegistrant))].count("registered")
         assert registered == 6, "two learners, three meetings each"
         posts = world.count("POST", SINGLE).calls
         assert posts == 8, "the fourth meeting taught it, the fifth was not even tried"
-        assert post_limit.today().date() == date(2026, 11, 23)
+        assert daily_limit.today().date() == date(2026, 11, 23)

@@ -7,13 +7,14 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal.base.db import db, writing
+from portal.core.db import db, writing
 from portal.meetings.models import ZoomMeeting
-from portal.registration import from_zoom, service
+from portal.registration import service
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.model import Registrant
-from portal.sandbox.world import World
-from portal.zoom.events import parse
+from portal.registration.zoom_sync import events as zoom_sync_events
+from portal.sandbox.simulation.models import Registrant
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.zoom.webhooks.events import parse
 from tests.people import People, settle, soon
 
 pytestmark = pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
@@ -29,7 +30,7 @@ def told(world: World, meeting: ZoomMeeting, what: str) -> list[bool]:
     """Apply Zoom's events of that kind; whether each was news."""
     events = [body for body in world.events(str(meeting.zoom_id)) if body["event"] == f"meeting.registration_{what}"]
     with writing():
-        return [from_zoom.apply(parse(json.loads(json.dumps(body)))) for body in events]
+        return [zoom_sync_events.apply(parse(json.loads(json.dumps(body)))) for body in events]
 
 
 def first(world: World, meeting: ZoomMeeting) -> Registrant:

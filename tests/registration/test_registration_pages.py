@@ -8,12 +8,12 @@ import time_machine
 from flask import Flask
 from sqlalchemy import event
 
-from portal.base import clock
-from portal.base.db import db, writing
 from portal.classes.models import Learner
+from portal.core import clock
+from portal.core.db import db, writing
 from portal.meetings.models import ZoomMeeting
-from portal.registration import wanted
-from portal.sandbox.world import World
+from portal.registration import desired_registrants
+from portal.sandbox.simulation.simulated_zoom import World
 from tests.browser import Browser, words
 from tests.people import DOMAINS, People, look_again, settle, soon
 
@@ -36,7 +36,7 @@ def test_while_it_registers_the_page_and_the_json_say_how_far_and_how_long(
     app: Flask, browser: Browser, people: People, world: World
 ) -> None:
     meeting, _ = meeting_with(people, 48)
-    wanted.refresh(DOMAINS)
+    desired_registrants.refresh(DOMAINS)
     people.sign_in(browser, people.ada)
     browser.get(f"/meetings/{meeting.id}")
     assert "48 are waiting for their turn at Zoom. A few seconds left." in browser.text
@@ -151,5 +151,5 @@ def test_a_sweep_of_what_is_over_leaves_nothing_to_be_looked_at_again(
         db.session.get_one(ZoomMeeting, meeting.id).state = "ended"
     look_again()
     with time_machine.travel(clock.now() + timedelta(days=1)):
-        assert wanted.refresh(DOMAINS) == 2
-        assert wanted.refresh(DOMAINS) == 0
+        assert desired_registrants.refresh(DOMAINS) == 2
+        assert desired_registrants.refresh(DOMAINS) == 0

@@ -8,14 +8,14 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select
 
-from portal.base import clock
-from portal.base.db import db, writing
+from portal.core import clock
+from portal.core.db import db, writing
 from portal.meetings.models import ZoomMeeting
 from portal.registration import service
 from portal.registration.models import MeetingRegistrant
 from portal.registration.queries import progress
-from portal.sandbox.world import World
-from portal.zoom_account import block
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.zoom_account import write_block
 from tests.people import People, settle, soon
 
 BATCH, SINGLE = r"/batch_registrants$", r"/registrants$"
@@ -153,7 +153,7 @@ def test_a_missing_permission_stops_all_writing_for_five_minutes(
     faults.refuse("POST", BATCH, 400, 4711, message)
     world.forget_calls()
     settle(app)
-    found = block.current()
+    found = write_block.current()
     assert found and found.detail == "meeting:write:batch_registrants:admin"
     assert reasons(meeting) == {"not authorised": 3}
     settle(app)

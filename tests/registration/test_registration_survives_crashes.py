@@ -10,15 +10,21 @@ import time_machine
 from flask import Flask
 from sqlalchemy import delete, select, update
 
-from portal.base import clock
-from portal.base.db import db, end_reading, is_postgresql, writing
 from portal.classes.models import Enrolment
+from portal.core import clock
+from portal.core.db import (
+    db,
+    end_reading,
+    is_postgresql,
+    writing,
+)
 from portal.meetings.models import ZoomMeeting
-from portal.registration import engine, wanted
+from portal.registration import desired_registrants
 from portal.registration.models import MeetingRegistrant
 from portal.registration.queries import progress
-from portal.sandbox.world import World
-from portal.zoom_account.service import zoom
+from portal.registration.zoom_sync import engine
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.zoom_account.client import zoom
 from tests.people import DOMAINS, People, look_again, settle, soon
 
 if sys.platform == "win32":
@@ -42,7 +48,7 @@ def meeting_of_five(people: People, kind: str) -> ZoomMeeting:
     people.learners(section, 5)
     with writing():
         db.session.get_one(ZoomMeeting, meeting.id).kind = kind
-    wanted.refresh(DOMAINS)
+    desired_registrants.refresh(DOMAINS)
     return meeting
 
 
@@ -52,7 +58,7 @@ def start_over(meeting: ZoomMeeting, world: World) -> None:
     with writing() as session:
         session.execute(update(ZoomMeeting).where(ZoomMeeting.id == meeting.id).values(zoom_id=made.id))
         session.execute(delete(MeetingRegistrant))
-    wanted.refresh(DOMAINS)
+    desired_registrants.refresh(DOMAINS)
     end_reading()
 
 

@@ -10,9 +10,9 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
-from portal.attendance import override
-from portal.base.db import db
+from portal.attendance.sheet import corrections
 from portal.classes.models import Learner, SchoolClass, Section
+from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from tests.attendance.lesson import add_meeting, at
 from tests.browser import Browser
@@ -80,8 +80,8 @@ def mark(month: Month, who: Any, occurrence: MeetingOccurrence, learners: list[L
     ).one()
     for word in set(marks):
         ids = [learner.id for learner, said in zip(learners, marks, strict=True) if said == word]
-        override.set_marks(who, occurrence, ids, word, "seen by the teacher")
-    override.finalise(who, occurrence)
+        corrections.set_marks(who, occurrence, ids, word, "seen by the teacher")
+    corrections.finalise(who, occurrence)
 
 
 @pytest.fixture

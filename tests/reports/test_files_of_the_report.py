@@ -13,8 +13,8 @@ from openpyxl.worksheet.worksheet import Worksheet
 from sqlalchemy import delete
 
 from portal.attendance.models import AttendanceHistory
-from portal.base.db import writing
 from portal.classes.models import Learner
+from portal.core.db import writing
 from portal.reports import xlsx_writer
 from tests.browser import Browser
 from tests.reports.conftest import ALL, Month

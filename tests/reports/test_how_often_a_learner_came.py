@@ -3,7 +3,7 @@
 from flask import Flask
 
 from portal.attendance.models import AttendanceSheet
-from portal.base.db import db, writing
+from portal.core.db import db, writing
 from portal.meetings.models import MeetingOccurrence
 from tests.attendance.lesson import add_meeting, at
 from tests.browser import Browser, words

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from portal.base import clock
-from portal.base.db import writing
+from portal.core import clock
+from portal.core.db import writing
 from portal.meetings.models import MeetingInvitation
 from portal.registration.models import MeetingRegistrant
 from tests.attendance.conftest import make_lesson, sessions

@@ -8,10 +8,10 @@ from openpyxl import load_workbook
 from openpyxl.worksheet.worksheet import Worksheet
 from sqlalchemy import select
 
-from portal.base.db import writing
 from portal.classes.models import Enrolment
-from portal.meetings import class_days
-from portal.meetings.class_days import Place, Said
+from portal.core.db import writing
+from portal.meetings.school_calendar import service as school_calendar_service
+from portal.meetings.school_calendar.service import Place, Said
 from tests.attendance.lesson import add_meeting, at
 from tests.browser import Browser, words
 from tests.reports.conftest import Month, mark
@@ -117,7 +117,9 @@ def test_the_form_is_of_months_of_the_school_year_alone(ada: Browser, month: Mon
 
 
 def test_holidays_and_suspensions_are_no_class_days(ada: Browser, month: Month) -> None:
-    class_days.declare(month.people.head, Place("national"), [Said(date(2026, 11, 6), "suspended", "Typhoon")])
+    school_calendar_service.declare(
+        month.people.head, Place("national"), [Said(date(2026, 11, 6), "suspended", "Typhoon")]
+    )
     form(ada, month)
     unrecorded = [words(link) for link in ada.page.select(".note a")]
     assert [text.split()[1] for text in unrecorded] == ["5", "9", "11"]

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portal.reports import sf2, sf2_month
-from portal.reports.sf2 import Day, Enrolled
+from portal.reports.sf2 import calculation as sf2_calculation
+from portal.reports.sf2 import queries as sf2_queries
+from portal.reports.sf2.calculation import Day, Enrolled
 
 JUNE = date(2026, 6, 8)
 CUT_OFF = date(2026, 6, 12)
@@ -46,8 +47,13 @@ def test_a_month_calculated_by_hand() -> None:
     ]
     register = everybody(learners, days, {"abad": november(3, 4), "basa": november(9, 10, 11, 12, 13)})
     register["abad", date(2026, 11, 9)] = Day("present", "late")
-    form = sf2.compute(
-        *sf2.month_of(2026, 11), class_days=days, before=[], learners=learners, register=register, cut_off=CUT_OFF
+    form = sf2_calculation.compute(
+        *sf2_calculation.month_of(2026, 11),
+        class_days=days,
+        before=[],
+        learners=learners,
+        register=register,
+        cut_off=CUT_OFF,
     )
     assert [(line.absent, line.present) for line in form.lines] == [(2, 8), (5, 5), (0, 5), (0, 10), (0, 5)]
     assert [form.per_day["M", day] for day in days] == [3, 2, 2, 3, 3, 1, 1, 1, 1, 1]
@@ -58,7 +64,7 @@ def test_a_month_calculated_by_hand() -> None:
     assert (female.enrolment, female.late, female.registered) == (1, 1, 2)
     assert (female.daily, female.of_attendance, female.of_enrolment) == (Fraction("1.5"), Fraction("0.75"), 2)
     assert (both.attendance, both.daily, both.of_attendance) == (33, Fraction("3.3"), Fraction("0.825"))
-    assert sf2.does_not_add_up(4, both) == 0
+    assert sf2_calculation.does_not_add_up(4, both) == 0
     assert form.lines[0].tardies == 1
     assert form.lines[2].remarks == (("T/O", date(2026, 11, 6), "Laoag Central"),)
     assert form.lines[2].cells[date(2026, 11, 9)] == "-"
@@ -79,8 +85,8 @@ def test_five_class_days_in_a_row(absent: list[str], counted: int) -> None:
     days = november(3, 4, 5, 6, 9, 10, 11)
     learner = Enrolled("a", "A", "F", JUNE)
     away = [date.fromisoformat(f"2026-{day}") for day in absent]
-    form = sf2.compute(
-        *sf2.month_of(2026, 11), class_days=days, before=before, learners=[learner],
+    form = sf2_calculation.compute(
+        *sf2_calculation.month_of(2026, 11), class_days=days, before=before, learners=[learner],
         register=everybody([learner], [*before, *days], {"a": away}), cut_off=CUT_OFF,
     )  # fmt: skip
     assert form.female.absent_in_a_row == counted
@@ -88,7 +94,9 @@ def test_five_class_days_in_a_row(absent: list[str], counted: int) -> None:
 
 def test_who_transfers_in_is_no_late_enrolment() -> None:
     came = [Enrolled("a", "A", "M", date(2026, 11, 9), came_by="T/I"), Enrolled("b", "B", "M", date(2026, 11, 9))]
-    form = sf2.compute(*sf2.month_of(2026, 11), class_days=[], before=[], learners=came, register={}, cut_off=CUT_OFF)
+    form = sf2_calculation.compute(
+        *sf2_calculation.month_of(2026, 11), class_days=[], before=[], learners=came, register={}, cut_off=CUT_OFF
+    )
     assert (form.male.late, form.male.transferred_in, form.male.registered) == (1, 1, 2)
 
 
@@ -98,21 +106,30 @@ def test_dropped_out_is_no_longer_in_school_and_no_transfer() -> None:
         Enrolled("b", "B", "F", JUNE, date(2026, 11, 9), left_by="NLS"),
         Enrolled("c", "C", "F", JUNE, date(2026, 11, 9), left_by="moved to another section"),
     ]
-    form = sf2.compute(*sf2.month_of(2026, 11), class_days=[], before=[], learners=gone, register={}, cut_off=CUT_OFF)
+    form = sf2_calculation.compute(
+        *sf2_calculation.month_of(2026, 11), class_days=[], before=[], learners=gone, register={}, cut_off=CUT_OFF
+    )
     assert (form.female.left, form.female.transferred_out, form.female.registered) == (2, 0, 0)
-    assert sf2.does_not_add_up(3, form.both) == -1, "the move between sections has no line of its own"
+    assert sf2_calculation.does_not_add_up(3, form.both) == -1, "the move between sections has no line of its own"
 
 
 def test_a_month_without_class_divides_by_nothing() -> None:
-    form = sf2.compute(*sf2.month_of(2026, 11), class_days=[], before=[], learners=[], register={}, cut_off=CUT_OFF)
+    form = sf2_calculation.compute(
+        *sf2_calculation.month_of(2026, 11), class_days=[], before=[], learners=[], register={}, cut_off=CUT_OFF
+    )
     assert (form.both.daily, form.both.of_attendance, form.both.of_enrolment) == (None, None, None)
 
 
 def test_what_nobody_knows_is_open_and_never_absent() -> None:
     learner = Enrolled("a", "A", "M", JUNE)
     days = november(3, 4, 5, 6, 9)
-    form = sf2.compute(
-        *sf2.month_of(2026, 11), class_days=days, before=[], learners=[learner], register={}, cut_off=CUT_OFF
+    form = sf2_calculation.compute(
+        *sf2_calculation.month_of(2026, 11),
+        class_days=days,
+        before=[],
+        learners=[learner],
+        register={},
+        cut_off=CUT_OFF,
     )
     assert (form.lines[0].absent, form.lines[0].open, form.male.absent_in_a_row) == (0, tuple(days), 0)
 
@@ -122,7 +139,7 @@ def test_what_nobody_knows_is_open_and_never_absent() -> None:
     [(2026, 11, 0, 21), (2027, 2, 0, 20), (2026, 8, 0, 21), (2026, 7, 2, 23), (2027, 1, 4, 21), (2026, 6, 0, 22)],
 )
 def test_weekdays_stand_in_their_own_columns(year: int, month: int, first: int, dates: int) -> None:
-    slots = sf2.slots_of(*sf2.month_of(year, month))
+    slots = sf2_calculation.slots_of(*sf2_calculation.month_of(year, month))
     assert len(slots) == 25
     assert sum(day is not None for day in slots) == dates
     assert next(at for at, day in enumerate(slots) if day) == first
@@ -131,16 +148,16 @@ def test_weekdays_stand_in_their_own_columns(year: int, month: int, first: int, 
 
 @given(st.dates(date(2020, 1, 1), date(2035, 12, 31)))
 def test_five_weeks_hold_every_weekday_of_any_month(day: date) -> None:
-    first, last = sf2.month_of(day.year, day.month)
+    first, last = sf2_calculation.month_of(day.year, day.month)
     weekdays = [first + timedelta(n) for n in range((last - first).days + 1)]
-    held = [one for one in sf2.slots_of(first, last) if one]
+    held = [one for one in sf2_calculation.slots_of(first, last) if one]
     assert held == [one for one in weekdays if one.weekday() < 5]
 
 
 def test_the_cut_off_is_the_first_friday_of_classes() -> None:
-    assert sf2_month.first_friday("2026-2027") == date(2026, 6, 12)
-    assert sf2_month.first_friday("2025-2026") == date(2025, 6, 20)
-    assert sf2_month.first_friday("2030-2031").weekday() == 4
+    assert sf2_queries.first_friday("2026-2027") == date(2026, 6, 12)
+    assert sf2_queries.first_friday("2025-2026") == date(2025, 6, 20)
+    assert sf2_queries.first_friday("2030-2031").weekday() == 4
 
 
 _days = st.lists(st.sampled_from([date(2026, 11, n) for n in range(1, 31)]), unique=True, max_size=22).map(sorted)
@@ -161,8 +178,13 @@ _status = st.builds(Day, st.sampled_from(["present", "absent", "unknown"]), st.s
 @given(days=_days, learners=st.lists(_learner, max_size=8, unique_by=lambda one: one.key), data=st.data())
 def test_the_sheet_agrees_with_itself(days: list[date], learners: list[Enrolled], data: st.DataObject) -> None:
     register = {(one.key, day): data.draw(_status) for one in learners for day in days}
-    form = sf2.compute(
-        *sf2.month_of(2026, 11), class_days=days, before=[], learners=learners, register=register, cut_off=CUT_OFF
+    form = sf2_calculation.compute(
+        *sf2_calculation.month_of(2026, 11),
+        class_days=days,
+        before=[],
+        learners=learners,
+        register=register,
+        cut_off=CUT_OFF,
     )
     for line in form.lines:
         away = sum(not line.learner.on(day) for day in days)

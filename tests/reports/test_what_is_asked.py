@@ -7,8 +7,8 @@ from flask import Flask
 
 from portal.accounts import service as accounts
 from portal.attendance.models import AttendanceTally
-from portal.base.db import db
 from portal.classes import service as classes
+from portal.core.db import db
 from tests.attendance.lesson import add_meeting, at
 from tests.browser import Browser, words
 from tests.reports.conftest import ALL, Month

@@ -10,7 +10,7 @@ from types import ModuleType
 import openpyxl
 import pytest
 
-from portal.classes.roster_file import RosterFile, RosterUnreadable, read_roster
+from portal.classes.roster_files.reader import RosterFile, RosterUnreadable, read_roster
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 

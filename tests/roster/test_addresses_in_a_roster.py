@@ -5,8 +5,8 @@ from unicodedata import normalize
 import pytest
 from sqlalchemy import select
 
-from portal.base.db import db
 from portal.classes.models import Learner, Section
+from portal.core.db import db
 from tests.browser import Browser
 from tests.people import People, look_again
 

@@ -7,8 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from portal.classes.roster_file import RosterUnreadable, from_json, read_roster, to_json
-from portal.demo_school import JADEITE, sample_csv
+from portal.classes.roster_files.reader import (
+    RosterUnreadable,
+    from_json,
+    read_roster,
+    to_json,
+)
+from portal.demo.school_data import JADEITE, sample_csv
 
 NAMES = st.sampled_from(["SF1.xls", "roster.xlsx", "roster.csv", "pasted.tsv", "", "no.suffix"])
 HEADS = st.sampled_from([b"", b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"\xff\xfe", b"\xef\xbb\xbf"])

@@ -2,7 +2,15 @@
 
 import unicodedata
 
-from portal.demo_school import EMERALD, JADEITE, PEOPLE, SAPPHIRE, SCHOOL, SECTIONS, SIGN_INS
+from portal.demo.school_data import (
+    EMERALD,
+    JADEITE,
+    PEOPLE,
+    SAPPHIRE,
+    SCHOOL,
+    SECTIONS,
+    SIGN_INS,
+)
 
 
 def in_lis_order(learner):

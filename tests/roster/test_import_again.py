@@ -8,13 +8,13 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select
 
-from portal.base import clock
-from portal.base.audit import AuditEntry
-from portal.base.db import db, writing
 from portal.classes.models import Enrolment, Learner, RosterImport, Section
-from portal.jobs import retention
+from portal.core import clock
+from portal.core.audit_log import AuditEntry
+from portal.core.db import db, writing
+from portal.jobs import purge
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
 from tests.browser import Browser
 from tests.people import People, look_again, settle
 from tests.roster.test_one_learner import counted, statements
@@ -211,7 +211,7 @@ def test_after_a_day_an_import_stays_and_its_journal_goes(
     assert not ada.page.select("form[action$='/undo']")
     ada.post(address)
     assert "cannot be undone any more" in ada.page.text
-    retention.purge()
+    purge.purge()
     look_again()
     assert db.session.scalars(select(RosterImport)).one().journal is None
     assert len(picture()) == 2

@@ -5,8 +5,8 @@ import itertools
 
 import pytest
 
-from portal.classes.roster_file import csv_template, read_roster
-from portal.demo_school import JADEITE, sample_csv
+from portal.classes.roster_files.reader import csv_template, read_roster
+from portal.demo.school_data import JADEITE, sample_csv
 
 HEADER = "LRN,LastName,FirstName,MiddleName,Extension,Sex"
 ROWS = (

@@ -5,8 +5,13 @@ from datetime import date
 
 import pytest
 
-from portal.classes.roster_file import RosterUnreadable, from_json, read_roster, to_json
-from portal.demo_school import EMERALD, JADEITE, SECTIONS
+from portal.classes.roster_files.reader import (
+    RosterUnreadable,
+    from_json,
+    read_roster,
+    to_json,
+)
+from portal.demo.school_data import EMERALD, JADEITE, SECTIONS
 
 FILENAME = "SF1_2026_Grade 8 (Year II) - JADEITE.xls"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.classes.names import (
+from portal.classes.lis_names import (
     EXTENSIONS,
     LisName,
     display_parts,

@@ -9,16 +9,16 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select
 
-from portal.attendance import erasure, merging
 from portal.attendance.models import AttendanceRecord, DailyAttendance, NameAlias
-from portal.base import clock
-from portal.base.audit import AuditEntry
-from portal.base.db import Base, db, writing
 from portal.classes.models import Enrolment, Learner, Section
+from portal.core import clock
+from portal.core.audit_log import AuditEntry
+from portal.core.db import Base, db, writing
 from portal.meetings.models import MeetingOccurrence
-from portal.registration.links import JoinLink
+from portal.privacy import erasure, merge_learners
+from portal.registration.join_links import JoinLink
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
 from tests.browser import Browser
 from tests.people import People, look_again, settle
 
@@ -61,7 +61,9 @@ def test_every_table_that_refers_to_a_learner_is_known_to_the_merge() -> None:
         for key in table.foreign_keys
         if key.column.table.name == "learners"
     }
-    known = {table.__tablename__ for table, _ in merging.ONE_EACH} | {table.__tablename__ for table in merging.MANY}
+    known = {table.__tablename__ for table, _ in merge_learners.ONE_EACH} | {
+        table.__tablename__ for table in merge_learners.MANY
+    }
     assert referring == known | {"enrolments", "name_aliases", "daily_attendance", "erasures"}
 
 
@@ -165,8 +167,8 @@ def test_one_who_was_erased_is_not_brought_back(ada: Browser, people: People, ja
     ada.get(f"/classes/sections/{jadeite.id}/learners/{first.id}/merge")
     choices = {str(one["value"]) for one in ada.page.select("#other option")}
     assert choices == {"", str(third.id)}
-    with pytest.raises(merging.Erased):
-        merging.merge(people.ada, jadeite, third, second, lrn=third.lrn)
+    with pytest.raises(merge_learners.Erased):
+        merge_learners.merge(people.ada, jadeite, third, second, lrn=third.lrn)
 
 
 def test_two_who_were_in_two_sections_on_one_day_are_not_one(ada: Browser, people: People, jadeite: Section) -> None:

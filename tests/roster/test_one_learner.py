@@ -10,12 +10,12 @@ from flask import Flask
 from sqlalchemy import event, select
 
 from portal.accounts import service as accounts
-from portal.base import clock
-from portal.base.audit import AuditEntry
-from portal.base.db import db
 from portal.classes.models import Enrolment, Learner, Section
+from portal.core import clock
+from portal.core.audit_log import AuditEntry
+from portal.core.db import db
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
 from tests.browser import Browser
 from tests.people import People, look_again, settle
 

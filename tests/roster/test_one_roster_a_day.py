@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
-from portal.base import clock
-from portal.base.db import db, writing
-from portal.classes.enrolling import BeforeTheFirstDay, OnARoster, Rolls
+from portal.classes.learners.enrolments import BeforeTheFirstDay, OnARoster, Rolls
 from portal.classes.models import Enrolment, Learner, Section
+from portal.core import clock
+from portal.core.db import db, writing
 from tests.browser import Browser
 from tests.people import People, look_again
 

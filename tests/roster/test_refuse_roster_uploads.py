@@ -10,8 +10,8 @@ import openpyxl
 import pytest
 import xlwt
 
-from portal.classes.roster_file import MAX_BYTES, read_roster
-from portal.demo_school import JADEITE
+from portal.classes.roster_files.reader import MAX_BYTES, read_roster
+from portal.demo.school_data import JADEITE
 
 SHEET = "xl/worksheets/sheet1.xml"
 

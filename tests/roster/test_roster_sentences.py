@@ -8,11 +8,11 @@ import pytest
 from flask import Flask
 from flask_babel import Babel
 
-from portal.classes import roster_words
-from portal.classes.roster_rows import Problem, RosterUnreadable
-from portal.classes.roster_words import SENTENCES, say
+from portal.classes.roster_files import messages as roster_files_messages
+from portal.classes.roster_files.messages import SENTENCES, say
+from portal.classes.roster_files.rows import Problem, RosterUnreadable
 
-SOURCES = sorted(Path(roster_words.__file__).parent.glob("*.py"))
+SOURCES = sorted(Path(roster_files_messages.__file__).parent.glob("*.py"))
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,10 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select
 
-from portal.base import clock
-from portal.base.audit import AuditEntry
-from portal.base.db import db
 from portal.classes.models import Enrolment, SchoolClass, Section
+from portal.core import clock
+from portal.core.audit_log import AuditEntry
+from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from tests.browser import Browser
 from tests.people import People, look_again, settle

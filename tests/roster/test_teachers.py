@@ -8,12 +8,12 @@ from sqlalchemy import select
 
 from portal.accounts import service as accounts
 from portal.accounts.models import User
-from portal.base.audit import AuditEntry
-from portal.base.db import db
-from portal.classes import teachers
 from portal.classes.models import SchoolClass, Section, co_teachers
+from portal.classes.teachers import service as teachers_service
+from portal.core.audit_log import AuditEntry
+from portal.core.db import db
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
 from tests.browser import Browser
 from tests.people import People, look_again, settle, soon
 
@@ -65,7 +65,7 @@ def test_a_co_teacher_is_let_in_registered_and_taken_out_again(
 
 def test_a_co_teacher_does_not_say_who_else_teaches(browser: Browser, people: People, biology: SchoolClass) -> None:
     cora = people.person("cora", "Cora Diaz", people.school)
-    teachers.add_co_teacher(people.ada, biology, people.bob)
+    teachers_service.add_co_teacher(people.ada, biology, people.bob)
     people.sign_in(browser, people.bob)
     page = browser.get(f"/classes/{biology.id}/teachers")
     assert not page.select("form[action$=teachers]") and "Only the teacher" in browser.text
@@ -94,7 +94,7 @@ def test_only_teachers_of_the_school_are_offered_and_taken(
 
 
 def _closed(people: People) -> User:
-    from portal.accounts import people as rules
+    from portal.accounts.users import service as rules
 
     cora = people.person("cora", "Cora Diaz", people.school)
     rules.deactivate(people.head, cora)
@@ -106,9 +106,9 @@ def test_a_leaving_teachers_classes_and_sections_go_to_a_colleague(
 ) -> None:
     meeting = people.held(people.ada, biology, soon())
     cora = people.person("cora", "Cora Diaz", people.school)
-    teachers.add_co_teacher(people.ada, biology, cora)
+    teachers_service.add_co_teacher(people.ada, biology, cora)
     his = people.school_class(people.bob, people.section(people.bob, name="Opal"), "Chemistry")
-    teachers.add_co_teacher(people.bob, his, people.ada)
+    teachers_service.add_co_teacher(people.bob, his, people.ada)
     people.sign_in(browser, people.head)
     browser.get(f"/admin/people/{people.ada.id}")
     browser.click("Hand over classes")
@@ -156,8 +156,8 @@ def test_a_class_does_not_leave_its_school(people: People, biology: SchoolClass)
     elsewhere = accounts.create_school("300999", "Far School", "Ilocos Norte")
     far = people.person("far", "Fara Way", elsewhere)
     chief = people.person("chief", "Chief Diaz", None, role="admin", scope="region")
-    with pytest.raises(teachers.NotOfTheSchool):
-        teachers.hand_over(chief, people.ada, far, {biology.id, biology.section_id})
+    with pytest.raises(teachers_service.NotOfTheSchool):
+        teachers_service.hand_over(chief, people.ada, far, {biology.id, biology.section_id})
     look_again()
     assert db.session.get_one(SchoolClass, biology.id).teacher_id == people.ada.id
 
@@ -169,4 +169,4 @@ def test_a_head_hands_over_what_is_of_her_own_school_alone(
     head = people.person("elsewhere", "Elsa Cruz", elsewhere, role="admin", scope="school")
     people.sign_in(browser, head)
     browser.get(f"/admin/people/{people.ada.id}/classes", status=404)
-    assert teachers.hand_over(head, people.ada, people.bob, {biology.id}) == 0
+    assert teachers_service.hand_over(head, people.ada, people.bob, {biology.id}) == 0

@@ -7,9 +7,9 @@ import pytest
 import python_calamine
 import xlwt
 
-from portal.classes.roster_rows import RosterUnreadable
-from portal.classes.xls_reader import _Pieces, read_xls
-from portal.demo_school import JADEITE
+from portal.classes.roster_files.rows import RosterUnreadable
+from portal.classes.roster_files.xls import _Pieces, read_xls
+from portal.demo.school_data import JADEITE
 
 
 def saved(fill):

@@ -14,8 +14,8 @@ from flask import Flask
 from werkzeug.serving import make_server
 
 from portal.sandbox import World, create_sandbox, defaults
-from portal.sandbox.sender import Answer, Sender
-from portal.sandbox.wire import Wire
+from portal.sandbox.fault_injection import Wire
+from portal.sandbox.webhook_sender import Answer, Sender
 
 # Zoom's schemas are not in this repository: without a copy at hand there is nothing to hold the sandbox against.
 collect_ignore = (

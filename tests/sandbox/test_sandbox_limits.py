@@ -3,7 +3,7 @@
 import pytest
 
 from portal.sandbox import Refusal, World
-from portal.sandbox.limits import HEAVY, LIGHT
+from portal.sandbox.simulation.rate_limits import HEAVY, LIGHT
 
 ADA, BOB = "ada@r1.deped.gov.ph", "bob@r1.deped.gov.ph"
 

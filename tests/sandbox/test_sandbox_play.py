@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from portal.sandbox import World, play
+from portal.sandbox import World
+from portal.sandbox.simulation import class_script
 
 ADA = "ada@r1.deped.gov.ph"
 
@@ -32,7 +33,7 @@ def by_person(world, meeting):
 
 def test_a_whole_class_has_every_kind_of_learner_and_ends_as_planned(world):
     made = a_class(world)
-    play.run_whole_class(world, made.id)
+    class_script.run_whole_class(world, made.id)
     [instance] = world.instances_of(made.id)
     assert instance.end_time == made.start_time + timedelta(hours=1)
     stays = by_person(world, made)
@@ -44,13 +45,13 @@ def test_a_whole_class_has_every_kind_of_learner_and_ends_as_planned(world):
     short = [one for one in stays.values() if len(one) == 1 and one[0].seconds(instance.end_time) < 900]
     assert len(short) == 2, "short visits"
     assert all(not stay.open for one in stays.values() for stay in one)
-    strangers = [one for one in world.stays_of(made.id) if one.name == play.STRANGER]
+    strangers = [one for one in world.stays_of(made.id) if one.name == class_script.STRANGER]
     assert [(one.registrant_id, one.email) for one in strangers] == [("", "")]
 
 
 def test_joins_and_leaves_are_told_in_the_order_they_happen(world):
     made = a_class(world)
-    play.run_whole_class(world, made.id)
+    class_script.run_whole_class(world, made.id)
     times = [body["event_ts"] for body in world.events(made.id) if "participant" in body["event"]]
     assert times == sorted(times)
 
@@ -61,7 +62,7 @@ def test_the_same_class_plays_the_same_again(clock):
         world = World(now=clock, seed=1)
         world.add_user(ADA, "Ada", "Reyes")
         made = a_class(world)
-        play.run_whole_class(world, made.id)
+        class_script.run_whole_class(world, made.id)
         plays.append([(one.name, one.join_time, one.leave_time) for one in world.stays_of(made.id)])
     assert plays[0] == plays[1]
 
@@ -71,50 +72,50 @@ def test_the_same_class_plays_the_same_again(clock):
 def test_small_and_short_classes_play_too(world, learners, minutes):
     made = a_class(world, learners)
     world.update_meeting(made.id, {"duration": minutes})
-    play.run_whole_class(world, made.id)
+    class_script.run_whole_class(world, made.id)
     assert world.running(made.id) is None
 
 
 def test_everybody_walks_in_but_one(world):
     made = a_class(world, 20)
-    play.walk_in(world, made.id)
+    class_script.walk_in(world, made.id)
     came = [one for one in by_person(world, made).values() if one]
     assert len(came) == 19
     begun = world.instances_of(made.id)[0].start_time
     assert sum(one[0].join_time - begun > timedelta(minutes=5) for one in came) == 2
-    play.walk_in(world, made.id)
+    class_script.walk_in(world, made.id)
     assert len([one for one in by_person(world, made).values() if one]) == 20
 
 
 def test_three_drop_and_come_back_and_all_leave(world):
     made = a_class(world, 20)
-    play.walk_in(world, made.id)
+    class_script.walk_in(world, made.id)
 
     def inside():
-        return sum(play.is_in(one) for one in by_person(world, made).values())
+        return sum(class_script.is_in(one) for one in by_person(world, made).values())
 
-    play.somebody_drops(world, made.id)
+    class_script.somebody_drops(world, made.id)
     assert inside() == 16
-    play.come_back(world, made.id)
+    class_script.come_back(world, made.id)
     assert inside() == 19
-    play.all_leave(world, made.id)
+    class_script.all_leave(world, made.id)
     assert inside() == 0
     assert world.running(made.id) is not None
 
 
 def test_where_there_is_a_waiting_room_learners_pass_through_it(world):
     made = a_class(world, 2, waiting_room=True)
-    play.open_class(world, made.id)
-    learner = play.learners_of(world, made.id)[0]
-    play.enter(world, made.id, learner)
-    waited, inside = play.stays_now(world, made.id, learner)
+    class_script.open_class(world, made.id)
+    learner = class_script.learners_of(world, made.id)[0]
+    class_script.enter(world, made.id, learner)
+    waited, inside = class_script.stays_now(world, made.id, learner)
     assert (waited.where, waited.open) == ("waiting_room", False)
     assert (inside.where, inside.open) == ("meeting", True)
 
 
 def test_without_registration_passers_by_come(world):
     made = world.create_meeting(ADA, {"type": 1})
-    play.walk_in(world, made.id)
+    class_script.walk_in(world, made.id)
     names = {one.name for one in world.stays_of(made.id) if not one.zoom_user_id}
-    assert names < set(play.PASSERS_BY)
-    assert len(names) == len(play.PASSERS_BY) - 1
+    assert names < set(class_script.PASSERS_BY)
+    assert len(names) == len(class_script.PASSERS_BY) - 1

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from portal.sandbox import Answer, Sender, defaults
-from portal.sandbox.sender import named
+from portal.sandbox.webhook_sender import named
 
 ADA = "ada@r1.deped.gov.ph"
 

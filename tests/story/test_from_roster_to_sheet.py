@@ -14,13 +14,13 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.attendance.models import AttendanceSheet
-from portal.base import clock
-from portal.base.db import db
-from portal.demo_school import EMERALD
+from portal.core import clock
+from portal.core.db import db
+from portal.demo.school_data import EMERALD
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.sender import Sender
-from portal.sandbox.world import World
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.webhook_sender import Sender
 from tests.browser import Browser
 from tests.people import People, settle
 
@@ -55,7 +55,7 @@ def import_sf1(browser: Browser, data: bytes) -> None:
 def test_a_roster_becomes_an_attendance_sheet(
     app: Flask, browser: Browser, people: People, world: World, sender: Sender, sf1: ModuleType
 ) -> None:
-    from portal.demo_school import JADEITE
+    from portal.demo.school_data import JADEITE
 
     with time_machine.travel(at(7), tick=False) as moving:
         people.sign_in(browser, people.ada)

@@ -7,8 +7,8 @@ import time_machine
 from flask import Flask, abort
 from sqlalchemy.exc import OperationalError
 
-from portal.base import clock
-from portal.sandbox.world import World
+from portal.core import clock
+from portal.sandbox.simulation.simulated_zoom import World
 from portal.web import public
 from portal.zoom.errors import ZoomUnavailable
 from tests.browser import Browser, words

@@ -8,9 +8,9 @@ import pytest
 import time_machine
 from flask import Flask
 
-from portal.base import clock
-from portal.sandbox.sender import Sender
-from portal.sandbox.world import World
+from portal.core import clock
+from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.webhook_sender import Sender
 from tests.browser import Browser, words
 from tests.people import People, settle
 

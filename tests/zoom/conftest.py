@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from portal.zoom.api.token_store import MemoryTokens
 from portal.zoom.client import Credentials, ZoomClient
-from portal.zoom.tokens import MemoryTokens
 
 SCOPES = "meeting:write:meeting:admin meeting:read:meeting:admin user:read:list_users:admin"
 

@@ -6,12 +6,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from portal.zoom.api.endpoints import missing_scopes
+from portal.zoom.api.rate_limiter import HEAVY, LIGHT, MEDIUM
+from portal.zoom.api.token_store import MemoryTokens
 from portal.zoom.client import OPTIONAL_SCOPES, REQUIRED_SCOPES, ZoomClient
-from portal.zoom.endpoints import missing_scopes
 from portal.zoom.errors import ZoomNotConfigured, ZoomRefused, ZoomUnavailable
 from portal.zoom.models import MeetingDraft, Person
-from portal.zoom.pace import HEAVY, LIGHT, MEDIUM
-from portal.zoom.tokens import MemoryTokens
 
 HOST = "ada@r1.deped.gov.ph"
 ID = "86123456789"

@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.zoom.events import KNOWN, BadEvent, fingerprint, parse
+from portal.zoom.webhooks.events import (
+    KNOWN,
+    BadEvent,
+    fingerprint,
+    parse,
+)
 
 
 def joined(**participant):

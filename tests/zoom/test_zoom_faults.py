@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from portal.zoom import errors
+from portal.zoom.api.transport import Bearer, Transport
 from portal.zoom.errors import (
     CircuitOpen,
     ZoomBadCredentials,
@@ -27,7 +28,6 @@ from portal.zoom.errors import (
     ZoomUnavailable,
 )
 from portal.zoom.models import MeetingDraft, Person
-from portal.zoom.transport import Bearer, Transport
 
 ID = "86123456789"
 GET = f"GET /v2/meetings/{ID}"

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.zoom.marker import find_marker, with_marker, without_marker
+from portal.zoom.agenda_marker import find_marker, with_marker, without_marker
+from portal.zoom.api.paths import (
+    api_base,
+    oauth_address,
+    path_meeting,
+    path_name,
+    path_uuid,
+    regional_base,
+)
+from portal.zoom.json_values import moment, whole
 from portal.zoom.models import (
     MANUAL,
     NO_REGISTRATION,
@@ -21,8 +30,6 @@ from portal.zoom.models import (
     ReportRow,
     changes,
 )
-from portal.zoom.paths import api_base, oauth_address, path_meeting, path_name, path_uuid, regional_base
-from portal.zoom.reading import moment, whole
 
 MANILA = ZoneInfo("Asia/Manila")
 EIGHT = datetime(2026, 11, 3, 8, 0, tzinfo=MANILA)

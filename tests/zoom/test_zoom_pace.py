@@ -7,9 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
+from portal.zoom.api.rate_limit_errors import next_utc_midnight, rate_limited, retry_after
+from portal.zoom.api.rate_limiter import (
+    HEAVY,
+    LIGHT,
+    PRO_RATES,
+    RESOURCE,
+    Circuit,
+    LocalPace,
+)
 from portal.zoom.errors import CircuitOpen, ZoomRefused, ZoomUnavailable
-from portal.zoom.limits import next_utc_midnight, rate_limited, retry_after
-from portal.zoom.pace import HEAVY, LIGHT, PRO_RATES, RESOURCE, Circuit, LocalPace
 
 NOW = datetime(2026, 11, 3, 1, 0, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 11, 4, tzinfo=UTC)

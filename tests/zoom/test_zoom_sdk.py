@@ -6,7 +6,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from portal.zoom.sdk import meeting_sdk_signature
+from portal.zoom.sdk_signature import meeting_sdk_signature
 
 NOW = datetime(2026, 11, 3, tzinfo=UTC)
 SECRET = "a-secret-of-the-sdk-app-long-enough-for-hs256"

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.zoom.signature import BadSignature, crc_answer, is_clean_token, sign, verify
+from portal.zoom.webhooks.signature import (
+    BadSignature,
+    crc_answer,
+    is_clean_token,
+    sign,
+    verify,
+)
 
 SECRET = "whk_test_3f9a"
 SENT = 1793577600

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from portal.zoom.api.token_store import MemoryTokens, Token
 from portal.zoom.errors import ZoomBadCredentials, ZoomUnavailable
-from portal.zoom.tokens import MemoryTokens, Token
 
 
 class Mint:

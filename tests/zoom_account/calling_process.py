@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from portal import create_app
 from portal.zoom.errors import ZoomError
-from portal.zoom_account.service import zoom
+from portal.zoom_account.client import zoom
 from tests.conftest import settings_for
 
 

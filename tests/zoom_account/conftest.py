@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from portal.base import clock
-from portal.zoom.tokens import Token
+from portal.core import clock
+from portal.zoom.api.token_store import Token
 
 
 class Mint:

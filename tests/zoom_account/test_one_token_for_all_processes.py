@@ -12,13 +12,13 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal.base import clock
-from portal.base.db import db, end_reading, writing
-from portal.sandbox.world import World
+from portal.core import clock
+from portal.core.db import db, end_reading, writing
+from portal.sandbox.simulation.simulated_zoom import World
 from portal.zoom.errors import ZoomBadCredentials
+from portal.zoom_account.client import zoom
 from portal.zoom_account.models import ZoomToken
-from portal.zoom_account.service import zoom
-from portal.zoom_account.tokens import LEASE, PATIENCE, DatabaseTokens
+from portal.zoom_account.token_store import LEASE, PATIENCE, DatabaseTokens
 from tests.zoom_account.conftest import Mint
 
 HOST = "ada@r1.deped.gov.ph"

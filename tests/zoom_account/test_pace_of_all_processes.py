@@ -8,9 +8,15 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal.base.db import db, end_reading
-from portal.zoom.pace import HEAVY, LIGHT, MEDIUM
-from portal.zoom_account.pace import RATES, Rate, SharedPace, ZoomPace, book
+from portal.core.db import db, end_reading
+from portal.zoom.api.rate_limiter import HEAVY, LIGHT, MEDIUM
+from portal.zoom_account.rate_limiter import (
+    RATES,
+    Rate,
+    SharedPace,
+    ZoomPace,
+    book,
+)
 
 RATE = Rate(10, 0.2)
 
@@ -100,7 +106,7 @@ def test_who_waits_at_the_same_time_books_together(app: Flask) -> None:
 def test_a_clock_that_was_set_back_stops_nothing(app: Flask) -> None:
     book("acc/light", RATE, 40)
     with app.app_context():
-        from portal.base.db import writing
+        from portal.core.db import writing
 
         with writing() as session:
             found = session.scalars(select(ZoomPace)).one()

@@ -1,0 +1,78 @@
+"""One-time links: to choose a password, to confirm an address. One use, short life, the newest only.
+
+Opening a link changes nothing: mail scanners open links too. The button on its page uses it up.
+"""
+
+from datetime import timedelta
+
+from flask import current_app
+from sqlalchemy import select, update
+
+from portal.accounts.models import OneTimeLink, User
+from portal.config import Settings
+from portal.core import clock
+from portal.core.crypto import new_token, token_hash
+from portal.core.db import db, rows_changed, writing
+
+LIFE = {"invite": timedelta(days=7), "reset": timedelta(minutes=10), "email": timedelta(days=1)}
+PASSWORD = ("invite", "reset")
+
+
+def issue(user: User, purpose: str, path: str, new_email: str | None = None) -> str:
+    """The address of a new link; older ones of the same kind end. Built from PORTAL_BASE_URL, never from the
+    request, whose Host header anybody can write."""
+    token, now = new_token(), clock.now()
+    with writing() as session:
+        end(user, PASSWORD if purpose in PASSWORD else (purpose,))
+        session.add(
+            OneTimeLink(
+                token_hash=token_hash(token),
+                user_id=user.id,
+                purpose=purpose,
+                new_email=new_email,
+                created_at=now,
+                expires_at=now + LIFE[purpose],
+            )
+        )
+    settings: Settings = current_app.extensions["silid.settings"]
+    return f"{settings.base_url}{path}?token={token}"
+
+
+def look(token: str, purposes: tuple[str, ...]) -> tuple[OneTimeLink, User] | None:
+    """The link and whose it is, if it is still good. Changes nothing."""
+    row = db.session.execute(
+        select(OneTimeLink, User)
+        .join(User, User.id == OneTimeLink.user_id)
+        .where(
+            OneTimeLink.token_hash == token_hash(token),
+            OneTimeLink.purpose.in_(purposes),
+            OneTimeLink.ended_at.is_(None),
+            OneTimeLink.expires_at > clock.now(),
+            User.deactivated_at.is_(None),
+        )
+    ).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+def use(token: str, purposes: tuple[str, ...]) -> tuple[OneTimeLink, User] | None:
+    """Use the link up, within `writing()`. None if it is not good, or somebody was faster."""
+    found = look(token, purposes)
+    if found is None:
+        return None
+    taken = rows_changed(
+        update(OneTimeLink)
+        .where(OneTimeLink.id == found[0].id, OneTimeLink.ended_at.is_(None))
+        .values(ended_at=clock.now())
+    )
+    return found if taken == 1 else None
+
+
+def end(user: User, purposes: tuple[str, ...]) -> None:
+    """End a person's open links."""
+    now = clock.now()
+    with writing() as session:
+        session.execute(
+            update(OneTimeLink)
+            .where(OneTimeLink.user_id == user.id, OneTimeLink.purpose.in_(purposes), OneTimeLink.ended_at.is_(None))
+            .values(ended_at=now)
+        )

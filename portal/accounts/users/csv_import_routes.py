@@ -1,0 +1,67 @@
+"""Inviting many people from a CSV, on the blueprint of people."""
+
+from flask import Response, current_app, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
+from flask_login import current_user
+from flask_wtf.file import FileField
+from wtforms import TextAreaField
+from wtforms.validators import Length
+
+from portal.accounts.users import csv_import, service
+from portal.accounts.users.routes import Answer, bp
+from portal.config import Settings
+from portal.core import csv_tables
+from portal.core.forms import FileOrPaste, Form
+
+
+class PeopleFileForm(FileOrPaste, Form):
+    file = FileField(
+        _l("CSV file"),
+        description=_l("With the columns email, name, role, scope and school id."),
+        render_kw={"accept": ".csv,.tsv,.txt"},
+    )
+    pasted = TextAreaField(_l("Paste the rows"), [Length(max=100_000)], render_kw={"rows": 4})
+
+
+@bp.route("/import", methods=["GET", "POST"])
+def import_people() -> Answer:
+    """Shown with what is wrong, then invited as a whole. The file itself is not kept."""
+    form = PeopleFileForm()
+    rows: list[csv_import.Row] = []
+    text = ""
+    if form.validate_on_submit():
+        try:
+            text = form.pasted.data = csv_tables.decode(form.content())  # a file can then be corrected on the page
+            rows = csv_import.read(current_user, text.encode())
+        except csv_tables.TableUnreadable as error:
+            form.file.errors = [csv_tables.sentence(error)]
+        if rows and "save" in request.form and all(row.invitation for row in rows):
+            try:
+                return _invited(csv_import.invite(current_user, rows))
+            except service.Refused:
+                form.form_errors.append(
+                    _("Somebody else invited one of them just now. Nobody was invited; look again.")
+                )
+                rows = csv_import.read(current_user, text.encode())
+    bad = bool(form.errors) or not all(row.invitation for row in rows)
+    page = render_template("accounts/import.html", form=form, rows=rows, text=text)
+    return page, 422 if form.is_submitted() and bad else 200
+
+
+def _invited(made: list[tuple[service.User, str]]) -> Answer:
+    settings: Settings = current_app.extensions["silid.settings"]
+    if not settings.mail_url:
+        return render_template("accounts/hand_over_many.html", made=made)
+    flash(ngettext("%(num)d invitation is on its way.", "%(num)d invitations are on their way.", len(made)))
+    return redirect(url_for(".index"))
+
+
+@bp.get("/import/template.csv")
+def import_template() -> Response:
+    return Response(
+        csv_import.TEMPLATE.encode("utf-8-sig"),
+        mimetype="text/csv",
+        headers={"Content-Disposition": 'attachment; filename="people.csv"'},
+    )

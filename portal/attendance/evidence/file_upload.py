@@ -1,0 +1,299 @@
+"""Zoom's own participants file, uploaded by a teacher: seen first, then taken in as evidence like any other.
+
+Its rows go beside what the events said and never in their place: a learner's time is the union of both. What
+a file told can be taken back.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, select
+
+from portal.accounts.models import User
+from portal.attendance.calculation.marks import SheetResult, compute
+from portal.attendance.evidence.events import (
+    CSV_UUID,
+    locked_meeting,
+    row_id,
+    settle,
+)
+from portal.attendance.evidence.participants_csv import (
+    FileRow,
+    Problem,
+    ZoomFile,
+    parse,
+)
+from portal.attendance.models import AttendanceSheet, ParticipantUpload, ZoomParticipant
+from portal.attendance.sheet.compute import Line, load, recompute
+from portal.attendance.sheet.corrections import SheetIsFinal, remember
+from portal.core import audit_log, clock
+from portal.core.db import db, writing
+from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
+
+FAR = timedelta(hours=12)
+
+
+class NothingInIt(ValueError):
+    """The file has no participant that could be read."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What the file would change on one learner's line."""
+
+    line: Line
+    mark_before: str
+    mark_after: str
+    seconds_before: int
+    seconds_after: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a file holds and what it would do. `other_meeting`, `other_day`: it seems to be of another class."""
+
+    file: ZoomFile
+    people: int
+    first: datetime | None
+    last: datetime | None
+    other_meeting: bool
+    other_day: bool
+    changes: tuple[Change, ...]
+    unmatched_before: int
+    unmatched_after: int
+
+    @property
+    def usable(self) -> bool:
+        return bool(self.file.rows) and not self.other_day and not self.other_meeting
+
+
+def take_in(user: User, occurrence: MeetingOccurrence, filename: str, data: bytes) -> ParticipantUpload:
+    """Read the file and keep what it says for the preview; nothing is changed yet."""
+    file = parse(data, near=occurrence.local_date)
+    said = {
+        "layout": file.layout,
+        "meeting_id": file.meeting_id,
+        "started_at": _text(file.started_at),
+        "ended_at": _text(file.ended_at),
+        "rows": [asdict(row) | {"joined_at": _text(row.joined_at), "left_at": _text(row.left_at)} for row in file.rows],
+        "problems": [asdict(problem) for problem in file.problems[:50]],
+    }
+    digest = hashlib.sha256(json.dumps([str(occurrence.id), said["rows"]], sort_keys=True).encode()).hexdigest()
+    with writing() as session:
+        upload = ParticipantUpload(
+            id=uuid4(),
+            occurrence_id=occurrence.id,
+            uploaded_by=user.id,
+            uploaded_at=clock.now(),
+            filename=filename[:200],
+            instance_uuid=f"{CSV_UUID}{digest[:48]}",
+            rows=said,
+        )
+        session.add(upload)
+        audit_log.record("uploaded a participants file", "occurrence", occurrence.id, by=user.id, rows=len(file.rows))
+    return upload
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def file_of(upload: ParticipantUpload) -> ZoomFile:
+    """What the upload said, as it was read."""
+    said: dict[str, Any] = upload.rows or {}
+    return ZoomFile(
+        layout=said.get("layout"),
+        rows=tuple(
+            FileRow(**(row | {"joined_at": _moment(row["joined_at"]), "left_at": _moment(row["left_at"])}))
+            for row in said.get("rows", ())
+        ),
+        meeting_id=said.get("meeting_id"),
+        started_at=_moment(said.get("started_at")),
+        ended_at=_moment(said.get("ended_at")),
+        problems=tuple(Problem(**problem) for problem in said.get("problems", ())),
+    )
+
+
+def preview(occurrence: MeetingOccurrence, upload: ParticipantUpload) -> Preview:
+    """What confirming the upload would do to the sheet."""
+    file = file_of(upload)
+    now = load(occurrence, occurrence.meeting)
+    then = load(occurrence, occurrence.meeting, extra=_evidence(occurrence, upload, file))
+    before, after = compute(now.input), compute(then.input)
+    instance = _span(file)
+    return Preview(
+        file=file,
+        people=len({(row.email or row.name.casefold()) for row in file.rows}),
+        first=instance[0],
+        last=instance[1],
+        other_meeting=bool(file.meeting_id) and file.meeting_id != occurrence.meeting.zoom_id,
+        other_day=_is_far(occurrence, instance),
+        changes=_changes(now.lines, before, after),
+        unmatched_before=len(before.unmatched),
+        unmatched_after=len(after.unmatched),
+    )
+
+
+def _is_far(occurrence: MeetingOccurrence, span: tuple[datetime | None, datetime | None]) -> bool:
+    first, last = span
+    if first is None or last is None:
+        return False
+    return first > occurrence.ends_at + FAR or last < occurrence.starts_at - FAR
+
+
+def _changes(lines: tuple[Line, ...], before: SheetResult, after: SheetResult) -> tuple[Change, ...]:
+    found = zip(lines, before.learners, after.learners, strict=True)
+    return tuple(
+        Change(line, one.mark, two.mark, one.seconds, two.seconds)
+        for line, one, two in found
+        if (one.mark, one.seconds) != (two.mark, two.seconds)
+    )
+
+
+def _span(file: ZoomFile) -> tuple[datetime | None, datetime | None]:
+    """From the first join to the last leave; what the file says of the meeting itself where rows have no times."""
+    if file.layout == "minutes":
+        return file.started_at, file.ended_at
+    starts = [moment for moment in (file.started_at, *(row.joined_at for row in file.rows)) if moment]
+    ends = [moment for moment in (file.ended_at, *(row.left_at for row in file.rows)) if moment]
+    return min(starts, default=None), max(ends, default=None)
+
+
+def _evidence(
+    occurrence: MeetingOccurrence, upload: ParticipantUpload, file: ZoomFile
+) -> tuple[ZoomInstance, list[ZoomParticipant]]:
+    """The running and the stays that the file tells of, not yet stored."""
+    started, ended = _span(file)
+    if file.layout == "minutes" or started is None or ended is None:
+        started = ended = None
+    instance = ZoomInstance(
+        id=row_id(upload.instance_uuid, "", "", "csv", 0),
+        uuid=upload.instance_uuid,
+        meeting_id=occurrence.meeting_id,
+        occurrence_id=occurrence.id,
+        started_at=started,
+        ended_at=ended,
+        start_seen=False,
+        end_seen=False,
+    )
+    return instance, [_stay(instance, row) for row in file.rows]
+
+
+def _stay(instance: ZoomInstance, row: FileRow) -> ZoomParticipant:
+    session = f"line {row.line}"
+    room = "waiting" if row.waiting else "meeting"
+    return ZoomParticipant(
+        id=row_id(instance.uuid, session, room, "csv", 0),
+        instance_id=instance.id,
+        session=session,
+        room=room,
+        source="csv",
+        nth=0,
+        name=row.name[:200],
+        email=row.email,
+        registrant_id=row.registrant_id,
+        joined_at=row.joined_at,
+        left_at=row.left_at,
+        left_source="csv" if row.left_at else None,
+        lasted_seconds=row.seconds,
+        is_host=False,
+    )
+
+
+def confirm(user: User, occurrence: MeetingOccurrence, upload: ParticipantUpload) -> None:
+    """Take the file's stays in. Raises SheetIsFinal, NothingInIt; confirming twice is confirming once."""
+    if upload.state != "preview":
+        return
+    seen = preview(occurrence, upload)
+    if not seen.usable:
+        raise NothingInIt
+    instance, stays = _evidence(occurrence, upload, seen.file)
+    with writing() as session:
+        meeting = _locked(occurrence)
+        if not _decide(upload, "preview", "confirmed"):
+            return
+        if session.scalar(select(ZoomInstance.id).where(ZoomInstance.uuid == instance.uuid)) is None:
+            session.add(instance)
+            session.flush()
+            session.add_all(stays)
+        settle(meeting, occurrence.id)
+        remember(occurrence.id, "file taken in", by=user.id, reason=upload.filename)
+        audit_log.record("took in a participants file", "occurrence", occurrence.id, by=user.id, rows=len(stays))
+    recompute(occurrence.id)
+
+
+def discard(user: User, occurrence: MeetingOccurrence, upload: ParticipantUpload) -> None:
+    """Throw an upload away that was only looked at."""
+    if upload.state != "preview":
+        return
+    with writing():
+        if not _decide(upload, "preview", "discarded"):
+            return
+        audit_log.record("discarded a participants file", "occurrence", occurrence.id, by=user.id)
+
+
+def take_back(user: User, occurrence: MeetingOccurrence, upload: ParticipantUpload) -> None:
+    """Remove what a confirmed file told, and the matches made of its rows. Raises SheetIsFinal."""
+    if upload.state != "confirmed":
+        return
+    with writing() as session:
+        meeting = _locked(occurrence)
+        if not _decide(upload, "confirmed", "taken back"):
+            return
+        for same in confirmed(occurrence.id):  # the same rows brought in twice are one evidence
+            if same.instance_uuid == upload.instance_uuid:
+                same.state = "taken back"
+        session.execute(
+            delete(ZoomInstance).where(
+                ZoomInstance.uuid == upload.instance_uuid, ZoomInstance.occurrence_id == occurrence.id
+            )
+        )
+        settle(meeting, occurrence.id)
+        remember(occurrence.id, "file taken back", by=user.id, reason=upload.filename)
+        audit_log.record("took back a participants file", "occurrence", occurrence.id, by=user.id)
+    recompute(occurrence.id)
+
+
+def _locked(occurrence: MeetingOccurrence) -> ZoomMeeting:
+    meeting = locked_meeting(ZoomMeeting.id == occurrence.meeting_id)
+    assert meeting is not None  # its occurrence is here
+    sheet = db.session.get(AttendanceSheet, occurrence.id, with_for_update=True, populate_existing=True)
+    if sheet and sheet.finalised_at:
+        raise SheetIsFinal
+    return meeting
+
+
+def _decide(upload: ParticipantUpload, before: str, after: str) -> bool:
+    """Move the upload on, unless another request did meanwhile. Its rows are needed no longer: they are stays
+    now, or nothing."""
+    row = db.session.get(ParticipantUpload, upload.id, populate_existing=True, with_for_update=True)
+    if row is None or row.state != before:
+        return False
+    row.state, row.rows = after, None
+    db.session.flush()
+    return True
+
+
+def find(occurrence_id: UUID, upload_id: UUID) -> ParticipantUpload | None:
+    """An upload of this class date."""
+    upload = db.session.get(ParticipantUpload, upload_id)
+    return upload if upload and upload.occurrence_id == occurrence_id else None
+
+
+def confirmed(occurrence_id: UUID) -> list[ParticipantUpload]:
+    """The files that this class date's sheet rests on, first to last."""
+    return list(
+        db.session.scalars(
+            select(ParticipantUpload)
+            .where(ParticipantUpload.occurrence_id == occurrence_id, ParticipantUpload.state == "confirmed")
+            .order_by(ParticipantUpload.uploaded_at)
+        )
+    )

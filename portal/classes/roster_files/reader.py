@@ -1,0 +1,109 @@
+"""The way in for an uploaded or pasted roster: bytes in, `RosterFile` out, and that as JSON for the preview.
+
+Pure: it knows neither Flask nor the database, keeps nothing and evaluates nothing.
+"""
+
+from dataclasses import asdict
+from datetime import date
+from pathlib import PurePath
+from typing import Any
+
+from portal.classes.roster_files.rows import (
+    Problem,
+    RosterFile,
+    RosterRow,
+    RosterUnreadable,
+)
+from portal.classes.roster_files.sf1 import read_workbook
+from portal.classes.roster_files.template_csv import csv_template, read_csv
+from portal.classes.roster_files.xls import read_xls
+from portal.classes.roster_files.xlsx import read_xlsx
+
+__all__ = [
+    "MAX_BYTES",
+    "Problem",
+    "RosterFile",
+    "RosterRow",
+    "RosterUnreadable",
+    "csv_template",
+    "from_json",
+    "read_roster",
+    "to_json",
+]
+
+MAX_BYTES = 5 * 1024 * 1024
+
+_COMPOUND_FILE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_ARCHIVE = b"PK"
+_WEB_PAGE = (b"<!doctype", b"<html", b"<table", b"<?xml", b"<meta", b"<head", b"<style")
+_NEVER_TEXT = (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"Rar!", b"\x1f\x8b", b"7z\xbc\xaf")
+_WORKBOOK_NAMES = {".xls", ".xlsx", ".xlsm", ".xlsb", ".ods"}
+
+
+def read_roster(data: bytes, filename: str) -> RosterFile:
+    """Read a roster: School Form 1 (`.xls` as the LIS exports it, or `.xlsx`) or the CSV template.
+
+    The format is told by the first bytes; the name only shows a file that pretends. Problems in rows do not
+    raise: they are in the result, all of them at once, and `ok` says whether it may be imported.
+
+    Raises:
+        RosterUnreadable: there is nothing to preview; its code says why.
+    """
+    if not data.strip(b" \t\r\n\0"):
+        raise RosterUnreadable("empty")
+    if len(data) > MAX_BYTES:
+        raise RosterUnreadable("too_large", limit=str(MAX_BYTES // 1024 // 1024))
+    suffix = PurePath(filename).suffix.lower()
+    if data.startswith(_COMPOUND_FILE):
+        return read_workbook(read_xls(data))
+    if data.startswith(_ARCHIVE):
+        if suffix == ".xlsm":
+            raise RosterUnreadable("macros")
+        return read_workbook(read_xlsx(data))
+    _refuse_what_is_no_csv(data, suffix)
+    return read_csv(data)
+
+
+def _refuse_what_is_no_csv(data: bytes, suffix: str) -> None:
+    start = data[:200].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if start.startswith(_WEB_PAGE):
+        raise RosterUnreadable("web_page")
+    if data.startswith(_NEVER_TEXT):
+        raise RosterUnreadable("not_spreadsheet")
+    if suffix in _WORKBOOK_NAMES:
+        raise RosterUnreadable("text_named_workbook", suffix=suffix)
+
+
+def to_json(roster: RosterFile) -> dict[str, Any]:
+    """The roster as JSON keeps it: dates as ISO text, tuples as lists. Nothing else of the file is in it."""
+    rows = [
+        {**asdict(row), "remark_date": row.remark_date.isoformat() if row.remark_date else None} for row in roster.rows
+    ]
+    return _with_lists({**asdict(roster), "rows": rows})
+
+
+def from_json(kept: dict[str, Any]) -> RosterFile:
+    """The roster `to_json` kept.
+
+    Raises:
+        KeyError, TypeError, ValueError: `kept` did not come from `to_json`.
+    """
+    rows = tuple(_row(row) for row in kept["rows"])
+    return RosterFile(**{**kept, "rows": rows, **_said(kept)})
+
+
+def _row(kept: dict[str, Any]) -> RosterRow:
+    on = kept["remark_date"]
+    return RosterRow(**{**kept, "remark_date": date.fromisoformat(on) if on else None, **_said(kept)})
+
+
+def _said(kept: dict[str, Any]) -> dict[str, tuple[Problem, ...]]:
+    return {key: tuple(Problem(**problem) for problem in kept[key]) for key in ("problems", "warnings")}
+
+
+def _with_lists(kept: Any) -> Any:
+    if isinstance(kept, dict):
+        return {key: _with_lists(value) for key, value in kept.items()}
+    if isinstance(kept, list | tuple):
+        return [_with_lists(value) for value in kept]
+    return kept

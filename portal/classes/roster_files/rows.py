@@ -1,0 +1,246 @@
+"""What a roster file turns into, and the rules every row passes whatever the file's format."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Literal
+
+from portal.accounts.email_domain import NotSchoolEmail, school_email
+from portal.classes.lis_names import LisName, fold_name, tidy
+
+MAX_ROWS = 5_000
+MAX_COLUMNS = 50  # School Form 1 has 47
+MAX_SHEETS = 12  # looked at; an LIS export has one
+NAME_LIMIT = 120
+EMAIL_LIMIT = 254
+SHOWN_LIMIT = 40
+
+Sex = Literal["M", "F"]
+Cell = object  # what a cell holds: str, int, float, bool, a date or None
+Rows = list[list[Cell]]
+
+# The codes of the list printed at the foot of School Form 1, less CCT and SNED: those hint at welfare and
+# health, which attendance has no use for.
+_REMARK = re.compile(r"(T/I|T/O|DRP|LE|B/A|ACL)\b")
+_PENDING = re.compile(r"PENDING\b")
+_REMARK_DATE = re.compile(r"DATE:\s*(\d{4})-(\d\d)-(\d\d)")
+_SCIENTIFIC = re.compile(r"\d+(?:\.\d+)?E[+-]?\d+", re.IGNORECASE)
+PENDING = "PENDING"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing to say about a file; `portal.classes.roster_files.messages.say` puts it into a sentence.
+
+    `row` is the number a person sees beside the row in Excel, or the line of a CSV; `column` its label.
+    """
+
+    row: int | None
+    column: str | None
+    code: str
+    params: dict[str, str]
+
+
+@dataclass(frozen=True)
+class RosterRow:
+    """One learner of the file. `lrn` is 12 digits or None; `problems` block the import, `warnings` do not."""
+
+    row: int
+    lrn: str | None
+    lis_name: str
+    last_name: str
+    first_name: str
+    middle_name: str
+    extension: str
+    sex: Sex | None
+    email: str | None
+    remark_code: str | None
+    remark_date: date | None
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class RosterFile:
+    """Everything kept of an uploaded roster; the uploaded file itself is not."""
+
+    source: Literal["sf1", "csv"]
+    school_id: str | None
+    school_name: str | None
+    school_year: str | None
+    grade_level: str | None
+    section: str | None
+    rows: tuple[RosterRow, ...]
+    male_tally: int | None
+    female_tally: int | None
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+    @property
+    def ok(self) -> bool:
+        """True when there is no problem in the file or in any row: only then may it be imported."""
+        return not self.problems and not any(row.problems for row in self.rows)
+
+
+class RosterUnreadable(Exception):
+    """The file cannot be read as a roster at all; `code` and `params` are put into words like a Problem."""
+
+    def __init__(self, code: str, **params: str) -> None:
+        super().__init__(code)
+        self.code = code
+        self.params = params
+
+
+class RowNotes:
+    """Collects what there is to say about one row while it is read."""
+
+    def __init__(self, row: int) -> None:
+        self.row = row
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+
+    def problem(self, column: str | None, code: str, **params: str) -> None:
+        self.problems.append(Problem(self.row, column, code, params))
+
+    def warn(self, column: str | None, code: str, **params: str) -> None:
+        self.warnings.append(Problem(self.row, column, code, params))
+
+
+def cell_text(value: Cell) -> str:
+    """A cell as text: whole numbers without a decimal point, blanks as an empty string."""
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return tidy(str(value))
+
+
+def shown(value: Cell) -> str:
+    """A cell's text short enough to quote in a sentence."""
+    text = cell_text(value)
+    return text if len(text) <= SHOWN_LIMIT else text[: SHOWN_LIMIT - 1] + "…"
+
+
+def read_lrn(value: Cell, notes: RowNotes, *, may_be_pending: bool) -> str | None:
+    """The 12-digit Learner Reference Number of a cell, or None with the reason in `notes`.
+
+    Excel shows a long number as 1.36425E+11; in a CSV saved from it the last digits are gone for good, so
+    that is refused. The first digits are not compared with the school: learners take their LRN along.
+    """
+    text = cell_text(value).lstrip("'")
+    bare = re.sub(r"[\s-]", "", text).removesuffix(".0")
+    if not bare:
+        if may_be_pending:
+            notes.warn("LRN", "lrn_pending")
+        else:
+            notes.problem("LRN", "lrn_missing")
+        return None
+    if _SCIENTIFIC.fullmatch(bare):
+        notes.problem("LRN", "lrn_scientific", value=shown(bare))
+    elif not (bare.isascii() and bare.isdigit()):
+        notes.problem("LRN", "lrn_letters", value=shown(text))
+    elif len(bare) != 12:
+        notes.problem("LRN", "lrn_length", value=shown(bare), digits=str(len(bare)))
+    else:
+        return bare
+    return None
+
+
+def read_sex(value: Cell, notes: RowNotes) -> Sex | None:
+    """M or F from a cell (also Male, Female); None when it is blank, or unreadable with the reason noted."""
+    text = cell_text(value).upper().removesuffix(".")
+    if text in {"M", "MALE"}:
+        return "M"
+    if text in {"F", "FEMALE"}:
+        return "F"
+    if text:
+        notes.problem("SEX", "sex_unknown", value=shown(value))
+    return None
+
+
+def read_remark(value: Cell, notes: RowNotes) -> tuple[str | None, date | None]:
+    """The code of a remark (T/I, T/O, DRP, LE, B/A, ACL, PENDING) and its date; all other text is dropped.
+
+    Some exports part several remarks of a cell with `<br>` tags.
+    """
+    for part in re.split(r"<[^>]{0,20}>|[;\r\n]", str(value or "").upper()):
+        part = part.strip()
+        found = _REMARK.match(part)
+        if not found and not _PENDING.match(part):
+            continue
+        return (found.group(1) if found else PENDING), _remark_date(part, notes)
+    return None, None
+
+
+def check_name(name: LisName, notes: RowNotes, *, column: str) -> None:
+    """Note a name without its two halves or longer than the portal keeps."""
+    if not name.last or not name.first:
+        notes.problem(column, "name_half")
+    if any(len(part) > NAME_LIMIT for part in (name.last, name.first, name.middle)):
+        notes.problem(column, "name_long", limit=str(NAME_LIMIT))
+
+
+def compare_rows(rows: Iterable[RosterRow]) -> tuple[RosterRow, ...]:
+    """The rows with what only shows beside the others: an LRN or address twice, the same name twice."""
+    rows = list(rows)
+    lrns = _first_rows((row.lrn, row.row) for row in rows)
+    names = _first_rows((_name_key(row), row.row) for row in rows)
+    emails = _first_rows(((row.email or "").lower(), row.row) for row in rows)
+    return tuple(_beside(row, lrns, names, emails) for row in rows)
+
+
+def _beside(row: RosterRow, lrns: dict[str, int], names: dict[str, int], emails: dict[str, int]) -> RosterRow:
+    problems, warnings = list(row.problems), list(row.warnings)
+    if row.lrn and lrns[row.lrn] != row.row:
+        problems.append(Problem(row.row, "LRN", "lrn_twice", {"first": str(lrns[row.lrn]), "value": row.lrn}))
+    elif (key := _name_key(row)) and names[key] != row.row:
+        warnings.append(Problem(row.row, "NAME", "name_twice", {"first": str(names[key])}))
+    if row.email and (first := emails[row.email.lower()]) != row.row:
+        warnings.append(Problem(row.row, "EMAIL", "email_twice", {"first": str(first)}))
+    return replace(row, problems=tuple(problems), warnings=tuple(warnings))
+
+
+def school_addresses_only(roster: RosterFile, domains: tuple[str, ...]) -> RosterFile:
+    """The roster with the addresses that may join classes, in lower case. Of others it says in which row they are
+    left out and what the learner joins with instead: nobody is kept from the roster for a private address."""
+    return replace(roster, rows=tuple(_with_school_address(row, domains) for row in roster.rows))
+
+
+def _with_school_address(row: RosterRow, domains: tuple[str, ...]) -> RosterRow:
+    if not row.email:
+        return row
+    try:
+        return replace(row, email=school_email(row.email, domains))
+    except NotSchoolEmail:
+        notes, value, allowed = RowNotes(row.row), shown(row.email), ", ".join(f"@{domain}" for domain in domains)
+        if row.lrn:
+            instead = f"{row.lrn}@{domains[0]}"
+            notes.warn("EMAIL", "email_outside", value=value, domains=allowed, instead=instead)
+        else:
+            notes.warn("EMAIL", "email_outside_pending", value=value, domains=allowed)
+        others = (one for one in row.warnings if one.code != "email_twice")
+        return replace(row, email=None, warnings=(*others, *notes.warnings))
+
+
+def _first_rows(pairs: Iterable[tuple[str | None, int]]) -> dict[str, int]:
+    first: dict[str, int] = {}
+    for key, row in pairs:
+        if key:
+            first.setdefault(key, row)
+    return first
+
+
+def _name_key(row: RosterRow) -> str:
+    return fold_name(f"{row.last_name} {row.first_name} {row.middle_name} {row.extension}")
+
+
+def _remark_date(part: str, notes: RowNotes) -> date | None:
+    written = _REMARK_DATE.search(part)
+    if not written:
+        return None
+    try:
+        return date(*(int(number) for number in written.groups()))
+    except ValueError:
+        notes.warn("REMARKS", "remark_date")
+        return None

@@ -1,0 +1,328 @@
+"""School Form 1 as the LIS exports it, and workbooks teachers keep in its likeness.
+
+Cells are found by their labels: columns drift between exports of the LIS, and a teacher's own template is
+different again. Only LRN, NAME, SEX, REMARKS and the heading are read. Birth date, mother tongue, ethnic
+group, religion, address, parents and contact number stand on the form too and are never looked at.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Literal
+
+from portal.classes.lis_names import LisName, split_lis_name
+from portal.classes.roster_files.rows import (
+    PENDING,
+    Cell,
+    Problem,
+    RosterFile,
+    RosterRow,
+    RosterUnreadable,
+    RowNotes,
+    Rows,
+    Sex,
+    cell_text,
+    check_name,
+    compare_rows,
+    read_lrn,
+    read_remark,
+    read_sex,
+    shown,
+)
+from portal.classes.roster_files.template_csv import has_template_columns, read_template_rows
+
+Block = Literal["male", "female", "combined"]
+
+_HEADER_ROWS = 15
+_HEADING_LIMIT = 80  # characters of a section or school name
+_COLUMNS = {"lrn": r"LRN$", "name": r"NAME\b", "sex": r"SEX\b", "remarks": r"REMARKS\b"}
+_LABELS = {
+    "school_id": r"SCHOOL ID$",
+    "school_name": r"(SCHOOL NAME|NAME OF SCHOOL)$",
+    "school_year": r"SCHOOL YEAR$",
+    "grade_level": r"GRADE( LEVEL)?$",
+    "section": r"SECTION$",
+    "not kept": r"(REGION|DIVISION|DISTRICT)$",
+}
+_TOTALS: dict[Block, str] = {
+    "male": r"\W*TOTAL\s+MALE\b",
+    "female": r"\W*TOTAL\s+FEMALE\b",
+    "combined": r"\W*(TOTAL\s+)?COMBINED\b",
+}
+_SEX_OF_BLOCK: dict[Block | None, Sex] = {"male": "M", "female": "F"}
+_FOOT = re.compile(r"LIST AND CODE OF INDICATORS|GENERATED THRU LIS")
+_NOT_A_LEARNER = re.compile(r".*\bLAST NAME\b.*|(FE)?MALES?|BOYS|GIRLS")
+
+
+@dataclass
+class _Learner:
+    """A learner's row before its sex is settled: the total that tells its block comes after it."""
+
+    notes: RowNotes
+    lrn: str | None
+    lis_name: str
+    name: LisName
+    sex: Sex | None
+    remark_code: str | None
+    remark_date: date | None
+    block: Block | None = None
+
+
+@dataclass
+class _Total:
+    row: int
+    number: int | None
+
+
+@dataclass
+class _Walk:
+    """What a walk down the learners' rows gathers."""
+
+    learners: list[_Learner] = field(default_factory=list)
+    totals: dict[Block, _Total] = field(default_factory=dict)
+    warnings: list[Problem] = field(default_factory=list)
+
+
+def read_workbook(sheets: Iterable[tuple[str, Rows]]) -> RosterFile:
+    """The roster on the first sheet with an LRN column: School Form 1, or the template saved in Excel.
+
+    Raises:
+        RosterUnreadable: no sheet has a roster, a needed column is missing, or there is no learner.
+    """
+    roster: RosterFile | None = None
+    others: list[Problem] = []
+    for name, rows in sheets:
+        header = _header_row(rows)
+        if header is None:
+            continue
+        if roster is None:
+            roster = _read_sheet(rows, header)
+        else:
+            others.append(Problem(None, None, "sheet_not_read", {"sheet": shown(name)}))
+    if roster is None:
+        raise RosterUnreadable("header_missing")
+    return replace(roster, warnings=(*roster.warnings, *others))
+
+
+def _header_row(rows: Rows) -> int | None:
+    for index, row in enumerate(rows[:_HEADER_ROWS]):
+        if any(_label(cell) == "LRN" for cell in row):
+            return index
+    return None
+
+
+def _read_sheet(rows: Rows, header: int) -> RosterFile:
+    if has_template_columns(rows[header]):
+        return read_template_rows(rows[header], enumerate(rows[header + 1 :], start=header + 2))
+    columns = _find_columns(rows[header : header + 2])
+    heading = _read_heading(rows[:header])
+    kinder = (heading["grade_level"] or "").startswith("Kinder")
+    walk = _walk(rows, header, columns, kinder=kinder)
+    if not walk.learners:
+        raise RosterUnreadable("no_learners")
+    learners = compare_rows(_settle(learner, blocks="male" in walk.totals) for learner in walk.learners)
+    return RosterFile(
+        source="sf1",
+        **heading,
+        rows=learners,
+        male_tally=_stated(walk, "male"),
+        female_tally=_stated(walk, "female"),
+        problems=tuple(_compare_totals(walk, learners)),
+        warnings=(*walk.warnings, *_no_totals(walk)),
+    )
+
+
+# --- the heading and the columns ---------------------------------------------------------------------------
+
+
+def _find_columns(header: Rows) -> dict[str, int]:
+    """Where each column stands; the second header row serves what the first lacks. The leftmost match wins:
+    the guardian's column is called Name as well."""
+    found: dict[str, int] = {}
+    for row in header:
+        for column, cell in enumerate(row):
+            for key, pattern in _COLUMNS.items():
+                if key not in found and re.match(pattern, _label(cell)):
+                    found[key] = column
+    if "name" not in found:
+        raise RosterUnreadable("columns_missing", columns="NAME")
+    return found
+
+
+def _read_heading(rows: Rows) -> dict[str, str | None]:
+    written: dict[str, str] = {}
+    for row in rows:
+        for column, cell in enumerate(row):
+            key = _label_key(cell)
+            if key and key not in written:
+                written[key] = _value_beside(row, column)
+    return {
+        "school_id": _school_id(written.get("school_id", "")),
+        "school_name": written.get("school_name") or None,
+        "school_year": _school_year(written.get("school_year", "")),
+        "grade_level": _grade_level(written.get("grade_level", "")),
+        "section": written.get("section") or None,
+    }
+
+
+def _value_beside(row: list[Cell], column: int) -> str:
+    """The next filled cell to the right of a label, unless that is a label itself."""
+    for cell in row[column + 1 :]:
+        if cell_text(cell):
+            return "" if _label_key(cell) else cell_text(cell)[:_HEADING_LIMIT]
+    return ""
+
+
+def _label_key(cell: Cell) -> str | None:
+    label = _label(cell)
+    return next((key for key, pattern in _LABELS.items() if re.match(pattern, label)), None)
+
+
+def _label(cell: Cell) -> str:
+    return cell_text(cell).upper().rstrip(" :") if isinstance(cell, str) else ""
+
+
+def _school_id(text: str) -> str | None:
+    """Six digits; the LIS stores the id as a number, which reads `300123.0`."""
+    return text if re.fullmatch(r"[0-9]{6}", text) else None
+
+
+def _school_year(text: str) -> str | None:
+    years = re.search(r"([0-9]{4})\s*[-–]\s*([0-9]{4})", text)
+    return f"{years[1]}-{years[2]}" if years else None
+
+
+def _grade_level(text: str) -> str | None:
+    """`Grade 8 (Year ` is how the LIS cuts off `Grade 8 (Year II)`; SNED or ALS stay as written."""
+    grade = re.match(r"GRADE\s*([0-9]{1,2})(?:\s*(?:&|AND)\s*([0-9]{1,2}))?", text.upper())
+    if grade:
+        return f"Grade {grade[1]}" + (f" & {grade[2]}" if grade[2] else "")
+    return "Kindergarten" if text.upper().startswith("KINDER") else text[:40] or None
+
+
+# --- the learners' rows ------------------------------------------------------------------------------------
+
+
+def _walk(rows: Rows, header: int, columns: dict[str, int], *, kinder: bool) -> _Walk:
+    """Down to the indicators list or the combined total; the total of the males is not the end."""
+    walk = _Walk()
+    for number, row in enumerate(rows[header + 1 :], start=header + 2):
+        if any(_FOOT.search(text) for text in _texts(row)):
+            break
+        block = _total_in(row[: columns["name"] + 1])
+        if block:
+            walk.totals.setdefault(block, _Total(number, _whole_number(row[: columns["name"]])))
+            for learner in walk.learners:
+                learner.block = learner.block or block
+            if block == "combined":
+                break
+        else:
+            _read_row(walk, number, {key: _at(row, column) for key, column in columns.items()}, kinder=kinder)
+    return walk
+
+
+def _total_in(cells: list[Cell]) -> Block | None:
+    for text in _texts(cells):
+        for block, pattern in _TOTALS.items():
+            if "," not in text and re.match(pattern, text):
+                return block
+    return None
+
+
+def _read_row(walk: _Walk, number: int, cells: dict[str, Cell], *, kinder: bool) -> None:
+    """Add one row's learner to the walk; text that is no learner's is passed over with a warning."""
+    name, lrn = cell_text(cells["name"]), cell_text(cells["lrn"])
+    has_digits = any(sign.isdigit() for sign in lrn)
+    if (not name and not lrn) or (not has_digits and _NOT_A_LEARNER.fullmatch(name.upper())):
+        return
+    if not has_digits and "," not in name and not cell_text(cells.get("sex")):
+        walk.warnings.append(Problem(number, "NAME", "row_ignored", {"value": shown(name or lrn)}))
+        return
+    walk.learners.append(_read_learner(RowNotes(number), cells, kinder=kinder))
+
+
+def _read_learner(notes: RowNotes, cells: dict[str, Cell], *, kinder: bool) -> _Learner:
+    written = cell_text(cells["name"])
+    code, on = read_remark(cells.get("remarks"), notes)
+    lrn = read_lrn(cells["lrn"], notes, may_be_pending=kinder or code == PENDING)
+    name = split_lis_name(written)
+    if not written:
+        notes.problem("NAME", "name_missing")
+    elif "," not in written:
+        notes.problem("NAME", "name_comma", value=shown(written))
+    else:
+        check_name(name, notes, column="NAME")
+    return _Learner(notes, lrn, written, name, read_sex(cells.get("sex"), notes), code, on)
+
+
+def _settle(learner: _Learner, *, blocks: bool) -> RosterRow:
+    """The finished row: its sex from the column, or from the block it stands in."""
+    sex_of_block = _SEX_OF_BLOCK.get(learner.block) if blocks else None
+    sex = learner.sex or sex_of_block
+    notes = learner.notes
+    if sex is None and not any(problem.column == "SEX" for problem in notes.problems):
+        notes.problem("SEX", "sex_missing")
+    elif sex_of_block and sex != sex_of_block:
+        notes.problem("SEX", "sex_conflict", sex=str(sex), block=sex_of_block)
+    return RosterRow(
+        row=notes.row,
+        lrn=learner.lrn,
+        lis_name=learner.lis_name,
+        last_name=learner.name.last,
+        first_name=learner.name.first,
+        middle_name=learner.name.middle,
+        extension=learner.name.extension,
+        sex=sex,
+        email=None,
+        remark_code=learner.remark_code,
+        remark_date=learner.remark_date,
+        problems=tuple(notes.problems),
+        warnings=tuple(notes.warnings),
+    )
+
+
+# --- the totals --------------------------------------------------------------------------------------------
+
+
+def _compare_totals(walk: _Walk, rows: tuple[RosterRow, ...]) -> Iterator[Problem]:
+    """A printed total that differs from the rows read means that a row was lost or added."""
+    for block, total in walk.totals.items():
+        found = _count(walk, rows, block)
+        if total.number is not None and total.number != found:
+            label = "COMBINED" if block == "combined" else f"TOTAL {block.upper()}"
+            yield Problem(total.row, label, "total_differs", {"stated": str(total.number), "found": str(found)})
+
+
+def _count(walk: _Walk, rows: tuple[RosterRow, ...], block: Block) -> int:
+    if block == "combined":
+        return len(rows)
+    if "male" in walk.totals:
+        return sum(learner.block == block for learner in walk.learners)
+    return sum(row.sex == _SEX_OF_BLOCK[block] for row in rows)
+
+
+def _stated(walk: _Walk, block: Block) -> int | None:
+    total = walk.totals.get(block)
+    return total.number if total else None
+
+
+def _no_totals(walk: _Walk) -> Iterator[Problem]:
+    if all(total.number is None for total in walk.totals.values()):
+        yield Problem(None, None, "totals_missing", {})
+
+
+# --- cells -------------------------------------------------------------------------------------------------
+
+
+def _at(row: list[Cell], column: int) -> Cell:
+    return row[column] if column < len(row) else None
+
+
+def _texts(row: list[Cell]) -> list[str]:
+    return [cell_text(cell).upper() for cell in row if isinstance(cell, str)]
+
+
+def _whole_number(cells: list[Cell]) -> int | None:
+    """The count that stands left of a total's words."""
+    return next((int(text) for text in map(cell_text, cells) if re.fullmatch(r"[0-9]{1,5}", text)), None)

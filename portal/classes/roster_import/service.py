@@ -1,0 +1,210 @@
+"""Bringing a roster in: compared with what is there, shown, and then saved all or nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import select
+
+from portal.accounts.models import User
+from portal.classes.access import governs
+from portal.classes.learners.enrolments import Rolls, place_among
+from portal.classes.models import Learner, RosterImport, Section, school_year_of
+from portal.classes.roster_files.reader import RosterFile, RosterRow, to_json
+from portal.classes.roster_files.rows import school_addresses_only
+from portal.classes.roster_import.diff import (
+    FIELDS,
+    LEFT,
+    Preview,
+    PreviewLine,
+    preview,
+)
+from portal.classes.roster_import.undo import Journal
+from portal.core import audit_log, clock
+from portal.core.db import db, write_at_once, writing
+from portal.core.worker_signals import wake
+
+KEEP = "keep"
+
+
+class NotImportable(ValueError):
+    """The upload cannot be confirmed: it has problems, was decided already, or names no section."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a learner who is missing from the file: KEEP, or T/O or NLS with the last day."""
+
+    what: str
+    last_day: date | None = None
+
+
+class NotTheirs(NotImportable):
+    """The file is of a section whose roster the person does not change."""
+
+
+class Unanswered(NotImportable):
+    """Learners are missing from the file and it is not said what became of them. `learner_ids` are they; `until_when`
+    those whose last day is not one of their days on the roster; `seen` is what the file was compared with."""
+
+    def __init__(self, seen: Preview, learner_ids: set[UUID], until_when: set[UUID]) -> None:
+        super().__init__("what became of the missing learners?")
+        self.seen = seen
+        self.learner_ids = learner_ids
+        self.until_when = until_when
+
+
+def begin(
+    user: User, section: Section | None, file: RosterFile, filename: str, *, domains: tuple[str, ...]
+) -> RosterImport:
+    """Keep the rows of an upload until the person decides. An older undecided upload of theirs goes.
+
+    Of addresses, only those of `domains` are kept; the preview says which were left out.
+    """
+    school_id = section.school_id if section else user.school_id
+    if school_id is None:
+        raise NotImportable("a roster belongs to a school")
+    row = RosterImport(
+        school_id=school_id,
+        section_id=section.id if section else None,
+        uploaded_by=user.id,
+        uploaded_at=clock.now(),
+        filename=filename[:120],
+        rows=to_json(school_addresses_only(file, domains)),
+    )
+    with writing() as session:
+        for old in session.scalars(
+            select(RosterImport).where(RosterImport.uploaded_by == user.id, RosterImport.state == "preview")
+        ):
+            old.state, old.rows = "discarded", None
+        session.add(row)
+    return row
+
+
+def confirm(upload: RosterImport, user: User, answers: Mapping[UUID, Answer], *, keep_all: bool = False) -> Preview:
+    """Save everything the preview shows, or nothing. `keep_all` answers for all who are missing.
+
+    Compared once, in the transaction that saves: what the person saw may have changed since. Raises NotImportable,
+    NotTheirs, Unanswered.
+    """
+    with writing() as session:
+        session.refresh(upload, with_for_update=True)
+        if upload.state != "preview":
+            raise NotImportable("decided already")
+        seen = preview(upload, hold=True)
+        if seen.section and not governs(seen.section, user):
+            raise NotTheirs("another person's section")
+        if not seen.ok:
+            raise NotImportable("the file has problems")
+        if keep_all:
+            answers = {line.learner_id: Answer(KEEP) for line in seen.missing}
+        _must_be_answered(seen, answers)
+        section = seen.section or _make_section(upload, seen.file, user)
+        upload.journal = _save(seen, section, answers)
+        upload.state, upload.rows, upload.section_id = "confirmed", None, section.id
+        upload.decided_at = clock.now()
+        upload.added = seen.count("new") + seen.count("moves here")
+        upload.changed = seen.count("changed")
+        audit_log.record(
+            "imported a roster", "section", section.id, by=user.id,
+            added=upload.added, changed=upload.changed, withdrawn=_withdrawn(seen, answers),
+        )  # fmt: skip
+    wake("registration")
+    wake("changed rosters")
+    return seen
+
+
+def discard(upload: RosterImport) -> None:
+    with writing():
+        if upload.state == "preview":
+            upload.state, upload.rows = "discarded", None
+
+
+def _must_be_answered(seen: Preview, answers: Mapping[UUID, Answer]) -> None:
+    open_ids, bad_days = set(), set()
+    for line in seen.missing:
+        answer = answers.get(line.learner_id)
+        if answer is None or answer.what not in (KEEP, "T/O", "NLS"):
+            open_ids.add(line.learner_id)
+        elif answer.what != KEEP and not (answer.last_day and line.from_date <= answer.last_day <= seen.day):
+            bad_days.add(line.learner_id)
+    if open_ids or bad_days:
+        raise Unanswered(seen, open_ids, bad_days)
+
+
+def _withdrawn(seen: Preview, answers: Mapping[UUID, Answer]) -> int:
+    return seen.count("leaves") + sum(answers[line.learner_id].what != KEEP for line in seen.missing)
+
+
+def _make_section(upload: RosterImport, file: RosterFile, user: User) -> Section:
+    section = Section(
+        school_id=upload.school_id,
+        school_year=file.school_year or school_year_of(clock.today()),
+        grade_level=file.grade_level or "",
+        name=(file.section or "").title(),
+        adviser_id=None if user.is_admin else user.id,
+        created_at=clock.now(),
+    )
+    db.session.add(section)
+    db.session.flush()
+    return section
+
+
+def _save(seen: Preview, section: Section, answers: Mapping[UUID, Answer]) -> dict[str, Any]:
+    """Write the lines and the answers; what it takes to undo it."""
+    session = db.session
+    leaving = {line.learner_id: answers[line.learner_id] for line in seen.missing}
+    known = seen.learners
+    rolls = Rolls(known, held=seen.times)
+    journal = Journal(known.values(), rolls)
+    for line in seen.lines:
+        if line.status == "left":
+            continue
+        learner = known.get(line.learner_id) if line.learner_id else None
+        if learner is None:
+            learner = _new_learner(line.row, section)
+            session.add(learner)
+            journal.made(learner)
+        for name, _before, after in line.changes:
+            setattr(learner, name, after)
+        _place(rolls, line, learner, section, seen.day)
+    listed = [(line.row.sex, line.row.lis_name, line.position) for line in seen.lines]
+    for learner_id, answer in leaving.items():
+        row, learner = rolls.on(learner_id, seen.day), known[learner_id]
+        if row and answer.what != KEEP and answer.last_day:
+            rolls.withdraw(row, last_day=answer.last_day, reason=answer.what)
+        elif row:
+            row.position = place_among(listed, learner.sex, learner.lis_name)
+    write_at_once(known.values(), (*FIELDS, "lrn"))
+    rolls.save()
+    return journal.close()
+
+
+def _place(rolls: Rolls, line: PreviewLine, learner: Learner, section: Section, day: date) -> None:
+    row, current = line.row, rolls.on(learner.id, day)
+    if current and current.section_id == section.id:
+        current.position = line.position
+        if line.status == "leaves" and row.remark_date:
+            last_day = max(row.remark_date, current.from_date)
+            rolls.withdraw(current, last_day=last_day, reason=row.remark_code)
+    elif current:
+        rolls.move(current, section.id, position=line.position, since=line.from_date)
+    else:
+        ending = {}
+        if row.remark_code in LEFT and row.remark_date:  # the register itself says that the learner has left
+            ending = {"until": max(row.remark_date, line.from_date), "reason": row.remark_code}
+        time = rolls.enrol(learner.id, section.id, position=line.position, since=line.from_date, **ending)  # type: ignore[arg-type]  # two kinds of values
+        time.came_by = row.remark_code if row.remark_code in ("T/I", "LE") else None
+
+
+def _new_learner(row: RosterRow, section: Section) -> Learner:
+    return Learner(
+        id=uuid4(),
+        school_id=section.school_id,
+        lrn=row.lrn,
+        email=row.email,
+        created_at=clock.now(),
+        **{name: getattr(row, name) for name in FIELDS if name != "email"},
+    )

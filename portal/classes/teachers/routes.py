@@ -1,0 +1,130 @@
+"""The teachers of a class, and the hand-over of all that a person has to a colleague."""
+
+from uuid import UUID
+
+from flask import Blueprint, abort, flash, redirect, render_template, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
+from flask_login import current_user
+from werkzeug.wrappers import Response
+from wtforms import SelectField, SelectMultipleField
+from wtforms.validators import InputRequired
+from wtforms.widgets import CheckboxInput
+
+from portal.accounts.models import User
+from portal.accounts.users import service as users_service
+from portal.classes.access import class_or_404, leads
+from portal.classes.models import SchoolClass
+from portal.classes.teachers import service
+from portal.core.db import db
+from portal.core.forms import Form
+
+bp = Blueprint("teachers", __name__)
+Page = str | Response | tuple[str, int]
+
+
+class ColleagueForm(Form):
+    colleague = SelectField(_l("Colleague"), [InputRequired(_l("Choose a colleague."))])
+
+    def offer(self, found: list[User]) -> None:
+        self.colleague.choices = [("", _("Choose ..."))] + [
+            (str(user.id), f"{user.full_name}, {user.email}") for user in found
+        ]
+
+    def chosen(self) -> User | None:
+        return db.session.get(User, UUID(self.colleague.data)) if self.colleague.data else None
+
+
+class HandOverForm(ColleagueForm):
+    chosen_ones = SelectMultipleField(
+        _l("What is handed over"),
+        [InputRequired(_l("Tick at least one class or section."))],
+        option_widget=CheckboxInput(),
+    )
+
+
+@bp.get("/classes/<uuid:class_id>/teachers")
+def index(class_id: UUID) -> Page:
+    """Who teaches the class."""
+    school_class = class_or_404(class_id, manage=True)
+    return _teachers_page(school_class, _colleague_form(school_class), 200)
+
+
+@bp.post("/classes/<uuid:class_id>/teachers")
+def add(class_id: UUID) -> Page:
+    """A colleague teaches the class as well."""
+    school_class = _led_or_403(class_id)
+    form = _colleague_form(school_class)
+    colleague = form.chosen() if form.validate_on_submit() else None
+    if colleague is None:
+        return _teachers_page(school_class, form, 422)
+    service.add_co_teacher(current_user, school_class, colleague)
+    flash(_("%(name)s teaches this class with you, and can schedule and change marks.", name=colleague.full_name))
+    return redirect(url_for(".index", class_id=class_id))
+
+
+@bp.post("/classes/<uuid:class_id>/teachers/<uuid:user_id>/remove")
+def remove(class_id: UUID, user_id: UUID) -> Page:
+    """A co-teacher teaches the class no longer."""
+    if not service.remove_co_teacher(current_user, _led_or_403(class_id), user_id):
+        abort(404)
+    flash(_("The class is no longer theirs."))
+    return redirect(url_for(".index", class_id=class_id))
+
+
+@bp.route("/admin/people/<uuid:user_id>/classes", methods=["GET", "POST"])
+def hand_over(user_id: UUID) -> Page:
+    """What a person has, and to whom it goes."""
+    if not current_user.is_admin:
+        abort(403)
+    person = users_service.one(current_user, user_id) or abort(404)
+    held = service.held_by(person, current_user)
+    form = HandOverForm()
+    form.chosen_ones.choices = _choices(held)
+    if not form.is_submitted():
+        form.chosen_ones.data = [str(value) for value, _words in form.chosen_ones.choices]
+    form.offer(service.colleagues(held.schools, without=[person.id]))
+    if form.validate_on_submit():
+        heir = form.chosen() or abort(404)
+        try:
+            count = service.hand_over(current_user, person, heir, {UUID(one) for one in form.chosen_ones.data or []})
+        except service.NotOfTheSchool:
+            form.colleague.errors = [_("A class goes to a teacher of its own school. Hand over school by school.")]
+        else:
+            flash(ngettext("%(num)d thing is handed over.", "%(num)d things are handed over.", count))
+            return redirect(url_for(".hand_over", user_id=user_id))
+    page = render_template("classes/hand_over.html", person=person, held=held, form=form)
+    return page, 422 if form.is_submitted() else 200
+
+
+def _choices(held: service.Held) -> list[tuple[str, str]]:
+    classes = [(str(one.id), f"{one.subject}, {one.section.title}") for one in held.taught]
+    sections = [(str(one.id), _("%(section)s, as adviser", section=one.title)) for one in held.advised]
+    helped = [
+        (
+            str(one.id),
+            _("%(subject)s, %(section)s, as co-teacher: ends", subject=one.subject, section=one.section.title),
+        )
+        for one in held.helped
+    ]
+    return classes + sections + helped
+
+
+def _led_or_403(class_id: UUID) -> SchoolClass:
+    school_class = class_or_404(class_id, manage=True)
+    if not leads(school_class):
+        abort(403)
+    return school_class
+
+
+def _colleague_form(school_class: SchoolClass) -> ColleagueForm:
+    form = ColleagueForm()
+    there = [school_class.teacher_id, *(user.id for user in school_class.co_teachers)]
+    form.offer(service.colleagues({school_class.section.school_id}, without=there))
+    return form
+
+
+def _teachers_page(school_class: SchoolClass, form: ColleagueForm, status: int) -> tuple[str, int]:
+    page = render_template("classes/teachers.html", school_class=school_class, form=form, leads=leads(school_class))
+    return page, status

@@ -1,0 +1,83 @@
+"""place_of(address) -> hash: where somebody came from, without keeping it.
+
+An IP address is kept only as an HMAC with a random key of the day. The keys lie sealed in the database and are
+destroyed after 30 days; then nobody, not even with the database and the settings in hand, can try addresses out.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import secrets
+from datetime import date, timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.core import clock
+from portal.core.crypto import seal, unseal
+from portal.core.db import (
+    Model,
+    db,
+    insert_once,
+    rows_changed,
+    writing,
+)
+
+KEPT = timedelta(days=30)
+
+
+class IpDayKey(Model):
+    """The key of one Manila day. `sealed` holds 64 hex digits."""
+
+    __tablename__ = "ip_day_keys"
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    sealed: Mapped[str]
+
+
+def place_of(address: str | None) -> str:
+    """32 hex digits for an IP address: the same within one day, unrelated on the next.
+
+    The first call of a day writes that day's key, within the transaction that is open or in one of its own.
+    """
+    return hmac.new(_key(clock.today()), network_of(address).encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def network_of(address: str | None) -> str:
+    """What counts as one place: an IPv4 address, or the /64 network that every IPv6 customer has to himself, out of
+    which he can take a new address for each try."""
+    try:
+        found = ipaddress.ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return address or ""
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, 64), strict=False))
+
+
+def forget_old_keys() -> int:
+    """Destroy the keys that are older than 30 days; how many there were."""
+    with writing():
+        return rows_changed(delete(IpDayKey).where(IpDayKey.day < clock.today() - KEPT))
+
+
+def _key(day: date) -> bytes:
+    sealed = _sealed(day)
+    if sealed is None:
+        with writing():
+            fresh = seal(secrets.token_hex(32), _row(day))
+            insert_once(IpDayKey, {"day": day, "sealed": fresh}, ["day"])  # another process may have been quicker
+            sealed = _sealed(day)
+    if sealed is None:
+        raise RuntimeError("the key of the day was not kept")
+    return bytes.fromhex(unseal(sealed, _row(day)))
+
+
+def _sealed(day: date) -> str | None:
+    return db.session.scalar(select(IpDayKey.sealed).where(IpDayKey.day == day))
+
+
+def _row(day: date) -> str:
+    return f"ip_day_keys/{day.isoformat()}"

@@ -1,0 +1,62 @@
+"""Dates and times as people here write them: "Tue 3 Nov, 8:00 AM", in Filipino "Mar, Nob 3, 8:00 AM".
+
+In the language of whoever reads: the page's or the letter's; English where nobody does (exports).
+"""
+
+from datetime import date, datetime
+
+from babel import Locale
+from babel.dates import format_date
+from flask_babel import get_locale
+
+from portal.core import clock
+
+# As Unicode's CLDR names the parts. Filipino puts the month first; without the comma, "Mar 3" would be March.
+_PATTERNS = {
+    "en": {"day": "EEE d MMM", "long": "EEEE d MMMM y"},
+    "fil": {"day": "EEE, MMM d", "long": "EEEE, MMMM d, y"},
+}
+
+
+def clock_time(moment: datetime) -> str:
+    """8:00 AM, on the wall in Manila. Teachers write it so in both languages."""
+    local = clock.local(moment)
+    return f"{local.hour % 12 or 12}:{local.minute:02} {'AM' if local.hour < 12 else 'PM'}"
+
+
+def day(moment: datetime | date) -> str:
+    """Tue 3 Nov"""
+    return _date(moment, _patterns()["day"])
+
+
+def weekday(moment: datetime | date) -> str:
+    """Tue"""
+    return _date(moment, "EEE")
+
+
+def day_long(moment: datetime | date) -> str:
+    """Tuesday 3 November 2026"""
+    return _date(moment, _patterns()["long"])
+
+
+def month(moment: datetime | date) -> str:
+    """November 2026"""
+    return _date(moment, "MMMM y")
+
+
+def when(moment: datetime) -> str:
+    """Tue 3 Nov, 8:00 AM"""
+    return f"{day(moment)}, {clock_time(moment)}"
+
+
+def _patterns() -> dict[str, str]:
+    return _PATTERNS.get(_language().language, _PATTERNS["en"])
+
+
+def _language() -> Locale:
+    return get_locale() or Locale("en")
+
+
+def _date(moment: datetime | date, pattern: str) -> str:
+    local = clock.local(moment).date() if isinstance(moment, datetime) else moment
+    return format_date(local, pattern, locale=_language())

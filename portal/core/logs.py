@@ -1,0 +1,159 @@
+"""Log lines: one JSON object each, with the id of the request, ids of things, and nothing about people.
+
+What keeps names and secrets out: code logs ids only; the text of an exception is never written, only its kind and where
+it was raised, since a database or a parser quotes what it was given; addresses of pages are written as their rule
+("/join/<token>"), without query; and whatever else slips into a text (an e-mail address, an LRN, a token) is hidden by
+its shape. Nothing can begin a line of its own: JSON escapes line breaks and control characters.
+"""
+
+import json
+import logging
+import re
+import sys
+import time
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+from uuid import UUID, uuid4
+
+from flask import Flask, Response, g, has_request_context, request
+from sqlalchemy.exc import DBAPIError
+
+HEADER = "X-Request-ID"
+ROOT = Path(__file__).resolve().parents[2]
+QUIET = {"static", "pages.healthz", "pages.metrics"}  # asked every few seconds by machines, or by every page
+_SHAPES = (
+    (re.compile(r"[\w.+'%-]+@[\w-]+(\.[\w-]+)+"), "[address]"),
+    (re.compile(r"\b(zak|tk|pwd|token|access_token|code|state|signature)=[^\s&\"'<>]+", re.IGNORECASE), r"\1=[hidden]"),
+    (re.compile(r"\bBearer\s+\S+", re.IGNORECASE), "Bearer [hidden]"),
+    (re.compile(r"\beyJ[\w-]+\.[\w.-]+"), "[token]"),
+    (re.compile(r"(?<![\w-])\d{12}(?![\w-])"), "[LRN]"),
+    (re.compile(r"[A-Za-z0-9_-]{40,}"), "[token]"),
+)
+_PLAIN = re.compile(r"[a-z][a-z-]{0,20}(\.[a-z]{2,4})?")
+access = logging.getLogger("portal.access")
+
+
+def hide(text: str) -> str:
+    """The text without what has the shape of an address, an LRN or a secret."""
+    for shape, instead in _SHAPES:
+        text = shape.sub(instead, text)
+    return text
+
+
+class JsonLines(logging.Formatter):
+    """A record as one JSON object on one line: at (UTC), level, logger, message, request, and the record's `fields`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": hide(record.getMessage()),
+        }
+        if has_request_context():
+            line["request"] = request_id()
+        line |= getattr(record, "fields", {})
+        if record.exc_info and record.exc_info[1] is not None:
+            line |= _trouble(record.exc_info[1])
+        return json.dumps(line, ensure_ascii=True, default=str)
+
+
+def _trouble(error: BaseException) -> dict[str, Any]:
+    """What went wrong and where, without the words of the exception."""
+    kinds: list[str] = []
+    places = _places(error.__traceback__)
+    seen: BaseException | None = error
+    while seen is not None and len(kinds) < 6:
+        kinds.append(f"{type(seen).__module__}.{type(seen).__qualname__}".removeprefix("builtins."))
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+    found: dict[str, Any] = {"error": kinds, "where": places}
+    if isinstance(error, DBAPIError):
+        found |= _of_database(error)
+    return found
+
+
+def _places(trace: TracebackType | None) -> list[str]:
+    """Where it was raised: the frames in our own code first, the innermost at the end, then those of the libraries.
+    A database's error is raised a dozen frames below the line of ours that asked."""
+    frames = traceback.extract_tb(trace)
+    ours = [frame for frame in frames if _short(frame.filename).startswith(("portal/", "templates/"))]
+    others = [frame for frame in frames if frame not in ours]
+    return [f"{_short(frame.filename)}:{frame.lineno} {frame.name}" for frame in (*ours[-8:], *others[-6:])]
+
+
+def _short(filename: str) -> str:
+    path = Path(filename)
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else "/".join(path.parts[-2:])
+
+
+def _of_database(error: DBAPIError) -> dict[str, str]:
+    """The names that a database gives to a trouble: its code and the constraint, never the row."""
+    sqlstate = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", None)
+    constraint = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+    return {name: str(value) for name, value in (("sqlstate", sqlstate), ("constraint", constraint)) if value}
+
+
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes to whatever standard error is at the moment."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self.setFormatter(JsonLines())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def init_logs(app: Flask, level: str) -> None:
+    """Write all log lines of this process as JSON to standard error, and one for every request."""
+    root = logging.getLogger()
+    if not any(isinstance(handler, _Lines) for handler in root.handlers):
+        root.addHandler(_Lines())
+    logging.getLogger("portal").setLevel(level)
+    app.before_request_funcs.setdefault(None, []).insert(0, _begin)  # before those that may refuse the request
+    app.after_request(_written)
+
+
+def request_id() -> str:
+    """The id of this request, in its log lines, its X-Request-ID header and on error pages. Ours, whatever was sent."""
+    if "request_id" not in g:
+        g.request_id = uuid4().hex[:12]
+    return str(g.request_id)
+
+
+def _begin() -> None:
+    request_id()
+    g.request_began = time.perf_counter()
+
+
+def _written(response: Response) -> Response:
+    response.headers[HEADER] = request_id()
+    if request.endpoint not in QUIET:
+        began = g.get("request_began")
+        user = g.get("_login_user")  # only where the request has loaded it already
+        fields = {
+            "method": request.method,
+            "path": path_of_request(),
+            "status": response.status_code,
+            "ms": round((time.perf_counter() - began) * 1000) if began else None,
+            "user": getattr(user, "id", None),
+        }
+        access.info("%s %s", request.method, fields["path"], extra={"fields": fields})
+    return response
+
+
+def path_of_request() -> str:
+    """The path as its rule, with the ids of things filled in and secrets as "<token>". Of an unknown address, which may
+    be a mistyped link, only words as our own addresses have them."""
+    if request.url_rule is None:
+        parts = request.path.split("/")[1:8]
+        return "/" + "/".join(part if not part or _PLAIN.fullmatch(part) else "..." for part in parts)
+    path = request.url_rule.rule
+    for name, value in (request.view_args or {}).items():
+        if isinstance(value, UUID):
+            path = path.replace(f"<uuid:{name}>", str(value))
+    return path

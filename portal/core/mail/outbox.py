@@ -1,0 +1,218 @@
+"""queue(to, template, language, **values) -> UUID (inside or outside `writing()`) · send_due() -> int (the sweep).
+
+Mail is rows first: a page writes the letter in its own transaction, the worker sends it later, so that no page
+waits for a mail server and no letter is lost with one. The content is sealed and leaves the row once it was sent;
+of a letter that was given up it stays, so that an admin who put the mail server right can send it after all.
+
+`templates/email/<template>.txt` has the subject in its first line; `<template>.html` says the same in HTML.
+"""
+
+import json
+import re
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from email.utils import format_datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+from flask import current_app
+from flask_babel import force_locale
+from sqlalchemy import CheckConstraint, Index, String, and_, or_, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.config import Settings
+from portal.core import clock
+from portal.core.crypto import (
+    SealBroken,
+    keyed_hash,
+    seal,
+    unseal,
+)
+from portal.core.db import (
+    Model,
+    WithId,
+    db,
+    leases,
+    rows_changed,
+    writing,
+)
+from portal.core.mail.smtp_transport import NotNow, NotThisLetter, Post
+from portal.core.worker_signals import wake
+
+GIVE_UP = timedelta(days=3)
+BATCH = 20
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_ADDRESS = re.compile(r"[A-Za-z0-9._'-]{1,64}@[A-Za-z0-9.-]{1,189}")
+
+
+class Mail(WithId, Model):
+    """One letter to one person. `sealed` holds address, subject and texts until it was sent."""
+
+    __tablename__ = "mail_outbox"
+    __table_args__ = (
+        CheckConstraint("state IN ('waiting', 'sent', 'failed')", name="state"),
+        CheckConstraint("state <> 'waiting' OR sealed IS NOT NULL", name="kept_while_waiting"),
+        CheckConstraint("state <> 'sent' OR sealed IS NULL", name="forgotten_once_sent"),
+        Index("ix_mail_outbox_state_next_try_at", "state", "next_try_at"),
+    )
+
+    kind: Mapped[str] = mapped_column(String(40))
+    to_hash: Mapped[str] = mapped_column(String(64), index=True)
+    language: Mapped[str] = mapped_column(String(8))
+    sealed: Mapped[str | None]
+    state: Mapped[str] = mapped_column(String(10), default="waiting")
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_try_at: Mapped[datetime]
+    leased_until: Mapped[datetime | None]
+    error: Mapped[str | None] = mapped_column(String(200))
+    created_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+
+
+def queue(to: str, template: str, language: str, **values: object) -> UUID:
+    """Put a letter into the outbox, within the transaction that is open or in one of its own; its id.
+
+    `values` go to the templates. Raises ValueError for an address that is none: such a letter never leaves.
+    """
+    if not _ADDRESS.fullmatch(to):
+        raise ValueError("not an e-mail address")
+    subject, text, html = _render(template, language, values)
+    letter_id = uuid4()
+    now = clock.now()
+    content = json.dumps({"to": to, "subject": subject, "text": text, "html": html})
+    with writing() as session:
+        session.add(
+            Mail(
+                id=letter_id,
+                kind=template,
+                to_hash=address_hash(to),
+                language=language,
+                sealed=seal(content, _row(letter_id)),
+                next_try_at=now,
+                created_at=now,
+            )
+        )
+    wake("mail")
+    return letter_id
+
+
+def address_hash(address: str) -> str:
+    """What is kept of an address after sending: enough to find its letters by, useless without our key."""
+    return keyed_hash(f"mail\0{address.lower()}")
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and control characters, which would begin another header."""
+    return " ".join(_CONTROL.sub(" ", text).split())
+
+
+def send_due() -> int:
+    """Send what is due; how many letters were looked at. A dead server costs a wait, never a letter."""
+    now = clock.now()
+    due = (Mail.state == "waiting") & (Mail.next_try_at <= now)
+    ids = leases.take(Mail, due, limit=BATCH, order=Mail.created_at)
+    if not ids:
+        return 0
+    letters = list(db.session.scalars(select(Mail).where(Mail.id.in_(ids)).order_by(Mail.created_at)))
+    post = _post()
+    try:
+        for letter in letters:
+            _send(post, letter)
+    finally:
+        post.close()
+    return len(letters)
+
+
+def _render(template: str, language: str, values: dict[str, object]) -> tuple[str, str, str]:
+    settings = _settings()
+    names = {**values, "base_url": settings.base_url, "language": language}
+    with force_locale(language):
+        subject, _, text = current_app.jinja_env.get_template(f"email/{template}.txt").render(**names).partition("\n")
+        html = current_app.jinja_env.get_template(f"email/{template}.html").render(**names)
+    return one_line(subject), text.strip() + "\n", html
+
+
+def _send(post: Post, letter: Mail) -> None:
+    try:
+        message = _message(letter)
+        post.send(message, str(letter.id))
+    except NotNow as problem:
+        if clock.now() - letter.created_at > GIVE_UP:
+            _finish(letter, "failed", error=str(problem))
+        else:
+            attempts = letter.attempts + 1
+            leases.release(
+                Mail, [letter.id], attempts=attempts, next_try_at=leases.next_try(attempts), error=str(problem)[:200]
+            )
+    except (NotThisLetter, SealBroken) as problem:
+        _finish(letter, "failed", error=str(problem))
+    else:
+        _finish(letter, "sent", sent_at=clock.now())
+
+
+def send_again(letter_ids: Collection[UUID] | None = None) -> int:
+    """Have letters sent at once that were given up or wait for their next try: these, or all of them; how many.
+
+    They count as new: they are tried for another three days. What has no content any more cannot be sent.
+    """
+    stuck = and_(Mail.state.in_(("failed", "waiting")), Mail.sealed.is_not(None))
+    # One that a worker has in hand is being sent already; one never tried yet is due anyway.
+    stuck = and_(stuck, Mail.attempts > 0, or_(Mail.leased_until.is_(None), Mail.leased_until < clock.now()))
+    if letter_ids is not None:
+        stuck = and_(stuck, Mail.id.in_(letter_ids))
+    now = clock.now()
+    with writing():
+        changed = rows_changed(
+            update(Mail).where(stuck).values(state="waiting", attempts=0, next_try_at=now, created_at=now)
+        )
+    wake("mail")
+    return changed
+
+
+def _finish(letter: Mail, state: str, error: str | None = None, sent_at: datetime | None = None) -> None:
+    leases.release(
+        Mail,
+        [letter.id],
+        state=state,
+        sealed=letter.sealed if state == "failed" else None,
+        attempts=letter.attempts + 1,
+        error=error[:200] if error else None,
+        sent_at=sent_at,
+    )
+
+
+def _message(letter: Mail) -> EmailMessage:
+    """The letter as it goes out. Its Message-ID is the row's, so that a repeat after a crash is seen as one."""
+    content = json.loads(unseal(letter.sealed or "", _row(letter.id)))
+    sender = _settings().mail_from
+    message = EmailMessage()
+    message["From"] = f"Silid <{sender}>"
+    message["To"] = content["to"]
+    message["Subject"] = content["subject"]
+    message["Date"] = format_datetime(letter.created_at)
+    message["Message-ID"] = f"<{letter.id}@{sender.rpartition('@')[2]}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(content["text"])
+    message.add_alternative(content["html"], subtype="html")
+    return message
+
+
+def _post() -> Post:
+    settings = _settings()
+    return Post(urlsplit(settings.mail_url), folder())
+
+
+def folder() -> Path:
+    """Where letters are put as files while there is no mail server."""
+    return _settings().instance / "mail"
+
+
+def _settings() -> Settings:
+    settings: Settings = current_app.extensions["silid.settings"]
+    return settings
+
+
+def _row(letter_id: UUID) -> str:
+    return f"mail_outbox/{letter_id}"

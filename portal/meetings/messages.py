@@ -1,0 +1,126 @@
+"""Codes of this package as sentences for the page."""
+
+from datetime import datetime
+
+from flask_babel import gettext as _
+
+from portal.core.date_format import when
+
+
+def trouble(code: str | None) -> str:
+    """Why something waits or failed at Zoom, and what to do."""
+    words = {
+        None: "",
+        "not configured": _(
+            "Zoom is not configured. Your ICT coordinator enters the Zoom account once; then this goes on by itself."
+        ),
+        "not authorised": _(
+            "Zoom does not let the portal do this. Your ICT coordinator checks the Zoom app's credentials and scopes."
+        ),
+        "credentials": _(
+            "Zoom does not accept the portal's credentials. Your ICT coordinator checks the Zoom account's settings; "
+            "then this goes on by itself."
+        ),
+        "host limit": _(
+            "Zoom takes 100 changes a day for one host, and these are used up. The rest waits until 8:00 AM; nothing "
+            "is lost."
+        ),
+        "account limit": _(
+            "Zoom's limit for today is reached. The portal goes on by itself when Zoom allows it again."
+        ),
+        "rate limited": _("Zoom's limit is reached for now. The portal goes on by itself when Zoom allows it again."),
+        "unavailable": _("Zoom is not answering. Nothing is lost: the portal tries again by itself."),
+        "gone": _("The meeting was deleted at Zoom."),
+        "host unknown": _(
+            "Zoom has no user with the teacher's address. Ask your ICT coordinator to add the teacher to the "
+            "Zoom account."
+        ),
+        "no host free": _(
+            "The teacher has no Zoom user of their own, and all shared Zoom hosts have other classes at that time. "
+            "Choose another time, or ask your ICT coordinator for another host."
+        ),
+        "too late": _("Its time had passed before Zoom could be reached."),
+        "dates missing": _("Zoom did not make some of the dates. Cancel those and schedule them as single classes."),
+        "host not licensed": _(
+            "The teacher's Zoom account is not licensed, so learners cannot be registered with Zoom."
+        ),
+        "registration off": _("Registration is switched off for this meeting at Zoom."),
+        "full": _("The meeting is full at Zoom."),
+        "over": _("The meeting is over at Zoom."),
+    }
+    return words.get(code, _("Zoom refused this. Check the details, or ask your ICT coordinator."))
+
+
+def happened(what: str) -> str:
+    """A line of a meeting's history."""
+    return {
+        "scheduled": _("Scheduled"),
+        "changed": _("Changed"),
+        "cancelled": _("Cancelled"),
+        "tried again": _("Tried again"),
+        "made at Zoom": _("Made at Zoom"),
+        "changed at Zoom": _("Change brought to Zoom"),
+        "deleted at Zoom": _("Deleted at Zoom"),
+        "trouble": _("Zoom did not take it, kept here"),
+        "registration began": _("Registration began"),
+        "everybody registered": _("Everybody is registered"),
+        "started": _("Class started"),
+        "ended": _("Class ended"),
+        "moved at Zoom": _("Changed in Zoom itself"),
+        "gone at Zoom": _("Deleted in Zoom itself"),
+        "recovered at Zoom": _("Brought back in Zoom itself"),
+        "made again": _("Made again after the deletion at Zoom"),
+        "invitations changed": _("Invitations changed"),
+        "open mode": _("One link for all, without registration"),
+        "other host": _("Another Zoom host was chosen"),
+        "date moved": _("One date moved"),
+        "date cancelled": _("One date cancelled"),
+        "date cancelled at Zoom": _("One date cancelled in Zoom itself"),
+        "dates changed at Zoom": _("Single dates brought to Zoom"),
+    }.get(what, what)
+
+
+def setting(name: str) -> str:
+    """A setting or time that Zoom has otherwise than it was asked."""
+    return {
+        "title": _("Title"),
+        "description": _("Description"),
+        "starts_at": _("Time"),
+        "minutes": _("Minutes"),
+        "host_video": _("Your camera on"),
+        "participant_video": _("Learners' cameras on"),
+        "join_before_host": _("Join before you"),
+        "mute_upon_entry": _("Muted on entry"),
+        "waiting_room": _("Waiting room"),
+        "auto_recording": _("Record"),
+        "meeting_authentication": _("Only people signed in to Zoom"),
+        "approval_type": _("Who else may register"),
+    }.get(name, name)
+
+
+def setting_value(name: str, value: object) -> str:
+    """What Zoom has instead, in a word."""
+    if name == "auto_recording":
+        return {
+            "none": _("Do not record"),
+            "local": _("On your computer"),
+            "cloud": _("In Zoom's cloud"),
+        }.get(str(value), str(value))
+    if name == "approval_type":
+        return {"0": _("Anybody"), "1": _("With your approval"), "2": _("No registration")}.get(str(value), str(value))
+    if isinstance(value, bool):
+        return _("on") if value else _("off")
+    if name == "starts_at" and isinstance(value, str):
+        return when(datetime.fromisoformat(value))
+    return str(value)
+
+
+def blocked(reason: str, detail: str) -> str:
+    """Why nothing goes to Zoom at all, for an admin."""
+    if reason == "scopes":
+        return _("The Zoom app lacks permissions: %(scopes)s", scopes=detail or _("Zoom did not say which"))
+    if reason == "not configured":
+        return _("No Zoom account is entered. Classes are kept here and go to Zoom when it is.")
+    return _(
+        "Zoom does not accept the portal's credentials. Check ZOOM_ACCOUNT_ID, ZOOM_CLIENT_ID, ZOOM_CLIENT_SECRET."
+    )

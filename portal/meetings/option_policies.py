@@ -1,0 +1,187 @@
+"""What admins say of Zoom's options: forced on, on or off unless changed, not allowed.
+
+A wider scope's "forced on" and "not allowed" win over what a narrower one says; of mere defaults the narrowest counts.
+They hold for what is scheduled or changed from then on. Meetings that are there keep what they have.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint, and_, delete, or_, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.accounts.models import School, User
+from portal.classes.models import SchoolClass, Section
+from portal.core import audit_log, clock
+from portal.core.db import (
+    Model,
+    WithId,
+    db,
+    writing,
+)
+
+if TYPE_CHECKING:
+    from portal.meetings.service import Details  # which asks here itself
+
+OPTIONS = (
+    "waiting_room",
+    "mute_upon_entry",
+    "join_before_host",
+    "host_video",
+    "participant_video",
+    "auto_recording",
+    "meeting_authentication",
+)
+FORCED, ON, OFF, NEVER = RULES = ("forced on", "default on", "default off", "not allowed")
+WIDEST_FIRST = ("region", "division", "school")
+RECORDED = "cloud"  # what "on" means for recording, where the choice is not on or off
+
+
+class OptionPolicy(WithId, Model):
+    """What one region, division or school says of one option. `place` is empty, the division, or the school's id."""
+
+    __tablename__ = "option_policies"
+    __table_args__ = (
+        UniqueConstraint("scope", "place", "option"),
+        CheckConstraint("scope IN ('region', 'division', 'school')", name="scope"),
+        CheckConstraint(
+            "option IN ('host_video', 'participant_video', 'join_before_host', 'mute_upon_entry', 'waiting_room', "
+            "'auto_recording', 'meeting_authentication')",
+            name="option",
+        ),
+        CheckConstraint("rule IN ('forced on', 'default on', 'default off', 'not allowed')", name="rule"),
+    )
+
+    scope: Mapped[str] = mapped_column(String(10))
+    place: Mapped[str] = mapped_column(String(120), default="")
+    option: Mapped[str] = mapped_column(String(40))
+    rule: Mapped[str] = mapped_column(String(20))
+    set_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    set_at: Mapped[datetime]
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What holds for one option at one place, and whose word it is."""
+
+    option: str
+    rule: str
+    scope: str
+
+    @property
+    def is_fixed(self) -> bool:
+        """Nobody below chooses."""
+        return self.rule in (FORCED, NEVER)
+
+    @property
+    def value(self) -> bool | str:
+        """The value that is forced, or stands in the form at first."""
+        on = self.rule in (FORCED, ON)
+        return (RECORDED if on else "none") if self.option == "auto_recording" else on
+
+
+Rulings = Mapping[str, Ruling]
+
+
+def place_of(scope: str, school: School | None) -> str:
+    """How `place` names the region, or the school or its division."""
+    if scope == "region" or school is None:
+        return ""
+    return school.division if scope == "division" else school.id.hex
+
+
+def of_place(scope: str, school: School | None) -> dict[str, str]:
+    """What one scope itself says: rule by option."""
+    rows = db.session.execute(
+        select(OptionPolicy.option, OptionPolicy.rule).where(
+            OptionPolicy.scope == scope, OptionPolicy.place == place_of(scope, school)
+        )
+    )
+    return dict(rows.all())
+
+
+def rulings(school: School | None, *, above: str = "") -> dict[str, Ruling]:
+    """What holds for a school's meetings, by option; options of which nobody says anything are left out.
+
+    Without a school the region alone speaks. `above` leaves out that scope and those below it.
+    """
+    scopes = WIDEST_FIRST[: WIDEST_FIRST.index(above)] if above else WIDEST_FIRST
+    scopes = scopes if school else scopes[:1]
+    if not scopes:
+        return {}
+    rows = db.session.execute(
+        select(OptionPolicy.scope, OptionPolicy.option, OptionPolicy.rule).where(
+            or_(*(and_(OptionPolicy.scope == one, OptionPolicy.place == place_of(one, school)) for one in scopes))
+        )
+    ).all()
+    found: dict[str, Ruling] = {}
+    for scope, option, rule in sorted(rows, key=lambda row: WIDEST_FIRST.index(row[0])):
+        if option not in found or not found[option].is_fixed:
+            found[option] = Ruling(option, rule, scope)
+    return found
+
+
+def school_of(class_id: UUID | None, user: User) -> School | None:
+    """Whose policies hold: the school of the class, without a class that of who makes the meeting."""
+    if class_id is None:
+        return user.school
+    return db.session.scalar(
+        select(School)
+        .join(Section, Section.school_id == School.id)
+        .join(SchoolClass, SchoolClass.section_id == Section.id)
+        .where(SchoolClass.id == class_id)
+    )
+
+
+def enforced(details: "Details", holding: Rulings) -> "Details":
+    """The details with everything that is forced or not allowed put right, whatever a form said."""
+    fixed: dict[str, Any] = {}
+    for option, ruling in holding.items():
+        said = getattr(details, option)
+        if not ruling.is_fixed or (option == "auto_recording" and ruling.rule == FORCED and said != "none"):
+            continue
+        fixed[option] = ruling.value
+    if fixed.get("join_before_host") and "waiting_room" not in fixed:
+        fixed["waiting_room"] = False  # Zoom does not let people in before the host where they have to wait
+    return replace(details, **fixed) if fixed else details
+
+
+def for_class(user: User, class_id: UUID | None, details: "Details") -> "Details":
+    """`enforced` by what holds for the class, or for the person where there is no class."""
+    return enforced(details, rulings(school_of(class_id, user)))
+
+
+def say(user: User, rules: Mapping[str, str]) -> None:
+    """What an admin's own scope says from now on: a rule by option; options that are left out have none.
+
+    Raises ValueError for somebody without a scope, or for an option or a rule that does not exist.
+    """
+    if user.scope not in WIDEST_FIRST or set(rules) - set(OPTIONS) or set(rules.values()) - set(RULES):
+        raise ValueError("no such policy")
+    place = place_of(user.scope, user.school)
+    with writing() as session:
+        before = of_place(user.scope, user.school)
+        changed = sorted(option for option in OPTIONS if before.get(option) != rules.get(option))
+        if not changed:
+            return
+        session.execute(
+            delete(OptionPolicy).where(
+                OptionPolicy.scope == user.scope, OptionPolicy.place == place, OptionPolicy.option.in_(changed)
+            )
+        )
+        now = clock.now()
+        session.add_all(
+            OptionPolicy(scope=user.scope, place=place, option=option, rule=rules[option], set_by=user.id, set_at=now)
+            for option in changed
+            if option in rules
+        )
+        audit_log.record(
+            "changed the policies of",
+            user.scope,
+            user.school.id if user.school else "region",
+            by=user.id,
+            rules={option: rules.get(option, "none") for option in changed},
+        )

@@ -1,0 +1,99 @@
+"""A list of class days from a CSV with the columns date, kind and name. Pure but for the words of its problems."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date
+
+from flask_babel import gettext as _
+
+from portal.core import csv_tables
+from portal.meetings.school_calendar.service import Said
+
+MOST_ROWS = 400
+NAME_LIMIT = 120
+COLUMNS = {"date": {"date", "day"}, "kind": {"kind", "type"}, "name": {"name", "title", "holiday", "description"}}
+KINDS = {
+    "holiday": {"holiday", "regular holiday", "special holiday", "local holiday"},
+    "suspended": {"suspended", "suspension", "no class", "classes suspended"},
+    "class": {"class", "make-up class", "make-up", "makeup", "make-up class day"},
+}
+TEMPLATE = "date,kind,name\r\n2026-12-18,holiday,Foundation day\r\n2027-01-09,class,Make-up class\r\n"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the file. `said` is there where nothing is wrong; `problems` are sentences."""
+
+    number: int
+    written: str
+    said: Said | None
+    problems: tuple[str, ...]
+
+
+def read(data: bytes, is_allowed: Callable[[date], bool]) -> list[Row]:
+    """The rows with their problems, all at once. `is_allowed` says whether a date is one people may declare.
+
+    Raises:
+        TableUnreadable: there is nothing to show; see `csv_text.sentence`.
+    """
+    rows = [_row(number, cells, is_allowed) for number, cells in csv_tables.table(data, COLUMNS, most=MOST_ROWS)]
+    first: dict[date, int] = {}
+    return [_once(row, first) for row in rows]
+
+
+def _row(number: int, cells: dict[str, str], is_allowed: Callable[[date], bool]) -> Row:
+    problems = []
+    day = read_date(cells["date"])
+    if day is None:
+        problems.append(
+            _("Row %(row)s: “%(value)s” is not a date. Write it as 2026-12-25.", row=number, value=cells["date"][:40])
+        )
+    elif not is_allowed(day):
+        problems.append(
+            _("Row %(row)s: %(value)s is too far away. Correct the year.", row=number, value=day.isoformat())
+        )
+    kind = next((kind for kind, words in KINDS.items() if cells["kind"].lower() in words), None)
+    if kind is None:
+        problems.append(
+            _(
+                "Row %(row)s: the kind “%(value)s” is not known. Write holiday, suspended or class.",
+                row=number,
+                value=cells["kind"][:40],
+            )
+        )
+    if not cells["name"]:
+        problems.append(_("Row %(row)s has no name. Write what day it is.", row=number))
+    elif len(cells["name"]) > NAME_LIMIT:
+        problems.append(_("Row %(row)s: the name is too long. At most %(most)s letters.", row=number, most=NAME_LIMIT))
+    said = Said(day, kind, cells["name"]) if day and kind and not problems else None
+    return Row(number, " ".join((cells["date"], cells["kind"], cells["name"]))[:80], said, tuple(problems))
+
+
+def _once(row: Row, first: dict[date, int]) -> Row:
+    if row.said is None:
+        return row
+    before = first.setdefault(row.said.date, row.number)
+    if before == row.number:
+        return row
+    problem = _(
+        "Row %(row)s: %(value)s is in row %(before)s already. Take one of them out.",
+        row=row.number,
+        value=row.said.date.isoformat(),
+        before=before,
+    )
+    return replace(row, said=None, problems=(problem,))
+
+
+def read_date(text: str) -> date | None:
+    """2026-12-25, or 12/25/2026 as Excel writes it here (month first, as the Philippine locale of Windows has it)."""
+    if found := re.fullmatch(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})", text, re.ASCII):
+        year, month, day = found.groups()
+    elif found := re.fullmatch(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})", text, re.ASCII):
+        month, day, year = found.groups()
+    else:
+        return None
+    try:
+        return date(int(year), int(month), int(day))
+    except ValueError:
+        return None

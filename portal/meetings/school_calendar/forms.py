@@ -1,0 +1,118 @@
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf.file import FileField
+from wtforms import BooleanField, RadioField, SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import DataRequired, InputRequired, Length, Optional, Regexp, ValidationError
+
+from portal.core import clock
+from portal.core.forms import DayField, FileOrPaste, Form
+from portal.meetings.school_calendar.access import Offer
+from portal.meetings.school_calendar.csv_import import NAME_LIMIT
+from portal.meetings.school_calendar.service import Said
+
+KINDS = [
+    SelectChoice("suspended", _l("Classes suspended")),
+    SelectChoice("holiday", _l("Holiday")),
+    SelectChoice("class", _l("Class after all (make-up class day)")),
+]
+LONGEST = timedelta(days=120)
+
+
+def is_near(day: date) -> bool:
+    """People declare days of the school years around this one."""
+    return abs(day - clock.today()) <= timedelta(days=2 * 366)
+
+
+def _near(_form: Form, field: DayField) -> None:
+    if field.data and not is_near(field.data):
+        raise ValidationError(_("This is too far away. Correct the year."))
+
+
+class DayForm(Form):
+    """One day that was declared, to be changed."""
+
+    day = DayField(_l("Day"), [InputRequired(_l("Choose the day.")), _near], render_kw={"data-say-day": True})
+    kind = RadioField(_l("What is it"), [InputRequired(_l("Choose what it is."))], choices=KINDS, default="suspended")
+    name = StringField(
+        _l("Name"),
+        [DataRequired(_l("Write its name.")), Length(max=NAME_LIMIT)],
+        description=_l("Everybody sees it in the calendar, e.g. Typhoon signal no. 2, Foundation day"),
+    )
+
+    @property
+    def said(self) -> Said:
+        assert self.day.data  # required
+        return Said(self.day.data, str(self.kind.data), " ".join((self.name.data or "").split()))
+
+
+class PlaceForm(Form):
+    """For whom. The school's ID is asked of those who look after several."""
+
+    place = SelectField(_l("For whom"))
+    school = StringField(
+        _l("School ID"),
+        [Optional(), Regexp(r"^[0-9]{6}\Z", message=_l("The school ID has 6 digits."))],
+        description=_l("Only for one school: 6 digits, as on School Form 1."),
+        render_kw={"inputmode": "numeric"},
+    )
+
+    def __init__(self, offers: Sequence[Offer], *args: Any, **values: Any) -> None:
+        super().__init__(*args, **values)
+        self.place.choices = [SelectChoice(offer.key, offer_words(offer)) for offer in offers]
+        if all(offer.place for offer in offers):
+            del self.school
+
+    @property
+    def deped_id(self) -> str:
+        return (self.school.data or "") if self.school else ""
+
+
+class DaysForm(DayForm, PlaceForm):
+    last = DayField(
+        _l("Last day"), [Optional(), _near], description=_l("For several days in a row. Leave it empty for one day.")
+    )
+    weekdays = BooleanField(_l("Leave out Saturdays and Sundays in between"), default=True)
+
+    def validate_last(self, field: DayField) -> None:
+        if field.data and self.day.data and not timedelta() <= field.data - self.day.data <= LONGEST:
+            raise ValidationError(_("The last day comes after the first, at most 120 days later."))
+
+    @property
+    def days(self) -> list[Said]:
+        first = self.said
+        last = self.last.data or first.date
+        if last == first.date:
+            return [first]
+        all_days = [first.date + timedelta(days=number) for number in range((last - first.date).days + 1)]
+        return [
+            Said(day, first.kind, first.name) for day in all_days if not self.weekdays.data or day.isoweekday() <= 5
+        ]
+
+    def validate_weekdays(self, _field: BooleanField) -> None:
+        if self.day.data and self.name.data and not self.last.errors and not self.days:
+            raise ValidationError(_("Then no day is left: these are a Saturday and a Sunday."))
+
+
+class DaysFileForm(FileOrPaste, PlaceForm):
+    file = FileField(
+        _l("CSV file"),
+        description=_l("With the columns date, kind and name. Kinds are holiday, suspended and class."),
+        render_kw={"accept": ".csv,.tsv,.txt"},
+    )
+    pasted = TextAreaField(_l("Paste the rows"), [Length(max=100_000)], render_kw={"rows": 4})
+
+
+def offer_words(offer: Offer) -> str:
+    """A place in the words of the form."""
+    if offer.scope == "region":
+        return _("All schools of the region")
+    if offer.scope == "division":
+        return _("Division: %(name)s", name=offer.name)
+    if offer.scope == "school":
+        return _("The whole school: %(name)s", name=offer.name) if offer.place else _("One school, by its ID")
+    return offer.name

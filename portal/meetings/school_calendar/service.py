@@ -1,0 +1,161 @@
+"""Days without class: national holidays, and what the region, a division, a school or a section declares."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, or_, select
+
+from portal.accounts.models import User
+from portal.classes.models import Section
+from portal.core import audit_log, clock
+from portal.core.db import db, writing
+from portal.meetings.models import ClassDay
+from portal.meetings.school_calendar import national_holidays
+
+WIDEST_FIRST = ("national", "region", "division", "school", "section")
+FOR_ALL = ("national", "region")
+
+
+def days_off(section: Section, first: date, last: date) -> dict[date, str]:
+    """The days without class of a section (with its school loaded), with their names, both ends included.
+
+    The narrowest scope that says something of a day decides, so a school may hold class on a holiday.
+    """
+    rows = db.session.scalars(
+        select(ClassDay).where(
+            ClassDay.date.between(first, last),
+            or_(
+                ClassDay.scope.in_(FOR_ALL),
+                ClassDay.division == section.school.division,
+                ClassDay.school_id == section.school_id,
+                ClassDay.section_id == section.id,
+            ),
+        )
+    )
+    return merged(national_holidays.national(first, last), rows)
+
+
+def merged(seed: dict[date, str], rows: Iterable[ClassDay]) -> dict[date, str]:
+    """The seed with declared days laid over it, the wider scopes first."""
+    off = dict(seed)
+    for row in sorted(rows, key=lambda one: (WIDEST_FIRST.index(one.scope), one.created_at)):
+        if row.kind == "class":
+            off.pop(row.date, None)
+        else:
+            off[row.date] = row.name
+    return off
+
+
+@dataclass(frozen=True)
+class Place:
+    """For whom a day is declared: all (`national`, `region`), or the division, school or section that is given."""
+
+    scope: str
+    division: str | None = None
+    school_id: UUID | None = None
+    section_id: UUID | None = None
+
+    def __post_init__(self) -> None:
+        places = {"division": self.division, "school": self.school_id, "section": self.section_id}
+        if any((place is not None) != (self.scope == name) for name, place in places.items()):
+            raise ValueError("a scope comes with its own place and no other")
+
+    @property
+    def is_said_of(self) -> ColumnElement[bool]:
+        """A condition on ClassDay: it was declared for just this place."""
+        return and_(
+            ClassDay.scope == self.scope,
+            ClassDay.division.is_not_distinct_from(self.division),
+            ClassDay.school_id.is_not_distinct_from(self.school_id),
+            ClassDay.section_id.is_not_distinct_from(self.section_id),
+        )
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is said of a day: `kind` is holiday, suspended or class (there is class after all)."""
+
+    date: date
+    kind: str
+    name: str
+
+
+class Taken(ValueError):
+    """Something is said of that day for the same place already."""
+
+
+def declare(user: User, place: Place, days: Sequence[Said]) -> list[ClassDay]:
+    """Say that days are holidays, that classes are suspended, or that there is class after all; all or none.
+
+    Who may say it is for the page to check. Saying it again for the same day and place replaces what was said.
+    """
+    with writing() as session:
+        dates = [one.date for one in days]
+        known = {
+            row.date: row for row in session.scalars(select(ClassDay).where(ClassDay.date.in_(dates), place.is_said_of))
+        }
+        rows = []
+        for one in days:
+            row = known.setdefault(
+                one.date,
+                ClassDay(
+                    date=one.date,
+                    scope=place.scope,
+                    division=place.division,
+                    school_id=place.school_id,
+                    section_id=place.section_id,
+                ),
+            )
+            row.kind, row.name, row.created_by, row.created_at = one.kind, one.name, user.id, clock.now()
+            rows.append(row)
+        session.add_all(rows)
+        session.flush()
+        _note("declared", rows, user)
+    return rows
+
+
+def change(user: User, row: ClassDay, said: Said) -> None:
+    """Another date, kind or name of a day. Raises Taken where the place has the new date already."""
+    place = Place(row.scope, row.division, row.school_id, row.section_id)
+    with writing() as session:
+        others = select(ClassDay.id).where(ClassDay.date == said.date, place.is_said_of, ClassDay.id != row.id)
+        if session.scalar(others.limit(1)):
+            raise Taken(said.date.isoformat())
+        row.date, row.kind, row.name = said.date, said.kind, said.name
+        row.created_by, row.created_at = user.id, clock.now()
+        _note("changed", [row], user)
+
+
+def remove(user: User, row: ClassDay) -> None:
+    """Take back what was said of a day. Class dates that were cancelled for it stay cancelled."""
+    with writing() as session:
+        session.delete(row)
+        _note("removed", [row], user)
+
+
+def _note(action: str, rows: Sequence[ClassDay], user: User) -> None:
+    """One entry for what was done at once."""
+    first = rows[0]
+    audit_log.record(
+        action,
+        "class day",
+        str(first.id),
+        by=user.id,
+        section_id=first.section_id,
+        kind=first.kind,
+        scope=first.scope,
+        date=first.date.isoformat(),
+        days=len(rows),
+    )
+
+
+def known_to(user: User, first: date, last: date) -> dict[date, str]:
+    """The days without class that concern a person's school, with their names, both ends included."""
+    school = user.school
+    places: list[ColumnElement[bool]] = [ClassDay.scope.in_(FOR_ALL)]
+    if school is not None:
+        places += [ClassDay.division == school.division, ClassDay.school_id == school.id]
+    rows = db.session.scalars(select(ClassDay).where(ClassDay.date.between(first, last), or_(*places)))
+    return merged(national_holidays.national(first, last), rows)

@@ -1,0 +1,183 @@
+"""Meetings without a class: whom the organiser invites, and who that is at any moment.
+
+People are users of the portal. For the audience `personal` they are named one by one; `teachers` are those of the
+organiser's school, `all` its admins as well, as they are when somebody looks: who comes to the school later is
+invited too.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, CompoundSelect, delete, or_, select, union
+
+from portal.accounts.email_domain import NotSchoolEmail, school_email
+from portal.accounts.models import User
+from portal.core import audit_log, clock
+from portal.core.db import db, insert_missing, writing
+from portal.core.worker_signals import wake
+from portal.meetings import option_policies, service
+from portal.meetings.models import OF_A_SCHOOL, MeetingInvitation, ZoomMeeting
+from portal.meetings.scheduling.host_assignment import Whose
+from portal.meetings.scheduling.recurrence import Slot
+from portal.meetings.service import Check, Details
+
+MOST = 300  # people named for one meeting; Zoom's plans for schools hold as many
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A line of the list that cannot be used. `address` is as it was typed."""
+
+    line: int
+    address: str
+    why: Literal["outside", "nobody"]
+
+
+class NotInvitable(ValueError):
+    """Some addresses name nobody who can be invited; none of them was taken."""
+
+    def __init__(self, wrong: Sequence[Wrong]) -> None:
+        super().__init__(f"{len(wrong)} addresses cannot be invited")
+        self.wrong = tuple(wrong)
+
+
+def audiences(user: User) -> tuple[str, ...]:
+    """Whom the person may invite: a school's admin all of the school, everybody else those they name."""
+    return (*OF_A_SCHOOL, "personal") if user.scope == "school" and user.school_id else ("personal",)
+
+
+def named(text: str, domains: tuple[str, ...]) -> list[User]:
+    """The users behind a list of addresses, on lines of their own or with commas between. Raises NotInvitable."""
+    found: dict[str, int] = {}
+    wrong: list[Wrong] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        for typed in re.split(r"[,;\s]+", line.strip()):
+            if not typed:
+                continue
+            try:
+                found.setdefault(school_email(typed, domains), number)
+            except NotSchoolEmail:
+                wrong.append(Wrong(number, typed, "outside"))
+    users = {user.email: user for user in db.session.scalars(select(User).where(User.email.in_(found), _works()))}
+    wrong += [Wrong(number, address, "nobody") for address, number in found.items() if address not in users]
+    if wrong:
+        raise NotInvitable(sorted(wrong, key=lambda one: one.line))
+    return [users[address] for address in found]
+
+
+def schedule(
+    user: User,
+    details: Details,
+    people: Sequence[User],
+    *,
+    client_key: str,
+    instant: bool = False,
+    check: Check = Check.NOT,
+) -> ZoomMeeting:
+    """Save a meeting without a class and hand it to the worker. The same `client_key` gives the same meeting.
+
+    `people` are those named, for the audience `personal`. Raises Clashing, and ValueError for an audience that
+    the person may not invite.
+    """
+    _must_be_allowed(user, details)
+    details = option_policies.for_class(user, None, details)
+
+    def known() -> ZoomMeeting | None:
+        return db.session.scalar(select(ZoomMeeting).where(ZoomMeeting.client_key == client_key))
+
+    def make() -> ZoomMeeting:
+        slot = Slot(details.starts_at, details.minutes)
+        host = service.host_for(Whose(user.id), [slot], check)
+        kind = "instant" if instant else "scheduled"
+        meeting = service.add_meeting(
+            user, None, details, [slot], host, client_key=client_key, kind=kind, school_id=_school_of(user, details)
+        )
+        _invite(meeting.id, people)
+        audit_log.record("scheduled", "meeting", meeting.id, by=user.id, audience=details.audience, invited=len(people))
+        return meeting
+
+    meeting = service.once(known, make)
+    wake("meetings")
+    wake("registration")
+    return meeting
+
+
+def change(
+    user: User, meeting: ZoomMeeting, details: Details, people: Sequence[User], *, check: Check = Check.NOT
+) -> None:
+    """Save new details and the new list of people. Raises NotChangeable and Clashing, and ValueError as above."""
+    _must_be_allowed(user, details)
+    with writing() as session:
+        service.change(user, meeting, details, check=check)
+        meeting.school_id = _school_of(user, details)
+        before = set(invited_by_name(meeting.id))
+        now = {person.id for person in people}
+        session.execute(
+            delete(MeetingInvitation).where(
+                MeetingInvitation.meeting_id == meeting.id, MeetingInvitation.user_id.in_(before - now)
+            )
+        )
+        _invite(meeting.id, [person for person in people if person.id not in before])
+        if before != now:
+            service.note(meeting.id, "invitations changed", by=user.id)
+            audit_log.record("changed the invitations of", "meeting", meeting.id, by=user.id, invited=len(now))
+    wake("meetings")
+    wake("registration")
+
+
+def _must_be_allowed(user: User, details: Details) -> None:
+    if details.audience not in audiences(user):
+        raise ValueError(f"{details.audience} is not for this person to invite")
+
+
+def _school_of(user: User, details: Details) -> UUID | None:
+    return user.school_id if details.audience in OF_A_SCHOOL else None
+
+
+def _invite(meeting_id: UUID, people: Sequence[User]) -> None:
+    now = clock.now()
+    rows = [{"meeting_id": meeting_id, "user_id": person.id, "invited_at": now} for person in people]
+    if rows:
+        insert_missing(MeetingInvitation, rows)
+
+
+def invited_by_name(meeting_id: UUID) -> list[UUID]:
+    """The ids of those who were named."""
+    return list(db.session.scalars(select(MeetingInvitation.user_id).where(MeetingInvitation.meeting_id == meeting_id)))
+
+
+def addresses(meeting_id: UUID) -> list[str]:
+    """The addresses of those who were named, as the form lists them."""
+    return list(
+        db.session.scalars(
+            select(User.email)
+            .join(MeetingInvitation, MeetingInvitation.user_id == User.id)
+            .where(MeetingInvitation.meeting_id == meeting_id)
+            .order_by(User.email)
+        )
+    )
+
+
+def _works() -> ColumnElement[bool]:
+    return User.deactivated_at.is_(None)
+
+
+def everybody(meetings: ColumnElement[bool]) -> CompoundSelect[tuple[UUID, UUID]]:
+    """(meeting_id, user_id) of everybody invited to meetings without a class, their organisers too.
+
+    `meetings` is a condition on ZoomMeeting.
+    """
+    mine = ZoomMeeting.class_id.is_(None) & meetings
+    of_the_school = or_(User.role == "teacher", (ZoomMeeting.audience == "all") & (User.scope == "school"))
+    return union(
+        select(ZoomMeeting.id.label("meeting_id"), ZoomMeeting.created_by.label("user_id")).where(mine),
+        select(ZoomMeeting.id, MeetingInvitation.user_id)
+        .join(MeetingInvitation, MeetingInvitation.meeting_id == ZoomMeeting.id)
+        .where(mine),
+        select(ZoomMeeting.id, User.id)
+        .join(User, User.school_id == ZoomMeeting.school_id)
+        .where(mine, ZoomMeeting.audience.in_(OF_A_SCHOOL), of_the_school, _works()),
+    )

@@ -1,0 +1,78 @@
+"""Changes made in Zoom itself: its events about meetings come back into the portal.
+
+A deletion is what the event says. For a change the meeting is read from Zoom by the worker, because events
+come late and in any order, our own changes among them, and the reading is always the latest.
+"""
+
+from sqlalchemy import select
+
+from portal.core import clock
+from portal.core.db import db
+from portal.core.worker_signals import wake
+from portal.meetings.models import MeetingOccurrence, ZoomMeeting
+from portal.meetings.service import note
+from portal.meetings.zoom_sync.desired_state import is_news
+from portal.zoom.webhooks.events import Event
+
+UPDATED = "meeting.updated"
+RECOVERED = "meeting.recovered"
+DELETED = ("meeting.deleted", "meeting.permanently_deleted")
+
+
+def apply(event: Event) -> bool:
+    """Apply one event within the transaction that is open.
+
+    True where it was such an event of a meeting of ours, whether or not it said anything new.
+    """
+    if event.event not in (UPDATED, RECOVERED, *DELETED) or event.meeting_id is None:
+        return False
+    meeting = db.session.scalar(select(ZoomMeeting).where(ZoomMeeting.zoom_id == event.meeting_id))
+    if meeting is None:
+        return False
+    if event.event in DELETED:
+        _deleted(meeting, event)
+    elif event.event == RECOVERED:
+        _recovered(meeting)
+    elif is_news(meeting, event.changes):
+        _look(meeting)
+    return True
+
+
+def _deleted(meeting: ZoomMeeting, event: Event) -> None:
+    if meeting.kind == "recurring" and event.occurrence_ids and event.scope != "all":
+        _dates_deleted(meeting, event.occurrence_ids)
+    elif meeting.kind == "recurring" and event.scope == "single":
+        _look(meeting)  # a single date, but which one it does not say
+    elif meeting.state == "cancelled":
+        meeting.wanted = None  # by us, or by somebody who was quicker
+    elif meeting.state in ("scheduled", "started"):
+        meeting.state, meeting.wanted = "deleted", None
+        note(meeting.id, "gone at Zoom")
+
+
+def _dates_deleted(meeting: ZoomMeeting, ids: tuple[str, ...]) -> None:
+    rows = db.session.scalars(
+        select(MeetingOccurrence).where(
+            MeetingOccurrence.meeting_id == meeting.id,
+            MeetingOccurrence.zoom_occurrence_id.in_(ids),
+            MeetingOccurrence.state == "scheduled",
+            MeetingOccurrence.starts_at > clock.now(),
+        )
+    )
+    for row in rows:
+        row.state = "cancelled"
+        note(meeting.id, "date cancelled at Zoom", detail=row.local_date.isoformat())
+
+
+def _recovered(meeting: ZoomMeeting) -> None:
+    if meeting.state == "deleted":
+        meeting.state = "scheduled"
+        note(meeting.id, "recovered at Zoom")
+        _look(meeting)
+
+
+def _look(meeting: ZoomMeeting) -> None:
+    """Have the worker read the meeting from Zoom, unless it is to be sent there anyway."""
+    if meeting.wanted is None and meeting.state in ("scheduled", "started"):
+        meeting.wanted, meeting.next_try_at = "check", None
+        wake("meetings")

@@ -1,0 +1,334 @@
+"""From what happened to what each person is told. The sweeps here find what nobody has been told of yet.
+
+Each batch is one transaction: the rows are locked (those that another worker has are skipped), the notifications
+written, the rows marked as told. Whoever dies meanwhile has told nothing, and a repeat finds its own rows there.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Select, and_, func, literal, select, union_all, update
+from sqlalchemy.orm import aliased, joinedload
+
+from portal.accounts.models import User
+from portal.attendance.calculation.marks import compute
+from portal.attendance.models import UNTOLD as SHEET_UNTOLD
+from portal.attendance.models import AttendanceSheet
+from portal.attendance.sheet import queries as attendance_queries
+from portal.attendance.sheet.compute import load
+from portal.classes.models import SchoolClass, Section, co_teachers
+from portal.core import clock
+from portal.core.db import (
+    db,
+    insert_missing,
+    is_postgresql,
+    writing,
+)
+from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
+from portal.meetings.staff_meetings import service as staff_meetings_service
+from portal.notifications.models import Notification, SwitchedOff
+from portal.registration.models import FAILURES, MeetingRegistrant
+from portal.registration.models import UNTOLD as FAILURE_UNTOLD
+
+AT_ONCE = 100
+SHEETS_AT_ONCE = 10
+QUIET = timedelta(minutes=2)  # registrations fail one after the other: they are told together
+OLD_NEWS = timedelta(days=3)  # told in the portal alone: nobody wants letters about last week
+SOON, LATER = timedelta(minutes=1), timedelta(minutes=10)  # how long a letter waits for more to say
+URGENT = ("changed", "cancelled")
+
+# What of a meeting's history is told, as which kind; the rest concerns nobody but the page.
+TOLD_AS = {
+    "scheduled": "scheduled",
+    "changed": "changed",
+    "made again": "changed",
+    "date moved": "changed",
+    "moved at Zoom": "changed",
+    "recovered at Zoom": "changed",
+    "cancelled": "cancelled",
+    "gone at Zoom": "cancelled",
+    "date cancelled": "cancelled",
+    "date cancelled at Zoom": "cancelled",
+}
+ONE_DATE = ("date moved", "date cancelled", "date cancelled at Zoom")
+ONLY_ONCE = ("scheduled", "cancelled", "gone at Zoom")  # for a whole meeting, however often it is noted
+
+
+@dataclass(frozen=True)
+class Happening:
+    """One thing to tell. `by` did it and is not told; `adviser`: the section's adviser, or who is invited to a
+    meeting without a class, is told as well."""
+
+    kind: str
+    thing: str
+    meeting_id: UUID
+    at: datetime
+    facts: dict[str, Any]
+    occurrence_id: UUID | None = None
+    by: UUID | None = None
+    adviser: bool = False
+
+
+@dataclass
+class _Staff:
+    """Who looks after a meeting: those who manage it; and who may look, the adviser or those invited."""
+
+    managers: set[UUID] = field(default_factory=set)
+    lookers: set[UUID] = field(default_factory=set)
+
+
+def tell_of_history() -> int:
+    """Scheduled, changed, cancelled: what is new in the meetings' histories; how many lines."""
+    untold = ~MeetingHistory.told
+    if db.session.scalar(select(MeetingHistory.id).where(untold).limit(1)) is None:
+        return 0
+    with writing() as session:
+        lines = list(session.scalars(_mine(select(MeetingHistory).where(untold).order_by(MeetingHistory.id))))
+        news = [line for line in lines if line.what in TOLD_AS]
+        meetings = _meetings({line.meeting_id for line in news})
+        doers = _names({line.by for line in news if line.by})
+        tell(_of_history(line, *meetings[line.meeting_id], doers.get(line.by) if line.by else None) for line in news)
+        session.execute(
+            update(MeetingHistory).where(MeetingHistory.id.in_([line.id for line in lines])).values(told=True)
+        )
+    return len(lines)
+
+
+def _of_history(line: MeetingHistory, meeting: ZoomMeeting, facts: dict[str, Any], by: str | None) -> Happening:
+    about_one = line.what in ONE_DATE
+    said = {**facts, "by": by, "at_zoom": line.what.endswith("at Zoom"), "one_date": about_one}
+    if about_one and line.detail:
+        # The line begins with the date as it was; of one that was moved here it goes on with the new time.
+        before, _space, rest = line.detail.partition(" ")
+        moved = line.what == "date moved"
+        said |= {
+            "before": before,
+            "starts_at": None,
+            "moved_to": rest if moved else "",
+            "reason": "" if moved else rest,
+        }
+    elif line.what == "cancelled":
+        said["reason"] = line.detail
+    whole = f"meeting/{meeting.id}/{meeting.generation}"
+    if line.what == "scheduled" and meeting.schedule_id:  # of one schedule all meetings are told as one
+        whole = f"schedule/{meeting.schedule_id}"
+        said["dates"] = facts["dates_of_schedule"]
+    return Happening(
+        kind=TOLD_AS[line.what],
+        thing=whole if line.what in ONLY_ONCE else f"history/{line.id}",
+        meeting_id=meeting.id,
+        at=line.at,
+        facts=said,
+        by=line.by,
+        adviser=True,
+    )
+
+
+def tell_of_registrations() -> int:
+    """Meetings for which Zoom could not register somebody: once a day each, when nothing new has failed for a while."""
+    failed = and_(MeetingRegistrant.wanted, MeetingRegistrant.state.in_(FAILURES))
+    rows = db.session.execute(
+        select(MeetingRegistrant.meeting_id, func.max(MeetingRegistrant.updated_at))
+        .where(FAILURE_UNTOLD)
+        .group_by(MeetingRegistrant.meeting_id)
+        .having(func.max(MeetingRegistrant.updated_at) <= clock.now() - QUIET)
+        .limit(AT_ONCE)
+    )
+    ids = [meeting_id for meeting_id, _latest in rows]
+    again = and_(MeetingRegistrant.told, ~failed)
+    better = db.session.scalar(select(MeetingRegistrant.id).where(again).limit(1)) is not None
+    if not ids and not better:
+        return 0
+    now = clock.now()
+    with writing() as session:
+        if better:  # who fails anew is told anew
+            session.execute(update(MeetingRegistrant).where(again).values(told=False))
+        counted = select(MeetingRegistrant.meeting_id, func.count()).where(
+            MeetingRegistrant.meeting_id.in_(ids), failed
+        )
+        numbers = dict(session.execute(counted.group_by(MeetingRegistrant.meeting_id)).all())
+        meetings = _meetings(set(ids))
+        coming = [pair for pair in meetings.values() if pair[0].state in ("waiting", "scheduled", "started")]
+        tell(
+            Happening(
+                kind="registration failed",
+                thing=f"meeting/{meeting.id}/{clock.today().isoformat()}",
+                meeting_id=meeting.id,
+                at=now,
+                facts={**facts, "number": numbers.get(meeting.id, 0)},
+            )
+            for meeting, facts in coming
+            if numbers.get(meeting.id)
+        )
+        session.execute(
+            update(MeetingRegistrant).where(MeetingRegistrant.meeting_id.in_(ids), failed).values(told=True)
+        )
+    return len(ids)
+
+
+def tell_of_sheets() -> int:
+    """Sheets of classes that are over and of which Zoom has said all, and the people on them to match; how many."""
+    ready = db.session.scalars(
+        select(AttendanceSheet.occurrence_id)
+        .where(SHEET_UNTOLD)
+        .order_by(AttendanceSheet.occurrence_id)
+        .limit(SHEETS_AT_ONCE)
+    )
+    return sum(_tell_of_sheet(occurrence_id) for occurrence_id in ready.all())
+
+
+def _tell_of_sheet(occurrence_id: UUID) -> int:
+    occurrence = db.session.scalar(
+        select(MeetingOccurrence)
+        .where(MeetingOccurrence.id == occurrence_id)
+        .options(joinedload(MeetingOccurrence.meeting))
+        .execution_options(populate_existing=True)
+    )
+    if occurrence is None:
+        return 0
+    number = len(compute(load(occurrence, occurrence.meeting).input).unmatched)
+    summary = attendance_queries.summaries([occurrence_id]).get(occurrence_id)
+    with writing() as session:
+        row = session.scalar(_mine(select(AttendanceSheet).where(AttendanceSheet.occurrence_id == occurrence_id), 1))
+        if row is None or row.told:
+            return 0
+        row.told = True
+        # A meeting without a class has evidence of who came, but no sheet.
+        if row.finalised_at is None and occurrence.meeting.class_id is not None:
+            [(meeting, facts)] = _meetings({occurrence.meeting_id}).values()
+            said = {**facts, "starts_at": occurrence.starts_at.isoformat(), "dates": 1}
+            counts = {name: getattr(summary, name, 0) for name in ("present", "partial", "absent", "review")}
+            kinds = [("sheet ready", counts)] + ([("to match", {"number": number})] if number else [])
+            tell(
+                Happening(
+                    kind=kind,
+                    thing=f"occurrence/{occurrence.id}",
+                    meeting_id=meeting.id,
+                    occurrence_id=occurrence.id,
+                    at=clock.now(),
+                    facts=said | more,
+                )
+                for kind, more in kinds
+            )
+    return 1
+
+
+def tell(happenings: Iterable[Happening]) -> None:
+    """Write what each of the people concerned is told, within the open transaction. Told twice is told once."""
+    news = list(happenings)
+    staff = _staff({one.meeting_id for one in news})
+    people = {user for found in staff.values() for user in found.managers | found.lookers}
+    off = _switched_off(people)
+    rows = []
+    for one in news:
+        found = staff[one.meeting_id]
+        told = found.managers | (found.lookers if one.adviser else set())
+        for user_id in sorted(told - {one.by}):
+            shown = (user_id, one.kind, "portal") not in off
+            mailed = (user_id, one.kind, "mail") not in off and one.at > clock.now() - OLD_NEWS
+            if shown or mailed:
+                rows.append(_row(one, user_id, shown=shown, mailed=mailed))
+    if rows:
+        insert_missing(Notification, rows)
+
+
+def _row(one: Happening, user_id: UUID, *, shown: bool, mailed: bool) -> dict[str, Any]:
+    wait = SOON if one.kind in URGENT else LATER
+    return {
+        "id": uuid4(),
+        "user_id": user_id,
+        "kind": one.kind,
+        "thing": one.thing,
+        "meeting_id": one.meeting_id,
+        "occurrence_id": one.occurrence_id,
+        "facts": one.facts,
+        "at": one.at,
+        "shown": shown,
+        "read_at": None,
+        "mail_at": clock.now() + wait if mailed else None,
+    }
+
+
+def _mine(rows: Select[Any], most: int = AT_ONCE) -> Select[Any]:
+    """Up to `most` of the rows, locked; without those that another worker is just telling of."""
+    rows = rows.limit(most).execution_options(populate_existing=True)
+    return rows.with_for_update(skip_locked=True) if is_postgresql() else rows
+
+
+def _meetings(ids: set[UUID]) -> dict[UUID, tuple[ZoomMeeting, dict[str, Any]]]:
+    """Meetings, each with the facts that every sentence about it needs."""
+    dates = select(func.count()).select_from(MeetingOccurrence).where(MeetingOccurrence.scheduled)
+    other = aliased(ZoomMeeting)
+    of_schedule = dates.join(other, other.id == MeetingOccurrence.meeting_id)
+    rows = db.session.execute(
+        select(
+            ZoomMeeting,
+            SchoolClass.subject,
+            Section,
+            dates.where(MeetingOccurrence.meeting_id == ZoomMeeting.id).correlate(ZoomMeeting).scalar_subquery(),
+            of_schedule.where(other.schedule_id == ZoomMeeting.schedule_id).correlate(ZoomMeeting).scalar_subquery(),
+        )
+        .outerjoin(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
+        .outerjoin(Section, Section.id == SchoolClass.section_id)
+        .where(ZoomMeeting.id.in_(ids))
+        .execution_options(populate_existing=True)
+    )
+    return {
+        meeting.id: (
+            meeting,
+            {
+                "title": meeting.title,
+                "subject": subject,
+                "section": section.title if section else None,
+                "starts_at": meeting.starts_at.isoformat(),
+                "dates": number,
+                "dates_of_schedule": in_all,
+            },
+        )
+        for meeting, subject, section, number, in_all in rows
+    }
+
+
+def _names(people: set[UUID]) -> dict[UUID, str]:
+    rows = db.session.execute(select(User.id, User.full_name).where(User.id.in_(people)))
+    return dict(rows.all())
+
+
+def _staff(meeting_ids: set[UUID]) -> dict[UUID, _Staff]:
+    """Teacher, co-teachers and adviser of each meeting's class; of one without a class, who made it and is invited."""
+    of = ZoomMeeting.id.in_(meeting_ids)
+    teacher = (
+        select(ZoomMeeting.id, SchoolClass.teacher_id, literal("manager"))
+        .join(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
+        .where(of)
+    )
+    others = (
+        select(ZoomMeeting.id, co_teachers.c.user_id, literal("manager"))
+        .join(co_teachers, co_teachers.c.class_id == ZoomMeeting.class_id)
+        .where(of)
+    )
+    adviser = (
+        select(ZoomMeeting.id, Section.adviser_id, literal("looker"))
+        .join(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
+        .join(Section, Section.id == SchoolClass.section_id)
+        .where(of, Section.adviser_id.is_not(None))
+    )
+    maker = select(ZoomMeeting.id, ZoomMeeting.created_by, literal("manager")).where(of, ZoomMeeting.class_id.is_(None))
+    people = staff_meetings_service.everybody(of).subquery()
+    invited = select(people.c.meeting_id, people.c.user_id, literal("looker"))
+    everybody = union_all(teacher, others, adviser, maker, invited).subquery()
+    rows = db.session.execute(
+        select(everybody).join(User, User.id == everybody.c[1]).where(User.deactivated_at.is_(None))
+    )
+    found: dict[UUID, _Staff] = {meeting_id: _Staff() for meeting_id in meeting_ids}
+    for meeting_id, user_id, role in rows:
+        (found[meeting_id].managers if role == "manager" else found[meeting_id].lookers).add(user_id)
+    return found
+
+
+def _switched_off(people: set[UUID]) -> set[tuple[UUID, str, str]]:
+    rows = select(SwitchedOff.user_id, SwitchedOff.kind, SwitchedOff.channel).where(SwitchedOff.user_id.in_(people))
+    return {(user_id, kind, channel) for user_id, kind, channel in db.session.execute(rows)}

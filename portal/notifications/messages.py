@@ -1,0 +1,123 @@
+"""Notifications as sentences, for the page and for letters."""
+
+import re
+from datetime import date, datetime
+
+from flask_babel import gettext as _
+from flask_babel import ngettext
+
+from portal.core.date_format import day, when
+from portal.core.mail.outbox import one_line
+from portal.notifications.models import Notification
+
+_LRN = re.compile(r"\d{12}")
+
+
+def kind(name: str) -> str:
+    """A kind of notification, as the settings name it."""
+    return {
+        "scheduled": _("A class is scheduled"),
+        "changed": _("A class is changed"),
+        "cancelled": _("A class or one date of it is cancelled"),
+        "sheet ready": _("An attendance sheet is ready to finalise"),
+        "to match": _("There are people to match on a sheet"),
+        "registration failed": _("Zoom could not register somebody"),
+    }[name]
+
+
+def headline(one: Notification) -> str:
+    """What happened, with the class in a word: fit for a letter's subject, where no title and no reason stands."""
+    what, number = _class_of(one), int(one.facts.get("number") or 1)
+    if one.kind == "to match":
+        text = ngettext("%(num)d person to match: %(what)s", "%(num)d people to match: %(what)s", number, what=what)
+    elif one.kind == "registration failed":
+        text = ngettext("%(num)d not registered: %(what)s", "%(num)d not registered: %(what)s", number, what=what)
+    elif one.kind == "cancelled" and one.facts.get("one_date"):
+        text = _("One date cancelled: %(what)s", what=what)
+    elif not one.facts.get("subject") and one.kind in ("scheduled", "changed", "cancelled"):
+        text = {
+            "scheduled": _("Meeting scheduled: %(what)s", what=what),
+            "changed": _("Meeting changed: %(what)s", what=what),
+            "cancelled": _("Meeting cancelled: %(what)s", what=what),
+        }[one.kind]
+    else:
+        text = {
+            "scheduled": _("Class scheduled: %(what)s", what=what),
+            "changed": _("Class changed: %(what)s", what=what),
+            "cancelled": _("Class cancelled: %(what)s", what=what),
+            "sheet ready": _("Sheet ready: %(what)s", what=what),
+        }[one.kind]
+    return tidy(text)
+
+
+def times(one: Notification) -> str:
+    """When the class is or was, and who did it; nothing that anybody typed but names of staff."""
+    facts = one.facts
+    parts = []
+    if facts.get("starts_at"):
+        begins = datetime.fromisoformat(facts["starts_at"])
+        words = when(begins)
+        if facts.get("dates", 1) > 1 and not facts.get("one_date"):
+            number = int(facts["dates"])
+            words = ngettext("%(num)d date, first %(when)s", "%(num)d dates, first %(when)s", number, when=words)
+        parts.append(words)
+    if facts.get("before"):
+        was = day(date.fromisoformat(facts["before"]))
+        if one.kind == "cancelled":
+            parts.append(was)
+        elif facts.get("moved_to"):
+            parts.append(_("from %(day)s to %(when)s", day=was, when=when(datetime.fromisoformat(facts["moved_to"]))))
+        else:
+            parts.append(_("the class of %(day)s has another time", day=was))
+    if one.kind == "sheet ready":
+        parts.append(_("%(present)d present, %(partial)d partial, %(absent)d absent", **_counts(facts)))
+        if facts.get("review"):
+            parts.append(_("%(num)d to review", num=facts["review"]))
+    if facts.get("by"):
+        parts.append(_("by %(name)s", name=facts["by"]))
+    elif facts.get("at_zoom"):
+        parts.append(_("done in Zoom itself"))
+    return tidy(", ".join(parts))
+
+
+def own_words(one: Notification) -> str:
+    """What a person typed: the title, and why a class is off. For the page alone: a letter may be read by others."""
+    title, reason = one.facts.get("title") or "", one.facts.get("reason") or ""
+    parts = [
+        title if title != one.facts.get("subject") else "",
+        _("Reason: %(reason)s", reason=reason) if reason else "",
+    ]
+    return one_line(". ".join(part for part in parts if part))
+
+
+def path(one: Notification) -> str:
+    """The page of the thing itself."""
+    if one.kind == "sheet ready":
+        return f"/attendance/{one.occurrence_id}"
+    if one.kind == "to match":
+        return f"/attendance/{one.occurrence_id}#match"
+    if one.kind == "registration failed":
+        return f"/meetings/{one.meeting_id}#help"
+    return f"/meetings/{one.meeting_id}"
+
+
+def subject(some: list[Notification]) -> str:
+    """The subject of one letter about all of these."""
+    if len(some) == 1:
+        return headline(some[0])
+    return ngettext("%(num)d thing about your classes", "%(num)d things about your classes", len(some))
+
+
+def tidy(text: str) -> str:
+    """On one line, without control characters, and without anything that looks like an LRN."""
+    return _LRN.sub("…", one_line(text))
+
+
+def _class_of(one: Notification) -> str:
+    if one.facts.get("subject"):
+        return f"{one.facts['subject']}, {one.facts['section']}"
+    return str(one.facts.get("title") or "")
+
+
+def _counts(facts: dict[str, object]) -> dict[str, object]:
+    return {name: facts.get(name) or 0 for name in ("present", "partial", "absent")}

@@ -1,0 +1,76 @@
+"""google(...) · microsoft(...): who somebody is, of the claims that are left when the token itself is good."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from portal.oidc.errors import Refused
+
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_SUBJECT = re.compile(r"[!-~]{1,255}")  # OpenID Connect Core 1.0, section 2: at most 255 ASCII characters
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who the provider says somebody is. Issuer and subject never change; address and name may, and the address
+    may be given to somebody else one day."""
+
+    issuer: str
+    subject: str
+    address: str
+    name: str
+
+
+def google(claims: Mapping[str, Any], domains: tuple[str, ...]) -> Person:
+    """Somebody of a Google Workspace for one of the domains. Raises Refused.
+
+    `hd` says whose organisation the account belongs to. The address alone would not: anybody can make a private
+    Google account with a school's address. developers.google.com/identity/openid-connect/openid-connect
+    """
+    if claims.get("hd") not in domains:
+        raise Refused("hd")
+    if claims.get("email_verified") is not True:
+        raise Refused("email_verified")
+    return Person(claims["iss"], _subject(claims.get("sub")), _text(claims, "email"), _name(claims))
+
+
+def microsoft(claims: Mapping[str, Any], tenant: str) -> Person:
+    """Somebody of the tenant itself, no guest. Raises Refused.
+
+    `oid` is the person within the tenant `tid`. The address is the sign-in name, whose domain the tenant has proven
+    to own; `email` is whatever an admin wrote. learn.microsoft.com/entra/identity-platform/id-token-claims-reference
+    """
+    oid = claims.get("oid")
+    if claims.get("tid") != tenant:
+        raise Refused("tid")
+    if not isinstance(oid, str) or not _GUID.fullmatch(oid):
+        raise Refused("oid")
+    if claims.get("idp", claims["iss"]) != claims["iss"]:
+        raise Refused("guest")
+    if claims.get("email_verified", True) is not True:
+        raise Refused("email_verified")
+    return Person(claims["iss"], f"{tenant}:{oid}", _text(claims, "preferred_username"), _name(claims))
+
+
+def is_guid(text: str) -> bool:
+    """Is it an id as Microsoft writes tenants and people, in small letters?"""
+    return bool(_GUID.fullmatch(text))
+
+
+def _subject(text: object) -> str:
+    if not isinstance(text, str) or not _SUBJECT.fullmatch(text):
+        raise Refused("sub")
+    return text
+
+
+def _text(claims: Mapping[str, Any], name: str) -> str:
+    text = claims.get(name)
+    if not isinstance(text, str) or not text:
+        raise Refused(name)
+    return text
+
+
+def _name(claims: Mapping[str, Any]) -> str:
+    name = claims.get("name")
+    return name if isinstance(name, str) else ""

@@ -1,0 +1,98 @@
+"""How the portal does, in numbers: for people at /healthz, for Prometheus at /metrics. No names, no ids.
+
+What comes from the database is true of all processes; deliveries and the clock are of the one that answers, and
+begin anew with it.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from flask import Flask
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import func, select
+
+from portal.attendance.models import AttendanceSheet
+from portal.core import clock
+from portal.core.db import db
+from portal.core.mail.outbox import Mail
+from portal.meetings.models import ZoomMeeting
+from portal.registration.models import MeetingRegistrant
+from portal.webhooks.health import health as inbox_health
+from portal.zoom_account import write_block
+from portal.zoom_account.client import zoom
+
+
+def health(app: Flask) -> dict[str, Any]:
+    """The answer of /healthz, ready for JSON. Raises DBAPIError without a database."""
+    now = clock.now()
+    reports, since = db.session.execute(
+        select(func.count(), func.min(AttendanceSheet.reconcile_at)).where(AttendanceSheet.reconcile_at <= now)
+    ).one()
+    waiting = _count(ZoomMeeting.wanted.is_not(None))
+    return {
+        "status": "ok",
+        "zoom": "configured" if zoom().is_configured else "not configured",
+        **inbox_health(app),
+        "jobs_blocked": {
+            "zoom": write_block.current() is not None,
+            "meetings": _count(ZoomMeeting.trouble.is_not(None), ZoomMeeting.wanted.is_not(None)),
+            "registrants": _count(MeetingRegistrant.state == "failed"),
+            "mail": _count(Mail.state == "failed"),
+        },
+        "reconcile": {"due": reports, "lag_seconds": _seconds_since(since, now)},
+        "meetings_waiting_for_zoom": waiting,
+    }
+
+
+def _count(*conditions: Any) -> int:
+    return db.session.scalar(select(func.count()).where(*conditions)) or 0
+
+
+def _seconds_since(moment: datetime | None, now: datetime) -> int:
+    return round((now - moment).total_seconds()) if moment else 0
+
+
+def metrics(app: Flask) -> bytes:
+    """The same in the text format of Prometheus. Raises DBAPIError without a database."""
+    registry = CollectorRegistry()
+    registry.register(_Health(health(app)))
+    return generate_latest(registry)
+
+
+class _Health(Collector):
+    """One answer of `health` as metrics."""
+
+    def __init__(self, seen: dict[str, Any]) -> None:
+        self._seen = seen
+
+    def collect(self) -> Iterator[Metric]:
+        seen, inbox = self._seen, self._seen["inbox"]
+        last = seen["last_event_at"]
+        yield _gauge("inbox_waiting", "Deliveries that are stored and not yet on a sheet.", inbox["waiting"])
+        yield _gauge("inbox_oldest_seconds", "How long the oldest of them waits.", inbox["oldest_seconds"])
+        yield _gauge("inbox_set_aside", "Deliveries that could not be understood.", inbox["set_aside"])
+        yield _gauge("webhooks_configured", "1 where a webhook secret is set.", seen["webhooks"] == "configured")
+        if last:
+            when = datetime.fromisoformat(last).timestamp()
+            yield _gauge("last_event_timestamp_seconds", "When the last event was accepted.", when)
+        if seen["clock_skew_seconds"] is not None:
+            yield _gauge("clock_skew_seconds", "Our clock less Zoom's, at most.", seen["clock_skew_seconds"])
+        yield _gauge("durable_sync", "1 where a commit is on the disk.", seen["durable"])
+        yield _gauge("reconcile_due", "Sheets whose report should have been asked.", seen["reconcile"]["due"])
+        yield _gauge("reconcile_lag_seconds", "How long the oldest of them waits.", seen["reconcile"]["lag_seconds"])
+        yield _gauge("meetings_waiting", "Meetings with something to do at Zoom.", seen["meetings_waiting_for_zoom"])
+        blocked = GaugeMetricFamily("silid_jobs_blocked", "What waits for a person.", labels=["kind"])
+        for kind, number in seen["jobs_blocked"].items():
+            blocked.add_metric([kind], float(number))
+        yield blocked
+        deliveries = CounterMetricFamily("silid_deliveries", "Deliveries to this process.", labels=["outcome"])
+        for outcome, number in seen["deliveries"].items():
+            deliveries.add_metric([outcome], float(number))
+        yield deliveries
+
+
+def _gauge(name: str, words: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"silid_{name}", words, value=float(value))

@@ -1,0 +1,229 @@
+"""What admins look at: who did what, what Zoom sent, what waits for Zoom. Figures and ids, no learner's row."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from itertools import groupby
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+
+from portal.accounts.access import schools_in_scope
+from portal.accounts.models import School, User
+from portal.accounts.users.service import in_scope
+from portal.classes.models import SchoolClass, Section
+from portal.core import clock
+from portal.core.audit_log import AuditEntry
+from portal.core.db import db
+from portal.core.mail.outbox import Mail
+from portal.webhooks.models import ZoomEvent
+
+PAGE = 100
+
+
+@dataclass(frozen=True)
+class AuditLine:
+    at: datetime
+    who: str | None
+    email: str | None
+    action: str
+    subject_type: str
+    subject_id: str
+    section: str | None
+    details: dict[str, object]
+
+    @property
+    def subject_key(self) -> UUID | None:
+        """The id, where it is one of ours; None where it is a word."""
+        try:
+            return UUID(self.subject_id)
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True)
+class AuditSearch:
+    """What is looked for. `school_class` takes in its meetings and class dates, and its section's roster;
+    `section` everything of all its classes."""
+
+    who: str = ""
+    action: str = ""
+    school_class: UUID | None = None
+    section: UUID | None = None
+    first: date | None = None
+    last: date | None = None
+
+
+def audit_lines(admin: User, search: AuditSearch, page: int = 1, most: int = PAGE) -> list[AuditLine]:
+    """The newest first, one more than `most` where there are more.
+
+    Only what people in the admin's scope did, and whatever anybody did with records of the admin's schools.
+    """
+    rows = db.session.execute(
+        select(
+            AuditEntry.at,
+            User.full_name.label("who"),
+            User.email,
+            AuditEntry.action,
+            AuditEntry.subject_type,
+            AuditEntry.subject_id,
+            (Section.grade_level + " - " + Section.name).label("section"),
+            AuditEntry.details,
+        )
+        .outerjoin(User, User.id == AuditEntry.user_id)
+        .outerjoin(Section, Section.id == AuditEntry.section_id)
+        .where(*_wanted(admin, search))
+        .order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
+        .limit(most + 1)
+        .offset((max(1, page) - 1) * most)
+    )
+    return [AuditLine(**row._mapping) for row in rows]
+
+
+def _wanted(admin: User, search: AuditSearch) -> list[ColumnElement[bool]]:
+    wanted: list[ColumnElement[bool]] = []
+    if admin.scope != "region":
+        schools = select(School.id).where(schools_in_scope(admin)).correlate(None)
+        sections = select(Section.id).where(Section.school_id.in_(schools)).correlate(None)
+        wanted.append(or_(in_scope(admin), AuditEntry.section_id.in_(sections)))
+    for word in search.who.lower().split()[:5]:
+        like = f"%{_escaped(word)}%"
+        wanted.append(or_(func.lower(User.full_name).like(like, escape="\\"), User.email.like(like, escape="\\")))
+    if search.action:
+        wanted.append(AuditEntry.action.like(f"%{_escaped(search.action.lower())}%", escape="\\"))
+    if search.school_class:
+        # What was done with the section's records as a whole concerns each of its classes.
+        whole = select(SchoolClass.section_id).where(SchoolClass.id == search.school_class).scalar_subquery()
+        wanted.append(
+            or_(
+                AuditEntry.class_id == search.school_class,
+                and_(AuditEntry.class_id.is_(None), AuditEntry.section_id == whole),
+            )
+        )
+    if search.section:
+        wanted.append(AuditEntry.section_id == search.section)
+    if search.first:
+        wanted.append(AuditEntry.at >= clock.from_local(search.first, time()))
+    if search.last:
+        wanted.append(AuditEntry.at < clock.from_local(search.last + timedelta(days=1), time()))
+    return wanted
+
+
+def _escaped(word: str) -> str:
+    return word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+
+
+@dataclass(frozen=True)
+class SectionChoice:
+    """A section whose records can be asked for, with its classes as (id, subject)."""
+
+    id: UUID
+    words: str
+    classes: tuple[tuple[UUID, str], ...]
+
+
+def in_reach(admin: User, search: AuditSearch) -> bool:
+    """The section and the class that are asked for are of the admin's schools."""
+    schools = select(School.id).where(schools_in_scope(admin)).correlate(None)
+    sections = select(Section.id).where(Section.school_id.in_(schools)).correlate(None)
+    wanted: list[ColumnElement[bool]] = [Section.id.in_(sections)]
+    if search.section:
+        wanted.append(Section.id == search.section)
+    if search.school_class:
+        wanted.append(Section.id.in_(select(SchoolClass.section_id).where(SchoolClass.id == search.school_class)))
+    if len(wanted) == 1:
+        return True
+    return bool(db.session.scalar(select(exists().where(*wanted))))
+
+
+def sections_in_scope(admin: User) -> list[SectionChoice]:
+    """The sections and classes that can be asked for."""
+    schools = select(School.id).where(schools_in_scope(admin)).correlate(None)
+    rows = db.session.execute(
+        select(Section.id, Section.grade_level, Section.name, SchoolClass.id, SchoolClass.subject)
+        .outerjoin(SchoolClass, SchoolClass.section_id == Section.id)
+        .where(Section.school_id.in_(schools))
+        .order_by(Section.grade_level, Section.name, Section.id, SchoolClass.subject)
+        .limit(1000)
+    )
+    return [
+        SectionChoice(section_id, f"{grade} - {name}", tuple((row[3], row[4]) for row in found if row[3]))
+        for (section_id, grade, name), found in groupby(rows, key=lambda row: (row[0], row[1], row[2]))
+    ]
+
+
+@dataclass(frozen=True)
+class DeliveryLine:
+    id: int
+    received_at: datetime
+    event: str
+    zoom_meeting_id: str | None
+    state: str
+    attempts: int
+    error: str | None
+
+
+def deliveries(state: str) -> tuple[list[DeliveryLine], dict[str, int]]:
+    """The newest deliveries, of one state or of all, and how many there are of each. Never what they say."""
+    rows = select(
+        ZoomEvent.id,
+        ZoomEvent.received_at,
+        ZoomEvent.event,
+        ZoomEvent.zoom_meeting_id,
+        ZoomEvent.state,
+        ZoomEvent.attempts,
+        ZoomEvent.error,
+    )
+    if state:
+        rows = rows.where(ZoomEvent.state == state)
+    found = db.session.execute(rows.order_by(ZoomEvent.id.desc()).limit(PAGE))
+    counts = db.session.execute(select(ZoomEvent.state, func.count()).group_by(ZoomEvent.state))
+    return [DeliveryLine(**row._mapping) for row in found], dict(counts.all())
+
+
+@dataclass(frozen=True)
+class MailLine:
+    id: UUID
+    kind: str
+    language: str
+    state: str
+    attempts: int
+    error: str | None
+    created_at: datetime
+    next_try_at: datetime
+
+
+def letters() -> tuple[list[MailLine], dict[str, int]]:
+    """The newest letters, without addressee and text, and how many there are of each state."""
+    rows = db.session.execute(
+        select(
+            Mail.id, Mail.kind, Mail.language, Mail.state, Mail.attempts, Mail.error, Mail.created_at, Mail.next_try_at
+        )
+        .order_by(Mail.created_at.desc())
+        .limit(PAGE)
+    )
+    counts = db.session.execute(select(Mail.state, func.count()).group_by(Mail.state))
+    return [MailLine(**row._mapping) for row in rows], dict(counts.all())
+
+
+def stuck_letters() -> int:
+    """How many letters a button can send: given up with their content kept, or put off after a failure."""
+    stuck = (Mail.attempts > 0) & Mail.sealed.is_not(None) & Mail.state.in_(("failed", "waiting"))
+    return db.session.scalar(select(func.count()).select_from(Mail).where(stuck)) or 0
+
+
+def overview(admin: User) -> dict[str, int]:
+    """Figures of the admin's scope: schools, people, sections, classes."""
+    schools = select(School.id).where(schools_in_scope(admin)).correlate(None)
+    sections = select(Section.id).where(Section.school_id.in_(schools))
+    row = db.session.execute(
+        select(
+            select(func.count()).select_from(School).where(schools_in_scope(admin)).scalar_subquery(),
+            select(func.count())
+            .select_from(User)
+            .where(in_scope(admin), User.deactivated_at.is_(None))
+            .scalar_subquery(),
+            select(func.count()).select_from(Section).where(Section.school_id.in_(schools)).scalar_subquery(),
+            select(func.count()).select_from(SchoolClass).where(SchoolClass.section_id.in_(sections)).scalar_subquery(),
+        )
+    ).one()
+    return dict(zip(("schools", "people", "sections", "classes"), row, strict=True))

@@ -1,0 +1,231 @@
+"""The admin's own pages: an overview, who did what, and, for the region, what passes between Zoom and the portal."""
+
+from datetime import date
+from uuid import UUID
+
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from flask_login import current_user
+from werkzeug.wrappers import Response as AnyResponse
+
+from portal.classes.access import sees_learners
+from portal.config import Settings
+from portal.core import audit_log as audit
+from portal.core.forms import DayField
+from portal.core.mail.outbox import send_again
+from portal.meetings import messages as meeting_words
+from portal.meetings import option_policies as meeting_policies
+from portal.meetings.forms import PolicyForm
+from portal.operations.metrics import health
+from portal.pages.admin import audit_messages, queries
+from portal.pages.admin import today as admin_today
+from portal.pages.admin.zoom_status import zoom_status as status_now
+from portal.registration import messages as registration_words
+from portal.webhooks.models import ZoomEvent
+from portal.webhooks.replay import renew, replay
+from portal.zoom.errors import ZoomError
+from portal.zoom_account import write_block
+from portal.zoom_account.client import zoom
+
+bp = Blueprint("admin", __name__, url_prefix="/admin")
+MOST_PAGES = 10_000  # further back nobody turns pages: there are days and names to search by
+STATES = ("", "new", "done", "ignored", "waiting", "set aside")
+
+
+@bp.before_request
+def only_admins() -> None:
+    if current_user.is_authenticated and not current_user.is_admin:
+        abort(403)
+
+
+def _region_only() -> None:
+    """What Zoom and the mail server say concerns the whole installation."""
+    if current_user.scope != "region":
+        abort(404)
+
+
+@bp.get("")
+def index() -> str:
+    return overview()
+
+
+def overview(*, at_home: bool = False) -> str:
+    """Where an admin begins; for those of a division and the region it is the home page too."""
+    return render_template(
+        "admin/index.html",
+        at_home=at_home,
+        figures=queries.overview(current_user),
+        today=admin_today.figures(current_user),
+        health=admin_today.health(),
+        blocked=_blocked(),
+        configured=zoom().is_configured,
+        region=current_user.scope == "region",
+    )
+
+
+@bp.get("/today")
+def today() -> str:
+    """The class dates behind one figure of the overview, which `show` names."""
+    kind = request.args.get("show", "live")
+    if kind not in admin_today.KINDS:
+        abort(404)
+    lines, more = admin_today.lines(current_user, kind)
+    return render_template(
+        "admin/today.html",
+        kind=kind,
+        lines=lines,
+        more=more,
+        sheets=sees_learners(current_user),
+        trouble=meeting_words.trouble,
+    )
+
+
+@bp.get("/audit")
+def audit_log() -> str:
+    """Who looked at, changed or exported what; looking here is written down as well."""
+    search = queries.AuditSearch(
+        who=request.args.get("who", "")[:100],
+        action=request.args.get("what", "")[:60],
+        school_class=_uuid(request.args.get("class", "")),
+        section=_uuid(request.args.get("section", "")),
+        first=_date(request.args.get("from", "")),
+        last=_date(request.args.get("to", "")),
+    )
+    sections = queries.sections_in_scope(current_user)
+    if not queries.in_reach(current_user, search):
+        abort(404)
+    page = max(1, min(request.args.get("page", 1, type=int) or 1, MOST_PAGES))
+    lines = queries.audit_lines(current_user, search, page)
+    audit.record("searched the audit log", "audit", "log", by=current_user.id, found=min(len(lines), queries.PAGE))
+    query = {name: value for name, value in request.args.items() if value and name != "page"}
+    return render_template(
+        "admin/audit.html",
+        lines=lines[: queries.PAGE],
+        names=audit_messages.names(
+            current_user._get_current_object(), [(line.subject_type, line.subject_id) for line in lines]
+        ),
+        address=audit_messages.address,
+        plain=audit_messages.plain,
+        with_ids="ids" in request.args,
+        more=len(lines) > queries.PAGE,
+        page=page,
+        search=search,
+        sections=sections,
+        query=query,
+        without_ids={name: value for name, value in query.items() if name != "ids"},
+    )
+
+
+@bp.route("/policies", methods=["GET", "POST"])
+def policies() -> str | AnyResponse | tuple[str, int]:
+    """What the admin's scope says of Zoom's options in every meeting below it."""
+    above = meeting_policies.rulings(current_user.school, above=current_user.scope)
+    own = meeting_policies.of_place(current_user.scope, current_user.school)
+    form = PolicyForm(data=own)
+    if form.validate_on_submit():
+        # What is decided above is not on the form: what was said of it here stays, for when that is lifted.
+        bound = {option for option, ruling in above.items() if ruling.is_fixed}
+        said = {option: form[option].data for option in meeting_policies.OPTIONS if option not in bound}
+        kept = {option: rule for option, rule in own.items() if option in bound}
+        meeting_policies.say(current_user, kept | {option: rule for option, rule in said.items() if rule})
+        flash(_("The rules are saved. They hold for what is scheduled or changed from now on."))
+        return redirect(url_for(".policies"))
+    fields = [form[option] for option in meeting_policies.OPTIONS]
+    page = render_template("admin/policies.html", form=form, fields=fields, above=above)
+    return page, 422 if form.errors else 200
+
+
+@bp.get("/zoom")
+def zoom_status() -> str:
+    settings: Settings = current_app.extensions["silid.settings"]
+    return render_template(
+        "admin/zoom.html",
+        status=status_now(),
+        blocked=_blocked(),
+        meeting_reason=meeting_words.trouble,
+        registration_reason=lambda code: registration_words.reason(code, settings.email_domains),
+    )
+
+
+@bp.post("/zoom/check")
+def check_zoom() -> AnyResponse:
+    """Ask Zoom now whether credentials and scopes are good: two short calls, with the client's own time limits."""
+    try:
+        probe = zoom().probe()
+    except ZoomError as error:
+        flash(error.for_teachers, "bad")
+    else:
+        if probe.missing:
+            flash(_("The Zoom app lacks these scopes: %(scopes)s", scopes=", ".join(sorted(probe.missing))), "bad")
+        else:
+            flash(_("Zoom answers, and the app may do everything the portal needs."))
+        if probe.missing_optional:
+            scopes = ", ".join(sorted(probe.missing_optional))
+            flash(_("It would also be good to have: %(scopes)s", scopes=scopes), "warm")
+    audit.record("checked Zoom", "zoom", "account", by=current_user.id)
+    return redirect(url_for(".zoom_status"))
+
+
+@bp.get("/webhooks")
+def webhooks() -> str:
+    _region_only()
+    state = request.args.get("state", "")
+    state = state if state in STATES else ""
+    lines, counts = queries.deliveries(state)
+    return render_template("admin/webhooks.html", lines=lines, counts=counts, state=state, inbox=health(current_app))
+
+
+@bp.post("/webhooks/replay")
+def replay_webhooks() -> AnyResponse:
+    """What could not be read is looked at again, or the one `delivery` that the form names, whatever became of it:
+    harmless for one that was read, since what it says is there already."""
+    _region_only()
+    one = request.form.get("delivery", type=int)
+    count = replay(("set aside",)) if one is None else renew(ZoomEvent.id == one)
+    audit.record(
+        "replayed deliveries", "inbox", "set aside" if one is None else str(one), by=current_user.id, deliveries=count
+    )
+    flash(ngettext("%(num)d delivery is looked at again.", "%(num)d deliveries are looked at again.", count))
+    state = request.form.get("state", "")
+    return redirect(url_for(".webhooks", state=state) if state in STATES[1:] else url_for(".webhooks"))
+
+
+@bp.get("/mail")
+def mail() -> str:
+    _region_only()
+    settings: Settings = current_app.extensions["silid.settings"]
+    lines, counts = queries.letters()
+    return render_template(
+        "admin/mail.html", lines=lines, counts=counts, to_folder=not settings.mail_url, stuck=queries.stuck_letters()
+    )
+
+
+@bp.post("/mail/send")
+def send_letters() -> AnyResponse:
+    """Send at once what was given up and what waits for its next try: the mail server is right again."""
+    _region_only()
+    count = send_again()
+    audit.record("sent letters again", "mail", "outbox", by=current_user.id, letters=count)
+    flash(ngettext("%(num)d letter is tried again.", "%(num)d letters are tried again.", count))
+    return redirect(url_for(".mail"))
+
+
+def _blocked() -> str:
+    found = write_block.current()
+    return meeting_words.blocked(found.reason, found.detail) if found else ""
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        abort(404)
+
+
+def _date(text: str) -> date | None:
+    try:
+        found = date.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+    return found if found and found.year in DayField.YEARS else None

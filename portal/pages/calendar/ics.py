@@ -1,0 +1,166 @@
+"""Class dates as iCalendar (RFC 5545), for calendars that subscribe.
+
+Stable UIDs, a SEQUENCE that only grows, and cancelled dates that stay as cancelled: so a change reaches a phone
+that has the old one. Never a start link, a passcode or a host key; a learner's calendar has their own join page.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from icalendar import Alarm, Calendar, Event
+from sqlalchemy import ColumnElement, func, select
+
+from portal.accounts.models import User
+from portal.classes.access import teaches
+from portal.classes.models import SchoolClass, Section
+from portal.core import clock
+from portal.core.db import db
+from portal.meetings.access import invited_to
+from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
+from portal.registration.join_links import AUDIENCES
+
+BACK, AHEAD = timedelta(days=60), timedelta(days=366)
+MOST = 3000
+REMIND = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One class date of a calendar. `changes` counts what happened to its meeting, `changed_at` the last of it."""
+
+    occurrence_id: UUID
+    meeting_id: UUID
+    title: str
+    description: str
+    subject: str | None
+    section: str | None
+    teacher: str | None
+    starts_at: datetime
+    minutes: int
+    cancelled: bool
+    changes: int
+    changed_at: datetime
+
+
+def of_teacher(user: User) -> list[Entry]:
+    """What a person teaches, alone or with others, and meetings without a class that they made or are invited to."""
+    own = ZoomMeeting.class_id.is_(None) & (ZoomMeeting.created_by == user.id)
+    return _entries(teaches(user) | own | invited_to(user))
+
+
+def of_class(class_id: UUID) -> list[Entry]:
+    """The dates of one class that are for its learners."""
+    return _entries(ZoomMeeting.class_id == class_id, ZoomMeeting.audience.in_(AUDIENCES))
+
+
+def of_meeting(meeting_id: UUID) -> list[Entry]:
+    return _entries(ZoomMeeting.id == meeting_id)
+
+
+def _entries(*conditions: ColumnElement[bool]) -> list[Entry]:
+    today = clock.today()
+    history = (
+        select(
+            MeetingHistory.meeting_id, func.count().label("changes"), func.max(MeetingHistory.at).label("changed_at")
+        )
+        .group_by(MeetingHistory.meeting_id)
+        .subquery()
+    )
+    rows = db.session.execute(
+        select(
+            MeetingOccurrence,
+            ZoomMeeting,
+            SchoolClass.subject,
+            Section,
+            User.full_name,
+            history.c.changes,
+            history.c.changed_at,
+        )
+        .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
+        .outerjoin(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
+        .outerjoin(Section, Section.id == SchoolClass.section_id)
+        .outerjoin(User, User.id == func.coalesce(SchoolClass.teacher_id, ZoomMeeting.created_by))
+        .outerjoin(history, history.c.meeting_id == ZoomMeeting.id)
+        .where(
+            MeetingOccurrence.scheduled,
+            MeetingOccurrence.local_date.between(today - BACK, today + AHEAD),
+            ZoomMeeting.state != "failed",
+            *conditions,
+        )
+        .order_by(MeetingOccurrence.starts_at, MeetingOccurrence.id)
+        .limit(MOST)
+    )
+    return [
+        Entry(
+            occurrence_id=occurrence.id,
+            meeting_id=meeting.id,
+            title=meeting.title,
+            description=meeting.description,
+            subject=subject,
+            section=section.title if section else None,
+            teacher=teacher,
+            starts_at=occurrence.starts_at,
+            minutes=occurrence.minutes,
+            cancelled=occurrence.state == "cancelled" or meeting.state in ("cancelled", "deleted"),
+            changes=changes or 0,
+            changed_at=changed_at or meeting.created_at,
+        )
+        for occurrence, meeting, subject, section, teacher, changes, changed_at in rows
+    ]
+
+
+def calendar(entries: list[Entry], *, name: str, base_url: str, url: str | None = None) -> bytes:
+    """The calendar file. `url` is what each date leads to; without it, to the meeting's page in the portal."""
+    made = Calendar()
+    made.add("prodid", "-//Silid//Class calendar//EN")
+    made.add("version", "2.0")
+    made.add("calscale", "GREGORIAN")
+    made.add("method", "PUBLISH")
+    made.add("x-wr-calname", _plain(name))
+    made.add("x-wr-timezone", "Asia/Manila")
+    made.add("refresh-interval", timedelta(hours=1), parameters={"VALUE": "DURATION"})
+    made.add("x-published-ttl", "PT1H")
+    host = urlsplit(base_url).hostname or "silid"
+    for entry in entries:
+        made.add_component(_event(entry, host, url or f"{base_url}/meetings/{entry.meeting_id}"))
+    if entries:
+        made.add_missing_timezones(date(2026, 1, 1), date(2028, 1, 1))
+    return bytes(made.to_ical())
+
+
+def _event(entry: Entry, host: str, url: str) -> Event:
+    event = Event()
+    event.add("uid", f"{entry.occurrence_id}@{host}")
+    event.add("dtstamp", entry.changed_at.astimezone(UTC))
+    event.add("last-modified", entry.changed_at.astimezone(UTC))
+    event.add("sequence", entry.changes)
+    begins = clock.local(entry.starts_at)
+    event.add("dtstart", begins)
+    event.add("dtend", begins + timedelta(minutes=entry.minutes))
+    where = f"{entry.subject}, {entry.section}" if entry.subject else ""
+    event.add("summary", _plain(entry.title))
+    event.add("description", _plain("\n".join(part for part in (where, entry.teacher, entry.description, url) if part)))
+    event.add("location", url)
+    event.add("url", url)
+    event.add("status", "CANCELLED" if entry.cancelled else "CONFIRMED")
+    event.add("transp", "TRANSPARENT" if entry.cancelled else "OPAQUE")
+    event.add("categories", ["Silid"])
+    if not entry.cancelled:
+        event.add_component(_reminder(entry))
+    return event
+
+
+def _reminder(entry: Entry) -> Alarm:
+    """Ten minutes before, when the door opens as well."""
+    alarm = Alarm()
+    alarm.add("action", "DISPLAY")
+    alarm.add("trigger", -REMIND)
+    alarm.add("description", _plain(entry.title))
+    return alarm
+
+
+def _plain(text: str) -> str:
+    """Without control characters, which a calendar file cannot carry (RFC 5545, 3.1); line breaks stay."""
+    return "".join(sign for sign in text if sign == "\n" or (sign.isprintable() and sign not in "\u2028\u2029"))

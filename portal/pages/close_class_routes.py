@@ -1,0 +1,66 @@
+"""Closing a class, with its coming dates or without."""
+
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
+from flask_login import current_user
+from werkzeug.wrappers import Response
+from wtforms import RadioField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import InputRequired
+
+from portal.classes import access, service
+from portal.core.db import writing
+from portal.core.forms import Form
+from portal.meetings.scheduling.cancel_upcoming import cancel_coming, count_coming
+
+bp = Blueprint("closing", __name__)
+
+
+class CloseForm(Form):
+    dates = RadioField(
+        _l("Its coming dates"),
+        [InputRequired(_l("Choose what becomes of the coming dates."))],
+        choices=[
+            SelectChoice("cancel", _l("Cancel the coming dates too")),
+            SelectChoice("leave", _l("Leave them scheduled")),
+        ],
+    )
+
+
+@bp.route("/classes/<uuid:class_id>/close", methods=["GET", "POST"])
+def close_class(class_id: UUID) -> str | Response | tuple[str, int]:
+    """Nothing new is scheduled for the class from now on; the person says what becomes of what is."""
+    school_class = access.class_or_404(class_id, manage=True)
+    if school_class.closed_at:
+        return redirect(url_for("pages.school_class", class_id=class_id))
+    coming = count_coming(class_id)
+    form = CloseForm()
+    if not coming:
+        del form.dates
+    if form.validate_on_submit():
+        cancelled = 0
+        with writing():
+            if form.dates and form.dates.data == "cancel":
+                cancelled = cancel_coming(current_user, class_id, _("The class was closed"))
+            service.close_class(current_user, school_class)
+        flash(
+            _(
+                "%(subject)s is closed. Its sheets and reports stay, and it can be opened again.",
+                subject=school_class.subject,
+            )
+        )
+        if cancelled:
+            flash(
+                ngettext(
+                    "%(num)d coming date is cancelled. Zoom is told now, and the links no longer open it.",
+                    "%(num)d coming dates are cancelled. Zoom is told now, and the links no longer open them.",
+                    cancelled,
+                )
+            )
+        return redirect(url_for("pages.school_class", class_id=class_id))
+    page = render_template("classes/close_class.html", form=form, school_class=school_class, coming=coming)
+    return page, 422 if form.errors else 200

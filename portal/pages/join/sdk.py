@@ -1,0 +1,124 @@
+"""Joining inside the page, through Zoom's Meeting SDK for the web, where its key and secret are set.
+
+The signature is made here; the secret never leaves the server. Somebody who is registered goes in by `tk`, the token
+of their own join link, so Zoom tells of them by their registrant id as if they had come through the app (Zoom's page
+on joining a meeting that has registration).
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
+
+from flask import current_app
+from sqlalchemy import select
+
+from portal.config import Settings
+from portal.core import clock
+from portal.core.db import db
+from portal.meetings.models import ZoomMeeting
+from portal.pages.join.state import Door
+from portal.registration.join_links import JoinLink
+from portal.registration.models import MeetingRegistrant
+from portal.zoom.sdk_signature import (
+    ATTENDEE,
+    LONGEST,
+    SHORTEST,
+    meeting_sdk_signature,
+)
+
+SOURCE = "https://source.zoom.us"
+AFTER_THE_END = timedelta(hours=1)  # a class that runs on must not lose somebody who comes back
+
+# After Zoom's own list ("Content Security Policy header" of its SDKs), narrowed: its code may talk to Zoom and not to
+# the portal (no 'self' to connect to, no form), and whatever is inline may be a style only. WebAssembly and its workers
+# need blob: and 'unsafe-eval'.
+HEADERS = {
+    "Content-Security-Policy": "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src 'self' {SOURCE} blob: 'unsafe-eval' 'wasm-unsafe-eval'",
+            f"style-src 'self' {SOURCE} 'unsafe-inline'",
+            "img-src 'self' https://*.zoom.us data: blob:",
+            f"font-src 'self' {SOURCE} data:",
+            f"media-src {SOURCE} blob:",
+            "connect-src https://zoom.us https://*.zoom.us wss://*.zoom.us blob:",
+            "worker-src blob:",
+            "form-action 'none'",
+            "base-uri 'none'",
+            "object-src 'none'",
+            "frame-ancestors 'none'",
+        ]
+    ),
+    "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self), geolocation=()",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the SDK is given. `scripts` are the addresses to load, in this order."""
+
+    signature: str
+    key: str
+    number: str
+    passcode: str
+    name: str
+    email: str
+    tk: str
+    scripts: tuple[str, ...]
+
+
+def is_on() -> bool:
+    return _settings().zoom_sdk_is_configured
+
+
+def entry(link: JoinLink, door: Door) -> Entry | None:
+    """How the learner of a link goes in; None where the door is not open, or only Zoom's own app can go in.
+
+    The class's own link has no name to go in by, and a meeting for people signed in to Zoom is not for the SDK.
+    """
+    if door.url is None or door.meeting_id is None or link.learner is None:
+        return None
+    meeting = db.session.get_one(ZoomMeeting, door.meeting_id)
+    if meeting.zoom_id is None or meeting.meeting_authentication:
+        return None
+    name, email, tk = f"{link.learner.first_name} {link.learner.last_name}", "", ""
+    if meeting.has_registration:
+        tk = parse_qs(urlsplit(door.url).query).get("tk", [""])[0]
+        email = _email(meeting, link)
+        if not tk or not email:
+            return None
+    settings, now = _settings(), clock.now()
+    left = (door.ends_at or now) + AFTER_THE_END - now
+    ttl = min(max(int(left.total_seconds()), 2 * SHORTEST), LONGEST)
+    return Entry(
+        signature=meeting_sdk_signature(
+            settings.zoom_sdk_key, settings.zoom_sdk_secret, meeting.zoom_id, ATTENDEE, now, ttl
+        ),
+        key=settings.zoom_sdk_key,
+        number=meeting.zoom_id,
+        passcode=meeting.password or "",
+        name=name,
+        email=email,
+        tk=tk,
+        scripts=_scripts(settings.zoom_sdk_version),
+    )
+
+
+def _scripts(version: str) -> tuple[str, ...]:
+    """The client view and what it stands on, as Zoom's "Get started" names them."""
+    libraries = ("react", "react-dom", "redux", "redux-thunk", "lodash")
+    vendor = tuple(f"{SOURCE}/{version}/lib/vendor/{name}.min.js" for name in libraries)
+    return (*vendor, f"{SOURCE}/zoom-meeting-{version}.min.js")
+
+
+def _email(meeting: ZoomMeeting, link: JoinLink) -> str:
+    """The address by which the learner is registered: Zoom wants it beside the token."""
+    row = select(MeetingRegistrant.email).where(
+        MeetingRegistrant.meeting_id == meeting.id, MeetingRegistrant.learner_id == link.learner_id
+    )
+    return db.session.scalar(row) or ""
+
+
+def _settings() -> Settings:
+    settings: Settings = current_app.extensions["silid.settings"]
+    return settings

@@ -1,0 +1,179 @@
+"""What a learner's link shows at this moment: which class date it is about, and whether one can go in.
+
+A kind word for each case; nothing about anybody else, and nothing that a screenshot in a group chat would give away.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from flask import current_app, url_for
+from sqlalchemy import exists, select
+
+from portal.classes.models import Enrolment
+from portal.classes.queries import expected_on
+from portal.config import Settings
+from portal.core import clock
+from portal.core.db import db
+from portal.meetings.models import MeetingOccurrence, ZoomMeeting
+from portal.meetings.zoom_urls import is_zoom_link
+from portal.registration.join_links import AUDIENCES, JoinLink
+from portal.registration.models import MeetingRegistrant
+
+OPENS = timedelta(minutes=10)  # before the planned start
+LINGERS = timedelta(minutes=15)  # after the planned end, where nobody has ended the class yet
+AHEAD, BACK = timedelta(days=60), timedelta(days=1)
+
+State = Literal[
+    "open", "early", "over", "cancelled", "none", "left", "preparing", "refused", "deleted", "personal only"
+]
+
+
+@dataclass(frozen=True)
+class Door:
+    """`state` says what to show; times and title are those of the class date it is about, if there is one.
+
+    `url` is Zoom's, only where the state is open. `next_at` is the next date after a cancelled or past one.
+    """
+
+    state: State
+    occurrence_id: UUID | None = None
+    meeting_id: UUID | None = None
+    title: str = ""
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    opens_at: datetime | None = None
+    next_at: datetime | None = None
+    recorded: bool = False
+    url: str | None = None
+
+    @property
+    def minutes_left(self) -> int:
+        """Whole minutes until it opens, at least 1."""
+        return max(1, -(-int((self.opens_at - clock.now()).total_seconds()) // 60)) if self.opens_at else 0
+
+
+def address(token: str) -> str:
+    """The whole address of a link, from the portal's own base alone."""
+    settings: Settings = current_app.extensions["silid.settings"]
+    return settings.base_url + url_for("join.show", token=token, _external=False)
+
+
+def door(link: JoinLink) -> Door:
+    """What is behind a link now."""
+    if link.learner_id is not None and not _is_enrolled(link):
+        return Door("left")
+    dates = _dates(link.class_id)
+    shown = _shown(dates)
+    if shown is None:
+        return Door("none")
+    occurrence, meeting = shown
+    now = clock.now()
+    following = next((one.starts_at for one, other in dates if one.starts_at > now and _is_on(one, other)), None)
+    base = {
+        "occurrence_id": occurrence.id,
+        "meeting_id": meeting.id,
+        "title": meeting.title,
+        "starts_at": occurrence.starts_at,
+        "ends_at": occurrence.ends_at,
+        "opens_at": occurrence.starts_at - OPENS,
+        "next_at": following,
+        "recorded": meeting.auto_recording != "none",
+    }
+    state = _state(occurrence, meeting, now)
+    if state != "open":
+        return Door(state, **base)  # type: ignore[arg-type]  # a dict of what the fields are
+    state, url = _way_in(link, meeting)
+    return Door(state, **base, url=url)  # type: ignore[arg-type]  # likewise
+
+
+def _is_enrolled(link: JoinLink) -> bool:
+    return bool(
+        db.session.scalar(
+            select(
+                exists().where(
+                    Enrolment.learner_id == link.learner_id,
+                    Enrolment.section_id == link.school_class.section_id,
+                    expected_on(clock.today()),
+                )
+            )
+        )
+    )
+
+
+def _dates(class_id: UUID) -> list[tuple[MeetingOccurrence, ZoomMeeting]]:
+    now = clock.now()
+    rows = db.session.execute(
+        select(MeetingOccurrence, ZoomMeeting)
+        .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
+        .where(
+            ZoomMeeting.class_id == class_id,
+            ZoomMeeting.audience.in_(AUDIENCES),
+            MeetingOccurrence.starts_at > now - BACK,
+            MeetingOccurrence.starts_at < now + AHEAD,
+            MeetingOccurrence.scheduled | (MeetingOccurrence.state == "started"),
+        )
+        .order_by(MeetingOccurrence.starts_at, MeetingOccurrence.id)
+        .limit(60)
+    )
+    return [(occurrence, meeting) for occurrence, meeting in rows]
+
+
+def _is_on(occurrence: MeetingOccurrence, meeting: ZoomMeeting) -> bool:
+    return occurrence.state != "cancelled" and meeting.state not in ("cancelled", "deleted")
+
+
+def _shown(dates: list[tuple[MeetingOccurrence, ZoomMeeting]]) -> tuple[MeetingOccurrence, ZoomMeeting] | None:
+    """The class that runs; else the one whose door is or comes open today; else one cancelled today; else the next
+    to come; else the last that is over."""
+    now, today = clock.now(), clock.today()
+    running = [one for one in dates if one[0].state == "started"]
+    ahead = [one for one in dates if _is_on(*one) and one[0].state != "ended" and one[0].ends_at + LINGERS > now]
+    of_today = [one for one in ahead if one[0].local_date == today or one[0].starts_at - OPENS <= now]
+    off_today = [one for one in dates if not _is_on(*one) and one[0].local_date == today and one[0].ends_at > now]
+    ended = [one for one in dates if one[0].state == "ended" and one[0].ends_at > now]
+    past = [one for one in dates if one[0].ends_at <= now and one[0].local_date == today]
+    for found in (running, of_today, ended, off_today, ahead, list(reversed(past))):
+        if found:
+            return found[0]
+    return None
+
+
+def _state(occurrence: MeetingOccurrence, meeting: ZoomMeeting, now: datetime) -> State:
+    if meeting.state == "deleted":
+        return "deleted"
+    if not _is_on(occurrence, meeting):
+        return "cancelled"
+    if occurrence.state == "started":
+        return "open"
+    if occurrence.state == "ended" or now > occurrence.ends_at + LINGERS:
+        return "over"
+    if now < occurrence.starts_at - OPENS:
+        return "early"
+    return "open"
+
+
+def _way_in(link: JoinLink, meeting: ZoomMeeting) -> tuple[State, str | None]:
+    settings: Settings = current_app.extensions["silid.settings"]
+    if meeting.state == "failed":
+        return "refused", None
+    if not meeting.zoom_id:
+        return "preparing", None
+    if not meeting.has_registration:
+        url = meeting.join_url
+        return ("open", url) if url and is_zoom_link(url, settings) else ("preparing", None)
+    if link.learner_id is None:
+        return "personal only", None
+    row = db.session.scalar(
+        select(MeetingRegistrant).where(
+            MeetingRegistrant.meeting_id == meeting.id,
+            MeetingRegistrant.learner_id == link.learner_id,
+            MeetingRegistrant.wanted,
+        )
+    )
+    if row is None:
+        return "preparing", None
+    if row.state == "registered" and row.join_url and is_zoom_link(row.join_url, settings):
+        return "open", row.join_url
+    return ("preparing", None) if row.state in ("waiting", "pending", "registered") else ("refused", None)

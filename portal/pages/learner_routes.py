@@ -1,0 +1,77 @@
+"""One learner: where they are and were, how often they came, and how they get into the coming classes."""
+
+from uuid import UUID
+
+from flask import Blueprint, current_app, flash, redirect, render_template, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+from werkzeug.wrappers import Response
+from wtforms.fields.choices import SelectChoice
+
+from portal.classes import access
+from portal.classes import queries as class_queries
+from portal.classes.learners.forms import MergeForm
+from portal.config import Settings
+from portal.core import audit_log, clock
+from portal.privacy import merge_learners
+from portal.registration import messages as registration_words
+from portal.registration import queries as registration_queries
+from portal.registration.desired_registrants import learner_address
+from portal.reports.learner_attendance import attendance_of
+
+bp = Blueprint("learner_page", __name__)
+
+
+@bp.get("/classes/sections/<uuid:section_id>/learners/<uuid:learner_id>")
+def show(section_id: UUID, learner_id: UUID) -> str:
+    section, learner = access.learner_or_404(section_id, learner_id)
+    audit_log.viewed("viewed", "learner", learner.id, by=current_user.id, section_id=section.id)
+    times = class_queries.times_of(learner.id)
+    today = clock.today()
+    now = next((time for time in times if time.from_date <= today <= (time.until_date or today)), None)
+    here = now is not None and now.section_id == section.id
+    settings: Settings = current_app.extensions["silid.settings"]
+    return render_template(
+        "classes/learner.html",
+        section=section,
+        learner=learner,
+        times=times,
+        now_in=now,
+        on_roster=here,
+        governed=access.governs(section) and not section.is_past,
+        address=learner_address(learner.lrn, learner.email, settings.email_domains),
+        coming=registration_queries.coming_of(learner.id, section.id) if here else [],
+        attendance=attendance_of(current_user, learner.id, section.school_year),
+        why=lambda code: registration_words.reason(code, settings.email_domains),
+    )
+
+
+@bp.route("/classes/sections/<uuid:section_id>/learners/<uuid:learner_id>/merge", methods=["GET", "POST"])
+def merge(section_id: UUID, learner_id: UUID) -> str | Response | tuple[str, int]:
+    """Make two entries of one learner one: this one stays."""
+    section, learner = access.learner_or_404(section_id, learner_id, govern=True)
+    if section.is_past:
+        flash(_("The school year %(year)s is over: its rosters can only be read.", year=section.school_year), "bad")
+        return redirect(url_for("classes.section", section_id=section.id))
+    others = {str(one.id): one for one in merge_learners.candidates(section.id, learner)}
+    form = MergeForm()
+    form.other.choices = [
+        SelectChoice("", _("Choose")),
+        *(SelectChoice(key, f"{one.lis_name}, {one.lrn or _('no LRN yet')}") for key, one in others.items()),
+    ]
+    if form.validate_on_submit():
+        other = others[form.other.data]
+        takes_other = not learner.lrn or (other.lrn and form.lrn.data == "other")
+        try:
+            merge_learners.merge(current_user, section, learner, other, lrn=other.lrn if takes_other else learner.lrn)
+        except merge_learners.TwoSections:
+            form.other.errors = [
+                _("The two were in different sections on the same days. Correct their sections first.")
+            ]
+        except merge_learners.Erased:
+            form.other.errors = [_("One of the two was erased. What was erased is not brought back by a merge.")]
+        else:
+            flash(_("The two entries are one now."))
+            return redirect(url_for(".show", section_id=section.id, learner_id=learner.id))
+    page = render_template("classes/learner_merge.html", form=form, section=section, learner=learner)
+    return page, 422 if form.errors else 200

@@ -1,0 +1,90 @@
+"""Schools with how many people, sections and learners they have."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, func, or_, select
+
+from portal.accounts.access import schools_in_scope
+from portal.accounts.models import School, User
+from portal.classes.models import Enrolment, Section
+from portal.classes.service import school_year_of
+from portal.core import clock
+from portal.core.db import db
+
+PAGE = 50
+
+
+@dataclass(frozen=True)
+class SchoolLine:
+    """A school with its open accounts of teachers, its sections of this school year, and the learners on them today."""
+
+    school: School
+    teachers: int
+    sections: int
+    learners: int
+
+
+@dataclass(frozen=True)
+class Found:
+    lines: list[SchoolLine]
+    total: int
+    page: int
+
+    @property
+    def pages(self) -> int:
+        return max(1, -(-self.total // PAGE))
+
+
+def find(admin: User, words: str, show: str, page: int) -> Found:
+    """Schools in scope whose name, ID or division has every word; `show` is "" (open ones) or "closed"."""
+    wanted = [
+        schools_in_scope(admin),
+        School.closed_at.is_not(None) if show == "closed" else School.closed_at.is_(None),
+    ]
+    for word in words.lower().split()[:5]:
+        like = "%" + word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
+        columns = (func.lower(School.name), School.deped_id, func.lower(School.division))
+        wanted.append(or_(*(column.like(like, escape="\\") for column in columns)))
+    total = db.session.scalar(select(func.count()).select_from(School).where(*wanted)) or 0
+    page = min(max(1, page), max(1, -(-total // PAGE)))
+    rows = select(School).where(*wanted).order_by(School.division, func.lower(School.name), School.id)
+    schools = list(db.session.scalars(rows.limit(PAGE).offset((page - 1) * PAGE)))
+    return Found(_with_figures(schools), total, page)
+
+
+def figures(school: School) -> SchoolLine:
+    return _with_figures([school])[0]
+
+
+def _with_figures(schools: list[School]) -> list[SchoolLine]:
+    ids = [school.id for school in schools]
+    today = clock.today()
+    this_year = Section.school_year >= school_year_of(today)
+    teachers = _counted(
+        select(User.school_id, func.count())
+        .where(User.school_id.in_(ids), User.role == "teacher", User.deactivated_at.is_(None))
+        .group_by(User.school_id)
+    )
+    sections = _counted(
+        select(Section.school_id, func.count()).where(Section.school_id.in_(ids), this_year).group_by(Section.school_id)
+    )
+    learners = _counted(
+        select(Section.school_id, func.count(Enrolment.learner_id.distinct()))
+        .join(Section, Section.id == Enrolment.section_id)
+        .where(
+            Section.school_id.in_(ids),
+            this_year,
+            Enrolment.from_date <= today,
+            or_(Enrolment.until_date.is_(None), Enrolment.until_date >= today),
+        )
+        .group_by(Section.school_id)
+    )
+    return [
+        SchoolLine(one, teachers.get(one.id, 0), sections.get(one.id, 0), learners.get(one.id, 0)) for one in schools
+    ]
+
+
+def _counted(rows: Select[*tuple[Any, ...]]) -> dict[UUID, int]:
+    return dict(db.session.execute(rows).all())

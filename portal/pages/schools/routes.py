@@ -1,0 +1,198 @@
+"""Schools, for admins: finding, adding, changing, closing."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
+from flask_login import current_user
+from werkzeug.wrappers import Response
+from wtforms import SelectField, StringField
+from wtforms.validators import DataRequired, Length, Regexp, ValidationError
+
+from portal.accounts.models import School
+from portal.accounts.schools import service as schools_service
+from portal.core.forms import Form
+from portal.pages.schools import queries
+from portal.privacy import attendance_retention
+
+bp = Blueprint("schools", __name__, url_prefix="/admin/schools")
+Answer = str | Response | tuple[str, int]
+
+
+class SchoolForm(Form):
+    """A division is asked of the region alone: an admin of a division has their own."""
+
+    name = StringField(
+        _l("Name"), [DataRequired(_l("Write the school's name.")), Length(max=120, message=_l("At most 120 letters."))]
+    )
+    deped_id = StringField(
+        _l("School ID"),
+        [DataRequired(_l("Write the school's ID.")), Regexp(r"^[0-9]{6}\Z", message=_l("The school ID has 6 digits."))],
+        description=_l("6 digits, as on School Form 1."),
+        render_kw={"inputmode": "numeric"},
+    )
+    division = StringField(
+        _l("Division"),
+        [DataRequired(_l("Write the division.")), Length(max=80, message=_l("At most 80 letters."))],
+        description=_l("As the other schools of the division have it."),
+        render_kw={"list": "divisions", "autocomplete": "off"},
+    )
+
+    def __init__(self, *args: Any, **values: Any) -> None:
+        super().__init__(*args, **values)
+        if current_user.scope != "region":
+            del self.division
+
+    @property
+    def values(self) -> dict[str, str]:
+        division = (self.division.data or "") if self.division else ""
+        return {"name": self.name.data or "", "deped_id": self.deped_id.data or "", "division": division}
+
+
+class KeepingForm(Form):
+    """How long attendance is kept. `sure` comes with the second look, where something would go at once: the number of
+    years for which that was shown."""
+
+    years = SelectField(_l("Attendance is kept"), validate_choice=True)
+    authority = StringField(
+        _l("Who allows it"),
+        [Length(max=200, message=_l("At most 200 letters."))],
+        description=_l(
+            "For example the division's records officer, or the National Archives' authority with its number."
+        ),
+    )
+    sure = StringField()
+
+    def __init__(self, *args: Any, **values: Any) -> None:
+        super().__init__(*args, **values)
+        years = range(attendance_retention.LEAST, attendance_retention.MOST + 1)
+        self.years.choices = [
+            ("", _("until somebody decides otherwise")),
+            *(
+                (str(one), ngettext("%(num)d school year after its own", "%(num)d school years after its own", one))
+                for one in years
+            ),
+        ]
+
+    def validate_authority(self, field: StringField) -> None:
+        if self.years.data and not (field.data or "").strip():
+            raise ValidationError(_("Write who allows that the school's records are deleted."))
+
+
+@bp.before_request
+def only_admins() -> None:
+    if current_user.is_authenticated and not current_user.is_admin:
+        abort(403)
+
+
+@bp.get("")
+def index() -> str:
+    words, show = request.args.get("q", "")[:100], request.args.get("show", "")
+    show = show if show == "closed" else ""
+    found = queries.find(current_user, words, show, request.args.get("page", 1, type=int) or 1)
+    return render_template(
+        "schools/index.html", found=found, q=words, show=show, may_change=schools_service.may_change(current_user)
+    )
+
+
+@bp.route("/new", methods=["GET", "POST"])
+def new() -> Answer:
+    if not schools_service.may_change(current_user):
+        abort(403)
+    form = SchoolForm()
+    if form.validate_on_submit():
+        try:
+            made = schools_service.add(current_user, **form.values)
+        except schools_service.IdTaken:
+            _id_taken(form)
+        else:
+            flash(_("%(school)s is there. Invite its first people now.", school=made.name))
+            return redirect(url_for(".school", school_id=made.id))
+    return _page("schools/new.html", form)
+
+
+@bp.get("/<uuid:school_id>")
+def school(school_id: UUID) -> Answer:
+    found = _school_or_404(school_id)
+    return _school_page(found, _form_of(found))
+
+
+@bp.post("/<uuid:school_id>")
+def change(school_id: UUID) -> Answer:
+    found = _school_or_404(school_id, change=True)
+    form = SchoolForm()
+    if form.validate_on_submit():
+        try:
+            schools_service.change(current_user, found, **form.values)
+        except schools_service.IdTaken:
+            _id_taken(form)
+        else:
+            flash(_("Saved."))
+            return redirect(url_for(".school", school_id=found.id))
+    return _school_page(found, form)
+
+
+@bp.post("/<uuid:school_id>/close")
+def close(school_id: UUID) -> Answer:
+    found = _school_or_404(school_id, change=True)
+    schools_service.close(current_user, found)
+    flash(_("The school is closed: nobody new can be invited to it."))
+    return redirect(url_for(".school", school_id=found.id))
+
+
+@bp.post("/<uuid:school_id>/reopen")
+def reopen(school_id: UUID) -> Answer:
+    found = _school_or_404(school_id, change=True)
+    schools_service.reopen(current_user, found)
+    flash(_("The school is open again."))
+    return redirect(url_for(".school", school_id=found.id))
+
+
+@bp.route("/<uuid:school_id>/keeping", methods=["GET", "POST"])
+def keep(school_id: UUID) -> Answer:
+    """How many school years the school's attendance is kept. What would go at once is shown before it is so."""
+    found = _school_or_404(school_id)
+    form = KeepingForm(years=str(found.attendance_years or ""))
+    years = int(form.years.data) if (form.years.data or "").isdigit() else None
+    at_once = []
+    if form.validate_on_submit():
+        at_once = attendance_retention.due_now(found, years)
+        if form.sure.data == str(years) or not at_once:
+            attendance_retention.keep(current_user, found, years, authority=form.authority.data or "")
+            flash(_("Saved."))
+            return redirect(url_for(".school", school_id=found.id))
+    lines = attendance_retention.years_over(found, found.attendance_years)
+    page = render_template("schools/keeping.html", school=found, form=form, lines=lines, at_once=at_once)
+    return page, 422 if form.errors else 200
+
+
+def _school_or_404(school_id: UUID, *, change: bool = False) -> School:
+    """A school in scope; 404 elsewhere, 403 for an admin of the school itself who wants to change it."""
+    found = schools_service.one(current_user, school_id)
+    if found is None:
+        abort(404)
+    if change and not schools_service.may_change(current_user):
+        abort(403)
+    return found
+
+
+def _school_page(found: School, form: SchoolForm) -> Answer:
+    line, may_change = queries.figures(found), schools_service.may_change(current_user)
+    return _page("schools/school.html", form, line=line, school=found, may_change=may_change)
+
+
+def _page(template: str, form: SchoolForm, **values: Any) -> Answer:
+    divisions = schools_service.divisions() if form.division else []
+    page = render_template(template, form=form, divisions=divisions, **values)
+    return page, 422 if form.is_submitted() else 200
+
+
+def _form_of(found: School) -> SchoolForm:
+    return SchoolForm(name=found.name, deped_id=found.deped_id, division=found.division)
+
+
+def _id_taken(form: SchoolForm) -> None:
+    form.deped_id.errors = [_("Another school has this ID. Correct it, or look for that school in the list.")]

@@ -1,0 +1,178 @@
+"""Two rows of one learner made one: the learner had two LRNs, or was brought in without one and again with it.
+
+One stays, with everything that is known of both: the days on rosters, registrations, links, stays and marks. The
+other goes. Where both have a row for the same thing, the one that stays keeps its own; a mark set by hand beats one
+that was not. The tables are those that refer to a learner; a test finds one that is missing here.
+"""
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, exists, select, update
+from sqlalchemy.orm import aliased
+
+from portal.accounts.models import User
+from portal.attendance.models import (
+    AttendanceHistory,
+    AttendanceRecord,
+    AttendanceSheet,
+    DailyAttendance,
+    NameAlias,
+    ParticipantLink,
+)
+from portal.classes.learners.enrolments import Rolls
+from portal.classes.models import Enrolment, Learner, Section
+from portal.core import audit_log, clock
+from portal.core.db import db, writing
+from portal.core.worker_signals import wake
+from portal.privacy.erasure import Erasure
+from portal.registration.desired_registrants import remember_registration
+from portal.registration.join_links import JoinLink
+from portal.registration.models import FormerRegistrant, MeetingRegistrant
+
+# Tables with at most one row of a learner for something: what that is.
+ONE_EACH: tuple[tuple[Any, str], ...] = (
+    (MeetingRegistrant, "meeting_id"),
+    (JoinLink, "class_id"),
+    (ParticipantLink, "participant_id"),
+    (AttendanceRecord, "occurrence_id"),
+)
+MANY: tuple[Any, ...] = (FormerRegistrant, AttendanceHistory)
+BY_HAND = ("override_mark", "override_reason", "override_by", "override_at")
+
+
+class Erased(ValueError):
+    """One of the two was erased: nothing of that learner is to be known as somebody's again."""
+
+
+class TwoSections(ValueError):
+    """The two were in different sections on one day: they are two learners, or one of the rosters is wrong."""
+
+
+def merge(user: User, section: Section, kept: Learner, other: Learner, *, lrn: str | None) -> None:
+    """Make `other` a part of `kept`, whose LRN is then `lrn`, one of the two. Raises TwoSections, Erased."""
+    if kept.id == other.id or kept.school_id != other.school_id or lrn not in (kept.lrn, other.lrn):
+        raise ValueError("not two learners of one school, or an LRN of neither")
+    with writing() as session:
+        if session.scalar(select(Erasure.id).where(Erasure.learner_id.in_((kept.id, other.id))).limit(1)):
+            raise Erased
+        _unite_times(Rolls([kept.id, other.id]), kept.id, other.id)
+        for row in session.scalars(_doubled(MeetingRegistrant, "meeting_id", kept.id, other.id)):
+            # Its registration at Zoom, if there is one, is the learner's and is to be taken away.
+            remember_registration(row, still_open=row.state in ("registered", "pending") or row.unsure)
+            # Unsure, so that the engine looks at the meeting once more and does both.
+            hers = update(MeetingRegistrant).where(
+                MeetingRegistrant.learner_id == kept.id,
+                MeetingRegistrant.meeting_id == row.meeting_id,
+                MeetingRegistrant.state.in_(("registered", "pending")),
+            )
+            session.execute(hers.values(next_try_at=clock.now(), unsure=True))
+        _take_over_marks_by_hand(kept.id, other.id)
+        touched = list(
+            session.scalars(select(AttendanceRecord.occurrence_id).where(AttendanceRecord.learner_id == other.id))
+        )
+        for table, thing in ONE_EACH:
+            _take_over(table, [thing], kept.id, other.id)
+        _take_over(NameAlias, ["class_id", "folded_name"], kept.id, other.id)
+        _take_over(DailyAttendance, ["section_id", "day"], kept.id, other.id)
+        for table in MANY:
+            session.execute(update(table).where(table.learner_id == other.id).values(learner_id=kept.id))
+        email = kept.email or other.email
+        session.execute(delete(Learner).where(Learner.id == other.id))
+        kept.lrn, kept.email = lrn, email
+        session.add(kept)
+        session.execute(update(AttendanceSheet).where(AttendanceSheet.occurrence_id.in_(touched)).values(dirty=True))
+        audit_log.record(
+            "merged", "learner", kept.id, by=user.id, section_id=section.id, other=str(other.id), sheets=len(touched)
+        )
+    for topic in ("registration", "registrants", "attendance", "changed rosters"):
+        wake(topic)
+
+
+def candidates(section_id: UUID, learner: Learner) -> list[Learner]:
+    """Who is or was on the section's roster and could be the same learner and is not erased: those of the same last
+    name first."""
+    here = exists().where(
+        Enrolment.learner_id == Learner.id,
+        Enrolment.section_id == section_id,
+    )
+    return list(
+        db.session.scalars(
+            select(Learner)
+            .where(here, Learner.id != learner.id, ~exists().where(Erasure.learner_id == Learner.id))
+            .order_by(Learner.last_name != learner.last_name, Learner.lis_name, Learner.id)
+        )
+    )
+
+
+def _unite_times(rolls: Rolls, kept: UUID, other: UUID) -> None:
+    """All days of both. Where both were in one section, what the days of the second add is added to the first."""
+    for row in rolls.of(other):
+        same = [one for one in rolls.of(kept) if _overlap(one, row)]
+        if any(one.section_id != row.section_id for one in same):
+            raise TwoSections
+        if not same:
+            _repoint(row, kept)
+            rolls.adopt(row, other)
+            continue
+        first = min([row.from_date, *(one.from_date for one in same)])
+        ends = [row.until_date, *(one.until_date for one in same)]
+        rolls.strike(row)
+        for one in same[1:]:
+            rolls.strike(one)
+        db.session.flush()
+        same[0].from_date = first
+        same[0].until_date = None if None in ends else max(end for end in ends if end)
+        if same[0].until_date is None:
+            same[0].reason = same[0].detail = None
+        db.session.flush()
+    rolls.save()
+
+
+def _repoint(row: Enrolment, learner_id: UUID) -> None:
+    row.learner_id = learner_id
+    db.session.flush()
+
+
+def _overlap(one: Enrolment, two: Enrolment) -> bool:
+    return one.from_date <= (two.until_date or date.max) and two.from_date <= (one.until_date or date.max)
+
+
+def _doubled(table: Any, thing: str, kept: UUID, other: UUID) -> Any:
+    """The rows of `other` beside which `kept` has one for the same thing."""
+    hers = aliased(table)
+    return select(table).where(
+        table.learner_id == other,
+        exists().where(hers.learner_id == kept, getattr(hers, thing) == getattr(table, thing)),
+    )
+
+
+def _take_over(table: Any, things: Iterable[str], kept: UUID, other: UUID) -> None:
+    """Give `kept` the rows of `other`, but for things of which `kept` has one; those go."""
+    hers = aliased(table)
+    has_one = exists().where(
+        hers.learner_id == kept, *(getattr(hers, thing) == getattr(table, thing) for thing in things)
+    )
+    doubled = select(table.id).where(table.learner_id == other, has_one)
+    ids = list(db.session.scalars(doubled))
+    db.session.execute(delete(table).where(table.id.in_(ids)))
+    db.session.execute(update(table).where(table.learner_id == other).values(learner_id=kept))
+
+
+def _take_over_marks_by_hand(kept: UUID, other: UUID) -> None:
+    doubled = {
+        row.occurrence_id: row
+        for row in db.session.scalars(_doubled(AttendanceRecord, "occurrence_id", kept, other))
+        if row.override_mark
+    }
+    mine = select(AttendanceRecord).where(
+        AttendanceRecord.learner_id == kept,
+        AttendanceRecord.occurrence_id.in_(doubled),
+        AttendanceRecord.override_mark.is_(None),
+    )
+    for row in db.session.scalars(mine):
+        for name in BY_HAND:
+            setattr(row, name, getattr(doubled[row.occurrence_id], name))
+    db.session.flush()

@@ -1,0 +1,380 @@
+"""The engine: brings Zoom to what the registrant rows want, each person exactly once.
+
+Before an add is sent, the rows say so (`unsure`). If the answer never comes, whoever takes them next lists
+what Zoom has, adopts those by their address, and sends only the rest. One-off meetings are registered in
+batches of 30 side by side, others one by one with ten in flight. An earlier registration of the same person
+by another address is taken away first.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, or_, select, update
+
+from portal.core import clock
+from portal.core.db import db, end_reading, writing
+from portal.core.db.leases import take
+from portal.meetings.models import ZoomMeeting
+from portal.meetings.service import note
+from portal.registration.models import MeetingRegistrant
+from portal.registration.zoom_sync import daily_limit
+from portal.registration.zoom_sync.leased_registrants import (
+    Former,
+    Ledger,
+    Row,
+    everybody_is_registered,
+    nobody_was_registered,
+)
+from portal.registration.zoom_sync.parallel_calls import NotSent, SideBySide
+from portal.zoom.client import ZoomClient
+from portal.zoom.errors import (
+    ZoomError,
+    ZoomNotAuthorised,
+    ZoomNotConfigured,
+    ZoomRateLimited,
+    ZoomRefused,
+    ZoomUnavailable,
+)
+from portal.zoom.models import Person, Registered, Registrant
+from portal.zoom_account import write_block
+
+log = logging.getLogger("portal.registration")
+BATCH = 30  # Zoom's limit for one batch call
+AT_ONCE = 300  # rows of one meeting that one worker takes at a time
+MEETINGS_AT_ONCE = 10
+# Zoom would say the same of everybody else: nothing more is sent for the meeting.
+FOR_THE_WHOLE_MEETING = ("gone", "host_not_licensed", "registration_off", "over")
+FOR_ONE_PERSON = {"not_registrable_host": "host", "full": "full"}
+APPROVAL_PAUSE = timedelta(minutes=15)  # Zoom takes ten changes of a registrant's status a day
+
+Sent = list[Registered]
+Part = tuple[Row, ...]
+
+
+def due_meetings() -> list[UUID]:
+    """Meetings at Zoom for which some registrant is to be added or taken away now, the soonest class first.
+
+    None while Zoom does not accept the portal at all.
+    """
+    if write_block.holds():
+        return []
+    waiting = select(MeetingRegistrant.meeting_id).where(_due(), _free())
+    found = db.session.scalars(
+        select(ZoomMeeting.id)
+        .where(
+            ZoomMeeting.id.in_(waiting),
+            ZoomMeeting.zoom_id.is_not(None),
+            ZoomMeeting.state.in_(("scheduled", "started")),
+            ZoomMeeting.approval_type != 2,
+            ~ZoomMeeting.open_mode,
+        )
+        .order_by(ZoomMeeting.starts_at)
+        .limit(MEETINGS_AT_ONCE)
+    ).all()
+    end_reading()
+    return list(found)
+
+
+def work(meeting_id: UUID, zoom: ZoomClient) -> int:
+    """Do what is due for one meeting; the number of rows that were worked on."""
+    ids = take(MeetingRegistrant, and_(MeetingRegistrant.meeting_id == meeting_id, _due()), limit=AT_ONCE)
+    if not ids:
+        return 0
+    meeting = db.session.get(ZoomMeeting, meeting_id, populate_existing=True)
+    if meeting is None:
+        return 0
+    ledger = Ledger(meeting_id, ids, meeting.generation)
+    try:
+        if meeting.zoom_id and ledger.rows:
+            _Work(meeting, ledger, zoom).do()
+    finally:
+        ledger.release()
+    return len(ledger.rows)
+
+
+def _due() -> ColumnElement[bool]:
+    return MeetingRegistrant.next_try_at <= clock.now()
+
+
+def _free() -> ColumnElement[bool]:
+    return or_(MeetingRegistrant.leased_until.is_(None), MeetingRegistrant.leased_until < clock.now())
+
+
+class _Work:
+    """One go at the leased rows of one meeting."""
+
+    def __init__(self, meeting: ZoomMeeting, ledger: Ledger, zoom: ZoomClient) -> None:
+        self._meeting = meeting
+        self._zoom_id = str(meeting.zoom_id)
+        self._one_by_one = meeting.kind == "recurring"
+        self._ledger = ledger
+        self._zoom = zoom
+
+    def do(self) -> None:
+        began = nobody_was_registered(self._meeting.id)
+        try:
+            self._end_formers(self._ledger.formers())
+            self._take_away([row for row in self._ledger.rows if not row.wanted])
+            self._bring_in([row for row in self._ledger.rows if row.wanted])
+        except ZoomError as error:
+            log.warning("meeting %s: registration: %s", self._meeting.id, error)
+            self._give_up(list(self._ledger.undone.values()), error)
+        except Exception:
+            self._ledger.later(list(self._ledger.undone.values()), "unavailable")
+            raise
+        self._tell(began)
+
+    # Taking away
+
+    def _end_formers(self, formers: list[Former]) -> None:
+        """Cancel what the leased people had before, by another address."""
+        if not formers:
+            return
+        known = [(former.zoom_registrant_id, former.email) for former in formers if former.zoom_registrant_id]
+        unknown = {former.address for former in formers if not former.zoom_registrant_id}
+        if unknown:
+            theirs = self._ledger.ids_of_others([])
+            known += [
+                (found.id, found.email or "")
+                for found in self._all_listed()
+                if found.id not in theirs and _folded(found.email) in unknown
+            ]
+        self._cancel([(registrant_id, email) for registrant_id, email in known if registrant_id])
+        self._ledger.close(formers)
+
+    def _take_away(self, rows: list[Row]) -> None:
+        if not rows:
+            return
+        known = {row: row.zoom_registrant_id for row in rows if row.state in ("registered", "pending")}
+        lost = [row for row in rows if row.unsure and row not in known]
+        if lost:
+            known |= {row: found.id for row, found in self._find(lost, self._all_listed()).items()}
+        self._cancel([(registrant_id, row.email) for row, registrant_id in known.items() if registrant_id])
+        for row, registrant_id in known.items():
+            self._ledger.settle([row], "cancelled", zoom_registrant_id=registrant_id)
+        self._ledger.settle([row for row in rows if row not in known], "cancelled")
+
+    def _cancel(self, registrants: list[tuple[str, str]]) -> None:
+        for start in range(0, len(registrants), BATCH):
+            part = registrants[start : start + BATCH]
+            try:
+                self._zoom.set_registrants_status(self._zoom_id, "cancel", part)
+            except ZoomRefused as error:
+                if error.gone:
+                    raise
+                self._delete_each(part)
+
+    def _delete_each(self, registrants: list[tuple[str, str]]) -> None:
+        """Where one of them makes Zoom refuse all. Who is not there any more counts as taken away."""
+        for registrant_id, _ in registrants:
+            try:
+                self._zoom.delete_registrant(self._zoom_id, registrant_id)
+            except ZoomRefused as error:
+                if _ends_all(error):
+                    raise
+
+    # Bringing in
+
+    def _bring_in(self, rows: list[Row]) -> None:
+        freed = self._ledger.addresses_to_be_freed() if rows else set()
+        held_back = [row for row in rows if row.address in freed]
+        self._ledger.later(held_back, "unavailable")
+        rows = [row for row in rows if row not in held_back]
+        unsure = [row for row in rows if row.unsure and row.state != "pending"]
+        missing = self._look(unsure) if unsure else []
+        self._approve([row for row in rows if row.state == "pending"])
+        self._add([row for row in rows if row.state == "waiting" and not row.unsure] + missing)
+        # A row that is neither: its earlier registration was the only thing to be done.
+        for row in [row for row in self._ledger.undone.values() if row.wanted and row.state in ("failed", "denied")]:
+            self._ledger.settle([row], row.state, row.reason)
+
+    def _look(self, rows: list[Row]) -> list[Row]:
+        """Take over what Zoom has already, matched by address; those that it has not and that shall be sent."""
+        approved = self._find(rows, list(self._zoom.list_registrants(self._zoom_id)))
+        self._ledger.keep({row: (found.id, found.join_url) for row, found in approved.items()})
+        rest = [row for row in rows if row not in approved]
+        if not rest:
+            return []
+        pending = self._find(rest, list(self._zoom.list_registrants(self._zoom_id, status="pending")))
+        self._ledger.keep({row: (found.id, None) for row, found in pending.items()})
+        denied = self._find(rest, list(self._zoom.list_registrants(self._zoom_id, status="denied")))
+        for row, found in denied.items():
+            self._ledger.settle([row], "denied", "denied at Zoom", zoom_registrant_id=found.id)
+        rest = [row for row in rest if row not in pending and row not in denied]
+        self._ledger.settle([row for row in rest if row.state == "registered"], "cancelled", "cancelled at Zoom")
+        missing = [row for row in rest if row.state == "waiting"]
+        self._ledger.not_sent(missing)
+        return missing
+
+    def _find(self, rows: list[Row], listed: list[Registrant]) -> dict[Row, Registrant]:
+        """Who of the rows is in a list of Zoom's, by address; never a registration that is somebody else's."""
+        theirs = self._ledger.ids_of_others(row.id for row in rows)
+        by_address = {_folded(found.email): found for found in listed if found.id not in theirs}
+        return {row: by_address[row.address] for row in rows if row.address in by_address}
+
+    def _all_listed(self) -> list[Registrant]:
+        return [
+            *self._zoom.list_registrants(self._zoom_id),
+            *self._zoom.list_registrants(self._zoom_id, status="pending"),
+        ]
+
+    def _approve(self, rows: list[Row]) -> None:
+        """Approve those that Zoom keeps waiting: whoever is on the roster may come in."""
+        people = [(row.zoom_registrant_id, row.email) for row in rows if row.zoom_registrant_id]
+        if people:
+            self._zoom.set_registrants_status(self._zoom_id, "approve", [(str(one), email) for one, email in people])
+        if rows:
+            approved = self._find(rows, list(self._zoom.list_registrants(self._zoom_id)))
+            self._ledger.keep({row: (found.id, found.join_url) for row, found in approved.items()})
+            for row in [row for row in rows if row not in approved]:
+                until = clock.now() + APPROVAL_PAUSE * 2 ** min(row.attempts, 4)
+                self._ledger.later([row], "approval", until)
+
+    def _add(self, rows: list[Row]) -> None:
+        """Send those that Zoom may be sent today. The others wait until it counts anew."""
+        spent = daily_limit.spent({row.email for row in rows}, self._meeting.id) if rows else set()
+        end_reading()
+        self._ledger.later([row for row in rows if row.email in spent], "limit of the day", daily_limit.tomorrow())
+        rows = [row for row in rows if row.email not in spent]
+        if not rows:
+            return
+        if self._one_by_one or len(rows) == 1:
+            self._send([(row,) for row in rows], self._add_one)
+            return
+        parts = [tuple(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
+        singles = self._send(parts, self._add_batch)
+        if singles:
+            self._send([(row,) for row in singles], self._add_one)
+
+    def _add_one(self, part: Part) -> Sent:
+        return [self._zoom.add_registrant(self._zoom_id, _person(part[0]))]
+
+    def _add_batch(self, part: Part) -> Sent:
+        return self._zoom.add_registrants(self._zoom_id, [_person(row) for row in part])
+
+    def _send(self, parts: list[Part], send: Callable[[Part], Sent]) -> list[Row]:
+        """Send all parts side by side, keep each answer as it comes. Rows of a refused batch are returned, to
+        be tried one by one, since one bad address refuses all thirty."""
+        self._ledger.sending([row for part in parts for row in part])
+        again: list[Row] = []
+        trouble: ZoomError | None = None
+        for finished in SideBySide(send, parts, _ends_all):
+            self._answered([(part, answer) for part, answer in finished if isinstance(answer, list)])
+            for part, answer in finished:
+                if isinstance(answer, NotSent):
+                    self._ledger.not_sent(list(part))
+                elif isinstance(answer, ZoomError):
+                    self._not_answered(part, answer, again)
+                    trouble = answer if _ends_all(answer) else trouble
+        if trouble:
+            raise trouble
+        return again
+
+    def _answered(self, answers: list[tuple[Part, Sent]]) -> None:
+        """Match by address, never by order. Who is not in the answer stays waiting and is looked for."""
+        kept: dict[Row, tuple[str, str | None]] = {}
+        lost: list[Row] = []
+        for part, sent in answers:
+            by_address = {_folded(one.email): one for one in sent}
+            for row in part:
+                found = sent[0] if len(part) == 1 and sent else by_address.get(row.address)
+                if found:
+                    kept[row] = (found.registrant_id, found.join_url)
+                else:
+                    lost.append(row)
+        self._ledger.keep(kept)
+        self._ledger.later(lost, "unavailable")
+
+    def _not_answered(self, part: Part, error: ZoomError, again: list[Row]) -> None:
+        """Write down a call that failed. Where all would fail, the end of the whole go says the rest."""
+        rows = list(part)
+        if _ends_all(error):
+            if not isinstance(error, ZoomRefused):
+                self._ledger.not_sent(rows)
+        elif isinstance(error, ZoomUnavailable):
+            self._ledger.later(rows, "unavailable")
+        elif len(part) > 1:
+            again += rows
+        elif isinstance(error, ZoomRefused):
+            self._ledger.settle(rows, "failed", _reason_of_one(error))
+        elif isinstance(error, ZoomRateLimited):
+            daily_limit.learn_from_refusal(part[0].email, self._meeting.id)
+            self._ledger.spent(rows, error.until or daily_limit.tomorrow())
+
+    # How it went
+
+    def _give_up(self, rows: list[Row], error: ZoomError) -> None:
+        """For everybody of whom nothing was written: wait, or say why where Zoom would say the same again."""
+        if isinstance(error, ZoomRefused):
+            meaning = next((name for name in FOR_THE_WHOLE_MEETING if getattr(error, name)), None)
+            self._ledger.settle(
+                [row for row in rows if row.wanted],
+                "failed",
+                meaning.replace("_", " ") if meaning else "refused by Zoom",
+            )
+            self._ledger.settle([row for row in rows if not row.wanted], "cancelled")
+            if error.gone:
+                self._deleted_at_zoom()
+            return
+        reason, until = _wait_for(error)
+        if isinstance(error, ZoomNotConfigured | ZoomNotAuthorised):
+            until = write_block.put(error)
+        self._ledger.later(rows, reason, until)
+
+    def _deleted_at_zoom(self) -> None:
+        with writing() as session:
+            session.execute(
+                update(ZoomMeeting)
+                .where(
+                    ZoomMeeting.id == self._meeting.id,
+                    ZoomMeeting.zoom_id == self._zoom_id,
+                    ZoomMeeting.state.in_(("scheduled", "started")),
+                )
+                .values(state="deleted", wanted=None)
+            )
+
+    def _tell(self, began: bool) -> None:
+        if not self._ledger.newly_registered:
+            return
+        complete = everybody_is_registered(self._meeting.id)
+        if began or complete:
+            with writing():
+                if began:
+                    note(self._meeting.id, "registration began", detail=str(len(self._ledger.rows)))
+                if complete:
+                    note(self._meeting.id, "everybody registered")
+
+
+def _person(row: Row) -> Person:
+    return Person(email=row.email, first_name=row.first_name, last_name=row.last_name)
+
+
+def _folded(email: str | None) -> str:
+    return (email or "").strip().casefold()
+
+
+def _ends_all(error: ZoomError) -> bool:
+    """Tell whether other people of the meeting would fare the same: not where it is about one of them, nor
+    where one answer was lost."""
+    if isinstance(error, ZoomRefused):
+        return any(getattr(error, meaning) for meaning in FOR_THE_WHOLE_MEETING)
+    if isinstance(error, ZoomRateLimited):
+        return error.per != "registrant-day"
+    return not (isinstance(error, ZoomUnavailable) and error.maybe_done)
+
+
+def _reason_of_one(error: ZoomRefused) -> str:
+    return next((reason for meaning, reason in FOR_ONE_PERSON.items() if getattr(error, meaning)), "refused by Zoom")
+
+
+def _wait_for(error: ZoomError) -> tuple[str, datetime | None]:
+    """Why to wait, and until when where that is known."""
+    if isinstance(error, ZoomRateLimited):
+        if error.daily:
+            return "limit of the account", error.until or daily_limit.tomorrow()
+        return "rate limited", error.until
+    if isinstance(error, ZoomNotConfigured):
+        return "not configured", None
+    return "not authorised" if isinstance(error, ZoomNotAuthorised) else "unavailable", None

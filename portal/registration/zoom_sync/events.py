@@ -1,0 +1,45 @@
+"""What Zoom's events say about registrants.
+
+Events come in any order, twice, or not at all, so they are not believed word by word: where one says
+something else than the row, the row is looked up at Zoom. Our own doings echo, and change nothing.
+"""
+
+from sqlalchemy import or_, select, update
+
+from portal.core import clock
+from portal.core.db import rows_changed
+from portal.core.worker_signals import wake
+from portal.meetings.models import ZoomMeeting
+from portal.registration.models import MeetingRegistrant
+from portal.zoom.webhooks.events import Event
+
+# What the row would say if the event were news.
+_NEWS = {
+    "meeting.registration_approved": ("pending", "denied"),
+    "meeting.registration_cancelled": ("registered", "pending"),
+    "meeting.registration_denied": ("registered", "pending"),
+}
+
+
+def apply(event: Event) -> bool:
+    """Within the open transaction: have the registrant looked up where the event is news. True if it was."""
+    states = _NEWS.get(event.event)
+    if states is None or event.registrant is None or event.registrant.id is None or event.meeting_id is None:
+        return False
+    now = clock.now()
+    changed = rows_changed(
+        update(MeetingRegistrant)
+        .where(
+            MeetingRegistrant.meeting_id.in_(select(ZoomMeeting.id).where(ZoomMeeting.zoom_id == event.meeting_id)),
+            MeetingRegistrant.zoom_registrant_id == event.registrant.id,
+            MeetingRegistrant.wanted,
+            MeetingRegistrant.state.in_(states),
+            or_(MeetingRegistrant.leased_until.is_(None), MeetingRegistrant.leased_until < now),
+        )
+        .values(unsure=True, next_try_at=now, updated_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    if not changed:
+        return False
+    wake("registrants")
+    return True

@@ -1,0 +1,87 @@
+"""How often one learner came, over a school year: counts, and the last dates with their sheets."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from portal.accounts.models import User
+from portal.attendance.models import AttendanceRecord, AttendanceSheet
+from portal.classes.access import classes_seen
+from portal.classes.models import SchoolClass, Section
+from portal.core.db import db
+from portal.meetings.models import MeetingOccurrence, ZoomMeeting
+from portal.reports.queries import is_held
+
+LAST = 10
+
+
+@dataclass(frozen=True)
+class Came:
+    """What one sheet says of the learner."""
+
+    occurrence_id: UUID
+    starts_at: datetime
+    subject: str
+    mark: str
+    by_hand: bool
+    seconds: int
+
+
+@dataclass(frozen=True)
+class Attendance:
+    """A learner's school year in the classes that a person sees: dates held that are in the reports, and the last
+    few of them, the latest first. Marks that are not known yet are in no count."""
+
+    present: int
+    partial: int
+    absent: int
+    review: int
+    last: tuple[Came, ...]
+
+    @property
+    def total(self) -> int:
+        return self.present + self.partial + self.absent + self.review
+
+
+def attendance_of(user: User, learner_id: UUID, school_year: str) -> Attendance:
+    """A learner's marks of the year on the sheets that `user` may open; two statements."""
+    mark = func.coalesce(AttendanceRecord.final_mark, AttendanceRecord.override_mark, AttendanceRecord.computed_mark)
+    rows = (
+        select(AttendanceRecord)
+        .join(MeetingOccurrence, MeetingOccurrence.id == AttendanceRecord.occurrence_id)
+        .join(AttendanceSheet, AttendanceSheet.occurrence_id == MeetingOccurrence.id)
+        .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
+        .join(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
+        .join(Section, Section.id == SchoolClass.section_id)
+        .where(
+            AttendanceRecord.learner_id == learner_id,
+            Section.school_year == school_year,
+            is_held,
+            mark != "pending",
+            classes_seen(user),
+        )
+    )
+    counts: dict[str, int] = {}
+    for word, number in db.session.execute(rows.with_only_columns(mark, func.count()).group_by(mark)):
+        counts[word] = number
+    last = db.session.execute(
+        rows.with_only_columns(
+            MeetingOccurrence.id,
+            MeetingOccurrence.starts_at,
+            SchoolClass.subject,
+            mark,
+            AttendanceRecord.override_mark.is_not(None),
+            AttendanceRecord.seconds,
+        )
+        .order_by(MeetingOccurrence.starts_at.desc(), MeetingOccurrence.id)
+        .limit(LAST)
+    )
+    return Attendance(
+        present=counts.get("present", 0),
+        partial=counts.get("partial", 0),
+        absent=counts.get("absent", 0),
+        review=counts.get("needs review", 0),
+        last=tuple(Came(*row) for row in last),
+    )

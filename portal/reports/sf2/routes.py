@@ -1,0 +1,131 @@
+"""School Form 2 of a section and month: the page, its workbook, and what it goes by."""
+
+import re
+from datetime import date, timedelta
+from uuid import UUID
+
+from flask import Response, abort, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+from werkzeug.wrappers import Response as AnyResponse
+
+from portal.attendance.record import service as record_service
+from portal.classes.access import governs, section_or_404
+from portal.classes.models import Section, school_year_of
+from portal.core import audit_log
+from portal.reports import xlsx_writer
+from portal.reports.routes import bp
+from portal.reports.sf2 import queries, workbook
+from portal.web.rate_limits import learners_rows
+
+LONGEST_NAME = 120
+
+
+@bp.get("/reports/sections/<uuid:section_id>/sf2/<month>")
+def sf2(section_id: UUID, month: str) -> str:
+    section = section_or_404(section_id, forms=True)
+    audit_log.viewed(
+        "viewed School Form 2", "section", section.id, by=current_user.id, section_id=section.id, month=month
+    )
+    return _page(section, month)
+
+
+def _page(section: Section, month: str, problems: dict[str, str] | None = None) -> str:
+    first = _month_or_404(section, month)
+    found = queries.read(section, first.year, first.month)
+    earlier, later = first - timedelta(days=1), first + timedelta(days=31)
+    return render_template(
+        "reports/sf2.html",
+        section=section,
+        governed=governs(section),
+        month=month,
+        found=found,
+        form=found.form,
+        columns=[day for day in workbook.placed(found.form) if day],
+        earlier=f"{earlier:%Y-%m}" if earlier >= section.first_day else None,
+        later=f"{later:%Y-%m}" if later.replace(day=1) <= section.roster_day else None,
+        remarks=workbook.remarks,
+        rules={
+            "any": _("any class of the day"),
+            "first": _("the first class of the day"),
+            "half": _("half of the day's classes, or more"),
+        },
+        kinds={
+            "present": _("as LIS has it: absent and present"),
+            "tardy": _("DO 4, s. 2014: absent and tardy"),
+            "shs": _("senior high school (SF2-SHS)"),
+        },
+        papers={"a4": _("A4"), "long": _("long, 8.5 by 13 inches")},
+        problems=problems or {},
+        typed={
+            "cut_off": found.cut_off.isoformat(),
+            "day_rule": section.day_rule,
+            "school_head": section.school_head or "",
+            "kind": found.kind,
+            "paper": section.sf2_paper,
+            **(request.form if problems else {}),
+        },
+    )
+
+
+@bp.get("/reports/sections/<uuid:section_id>/sf2/<month>.xlsx")
+@learners_rows
+def sf2_workbook(section_id: UUID, month: str) -> Response:
+    section = section_or_404(section_id, forms=True)
+    first = _month_or_404(section, month)
+    found = queries.read(section, first.year, first.month)
+    audit_log.record(
+        "exported School Form 2", "section", section.id, by=current_user.id, section_id=section.id, month=month
+    )
+    live = request.args.get("figures") != "only"
+    answer = Response(workbook.make(section, found, live=live), mimetype=xlsx_writer.MIMETYPE)
+    name = re.sub(r"[^A-Za-z0-9]+", "-", section.title).strip("-")
+    answer.headers.set("Content-Disposition", "attachment", filename=f"SF2-{name}-{month}.xlsx")
+    return answer
+
+
+@bp.post("/reports/sections/<uuid:section_id>/sf2/<month>/settings")
+def sf2_settings(section_id: UUID, month: str) -> AnyResponse | tuple[str, int]:
+    """What the form of the section goes by."""
+    section = section_or_404(section_id, govern=True)
+    _month_or_404(section, month)
+    day, problems = _cut_off(section)
+    head = " ".join(request.form.get("school_head", "").split())
+    if len(head) > LONGEST_NAME:
+        problems["school_head"] = _("School head: the name is too long, 120 characters are the most.")
+    chosen = {}
+    for name, offered, said in (
+        ("day_rule", record_service.RULES, _("Which classes make a day: take one of the list.")),
+        ("kind", queries.FORMS, _("Form: take one of the list.")),
+        ("paper", queries.PAPERS, _("Paper: take one of the list.")),
+    ):
+        chosen[name] = request.form.get(name, "")
+        if chosen[name] not in offered:
+            problems[name] = said
+    if problems or day is None:
+        return _page(section, month, problems), 422
+    record_service.set_form(current_user, section, cut_off=day, school_head=head or None, **chosen)
+    flash(_("The form is set up for the section."))
+    return redirect(url_for(".sf2", section_id=section.id, month=month))
+
+
+def _cut_off(section: Section) -> tuple[date | None, dict[str, str]]:
+    """The day that was typed, or what is wrong with it."""
+    try:
+        day = date.fromisoformat(request.form.get("cut_off", "").strip())
+    except ValueError:
+        return None, {"cut_off": _("Cut-off day: write a day like 2026-06-12.")}
+    if not 0 <= day.year - int(section.school_year[:4]) <= 1:
+        said = _("Cut-off day: take a day of the school year %(year)s.", year=section.school_year)
+        return None, {"cut_off": said}
+    return day, {}
+
+
+def _month_or_404(section: Section, text: str) -> date:
+    """The first day of a month of the section's school year."""
+    if not re.fullmatch(r"20[0-9]{2}-(0[1-9]|1[0-2])", text, re.ASCII):
+        abort(404)
+    first = date(int(text[:4]), int(text[5:]), 1)
+    if school_year_of(first) != section.school_year:
+        abort(404)
+    return first

@@ -1,0 +1,110 @@
+"""The settings of a meeting:
+
+Zoom's defaults, what values they take, and what Zoom changes without being asked.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from portal.sandbox.simulation.errors import Refusal, invalid
+from portal.sandbox.simulation.models import JSON
+
+DEFAULTS: JSON = {
+    "host_video": False,
+    "participant_video": False,
+    "cn_meeting": False,
+    "in_meeting": False,
+    "join_before_host": False,
+    "jbh_time": 0,
+    "mute_upon_entry": False,
+    "watermark": False,
+    "use_pmi": False,
+    "approval_type": 2,
+    "registration_type": 1,
+    "audio": "both",
+    "auto_recording": "none",
+    "enforce_login": False,
+    "enforce_login_domains": "",
+    "alternative_hosts": "",
+    "alternative_hosts_email_notification": True,
+    "close_registration": False,
+    "show_share_button": False,
+    "allow_multiple_devices": False,
+    "registrants_confirmation_email": True,
+    "registrants_email_notification": True,
+    "email_notification": True,
+    "waiting_room": False,
+    "request_permission_to_unmute_participants": False,
+    "meeting_authentication": False,
+    "authentication_option": "",
+    "authentication_domains": "",
+    "authentication_name": "",
+    "encryption_type": "enhanced_encryption",
+    "approved_or_denied_countries_or_regions": {"enable": False},
+    "breakout_room": {"enable": False},
+    "contact_name": "",
+    "contact_email": "",
+    "device_testing": False,
+    "focus_mode": False,
+    "private_meeting": False,
+    "host_save_video_order": False,
+    "global_dial_in_countries": [],
+    "global_dial_in_numbers": [],
+}
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "approval_type": (0, 1, 2),
+    "registration_type": (1, 2, 3),
+    "auto_recording": ("none", "local", "cloud"),
+    "audio": ("both", "telephony", "voip", "thirdParty"),
+    "jbh_time": (0, 5, 10, 15),
+}
+
+
+def merged(old: JSON, asked: object) -> JSON:
+    """The old settings with what was asked for; unknown fields are ignored, as Zoom does.
+
+    :raises Refusal: 400/300 naming the setting.
+    """
+    if asked is None:
+        return dict(old)
+    if not isinstance(asked, dict):
+        raise invalid("settings")
+    new = dict(old)
+    for name, value in asked.items():
+        if name not in DEFAULTS or value is None:
+            continue
+        _check(name, value)
+        new[name] = value
+    return new
+
+
+def _check(name: str, value: object) -> None:
+    """A value of the wrong kind is refused: Zoom validates against its schema."""
+    default = DEFAULTS[name]
+    # bool is an int to Python but not to Zoom, hence the exact type.
+    if type(value) is not type(default):
+        raise invalid(f"settings.{name}")
+    if name in CHOICES and value not in CHOICES[name]:
+        raise invalid(f"settings.{name}")
+
+
+def forced(settings: JSON, password: str) -> JSON:
+    """Zoom's security rule: no passcode, no waiting room and no authentication turns the waiting room on."""
+    if not password and not settings["waiting_room"] and not settings["meeting_authentication"]:
+        return settings | {"waiting_room": True}
+    return settings
+
+
+def alternative_hosts(settings: JSON) -> list[str]:
+    """The addresses or ids in `alternative_hosts`, split at `;` or `,`."""
+    return [name.strip() for name in settings["alternative_hosts"].replace(",", ";").split(";") if name.strip()]
+
+
+def check_alternative_hosts(settings: JSON, is_licensed: Callable[[str], bool]) -> None:
+    """Alternative hosts must be Licensed users of the account.
+
+    :raises Refusal: 400; Zoom's code for it is in no source, so only the status means something.
+    """
+    for name in alternative_hosts(settings):
+        if not is_licensed(name):
+            raise Refusal(400, 300, f"Who can not be selected as alternative host: {name}.")

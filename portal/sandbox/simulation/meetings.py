@@ -1,0 +1,324 @@
+"""Meetings: created, changed, deleted, listed, as Zoom's pages describe it."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from portal.sandbox.api.response_bodies import Answers
+from portal.sandbox.api.times import (
+    millis,
+    read_start,
+    stamp,
+    zone,
+)
+from portal.sandbox.simulation import meeting_settings, recurrence
+from portal.sandbox.simulation.errors import Refusal, invalid, no_meeting
+from portal.sandbox.simulation.models import (
+    INSTANT,
+    JSON,
+    RECURRING,
+    RECURRING_FIXED,
+    SCHEDULED,
+    SCREEN_SHARE,
+    Meeting,
+    Occurrence,
+    User,
+)
+
+TYPES = (INSTANT, SCHEDULED, RECURRING, RECURRING_FIXED, SCREEN_SHARE)
+KEPT_AFTER = {
+    SCHEDULED: timedelta(days=30),
+    RECURRING: timedelta(days=365),
+    RECURRING_FIXED: timedelta(days=365),
+}
+TEXT_LIMITS = {"topic": 200, "agenda": 2000, "password": 10}
+NOT_ALLOWED = "Your user account is not allowed meeting hosting and scheduling capabilities."
+
+
+class Scheduling(Answers):
+    """The part of the world that schedules."""
+
+    def create_meeting(self, user_name: str, asked: JSON) -> Meeting:
+        """Create a meeting for that host from the body of a request; unknown fields are ignored.
+
+        :raises Refusal: 404/1001, 400/3161, 400/300 naming the field, 429 after 100 a day.
+        """
+        with self.changing():
+            host = self._host(user_name, asked)
+            self.limits.admit_host(host.id)
+            meeting = self._draft(host, asked)
+            self._apply(meeting, asked, host)
+            self.keep_meeting(meeting)
+            self._tell_created(meeting, host)
+            return meeting
+
+    def _host(self, user_name: str, asked: JSON) -> User:
+        host = self.find_user(user_name)
+        if asked.get("schedule_for"):
+            if asked.get("type") == INSTANT:
+                raise Refusal(400, 3000, f"You cannot schedule a meeting for {asked['schedule_for']}.")
+            try:
+                host = self.find_user(str(asked["schedule_for"]))
+            except Refusal as error:
+                raise invalid("schedule_for") from error
+        if host.type not in (1, 2) or host.status != "active":
+            raise Refusal(400, 3161, NOT_ALLOWED)
+        return host
+
+    def _draft(self, host: User, asked: JSON) -> Meeting:
+        kind = asked.get("type", SCHEDULED)
+        if isinstance(kind, bool) or kind not in TYPES:
+            raise invalid("type")
+        if kind == SCHEDULED and not asked.get("start_time"):
+            kind = INSTANT
+        password = ""
+        if asked.get("default_password") is not False and not asked.get("password"):
+            password = self.ids.passcode()
+        meeting_id = self.ids.meeting_id()
+        while meeting_id in self.meetings:
+            meeting_id = self.ids.meeting_id()
+        return Meeting(
+            id=meeting_id,
+            uuid=self.ids.meeting_uuid(1),
+            host_id=host.id,
+            topic="Zoom Meeting",
+            type=kind,
+            minutes=60,
+            timezone=host.timezone,
+            agenda="",
+            password=password,
+            settings=dict(meeting_settings.DEFAULTS),
+            created_at=self.now(),
+            registration_code=self.ids.code(32),
+            start_time=self.now() if kind == INSTANT else None,
+        )
+
+    def _apply(self, meeting: Meeting, asked: JSON, host: User) -> None:
+        """Put what was asked for into the meeting. All checks come before any of it is kept."""
+        for name, longest in TEXT_LIMITS.items():
+            if asked.get(name) is not None:
+                if not isinstance(asked[name], str) or len(asked[name]) > longest:
+                    raise invalid(name)
+                setattr(meeting, name, asked[name])
+        if asked.get("timezone"):
+            zone(asked["timezone"])
+            meeting.timezone = asked["timezone"]
+        meeting.minutes = _minutes(asked, meeting.minutes)
+        if isinstance(asked.get("tracking_fields"), list):
+            meeting.tracking_fields = asked["tracking_fields"]
+        chosen = meeting_settings.merged(meeting.settings, asked.get("settings"))
+        meeting_settings.check_alternative_hosts(chosen, self._is_licensed)
+        meeting.settings = meeting_settings.forced(chosen, meeting.password)
+        self._apply_times(meeting, asked)
+
+    def _apply_times(self, meeting: Meeting, asked: JSON) -> None:
+        if meeting.type in (SCHEDULED, RECURRING_FIXED) and asked.get("start_time"):
+            start = read_start(asked["start_time"], meeting.timezone)
+            in_the_past_on_change = meeting.start_time is not None and start < self.now()
+            meeting.start_time = meeting.start_time if in_the_past_on_change else start
+        if meeting.type != RECURRING_FIXED:
+            return
+        if meeting.start_time is None:
+            raise invalid("start_time")
+        if not meeting.occurrences or any(asked.get(name) for name in ("recurrence", "start_time", "duration")):
+            rule = asked.get("recurrence") or meeting.recurrence
+            self._expand(meeting, rule)
+
+    def _expand(self, meeting: Meeting, rule: Any) -> None:
+        assert meeting.start_time is not None
+        starts = recurrence.starts(rule, meeting.start_time, zone(meeting.timezone))
+        if not starts:
+            raise invalid("recurrence")
+        now = self.now()
+        # Occurrences of the past keep their ids when the series changes.
+        held = [occurrence for occurrence in meeting.occurrences if occurrence.start_time < now]
+        ids = {occurrence.occurrence_id for occurrence in held}
+        coming = [Occurrence(str(millis(start)), start, meeting.minutes) for start in starts]
+        meeting.occurrences = held + [one for one in coming if one.occurrence_id not in ids]
+        meeting.recurrence = dict(rule)
+
+    def _is_licensed(self, name: str) -> bool:
+        try:
+            return self.find_user(name).licensed
+        except Refusal:
+            return False
+
+    def _tell_created(self, meeting: Meeting, host: User) -> None:
+        told = self._short(meeting) | {
+            "join_url": self._join_url(meeting),
+            "password": meeting.password,
+            "settings": {"use_pmi": False, "alternative_hosts": meeting.settings["alternative_hosts"]},
+        }
+        if meeting.type == RECURRING_FIXED:
+            told |= {"occurrences": self._occurrences(meeting), "recurrence": meeting.recurrence}
+        operation = "all" if meeting.type == RECURRING_FIXED else "single"
+        self.emit(
+            "meeting.created",
+            meeting,
+            self._operator(host) | {"operation": operation, "object": told},
+            self.now(),
+        )
+
+    def usable_meeting(self, meeting_id: str) -> Meeting:
+        """The meeting, if it neither was deleted nor has expired.
+
+        :raises Refusal: 404/3001.
+        """
+        with self.lock:
+            meeting = self.meeting_named(meeting_id)
+            if self._expired(meeting):
+                raise no_meeting(meeting_id)
+            return meeting
+
+    def _expired(self, meeting: Meeting) -> bool:
+        if self.running(meeting.id) is not None:
+            return False
+        if meeting.type == INSTANT:
+            return meeting.ended_once or self.now() > meeting.created_at + timedelta(days=30)
+        if meeting.type not in KEPT_AFTER:
+            return False
+        used = [meeting.created_at, meeting.last_used_at, meeting.start_time]
+        used += [occurrence.start_time for occurrence in meeting.occurrences]
+        return self.now() > max(moment for moment in used if moment) + KEPT_AFTER[meeting.type]
+
+    def update_meeting(self, meeting_id: str, asked: JSON, occurrence_id: str = "") -> Meeting:
+        """Change a meeting, or one occurrence of it. Fires `meeting.updated` if anything changed.
+
+        :raises Refusal: as `create_meeting`, and 404/3001; 400/300 for an unknown occurrence.
+        """
+        with self.changing():
+            meeting = self.usable_meeting(meeting_id)
+            host = self.users[meeting.host_id]
+            self.limits.admit_host(host.id)
+            before = self.meeting_json(meeting)
+            if occurrence_id:
+                changed = self._with_occurrence(meeting, occurrence_id, asked)
+            else:
+                changed = replace(meeting, occurrences=list(meeting.occurrences))
+                self._apply(changed, asked, host)
+            self.keep_meeting(changed)
+            self._tell_updated(changed, before, host)
+            return changed
+
+    def _with_occurrence(self, meeting: Meeting, occurrence_id: str, asked: JSON) -> Meeting:
+        old = self.occurrence(meeting, occurrence_id)
+        start = old.start_time
+        if asked.get("start_time"):
+            start = read_start(asked["start_time"], asked.get("timezone") or meeting.timezone)
+        new = replace(old, start_time=start, minutes=_minutes(asked, old.minutes))
+        rest = [one for one in meeting.occurrences if one is not old]
+        return replace(meeting, occurrences=sorted([*rest, new], key=lambda one: one.start_time))
+
+    def occurrence(self, meeting: Meeting, occurrence_id: str) -> Occurrence:
+        """The occurrence of that id that was not deleted.
+
+        :raises Refusal: 400/300.
+        """
+        for one in meeting.occurrences:
+            if one.occurrence_id == occurrence_id and one.status == "available":
+                return one
+        raise Refusal(400, 300, "Invalid parameter: `occurrence_id`.")
+
+    def _tell_updated(self, meeting: Meeting, before: JSON, host: User) -> None:
+        after = self.meeting_json(meeting)
+        named = ("topic", "type", "start_time", "duration", "timezone", "agenda", "password", "occurrences")
+        changed = [name for name in named if after.get(name) != before.get(name)]
+        switched = [name for name, value in after["settings"].items() if value != before["settings"][name]]
+        if not changed and not switched:
+            return
+        new: JSON = {"id": int(meeting.id)} | {name: after[name] for name in changed if name in after}
+        old: JSON = {"id": int(meeting.id)} | {name: before[name] for name in changed if name in before}
+        if switched:
+            new["settings"] = {name: after["settings"][name] for name in switched}
+            old["settings"] = {name: before["settings"][name] for name in switched}
+        payload = self._operator(host) | {
+            "scope": "single",
+            "time_stamp": millis(self.now()),
+            "object": new,
+            "old_object": old,
+        }
+        self.emit("meeting.updated", meeting, payload, self.now())
+
+    def delete_meeting(self, meeting_id: str, occurrence_id: str = "") -> None:
+        """Delete a meeting, or one occurrence of it.
+
+        :raises Refusal: 404/3001; 400/3002 while it runs; 400/300 for an unknown occurrence.
+        """
+        with self.changing():
+            meeting = self.usable_meeting(meeting_id)
+            if self.running(meeting.id) is not None:
+                raise Refusal(400, 3002, "Cannot delete a meeting that is in progress.")
+            told = self._short(meeting)
+            if occurrence_id:
+                one = self.occurrence(meeting, occurrence_id)
+                one.status = "deleted"
+                told["occurrences"] = [{"occurrence_id": one.occurrence_id, "start_time": stamp(one.start_time)}]
+            else:
+                meeting.deleted_at = self.now()
+            self.keep_meeting(meeting)
+            operation = "all" if meeting.type == RECURRING_FIXED and not occurrence_id else "single"
+            payload = self._operator(self.users[meeting.host_id]) | {"operation": operation, "object": told}
+            self.emit("meeting.deleted", meeting, payload, self.now())
+
+    def recover_meeting(self, meeting_id: str) -> None:
+        """Bring a deleted meeting back, within 30 days.
+
+        :raises Refusal: 404/3001.
+        """
+        with self.changing():
+            meeting = self.meetings.get(meeting_id)
+            if meeting is None or meeting.deleted_at is None:
+                raise no_meeting(meeting_id)
+            if self.now() > meeting.deleted_at + timedelta(days=30):
+                raise no_meeting(meeting_id)
+            meeting.deleted_at = None
+            self.keep_meeting(meeting)
+            told = self._short(meeting) | {"start_time": stamp(meeting.start_time or meeting.created_at)}
+            payload = self._operator(self.users[meeting.host_id]) | {"operation": "single", "object": told}
+            self.emit("meeting.recovered", meeting, payload, self.now())
+
+    def list_meetings(self, user_name: str, kind: str = "scheduled") -> list[JSON]:
+        """A host's meetings as Zoom lists them: agenda cut at 250, no settings.
+
+        :param kind: scheduled, live, upcoming, upcoming_meetings or previous_meetings.
+        :raises Refusal: 404/1001; 400/300 for another kind.
+        """
+        with self.lock:
+            host = self.find_user(user_name)
+            mine = [
+                meeting
+                for meeting in self.meetings.values()
+                if meeting.host_id == host.id and meeting.deleted_at is None and not self._expired(meeting)
+            ]
+            return [row for meeting in mine for row in self._listed(meeting, kind)]
+
+    def _listed(self, meeting: Meeting, kind: str) -> Iterable[JSON]:
+        live = self.running(meeting.id) is not None
+        match kind:
+            case "scheduled":
+                return [self._row(meeting)] if meeting.type != INSTANT or live else []
+            case "live":
+                return [self._row(meeting)] if live else []
+            case "previous_meetings":
+                return [self._row(meeting)] if meeting.ended_once else []
+            case "upcoming" | "upcoming_meetings":
+                return [self._row(meeting, start) for start in self._coming(meeting)]
+        raise invalid("type")
+
+    def _coming(self, meeting: Meeting) -> list[datetime]:
+        half_a_year = self.now() + timedelta(days=183)
+        dates = [one.start_time for one in meeting.occurrences if one.status == "available"]
+        if meeting.type == SCHEDULED and meeting.start_time:
+            dates = [meeting.start_time]
+        over = timedelta(minutes=meeting.minutes)
+        return [start for start in dates if self.now() < start + over and start < half_a_year]
+
+
+def _minutes(asked: JSON, default: int) -> int:
+    value = asked.get("duration")
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise invalid("duration")
+    return value

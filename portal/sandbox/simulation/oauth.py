@@ -1,0 +1,110 @@
+"""Server-to-Server OAuth, and who may call what."""
+
+import base64
+import binascii
+import hmac
+from datetime import timedelta
+
+from portal.sandbox.api.scopes import Gate
+from portal.sandbox.api.times import seconds_of
+from portal.sandbox.simulation.errors import Refusal
+from portal.sandbox.simulation.ids import secret
+from portal.sandbox.simulation.models import JSON
+from portal.sandbox.simulation.reports import Reporting
+
+GRANT = "account_credentials"
+
+
+class TokenRefusal(Exception):
+    """The token endpoint's own error shape: HTTP 400, `reason` and `error`."""
+
+    def __init__(self, reason: str, error: str) -> None:
+        super().__init__(f"{error}: {reason}")
+        self.reason, self.error = reason, error
+
+    def body(self) -> JSON:
+        """`{"reason", "error"}`."""
+        return {"reason": self.reason, "error": self.error}
+
+
+class OAuth(Reporting):
+    """The part of the world that gives out tokens and checks them."""
+
+    def issue_token(self, authorization: str, grant_type: str, account_id: str) -> JSON:
+        """A new token for an hour; `api_url` points to this pretend Zoom.
+
+        :param authorization: the header `Basic base64(client_id:client_secret)`.
+        :raises TokenRefusal: as Zoom's error table says.
+        """
+        with self.changing():
+            self._check_client(authorization)
+            if grant_type != GRANT:
+                raise TokenRefusal("unsupported grant type", "unsupported_grant_type")
+            if account_id != self.account_id:
+                raise TokenRefusal("Bad Request", "invalid_request")
+            self._forget_tokens()
+            token, scope = self._token(), " ".join(sorted(self.scopes))
+            life = self.switches.token_seconds
+            row = {"expires_at": self.now() + timedelta(seconds=life), "scope": scope}
+            self.tokens[token] = row
+            self.keep("token", token, row)
+            self.next_number("minted")
+            return {
+                "access_token": token,
+                "token_type": "bearer",
+                "expires_in": life - 1,
+                "scope": scope,
+                "api_url": self.public_url.rstrip("/"),
+            }
+
+    def _token(self) -> str:
+        """Opaque, but as long as Zoom's, so that nobody keeps it in a short column."""
+        return f"eyJzdiI6IjAwMDAwMiIsImFsZyI6IkhTNTEyIn0.{secret(360)}.{secret(64)}"
+
+    def _check_client(self, authorization: str) -> None:
+        kind, _, encoded = authorization.partition(" ")
+        try:
+            given = base64.b64decode(encoded, validate=True)
+        except binascii.Error:
+            given = b""
+        right = f"{self.client_id}:{self.client_secret}".encode()
+        if kind.lower() != "basic" or not hmac.compare_digest(given, right):
+            raise TokenRefusal("Invalid client_id or client_secret", "invalid_client")
+        if not self.switches.app_enabled:
+            raise TokenRefusal("The app has been disabled", "invalid_client")
+
+    def _forget_tokens(self) -> None:
+        for token, row in list(self.tokens.items()):
+            if self.switches.revoke_old_on_issue or row["expires_at"] <= self.now():
+                del self.tokens[token]
+                self.drop("token", token)
+
+    @property
+    def tokens_minted(self) -> int:
+        """How many tokens were ever given out."""
+        return self.counters.get("minted", 0)
+
+    def revoke_tokens(self) -> None:
+        """Make every token invalid now, as when the app is switched off and on."""
+        with self.changing():
+            for token in list(self.tokens):
+                del self.tokens[token]
+                self.drop("token", token)
+
+    def let_through(self, authorization: str, gate: Gate) -> None:
+        """Check the bearer token, its scope and the rate limits, in this order.
+
+        :raises Refusal: 401/124, 400/4711, 429.
+        """
+        with self.changing():
+            kind, _, token = authorization.partition(" ")
+            row = self.tokens.get(token.strip()) if kind.lower() == "bearer" else None
+            if row is None or not self.switches.app_enabled:
+                raise Refusal(401, 124, "Invalid access token.")
+            if seconds_of(row["expires_at"]) <= self.now():
+                raise Refusal(401, 124, "Access token is expired.")
+            granted = set(row["scope"].split())
+            if not granted & {gate.granular, gate.classic}:
+                message = f"Invalid access token, does not contain scopes:[{gate.granular}]."
+                raise Refusal(400, 4711, message)
+            self.limits.admit(gate.label)

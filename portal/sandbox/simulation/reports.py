@@ -1,0 +1,164 @@
+"""What Zoom tells about meetings that have ended: instances, participants, reports."""
+
+from datetime import datetime, timedelta
+
+from portal.sandbox.api.times import stamp
+from portal.sandbox.simulation.errors import Refusal, no_meeting
+from portal.sandbox.simulation.models import (
+    JSON,
+    Instance,
+    Meeting,
+    Stay,
+)
+from portal.sandbox.simulation.running_meetings import (
+    BEFORE_HOST,
+    IN_BREAKOUT,
+    IN_MEETING,
+    IN_WAITING_ROOM,
+    Classroom,
+)
+
+A_YEAR = timedelta(days=365)
+FIFTEEN_MONTHS = timedelta(days=456)
+TOO_OLD = "Can not access a meeting a year ago."
+
+
+class Reporting(Classroom):
+    """The part of the world that looks back."""
+
+    def past(self, name: str) -> tuple[Meeting, Instance]:
+        """The ended run of that uuid; by a meeting's id the latest ended one.
+
+        :raises Refusal: 404/3001 unknown, still running or not yet processed; 400/12702 over a year ago.
+        """
+        with self.lock:
+            found = self.instances.get(name)
+            ended = [one for one in ([found] if found else self.instances_of(name)) if not one.running]
+            if not ended:
+                raise Refusal(404, 3001, f"Meeting {name} not found or has expired.")
+            last = max(ended, key=lambda one: (one.end_time or one.start_time, one.nth))
+            if self._since_end(last) < self.switches.report_delay:
+                raise Refusal(404, 3001, f"Meeting {name} not found or has expired.")
+            if self.now() - last.start_time > A_YEAR:
+                raise Refusal(400, 12702, TOO_OLD)
+            return self.meetings[last.meeting_id], last
+
+    def _since_end(self, instance: Instance) -> timedelta:
+        return self.now() - (instance.ended_really_at or self.now())
+
+    def past_instances(self, meeting_id: str) -> list[JSON]:
+        """The ended runs of the last fifteen months; the order is not promised (here: newest first).
+
+        :raises Refusal: 404/3001 for a meeting that never was.
+        """
+        with self.lock:
+            if meeting_id not in self.meetings:
+                raise no_meeting(meeting_id)
+            since = self.now() - FIFTEEN_MONTHS
+            ended = [one for one in self.instances_of(meeting_id) if not one.running and one.start_time > since]
+            return [{"uuid": one.uuid, "start_time": stamp(one.start_time)} for one in reversed(ended)]
+
+    def past_meeting(self, name: str) -> JSON:
+        """GET /past_meetings/{id}: one ended run in figures.
+
+        :raises Refusal: as `past`.
+        """
+        with self.lock:
+            meeting, instance = self.past(name)
+            host = self.users[meeting.host_id]
+            rows = self._rows(instance)
+            assert instance.end_time is not None
+            return {
+                "id": int(meeting.id),
+                "uuid": instance.uuid,
+                "host_id": host.id,
+                "dept": "",
+                "topic": meeting.topic,
+                "type": meeting.type,
+                "source": "Zoom",
+                "user_name": host.name,
+                "user_email": host.email,
+                "start_time": stamp(instance.start_time),
+                "end_time": stamp(instance.end_time),
+                "duration": _minutes_up(instance.end_time - instance.start_time),
+                "total_minutes": sum(-(-row.seconds(instance.end_time) // 60) for row in rows),
+                "participants_count": len({row.person for row in rows}),
+                "has_meeting_summary": False,
+            }
+
+    def report_meeting(self, name: str) -> JSON:
+        """GET /report/meetings/{id}.
+
+        :raises Refusal: as `past`; 400/200 on a free plan.
+        """
+        with self.lock:
+            self._paid_plan("No permission.")
+            meeting, _ = self.past(name)
+            report = self.past_meeting(name)
+            return report | {"custom_keys": [], "tracking_fields": meeting.tracking_fields}
+
+    def past_participants(self, name: str) -> list[JSON]:
+        """GET /past_meetings/{id}/participants: rows as in the report, and always the registrant.
+
+        :raises Refusal: as `past`; 400/200 on a free plan.
+        """
+        with self.lock:
+            self._paid_plan(f"Only available for paid account: {self.account_id}.")
+            _, instance = self.past(name)
+            return [
+                self._row_json(stay, instance)
+                | {
+                    "registrant_id": stay.registrant_id,
+                    "internal_user": bool(stay.zoom_user_id),
+                }
+                for stay in self._rows(instance)
+            ]
+
+    def report_participants(self, name: str, include_fields: str = "") -> list[JSON]:
+        """GET /report/meetings/{id}/participants: one row per session, waiting and breakout rooms included.
+
+        :param include_fields: `registrant_id` adds it; without, rows do not have it.
+        :raises Refusal: as `past`; 400/200 on a free plan.
+        """
+        with self.lock:
+            self._paid_plan("No permission.")
+            _, instance = self.past(name)
+            with_registrant = "registrant_id" in include_fields.split(",")
+            rows = []
+            for stay in self._rows(instance):
+                row = self._row_json(stay, instance) | {
+                    "participant_user_id": stay.zoom_user_id,
+                    "customer_key": stay.customer_key,
+                    "bo_mtg_id": stay.room_uuid,
+                }
+                rows.append(row | {"registrant_id": stay.registrant_id} if with_registrant else row)
+            return rows
+
+    def _paid_plan(self, message: str) -> None:
+        if self.limits.plan == "free":
+            raise Refusal(400, 200, message)
+
+    def _rows(self, instance: Instance) -> list[Stay]:
+        """The sessions of a run; none where only one person was ever in (Zoom's rule)."""
+        stays = [one for one in self.stays_of(instance.meeting_id, instance.uuid) if one.where != BEFORE_HOST]
+        people = {one.person for one in stays if one.where in (IN_MEETING, IN_BREAKOUT)}
+        return stays if len(people) > 1 else []
+
+    def _row_json(self, stay: Stay, instance: Instance) -> JSON:
+        processing = self._since_end(instance) < self.switches.report_delay + self.switches.report_zero_for
+        left: datetime | None = stay.leave_time
+        return {
+            "id": stay.zoom_user_id,
+            "user_id": stay.user_id,
+            "name": stay.name,
+            "user_email": stay.email,
+            "join_time": stamp(stay.join_time),
+            "leave_time": "" if processing else stamp(left),
+            "duration": 0 if processing or left is None else stay.seconds(left),
+            "failover": False,
+            "status": "in_waiting_room" if stay.where == IN_WAITING_ROOM else "in_meeting",
+        }
+
+
+def _minutes_up(length: timedelta) -> int:
+    return -(-int(length.total_seconds()) // 60)

@@ -1,0 +1,78 @@
+"""Keeps the pretend Zoom's state over restarts: one SQLite table of JSON rows."""
+
+import dataclasses
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from portal.sandbox.simulation import models as simulation_models
+
+TIME_KEY, CLASS_KEY = "$time", "$class"
+
+
+def encode(value: Any) -> str:
+    """JSON of plain values, datetimes and the dataclasses of `model`."""
+
+    def other(thing: Any) -> Any:
+        if isinstance(thing, datetime):
+            return {TIME_KEY: thing.isoformat()}
+        if dataclasses.is_dataclass(thing):
+            return {CLASS_KEY: type(thing).__name__, **vars(thing)}
+        raise TypeError(f"cannot keep a {type(thing).__name__}")
+
+    return json.dumps(value, default=other, ensure_ascii=False, separators=(",", ":"))
+
+
+def decode(text: str) -> Any:
+    """The value that `encode` wrote."""
+
+    def revive(row: dict[str, Any]) -> Any:
+        if TIME_KEY in row:
+            return datetime.fromisoformat(row[TIME_KEY])
+        if CLASS_KEY in row:
+            return getattr(simulation_models, row.pop(CLASS_KEY))(**row)
+        return row
+
+    return json.loads(text, object_hook=revive)
+
+
+class Store:
+    """Rows of (kind, id, JSON). Used by one thread at a time: the world's lock is held around every call."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        # A killed process keeps every commit in this mode; only a power cut may lose the last ones.
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=OFF")
+        self._db.execute("CREATE TABLE IF NOT EXISTS state (kind TEXT, id TEXT, body TEXT, PRIMARY KEY (kind, id))")
+
+    def load(self) -> Iterator[tuple[str, str, Any]]:
+        """Every row as (kind, id, value), in the order first written."""
+        for kind, key, body in self._db.execute("SELECT kind, id, body FROM state ORDER BY rowid"):
+            yield kind, key, decode(body)
+
+    def write(self, rows: Iterable[tuple[str, str, Any]], gone: Iterable[tuple[str, str]] = ()) -> None:
+        """Write rows and delete others, all or nothing."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.executemany("DELETE FROM state WHERE kind = ? AND id = ?", list(gone))
+            self._db.executemany(
+                "INSERT INTO state VALUES (?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body",
+                [(kind, key, encode(value)) for kind, key, value in rows],
+            )
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._db.execute("DELETE FROM state")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()

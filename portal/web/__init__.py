@@ -1,0 +1,225 @@
+"""What every page shares: access by default, headers, languages, template names, error pages."""
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from flask import (
+    Flask,
+    Response,
+    current_app,
+    flash,
+    has_request_context,
+    render_template,
+    request,
+    session,
+    url_for,
+)
+from flask_babel import get_locale
+from flask_babel import gettext as _
+from flask_login import current_user
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as AnyResponse
+
+from portal.config import SANDBOX_MOUNT, Settings
+from portal.core import clock
+from portal.core.date_format import (
+    clock_time,
+    day,
+    day_long,
+    month,
+    weekday,
+    when,
+)
+from portal.core.logs import request_id
+from portal.core.translations import Babel
+from portal.web import denied_log
+from portal.zoom.errors import ZoomUnavailable
+
+LANGUAGES = ("en", "fil")
+AT_THE_DOOR = "language"  # in the session: chosen before signing in
+YEAR = 365 * 24 * 3600
+ERROR_PAGES = (400, 401, 403, 404, 405, 410, 413, 429, 500, 503)
+CSP = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "object-src 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+babel = Babel()
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def public(view: View) -> View:
+    """Mark a view that needs no sign-in. A test pins the list of them."""
+    view.is_public = True  # type: ignore[attr-defined]  # a mark on the function
+    return view
+
+
+def init_web(app: Flask, settings: Settings) -> None:
+    babel.init_app(app, locale_selector=choose_language)
+    app.jinja_env.filters.update(
+        clock=clock_time, weekday=weekday, day=day, day_long=day_long, when=when, month=month, minutes=whole_minutes
+    )
+    app.before_request(_require_sign_in)
+    app.after_request(_headers)
+    app.jinja_env.globals.update(_names_of_all_templates(app, settings))
+    app.context_processor(_names_of_pages)
+    app.register_error_handler(CSRFError, _csrf_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def choose_language() -> str:
+    """The signed-in person's, else the cookie's, else what the browser prefers of ours. English for the worker
+    and at the command line, unless they force a language."""
+    if not has_request_context():
+        return "en"
+    try:
+        if current_user and current_user.is_authenticated:
+            return str(current_user.language)
+    except SQLAlchemyError:
+        pass  # the page that says so must not fail for the same reason
+    chosen = request.cookies.get("language")
+    if chosen in LANGUAGES:
+        return str(chosen)
+    best = request.accept_languages.best_match(["en", "fil", "tl"], "en")
+    return "en" if best == "en" else "fil"
+
+
+def keep_choice(response: AnyResponse, name: str, value: str) -> None:
+    """Keep how a person likes the pages ("language", "theme") in this browser, for those before signing in too."""
+    settings: Settings = current_app.extensions["silid.settings"]
+    response.set_cookie(name, value, max_age=YEAR, secure=settings.is_https, httponly=True, samesite="Lax", path="/")
+
+
+def _require_sign_in() -> Any:
+    """Deny by default: every view needs a signed-in person unless it is marked public."""
+    if request.endpoint is None or request.endpoint == "static":
+        return None
+    view = current_app.view_functions[request.endpoint]
+    if getattr(view, "is_public", False) or current_user.is_authenticated:
+        return None
+    if "HX-Request" in request.headers:  # a piece of a page that renews itself: the whole page is asked for anew
+        return Response(status=401, headers={"HX-Refresh": "true"})
+    answer = current_app.login_manager.unauthorized()  # type: ignore[attr-defined]  # set by Flask-Login
+    if current_app.make_response(answer).status_code in (302, 303):  # else the page itself says what it kept
+        _say_that_it_ran_out()
+    return answer
+
+
+def _say_that_it_ran_out() -> None:
+    """Who was signed in on this browser, and is no longer, reads why there is the sign-in page now."""
+    if session.pop("_user_id", None) is None:
+        return
+    if request.method == "POST":
+        flash(_("You were signed out, so your last step was not saved. Sign in, then repeat it."), "warm")
+    else:
+        flash(_("You were signed out, as happens after a while without a tap. Sign in to go on."), "warm")
+
+
+def way_back() -> str | None:
+    """The page of a form that was sent here: its own address, where that can be opened."""
+    adapter = current_app.url_map.bind_to_environ(request.environ)
+    if request.method != "POST" or not adapter.test(method="GET"):
+        return None
+    return request.full_path if request.query_string else request.path
+
+
+def _headers(response: Response) -> Response:
+    headers = response.headers
+    headers.setdefault("Content-Security-Policy", CSP)
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "no-referrer")
+    headers.setdefault("X-Frame-Options", "DENY")
+    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+    settings: Settings = current_app.extensions["silid.settings"]
+    if settings.is_https:
+        headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+    if request.endpoint == "static":
+        fresh = "v" in request.args
+        headers["Cache-Control"] = "public, max-age=31536000, immutable" if fresh else "public, max-age=3600"
+    else:
+        headers.setdefault("Cache-Control", "no-store")
+        response.vary.add("Cookie")
+    return response
+
+
+def _names_of_all_templates(app: Flask, settings: Settings) -> dict[str, Any]:
+    """Names that macros may use as well: those do not depend on who asks."""
+    return {
+        "asset": asset,
+        "has_endpoint": lambda name: name in app.view_functions,
+        "practice": settings.is_demo,
+        "sandbox_url": f"{SANDBOX_MOUNT}/" if settings.is_demo else None,
+        "domains": settings.email_domains,
+        "now": clock.now,
+    }
+
+
+def _names_of_pages() -> dict[str, Any]:
+    theme = request.cookies.get("theme", "") if request else ""
+    return {
+        "language": str(get_locale() or "en"),
+        "theme": theme if theme in ("light", "dark") else "",
+    }
+
+
+def asset(name: str) -> str:
+    """The address of a static file, with the hash of its content, so that browsers may keep it for ever."""
+    return url_for("static", filename=name, v=_digest(Path(str(current_app.static_folder)) / name))
+
+
+@cache
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:10]
+
+
+def _csrf_error(_error: CSRFError) -> tuple[str, int]:
+    return _page(400, expired=True), 400
+
+
+def _http_error(error: HTTPException) -> Any:
+    code = error.code or 500
+    if error.response is not None or code < 400:
+        return error.get_response()
+    denied_log.note(code)
+    page = code if code in ERROR_PAGES else (500 if code >= 500 else 400)
+    body = _page(page)
+    response = current_app.make_response((body, code))
+    if code == 429:
+        response.headers["Retry-After"] = "600"  # what is limited here is limited for ten minutes
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            response.headers[name] = value
+    return response
+
+
+def _unexpected(error: Exception) -> tuple[str, int]:
+    """A bug: the person gets a reference, the log the trace without its values. What passes by itself is a 503."""
+    current_app.logger.error("request %s failed", request_id(), exc_info=error)
+    code = 503 if isinstance(error, (OperationalError, ZoomUnavailable)) else 500
+    return _page(code), code
+
+
+def _page(code: int, *, expired: bool = False) -> str:
+    return render_template(f"errors/{code}.html", reference=request_id(), expired=expired, way_back=way_back())
+
+
+def whole_minutes(seconds: int) -> int:
+    """Whole minutes begun and finished: 899 s is 14."""
+    return seconds // 60

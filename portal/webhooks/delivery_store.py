@@ -1,0 +1,181 @@
+"""Writing deliveries down, many in one commit.
+
+Flushing to the disk is what storing costs, and one flush serves everybody who waits for it: the first request
+to get the turn writes for all that have queued up meanwhile, and each is answered after the commit. This one
+statement goes straight to the database's driver, since a class ends for a thousand learners at once.
+"""
+
+import threading
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import NamedTuple, Protocol
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal.core.db import sqlite_turn
+
+LOCK_WAIT_MS = 700  # Zoom cuts the line after 3 s, and some wait for a thread before they wait for the lock
+AT_ONCE = 64
+
+
+class CannotStore(Exception):
+    """The database did not take the delivery. Zoom repeats a 5xx, and only that."""
+
+
+class Delivery(NamedTuple):
+    """A new row of `zoom_events`."""
+
+    fingerprint: str
+    received_at: datetime
+    event: str
+    zoom_meeting_id: str | None
+    raw: bytes
+
+
+class Writer(Protocol):
+    """Commits deliveries, leaving out those that are stored already. Raises what `errors` names."""
+
+    @property
+    def errors(self) -> tuple[type[Exception], ...]: ...
+
+    def write(self, deliveries: list[Delivery]) -> None: ...
+
+
+class SqliteWriter:
+    """On a connection of the portal's own pool: WAL, synchronous FULL, BEGIN IMMEDIATE."""
+
+    INSERT = (
+        "INSERT INTO zoom_events (fingerprint, received_at, event, zoom_meeting_id, raw) "
+        "VALUES (?, ?, ?, ?, ?) ON CONFLICT (fingerprint) DO NOTHING"
+    )
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.errors = (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
+
+    def write(self, deliveries: list[Delivery]) -> None:
+        rows = [(one[0], _as_sqlalchemy_writes(one.received_at), *one[2:]) for one in deliveries]
+        with sqlite_turn(LOCK_WAIT_MS, urgent=True), closing(self._engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout={LOCK_WAIT_MS}")
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.executemany(self.INSERT, rows)
+            cursor.execute("COMMIT")  # what fails before is rolled back as the connection goes back to the pool
+
+
+def _as_sqlalchemy_writes(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+class PostgresWriter:
+    """On one connection of its own, which never waits long for a lock; one statement, committed by itself."""
+
+    INSERT = (
+        "INSERT INTO zoom_events (fingerprint, received_at, event, zoom_meeting_id, raw) SELECT * FROM unnest("
+        "%s::varchar[], %s::timestamptz[], %s::varchar[], %s::varchar[], %s::bytea[]) "
+        "ON CONFLICT (fingerprint) DO NOTHING"
+    )
+
+    def __init__(self, engine: Engine) -> None:
+        patience = f"-c lock_timeout={LOCK_WAIT_MS} -c statement_timeout={2 * LOCK_WAIT_MS}"
+        self._engine = create_engine(
+            engine.url,
+            isolation_level="AUTOCOMMIT",
+            pool_size=1,
+            max_overflow=0,
+            pool_pre_ping=True,
+            connect_args={"options": patience, "connect_timeout": 2},
+        )
+        self.errors = (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
+        event.listen(engine, "engine_disposed", lambda _engine: self._engine.dispose())
+
+    def write(self, deliveries: list[Delivery]) -> None:
+        # In one order everywhere: two processes with the same deliveries would else wait for each other.
+        columns = [list(column) for column in zip(*sorted(deliveries, key=_fingerprint), strict=True)]
+        with closing(self._engine.raw_connection()) as connection:
+            connection.cursor().execute(self.INSERT, columns)
+
+
+def _fingerprint(delivery: Delivery) -> str:
+    return delivery.fingerprint
+
+
+def writer_for(engine: Engine) -> Writer:
+    return PostgresWriter(engine) if engine.dialect.name == "postgresql" else SqliteWriter(engine)
+
+
+class _Waiting:
+    """One delivery in the queue, and what became of it."""
+
+    __slots__ = ("_bell", "delivery", "done", "trouble")
+
+    def __init__(self, delivery: Delivery) -> None:
+        self.delivery = delivery
+        self.done = False
+        self.trouble: Exception | None = None
+        self._bell = threading.Lock()
+        self._bell.acquire()
+
+    def wait(self) -> None:
+        """Until rung for: it is done, or it is its turn to write."""
+        self._bell.acquire()
+
+    def ring(self) -> None:
+        self._bell.release()
+
+
+class Store:
+    """The inbox's way in, for all threads of a process."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+        self._queue: list[_Waiting] = []
+        self._lock = threading.Lock()
+        self.is_writing = False
+
+    @property
+    def waiting(self) -> int:
+        """How many deliveries wait for the next commit."""
+        return len(self._queue)
+
+    def put(self, delivery: Delivery) -> None:
+        """Store a delivery, once for each fingerprint. Committed when this returns.
+
+        Raises CannotStore: no database, or somebody held a lock for too long.
+        """
+        mine = _Waiting(delivery)
+        with self._lock:
+            self._queue.append(mine)
+            is_first, self.is_writing = not self.is_writing, True
+        if not is_first:
+            mine.wait()
+        if not mine.done:
+            self._write_for_all()
+        if mine.trouble is not None:
+            raise CannotStore(type(mine.trouble).__name__) from mine.trouble
+
+    def _write_for_all(self) -> None:
+        """Write what is in the queue, the caller's own delivery first, and pass the turn on."""
+        with self._lock:
+            batch, self._queue = self._queue[:AT_ONCE], self._queue[AT_ONCE:]
+        trouble: Exception | None = CannotStore("cut short")
+        try:
+            self.writer.write([waiting.delivery for waiting in batch])
+            trouble = None
+        except self.writer.errors as error:
+            trouble = error
+        finally:
+            self._finish(batch, trouble)
+
+    def _finish(self, batch: list[_Waiting], trouble: Exception | None) -> None:
+        with self._lock:
+            if trouble:  # those who came meanwhile have waited too: nobody waits for a locked database twice
+                batch, self._queue = batch + self._queue, []
+            next_writer = self._queue[:1]
+            self.is_writing = bool(next_writer)
+        for waiting in batch:
+            waiting.trouble, waiting.done = trouble, True
+        for waiting in batch[1:] + next_writer:
+            waiting.ring()

@@ -1,0 +1,66 @@
+"""The inbox of one process: its endpoint, and what the health page says of it."""
+
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import func, select, text
+
+from portal.config import Settings
+from portal.core import clock
+from portal.core.db import db, is_postgresql
+from portal.webhooks.delivery_store import Store, writer_for
+from portal.webhooks.heartbeat import Beats
+from portal.webhooks.models import ZoomEvent
+from portal.webhooks.receiver import Endpoint
+
+_ENDPOINT = "silid.webhook"
+_UP_SINCE = "silid.up_since"
+
+
+def init_inbox(app: Flask) -> None:
+    """Note since when this process serves."""
+    app.extensions[_UP_SINCE] = clock.now()
+
+
+def endpoint(app: Flask) -> Endpoint:
+    """The app's endpoint, made for its first request (a server may have forked before)."""
+    found: Endpoint | None = app.extensions.get(_ENDPOINT)
+    if found is None:
+        settings: Settings = app.extensions["silid.settings"]
+        with app.app_context():
+            store = Store(writer_for(db.engine))
+        beats = Beats(app, up_since=app.extensions[_UP_SINCE])
+        found = app.extensions.setdefault(_ENDPOINT, Endpoint(settings.zoom_webhook_secrets, store, beats))
+    return found
+
+
+def health(app: Flask) -> dict[str, Any]:
+    """How the inbox does: how much waits and since when, what this process took and refused. No ids, no names.
+
+    Counts begin anew with the process. Raises DBAPIError.
+    """
+    depth, oldest = db.session.execute(
+        select(func.count(), func.min(ZoomEvent.received_at)).where(ZoomEvent.state == "new")
+    ).one()
+    aside = db.session.scalar(select(func.count()).select_from(ZoomEvent).where(ZoomEvent.state == "set aside"))
+    last = db.session.scalar(select(func.max(ZoomEvent.received_at)))
+    settings: Settings = app.extensions["silid.settings"]
+    return {
+        "inbox": {
+            "waiting": depth,
+            "oldest_seconds": round((clock.now() - oldest).total_seconds()) if oldest else 0,
+            "set_aside": aside,
+        },
+        "webhooks": "configured" if settings.zoom_webhook_secrets else "not configured",
+        "deliveries": dict(sorted(endpoint(app).counts.items())),
+        "clock_skew_seconds": endpoint(app).clock_skew,
+        "last_event_at": last.isoformat() if last else None,
+        "durable": _is_durable(),
+    }
+
+
+def _is_durable() -> bool:
+    """Does a commit mean that it is on the disk?"""
+    if is_postgresql():
+        return "off" not in (db.session.scalar(text("SHOW fsync")), db.session.scalar(text("SHOW synchronous_commit")))
+    return int(db.session.scalar(text("PRAGMA synchronous")) or 0) >= 2  # FULL

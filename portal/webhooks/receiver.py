@@ -1,0 +1,231 @@
+"""What is answered to POST /api/zoom/webhook: distrust, store, answer.
+
+Zoom repeats a delivery after 5, 20 and 60 minutes when it got a 5xx or no answer within 3 seconds, and
+never after a 4xx. So our own trouble is always a 503, and a 4xx means that nothing was lost.
+"""
+
+import json
+import logging
+import threading
+from collections import Counter, OrderedDict, deque
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, NoReturn
+
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+from werkzeug.wsgi import get_input_stream
+
+from portal.core import clock
+from portal.core.worker_signals import wake
+from portal.webhooks.delivery_store import CannotStore, Delivery, Store
+from portal.webhooks.heartbeat import Beats
+from portal.zoom.webhooks.events import (
+    URL_VALIDATION,
+    BadEvent,
+    Event,
+    fingerprint,
+    parse,
+)
+from portal.zoom.webhooks.signature import (
+    BadSignature,
+    crc_answer,
+    is_clean_token,
+    verify,
+)
+
+SECRETS = ("password", "join_url", "start_url", "encrypted_password", "h323_password", "pstn_password")
+log = logging.getLogger("portal.inbox")
+LIMIT = 64 * 1024  # Zoom's own deliveries are some kB
+FRESH = 300  # seconds; older ones are taken too, and counted, since Zoom repeats for 85 minutes
+CHECKS_A_MINUTE = 10
+AGES = 50  # of so many deliveries the least tells how far our clock is from Zoom's
+
+
+class Answer(NamedTuple):
+    """A status and a small JSON object; None is an empty body."""
+
+    status: int
+    body: dict[str, str] | None = None
+
+
+class Endpoint:
+    """The webhook of one process. `counts` says how many deliveries were taken, and why others were not."""
+
+    def __init__(self, secrets: tuple[str, ...], store: Store, beats: Beats) -> None:
+        self._secrets = secrets
+        self._store = store
+        self._beats = beats
+        self._checks = _Checks()
+        self._counting = threading.Lock()
+        self.counts: Counter[str] = Counter()
+        self._ages: deque[int] = deque(maxlen=AGES)
+
+    @property
+    def clock_skew(self) -> int | None:
+        """By how many seconds our clock is ahead of Zoom's, at most: the least age of the last signed deliveries.
+        Below zero: behind, at least. None: none came yet."""
+        return min(self._ages.copy(), default=None)
+
+    def begin(self) -> None:
+        """Before every request of whatever kind: from the first one on this process is known to be there."""
+        if self._secrets:
+            self._beats.begin()
+
+    def take(self, environ: dict[str, Any]) -> Answer:
+        """Check a request, store what it delivers, and say what to answer. Never raises for what it contains."""
+        if not self._secrets:
+            return self._refuse(503, "no webhook secret is configured")
+        if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+            return self._refuse(415, "encoded body")
+        try:
+            # One byte more than allowed: a body without Content-Length is read up to there, without an error.
+            raw = get_input_stream(environ, max_content_length=LIMIT + 1).read()
+        except RequestEntityTooLarge:
+            return self._refuse(413, "body over 64 kB")
+        except BadRequest:  # the line broke
+            return self._refuse(400, "body cut off")
+        if len(raw) > LIMIT:
+            return self._refuse(413, "body over 64 kB")
+        if is_signed(environ):
+            return self._signed(environ, raw)
+        return self._unsigned(raw, environ.get("REMOTE_ADDR", ""))
+
+    def _signed(self, environ: dict[str, Any], raw: bytes) -> Answer:
+        headers = {
+            "x-zm-signature": environ.get("HTTP_X_ZM_SIGNATURE", ""),
+            "x-zm-request-timestamp": environ.get("HTTP_X_ZM_REQUEST_TIMESTAMP", ""),
+        }
+        now = clock.now()
+        try:
+            sent_at = verify(headers, raw, self._secrets, now)
+        except BadSignature as error:
+            if error.reason in ("stale", "future"):  # signed rightly, so its time is Zoom's
+                self._ages.append(int(now.timestamp()) - int(headers["x-zm-request-timestamp"]))
+            return self._refuse(401, f"signature {error.reason}")
+        self._ages.append(int(now.timestamp()) - sent_at)
+        if now.timestamp() - sent_at > FRESH:
+            self._count("taken late")
+        try:
+            body = strict_json(raw)
+            event = parse(body)
+        except (ValueError, BadEvent):
+            return self._refuse(400, "not an event")
+        if event.event == URL_VALIDATION:
+            return self._answer_check(body, self._signer(headers, raw, now))
+        return self._keep(raw, body, event)
+
+    def _signer(self, headers: Mapping[str, str], raw: bytes, now: datetime) -> str:
+        """The secret that Zoom signs with: while secrets are rotated it expects its check answered with that."""
+        for secret in self._secrets:
+            try:
+                verify(headers, raw, (secret,), now)
+            except BadSignature:
+                continue
+            return secret
+        return self._secrets[0]
+
+    def _keep(self, raw: bytes, body: dict[str, Any], event: Event) -> Answer:
+        delivery = Delivery(
+            fingerprint=fingerprint(event, body),
+            received_at=clock.now(),
+            event=event.event[:100],
+            zoom_meeting_id=event.meeting_id[:64] if event.meeting_id else None,
+            raw=without_secrets(raw, body),
+        )
+        try:
+            self._store.put(delivery)
+        except CannotStore as error:
+            self._beats.missed(delivery)
+            log.warning("webhook not stored: %s", error)
+            return self._refuse(503, "not stored, please repeat")
+        self._count("taken")
+        wake("inbox")
+        return Answer(200)
+
+    def _unsigned(self, raw: bytes, address: str) -> Answer:
+        """Zoom's own sample signs its URL check, others report none: an unsigned one is answered too, a few
+        times a minute. Everything else unsigned is refused."""
+        try:
+            body = strict_json(raw)
+        except ValueError:
+            return self._refuse(401, "signature missing")
+        if body.get("event") != URL_VALIDATION or not self._checks.allow(address):
+            return self._refuse(401, "signature missing")
+        return self._answer_check(body, self._secrets[0])
+
+    def _answer_check(self, body: Mapping[str, Any], secret: str) -> Answer:
+        """Only for tokens that could not be a signed message: the answer is an HMAC with the same secret that
+        signs events, so "v0:..." as a token would make this a machine for forgeries."""
+        payload = body.get("payload")
+        token = payload.get("plainToken") if isinstance(payload, dict) else None
+        if not isinstance(token, str) or not is_clean_token(token):
+            return self._refuse(400, "unusual token")
+        return Answer(200, crc_answer(token, secret))
+
+    def _refuse(self, status: int, why: str) -> Answer:
+        log.info("webhook refused: %s %s", status, why)
+        self._count(why)
+        return Answer(status, {"error": why})
+
+    def _count(self, what: str) -> None:
+        with self._counting:
+            self.counts[what] += 1
+
+
+class _Checks:
+    """Unsigned URL checks: so many a minute from one address, of the last thousand addresses."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: OrderedDict[str, deque[datetime]] = OrderedDict()
+
+    def allow(self, address: str) -> bool:
+        now = clock.now()
+        with self._lock:
+            times = self._seen.setdefault(address, deque(maxlen=CHECKS_A_MINUTE))
+            self._seen.move_to_end(address)
+            if len(self._seen) > 1000:
+                self._seen.popitem(last=False)
+            if len(times) == CHECKS_A_MINUTE and now - times[0] < timedelta(minutes=1):
+                return False
+            times.append(now)
+            return True
+
+
+def without_secrets(raw: bytes, body: dict[str, Any]) -> bytes:
+    """What is stored of a delivery: the bytes as they came, unless a passcode or a link lies open in them, of which
+    the projection needs none."""
+    if not any(b'"%s"' % name.encode() in raw for name in SECRETS):
+        return raw
+    return json.dumps(_hidden(body), ensure_ascii=True).encode("ascii")
+
+
+def _hidden(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_hidden(one) for one in part]
+    if isinstance(part, dict):
+        return {key: "" if key in SECRETS and value else _hidden(value) for key, value in part.items()}
+    return part
+
+
+def is_signed(environ: Mapping[str, Any]) -> bool:
+    """Does the request at least claim a signature?"""
+    return "HTTP_X_ZM_SIGNATURE" in environ or "HTTP_X_ZM_REQUEST_TIMESTAMP" in environ
+
+
+def strict_json(raw: bytes) -> dict[str, Any]:
+    """An object in plain UTF-8 JSON; `json.loads` alone would take UTF-16, a BOM and NaN as well.
+
+    Raises ValueError.
+    """
+    try:
+        body = json.loads(raw.decode("utf-8", errors="strict"), parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if not isinstance(body, dict):
+        raise ValueError("not an object")
+    return body
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,95 @@
+"""Reading a 429: whose limit it is and until when (developers.zoom.us, "Rate limits"; seen variants beside).
+
+Zoom gives ``X-RateLimit-Type`` (QPS or Daily-limit) and, for daily limits, an ISO date in ``Retry-After``.
+The personal limits (100 creates and updates a host, 3 registrations a registrant) were seen without either.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from portal.zoom.errors import ZoomRateLimited
+from portal.zoom.json_values import moment
+
+# A wait longer than this is not slept through.
+LONGEST_SLEEP = 10.0
+_DIGITS = re.compile(r"[0-9]{1,7}(?:\.[0-9]{1,6})?")
+_FURTHEST = timedelta(days=2)
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> datetime | None:
+    """Return when ``Retry-After`` allows the next try, as aware UTC.
+
+    Takes seconds, an HTTP date or an ISO date. None where it is absent or nonsense (also: more than two days
+    ahead, or past by more than a minute).
+    """
+    value = headers.get("Retry-After", "").strip()
+    found = _seconds(value, now) or moment(value) or _http_date(value)
+    if found is None or not now - timedelta(minutes=1) <= found <= now + _FURTHEST:
+        return None
+    return found
+
+
+def next_utc_midnight(now: datetime) -> datetime:
+    """Return the coming 00:00 UTC, when Zoom's daily limits start again (08:00 in Manila)."""
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return today + timedelta(days=1)
+
+
+def rate_limited(
+    headers: Mapping[str, str],
+    message: str,
+    now: datetime,
+    *,
+    personal: str | None = None,
+    tracking_id: str | None = None,
+) -> ZoomRateLimited:
+    """Return the error for a 429.
+
+    ``personal`` is the limit that the operation has beside the account's: ``host-day`` or ``registrant-day``.
+    ``until`` of a per-second limit is None unless Zoom named a time.
+    """
+    until = retry_after(headers, now)
+    per = _whose(headers, message, until, now, personal)
+    daily = per != "second"
+    if daily and (until is None or until <= now):
+        until = next_utc_midnight(now)
+    return ZoomRateLimited(f"limit per {per}", until=until, daily=daily, per=per, tracking_id=tracking_id)
+
+
+def _whose(
+    headers: Mapping[str, str], message: str, until: datetime | None, now: datetime, personal: str | None
+) -> str:
+    kind = headers.get("X-RateLimit-Type", "").lower()
+    by_the_day = personal or "account-day"
+    if "qps" in kind:
+        return "second"
+    if "daily" in kind:
+        # the account's daily caps are in the thousands, a person's are 3 and 100
+        limit = headers.get("X-RateLimit-Limit", "").strip()
+        return by_the_day if limit in ("3", "10", "100") else "account-day"
+    if until is not None:
+        return by_the_day if until - now > timedelta(seconds=60) else "second"
+    if personal == "registrant-day" and headers.get("X-RateLimit-Limit", "").strip() == "3":
+        return personal
+    # Code 429 without a type header has two meanings, and only the text tells them apart.
+    words = message.lower()
+    if "per-second" in words:
+        return "second"
+    if "daily" in words:
+        return by_the_day
+    # The account still has requests left today, so it was the person who has none (devforum thread 18928).
+    return personal if personal and headers.get("X-RateLimit-Remaining", "0").strip("0 ") else "second"
+
+
+def _seconds(value: str, now: datetime) -> datetime | None:
+    return now + timedelta(seconds=float(value)) if _DIGITS.fullmatch(value) else None
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(value)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None

@@ -1,0 +1,156 @@
+"""The one access token of the account, shared by every process through the database.
+
+A new token may end the old one, so nobody mints alone: the process that holds the row's lease renews it,
+the others wait for what it writes. If it dies meanwhile, its lease runs out and another one takes over.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import or_, select, update
+
+from portal.core import clock
+from portal.core.crypto import SealBroken, seal, unseal
+from portal.core.db import (
+    db,
+    end_reading,
+    insert_once,
+    rows_changed,
+    writing,
+)
+from portal.zoom.api.token_store import Token
+from portal.zoom.errors import ZoomBadCredentials, ZoomUnavailable
+from portal.zoom_account.models import ZoomToken
+
+LEASE = timedelta(seconds=15)
+PATIENCE = 25.0  # seconds to wait for another process that is renewing the token; longer than its lease
+POLL = 0.1
+FLOOR = timedelta(minutes=5)  # at most one replacement of a refused token in this time
+# A token that was read less than this ago is used again without asking the database. One that was replaced
+# meanwhile is refused by Zoom, and then the database is asked.
+REMEMBERED = 5.0
+
+
+class DatabaseTokens:
+    """A `TokenSource` of `portal.zoom` on the table `zoom_tokens`.
+
+    `app_context` is entered whenever the database is asked, because the client may call from threads of its
+    own. The threads of one process ask one at a time.
+    """
+
+    def __init__(self, account: str, app_context: Callable[[], AbstractContextManager[Any]]) -> None:
+        self._account = account
+        self._app_context = app_context
+        self._one_at_a_time = threading.Lock()
+        self._seen: tuple[Token, float] | None = None
+        self._refused_at: datetime | None = None  # when Zoom last refused the credentials themselves
+
+    def token(self, mint: Callable[[], Token], *, rejected: str | None = None) -> Token:
+        """See `TokenSource.token`."""
+        remembered = self._remembered(rejected)
+        if remembered:
+            return remembered
+        with self._one_at_a_time:
+            remembered = self._remembered(rejected)
+            if remembered:
+                return remembered
+            with self._app_context():
+                token = self._token(mint, rejected)
+            self._seen = (token, time.monotonic())
+            return token
+
+    def _remembered(self, rejected: str | None) -> Token | None:
+        if self._seen is None:
+            return None
+        token, seen_at = self._seen
+        fresh = time.monotonic() - seen_at < REMEMBERED
+        return token if fresh and token.value != rejected and token.is_usable(clock.now()) else None
+
+    def _token(self, mint: Callable[[], Token], rejected: str | None) -> Token:
+        waited_until = time.monotonic() + PATIENCE
+        while True:
+            stored, row = self._stored()
+            if stored and stored.value != rejected and stored.is_usable(clock.now()):
+                return stored
+            replaces = stored is not None and stored.value == rejected
+            if replaces and row and _is_recent(row.refused_at):
+                raise ZoomBadCredentials("the replacement token was refused too; no other for five minutes")
+            if _is_recent(self._refused_at):
+                raise ZoomBadCredentials("Zoom refused the credentials; the next try is five minutes after the last")
+            lease = self._lease(row)
+            if lease:
+                return self._renew(mint, lease, replaces)
+            if time.monotonic() > waited_until:
+                raise ZoomUnavailable("another process is renewing the token")
+            time.sleep(POLL)
+
+    def _stored(self) -> tuple[Token | None, ZoomToken | None]:
+        row = db.session.scalar(
+            select(ZoomToken).where(ZoomToken.account == self._account).execution_options(populate_existing=True)
+        )
+        end_reading()  # the next look must see what another process has written since
+        if row is None or row.sealed is None or row.expires_at is None:
+            return None, row
+        try:
+            value = unseal(row.sealed, f"zoom_tokens/{self._account}")
+        except SealBroken:  # the encryption key was changed: a token is soon replaced
+            return None, row
+        return Token(value, row.expires_at, row.api_url, frozenset(row.scopes.split())), row
+
+    def _lease(self, seen: ZoomToken | None) -> datetime | None:
+        """Until when this process alone may renew the token, or None: another does, or has since we looked."""
+        now = clock.now()
+        until = now + LEASE
+        with writing():
+            insert_once(ZoomToken, {"account": self._account, "api_url": "", "scopes": ""}, ["account"])
+            taken = rows_changed(
+                update(ZoomToken)
+                .where(
+                    ZoomToken.account == self._account,
+                    or_(ZoomToken.leased_until.is_(None), ZoomToken.leased_until < now),
+                    ZoomToken.sealed.is_not_distinct_from(seen.sealed if seen else None),
+                )
+                .values(leased_until=until)
+                .execution_options(synchronize_session=False)
+            )
+        return until if taken else None
+
+    def _renew(self, mint: Callable[[], Token], lease: datetime, replaces: bool) -> Token:
+        try:
+            token = mint()
+        except BaseException as error:
+            if isinstance(error, ZoomBadCredentials):
+                self._refused_at = clock.now()
+            self._write(lease, leased_until=None)
+            raise
+        self._refused_at = None
+        values = {"refused_at": clock.now()} if replaces else {}
+        self._write(
+            lease,
+            sealed=seal(token.value, f"zoom_tokens/{self._account}"),
+            expires_at=token.expires_at,
+            api_url=token.api_url,
+            scopes=" ".join(sorted(token.scopes)),
+            minted_at=clock.now(),
+            leased_until=None,
+            **values,
+        )
+        return token
+
+    def _write(self, lease: datetime, **values: object) -> None:
+        """Write on the row unless the lease ran out and another process has taken over: its token is newer."""
+        with writing() as session:
+            session.execute(
+                update(ZoomToken)
+                .where(ZoomToken.account == self._account, ZoomToken.leased_until == lease)
+                .values(**values)
+                .execution_options(synchronize_session=False)
+            )
+
+
+def _is_recent(moment: datetime | None) -> bool:
+    return moment is not None and clock.now() - moment < FLOOR

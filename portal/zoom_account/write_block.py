@@ -1,0 +1,77 @@
+"""While the credentials or scopes are wrong, nothing is written to Zoom: one try every five minutes, not one a job.
+
+So a wrong secret costs one token request in five minutes, however many meetings wait, and an admin sees why.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flask import current_app
+from sqlalchemy import delete, select, update
+
+from portal.config import Settings
+from portal.core import clock
+from portal.core.db import db, insert_once, writing
+from portal.zoom.errors import ZoomBadCredentials, ZoomError, ZoomNotAuthorised, ZoomNotConfigured
+from portal.zoom_account.models import ZoomBlock
+
+PAUSE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Block:
+    """`reason` is `not configured`, `credentials` or `scopes`; `detail` names the missing scopes."""
+
+    reason: str
+    detail: str
+    since: datetime
+    until: datetime
+
+
+def _account() -> str:
+    settings: Settings = current_app.extensions["silid.settings"]
+    return settings.zoom_account_id
+
+
+def current() -> Block | None:
+    """Why Zoom is not written to, or None. It stays until something succeeds."""
+    row = db.session.scalar(
+        select(ZoomBlock).where(ZoomBlock.account == _account()).execution_options(populate_existing=True)
+    )
+    return Block(row.reason, row.detail, row.since, row.until) if row else None
+
+
+def holds() -> bool:
+    """True while no try is due."""
+    block = current()
+    return block is not None and block.until > clock.now()
+
+
+def reason_of(error: ZoomError) -> str | None:
+    """The reason that an error is for a block, or None where it concerns one meeting alone."""
+    if isinstance(error, ZoomNotConfigured):
+        return "not configured"
+    if isinstance(error, ZoomBadCredentials):
+        return "credentials"
+    if isinstance(error, ZoomNotAuthorised):
+        return "scopes"
+    return None
+
+
+def put(error: ZoomError) -> datetime:
+    """Write down that Zoom does not take anything from us; when the next try is."""
+    now = clock.now()
+    detail = ", ".join(error.missing_scopes) if isinstance(error, ZoomNotAuthorised) else ""
+    values = {"reason": reason_of(error) or "credentials", "detail": detail, "until": now + PAUSE}
+    with writing() as session:
+        new = insert_once(ZoomBlock, {"account": _account(), "since": now, **values}, ["account"])
+        if not new:
+            session.execute(update(ZoomBlock).where(ZoomBlock.account == _account()).values(**values))
+    return now + PAUSE
+
+
+def lift() -> None:
+    """Zoom took something: the block is over. One statement without a transaction where there is none."""
+    if current() is not None:
+        with writing() as session:
+            session.execute(delete(ZoomBlock).where(ZoomBlock.account == _account()))
