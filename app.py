@@ -78,9 +78,9 @@ def serve(settings: Settings) -> int:
         upgrade()
     application, sandbox = app.wsgi_app, None
     if settings.is_demo:
-        from portal.demo.fill import mount_sandbox
+        from portal.demo.fill import mount_sandbox_app
 
-        application, sandbox = mount_sandbox(app, settings)
+        application, sandbox = mount_sandbox_app(app, settings)
         app.wsgi_app = application  # type: ignore[method-assign]  # Flask's own way to wrap an application
     try:
         server = create_server(app, host=settings.host, port=settings.port, threads=12, ident="")
@@ -107,11 +107,11 @@ def serve(settings: Settings) -> int:
 
 
 def _welcome(app: object, settings: Settings) -> None:
-    from portal.demo.fill import fill
+    from portal.demo.fill import create_demo_data
     from portal.demo.school_data import SIGN_INS
 
     with app.app_context():  # type: ignore[attr-defined]  # a Flask application
-        fill(lambda text: print(text, flush=True))
+        create_demo_data(lambda text: print(text, flush=True))
     print(f"\nSilid is ready: {settings.base_url}  (Ctrl-C ends it)")
     print(f"The pretend Zoom: {settings.base_url}{SANDBOX_MOUNT}/\n\nSign in as")
     for label, email, password in SIGN_INS:

@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from portal.zoom.webhooks.signature import sign
+from portal.zoom.webhooks.signature import sign_webhook
 
 SECRET = "bench-webhook-secret-0123456789abcdef"
 START = datetime(2026, 11, 23, tzinfo=UTC)
@@ -17,7 +17,7 @@ def request(body: dict[str, Any], secret: str = SECRET) -> bytes:
     now = int(time.time())
     head = (
         "POST /api/zoom/webhook HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json; charset=utf-8\r\n"
-        f"x-zm-request-timestamp: {now}\r\nx-zm-signature: {sign(secret, now, raw)}\r\n"
+        f"x-zm-request-timestamp: {now}\r\nx-zm-signature: {sign_webhook(secret, now, raw)}\r\n"
         f"x-zm-trackingid: WEB_{now}\r\nContent-Length: {len(raw)}\r\n\r\n"
     )
     return head.encode() + raw

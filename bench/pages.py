@@ -267,7 +267,7 @@ def compare_with_its_own_query_and_table(kind: str, url: str, pages: list[Page])
 
 def _session_and_audit() -> str:
     """A page that does nothing but know who asks, and whether that is written down already."""
-    audit_log.viewed("viewed nothing", "user", current_user.id, by=current_user.id)
+    audit_log.record_view("viewed nothing", "user", current_user.id, by=current_user.id)
     return ""
 
 

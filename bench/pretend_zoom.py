@@ -23,14 +23,14 @@ from portal.accounts import service as accounts
 from portal.accounts.models import User
 from portal.classes import service as classes
 from portal.classes.models import Enrolment, Learner, SchoolClass, Section
-from portal.config import Settings, derived_key
+from portal.config import Settings, derive_secret_key
 from portal.core import clock
-from portal.core.db import end_reading, writing
+from portal.core.db import end_read_transaction, write_transaction
 from portal.meetings import service as meetings
 from portal.meetings.models import ZoomMeeting
 from portal.sandbox import defaults
 from portal.sandbox.app import create_sandbox
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 
 HOST = "ada@r1.deped.gov.ph"
 DOMAINS = ("r1.deped.gov.ph",)
@@ -89,9 +89,9 @@ def pretending(plan: str) -> Iterator[Pretend]:
 
 
 @contextmanager
-def pretending_here() -> Iterator[tuple[World, Pretend]]:
+def pretending_here() -> Iterator[tuple[SimulatedZoom, Pretend]]:
     """A pretend Zoom in a thread of this process, without limits per second, with its world to look into."""
-    world = World(plan="unlimited")
+    world = SimulatedZoom(plan="unlimited")
     world.add_user(HOST, "Ada", "Host")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = make_server("127.0.0.1", 0, create_sandbox(world, public_url="https://pretend.zoom.us"), threaded=True)
@@ -114,7 +114,7 @@ def settings_for(database_url: str, zoom_url: str) -> Settings:
         zoom_client_secret=defaults.CLIENT_SECRET,
         zoom_api_url=f"{zoom_url}/v2",
         zoom_oauth_url=f"{zoom_url}/oauth/token",
-        encryption_keys=(derived_key("tests"),),
+        encryption_keys=(derive_secret_key("tests"),),
     )
 
 
@@ -130,7 +130,7 @@ class School:
     """Ada and her classes, as many learners as a measurement needs."""
 
     def __init__(self) -> None:
-        school = accounts.create_school("300123", "San Nicolas National High School", "Ilocos Norte")
+        school = accounts.get_or_create_school("300123", "San Nicolas National High School", "Ilocos Norte")
         self.ada: User = accounts.create_user(
             email=HOST,
             full_name="Ada Lovelace",
@@ -144,7 +144,7 @@ class School:
 
     def section(self, learners: int) -> Section:
         section = classes.create_section(self.ada, grade_level="Grade 8", name=uuid4().hex[:8])
-        with writing() as session:
+        with write_transaction() as session:
             for position in range(learners):
                 self._learners += 1
                 learner = Learner(
@@ -165,15 +165,15 @@ class School:
     def meeting(self, section: Section, pretend: Pretend, app: Flask, kind: str = "scheduled") -> ZoomMeeting:
         """A meeting of the section that Zoom has; nobody is registered yet."""
         from portal.zoom.models import MeetingDraft
-        from portal.zoom_account.client import zoom
+        from portal.zoom_account.client import get_zoom_client
 
         school_class: SchoolClass = classes.create_class(self.ada, section, subject=uuid4().hex[:8])
         starts_at = (clock.now() + timedelta(days=1)).replace(second=0, microsecond=0)
-        details = meetings.Details(title="A class", description="", starts_at=starts_at, minutes=60)
-        meeting = meetings.schedule(self.ada, school_class, details, client_key=uuid4().hex)
-        end_reading()
-        made = zoom().create_meeting(HOST, MeetingDraft(topic="A class", starts_at=starts_at))
-        with writing():
+        details = meetings.MeetingDetails(title="A class", description="", starts_at=starts_at, minutes=60)
+        meeting = meetings.create_meeting(self.ada, school_class, details, client_key=uuid4().hex)
+        end_read_transaction()
+        made = get_zoom_client().create_meeting(HOST, MeetingDraft(topic="A class", starts_at=starts_at))
+        with write_transaction():
             meeting.zoom_id, meeting.state, meeting.wanted, meeting.kind = made.id, "scheduled", None, kind
-        end_reading()
+        end_read_transaction()
         return meeting

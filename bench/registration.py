@@ -19,15 +19,15 @@ from flask import Flask
 from bench.databases import fresh
 from bench.pretend_zoom import DOMAINS, Pretend, School, portal_at, pretending
 from portal.registration import desired_registrants
-from portal.registration.queries import progress
+from portal.registration.queries import registration_progress_of
 from portal.registration.zoom_sync import engine
 from portal.sandbox import defaults
-from portal.zoom.api.rate_limiter import NoPace
-from portal.zoom.client import Credentials, ZoomClient
-from portal.zoom.models import MeetingDraft, Person
-from portal.zoom_account.client import PolitePace
-from portal.zoom_account.rate_limiter import RATES, SharedPace
-from portal.zoom_account.token_store import DatabaseTokens
+from portal.zoom.api.rate_limiter import NullRateLimiter
+from portal.zoom.client import ApiCredentials, ZoomClient
+from portal.zoom.models import MeetingDraft, RegistrantInput
+from portal.zoom_account.client import TransactionGuardLimiter
+from portal.zoom_account.rate_limiter import CATEGORY_RATES, DatabaseRateLimiter
+from portal.zoom_account.token_store import DatabaseTokenStore
 
 _numbers = count(1)
 
@@ -59,11 +59,11 @@ def compare(plan: str, learners: int, options: argparse.Namespace) -> None:
             zoom = client(app, pretend, plan)
             school = School()
             plain = ZoomClient(
-                Credentials(defaults.ACCOUNT_ID, defaults.CLIENT_ID, defaults.CLIENT_SECRET),
-                tokens=DatabaseTokens(defaults.ACCOUNT_ID, app.app_context),
+                ApiCredentials(defaults.ACCOUNT_ID, defaults.CLIENT_ID, defaults.CLIENT_SECRET),
+                tokens=DatabaseTokenStore(defaults.ACCOUNT_ID, app.app_context),
                 api_url=f"{pretend.url}/v2",
                 oauth_url=f"{pretend.url}/oauth/token",
-                pace=NoPace(),
+                pace=NullRateLimiter(),
             )
             for kind in ("scheduled", "recurring"):  # a worker that has run before
                 ours(app, zoom, pretend, school, 12, kind, options)
@@ -78,11 +78,11 @@ def compare(plan: str, learners: int, options: argparse.Namespace) -> None:
 def client(app: Flask, pretend: Pretend, plan: str) -> ZoomClient:
     """The portal's own client, with the pace of the plan."""
     return ZoomClient(
-        Credentials(defaults.ACCOUNT_ID, defaults.CLIENT_ID, defaults.CLIENT_SECRET),
-        tokens=DatabaseTokens(defaults.ACCOUNT_ID, app.app_context),
+        ApiCredentials(defaults.ACCOUNT_ID, defaults.CLIENT_ID, defaults.CLIENT_SECRET),
+        tokens=DatabaseTokenStore(defaults.ACCOUNT_ID, app.app_context),
         api_url=f"{pretend.url}/v2",
         oauth_url=f"{pretend.url}/oauth/token",
-        pace=PolitePace(SharedPace(defaults.ACCOUNT_ID, app.app_context, RATES[plan])),
+        pace=TransactionGuardLimiter(DatabaseRateLimiter(defaults.ACCOUNT_ID, app.app_context, CATEGORY_RATES[plan])),
     )
 
 
@@ -98,20 +98,20 @@ def ours(
     meeting = school.meeting(school.section(learners), pretend, app, kind)
     slow(pretend, options)
     begin = time.perf_counter()
-    desired_registrants.refresh(DOMAINS)
-    while engine.work(meeting.id, zoom):
+    desired_registrants.sync_registrant_rows(DOMAINS)
+    while engine.process_meeting_registrations(meeting.id, zoom):
         pass
     seconds = time.perf_counter() - begin
     calls = pretend.calls(path="registrants")
     quick(pretend)
-    assert progress(meeting.id).done == learners, "somebody was skipped"
+    assert registration_progress_of(meeting.id).done == learners, "somebody was skipped"
     assert len(pretend.registrants(str(meeting.zoom_id))) == learners
     return Way("ours, one-off" if kind == "scheduled" else "ours, recurring", seconds, calls)
 
 
 def plainly(
     name: str,
-    send: Callable[[ZoomClient, str, list[Person]], None],
+    send: Callable[[ZoomClient, str, list[RegistrantInput]], None],
     zoom: ZoomClient,
     pretend: Pretend,
     learners: int,
@@ -120,7 +120,7 @@ def plainly(
     from portal.core import clock
 
     made = zoom.create_meeting("me", MeetingDraft(topic="x", starts_at=clock.now().replace(year=2030)))
-    people = [Person(f"learner{next(_numbers)}@r1.deped.gov.ph", "ANA", "CRUZ") for _ in range(learners)]
+    people = [RegistrantInput(f"learner{next(_numbers)}@r1.deped.gov.ph", "ANA", "CRUZ") for _ in range(learners)]
     slow(pretend, options)
     begin = time.perf_counter()
     send(zoom, made.id, people)
@@ -131,12 +131,12 @@ def plainly(
     return Way(name, seconds, calls)
 
 
-def singly(zoom: ZoomClient, meeting_id: str, people: list[Person]) -> None:
+def singly(zoom: ZoomClient, meeting_id: str, people: list[RegistrantInput]) -> None:
     for person in people:
         zoom.add_registrant(meeting_id, person)
 
 
-def tens(zoom: ZoomClient, meeting_id: str, people: list[Person]) -> None:
+def tens(zoom: ZoomClient, meeting_id: str, people: list[RegistrantInput]) -> None:
     with ThreadPoolExecutor(10) as pool:
         for first in range(0, len(people), 10):
             if first:

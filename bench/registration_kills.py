@@ -9,13 +9,13 @@ from sqlalchemy import delete, select, update
 
 from bench.databases import fresh, kinds
 from bench.pretend_zoom import DOMAINS, School, portal_at, pretending_here
-from portal.core.db import db, end_reading, writing
+from portal.core.db import db, end_read_transaction, write_transaction
 from portal.meetings.models import ZoomMeeting
 from portal.registration import desired_registrants
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from portal.zoom.models import MeetingDraft
-from portal.zoom_account.client import zoom
+from portal.zoom_account.client import get_zoom_client
 from tests.registration.mortal_engine import MortalEngine
 
 
@@ -39,8 +39,8 @@ def run(database: str, kind: str, learners: int, every: int) -> None:
             world.limits.host_per_day = 10_000  # each moment needs a new meeting, and there are more than Zoom's 100
             school = School()
             meeting = school.meeting(school.section(learners), pretend, app, kind)
-            desired_registrants.refresh(DOMAINS)
-            end_reading()
+            desired_registrants.sync_registrant_rows(DOMAINS)
+            end_read_transaction()
             moments = mortal.run(meeting.id)["moments"]
             deaths, doubled, skipped, most_posts, posts = 0, 0, 0, 0, 0
             rounds = range(1, moments + 1, every)
@@ -64,22 +64,22 @@ def run(database: str, kind: str, learners: int, every: int) -> None:
 
 def _start_over(meeting: ZoomMeeting) -> None:
     draft = MeetingDraft(topic="x", starts_at=meeting.starts_at)
-    end_reading()
-    made = zoom().create_meeting(meeting.host, draft)
-    with writing() as session:
+    end_read_transaction()
+    made = get_zoom_client().create_meeting(meeting.host, draft)
+    with write_transaction() as session:
         session.execute(update(ZoomMeeting).where(ZoomMeeting.id == meeting.id).values(zoom_id=made.id))
         session.execute(delete(MeetingRegistrant))
-    desired_registrants.refresh(DOMAINS)
-    end_reading()
+    desired_registrants.sync_registrant_rows(DOMAINS)
+    end_read_transaction()
 
 
-def _look(world: World, meeting: ZoomMeeting, learners: int) -> tuple[int, int, int, int]:
+def _look(world: SimulatedZoom, meeting: ZoomMeeting, learners: int) -> tuple[int, int, int, int]:
     """Doubled, skipped, the most posts of one learner and all posts, as the pretend Zoom has them."""
     zoom_id = str(db.session.scalars(select(ZoomMeeting.zoom_id).where(ZoomMeeting.id == meeting.id)).one())
     rows = set(
         db.session.scalars(select(MeetingRegistrant.zoom_registrant_id).where(MeetingRegistrant.state == "registered"))
     )
-    end_reading()
+    end_read_transaction()
     active = world.active_registrants(zoom_id)
     emails = {one.email for one in active}
     known = {one.id for one in active} & rows

@@ -29,7 +29,7 @@ from portal.accounts.models import School, User
 from portal.attendance.models import AttendanceRecord, AttendanceSheet, AttendanceTally, ZoomParticipant
 from portal.classes.models import Enrolment, Learner, SchoolClass, Section
 from portal.core import clock
-from portal.core.db import Base, db, writing
+from portal.core.db import Base, db, write_transaction
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
 from portal.reports import exports, filters, queries
 
@@ -95,11 +95,11 @@ def region(kind: str, scale: float) -> None:
             last = FIRST + timedelta(days=30)
             by_stays = OVER_STAYS.format(seconds=SECONDS[kind], first=FIRST, last=last)
             with app.test_request_context():
-                wanted = filters.read(user, {"from": str(FIRST), "to": str(last)}).filters
+                wanted = filters.parse_report_filters(user, {"from": str(FIRST), "to": str(last)}).filters
             by_tallies = plain(queries._figures(user, wanted, School.division))
             over_stays = best(lambda: driver(by_stays), times=2)
             over_tallies = best(lambda: driver(by_tallies))
-            one_statement = best(lambda: queries.groups(user, wanted))
+            one_statement = best(lambda: queries.load_report_groups(user, wanted))
             whole = best(lambda: page(app, user, last))
         end(app)
     print(f"\nRegion, one month, {stays:,} stays, {kind}")
@@ -134,11 +134,13 @@ def export_alone(url: str, user_id: str, kind: str) -> None:
     app = create_app(settings_for(url))
     with app.test_request_context():
         user = db.session.get_one(User, UUID(user_id))
-        make: Callable[..., Any] = exports.as_csv if kind == "csv" else lambda rows: exports.as_xlsx("Marks", rows)
-        make(exports.marks(user, filters.Filters(FIRST, FIRST))).close()
+        make: Callable[..., Any] = (
+            exports.csv_response if kind == "csv" else lambda rows: exports.xlsx_response("Marks", rows)
+        )
+        make(exports.export_marks_rows(user, filters.ReportFilters(FIRST, FIRST))).close()
         before = memory("VmRSS")
         begin = time.perf_counter()
-        with make(exports.marks(user, filters.Filters(FIRST, FIRST + timedelta(days=399)))) as file:
+        with make(exports.export_marks_rows(user, filters.ReportFilters(FIRST, FIRST + timedelta(days=399)))) as file:
             seconds = time.perf_counter() - begin
             file.seek(0, 2)
             length = file.tell()
@@ -156,9 +158,9 @@ def memory(what: str) -> float:
 
 def page(app: Flask, user: User, last: date) -> None:
     with app.test_request_context():
-        asked = filters.read(user, {"from": str(FIRST), "to": str(last)})
-        queries.total(queries.groups(user, asked.filters))
-        queries.by_week(queries.by_day(user, asked.filters))
+        asked = filters.parse_report_filters(user, {"from": str(FIRST), "to": str(last)})
+        queries.sum_report_groups(queries.load_report_groups(user, asked.filters))
+        queries.rate_by_week(queries.totals_by_day(user, asked.filters))
 
 
 def best(work: Callable[[], object], times: int = 5) -> float:
@@ -187,7 +189,7 @@ def plain(statement: sa.Select[Any]) -> str:
 
 
 def person(scope: str, school: School | None) -> User:
-    with writing() as session:
+    with write_transaction() as session:
         user = User(
             email=f"{scope}@r1.deped.gov.ph",
             full_name="Fe Ramos",
@@ -300,7 +302,7 @@ def insert(model: type[Base], rows: Any) -> int:
     count = 0
     source: Iterator[dict[str, Any]] = iter(rows)
     while chunk := list(islice(source, CHUNK)):
-        with writing() as session:
+        with write_transaction() as session:
             session.connection().execute(sa.insert(model.__table__), chunk)
         count += len(chunk)
     with db.engine.connect() as connection:

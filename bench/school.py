@@ -19,7 +19,7 @@ from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence
 from portal.registration.models import MeetingRegistrant
 from portal.sandbox.app import create_sandbox
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser
 from tests.people import People, settle, soon
 
@@ -66,7 +66,7 @@ def fill(url: str, learners: int) -> Class:
 @contextmanager
 def _pretend_zoom() -> Iterator[str]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    world = World(plan="unlimited")
+    world = SimulatedZoom(plan="unlimited")
     world.add_user("ada@r1.deped.gov.ph", "Ada", "Lovelace", licensed=True)
     server = make_server("127.0.0.1", 0, create_sandbox(world, public_url="https://pretend.zoom.us"), threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -23,7 +23,7 @@ from bench import events
 from bench.bare import create_bare
 from bench.bare_pages import create_bare_pages
 from portal import create_app
-from portal.config import Settings, derived_key
+from portal.config import Settings, derive_secret_key
 from portal.sandbox import defaults
 
 THREADS = 12  # as app.py
@@ -47,7 +47,7 @@ def settings_for(url: str, zoom_url: str = "") -> Settings:
         base_url="http://127.0.0.1",
         exports_per_hour=1_000_000,
         zoom_webhook_secrets=(events.SECRET,),
-        encryption_keys=(derived_key("bench"),),
+        encryption_keys=(derive_secret_key("bench"),),
         **zoom,
     )
 

@@ -28,7 +28,7 @@ from bench.server import settings_for
 from portal import create_app
 from portal.accounts.models import User
 from portal.core import clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from tests.people import People
 
 LEAST, MOST = 0.35, 0.65
@@ -81,7 +81,7 @@ def _accounts(app: Flask, rounds: int) -> dict[str, Callable[[int], str]]:
     """An address of each kind for each round."""
     people = People(app)
     plain = people.ada
-    with writing() as session:
+    with write_transaction() as session:
         for number in range(rounds):
             for word in ("plain", "admin", "unconfirmed", "closed", "without"):
                 session.add(

@@ -10,8 +10,8 @@ import time
 
 from bench.databases import fresh, kinds
 from bench.pretend_zoom import HOST, portal_at, pretending_here
-from portal.core.db import db, end_reading
-from portal.zoom_account.client import zoom
+from portal.core.db import db, end_read_transaction
+from portal.zoom_account.client import get_zoom_client
 
 
 def main() -> None:
@@ -30,9 +30,9 @@ def run(database: str, begin: str, processes: int, calls: int) -> None:
         world.switches.revoke_old_on_issue = True
         with app.app_context():
             if begin != "no token yet":
-                zoom().get_user(HOST)
+                get_zoom_client().get_user(HOST)
                 world.revoke_tokens()
-            end_reading()
+            end_read_transaction()
             db.session.remove()
             db.engine.dispose()
         minted = world.count("POST", "oauth").calls

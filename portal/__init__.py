@@ -11,8 +11,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from portal.config import ROOT, Settings, read_settings
 from portal.core.crypto import init_crypto
 from portal.core.db import init_db
-from portal.core.logs import init_logs
-from portal.web.request_guards import init_gate
+from portal.core.logs import init_logging
+from portal.web.request_guards import init_request_guards
 
 csrf = CSRFProtect()
 compress = Compress()
@@ -31,10 +31,10 @@ def create_app(settings: Settings | None = None) -> Flask:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]  # Flask's way
 
-    init_logs(app, settings.log_level)
+    init_logging(app, settings.log_level)
     init_crypto(app, settings.encryption_keys)
     init_db(app)
-    init_gate(app, settings)
+    init_request_guards(app, settings)
     csrf.init_app(app)
     compress.init_app(app)
     _init_parts(app, settings)
@@ -91,7 +91,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     from portal.accounts.sign_in.routes import bp as accounts
     from portal.accounts.sign_in.sessions import login_manager
     from portal.accounts.sso import routes as sso_routes  # noqa: F401 - on the blueprint of accounts
-    from portal.accounts.sso.service import init_providers
+    from portal.accounts.sso.service import init_sso_providers
     from portal.accounts.users import csv_import_routes  # noqa: F401 - on these blueprints
     from portal.accounts.users.routes import bp as people
     from portal.attendance.record import routes as record_routes  # noqa: F401 - on the blueprint of attendance
@@ -103,7 +103,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     from portal.meetings.routes import bp as meetings
     from portal.meetings.school_calendar.routes import bp as class_days
     from portal.meetings.staff_meetings.routes import bp as invitations
-    from portal.notifications.queries import unread_here
+    from portal.notifications.queries import unread_count_of_request
     from portal.notifications.routes import bp as notifications
     from portal.pages.admin.routes import bp as admin
     from portal.pages.calendar.routes import bp as calendar
@@ -123,7 +123,7 @@ def _init_parts(app: Flask, settings: Settings) -> None:
 
     login_manager.init_app(app)
     init_zoom(app, settings)
-    init_providers(app, settings)
+    init_sso_providers(app, settings)
     limiter.init_app(app)
     rooms = (accounts, people, attendance, classes, class_days, inbox, meetings, pages, registration, reports)
     for blueprint in (
@@ -144,5 +144,5 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     app.register_blueprint(invitations)
     app.register_blueprint(notifications)
     web.init_web(app, settings)
-    app.jinja_env.globals["unread_notifications"] = unread_here
+    app.jinja_env.globals["unread_notifications"] = unread_count_of_request
     cli.init_cli(app)

@@ -10,26 +10,26 @@ from portal.config import Settings
 
 
 def init_cli(app: Flask) -> None:
-    app.cli.add_command(users)
-    app.cli.add_command(webhooks)
+    app.cli.add_command(users_group)
+    app.cli.add_command(webhooks_group)
     app.cli.add_command(zoom_group)
-    app.cli.add_command(attendance)
-    app.cli.add_command(data)
-    app.cli.command("worker")(worker)
-    app.cli.command("backup")(backup)
-    app.cli.command("restore")(restore)
-    app.cli.command("demo")(demo)
-    app.cli.command("sandbox", context_settings={"ignore_unknown_options": True})(sandbox)
+    app.cli.add_command(attendance_group)
+    app.cli.add_command(data_group)
+    app.cli.command("worker")(run_worker)
+    app.cli.command("backup")(backup_command)
+    app.cli.command("restore")(restore_command)
+    app.cli.command("demo")(fill_demo_school)
+    app.cli.command("sandbox", context_settings={"ignore_unknown_options": True})(run_sandbox)
 
 
-users = AppGroup("users", help="Accounts.")
-webhooks = AppGroup("webhooks", help="Zoom's deliveries.")
+users_group = AppGroup("users", help="Accounts.")
+webhooks_group = AppGroup("webhooks", help="Zoom's deliveries.")
 zoom_group = AppGroup("zoom", help="The connection to Zoom.")
-attendance = AppGroup("attendance", help="Sheets.")
-data = AppGroup("data", help="What is kept, and for how long.")
+attendance_group = AppGroup("attendance", help="Sheets.")
+data_group = AppGroup("data", help="What is kept, and for how long.")
 
 
-@users.command("create")
+@users_group.command("create")
 @click.option("--email", required=True)
 @click.option("--name", "full_name", required=True)
 @click.option("--role", type=click.Choice(["teacher", "admin"]), default="admin", show_default=True)
@@ -38,7 +38,7 @@ data = AppGroup("data", help="What is kept, and for how long.")
 @click.option("--school-name", help="With --school-id, where the school is new.")
 @click.option("--division", default="", help="With --school-id, where the school is new.")
 @click.password_option()
-def create_user(
+def create_user_command(
     email: str,
     full_name: str,
     role: str,
@@ -55,7 +55,7 @@ def create_user(
     from portal.accounts.sign_in import passwords
 
     settings: Settings = current_app.extensions["silid.settings"]
-    if passwords.weakness(password, full_name, email.partition("@")[0]):
+    if passwords.password_weakness(password, full_name, email.partition("@")[0]):
         raise click.UsageError(
             "The password needs at least 12 characters and must not be made of well-known words, dates, keys in a "
             "row, or the person's name. Three or four unrelated words are good."
@@ -67,7 +67,7 @@ def create_user(
     if school_id:
         if not (school_id.isascii() and school_id.isdigit() and len(school_id) == 6):
             raise click.UsageError("--school-id is DepEd's id of the school: 6 digits.")
-        school = service.create_school(school_id, school_name or f"School {school_id}", division)
+        school = service.get_or_create_school(school_id, school_name or f"School {school_id}", division)
     elif role == "teacher" or scope in ("school", "division"):
         raise click.UsageError("A teacher, and an admin of a school or division, needs --school-id.")
     try:
@@ -80,54 +80,54 @@ def create_user(
             password=password,
             domains=settings.email_domains,
         )
-    except service.AccountRefused as refused:
+    except service.AccountError as refused:
         raise click.ClickException(str(refused)) from refused
     click.echo(f"{user.email} can sign in now.")
 
 
-@webhooks.command("replay")
+@webhooks_group.command("replay")
 @click.option("--everything", is_flag=True, help="Also those that were projected already: harmless, but long.")
 def replay_webhooks(everything: bool) -> None:
     """Project again what was set aside (after a repair)."""
-    from portal.webhooks.replay import replay
+    from portal.webhooks.replay import replay_deliveries
 
     states = ("set aside", "ignored", "done", "waiting") if everything else ("set aside",)
-    click.echo(f"{replay(states)} deliveries will be projected again.")
+    click.echo(f"{replay_deliveries(states)} deliveries will be projected again.")
 
 
 @zoom_group.command("check")
-def check_zoom() -> None:
+def check_zoom_account() -> None:
     """Credentials, permissions, webhooks, limits, what waits; in plain words. Exit code 1 where something is wrong."""
     from flask_babel import force_locale
 
-    from portal.pages.admin.zoom_check import lines
+    from portal.pages.admin.zoom_check import zoom_connection_report
 
     marks = {"good": "  ok    ", "warm": "  note  ", "bad": "  BAD   ", "plain": "        ", "head": ""}
     bad = 0
     with force_locale("en"):
-        for line in lines():
+        for line in zoom_connection_report():
             bad += line.kind == "bad"
             click.secho(f"{marks[line.kind]}{line.text}", bold=line.kind in ("head", "bad"))
     if bad:
         raise click.ClickException(f"{bad} to put right, marked BAD above." if bad > 1 else "One thing to put right.")
 
 
-@data.command("purge")
+@data_group.command("purge")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
-def purge_data(dry_run: bool) -> None:
+def purge_expired_data(dry_run: bool) -> None:
     """Take away what is too old to keep; --dry-run lists it. The portal does it hourly by itself."""
-    from portal.jobs.purge import purge
+    from portal.jobs.purge import delete_expired_rows
 
-    for name, count in purge(dry_run=dry_run).items():
+    for name, count in delete_expired_rows(dry_run=dry_run).items():
         click.echo(f"{count:>8} {name}{' would go' if dry_run else ' gone'}")
 
 
-@data.command("reseal")
-def reseal_data() -> None:
+@data_group.command("reseal")
+def rotate_encryption_keys() -> None:
     """Seal passcodes, links and tokens with the first of ENCRYPTION_KEYS; the older keys can then be taken out."""
-    from portal.operations.backups import reseal_all
+    from portal.operations.backups import rotate_all_encryption
 
-    done, broken = reseal_all()
+    done, broken = rotate_all_encryption()
     click.echo(f"{done} values are sealed with the first key.")
     if broken:
         raise click.ClickException(f"{broken} values open with none of the keys: keep the older keys.")
@@ -135,13 +135,13 @@ def reseal_data() -> None:
 
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--portable", is_flag=True, help="In a form that SQLite and PostgreSQL both take.")
-def backup(file: Path, portable: bool) -> None:
+def backup_command(file: Path, portable: bool) -> None:
     """Write the whole database into FILE, while the portal runs. It names people: keep it as carefully."""
     from portal.operations import backups
 
     try:
-        part = backups.back_up(file, portable=portable)
-    except (backups.CannotRestore, OSError) as error:
+        part = backups.create_backup(file, portable=portable)
+    except (backups.BackupError, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{file} is written ({part}). ENCRYPTION_KEYS and SECRET_KEY are not in it: keep them elsewhere.")
 
@@ -149,26 +149,26 @@ def backup(file: Path, portable: bool) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--replace", is_flag=True, help="Put it in the place of what is there.")
 @click.option("--erased", type=click.Path(exists=True, path_type=Path), help="The erased.txt of the lost host.")
-def restore(file: Path, replace: bool, erased: Path | None) -> None:
+def restore_command(file: Path, replace: bool, erased: Path | None) -> None:
     """Put a backup back, while the portal is stopped; who was erased since is erased again."""
     from portal.operations import backups
 
     try:
-        again = backups.restore(file, replace=replace, erased=erased)
-    except backups.CannotRestore as error:
+        again = backups.restore_backup(file, replace=replace, erased=erased)
+    except backups.BackupError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"The backup is back. {again} learners were erased again.")
 
 
-@attendance.command("reconcile")
-def reconcile_all() -> None:
+@attendance_group.command("reconcile")
+def reconcile_attendance() -> None:
     """Ask Zoom's reports for every sheet that is due now."""
-    from portal.jobs.worker import sweep_reports
+    from portal.jobs.worker import reconcile_due_reports
 
-    click.echo(f"{sweep_reports()} sheets looked at.")
+    click.echo(f"{reconcile_due_reports()} sheets looked at.")
 
 
-def worker() -> None:
+def run_worker() -> None:
     """Run the sweeps until interrupted: for a server whose web processes have WORKER_INSIDE=false."""
     import signal
     import threading
@@ -185,22 +185,22 @@ def worker() -> None:
     running.stop()
 
 
-def demo() -> None:
+def fill_demo_school() -> None:
     """Fill the demo database with a small school (only in demo mode)."""
-    from portal.demo.fill import fill
+    from portal.demo.fill import create_demo_data
 
     settings: Settings = current_app.extensions["silid.settings"]
     if not settings.is_demo:
         raise click.ClickException("This would put made-up learners into a live database. Set SILID_MODE=demo.")
-    fill(click.echo)
+    create_demo_data(click.echo)
 
 
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
-def sandbox(options: tuple[str, ...]) -> None:
+def run_sandbox(options: tuple[str, ...]) -> None:
     """Run the pretend Zoom alone (only in demo mode); see python -m portal.sandbox --help."""
-    from portal.sandbox.__main__ import main
+    from portal.sandbox.__main__ import run_main
 
     settings: Settings = current_app.extensions["silid.settings"]
     if not settings.is_demo:
         raise click.ClickException("The pretend Zoom never runs beside a live portal. Set SILID_MODE=demo.")
-    main(list(options))
+    run_main(list(options))

@@ -16,16 +16,16 @@ from environs import Env, EnvError
 from portal.oidc.claims import is_guid
 
 ROOT = Path(__file__).resolve().parent.parent
-ZOOM_SDK = "5.1.4"  # of the Meeting SDK for the web; Zoom stops serving meetings to old ones
-ZOOM_API = "https://api.zoom.us/v2"
-ZOOM_OAUTH = "https://zoom.us/oauth/token"
-GOOGLE = "https://accounts.google.com"
-MICROSOFT = "https://login.microsoftonline.com"
+ZOOM_SDK_URL = "5.1.4"  # of the Meeting SDK for the web; Zoom stops serving meetings to old ones
+ZOOM_API_URL = "https://api.zoom.us/v2"
+ZOOM_OAUTH_URL = "https://zoom.us/oauth/token"
+GOOGLE_VARIABLES = "https://accounts.google.com"
+MICROSOFT_VARIABLES = "https://login.microsoftonline.com"
 SANDBOX_MOUNT = "/zoom-sandbox"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-OFF = {"", "0", "false", "no", "off", "n", "f"}
-WEAK = {"changeme", "change-me", "secret", "dev", "test", "password", "default", "example"}
+FALSE_WORDS = {"", "0", "false", "no", "off", "n", "f"}
+WEAK_SECRETS = {"changeme", "change-me", "secret", "dev", "test", "password", "default", "example"}
 
 
 class BadSettings(Exception):
@@ -53,9 +53,9 @@ class Settings:
     zoom_webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     zoom_sdk_key: str = ""
     zoom_sdk_secret: str = field(default="", repr=False)
-    zoom_sdk_version: str = ZOOM_SDK
-    zoom_api_url: str = ZOOM_API
-    zoom_oauth_url: str = ZOOM_OAUTH
+    zoom_sdk_version: str = ZOOM_SDK_URL
+    zoom_api_url: str = ZOOM_API_URL
+    zoom_oauth_url: str = ZOOM_OAUTH_URL
     mail_url: str = field(default="", repr=False)
     mail_from: str = "silid@localhost"
     codes_for_admins: bool = True  # one-time codes: admins must have them
@@ -73,7 +73,7 @@ class Settings:
     log_level: str = "INFO"
     google_client_id: str = ""  # empty: no sign-in with Google
     google_client_secret: str = field(default="", repr=False)
-    google_issuer: str = GOOGLE
+    google_issuer: str = GOOGLE_VARIABLES
     microsoft_client_id: str = ""  # empty: no sign-in with Microsoft
     microsoft_client_secret: str = field(default="", repr=False)
     microsoft_tenant: str = ""
@@ -137,7 +137,7 @@ def _demo(env: Env) -> Settings:
         zoom_webhook_secrets=(defaults.WEBHOOK_SECRET,),
         zoom_api_url=f"{zoom}/v2",
         zoom_oauth_url=f"{zoom}/oauth/token",
-        encryption_keys=(derived_key("demo"),),
+        encryption_keys=(derive_secret_key("demo"),),
         port=port,
         host=env.str("HOST", "127.0.0.1"),
         reconcile_minutes=(1, 2, 5, 10),
@@ -162,9 +162,9 @@ def _live(env: Env) -> Settings:
         zoom_webhook_secrets=_list(env, "ZOOM_WEBHOOK_SECRET"),
         zoom_sdk_key=env.str("ZOOM_SDK_KEY", ""),
         zoom_sdk_secret=env.str("ZOOM_SDK_SECRET", ""),
-        zoom_sdk_version=env.str("ZOOM_SDK_VERSION", "") or ZOOM_SDK,
-        zoom_api_url=env.str("ZOOM_API_URL", "") or ZOOM_API,
-        zoom_oauth_url=env.str("ZOOM_OAUTH_URL", "") or ZOOM_OAUTH,
+        zoom_sdk_version=env.str("ZOOM_SDK_VERSION", "") or ZOOM_SDK_URL,
+        zoom_api_url=env.str("ZOOM_API_URL", "") or ZOOM_API_URL,
+        zoom_oauth_url=env.str("ZOOM_OAUTH_URL", "") or ZOOM_OAUTH_URL,
         zoom_hosts=tuple(host.lower() for host in _list(env, "ZOOM_HOSTS")),
         encryption_keys=_list(env, "ENCRYPTION_KEYS"),
         port=env.int("PORT", 8000),
@@ -179,24 +179,24 @@ def _live(env: Env) -> Settings:
         log_level=env.str("LOG_LEVEL", "").upper() or "INFO",
         google_client_id=env.str("GOOGLE_CLIENT_ID", "").strip(),
         google_client_secret=env.str("GOOGLE_CLIENT_SECRET", "").strip(),
-        google_issuer=env.str("GOOGLE_ISSUER", "").rstrip("/") or GOOGLE,
+        google_issuer=env.str("GOOGLE_ISSUER", "").rstrip("/") or GOOGLE_VARIABLES,
         microsoft_client_id=env.str("MICROSOFT_CLIENT_ID", "").strip(),
         microsoft_client_secret=env.str("MICROSOFT_CLIENT_SECRET", "").strip(),
         microsoft_tenant=_tenant(env),
-        microsoft_issuer=env.str("MICROSOFT_ISSUER", "").rstrip("/") or f"{MICROSOFT}/{_tenant(env)}/v2.0",
+        microsoft_issuer=env.str("MICROSOFT_ISSUER", "").rstrip("/") or f"{MICROSOFT_VARIABLES}/{_tenant(env)}/v2.0",
     )
-    problems = check(settings)
+    problems = validate_settings(settings)
     problems += [
         f"{name} must not be switched on in live mode: leave it out."
         for name in ("DEBUG", "FLASK_DEBUG", "TESTING")
-        if env.str(name, "").strip().lower() not in OFF
+        if env.str(name, "").strip().lower() not in FALSE_WORDS
     ]
     if problems:
         raise BadSettings(problems)
     return settings
 
 
-def check(settings: Settings) -> list[str]:
+def validate_settings(settings: Settings) -> list[str]:
     """What is wrong with live settings, one sentence each, beginning with the variable's name."""
     problems = []
     if _is_weak(settings.secret_key):
@@ -311,7 +311,7 @@ def _sender(base_url: str) -> str:
 
 
 def _is_weak(secret: str, least: int = 32) -> bool:
-    return len(secret) < least or len(set(secret)) < 8 or secret.lower() in WEAK
+    return len(secret) < least or len(set(secret)) < 8 or secret.lower() in WEAK_SECRETS
 
 
 def _is_fernet_key(key: str) -> bool:
@@ -321,7 +321,7 @@ def _is_fernet_key(key: str) -> bool:
         return False
 
 
-def derived_key(name: str) -> str:
+def derive_secret_key(name: str) -> str:
     """A Fernet key that is the same every time: for the demo and the tests, where nothing is secret."""
     return base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()).decode()
 

@@ -89,7 +89,7 @@ class Browser:
         return self._arrive(url, self.client.post(url, data=values, content_type=kind), status, follow)
 
     def click(self, text: str, status: int = 200, follow: bool = True) -> BeautifulSoup:
-        """Follow the first link whose words contain `text`."""
+        """Follow the first link whose words contain `as_text`."""
         for link in self.page.select("a[href]"):
             if text in words(link):
                 return self.get(urljoin(self.url, str(link["href"])), status, follow)

@@ -18,12 +18,12 @@ from flask_migrate import upgrade
 from werkzeug.serving import make_server
 
 from portal import create_app
-from portal.config import Settings, derived_key
+from portal.config import Settings, derive_secret_key
 from portal.core.db import Base, db
 from portal.sandbox import defaults
 from portal.sandbox.app import create_sandbox
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.sandbox.webhook_sender import Sender
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.sandbox.webhook_sender import WebhookSender
 from portal.web.rate_limits import limiter
 from portal.zoom_account.client import init_zoom
 from tests.browser import Browser
@@ -91,10 +91,10 @@ def _worker() -> str:
 
 
 @pytest.fixture(scope="session")
-def zoom_server() -> Iterator[tuple[World, str]]:
+def zoom_server() -> Iterator[tuple[SimulatedZoom, str]]:
     """The pretend Zoom over real HTTP, one per test process; its world and its address."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    world = World(plan="unlimited")
+    world = SimulatedZoom(plan="unlimited")
     application = create_sandbox(world, public_url="https://pretend.zoom.us")
     server = make_server("127.0.0.1", 0, application, threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -104,7 +104,7 @@ def zoom_server() -> Iterator[tuple[World, str]]:
 
 
 @pytest.fixture
-def world(zoom_server: tuple[World, str]) -> World:
+def world(zoom_server: tuple[SimulatedZoom, str]) -> SimulatedZoom:
     """The pretend Zoom's world, as new, with Ada, Bob and Cora as licensed hosts."""
     world = zoom_server[0]
     world.reset()
@@ -115,7 +115,7 @@ def world(zoom_server: tuple[World, str]) -> World:
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def portal(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, zoom_server: tuple[World, str]
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, zoom_server: tuple[SimulatedZoom, str]
 ) -> Iterator[Flask]:
     """The portal, migrated, once per database and test process."""
     kind: str = request.param
@@ -163,7 +163,7 @@ def settings_for(database_url: str, zoom_url: str, **changes: Any) -> Settings:
         "zoom_webhook_secrets": (defaults.WEBHOOK_SECRET,),
         "zoom_api_url": f"{zoom_url}/v2",
         "zoom_oauth_url": f"{zoom_url}/oauth/token",
-        "encryption_keys": (derived_key("tests"),),
+        "encryption_keys": (derive_secret_key("tests"),),
         "codes_for_admins": False,
         "exports_per_hour": 10_000,  # a story reads its sheet after every step
     }
@@ -206,7 +206,7 @@ def _empty() -> None:
 
 
 @pytest.fixture
-def faults(zoom_server: tuple[World, str], world: World) -> Iterator[Faults]:
+def faults(zoom_server: tuple[SimulatedZoom, str], world: SimulatedZoom) -> Iterator[Faults]:
     """Ways to break the pretend Zoom, whole again afterwards."""
     found = Faults(zoom_server[1])
     yield found
@@ -214,7 +214,7 @@ def faults(zoom_server: tuple[World, str], world: World) -> Iterator[Faults]:
 
 
 @pytest.fixture
-def sender(app: Flask, world: World) -> Sender:
+def sender(app: Flask, world: SimulatedZoom) -> WebhookSender:
     """The pretend Zoom's webhooks, delivered into the portal's own endpoint when a test says `pump()`."""
     client = app.test_client(use_cookies=False)
 
@@ -222,7 +222,7 @@ def sender(app: Flask, world: World) -> Sender:
         answer = client.post("/api/zoom/webhook", data=raw, headers=headers)
         return answer.status_code
 
-    return Sender(world, f"{BASE_URL}/api/zoom/webhook", defaults.WEBHOOK_SECRET, post=post)
+    return WebhookSender(world, f"{BASE_URL}/api/zoom/webhook", defaults.WEBHOOK_SECRET, post=post)
 
 
 @pytest.fixture

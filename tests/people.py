@@ -10,7 +10,7 @@ from portal.accounts.models import School, User
 from portal.classes import service as classes
 from portal.classes.models import Enrolment, Learner, SchoolClass, Section
 from portal.core import clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.jobs.worker import run_until_idle
 from portal.meetings import service as meetings
 from portal.meetings.models import ZoomMeeting
@@ -25,7 +25,7 @@ class People:
 
     def __init__(self, app: Flask) -> None:
         self.app = app
-        self.school = accounts.create_school("300123", "San Nicolas National High School", "Ilocos Norte")
+        self.school = accounts.get_or_create_school("300123", "San Nicolas National High School", "Ilocos Norte")
         self.ada = self.person("ada", "Ada Lovelace", self.school)
         self.bob = self.person("bob", "Bob Santos", self.school)
         self.head = self.person("head", "Hedy Abad", self.school, role="admin", scope="school")
@@ -64,7 +64,7 @@ class People:
     ) -> list[Learner]:
         """`count` learners on the section's roster; LRNs count up from 300123200001."""
         made = []
-        with writing() as session:
+        with write_transaction() as session:
             for number in range(start, start + count):
                 learner = Learner(
                     school_id=section.school_id,
@@ -90,14 +90,14 @@ class People:
         minutes: int = 60,
         **options: object,
     ) -> ZoomMeeting:
-        details = meetings.Details(
+        details = meetings.MeetingDetails(
             title=f"{school_class.subject} lesson",
             description="",
             starts_at=starts_at,
             minutes=minutes,
             **options,  # type: ignore[arg-type]
         )
-        return meetings.schedule(teacher, school_class, details, client_key=uuid4().hex)
+        return meetings.create_meeting(teacher, school_class, details, client_key=uuid4().hex)
 
     def held(self, teacher: User, school_class: SchoolClass, starts_at: datetime) -> ZoomMeeting:
         """A meeting that Zoom has and for which everybody is registered."""
@@ -121,7 +121,7 @@ def look_again() -> None:
 
 def today_at(hour: int, minute: int = 0) -> datetime:
     """A time of today on the clock in Manila."""
-    return clock.from_local(clock.today(), datetime.min.time().replace(hour=hour, minute=minute))
+    return clock.from_manila(clock.today(), datetime.min.time().replace(hour=hour, minute=minute))
 
 
 def soon() -> datetime:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, false, select, true
 from portal.accounts.models import School, User
 
 
-class Rights(NamedTuple):
+class AccessScope(NamedTuple):
     """What the conditions on what a person may see follow from: statements that pages send at every look are kept by
     it, since building one takes longer than sending it."""
 
@@ -18,14 +18,14 @@ class Rights(NamedTuple):
     is_admin: bool
 
 
-KEPT = 128  # statements of one kind, each for one person's rights
+STATEMENT_CACHE_SIZE = 128  # statements of one kind, each for one person's rights
 
 
-def rights_of(user: User) -> Rights:
-    return Rights(user.id, user.scope, user.school_id, user.is_admin)
+def access_scope_of(user: User) -> AccessScope:
+    return AccessScope(user.id, user.scope, user.school_id, user.is_admin)
 
 
-def schools_in_scope(user: User | Rights) -> ColumnElement[bool]:
+def schools_in_scope_clause(user: User | AccessScope) -> ColumnElement[bool]:
     """A condition on School: those an admin looks after. Nothing for a teacher."""
     if user.scope == "region":
         return true()

@@ -14,103 +14,109 @@ from flask import current_app
 from sqlalchemy import ColumnElement, func, select
 
 from portal.accounts import one_time_links
-from portal.accounts.email_domain import NotSchoolEmail, is_learner_address, school_email
-from portal.accounts.models import AccountRequest, DoorWish, School, User
+from portal.accounts.email_domain import EmailDomainError, is_learner_address, normalise_school_email
+from portal.accounts.models import AccountRequest, PendingAuthRequest, School, User
 from portal.accounts.sign_in import lockout
 from portal.config import Settings
 from portal.core import clock
 from portal.core.crypto import (
-    SealBroken,
-    keyed_hash,
-    seal,
-    unseal,
+    DecryptionError,
+    decrypt_for_row,
+    encrypt_for_row,
+    hmac_hex,
 )
-from portal.core.db import db, insert_once, leases, writing
+from portal.core.db import db, insert_if_absent, leases, write_transaction
 from portal.core.mail import outbox
-from portal.core.worker_signals import wake
+from portal.core.worker_signals import notify_worker
 
-BATCH = 20
-LETTERS = 5  # to one address within an hour, whoever asks
+BATCH_SIZE = 20
+MAX_MAILS_PER_HOUR = 5  # to one address within an hour, whoever asks
 HOUR = timedelta(hours=1)
 
 
-def ask_for_password(email: str) -> None:
-    """Whoever has an account with this address gets a link. Raises NotSchoolEmail, and TooMany for the place."""
-    _keep("password", school_email(email, _settings().email_domains), {})
+def store_password_reset_request(email: str) -> None:
+    """Whoever has an account with this address gets a link. Raises EmailDomainError, and TooMany for the place."""
+    _keep("password", normalise_school_email(email, _settings().email_domains), {})
 
 
-def ask_for_account(email: str, full_name: str, deped_id: str, language: str) -> None:
-    """An admin decides; whoever has an account gets a letter that says so. Raises NotSchoolEmail, also for a
+def store_account_request(email: str, full_name: str, deped_id: str, language: str) -> None:
+    """An admin decides; whoever has an account gets a letter that says so. Raises EmailDomainError, also for a
     learner's address, and TooMany for the place."""
     domains = _settings().email_domains
-    address = school_email(email, domains)
+    address = normalise_school_email(email, domains)
     if is_learner_address(address):
-        raise NotSchoolEmail(domains)
+        raise EmailDomainError(domains)
     _keep("account", address, {"full_name": full_name, "school": deped_id, "language": language})
 
 
 def _keep(kind: str, address: str, said: dict[str, str]) -> None:
-    place = lockout.place()
-    lockout.check_number(DoorWish.at, DoorWish.place_hash == place)
+    place = lockout.current_client_hash()
+    lockout.check_attempt_rate(PendingAuthRequest.at, PendingAuthRequest.place_hash == place)
     wish_id = uuid4()
-    content = seal(json.dumps({"address": address, **said}), _row(wish_id))
-    with writing() as session:
+    content = encrypt_for_row(json.dumps({"address": address, **said}), _row(wish_id))
+    with write_transaction() as session:
         session.add(
-            DoorWish(
+            PendingAuthRequest(
                 id=wish_id,
                 kind=kind,
-                address_hash=keyed_hash(f"wish\0{address}"),
+                address_hash=hmac_hex(f"wish\0{address}"),
                 place_hash=place,
                 sealed=content,
                 at=clock.now(),
             )
         )
-    wake("door")
+    notify_worker("door")
 
 
-def answer_due() -> int:
+def process_pending_requests() -> int:
     """Answer what was asked for; how many wishes were looked at. A letter and its wish's end are one transaction."""
-    ids = leases.take(DoorWish, DoorWish.sealed.is_not(None), limit=BATCH, order=DoorWish.at)
-    for wish in db.session.scalars(select(DoorWish).where(DoorWish.id.in_(ids)).order_by(DoorWish.at)).all():
-        with writing():
+    ids = leases.acquire_leases(
+        PendingAuthRequest, PendingAuthRequest.sealed.is_not(None), limit=BATCH_SIZE, order=PendingAuthRequest.at
+    )
+    for wish in db.session.scalars(
+        select(PendingAuthRequest).where(PendingAuthRequest.id.in_(ids)).order_by(PendingAuthRequest.at)
+    ).all():
+        with write_transaction():
             _answer(wish)
             wish.sealed = wish.leased_until = None
     return len(ids)
 
 
-def _answer(wish: DoorWish) -> None:
+def _answer(wish: PendingAuthRequest) -> None:
     try:
-        said: dict[str, Any] = json.loads(unseal(wish.sealed or "", _row(wish.id)))
-    except SealBroken:
+        said: dict[str, Any] = json.loads(decrypt_for_row(wish.sealed or "", _row(wish.id)))
+    except DecryptionError:
         return  # its key was taken out of ENCRYPTION_KEYS: nobody can know any more what was asked
     user = db.session.scalar(select(User).where(User.email == said["address"]))
-    earlier: ColumnElement[bool] = DoorWish.address_hash == wish.address_hash
-    number = db.session.scalar(select(func.count()).where(earlier, DoorWish.at > wish.at - HOUR, DoorWish.at < wish.at))
-    if (number or 0) < LETTERS:
-        ANSWERS[wish.kind](user, said)
+    earlier: ColumnElement[bool] = PendingAuthRequest.address_hash == wish.address_hash
+    number = db.session.scalar(
+        select(func.count()).where(earlier, PendingAuthRequest.at > wish.at - HOUR, PendingAuthRequest.at < wish.at)
+    )
+    if (number or 0) < MAX_MAILS_PER_HOUR:
+        REQUEST_HANDLERS[wish.kind](user, said)
 
 
 def _answer_password(user: User | None, _said: dict[str, Any]) -> None:
     if user is not None and user.is_active:
-        link = one_time_links.issue(user, "reset", "/choose-password")
-        outbox.queue(user.email, "reset", user.language, name=user.full_name, link=link)
+        link = one_time_links.create_one_time_link(user, "reset", "/choose-password")
+        outbox.enqueue_mail(user.email, "reset", user.language, name=user.full_name, link=link)
 
 
 def _answer_account(user: User | None, said: dict[str, Any]) -> None:
     if user is None:
-        _ask_an_admin(said)
+        _create_account_request(said)
     elif user.is_active:
         link = f"{_settings().base_url}/sign-in"
-        outbox.queue(user.email, "have_account", user.language, name=user.full_name, link=link)
+        outbox.enqueue_mail(user.email, "have_account", user.language, name=user.full_name, link=link)
 
 
-def _ask_an_admin(said: dict[str, Any]) -> None:
-    insert_once(
+def _create_account_request(said: dict[str, Any]) -> None:
+    insert_if_absent(
         AccountRequest,
         {
             "id": uuid4(),
             "email": said["address"],
-            "full_name": outbox.one_line(said["full_name"])[:120],
+            "full_name": outbox.strip_control_characters(said["full_name"])[:120],
             "school_id": db.session.scalar(
                 select(School.id).where(School.deped_id == said["school"], School.closed_at.is_(None))
             ),
@@ -122,7 +128,7 @@ def _ask_an_admin(said: dict[str, Any]) -> None:
     )
 
 
-ANSWERS: dict[str, Callable[[User | None, dict[str, Any]], None]] = {
+REQUEST_HANDLERS: dict[str, Callable[[User | None, dict[str, Any]], None]] = {
     "password": _answer_password,
     "account": _answer_account,
 }

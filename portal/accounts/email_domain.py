@@ -6,7 +6,7 @@ _LOCAL = r"[a-z0-9](?:[a-z0-9._'-]{0,62}[a-z0-9])?"
 _LEARNER = re.compile(r"[0-9]{12}")
 
 
-class NotSchoolEmail(ValueError):
+class EmailDomainError(ValueError):
     """The address is not one of the school's. `domains` says which would be."""
 
     def __init__(self, domains: tuple[str, ...]) -> None:
@@ -14,19 +14,19 @@ class NotSchoolEmail(ValueError):
         self.domains = domains
 
 
-def school_email(text: str, domains: tuple[str, ...]) -> str:
-    """The address in lower case, if it belongs to exactly one of `domains`. Raises NotSchoolEmail.
+def normalise_school_email(text: str, domains: tuple[str, ...]) -> str:
+    """The address in lower case, if it belongs to exactly one of `domains`. Raises EmailDomainError.
 
     Strict ASCII, tested before lowering: the Kelvin sign lowers to "k", and full-width letters, soft
     hyphens and the like would pass a rule that normalises first. No plus addresses: one mailbox, one account.
     """
     address = text.strip(" ")
     if not address.isascii():
-        raise NotSchoolEmail(domains)
+        raise EmailDomainError(domains)
     address = address.lower()
     local, _, domain = address.rpartition("@")
     if domain not in domains or len(address) > 254 or ".." in address or not re.fullmatch(_LOCAL, local):
-        raise NotSchoolEmail(domains)
+        raise EmailDomainError(domains)
     return address
 
 

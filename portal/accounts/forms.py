@@ -7,10 +7,10 @@ from flask_login import current_user
 from wtforms import BooleanField, EmailField, Field, HiddenField, PasswordField, RadioField, StringField
 from wtforms.validators import EqualTo, InputRequired, Length, Regexp, StopValidation, ValidationError
 
-from portal.accounts.email_domain import NotSchoolEmail, school_email
+from portal.accounts.email_domain import EmailDomainError, normalise_school_email
 from portal.accounts.sign_in import passwords
 from portal.config import Settings
-from portal.core.forms import Form
+from portal.core.forms import PortalForm
 
 WEAK = {
     "short": _l("The password needs at least 12 characters. Three or four unrelated words are good."),
@@ -21,19 +21,19 @@ WEAK = {
 SCHOOL_ID = Regexp(r"^(?:[0-9]{6})?\Z", message=_l("The school ID has 6 digits."))
 
 
-def strong_password(form: "NewPasswordForm", field: Field) -> None:
+def validate_password_strength(form: "NewPasswordForm", field: Field) -> None:
     """Refuses what is easy to guess of this person."""
-    reason = passwords.weakness(field.data or "", *form.about)
+    reason = passwords.password_weakness(field.data or "", *form.about)
     if reason:
         raise StopValidation(WEAK[reason])
 
 
-def of_school(_form: Form, field: Field) -> None:
+def validate_school_email(_form: PortalForm, field: Field) -> None:
     """Refuses an address of no allowed domain, so that it is told together with what else is wrong."""
     settings: Settings = current_app.extensions["silid.settings"]
     try:
-        school_email(field.data or "", settings.email_domains)
-    except NotSchoolEmail as refused:
+        normalise_school_email(field.data or "", settings.email_domains)
+    except EmailDomainError as refused:
         domains = _(" or ").join(f"@{domain}" for domain in refused.domains)
         raise ValidationError(_("Only addresses at %(domains)s can have an account.", domains=domains)) from refused
 
@@ -46,7 +46,7 @@ def _email(autocomplete: str = "username") -> EmailField:
     )
 
 
-class SignInForm(Form):
+class SignInForm(PortalForm):
     again = HiddenField()  # what was typed before the session ended, sealed
     email = _email()
     password = PasswordField(
@@ -60,7 +60,7 @@ class SignInForm(Form):
     )
 
 
-class CodeForm(Form):
+class CodeForm(PortalForm):
     code = StringField(
         _l("Code"),
         [InputRequired(_l("Write the code from your app.")), Length(max=20)],
@@ -68,7 +68,7 @@ class CodeForm(Form):
     )
 
 
-class SecondStepForm(CodeForm):
+class SignInCodeForm(CodeForm):
     again = HiddenField()
 
 
@@ -76,7 +76,7 @@ class SetUpCodesForm(CodeForm):
     secret = HiddenField()  # sealed
 
 
-class NewcomerForm(Form):
+class SsoAccountRequestForm(PortalForm):
     """Of somebody for whose address Google or Microsoft has vouched."""
 
     full_name = StringField(
@@ -92,22 +92,22 @@ class NewcomerForm(Form):
     )
 
 
-class AskForm(NewcomerForm):
+class AccountRequestForm(SsoAccountRequestForm):
     email = _email("email")
 
 
-class ForgotForm(Form):
+class ForgotPasswordForm(PortalForm):
     email = _email()
 
 
-class NewPasswordForm(Form):
+class NewPasswordForm(PortalForm):
     """`about` is set by the route: words that anybody could guess of this person."""
 
     about: tuple[str, ...] = ()
     token = HiddenField()
     password = PasswordField(
         _l("New password"),
-        [InputRequired(_l("Write a new password.")), strong_password],
+        [InputRequired(_l("Write a new password.")), validate_password_strength],
         description=_l("At least 12 characters. Three or four unrelated words are good."),
         render_kw={"autocomplete": "new-password"},
     )
@@ -118,7 +118,7 @@ class NewPasswordForm(Form):
     )
 
 
-class TokenForm(Form):
+class TokenForm(PortalForm):
     """Nothing but a link's button."""
 
     token = HiddenField()
@@ -132,7 +132,7 @@ def _current() -> PasswordField:
     )
 
 
-class NameForm(Form):
+class NameForm(PortalForm):
     full_name = StringField(
         _l("Your name"), [InputRequired(_l("Write your name.")), Length(max=120)], render_kw={"autocomplete": "name"}
     )
@@ -143,16 +143,16 @@ class ChangePasswordForm(NewPasswordForm):
     current = _current()
 
 
-class ChangeAddressForm(Form):
+class ChangeAddressForm(PortalForm):
     email = EmailField(
         _l("New DepEd e-mail"),
-        [InputRequired(_l("Write the new address.")), Length(max=254), of_school],
+        [InputRequired(_l("Write the new address.")), Length(max=254), validate_school_email],
         render_kw={"autocomplete": "email"},
     )
     current = _current()
 
 
-class CurrentPasswordForm(Form):
+class CurrentPasswordForm(PortalForm):
     current = _current()
 
 
@@ -164,7 +164,7 @@ ROLES = [
 ]
 
 
-class RoleForm(Form):
+class RoleForm(PortalForm):
     role = RadioField(_l("Role"), default="teacher")
     school = StringField(
         _l("School ID"),
@@ -185,4 +185,6 @@ class RoleForm(Form):
 
 class InviteForm(RoleForm):
     full_name = StringField(_l("Name"), [InputRequired(_l("Write the person's name.")), Length(max=120)])
-    email = EmailField(_l("DepEd e-mail"), [InputRequired(_l("Write the address.")), Length(max=254), of_school])
+    email = EmailField(
+        _l("DepEd e-mail"), [InputRequired(_l("Write the address.")), Length(max=254), validate_school_email]
+    )

@@ -8,13 +8,13 @@ from flask_login import UserMixin
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from portal.core.db import Model, WithId
+from portal.core.db import Model, UuidPrimaryKey
 
 Role = Literal["teacher", "admin"]
 Scope = Literal["school", "division", "region"]
 
 
-class School(WithId, Model):
+class School(UuidPrimaryKey, Model):
     __tablename__ = "schools"
     __table_args__ = (CheckConstraint("attendance_years BETWEEN 2 AND 10", name="attendance_years"),)
 
@@ -40,7 +40,7 @@ def surname_of(full_name: str) -> str:
     return " ".join(words[begin:]).rstrip(",")
 
 
-class User(WithId, UserMixin, Model):
+class User(UuidPrimaryKey, UserMixin, Model):
     """A teacher or an admin. Learners have no account."""
 
     __tablename__ = "users"
@@ -104,7 +104,7 @@ class User(WithId, UserMixin, Model):
         return self.session_token
 
 
-class UserSession(WithId, Model):
+class UserSession(UuidPrimaryKey, Model):
     """A signed-in browser. The cookie holds the token, this row only its hash."""
 
     __tablename__ = "user_sessions"
@@ -121,7 +121,7 @@ class UserSession(WithId, Model):
     user: Mapped[User] = relationship(lazy="joined")
 
 
-class OneTimeLink(WithId, Model):
+class OneTimeLink(UuidPrimaryKey, Model):
     """A link that was mailed or handed over: works once and for a short time. Only its hash is here."""
 
     __tablename__ = "one_time_links"
@@ -140,7 +140,7 @@ class OneTimeLink(WithId, Model):
     ended_at: Mapped[datetime | None]
 
 
-class Identity(WithId, Model):
+class ExternalIdentity(UuidPrimaryKey, Model):
     """An account at Google or Microsoft with which a person signs in. Known by issuer and subject alone: an address
     may be given to somebody else one day."""
 
@@ -154,7 +154,7 @@ class Identity(WithId, Model):
     last_used_at: Mapped[datetime | None]
 
 
-class SpentState(Model):
+class UsedOidcState(Model):
     """The hash of a `state` that somebody came back with from Google or Microsoft: it works once."""
 
     __tablename__ = "spent_states"
@@ -178,7 +178,7 @@ class SignInFailure(Model):
     at: Mapped[datetime]
 
 
-class AccountRequest(WithId, Model):
+class AccountRequest(UuidPrimaryKey, Model):
     """Somebody asks for an account; an admin of the school decides.
 
     `issuer` and `subject` where Google or Microsoft vouched for the address: then the account opens with them.
@@ -200,7 +200,7 @@ class AccountRequest(WithId, Model):
     school: Mapped[School | None] = relationship(lazy="joined")
 
 
-class DoorWish(WithId, Model):
+class PendingAuthRequest(UuidPrimaryKey, Model):
     """What somebody who is not signed in asked for: a new password, or an account. `sealed` until it is answered."""
 
     __tablename__ = "door_wishes"
@@ -218,7 +218,7 @@ class DoorWish(WithId, Model):
     leased_until: Mapped[datetime | None]
 
 
-class RecoveryCode(WithId, Model):
+class RecoveryCode(UuidPrimaryKey, Model):
     """Stands in for a one-time code when the phone is lost. Works once."""
 
     __tablename__ = "recovery_codes"

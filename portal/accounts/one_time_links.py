@@ -11,40 +11,40 @@ from sqlalchemy import select, update
 from portal.accounts.models import OneTimeLink, User
 from portal.config import Settings
 from portal.core import clock
-from portal.core.crypto import new_token, token_hash
-from portal.core.db import db, rows_changed, writing
+from portal.core.crypto import generate_token, hash_token
+from portal.core.db import db, execute_rowcount, write_transaction
 
-LIFE = {"invite": timedelta(days=7), "reset": timedelta(minutes=10), "email": timedelta(days=1)}
-PASSWORD = ("invite", "reset")
+LIFETIME = {"invite": timedelta(days=7), "reset": timedelta(minutes=10), "email": timedelta(days=1)}
+PASSWORD_PURPOSES = ("invite", "reset")
 
 
-def issue(user: User, purpose: str, path: str, new_email: str | None = None) -> str:
+def create_one_time_link(user: User, purpose: str, path: str, new_email: str | None = None) -> str:
     """The address of a new link; older ones of the same kind end. Built from PORTAL_BASE_URL, never from the
     request, whose Host header anybody can write."""
-    token, now = new_token(), clock.now()
-    with writing() as session:
-        end(user, PASSWORD if purpose in PASSWORD else (purpose,))
+    token, now = generate_token(), clock.now()
+    with write_transaction() as session:
+        revoke_one_time_links(user, PASSWORD_PURPOSES if purpose in PASSWORD_PURPOSES else (purpose,))
         session.add(
             OneTimeLink(
-                token_hash=token_hash(token),
+                token_hash=hash_token(token),
                 user_id=user.id,
                 purpose=purpose,
                 new_email=new_email,
                 created_at=now,
-                expires_at=now + LIFE[purpose],
+                expires_at=now + LIFETIME[purpose],
             )
         )
     settings: Settings = current_app.extensions["silid.settings"]
     return f"{settings.base_url}{path}?token={token}"
 
 
-def look(token: str, purposes: tuple[str, ...]) -> tuple[OneTimeLink, User] | None:
+def find_valid_link(token: str, purposes: tuple[str, ...]) -> tuple[OneTimeLink, User] | None:
     """The link and whose it is, if it is still good. Changes nothing."""
     row = db.session.execute(
         select(OneTimeLink, User)
         .join(User, User.id == OneTimeLink.user_id)
         .where(
-            OneTimeLink.token_hash == token_hash(token),
+            OneTimeLink.token_hash == hash_token(token),
             OneTimeLink.purpose.in_(purposes),
             OneTimeLink.ended_at.is_(None),
             OneTimeLink.expires_at > clock.now(),
@@ -54,12 +54,12 @@ def look(token: str, purposes: tuple[str, ...]) -> tuple[OneTimeLink, User] | No
     return (row[0], row[1]) if row else None
 
 
-def use(token: str, purposes: tuple[str, ...]) -> tuple[OneTimeLink, User] | None:
-    """Use the link up, within `writing()`. None if it is not good, or somebody was faster."""
-    found = look(token, purposes)
+def consume_one_time_link(token: str, purposes: tuple[str, ...]) -> tuple[OneTimeLink, User] | None:
+    """Use the link up, within `write_transaction()`. None if it is not good, or somebody was faster."""
+    found = find_valid_link(token, purposes)
     if found is None:
         return None
-    taken = rows_changed(
+    taken = execute_rowcount(
         update(OneTimeLink)
         .where(OneTimeLink.id == found[0].id, OneTimeLink.ended_at.is_(None))
         .values(ended_at=clock.now())
@@ -67,10 +67,10 @@ def use(token: str, purposes: tuple[str, ...]) -> tuple[OneTimeLink, User] | Non
     return found if taken == 1 else None
 
 
-def end(user: User, purposes: tuple[str, ...]) -> None:
+def revoke_one_time_links(user: User, purposes: tuple[str, ...]) -> None:
     """End a person's open links."""
     now = clock.now()
-    with writing() as session:
+    with write_transaction() as session:
         session.execute(
             update(OneTimeLink)
             .where(OneTimeLink.user_id == user.id, OneTimeLink.purpose.in_(purposes), OneTimeLink.ended_at.is_(None))

@@ -4,16 +4,16 @@ from flask import current_app
 from sqlalchemy import select
 
 from portal.accounts import one_time_links
-from portal.accounts.email_domain import NotSchoolEmail, is_learner_address, school_email
+from portal.accounts.email_domain import EmailDomainError, is_learner_address, normalise_school_email
 from portal.accounts.models import School, User
 from portal.accounts.sign_in import lockout, passwords, sessions
 from portal.config import Settings
 from portal.core import audit_log, clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.core.mail import outbox
 
 
-class AccountRefused(ValueError):
+class AccountError(ValueError):
     """An account cannot be made so. The text says why, for an administrator."""
 
 
@@ -29,20 +29,20 @@ def create_user(
 ) -> User:
     """A confirmed account, made by an administrator at the command line or by the demo.
 
-    Raises AccountRefused with a sentence that names what is wrong.
+    Raises AccountError with a sentence that names what is wrong.
     """
     try:
-        address = school_email(email, domains)
-    except NotSchoolEmail as error:
-        raise AccountRefused(f"Only addresses of {', '.join(domains)} can have an account.") from error
+        address = normalise_school_email(email, domains)
+    except EmailDomainError as error:
+        raise AccountError(f"Only addresses of {', '.join(domains)} can have an account.") from error
     if is_learner_address(address):
-        raise AccountRefused("An address of 12 digits is a learner's. Learners need no account.")
-    if len(password) < passwords.MINIMUM:
-        raise AccountRefused(f"The password needs at least {passwords.MINIMUM} characters.")
+        raise AccountError("An address of 12 digits is a learner's. Learners need no account.")
+    if len(password) < passwords.MIN_LENGTH:
+        raise AccountError(f"The password needs at least {passwords.MIN_LENGTH} characters.")
     if not full_name.strip():
-        raise AccountRefused("The name is missing.")
+        raise AccountError("The name is missing.")
     if db.session.scalar(select(User.id).where(User.email == address)):
-        raise AccountRefused(f"{address} has an account already.")
+        raise AccountError(f"{address} has an account already.")
     now = clock.now()
     user = User(
         email=address,
@@ -54,33 +54,33 @@ def create_user(
         confirmed_at=now,
         created_at=now,
     )
-    with writing() as session:
+    with write_transaction() as session:
         session.add(user)
     return user
 
 
-def create_school(deped_id: str, name: str, division: str, region: str = "Region I") -> School:
+def get_or_create_school(deped_id: str, name: str, division: str, region: str = "Region I") -> School:
     """The school with this DepEd id, made if it is new."""
     school = db.session.scalar(select(School).where(School.deped_id == deped_id))
     if school is None:
         school = School(deped_id=deped_id, name=name, division=division, region=region, created_at=clock.now())
-        with writing() as session:
+        with write_transaction() as session:
             session.add(school)
     return school
 
 
-def set_language(user: User, language: str) -> None:
+def set_user_language(user: User, language: str) -> None:
     """The language of a person's pages and mails, "en" or "fil"."""
-    with writing():
+    with write_transaction():
         user.language = language
 
 
-def choose_password(token: str, password: str) -> User | None:
+def set_password_by_link(token: str, password: str) -> User | None:
     """Use up an invitation or a reset: the new password, a confirmed mailbox, all sessions ended. None if the
     link is not good any more."""
     hashed = passwords.hash_password(password)
-    with writing():
-        found = one_time_links.use(token, one_time_links.PASSWORD)
+    with write_transaction():
+        found = one_time_links.consume_one_time_link(token, one_time_links.PASSWORD_PURPOSES)
         if found is None:
             return None
         link, user = found
@@ -93,43 +93,43 @@ def choose_password(token: str, password: str) -> User | None:
 def change_password(user: User, password: str) -> None:
     """A new password, chosen by the person; every session ends, also the one that asks."""
     hashed = passwords.hash_password(password)
-    with writing():
+    with write_transaction():
         user.password_hash = hashed
         _after_new_password(user, told=True)
 
 
 def _after_new_password(user: User, *, told: bool) -> None:
-    one_time_links.end(user, ("invite", "reset", "email"))
-    sessions.end_all(user)
-    lockout.forget(user.email)
-    audit_log.record("chose a password", "user", user.id, by=user.id)
+    one_time_links.revoke_one_time_links(user, ("invite", "reset", "email"))
+    sessions.end_all_sessions(user)
+    lockout.clear_sign_in_failures(user.email)
+    audit_log.record_action("chose a password", "user", user.id, by=user.id)
     if told:
         link = f"{_settings().base_url}/sign-in"
-        outbox.queue(user.email, "password_changed", user.language, name=user.full_name, link=link)
+        outbox.enqueue_mail(user.email, "password_changed", user.language, name=user.full_name, link=link)
 
 
-def ask_for_address(user: User, email: str, domains: tuple[str, ...]) -> None:
+def request_email_change(user: User, email: str, domains: tuple[str, ...]) -> None:
     """Mail a link to the new address: it becomes the account's when somebody there confirms it.
 
-    Raises NotSchoolEmail. An address that is somebody else's gets no letter, and the page says the same.
+    Raises EmailDomainError. An address that is somebody else's gets no letter, and the page says the same.
     """
-    address = school_email(email, domains)
+    address = normalise_school_email(email, domains)
     if is_learner_address(address):
-        raise NotSchoolEmail(domains)
+        raise EmailDomainError(domains)
     if address == user.email or db.session.scalar(select(User.id).where(User.email == address)):
         return
-    with writing():
-        link = one_time_links.issue(user, "email", "/confirm-address", new_email=address)
-        outbox.queue(address, "new_address", user.language, name=user.full_name, link=link)
+    with write_transaction():
+        link = one_time_links.create_one_time_link(user, "email", "/confirm-address", new_email=address)
+        outbox.enqueue_mail(address, "new_address", user.language, name=user.full_name, link=link)
 
 
-def confirm_address(token: str) -> bool:
+def confirm_email_change(token: str) -> bool:
     """Use up the link: the new address is the account's, all sessions end, and the old one gets a letter that says so.
 
     False if the link is not good any more.
     """
-    with writing() as session:
-        found = one_time_links.use(token, ("email",))
+    with write_transaction() as session:
+        found = one_time_links.consume_one_time_link(token, ("email",))
         if found is None:
             return False
         link, user = found
@@ -137,21 +137,21 @@ def confirm_address(token: str) -> bool:
         if taken or link.new_email is None:
             return False
         sign_in = f"{_settings().base_url}/sign-in"
-        outbox.queue(
+        outbox.enqueue_mail(
             user.email, "address_changed", user.language, name=user.full_name, address=link.new_email, link=sign_in
         )
         user.email = link.new_email
-        one_time_links.end(user, one_time_links.PASSWORD)
-        sessions.end_all(user)
-        audit_log.record("changed the address", "user", user.id, by=user.id)
+        one_time_links.revoke_one_time_links(user, one_time_links.PASSWORD_PURPOSES)
+        sessions.end_all_sessions(user)
+        audit_log.record_action("changed the address", "user", user.id, by=user.id)
     return True
 
 
-def set_name(user: User, full_name: str) -> None:
+def set_user_name(user: User, full_name: str) -> None:
     """The name that colleagues see."""
-    with writing():
-        user.full_name = outbox.one_line(full_name)
-        audit_log.record("changed the name", "user", user.id, by=user.id)
+    with write_transaction():
+        user.full_name = outbox.strip_control_characters(full_name)
+        audit_log.record_action("changed the name", "user", user.id, by=user.id)
 
 
 def _settings() -> Settings:

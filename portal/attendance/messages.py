@@ -2,11 +2,11 @@
 
 from flask_babel import gettext as _
 
-from portal.attendance.evidence.participants_csv import Problem
+from portal.attendance.evidence.participants_csv import FileProblem
 from portal.meetings import messages as meeting_words
 
 
-def trouble(code: str | None) -> str:
+def report_error_message(code: str | None) -> str:
     """Why Zoom's report is not in, and what that means."""
     words = {
         "not ready": _("Zoom has not made its report of this class yet."),
@@ -20,10 +20,10 @@ def trouble(code: str | None) -> str:
             "The portal may not read Zoom's reports. Your ICT coordinator adds the missing scope to the Zoom app."
         ),
     }
-    return words[code] if code in words else meeting_words.trouble(code)
+    return words[code] if code in words else meeting_words.meeting_error_message(code)
 
 
-def problem(found: Problem) -> str:
+def file_problem_message(found: FileProblem) -> str:
     """What is wrong with an uploaded file or one of its lines."""
     words = {
         "empty": _("The file is empty."),

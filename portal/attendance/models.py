@@ -7,11 +7,11 @@ from uuid import UUID
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.core.db import Model, WithId
+from portal.core.db import Model, UuidPrimaryKey
 
 MARKS = ("pending", "present", "partial", "absent", "needs review")
-READY = ("reconciled", "unreported")  # nothing more is expected from Zoom
-UNTOLD = text("NOT told AND counts AND state IN ('reconciled', 'unreported')")
+READY_STATES = ("reconciled", "unreported")  # nothing more is expected from Zoom
+NOT_NOTIFIED = text("NOT told AND counts AND state IN ('reconciled', 'unreported')")
 HAND_MARKS = ("present", "partial", "absent")  # what a teacher may set
 
 
@@ -19,7 +19,7 @@ def _in(column: str, words: tuple[str, ...]) -> str:
     return f"{column} IN ({', '.join(repr(word) for word in words)})"
 
 
-class ZoomParticipant(WithId, Model):
+class ZoomParticipant(UuidPrimaryKey, Model):
     """One stay as one source tells it: one person, one device, one join to leave, in the meeting or in its
     waiting room.
 
@@ -54,7 +54,7 @@ class ZoomParticipant(WithId, Model):
     lasted_seconds: Mapped[int | None]
 
 
-class ParticipantLink(WithId, Model):
+class ParticipantMatch(UuidPrimaryKey, Model):
     """A person's decision about a stay: this learner (several rows for siblings on one phone), or,
     without a learner, staff or nobody."""
 
@@ -71,7 +71,7 @@ class ParticipantLink(WithId, Model):
     linked_at: Mapped[datetime]
 
 
-class NameAlias(WithId, Model):
+class ParticipantAlias(UuidPrimaryKey, Model):
     """A display name that a teacher tied to a learner of the class, e.g. "iPhone ni Ate"."""
 
     __tablename__ = "name_aliases"
@@ -95,7 +95,7 @@ class AttendanceSheet(Model):
         ),
         Index("ix_attendance_sheets_dirty", "dirty"),
         Index("ix_attendance_sheets_reconcile_at", "reconcile_at"),
-        Index("ix_attendance_sheets_untold", "occurrence_id", sqlite_where=UNTOLD, postgresql_where=UNTOLD),
+        Index("ix_attendance_sheets_untold", "occurrence_id", sqlite_where=NOT_NOTIFIED, postgresql_where=NOT_NOTIFIED),
     )
 
     occurrence_id: Mapped[UUID] = mapped_column(
@@ -120,7 +120,7 @@ class AttendanceSheet(Model):
     unmatched: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
-class AttendanceRecord(WithId, Model):
+class AttendanceRecord(UuidPrimaryKey, Model):
     """A learner's line on one sheet."""
 
     __tablename__ = "attendance_records"
@@ -193,7 +193,7 @@ class AttendanceHistory(Model):
     details: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
-class ParticipantUpload(WithId, Model):
+class ParticipantUpload(UuidPrimaryKey, Model):
     """Zoom's own participants file, uploaded by a teacher. Its rows are kept until it is decided; the file
     itself never is."""
 
@@ -212,7 +212,7 @@ class ParticipantUpload(WithId, Model):
     rows: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
-class DailyAttendance(WithId, Model):
+class DailyAttendance(UuidPrimaryKey, Model):
     """What the adviser recorded of a learner's day in the section, over what the sheets say."""
 
     __tablename__ = "daily_attendance"

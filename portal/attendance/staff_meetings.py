@@ -7,17 +7,17 @@ from uuid import UUID
 from sqlalchemy import select
 
 from portal.accounts.models import User
-from portal.attendance.calculation.marks import SheetResult, Unmatched, compute
-from portal.attendance.calculation.matching import StaffLine
-from portal.attendance.sheet.compute import Loaded, load
+from portal.attendance.calculation.marks import SheetResult, UnmatchedParticipant, compute_sheet
+from portal.attendance.calculation.matching import StaffMember
+from portal.attendance.sheet.compute import SheetEvidence, load_sheet_evidence
 from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.staff_meetings import service as staff_meetings_service
-from portal.registration.queries import registrant_ids
+from portal.registration.queries import registrant_ids_by_person
 
 
 @dataclass(frozen=True)
-class Invited:
+class InviteePresence:
     """One person and their time in the meeting, in whole seconds; `stays` is 0 for who never came."""
 
     user_id: UUID
@@ -32,11 +32,11 @@ class Invited:
 
 
 @dataclass(frozen=True)
-class WhoCame:
+class StaffMeetingAttendance:
     """`others` were in without being known: no registration, no address of anybody invited."""
 
-    people: tuple[Invited, ...]
-    others: tuple[Unmatched, ...]
+    people: tuple[InviteePresence, ...]
+    others: tuple[UnmatchedParticipant, ...]
     heard: bool  # some running of the meeting is known
     over: bool
 
@@ -60,33 +60,37 @@ class WhoCame:
 
 
 @dataclass(frozen=True)
-class Gathered:
+class InviteeEvidence:
     """The invited in the order of their names, and what they were found by: the evidence and whose each stay is."""
 
-    people: tuple[Invited, ...]
-    loaded: Loaded
+    people: tuple[InviteePresence, ...]
+    loaded: SheetEvidence
     result: SheetResult
 
 
-def gather(occurrence: MeetingOccurrence) -> Gathered:
+def load_invitee_evidence(occurrence: MeetingOccurrence) -> InviteeEvidence:
     """The invited of the date's meeting with their time; six to eight statements whatever their number."""
     meeting = occurrence.meeting
     people = db.session.execute(
         select(User.id, User.full_name, User.email)
-        .where(User.id.in_(select(staff_meetings_service.everybody(ZoomMeeting.id == meeting.id).subquery().c.user_id)))
+        .where(
+            User.id.in_(
+                select(staff_meetings_service.select_invitees(ZoomMeeting.id == meeting.id).subquery().c.user_id)
+            )
+        )
         .order_by(User.full_name, User.id)
     ).all()
     ids: dict[UUID, set[str]] = {}
-    for _learner, user_id, registrant_id in registrant_ids(meeting.id):
+    for _learner, user_id, registrant_id in registrant_ids_by_person(meeting.id):
         if user_id:
             ids.setdefault(user_id, set()).add(registrant_id)
-    loaded = load(occurrence, meeting)
-    lines = tuple(StaffLine(str(key), frozenset(ids.get(key, ())), email, (name,)) for key, name, email in people)
-    result = compute(replace(loaded.input, staff=lines))
+    loaded = load_sheet_evidence(occurrence, meeting)
+    lines = tuple(StaffMember(str(key), frozenset(ids.get(key, ())), email, (name,)) for key, name, email in people)
+    result = compute_sheet(replace(loaded.input, staff=lines))
     seen = {one.user_id: one for one in result.staff}
     found = []
     for user_id, name, email in people:
-        here = Invited(user_id, name, email, organiser=user_id == meeting.created_by)
+        here = InviteePresence(user_id, name, email, organiser=user_id == meeting.created_by)
         if stays := seen.get(str(user_id)):
             here = replace(
                 here,
@@ -97,13 +101,13 @@ def gather(occurrence: MeetingOccurrence) -> Gathered:
                 inside=stays.open,
             )
         found.append(here)
-    return Gathered(tuple(found), loaded, result)
+    return InviteeEvidence(tuple(found), loaded, result)
 
 
-def who_came(occurrence: MeetingOccurrence) -> WhoCame:
+def staff_meeting_attendance(occurrence: MeetingOccurrence) -> StaffMeetingAttendance:
     """The invited of the date's meeting, those who came first."""
-    gathered = gather(occurrence)
-    return WhoCame(
+    gathered = load_invitee_evidence(occurrence)
+    return StaffMeetingAttendance(
         people=tuple(sorted(gathered.people, key=lambda one: (not one.stays, one.name))),
         others=gathered.result.unmatched,
         heard=gathered.loaded.heard,

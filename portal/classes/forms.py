@@ -4,10 +4,10 @@ from wtforms import SelectMultipleField, StringField, TextAreaField
 from wtforms.validators import DataRequired, Length
 from wtforms.widgets import CheckboxInput
 
-from portal.core.forms import Form
+from portal.core.forms import PortalForm
 
 
-class SectionForm(Form):
+class SectionForm(PortalForm):
     grade_level = StringField(
         _l("Grade level"),
         [DataRequired(_l("Write the grade level, e.g. Grade 8.")), Length(max=40)],
@@ -20,7 +20,7 @@ class SectionForm(Form):
     )
 
 
-class ClassForm(Form):
+class ClassForm(PortalForm):
     subject = StringField(
         _l("Subject"),
         [DataRequired(_l("Write the subject you teach.")), Length(max=80)],
@@ -28,13 +28,13 @@ class ClassForm(Form):
     )
 
 
-class YearForm(Form):
+class SchoolYearForm(PortalForm):
     sections = SelectMultipleField(
         _l("Sections"), [DataRequired(_l("Choose at least one section."))], option_widget=CheckboxInput()
     )
 
 
-class RosterForm(Form):
+class RosterForm(PortalForm):
     file = FileField(
         _l("Roster file"),
         description=_l("School Form 1 as downloaded from LIS (.xls or .xlsx), or a CSV file"),

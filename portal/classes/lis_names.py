@@ -32,7 +32,7 @@ class LisName:
     extension: str = ""
 
 
-def tidy(text: str) -> str:
+def normalise_text(text: str) -> str:
     """`text` in NFC, control characters turned into spaces, runs of white space into one, ends stripped."""
     printable = "".join(" " if unicodedata.category(sign) in {"Cc", "Zl", "Zp"} else sign for sign in text)
     return " ".join(unicodedata.normalize("NFC", printable).split())
@@ -44,7 +44,7 @@ def split_lis_name(raw: str) -> LisName:
     With a single comma nobody can tell a second given name from a middle name, so all that follows the comma
     stays in `first`. Without a comma everything is `last`; callers that need a full name check for the comma.
     """
-    segments = [tidy(segment) for segment in raw.split(",")]
+    segments = [normalise_text(segment) for segment in raw.split(",")]
     while len(segments) > 1 and not segments[-1]:
         segments.pop()
     last, first, *rest = [*segments, ""] if len(segments) == 1 else segments
@@ -60,13 +60,13 @@ def lis_name(last: str, first: str, middle: str = "", extension: str = "") -> st
     return f"{last},{first}, {tail}"
 
 
-def display_parts(name: LisName) -> tuple[str, str]:
+def display_name_parts(name: LisName) -> tuple[str, str]:
     """The surname (pages print it bold) and what follows it: `("CORPUZ", "EMMANUEL JR., AGUSTIN")`."""
     given = f"{name.first} {name.extension}{'.' if name.extension in {'JR', 'SR'} else ''}".strip()
     return name.last, ", ".join(part for part in (given, name.middle) if part)
 
 
-def tokens(text: str) -> tuple[str, ...]:
+def name_tokens(text: str) -> tuple[str, ...]:
     """The words of a name, comparable: upper case, no accents (Ñ is N), no emoji or punctuation.
 
     MA. is MARIA, STA. and STO. are SANTA and SANTO, DELA is DE LA; D'ANGELO is one word, a hyphen parts two;
@@ -77,8 +77,8 @@ def tokens(text: str) -> tuple[str, ...]:
 
 
 def fold_name(text: str) -> str:
-    """The `tokens` of a name joined with spaces; folding twice changes nothing."""
-    return " ".join(tokens(text))
+    """The `name_tokens` of a name joined with spaces; folding twice changes nothing."""
+    return " ".join(name_tokens(text))
 
 
 def _split_middle(rest: list[str]) -> tuple[str, str]:

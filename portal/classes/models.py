@@ -21,7 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts.models import School, User
 from portal.core import audit_log, clock
-from portal.core.db import Base, Model, WithId
+from portal.core.db import Base, Model, UuidPrimaryKey
 
 
 def school_year_of(day: date) -> str:
@@ -30,24 +30,24 @@ def school_year_of(day: date) -> str:
     return f"{first}-{first + 1}"
 
 
-def year_begins(school_year: str) -> date:
+def school_year_start(school_year: str) -> date:
     """The first day of a school year: "2026-2027" begins on 1 June 2026."""
     return date(int(school_year[:4]), 6, 1)
 
 
-def year_after(school_year: str) -> str:
+def next_school_year(school_year: str) -> str:
     first = int(school_year[:4]) + 1
     return f"{first}-{first + 1}"
 
 
-def roster_day_of(school_year: str) -> date:
+def roster_reference_date(school_year: str) -> date:
     """The day whose roster says who is in a section of that year: today, the first day of a year to come, the last
     of one that is over."""
-    first = year_begins(school_year)
+    first = school_year_start(school_year)
     return max(first, min(clock.today(), date(first.year + 1, 5, 31)))
 
 
-class Section(WithId, Model):
+class Section(UuidPrimaryKey, Model):
     """A group of learners with one roster and one adviser, for one school year."""
 
     __tablename__ = "sections"
@@ -79,12 +79,12 @@ class Section(WithId, Model):
     @property
     def first_day(self) -> date:
         """When its school year begins."""
-        return year_begins(self.school_year)
+        return school_year_start(self.school_year)
 
     @property
     def roster_day(self) -> date:
-        """The day whose roster says who is in it, see `roster_day_of`."""
-        return roster_day_of(self.school_year)
+        """The day whose roster says who is in it, see `roster_reference_date`."""
+        return roster_reference_date(self.school_year)
 
     @property
     def is_past(self) -> bool:
@@ -92,7 +92,7 @@ class Section(WithId, Model):
         return self.school_year < school_year_of(clock.today())
 
 
-class Learner(WithId, Model):
+class Learner(UuidPrimaryKey, Model):
     """A child on a roster: what attendance needs and nothing more."""
 
     __tablename__ = "learners"
@@ -110,7 +110,7 @@ class Learner(WithId, Model):
     created_at: Mapped[datetime]
 
 
-class Enrolment(WithId, Model):
+class Enrolment(UuidPrimaryKey, Model):
     """A learner's time in a section. Rows are closed, never deleted."""
 
     __tablename__ = "enrolments"
@@ -140,7 +140,7 @@ co_teachers = Table(
 )
 
 
-class SchoolClass(WithId, Model):
+class SchoolClass(UuidPrimaryKey, Model):
     """A section's subject with its teacher."""
 
     __tablename__ = "classes"
@@ -157,7 +157,7 @@ class SchoolClass(WithId, Model):
     co_teachers: Mapped[list[User]] = relationship(secondary=co_teachers, lazy="raise_on_sql")
 
 
-class RosterImport(WithId, Model):
+class RosterImport(UuidPrimaryKey, Model):
     """An uploaded roster between the preview and the confirmation. The rows go when it is decided;
     the file itself is never kept."""
 
@@ -182,9 +182,11 @@ class RosterImport(WithId, Model):
 
 # Whose records an entry of the audit log is about. A learner's are those of the section where they are, or were last.
 _NO_CLASS = literal(None, Uuid)
-audit_log.belongs("section", lambda key: select(_NO_CLASS, Section.id).where(Section.id == key))
-audit_log.belongs("class", lambda key: select(SchoolClass.id, SchoolClass.section_id).where(SchoolClass.id == key))
-audit_log.belongs(
+audit_log.register_subject_scope("section", lambda key: select(_NO_CLASS, Section.id).where(Section.id == key))
+audit_log.register_subject_scope(
+    "class", lambda key: select(SchoolClass.id, SchoolClass.section_id).where(SchoolClass.id == key)
+)
+audit_log.register_subject_scope(
     "learner",
     lambda key: (
         select(_NO_CLASS, Enrolment.section_id)

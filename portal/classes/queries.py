@@ -21,25 +21,25 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased, joinedload
 
-from portal.accounts.access import KEPT, Rights, rights_of
+from portal.accounts.access import STATEMENT_CACHE_SIZE, AccessScope, access_scope_of
 from portal.accounts.models import User
-from portal.classes.access import classes_managed, sections_governed, sections_seen
+from portal.classes.access import manageable_classes_clause, manageable_sections_clause, visible_sections_clause
 from portal.classes.learners.enrolments import ERASED
 from portal.classes.models import (
     Enrolment,
     Learner,
     SchoolClass,
     Section,
-    roster_day_of,
+    next_school_year,
+    roster_reference_date,
     school_year_of,
-    year_after,
 )
 from portal.core import clock
 from portal.core.db import db
 
 
 @dataclass(frozen=True)
-class RosterLine:
+class RosterEntry:
     """A learner on a roster, in LIS order: males first, each sex in the order of the register."""
 
     enrolment_id: UUID
@@ -57,20 +57,20 @@ class RosterLine:
     until_date: date | None
 
 
-def enrolled_on(day: date | BindParameter[date]) -> ColumnElement[bool]:
+def enrolled_on_clause(day: date | BindParameter[date]) -> ColumnElement[bool]:
     """A condition on Enrolment: on the roster that day, which may be told when the statement is sent."""
     return and_(Enrolment.from_date <= day, or_(Enrolment.until_date.is_(None), Enrolment.until_date >= day))
 
 
-def expected_on(day: date) -> ColumnElement[bool]:
+def expected_on_clause(day: date) -> ColumnElement[bool]:
     """A condition on Enrolment: on the roster that day, and to be let into class."""
-    return and_(enrolled_on(day), Enrolment.reason.is_distinct_from(ERASED))
+    return and_(enrolled_on_clause(day), Enrolment.reason.is_distinct_from(ERASED))
 
 
 lis_order = (case((Learner.sex == "M", 0), else_=1), Enrolment.position, Learner.lis_name, Learner.id)
 
 
-def roster_select(day: date | BindParameter[date]) -> Select[*tuple[Any, ...]]:
+def select_roster(day: date | BindParameter[date]) -> Select[*tuple[Any, ...]]:
     return (
         select(
             Enrolment.id.label("enrolment_id"),
@@ -88,22 +88,22 @@ def roster_select(day: date | BindParameter[date]) -> Select[*tuple[Any, ...]]:
             Enrolment.until_date,
         )
         .join(Learner, Learner.id == Enrolment.learner_id)
-        .where(enrolled_on(day))
+        .where(enrolled_on_clause(day))
         .order_by(*lis_order)
     )
 
 
-_roster = roster_select(bindparam("day")).where(Enrolment.section_id == bindparam("section_id"))
+_roster = select_roster(bindparam("day")).where(Enrolment.section_id == bindparam("section_id"))
 
 
-def roster(section_id: UUID, day: date | None = None) -> list[RosterLine]:
+def list_roster(section_id: UUID, day: date | None = None) -> list[RosterEntry]:
     """Everybody on the section's roster on `day` (default today)."""
     rows = db.session.execute(_roster, {"day": day or clock.today(), "section_id": section_id})
-    return [RosterLine(*row) for row in rows]
+    return [RosterEntry(*row) for row in rows]
 
 
 @dataclass(frozen=True)
-class FormerLine:
+class FormerLearner:
     """Somebody who was on a section's roster and is not now."""
 
     learner_id: UUID
@@ -142,14 +142,14 @@ _former = (
 )
 
 
-def former(section: Section) -> list[FormerLine]:
+def list_former_learners(section: Section) -> list[FormerLearner]:
     """Who has left the section before the day of its roster, the last one first; each with their last time there."""
     rows = db.session.execute(_former, {"section_id": section.id, "day": section.roster_day})
-    return [FormerLine(*row) for row in rows]  # type: ignore[arg-type]  # each has an end, by the condition
+    return [FormerLearner(*row) for row in rows]  # type: ignore[arg-type]  # each has an end, by the condition
 
 
 @dataclass(frozen=True)
-class TimeLine:
+class EnrolmentPeriod:
     """A learner's time in one section."""
 
     section_id: UUID
@@ -161,7 +161,7 @@ class TimeLine:
     detail: str | None
 
 
-def times_of(learner_id: UUID) -> list[TimeLine]:
+def list_enrolment_periods(learner_id: UUID) -> list[EnrolmentPeriod]:
     """Where a learner was and is, the latest first."""
     rows = db.session.execute(
         select(Enrolment, Section)
@@ -170,12 +170,14 @@ def times_of(learner_id: UUID) -> list[TimeLine]:
         .order_by(Enrolment.from_date.desc())
     )
     return [
-        TimeLine(section.id, section.title, section.school_year, row.from_date, row.until_date, row.reason, row.detail)
+        EnrolmentPeriod(
+            section.id, section.title, section.school_year, row.from_date, row.until_date, row.reason, row.detail
+        )
         for row, section in rows
     ]
 
 
-def sister_sections(section: Section) -> list[Section]:
+def list_sibling_sections(section: Section) -> list[Section]:
     """The other sections of the school in the same school year: where a learner can move to."""
     return list(
         db.session.scalars(
@@ -191,7 +193,7 @@ def sister_sections(section: Section) -> list[Section]:
 
 
 @dataclass(frozen=True)
-class SectionLine:
+class SectionRow:
     id: UUID
     grade_level: str
     name: str
@@ -205,16 +207,19 @@ class SectionLine:
         return f"{self.grade_level} - {self.name}"
 
 
-def years_of(user: User) -> list[str]:
+def list_school_years(user: User) -> list[str]:
     """The school years in which a person sees a section, the latest first."""
     return list(
         db.session.scalars(
-            select(Section.school_year).where(sections_seen(user)).distinct().order_by(Section.school_year.desc())
+            select(Section.school_year)
+            .where(visible_sections_clause(user))
+            .distinct()
+            .order_by(Section.school_year.desc())
         )
     )
 
 
-def my_sections(user: User, school_year: str) -> list[SectionLine]:
+def list_visible_sections(user: User, school_year: str) -> list[SectionRow]:
     """The sections a person sees in a school year, with the number of learners on the roster: today, or on the last
     day of a year that is over."""
     rows = db.session.execute(
@@ -223,29 +228,29 @@ def my_sections(user: User, school_year: str) -> list[SectionLine]:
             Section.grade_level,
             Section.name,
             Section.school_year,
-            _on_roster(roster_day_of(school_year)).label("learners"),
+            _on_roster(roster_reference_date(school_year)).label("learners"),
             User.full_name.label("adviser"),
-            sections_governed(user).label("governed"),
+            manageable_sections_clause(user).label("governed"),
         )
         .outerjoin(User, User.id == Section.adviser_id)
-        .where(sections_seen(user), Section.school_year == school_year)
+        .where(visible_sections_clause(user), Section.school_year == school_year)
         .order_by(Section.grade_level, Section.name)
     )
-    return [SectionLine(**row._mapping) for row in rows]
+    return [SectionRow(**row._mapping) for row in rows]
 
 
-def sections_without_successor(user: User, school_year: str) -> list[Section]:
+def list_sections_without_successor(user: User, school_year: str) -> list[Section]:
     """Sections whose roster the person may change and that have none of their name in the next school year."""
     same = aliased(Section)
     return list(
         db.session.scalars(
             select(Section)
             .where(
-                sections_governed(user),
+                manageable_sections_clause(user),
                 Section.school_year == school_year,
                 ~exists().where(
                     same.school_id == Section.school_id,
-                    same.school_year == year_after(school_year),
+                    same.school_year == next_school_year(school_year),
                     same.grade_level == Section.grade_level,
                     same.name == Section.name,
                 ),
@@ -261,13 +266,13 @@ def _on_roster(day: date | BindParameter[date]) -> ScalarSelect[int]:
     return (
         select(func.count())
         .select_from(Enrolment)
-        .where(Enrolment.section_id == Section.id, enrolled_on(day))
+        .where(Enrolment.section_id == Section.id, enrolled_on_clause(day))
         .scalar_subquery()
     )
 
 
 @dataclass(frozen=True)
-class ClassLine:
+class ClassRow:
     id: UUID
     subject: str
     section_id: UUID
@@ -283,9 +288,9 @@ class ClassLine:
         return f"{self.grade_level} - {self.section_name}"
 
 
-@lru_cache(KEPT)
-def _class_lines(who: Rights) -> Select[*tuple[Any, ...]]:
-    """Classes as `ClassLine` has them; `day` is that of the rosters."""
+@lru_cache(STATEMENT_CACHE_SIZE)
+def _class_lines(who: AccessScope) -> Select[*tuple[Any, ...]]:
+    """Classes as `ClassRow` has them; `day` is that of the rosters."""
     return (
         select(
             SchoolClass.id,
@@ -295,7 +300,7 @@ def _class_lines(who: Rights) -> Select[*tuple[Any, ...]]:
             Section.name,
             User.full_name,
             _on_roster(bindparam("day")),
-            classes_managed(who),
+            manageable_classes_clause(who),
             SchoolClass.closed_at.is_not(None),
         )
         .join(Section, Section.id == SchoolClass.section_id)
@@ -304,33 +309,35 @@ def _class_lines(who: Rights) -> Select[*tuple[Any, ...]]:
     )
 
 
-@lru_cache(KEPT)
-def _of_section(who: Rights) -> Select[*tuple[Any, ...]]:
+@lru_cache(STATEMENT_CACHE_SIZE)
+def _of_section(who: AccessScope) -> Select[*tuple[Any, ...]]:
     return _class_lines(who).where(SchoolClass.section_id == bindparam("section_id"))
 
 
-def _lines(statement: Select[*tuple[Any, ...]], **values: object) -> list[ClassLine]:
-    return [ClassLine(*row) for row in db.session.execute(statement, values)]
+def _lines(statement: Select[*tuple[Any, ...]], **values: object) -> list[ClassRow]:
+    return [ClassRow(*row) for row in db.session.execute(statement, values)]
 
 
-def managed_classes(user: User) -> list[ClassLine]:
+def list_schedulable_classes(user: User) -> list[ClassRow]:
     """The classes for which a person may schedule meetings: theirs, not closed, of no school year that is over."""
     today = clock.today()
     open_now = and_(SchoolClass.closed_at.is_(None), Section.school_year >= school_year_of(today))
-    return _lines(_class_lines(rights_of(user)).where(classes_managed(user), open_now), day=today)
+    return _lines(_class_lines(access_scope_of(user)).where(manageable_classes_clause(user), open_now), day=today)
 
 
-def classes_of_year(user: User, school_year: str) -> list[ClassLine]:
+def list_classes_of_year(user: User, school_year: str) -> list[ClassRow]:
     """The classes that a person manages in a school year, the closed ones among them."""
-    of_year = _class_lines(rights_of(user)).where(classes_managed(user), Section.school_year == school_year)
-    return _lines(of_year, day=roster_day_of(school_year))
+    of_year = _class_lines(access_scope_of(user)).where(
+        manageable_classes_clause(user), Section.school_year == school_year
+    )
+    return _lines(of_year, day=roster_reference_date(school_year))
 
 
-def classes_of_section(user: User, section_id: UUID) -> list[ClassLine]:
-    return _lines(_of_section(rights_of(user)), section_id=section_id, day=clock.today())
+def list_classes_of_section(user: User, section_id: UUID) -> list[ClassRow]:
+    return _lines(_of_section(access_scope_of(user)), section_id=section_id, day=clock.today())
 
 
-def section_of_school(school_id: UUID, school_year: str, grade_level: str, name: str) -> Section | None:
+def find_school_section(school_id: UUID, school_year: str, grade_level: str, name: str) -> Section | None:
     """The section of that name, letter case aside: LIS prints JADEITE, people write Jadeite."""
     return db.session.scalar(
         select(Section)

@@ -10,15 +10,15 @@ from werkzeug.wrappers import Response
 from wtforms.fields.choices import SelectChoice
 
 from portal.classes import access, queries, service
-from portal.classes.forms import ClassForm, RosterForm, SectionForm, YearForm
-from portal.classes.models import RosterImport, Section, school_year_of, year_after
-from portal.classes.roster_files.messages import say
-from portal.classes.roster_files.reader import RosterUnreadable, read_roster
-from portal.classes.roster_files.template_csv import csv_template
+from portal.classes.forms import ClassForm, RosterForm, SchoolYearForm, SectionForm
+from portal.classes.models import RosterImport, Section, next_school_year, school_year_of
+from portal.classes.roster_files.messages import problem_message
+from portal.classes.roster_files.reader import RosterFileError, parse_roster_file
+from portal.classes.roster_files.template_csv import roster_csv_template
 from portal.classes.roster_import import diff as roster_import_diff
 from portal.classes.roster_import import service as roster_import_service
 from portal.classes.roster_import import undo as roster_import_undo
-from portal.classes.roster_import.diff import SAVED, Preview
+from portal.classes.roster_import.diff import SAVED_STATUSES, RosterDiff
 from portal.config import Settings
 from portal.core import audit_log, clock
 
@@ -26,22 +26,22 @@ bp = Blueprint("classes", __name__)
 
 
 @bp.get("/classes")
-def index() -> str:
+def list_classes() -> str:
     this_year = school_year_of(clock.today())
-    years = queries.years_of(current_user)
+    years = queries.list_school_years(current_user)
     asked = request.args.get("year", this_year)
     year = asked if asked in years else this_year if this_year in years or not years else years[0]
-    opens_learners = access.sees_learners(current_user)
+    opens_learners = access.can_view_learners(current_user)
     last_year = _last_year(years)
     return render_template(
         "classes/index.html",
-        sections=queries.my_sections(current_user, year),
-        classes=queries.classes_of_year(current_user, year) if opens_learners else [],
+        sections=queries.list_visible_sections(current_user, year),
+        classes=queries.list_classes_of_year(current_user, year) if opens_learners else [],
         years=years,
         year=year,
         is_past=year < this_year,
-        to_open=year_after(last_year)
-        if last_year and current_user.school_id and queries.sections_without_successor(current_user, last_year)
+        to_open=next_school_year(last_year)
+        if last_year and current_user.school_id and queries.list_sections_without_successor(current_user, last_year)
         else None,
         form=RosterForm(),
     )
@@ -50,38 +50,38 @@ def index() -> str:
 def _last_year(years: list[str]) -> str | None:
     """The year whose sections could be opened anew: this one from March on, or the last one while this is empty."""
     this_year = school_year_of(clock.today())
-    if service.year_to_open() and this_year in years:
+    if service.next_year_to_open() and this_year in years:
         return this_year
-    before = [year for year in years if year_after(year) == this_year]
+    before = [year for year in years if next_school_year(year) == this_year]
     return before[0] if before and this_year not in years else None
 
 
 @bp.route("/classes/years/new", methods=["GET", "POST"])
-def new_year() -> str | Response | tuple[str, int]:
+def new_school_year() -> str | Response | tuple[str, int]:
     """Open the next school year: new, empty sections, named as those of the year before."""
     if current_user.school_id is None:
         abort(403)
-    last_year = _last_year(queries.years_of(current_user))
-    sections = queries.sections_without_successor(current_user, last_year) if last_year else []
+    last_year = _last_year(queries.list_school_years(current_user))
+    sections = queries.list_sections_without_successor(current_user, last_year) if last_year else []
     if last_year is None or not sections:
         flash(_("There is no section to open for another school year now."))
-        return redirect(url_for(".index"))
-    form = YearForm()
+        return redirect(url_for(".list_classes"))
+    form = SchoolYearForm()
     form.sections.choices = [SelectChoice(str(one.id), one.title) for one in sections]
     if not form.is_submitted():
         form.sections.data = [str(one.id) for one in sections]
     if form.validate_on_submit():
-        made = service.open_year(current_user, last_year, [UUID(one) for one in form.sections.data or []])
+        made = service.create_school_year(current_user, last_year, [UUID(one) for one in form.sections.data or []])
         flash(
             ngettext(
                 "%(num)d section is open for SY %(year)s. Bring in its School Form 1.",
                 "%(num)d sections are open for SY %(year)s. Bring in their School Forms 1.",
                 len(made),
-                year=year_after(last_year),
+                year=next_school_year(last_year),
             )
         )
-        return redirect(url_for(".index", year=year_after(last_year)))
-    page = render_template("classes/new_year.html", form=form, year=year_after(last_year), last_year=last_year)
+        return redirect(url_for(".list_classes", year=next_school_year(last_year)))
+    page = render_template("classes/new_year.html", form=form, year=next_school_year(last_year), last_year=last_year)
     return page, 422 if form.errors else 200
 
 
@@ -95,32 +95,32 @@ def new_section() -> str | Response | tuple[str, int]:
             section = service.create_section(
                 current_user, grade_level=form.grade_level.data or "", name=form.name.data or ""
             )
-        except service.AlreadyThere:
+        except service.DuplicateName:
             form.name.errors = [_("Your school has this section already. Ask your school's admin to open it for you.")]
         else:
             flash(_("%(section)s is ready. Bring in its roster now.", section=section.title))
-            return redirect(url_for(".section", section_id=section.id))
+            return redirect(url_for(".show_section", section_id=section.id))
     return render_template("classes/new_section.html", form=form), 422 if form.errors else 200
 
 
 @bp.get("/classes/sections/<uuid:section_id>")
-def section(section_id: UUID) -> str:
+def show_section(section_id: UUID) -> str:
     found = access.section_or_404(section_id)
-    audit_log.viewed("viewed the roster", "section", found.id, by=current_user.id)
+    audit_log.record_view("viewed the roster", "section", found.id, by=current_user.id)
     return _section_page(found, ClassForm())
 
 
 def _section_page(section: Section, form: ClassForm) -> str:
-    governed = access.governs(section)
+    governed = access.can_manage_section(section)
     return render_template(
         "classes/section.html",
         section=section,
-        roster=queries.roster(section.id, section.roster_day),
-        former=queries.former(section),
-        undoable=roster_import_undo.can_be_undone(current_user, section.id),
-        classes=queries.classes_of_section(current_user, section.id),
+        roster=queries.list_roster(section.id, section.roster_day),
+        former=queries.list_former_learners(section),
+        undoable=roster_import_undo.find_undoable_import(current_user, section.id),
+        classes=queries.list_classes_of_section(current_user, section.id),
         governed=governed,
-        has_forms=governed or not access.sees_learners(current_user),
+        has_forms=governed or not access.can_view_learners(current_user),
         form=form,
     )
 
@@ -128,33 +128,33 @@ def _section_page(section: Section, form: ClassForm) -> str:
 @bp.post("/classes/sections/<uuid:section_id>/classes")
 def new_class(section_id: UUID) -> str | Response | tuple[str, int]:
     found = access.section_or_404(section_id)
-    if not access.governs(found) or current_user.is_admin or found.is_past:
+    if not access.can_manage_section(found) or current_user.is_admin or found.is_past:
         abort(403)
     form = ClassForm()
     if form.validate_on_submit():
         try:
             school_class = service.create_class(current_user, found, subject=form.subject.data or "")
-        except service.AlreadyThere:
+        except service.DuplicateName:
             form.subject.errors = [_("This section has that subject already.")]
         else:
             flash(_("%(subject)s is ready. Schedule its first class.", subject=school_class.subject))
-            return redirect(url_for("pages.school_class", class_id=school_class.id))
+            return redirect(url_for("pages.show_class_page", class_id=school_class.id))
     return _section_page(found, form), 422
 
 
 @bp.route("/classes/<uuid:class_id>/change", methods=["GET", "POST"])
-def change_class(class_id: UUID) -> str | Response | tuple[str, int]:
+def edit_class(class_id: UUID) -> str | Response | tuple[str, int]:
     """Rename a class; open it again, or go on to closing it, with the buttons beside."""
     school_class = access.class_or_404(class_id, manage=True)
     form = ClassForm(subject=school_class.subject)
     if form.validate_on_submit():
         try:
             service.rename_class(current_user, school_class, form.subject.data or "")
-        except service.AlreadyThere:
+        except service.DuplicateName:
             form.subject.errors = [_("This section has that subject already.")]
         else:
             flash(_("The class is called %(subject)s now.", subject=school_class.subject))
-            return redirect(url_for("pages.school_class", class_id=class_id))
+            return redirect(url_for("pages.show_class_page", class_id=class_id))
     page = render_template("classes/change_class.html", form=form, school_class=school_class)
     return page, 422 if form.errors else 200
 
@@ -164,11 +164,11 @@ def reopen_class(class_id: UUID) -> Response:
     school_class = access.class_or_404(class_id, manage=True)
     service.reopen_class(current_user, school_class)
     flash(_("%(subject)s is open again.", subject=school_class.subject))
-    return redirect(url_for("pages.school_class", class_id=class_id))
+    return redirect(url_for("pages.show_class_page", class_id=class_id))
 
 
 @bp.route("/classes/import", methods=["GET", "POST"])
-def import_new() -> str | Response | tuple[str, int]:
+def import_new_section() -> str | Response | tuple[str, int]:
     """An SF1 names its section: the section is made from it where it is new."""
     if current_user.school_id is None:
         abort(403)
@@ -176,11 +176,11 @@ def import_new() -> str | Response | tuple[str, int]:
 
 
 @bp.route("/classes/sections/<uuid:section_id>/import", methods=["GET", "POST"])
-def import_roster(section_id: UUID) -> str | Response | tuple[str, int]:
+def import_section_roster(section_id: UUID) -> str | Response | tuple[str, int]:
     section = access.section_or_404(section_id, govern=True)
     if section.is_past:
         flash(_("The school year %(year)s is over: its rosters can only be read.", year=section.school_year), "bad")
-        return redirect(url_for(".section", section_id=section.id))
+        return redirect(url_for(".show_section", section_id=section.id))
     return _upload(section)
 
 
@@ -194,12 +194,12 @@ def _upload(section: Section | None) -> str | Response | tuple[str, int]:
         else:
             try:
                 settings: Settings = current_app.extensions["silid.settings"]
-                upload = roster_import_service.begin(
-                    current_user, section, read_roster(*content), content[1], domains=settings.email_domains
+                upload = roster_import_service.create_roster_import(
+                    current_user, section, parse_roster_file(*content), content[1], domains=settings.email_domains
                 )
-                return redirect(url_for(".preview", import_id=upload.id))
-            except RosterUnreadable as error:
-                refused = say(error)
+                return redirect(url_for(".preview_roster_import", import_id=upload.id))
+            except RosterFileError as error:
+                refused = problem_message(error)
                 form.file.errors = [refused]
     page = render_template("classes/import.html", form=form, section=section, sample=_sample())
     return page, 422 if form.errors or refused else 200
@@ -215,38 +215,38 @@ def _sample() -> str | None:
 
 
 @bp.get("/classes/imports/<uuid:import_id>")
-def preview(import_id: UUID) -> str | Response:
+def preview_roster_import(import_id: UUID) -> str | Response:
     upload = access.import_or_404(import_id)
     if upload.state != "preview":
         return _decided(upload.section_id)
-    seen = roster_import_diff.preview(upload)
+    seen = roster_import_diff.diff_roster_file(upload)
     if seen.section and not _may_fill(seen.section):
-        roster_import_service.discard(upload)
+        roster_import_service.discard_roster_import(upload)
         flash(
             _("%(section)s has another adviser, so only they can import its roster.", section=seen.section.title), "bad"
         )
-        return redirect(url_for(".index"))
+        return redirect(url_for(".list_classes"))
     here = seen.section.id if seen.section else None
-    audit_log.viewed("viewed a roster to import", "roster import", upload.id, by=current_user.id, section_id=here)
+    audit_log.record_view("viewed a roster to import", "roster import", upload.id, by=current_user.id, section_id=here)
     return _preview_page(upload, seen)
 
 
 @bp.post("/classes/imports/<uuid:import_id>/confirm")
-def confirm(import_id: UUID) -> Response | tuple[str, int]:
+def confirm_roster_import(import_id: UUID) -> Response | tuple[str, int]:
     upload = access.import_or_404(import_id)
     if upload.state != "preview":
         return _decided(upload.section_id)
     try:
-        keep_all = request.form.get("all") == roster_import_service.KEEP
-        seen = roster_import_service.confirm(upload, current_user, _answers(), keep_all=keep_all)
-    except roster_import_service.NotTheirs:
+        keep_all = request.form.get("all") == roster_import_service.PREVIEW_LIFETIME
+        seen = roster_import_service.confirm_roster_import(upload, current_user, _answers(), keep_all=keep_all)
+    except roster_import_service.SectionNotManaged:
         abort(403)
-    except roster_import_service.Unanswered as error:
+    except roster_import_service.MissingLearnersUndecided as error:
         return _preview_page(upload, error.seen, error), 422
     except roster_import_service.NotImportable:
         flash(_("Nothing was saved: the file has rows to correct first."), "bad")
-        return redirect(url_for(".preview", import_id=import_id))
-    saved = sum(seen.count(status) for status in SAVED)
+        return redirect(url_for(".preview_roster_import", import_id=import_id))
+    saved = sum(seen.count(status) for status in SAVED_STATUSES)
     flash(
         ngettext(
             "The roster is saved: %(num)d learner added or changed.",
@@ -254,16 +254,18 @@ def confirm(import_id: UUID) -> Response | tuple[str, int]:
             saved,
         )
     )
-    return redirect(url_for(".section", section_id=upload.section_id))
+    return redirect(url_for(".show_section", section_id=upload.section_id))
 
 
-def _answers() -> dict[UUID, roster_import_service.Answer]:
+def _answers() -> dict[UUID, roster_import_service.MissingLearnerDecision]:
     """What the form says of the learners who are missing from the file."""
     found = {}
     for name, what in request.form.items():
         learner_id = _id(name.removeprefix("what-")) if name.startswith("what-") and what else None
         if learner_id:
-            found[learner_id] = roster_import_service.Answer(what, _date(request.form.get(f"day-{learner_id}", "")))
+            found[learner_id] = roster_import_service.MissingLearnerDecision(
+                what, _date(request.form.get(f"day-{learner_id}", ""))
+            )
     return found
 
 
@@ -282,13 +284,13 @@ def _date(text: str) -> date | None:
 
 
 def _preview_page(
-    upload: RosterImport, seen: Preview, unanswered: roster_import_service.Unanswered | None = None
+    upload: RosterImport, seen: RosterDiff, unanswered: roster_import_service.MissingLearnersUndecided | None = None
 ) -> str:
     return render_template(
         "classes/preview.html",
         upload=upload,
         preview=seen,
-        say=say,
+        say=problem_message,
         typed=request.form,
         unanswered=unanswered.learner_ids if unanswered else set(),
         until_when=unanswered.until_when if unanswered else set(),
@@ -296,15 +298,15 @@ def _preview_page(
 
 
 @bp.post("/classes/imports/<uuid:import_id>/undo")
-def undo(import_id: UUID) -> Response:
+def undo_roster_import(import_id: UUID) -> Response:
     """Take an import back that was made within a day."""
     upload = access.import_or_404(import_id)
     section = access.section_or_404(upload.section_id, govern=True) if upload.section_id else None
     try:
-        count = roster_import_undo.undo(upload, current_user)
-    except roster_import_undo.TooLate:
+        count = roster_import_undo.undo_roster_import(upload, current_user)
+    except roster_import_undo.UndoExpired:
         flash(_("This import cannot be undone any more: that is possible for 24 hours, and once."), "bad")
-    except roster_import_undo.BuiltUpon as error:
+    except roster_import_undo.ChangedSinceImport as error:
         names = "; ".join(error.names[:3])
         flash(
             ngettext(
@@ -327,26 +329,26 @@ def undo(import_id: UUID) -> Response:
 
 
 @bp.post("/classes/imports/<uuid:import_id>/discard")
-def discard(import_id: UUID) -> Response:
+def discard_roster_import(import_id: UUID) -> Response:
     upload = access.import_or_404(import_id)
-    roster_import_service.discard(upload)
+    roster_import_service.discard_roster_import(upload)
     flash(_("The upload is thrown away. Nothing was changed."))
     return _decided(upload.section_id)
 
 
 def _may_fill(section: Section | None) -> bool:
     """An SF1 of a section that somebody else advises is not for this person to import."""
-    return section is None or access.governs(section)
+    return section is None or access.can_manage_section(section)
 
 
 def _decided(section_id: UUID | None) -> Response:
-    return redirect(url_for(".section", section_id=section_id) if section_id else url_for(".index"))
+    return redirect(url_for(".show_section", section_id=section_id) if section_id else url_for(".list_classes"))
 
 
 @bp.get("/classes/roster-template.csv")
-def template() -> Response:
+def download_roster_template() -> Response:
     return Response(
-        csv_template(),
+        roster_csv_template(),
         mimetype="text/csv",
         headers={"Content-Disposition": 'attachment; filename="roster-template.csv"'},
     )

@@ -7,12 +7,12 @@ from sqlalchemy import select
 
 from portal.accounts.models import User
 from portal.classes import queries
-from portal.classes.models import SchoolClass, Section, school_year_of, year_after
+from portal.classes.models import SchoolClass, Section, next_school_year, school_year_of
 from portal.core import audit_log, clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 
 
-class AlreadyThere(ValueError):
+class DuplicateName(ValueError):
     """A section or class of that name exists. `row` is it."""
 
     def __init__(self, row: Section | SchoolClass) -> None:
@@ -21,7 +21,7 @@ class AlreadyThere(ValueError):
 
 
 def create_section(user: User, *, grade_level: str, name: str, school_year: str | None = None) -> Section:
-    """A new section of the person's school, advised by them if they are a teacher. Raises AlreadyThere."""
+    """A new section of the person's school, advised by them if they are a teacher. Raises DuplicateName."""
     if user.school_id is None:
         raise ValueError("a section belongs to a school")
     year = school_year or school_year_of(clock.today())
@@ -35,7 +35,7 @@ def create_section(user: User, *, grade_level: str, name: str, school_year: str 
         )
     )
     if found:
-        raise AlreadyThere(found)
+        raise DuplicateName(found)
     section = Section(
         school_id=user.school_id,
         school_year=year,
@@ -44,58 +44,58 @@ def create_section(user: User, *, grade_level: str, name: str, school_year: str 
         adviser_id=None if user.is_admin else user.id,
         created_at=clock.now(),
     )
-    with writing() as session:
+    with write_transaction() as session:
         session.add(section)
         session.flush()
-        audit_log.record("created", "section", section.id, by=user.id)
+        audit_log.record_action("created", "section", section.id, by=user.id)
     return section
 
 
 def create_class(user: User, section: Section, *, subject: str, teacher: User | None = None) -> SchoolClass:
-    """A subject taught to the section, by `teacher` or by the person. Raises AlreadyThere."""
+    """A subject taught to the section, by `teacher` or by the person. Raises DuplicateName."""
     subject = " ".join(subject.split())
     found = db.session.scalar(
         select(SchoolClass).where(SchoolClass.section_id == section.id, SchoolClass.subject == subject)
     )
     if found:
-        raise AlreadyThere(found)
+        raise DuplicateName(found)
     school_class = SchoolClass(
         section_id=section.id, subject=subject, teacher_id=(teacher or user).id, created_at=clock.now()
     )
-    with writing() as session:
+    with write_transaction() as session:
         session.add(school_class)
         session.flush()
-        audit_log.record("created", "class", school_class.id, by=user.id)
+        audit_log.record_action("created", "class", school_class.id, by=user.id)
     return school_class
 
 
-def year_to_open() -> str | None:
+def next_year_to_open() -> str | None:
     """The next school year, in the three months before it begins; None in the others."""
     today = clock.today()
-    return year_after(school_year_of(today)) if today.month in (3, 4, 5) else None
+    return next_school_year(school_year_of(today)) if today.month in (3, 4, 5) else None
 
 
-def open_year(user: User, last_year: str, section_ids: Iterable[UUID]) -> list[Section]:
+def create_school_year(user: User, last_year: str, section_ids: Iterable[UUID]) -> list[Section]:
     """New sections for the year after `last_year`, named and advised as those chosen among the person's; nothing
     else is taken over, neither learners nor classes."""
     wanted = set(section_ids)
-    with writing() as session:
+    with write_transaction() as session:
         made = [
             Section(
                 school_id=old.school_id,
-                school_year=year_after(last_year),
+                school_year=next_school_year(last_year),
                 grade_level=old.grade_level,
                 name=old.name,
                 adviser_id=old.adviser_id,
                 created_at=clock.now(),
             )
-            for old in queries.sections_without_successor(user, last_year)
+            for old in queries.list_sections_without_successor(user, last_year)
             if old.id in wanted
         ]
         session.add_all(made)
         session.flush()
         if made:
-            audit_log.record(
+            audit_log.record_action(
                 "opened a school year", "school", made[0].school_id, by=user.id,
                 year=made[0].school_year, sections=len(made),
             )  # fmt: skip
@@ -103,9 +103,9 @@ def open_year(user: User, last_year: str, section_ids: Iterable[UUID]) -> list[S
 
 
 def rename_class(user: User, school_class: SchoolClass, subject: str) -> None:
-    """Another name for the subject. Raises AlreadyThere."""
+    """Another name for the subject. Raises DuplicateName."""
     subject = " ".join(subject.split())
-    with writing() as session:
+    with write_transaction() as session:
         found = session.scalar(
             select(SchoolClass).where(
                 SchoolClass.section_id == school_class.section_id,
@@ -114,25 +114,25 @@ def rename_class(user: User, school_class: SchoolClass, subject: str) -> None:
             )
         )
         if found:
-            raise AlreadyThere(found)
+            raise DuplicateName(found)
         school_class.subject = subject
         session.add(school_class)
-        audit_log.record("renamed", "class", school_class.id, by=user.id)
+        audit_log.record_action("renamed", "class", school_class.id, by=user.id)
 
 
 def close_class(user: User, school_class: SchoolClass) -> None:
     """Nothing new is scheduled for the class from now on; what is scheduled or held stays."""
     if school_class.closed_at is None:
-        with writing() as session:
+        with write_transaction() as session:
             school_class.closed_at = clock.now()
             session.add(school_class)
-            audit_log.record("closed", "class", school_class.id, by=user.id)
+            audit_log.record_action("closed", "class", school_class.id, by=user.id)
 
 
 def reopen_class(user: User, school_class: SchoolClass) -> None:
     """The class can be scheduled for again."""
     if school_class.closed_at is not None:
-        with writing() as session:
+        with write_transaction() as session:
             school_class.closed_at = None
             session.add(school_class)
-            audit_log.record("reopened", "class", school_class.id, by=user.id)
+            audit_log.record_action("reopened", "class", school_class.id, by=user.id)

@@ -1,7 +1,8 @@
 """Who looked at, changed or exported what. Ids only: names and addresses stay in their own tables.
 
 Each entry also says whose records it is about, the class and the section, so that "who viewed or exported the
-records of this class last month" is one query. The floors above tell how both follow from a subject: `belongs`.
+records of this class last month" is one query. The floors above tell how both follow from a subject:
+`register_subject_scope`.
 """
 
 from collections.abc import Callable
@@ -13,11 +14,11 @@ from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, Select, Uui
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.core import clock
-from portal.core.db import Model, db, writing
+from portal.core.db import Model, db, write_transaction
 
-ONE_LOOK = timedelta(minutes=10)  # the same page opened again within this is the same look
-Finder = Callable[[UUID], Select[Any, Any]]
-_finders: dict[str, Finder] = {}
+VIEW_DEDUP_WINDOW = timedelta(minutes=10)  # the same page opened again within this is the same look
+ScopeFinder = Callable[[UUID], Select[Any, Any]]
+_finders: dict[str, ScopeFinder] = {}
 
 
 class AuditEntry(Model):
@@ -42,12 +43,12 @@ class AuditEntry(Model):
     details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
 
 
-def belongs(subject_type: str, finder: Finder) -> None:
+def register_subject_scope(subject_type: str, finder: ScopeFinder) -> None:
     """Say which class and section a subject belongs to: a select of both ids by the subject's id."""
     _finders[subject_type] = finder
 
 
-def record(
+def record_action(
     action: str,
     subject_type: str,
     subject_id: UUID | str,
@@ -61,7 +62,7 @@ def record(
     `action` is a verb in the past ("viewed", "exported", "changed"). `details` are ids, counts and words,
     never a learner's name or address. `section_id` is for a subject that does not tell its section itself.
     """
-    with writing():
+    with write_transaction():
         whose: tuple[Any, Any] = (None, section_id)
         if section_id is None and subject_type in _finders and isinstance(subject_id, UUID):
             found = _finders[subject_type](subject_id).subquery()
@@ -93,17 +94,17 @@ _looked_lately = (
 )
 
 
-def viewed(
+def record_view(
     action: str,
     subject_type: str,
     subject_id: UUID,
     *,
     by: UUID,
     section_id: UUID | None = None,
-    one_look: timedelta = ONE_LOOK,
+    one_look: timedelta = VIEW_DEDUP_WINDOW,
     **details: object,
 ) -> None:
     """Write down that somebody was shown something; once for all that is one look, e.g. a page that renews itself."""
     told = {"type": subject_type, "id": str(subject_id), "since": clock.now() - one_look, "by": by, "action": action}
     if db.session.scalar(_looked_lately, told) is None:
-        record(action, subject_type, subject_id, by=by, section_id=section_id, **details)
+        record_action(action, subject_type, subject_id, by=by, section_id=section_id, **details)

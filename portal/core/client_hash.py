@@ -14,19 +14,19 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.core import clock
-from portal.core.crypto import seal, unseal
+from portal.core.crypto import decrypt_for_row, encrypt_for_row
 from portal.core.db import (
     Model,
     db,
-    insert_once,
-    rows_changed,
-    writing,
+    execute_rowcount,
+    insert_if_absent,
+    write_transaction,
 )
 
-KEPT = timedelta(days=30)
+KEY_RETENTION = timedelta(days=30)
 
 
-class IpDayKey(Model):
+class IpHashKey(Model):
     """The key of one Manila day. `sealed` holds 64 hex digits."""
 
     __tablename__ = "ip_day_keys"
@@ -35,15 +35,15 @@ class IpDayKey(Model):
     sealed: Mapped[str]
 
 
-def place_of(address: str | None) -> str:
+def hash_client_ip(address: str | None) -> str:
     """32 hex digits for an IP address: the same within one day, unrelated on the next.
 
     The first call of a day writes that day's key, within the transaction that is open or in one of its own.
     """
-    return hmac.new(_key(clock.today()), network_of(address).encode(), hashlib.sha256).hexdigest()[:32]
+    return hmac.new(_key(clock.today()), client_network(address).encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def network_of(address: str | None) -> str:
+def client_network(address: str | None) -> str:
     """What counts as one place: an IPv4 address, or the /64 network that every IPv6 customer has to himself, out of
     which he can take a new address for each try."""
     try:
@@ -57,26 +57,26 @@ def network_of(address: str | None) -> str:
     return str(ipaddress.ip_network((found, 64), strict=False))
 
 
-def forget_old_keys() -> int:
+def delete_expired_ip_keys() -> int:
     """Destroy the keys that are older than 30 days; how many there were."""
-    with writing():
-        return rows_changed(delete(IpDayKey).where(IpDayKey.day < clock.today() - KEPT))
+    with write_transaction():
+        return execute_rowcount(delete(IpHashKey).where(IpHashKey.day < clock.today() - KEY_RETENTION))
 
 
 def _key(day: date) -> bytes:
     sealed = _sealed(day)
     if sealed is None:
-        with writing():
-            fresh = seal(secrets.token_hex(32), _row(day))
-            insert_once(IpDayKey, {"day": day, "sealed": fresh}, ["day"])  # another process may have been quicker
+        with write_transaction():
+            fresh = encrypt_for_row(secrets.token_hex(32), _row(day))
+            insert_if_absent(IpHashKey, {"day": day, "sealed": fresh}, ["day"])  # another process may have been quicker
             sealed = _sealed(day)
     if sealed is None:
         raise RuntimeError("the key of the day was not kept")
-    return bytes.fromhex(unseal(sealed, _row(day)))
+    return bytes.fromhex(decrypt_for_row(sealed, _row(day)))
 
 
 def _sealed(day: date) -> str | None:
-    return db.session.scalar(select(IpDayKey.sealed).where(IpDayKey.day == day))
+    return db.session.scalar(select(IpHashKey.sealed).where(IpHashKey.day == day))
 
 
 def _row(day: date) -> str:

@@ -13,14 +13,14 @@ def now() -> datetime:
 
 def today() -> date:
     """The date on the wall in Manila. 08:00 there is 00:00 UTC, so a UTC date would split every first period."""
-    return local(now()).date()
+    return to_manila(now()).date()
 
 
-def local(moment: datetime) -> datetime:
+def to_manila(moment: datetime) -> datetime:
     """The same moment on the clock in Manila."""
     return moment.astimezone(MANILA)
 
 
-def from_local(day: date, at: time) -> datetime:
+def from_manila(day: date, at: time) -> datetime:
     """A wall-clock time in Manila as an aware UTC datetime. Manila has no daylight saving."""
     return datetime.combine(day, at, MANILA).astimezone(UTC)

@@ -12,8 +12,8 @@ LINE_END = re.compile(r"\r\n?|\n")
 DELIMITERS = ",;\t"
 
 
-class TableUnreadable(ValueError):
-    """Nothing can be made of it. `code` says why, `facts` what was found; `sentence` puts them into words."""
+class CsvError(ValueError):
+    """Nothing can be made of it. `code` says why, `facts` what was found; `csv_error_message` puts them into words."""
 
     def __init__(self, code: str, **facts: str) -> None:
         super().__init__(f"{code} {facts}" if facts else code)
@@ -21,16 +21,16 @@ class TableUnreadable(ValueError):
         self.facts = facts
 
 
-def decode(data: bytes) -> str:
-    """Text in UTF-8, UTF-16 or Windows-1252. Raises TableUnreadable ("encoding", "binary")."""
+def decode_text(data: bytes) -> str:
+    """Text in UTF-8, UTF-16 or Windows-1252. Raises CsvError ("encoding", "binary")."""
     encoding = _encoding(data)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         before = data[: error.start].decode(encoding, "ignore")
-        raise TableUnreadable("encoding", line=str(len(LINE_END.findall(before)) + 1)) from error
+        raise CsvError("encoding", line=str(len(LINE_END.findall(before)) + 1)) from error
     if "\0" in text:
-        raise TableUnreadable("binary")
+        raise CsvError("binary")
     return text
 
 
@@ -52,12 +52,14 @@ def _encoding(data: bytes) -> str:
     return "utf-8"
 
 
-def is_separator_hint(row: Sequence[str]) -> bool:
+def is_excel_separator_line(row: Sequence[str]) -> bool:
     """`sep=;` as a first line tells Excel how to read the rest."""
     return re.fullmatch(r"sep=.?", ",".join(row).strip().lower()) is not None
 
 
-def table(data: bytes, columns: Mapping[str, set[str]], *, most: int) -> list[tuple[int, dict[str, str]]]:
+def parse_delimited_table(
+    data: bytes, columns: Mapping[str, set[str]], *, most: int
+) -> list[tuple[int, dict[str, str]]]:
     """The rows under the header, each with the number of its line and its cells by column, without empty rows.
 
     `columns` gives each column the words that may head it, in letters only and small; all of them must be there,
@@ -66,26 +68,26 @@ def table(data: bytes, columns: Mapping[str, set[str]], *, most: int) -> list[tu
     Raises:
         TableUnreadable: "encoding", "binary", "quotes", "columns", "twice", "rows" or "empty".
     """
-    text = LINE_END.sub("\n", decode(data))
+    text = LINE_END.sub("\n", decode_text(data))
     places: dict[str, int] = {}
     found: list[tuple[int, dict[str, str]]] = []
     for number, row in _rows(text):
-        if not any(cell.strip() for cell in row) or (not places and is_separator_hint(row)):
+        if not any(cell.strip() for cell in row) or (not places and is_excel_separator_line(row)):
             continue
         if not places:
             places = _places(row, columns)
             continue
         if len(found) == most:
-            raise TableUnreadable("rows", most=str(most))
+            raise CsvError("rows", most=str(most))
         cells = {name: " ".join(row[at].split()) if at < len(row) else "" for name, at in places.items()}
         found.append((number, cells))
     if not found:
-        raise TableUnreadable("empty")
+        raise CsvError("empty")
     return found
 
 
 def _rows(text: str) -> list[tuple[int, list[str]]]:
-    first = next((line for line in text.split("\n") if line.strip() and not is_separator_hint([line])), "")
+    first = next((line for line in text.split("\n") if line.strip() and not is_excel_separator_line([line])), "")
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count), strict=True, skipinitialspace=True
     )
@@ -95,7 +97,7 @@ def _rows(text: str) -> list[tuple[int, list[str]]]:
             found.append((line, row))
             line = reader.line_num + 1
     except csv.Error as error:
-        raise TableUnreadable("quotes", line=str(line)) from error
+        raise CsvError("quotes", line=str(line)) from error
     return found
 
 
@@ -105,16 +107,16 @@ def _places(header: Sequence[str], columns: Mapping[str, set[str]]) -> dict[str,
         word = re.sub(r"[^a-z]", "", cell.lower())
         name = next((name for name, words in columns.items() if word in words), None)
         if name in places:
-            raise TableUnreadable("twice", column=" ".join(cell.split())[:40])
+            raise CsvError("twice", column=" ".join(cell.split())[:40])
         if name:
             places[name] = at
     missing = [name.replace("_", " ") for name in columns if name not in places]
     if missing:
-        raise TableUnreadable("columns", missing=", ".join(missing))
+        raise CsvError("columns", missing=", ".join(missing))
     return places
 
 
-def sentence(error: TableUnreadable) -> str:
+def csv_error_message(error: CsvError) -> str:
     """Why nothing can be made of it, and what to do."""
     words = {
         "encoding": _(

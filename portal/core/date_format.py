@@ -18,35 +18,35 @@ _PATTERNS = {
 }
 
 
-def clock_time(moment: datetime) -> str:
+def format_time(moment: datetime) -> str:
     """8:00 AM, on the wall in Manila. Teachers write it so in both languages."""
-    local = clock.local(moment)
+    local = clock.to_manila(moment)
     return f"{local.hour % 12 or 12}:{local.minute:02} {'AM' if local.hour < 12 else 'PM'}"
 
 
-def day(moment: datetime | date) -> str:
+def format_day(moment: datetime | date) -> str:
     """Tue 3 Nov"""
     return _date(moment, _patterns()["day"])
 
 
-def weekday(moment: datetime | date) -> str:
+def format_weekday(moment: datetime | date) -> str:
     """Tue"""
     return _date(moment, "EEE")
 
 
-def day_long(moment: datetime | date) -> str:
+def format_day_long(moment: datetime | date) -> str:
     """Tuesday 3 November 2026"""
     return _date(moment, _patterns()["long"])
 
 
-def month(moment: datetime | date) -> str:
+def format_month(moment: datetime | date) -> str:
     """November 2026"""
     return _date(moment, "MMMM y")
 
 
-def when(moment: datetime) -> str:
+def format_datetime(moment: datetime) -> str:
     """Tue 3 Nov, 8:00 AM"""
-    return f"{day(moment)}, {clock_time(moment)}"
+    return f"{format_day(moment)}, {format_time(moment)}"
 
 
 def _patterns() -> dict[str, str]:
@@ -58,5 +58,5 @@ def _language() -> Locale:
 
 
 def _date(moment: datetime | date, pattern: str) -> str:
-    local = clock.local(moment).date() if isinstance(moment, datetime) else moment
+    local = clock.to_manila(moment).date() if isinstance(moment, datetime) else moment
     return format_date(local, pattern, locale=_language())

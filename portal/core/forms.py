@@ -23,7 +23,7 @@ _SAID = {
 _TOO_LONG = "Field cannot be longer than %(max)d character."
 
 
-class _Words:
+class _FormTranslations:
     """What WTForms asks for translations."""
 
     def gettext(self, text: str) -> str:
@@ -35,15 +35,15 @@ class _Words:
         return singular if number == 1 else plural
 
 
-class Form(FlaskForm):
+class PortalForm(FlaskForm):
     """A form of the portal."""
 
     class Meta(FlaskForm.Meta):
-        def get_translations(self, _form: FlaskForm) -> _Words:
-            return _Words()
+        def get_translations(self, _form: FlaskForm) -> _FormTranslations:
+            return _FormTranslations()
 
 
-class WholeNumberField(IntegerField):
+class BoundedIntegerField(IntegerField):
     """A number of minutes, dates and the like. What no such number can be is none at all, before anything reckons
     with it: Python's integers have no end, but its dates and the database's numbers do."""
 
@@ -62,7 +62,7 @@ class WholeNumberField(IntegerField):
             raise StopValidation
 
 
-class DayField(DateField):
+class SchoolDateField(DateField):
     """A day of the school's life. Years like 1 and 9999 are slips of the hand, and clocks cannot reckon with them."""
 
     YEARS = range(2000, 2101)
@@ -75,7 +75,7 @@ class DayField(DateField):
             raise ValueError(str(_l("Check the year: it has to be between 2000 and 2100.")))
 
 
-class FileOrPaste:
+class FileOrTextMixin:
     """For a form with `file` and `pasted`: the rows come one way or the other."""
 
     file: Any

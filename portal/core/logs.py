@@ -21,9 +21,13 @@ from uuid import UUID, uuid4
 from flask import Flask, Response, g, has_request_context, request
 from sqlalchemy.exc import DBAPIError
 
-HEADER = "X-Request-ID"
+REQUEST_ID_HEADER = "X-Request-ID"
 ROOT = Path(__file__).resolve().parents[2]
-QUIET = {"static", "pages.healthz", "pages.metrics"}  # asked every few seconds by machines, or by every page
+UNLOGGED_ENDPOINTS = {
+    "static",
+    "pages.check_portal_health",
+    "pages.export_prometheus_metrics",
+}  # asked every few seconds by machines, or by every page
 _SHAPES = (
     (re.compile(r"[\w.+'%-]+@[\w-]+(\.[\w-]+)+"), "[address]"),
     (re.compile(r"\b(zak|tk|pwd|token|access_token|code|state|signature)=[^\s&\"'<>]+", re.IGNORECASE), r"\1=[hidden]"),
@@ -33,17 +37,17 @@ _SHAPES = (
     (re.compile(r"[A-Za-z0-9_-]{40,}"), "[token]"),
 )
 _PLAIN = re.compile(r"[a-z][a-z-]{0,20}(\.[a-z]{2,4})?")
-access = logging.getLogger("portal.access")
+access_log = logging.getLogger("portal.access")
 
 
-def hide(text: str) -> str:
+def redact_log_text(text: str) -> str:
     """The text without what has the shape of an address, an LRN or a secret."""
     for shape, instead in _SHAPES:
         text = shape.sub(instead, text)
     return text
 
 
-class JsonLines(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """A record as one JSON object on one line: at (UTC), level, logger, message, request, and the record's `fields`."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -51,20 +55,20 @@ class JsonLines(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": hide(record.getMessage()),
+            "message": redact_log_text(record.getMessage()),
         }
         if has_request_context():
-            line["request"] = request_id()
+            line["request"] = current_request_id()
         line |= getattr(record, "fields", {})
         if record.exc_info and record.exc_info[1] is not None:
-            line |= _trouble(record.exc_info[1])
+            line |= _exception_fields(record.exc_info[1])
         return json.dumps(line, ensure_ascii=True, default=str)
 
 
-def _trouble(error: BaseException) -> dict[str, Any]:
+def _exception_fields(error: BaseException) -> dict[str, Any]:
     """What went wrong and where, without the words of the exception."""
     kinds: list[str] = []
-    places = _places(error.__traceback__)
+    places = _stack_locations(error.__traceback__)
     seen: BaseException | None = error
     while seen is not None and len(kinds) < 6:
         kinds.append(f"{type(seen).__module__}.{type(seen).__qualname__}".removeprefix("builtins."))
@@ -75,7 +79,7 @@ def _trouble(error: BaseException) -> dict[str, Any]:
     return found
 
 
-def _places(trace: TracebackType | None) -> list[str]:
+def _stack_locations(trace: TracebackType | None) -> list[str]:
     """Where it was raised: the frames in our own code first, the innermost at the end, then those of the libraries.
     A database's error is raised a dozen frames below the line of ours that asked."""
     frames = traceback.extract_tb(trace)
@@ -96,57 +100,59 @@ def _of_database(error: DBAPIError) -> dict[str, str]:
     return {name: str(value) for name, value in (("sqlstate", sqlstate), ("constraint", constraint)) if value}
 
 
-class _Lines(logging.StreamHandler[TextIO]):
+class _StderrHandler(logging.StreamHandler[TextIO]):
     """Writes to whatever standard error is at the moment."""
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
-        self.setFormatter(JsonLines())
+        self.setFormatter(JsonFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
         super().emit(record)
 
 
-def init_logs(app: Flask, level: str) -> None:
+def init_logging(app: Flask, level: str) -> None:
     """Write all log lines of this process as JSON to standard error, and one for every request."""
     root = logging.getLogger()
-    if not any(isinstance(handler, _Lines) for handler in root.handlers):
-        root.addHandler(_Lines())
+    if not any(isinstance(handler, _StderrHandler) for handler in root.handlers):
+        root.addHandler(_StderrHandler())
     logging.getLogger("portal").setLevel(level)
-    app.before_request_funcs.setdefault(None, []).insert(0, _begin)  # before those that may refuse the request
-    app.after_request(_written)
+    app.before_request_funcs.setdefault(None, []).insert(
+        0, _start_request_timer
+    )  # before those that may refuse the request
+    app.after_request(_log_request)
 
 
-def request_id() -> str:
+def current_request_id() -> str:
     """The id of this request, in its log lines, its X-Request-ID header and on error pages. Ours, whatever was sent."""
     if "request_id" not in g:
         g.request_id = uuid4().hex[:12]
     return str(g.request_id)
 
 
-def _begin() -> None:
-    request_id()
+def _start_request_timer() -> None:
+    current_request_id()
     g.request_began = time.perf_counter()
 
 
-def _written(response: Response) -> Response:
-    response.headers[HEADER] = request_id()
-    if request.endpoint not in QUIET:
+def _log_request(response: Response) -> Response:
+    response.headers[REQUEST_ID_HEADER] = current_request_id()
+    if request.endpoint not in UNLOGGED_ENDPOINTS:
         began = g.get("request_began")
         user = g.get("_login_user")  # only where the request has loaded it already
         fields = {
             "method": request.method,
-            "path": path_of_request(),
+            "path": request_log_path(),
             "status": response.status_code,
             "ms": round((time.perf_counter() - began) * 1000) if began else None,
             "user": getattr(user, "id", None),
         }
-        access.info("%s %s", request.method, fields["path"], extra={"fields": fields})
+        access_log.info("%s %s", request.method, fields["path"], extra={"fields": fields})
     return response
 
 
-def path_of_request() -> str:
+def request_log_path() -> str:
     """The path as its rule, with the ids of things filled in and secrets as "<token>". Of an unknown address, which may
     be a mistyped link, only words as our own addresses have them."""
     if request.url_rule is None:

@@ -17,7 +17,7 @@ from markupsafe import Markup
 AnyTranslations = Translations | NullTranslations
 
 
-class Domain(flask_babel.Domain):
+class CachedTranslationDomain(flask_babel.Domain):
     """Where Flask-Babel's own functions look: the same catalogues, found once for each request and language."""
 
     def get_translations(self) -> AnyTranslations:
@@ -42,7 +42,7 @@ class Domain(flask_babel.Domain):
         return here
 
 
-_domain = Domain()
+_domain = CachedTranslationDomain()
 
 
 def gettext(sentence: str, **variables: object) -> str:
@@ -57,23 +57,23 @@ def ngettext(singular: str, plural: str, num: int, **variables: object) -> str:
     return said % {"num": num, **variables}
 
 
-class Babel(flask_babel.Babel):
+class CachedBabel(flask_babel.Babel):
     """Flask-Babel, whose words come from the domain above, in templates too."""
 
     def init_app(self, app: Flask, *args: Any, **kwargs: Any) -> None:
         super().init_app(app, *args, **kwargs)
-        spoken = _Spoken(self.domain_instance)
+        spoken = _TemplateGettext(self.domain_instance)
         app.jinja_env.globals.update(_=spoken.gettext, gettext=spoken.gettext)
 
     @cached_property
-    def domain_instance(self) -> Domain:
+    def domain_instance(self) -> CachedTranslationDomain:
         return _domain
 
 
-class _Spoken:
+class _TemplateGettext:
     """gettext for templates: a sentence without variables is made safe once for each language, not once a row."""
 
-    def __init__(self, domain: Domain) -> None:
+    def __init__(self, domain: CachedTranslationDomain) -> None:
         said: dict[tuple[int, str], tuple[AnyTranslations, Markup]] = {}
 
         @pass_context

@@ -10,13 +10,13 @@ _condition = threading.Condition()
 _woken: set[str] = set()
 
 
-def wake(topic: str) -> None:
+def notify_worker(topic: str) -> None:
     with _condition:
         _woken.add(topic)
         _condition.notify_all()
 
 
-def woken(topics: frozenset[str], timeout: float) -> set[str]:
+def wait_for_signal(topics: frozenset[str], timeout: float) -> set[str]:
     """Wait until one of the topics is woken or `timeout` seconds have passed; take and return those woken."""
     with _condition:
         _condition.wait_for(lambda: bool(_woken & topics), timeout)

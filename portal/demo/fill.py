@@ -19,11 +19,11 @@ from portal.accounts import service as accounts
 from portal.accounts.models import School, User
 from portal.classes import service as classes
 from portal.classes.models import SchoolClass, Section
-from portal.classes.roster_files.reader import read_roster
+from portal.classes.roster_files.reader import parse_roster_file
 from portal.classes.roster_import import service as roster_import_service
 from portal.config import SANDBOX_MOUNT, Settings
 from portal.core import clock
-from portal.core.db import db, end_reading, writing
+from portal.core.db import db, end_read_transaction, write_transaction
 from portal.demo.school_data import (
     BANEZ,
     DEMO_PASSWORD,
@@ -36,29 +36,29 @@ from portal.demo.school_data import (
     SCHOOL,
     DemoPerson,
     DemoSection,
-    sample_csv,
+    sample_roster_csv,
 )
 from portal.meetings import service as meetings
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.scheduling import recurrence, schedules
 from portal.meetings.school_calendar import service as school_calendar_service
 from portal.meetings.staff_meetings import service as staff_meetings_service
-from portal.registration.queries import progress
+from portal.registration.queries import registration_progress_of
 from portal.sandbox.app import create_sandbox
 from portal.sandbox.simulation.class_script import run_whole_class
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.sandbox.webhook_sender import Sender
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.sandbox.webhook_sender import WebhookSender
 from portal.webhooks.models import ZoomEvent
 
-PATIENCE = 60.0  # seconds to wait for the worker while filling
+WAIT_SECONDS = 60.0  # seconds to wait for the worker while filling
 
 
 @dataclass
-class Sandbox:
+class MountedSandbox:
     """The pretend Zoom that runs beside the portal."""
 
-    world: World
-    sender: Sender
+    world: SimulatedZoom
+    sender: WebhookSender
 
     def start(self) -> None:
         self.sender.start()
@@ -68,34 +68,34 @@ class Sandbox:
         self.world.close()
 
 
-def mount_sandbox(app: Flask, settings: Settings) -> tuple[Any, Sandbox]:
+def mount_sandbox_app(app: Flask, settings: Settings) -> tuple[Any, MountedSandbox]:
     """The portal with the pretend Zoom below `/zoom-sandbox`, on the same port. Never in live mode."""
     if not settings.is_demo:
         raise RuntimeError("the pretend Zoom runs in demo mode only")
-    world = World(settings.instance / "demo-zoom.sqlite3")
+    world = SimulatedZoom(settings.instance / "demo-zoom.sqlite3")
     world.switches.over_closes_registration = False  # the demo holds classes of days that have passed
     for person in PEOPLE:
         if person.role == "teacher":
             world.add_user(person.email, person.first_name, person.last_name, licensed=True)
     webhook = f"http://127.0.0.1:{settings.port}/api/zoom/webhook"
-    sender = Sender(world, webhook, settings.zoom_webhook_secrets[0])
+    sender = WebhookSender(world, webhook, settings.zoom_webhook_secrets[0])
     pretend = create_sandbox(
         world,
         sender,
         public_url=f"{settings.base_url}{SANDBOX_MOUNT}",
         portal_url=f"{settings.base_url}/",
     )
-    sandbox = Sandbox(world, sender)
+    sandbox = MountedSandbox(world, sender)
     app.extensions["silid.sandbox"] = sandbox
     return DispatcherMiddleware(app.wsgi_app, {SANDBOX_MOUNT: pretend}), sandbox
 
 
-def fill(say: Callable[[str], None]) -> None:
+def create_demo_data(say: Callable[[str], None]) -> None:
     """Make the demo school, once. With the pretend Zoom running, some classes of the last days are held."""
     if db.session.scalar(select(School.id).where(School.deped_id == SCHOOL.deped_id)):
         return
     say("Making the demo school ...")
-    school = accounts.create_school(SCHOOL.deped_id, SCHOOL.name, SCHOOL.division, SCHOOL.region)
+    school = accounts.get_or_create_school(SCHOOL.deped_id, SCHOOL.name, SCHOOL.division, SCHOOL.region)
     people = {person.email: _account(person, school) for person in PEOPLE}
     reyes, pena = people[REYES.email], people[PENA.email]
     jadeite = _section(JADEITE, reyes)
@@ -127,9 +127,11 @@ def _account(person: DemoPerson, school: School) -> User:
 def _section(sample: DemoSection, adviser: User) -> Section:
     section = classes.create_section(adviser, grade_level=sample.grade_level, name=sample.name)
     settings: Settings = current_app.extensions["silid.settings"]
-    file = read_roster(sample_csv(sample).encode(), "sample.csv")
-    upload = roster_import_service.begin(adviser, section, file, "sample.csv", domains=settings.email_domains)
-    roster_import_service.confirm(upload, adviser, {})
+    file = parse_roster_file(sample_roster_csv(sample).encode(), "sample.csv")
+    upload = roster_import_service.create_roster_import(
+        adviser, section, file, "sample.csv", domains=settings.email_domains
+    )
+    roster_import_service.confirm_roster_import(upload, adviser, {})
     return section
 
 
@@ -152,10 +154,10 @@ def _hold_classes(
         say("The pretend Zoom was slow; the demo goes on without past classes.")
         return
     for meeting, day, hour in made:
-        starts_at = clock.from_local(day, datetime.min.time().replace(hour=hour))
+        starts_at = clock.from_manila(day, datetime.min.time().replace(hour=hour))
         _move(meeting, starts_at)
         zoom_id = db.session.scalar(select(ZoomMeeting.zoom_id).where(ZoomMeeting.id == meeting.id))
-        end_reading()
+        end_read_transaction()
         run_whole_class(current_app.extensions["silid.sandbox"].world, str(zoom_id), starts_at)
     _wait(_inbox_is_empty)
 
@@ -167,18 +169,18 @@ def _tomorrow() -> datetime:
 def _move(meeting: ZoomMeeting, starts_at: datetime) -> None:
     """Put a registered class into the past: nobody is registered for a class that is over, so it was made
     for tomorrow."""
-    with writing() as session:
+    with write_transaction() as session:
         session.execute(update(ZoomMeeting).where(ZoomMeeting.id == meeting.id).values(starts_at=starts_at))
         session.execute(
             update(MeetingOccurrence)
             .where(MeetingOccurrence.meeting_id == meeting.id)
-            .values(starts_at=starts_at, local_date=clock.local(starts_at).date())
+            .values(starts_at=starts_at, local_date=clock.to_manila(starts_at).date())
         )
 
 
 def _schedule_today(reyes: User, science: SchoolClass, other: SchoolClass) -> None:
     """A class that is about to begin, and one for tomorrow."""
-    soon = clock.local(clock.now()) + timedelta(minutes=20)
+    soon = clock.to_manila(clock.now()) + timedelta(minutes=20)
     soon = soon.replace(minute=soon.minute // 5 * 5, second=0, microsecond=0)
     _schedule(reyes, science, "Science 8: Earthquakes and faults", soon)
     _schedule(reyes, other, "Science 8: Typhoons and the PAR", soon + timedelta(days=1))
@@ -189,42 +191,44 @@ def _schedule_weekly(teacher: User, school_class: SchoolClass) -> None:
     first = clock.today() + timedelta(days=1)
     last = first + timedelta(days=60)
     at_one = (datetime.min.time().replace(hour=13), 45)
-    rule = recurrence.Rule(times={1: at_one, 3: at_one}, first=first, until=last)
-    off = school_calendar_service.known_to(teacher, first, last)
-    plan = schedules.plan_of(recurrence.expand(rule, off=off))
-    details = meetings.Details(
+    rule = recurrence.WeeklyRule(times={1: at_one, 3: at_one}, first=first, until=last)
+    off = school_calendar_service.days_off_for_user(teacher, first, last)
+    plan = schedules.plan_from_expansion(recurrence.expand_weekly_rule(rule, off=off))
+    details = meetings.MeetingDetails(
         title="Homeroom Guidance 8", description="", starts_at=plan.slots[0].starts_at, minutes=45, waiting_room=False
     )
-    schedules.schedule(teacher, school_class, details, rule, plan, client_key=uuid4().hex)
+    schedules.create_schedule(teacher, school_class, details, rule, plan, client_key=uuid4().hex)
 
 
 def _meet_colleagues(teacher: User, colleagues: list[User]) -> None:
     """A meeting without a class: a Learning Action Cell, as DepEd calls teachers learning from each other."""
-    at_three = clock.from_local(clock.today() + timedelta(days=2), datetime.min.time().replace(hour=15))
-    details = meetings.Details(
+    at_three = clock.from_manila(clock.today() + timedelta(days=2), datetime.min.time().replace(hour=15))
+    details = meetings.MeetingDetails(
         title="Learning Action Cell: reading in Science", description="", starts_at=at_three, minutes=60,
         audience="personal",
     )  # fmt: skip
-    staff_meetings_service.schedule(teacher, details, colleagues, client_key=uuid4().hex)
+    staff_meetings_service.create_staff_meeting(teacher, details, colleagues, client_key=uuid4().hex)
 
 
 def _suspend_a_day(head: User) -> None:
     """A day on which the weekly class stands already."""
-    place = school_calendar_service.Place("school", school_id=head.school_id)
-    school_calendar_service.declare(
-        head, place, [school_calendar_service.Said(suspended_day(), "suspended", "In-service training of teachers")]
+    place = school_calendar_service.CalendarScope("school", school_id=head.school_id)
+    school_calendar_service.add_calendar_days(
+        head,
+        place,
+        [school_calendar_service.CalendarEntry(demo_suspended_day(), "suspended", "In-service training of teachers")],
     )
 
 
-def suspended_day() -> date:
+def demo_suspended_day() -> date:
     """The Wednesday after next but one."""
     day = clock.today() + timedelta(days=14)
     return day + timedelta(days=(3 - day.isoweekday()) % 7)
 
 
 def _schedule(teacher: User, school_class: SchoolClass, title: str, starts_at: datetime) -> ZoomMeeting:
-    details = meetings.Details(title=title, description="", starts_at=starts_at, minutes=60, waiting_room=False)
-    return meetings.schedule(teacher, school_class, details, client_key=uuid4().hex)
+    details = meetings.MeetingDetails(title=title, description="", starts_at=starts_at, minutes=60, waiting_room=False)
+    return meetings.create_meeting(teacher, school_class, details, client_key=uuid4().hex)
 
 
 def _last_class_days(count: int) -> list[date]:
@@ -239,7 +243,7 @@ def _last_class_days(count: int) -> list[date]:
 
 
 def _is_registered(meeting_id: object) -> bool:
-    seen = progress(meeting_id)  # type: ignore[arg-type]  # a UUID
+    seen = registration_progress_of(meeting_id)  # type: ignore[arg-type]  # a UUID
     return seen.total > 0 and seen.waiting == 0
 
 
@@ -248,10 +252,10 @@ def _inbox_is_empty() -> bool:
 
 
 def _wait(until: Callable[[], bool]) -> bool:
-    limit = time.monotonic() + PATIENCE
+    limit = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < limit:
         done = until()
-        end_reading()
+        end_read_transaction()
         if done:
             return True
         time.sleep(0.2)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from portal.classes.lis_names import lis_name, split_lis_name
-from portal.classes.roster_files.template_csv import csv_template
+from portal.classes.roster_files.template_csv import roster_csv_template
 
 Sex = Literal["M", "F"]
 
@@ -263,10 +263,10 @@ EMERALD = _section("Emerald", BANEZ, 30_000, _EMERALD_MALES, _EMERALD_FEMALES)
 SECTIONS = (JADEITE, SAPPHIRE, EMERALD)
 
 
-def sample_csv(section: DemoSection) -> str:
+def sample_roster_csv(section: DemoSection) -> str:
     """A section as the filled-in CSV template; send it as `utf-8-sig`."""
     lines = (
         ",".join((learner.lrn, learner.last, learner.first, learner.middle, learner.extension, learner.sex, "", ""))
         for learner in section.learners
     )
-    return csv_template() + "".join(f"{line}\r\n" for line in lines)
+    return roster_csv_template() + "".join(f"{line}\r\n" for line in lines)

@@ -12,34 +12,34 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
 
-from portal.attendance.evidence.events import Projected, project, touch
+from portal.attendance.evidence.events import ApplyResult, apply_attendance_event, mark_sheet_dirty
 from portal.attendance.models import AttendanceSheet
 from portal.core import clock
-from portal.core.db import db, is_postgresql, writing
-from portal.core.db.leases import backoff
+from portal.core.db import db, is_postgresql, write_transaction
+from portal.core.db.leases import retry_backoff_delay
 from portal.core.db.row_locks import lock_rows
-from portal.core.worker_signals import wake
+from portal.core.worker_signals import notify_worker
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.zoom_sync import events as meetings_from_zoom
 from portal.registration.zoom_sync import events as registration_from_zoom
 from portal.webhooks.models import MissedDelivery, ZoomEvent
-from portal.webhooks.replay import renew
-from portal.zoom.webhooks.events import Event, parse
+from portal.webhooks.replay import requeue_deliveries
+from portal.zoom.webhooks.events import WebhookEvent, parse_webhook_event
 
 log = logging.getLogger("portal.jobs")
-AT_ONCE = 100
-LONGEST = 0.05  # seconds for a batch on SQLite, where no delivery can be stored meanwhile
-TRIES = 5
-NEAR = timedelta(hours=12)  # a class whose events are missed now began, or begins, within this
+BATCH_SIZE = 100
+MAX_WAIT = 0.05  # seconds for a batch on SQLite, where no delivery can be stored meanwhile
+MAX_ATTEMPTS = 5
+NEARBY_WINDOW = timedelta(hours=12)  # a class whose events are missed now began, or begins, within this
 
 
-def project_due() -> int:
+def project_pending_deliveries() -> int:
     """Project what is new; the number of deliveries done. One that raises does not hold up the rest."""
     done = _project_together() if _some(_fresh()) else 0
     for event_id in db.session.scalars(select(ZoomEvent.id).where(_failed_before()).order_by(ZoomEvent.id)).all():
         done += _project_alone(event_id)
     if done:
-        wake("attendance")
+        notify_worker("attendance")
     return done
 
 
@@ -60,9 +60,9 @@ def _some(which: ColumnElement[bool]) -> bool:
 def _project_together() -> int:
     tried: list[int] = []
     try:
-        with writing():
+        with write_transaction():
             rows = _lock(_fresh())
-            until = monotonic() + LONGEST
+            until = monotonic() + MAX_WAIT
             for row in rows:
                 tried.append(row.id)
                 _project(row)
@@ -76,7 +76,7 @@ def _project_together() -> int:
 
 def _lock(which: ColumnElement[bool]) -> list[ZoomEvent]:
     """Deliveries that nobody else is projecting right now, with their meetings locked."""
-    query = select(ZoomEvent).where(which).order_by(ZoomEvent.id).limit(AT_ONCE)
+    query = select(ZoomEvent).where(which).order_by(ZoomEvent.id).limit(BATCH_SIZE)
     if is_postgresql():
         query = query.with_for_update(skip_locked=True)
     # Another worker may have changed what was read here in an earlier batch.
@@ -88,19 +88,19 @@ def _lock(which: ColumnElement[bool]) -> list[ZoomEvent]:
 
 
 def _project(row: ZoomEvent) -> None:
-    result = _apply(parse(json.loads(row.raw)))
+    result = _apply(parse_webhook_event(json.loads(row.raw)))
     row.state, row.projected_at, row.error = result.state, clock.now(), None
 
 
-def _apply(event: Event) -> Projected:
-    if meetings_from_zoom.apply(event) or registration_from_zoom.apply(event):
-        return Projected("done")
-    return project(event)
+def _apply(event: WebhookEvent) -> ApplyResult:
+    if meetings_from_zoom.apply_meeting_event(event) or registration_from_zoom.apply_registration_event(event):
+        return ApplyResult("done")
+    return apply_attendance_event(event)
 
 
 def _project_alone(event_id: int) -> int:
     try:
-        with writing():
+        with write_transaction():
             rows = _lock(and_(ZoomEvent.id == event_id, ZoomEvent.state == "new"))
             for row in rows:
                 _project(row)
@@ -112,37 +112,37 @@ def _project_alone(event_id: int) -> int:
 
 
 def _count_failure(event_id: int, error: Exception) -> None:
-    with writing() as session:
+    with write_transaction() as session:
         row = session.get(ZoomEvent, event_id, populate_existing=True, with_for_update=True)
         if row is None or row.state != "new":
             return
         row.attempts += 1
         row.error = type(error).__name__  # its text may hold names
-        row.state = "set aside" if row.attempts >= TRIES else "new"
-        row.next_try_at = clock.now() + min(backoff(row.attempts), timedelta(seconds=30))
+        row.state = "set aside" if row.attempts >= MAX_ATTEMPTS else "new"
+        row.next_try_at = clock.now() + min(retry_backoff_delay(row.attempts), timedelta(seconds=30))
 
 
-def recall_waiting() -> int:
+def requeue_unmatched_deliveries() -> int:
     """Deliveries that came before the portal knew their meeting are new again once it does; how many."""
     known = exists().where(ZoomMeeting.zoom_id == ZoomEvent.zoom_meeting_id)
     waiting = and_(ZoomEvent.state == "waiting", known)
-    return renew(waiting) if _some(waiting) else 0
+    return requeue_deliveries(waiting) if _some(waiting) else 0
 
 
-def tell_of_missed() -> int:
+def mark_sheets_of_missed() -> int:
     """Mark the sheets as changed to which a delivery is missing that had to be refused; how many deliveries."""
     untold = select(MissedDelivery).where(MissedDelivery.told.is_(False)).order_by(MissedDelivery.missed_at)
-    missed = list(db.session.scalars(untold.limit(AT_ONCE)))
+    missed = list(db.session.scalars(untold.limit(BATCH_SIZE)))
     if not missed:
         return 0
-    with writing():
+    with write_transaction():
         near = {(meeting, sheet) for one in missed for meeting, sheet in db.session.execute(_sheets_near(one))}
         lock_rows(ZoomMeeting, {meeting for meeting, _ in near})
         for _, occurrence_id in sorted(near):
-            touch(occurrence_id)
+            mark_sheet_dirty(occurrence_id)
         for one in missed:
             one.told = True
-    wake("attendance")
+    notify_worker("attendance")
     return len(missed)
 
 
@@ -152,6 +152,6 @@ def _sheets_near(missed: MissedDelivery) -> Select[UUID, UUID]:
         select(ZoomMeeting.id, AttendanceSheet.occurrence_id)
         .join(MeetingOccurrence, MeetingOccurrence.id == AttendanceSheet.occurrence_id)
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
-        .where(MeetingOccurrence.starts_at.between(missed.missed_at - NEAR, missed.missed_at + NEAR))
+        .where(MeetingOccurrence.starts_at.between(missed.missed_at - NEARBY_WINDOW, missed.missed_at + NEARBY_WINDOW))
     )
     return query.where(ZoomMeeting.zoom_id == missed.zoom_meeting_id) if missed.zoom_meeting_id else query

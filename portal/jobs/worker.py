@@ -20,24 +20,28 @@ from portal.config import Settings
 from portal.core import clock
 from portal.core.db import db
 from portal.core.mail import outbox
-from portal.core.worker_signals import wake, woken
+from portal.core.worker_signals import notify_worker, wait_for_signal
 from portal.jobs import purge
-from portal.jobs.webhook_projection import project_due, recall_waiting, tell_of_missed
+from portal.jobs.webhook_projection import (
+    mark_sheets_of_missed,
+    project_pending_deliveries,
+    requeue_unmatched_deliveries,
+)
 from portal.meetings.zoom_sync import sync as meeting_sync
 from portal.notifications import digest_mail, dispatch
 from portal.privacy import erasure
 from portal.registration import desired_registrants, join_links
 from portal.registration.zoom_sync import engine
-from portal.zoom_account.client import zoom
+from portal.zoom_account.client import get_zoom_client
 
 log = logging.getLogger("portal.jobs")
-POLL = 1.0  # seconds between looks for rows that another process left
+POLL_SECONDS = 1.0  # seconds between looks for rows that another process left
 SLOW_POLL = 30.0
 HALF_AN_HOUR = 1800.0
 
 
 @dataclass(frozen=True)
-class Sweep:
+class Job:
     """A loop of its own: what wakes it, how often it looks anyway, what it does. `run` returns how much it did.
     `rest` is how many seconds it leaves the others in peace after doing something."""
 
@@ -48,16 +52,16 @@ class Sweep:
     rest: float = 0.0
 
 
-def sweep_inbox() -> int:
-    return project_due()
+def project_deliveries() -> int:
+    return project_pending_deliveries()
 
 
-def sweep_late_evidence() -> int:
+def requeue_late_deliveries() -> int:
     """Deliveries whose meeting became known meanwhile, and sheets to which a refused delivery is missing."""
-    return recall_waiting() + tell_of_missed()
+    return requeue_unmatched_deliveries() + mark_sheets_of_missed()
 
 
-def sweep_sheets() -> int:
+def recompute_due_sheets() -> int:
     """Compute the sheets whose evidence changed, and those that live classes keep moving."""
     ids = list(
         db.session.scalars(
@@ -68,73 +72,76 @@ def sweep_sheets() -> int:
         )
     )
     for occurrence_id in ids:
-        sheet_compute.recompute(occurrence_id)
+        sheet_compute.recompute_sheet(occurrence_id)
     return len(ids)
 
 
-def sweep_meetings() -> int:
-    ids = meeting_sync.due()
+def sync_due_meetings() -> int:
+    ids = meeting_sync.lease_due_meetings()
     for meeting_id in ids:
-        meeting_sync.carry_out(meeting_id, zoom())
+        meeting_sync.sync_meeting_with_zoom(meeting_id, get_zoom_client())
     return len(ids)
 
 
-def sweep_rosters() -> int:
+def sync_registrant_rows() -> int:
     """Compare all coming meetings with the rosters: not every second, since it looks at all of them."""
-    return desired_registrants.refresh(_settings().email_domains) + join_links.make_missing()
+    return desired_registrants.sync_registrant_rows(_settings().email_domains) + join_links.create_missing_links()
 
 
-def sweep_registration() -> int:
-    return sum(engine.work(meeting_id, zoom()) for meeting_id in engine.due_meetings())
+def register_at_zoom() -> int:
+    return sum(
+        engine.process_meeting_registrations(meeting_id, get_zoom_client())
+        for meeting_id in engine.lease_meetings_to_register()
+    )
 
 
-def sweep_reports() -> int:
+def reconcile_due_reports() -> int:
     """Ask Zoom's reports that are due, and look for classes of which nothing was heard."""
-    ids = zoom_report.due()
+    ids = zoom_report.lease_due_reports()
     for occurrence_id in ids:
-        zoom_report.reconcile(occurrence_id, zoom())
-    return len(ids) + zoom_report.find_unseen(zoom())
+        zoom_report.reconcile_occurrence(occurrence_id, get_zoom_client())
+    return len(ids) + zoom_report.find_occurrences_without_events(get_zoom_client())
 
 
-def sweep_door() -> int:
-    return account_requests.answer_due()
+def process_auth_requests() -> int:
+    return account_requests.process_pending_requests()
 
 
-def sweep_mail() -> int:
-    return outbox.send_due()
+def send_queued_mail() -> int:
+    return outbox.send_due_mail()
 
 
-def sweep_notifications() -> int:
+def create_due_notifications() -> int:
     """Tell people what happened, and write the letters about it that are due."""
-    told = dispatch.tell_of_history() + dispatch.tell_of_registrations() + dispatch.tell_of_sheets()
-    return told + digest_mail.write_due()
+    told = dispatch.notify_meeting_changes() + dispatch.notify_registration_failures() + dispatch.notify_sheets_ready()
+    return told + digest_mail.queue_due_digests()
 
 
-def sweep_overdue() -> int:
+def mark_overdue_meetings() -> int:
     """Sheets of classes that never sent their end: time alone changes what is known of them."""
-    return sheet_compute.touch_overdue(clock.now())
+    return sheet_compute.mark_overdue_sheets(clock.now())
 
 
-def sweep_changed_rosters() -> int:
+def mark_changed_rosters() -> int:
     """Sheets of days on which, as we know by now, others were on the roster."""
-    return sheet_compute.touch_changed_rosters(clock.now())
+    return sheet_compute.mark_roster_changed_sheets(clock.now())
 
 
-def sweep_erasures() -> int:
+def process_erasures() -> int:
     """Erase the learners whose erasure was asked for."""
-    return erasure.carry_out_due()
+    return erasure.process_due_erasures()
 
 
-def sweep_old() -> int:
+def purge_expired_rows() -> int:
     """Take away what is too old to keep. Nothing waits for it, so it never asks for another round at once."""
-    purge.purge()
+    purge.delete_expired_rows()
     return 0
 
 
-def sweep_erased() -> int:
+def finish_pending_erasures() -> int:
     """Look after erasures while Zoom may still name the learner. On its own: what keeps old rows from going must not
     keep a name."""
-    erasure.go_on()
+    erasure.finish_pending_erasures()
     return 0
 
 
@@ -143,34 +150,34 @@ def _settings() -> Settings:
     return settings
 
 
-SWEEPS = (
-    Sweep("inbox", frozenset({"inbox"}), POLL, sweep_inbox),
-    Sweep("late evidence", frozenset({"late evidence"}), 5.0, sweep_late_evidence),
-    Sweep("sheets", frozenset({"attendance"}), POLL, sweep_sheets, rest=1.0),  # events come in hundreds
-    Sweep("meetings", frozenset({"meetings"}), POLL, sweep_meetings),
-    Sweep("rosters", frozenset({"registration"}), 15.0, sweep_rosters),
-    Sweep("registration", frozenset({"registrants"}), POLL, sweep_registration),
-    Sweep("reports", frozenset({"reports"}), 10.0, sweep_reports),
-    Sweep("door", frozenset({"door"}), 5.0, sweep_door),
-    Sweep("mail", frozenset({"mail"}), 5.0, sweep_mail),
-    Sweep("notifications", frozenset({"notifications"}), 5.0, sweep_notifications),
-    Sweep("changed rosters", frozenset({"changed rosters"}), HALF_AN_HOUR, sweep_changed_rosters),
-    Sweep("erasures", frozenset({"erasures"}), 15.0, sweep_erasures),
-    Sweep("erased", frozenset({"erased"}), 3600.0, sweep_erased),
-    Sweep("old", frozenset({"old"}), 3600.0, sweep_old),
-    Sweep("overdue", frozenset({"overdue"}), SLOW_POLL, sweep_overdue),
+JOBS = (
+    Job("inbox", frozenset({"inbox"}), POLL_SECONDS, project_deliveries),
+    Job("late evidence", frozenset({"late evidence"}), 5.0, requeue_late_deliveries),
+    Job("sheets", frozenset({"attendance"}), POLL_SECONDS, recompute_due_sheets, rest=1.0),  # events come in hundreds
+    Job("meetings", frozenset({"meetings"}), POLL_SECONDS, sync_due_meetings),
+    Job("rosters", frozenset({"registration"}), 15.0, sync_registrant_rows),
+    Job("registration", frozenset({"registrants"}), POLL_SECONDS, register_at_zoom),
+    Job("reports", frozenset({"reports"}), 10.0, reconcile_due_reports),
+    Job("door", frozenset({"door"}), 5.0, process_auth_requests),
+    Job("mail", frozenset({"mail"}), 5.0, send_queued_mail),
+    Job("notifications", frozenset({"notifications"}), 5.0, create_due_notifications),
+    Job("changed rosters", frozenset({"changed rosters"}), HALF_AN_HOUR, mark_changed_rosters),
+    Job("erasures", frozenset({"erasures"}), 15.0, process_erasures),
+    Job("erased", frozenset({"erased"}), 3600.0, finish_pending_erasures),
+    Job("old", frozenset({"old"}), 3600.0, purge_expired_rows),
+    Job("overdue", frozenset({"overdue"}), SLOW_POLL, mark_overdue_meetings),
 )
 
 
 def run_until_idle(app: Flask, rounds: int = 1000) -> None:
     """Run every sweep in turn until none finds anything: for tests and for `flask sweep`."""
     for _ in range(rounds):
-        if not sum(_run_once(app, sweep) for sweep in SWEEPS):
+        if not sum(_run_once(app, sweep) for sweep in JOBS):
             return
     raise RuntimeError("the sweeps do not come to rest")
 
 
-def _run_once(app: Flask, sweep: Sweep) -> int:
+def _run_once(app: Flask, sweep: Job) -> int:
     with app.app_context():
         return sweep.run()
 
@@ -183,7 +190,7 @@ class Worker:
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._loop, args=(sweep,), name=f"sweep-{sweep.name}", daemon=True)
-            for sweep in SWEEPS
+            for sweep in JOBS
         ]
 
     def start(self) -> None:
@@ -192,13 +199,13 @@ class Worker:
 
     def stop(self) -> None:
         self._stopping.set()
-        for sweep in SWEEPS:  # a loop that looks once an hour would else be waited for
+        for sweep in JOBS:  # a loop that looks once an hour would else be waited for
             for topic in sweep.topics:
-                wake(topic)
+                notify_worker(topic)
         for thread in self._threads:
             thread.join(timeout=10)
 
-    def _loop(self, sweep: Sweep) -> None:
+    def _loop(self, sweep: Job) -> None:
         while not self._stopping.is_set():
             try:
                 found = _run_once(self._app, sweep)
@@ -208,4 +215,4 @@ class Worker:
             if found:
                 self._stopping.wait(sweep.rest)
             else:
-                woken(sweep.topics, sweep.every)
+                wait_for_signal(sweep.topics, sweep.every)

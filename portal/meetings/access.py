@@ -8,49 +8,54 @@ from flask_login import current_user
 from sqlalchemy import ColumnElement, Select, bindparam, exists, or_, select
 from sqlalchemy.orm import joinedload, selectinload
 
-from portal.accounts.access import KEPT, Rights, rights_of
+from portal.accounts.access import STATEMENT_CACHE_SIZE, AccessScope, access_scope_of
 from portal.accounts.models import User
-from portal.classes.access import classes_managed, classes_seen, give_reason, sees_learners
+from portal.classes.access import (
+    can_view_learners,
+    manageable_classes_clause,
+    require_section_disclosure,
+    visible_classes_clause,
+)
 from portal.classes.models import SchoolClass, Section
 from portal.core.db import db
-from portal.meetings.models import OF_A_SCHOOL, MeetingInvitation, MeetingOccurrence, Schedule, ZoomMeeting
+from portal.meetings.models import SCHOOL_AUDIENCES, MeetingInvitation, MeetingOccurrence, Schedule, ZoomMeeting
 
 
-def meetings_seen(user: User | Rights) -> ColumnElement[bool]:
+def visible_meetings_clause(user: User | AccessScope) -> ColumnElement[bool]:
     """A condition on ZoomMeeting: of a class the person sees; without a class made by the person, or invited to."""
-    classes = select(SchoolClass.id).where(classes_seen(user)).correlate(None)
-    mine = or_(ZoomMeeting.created_by == user.id, invited_to(user))
+    classes = select(SchoolClass.id).where(visible_classes_clause(user)).correlate(None)
+    mine = or_(ZoomMeeting.created_by == user.id, invited_meetings_clause(user))
     return or_(ZoomMeeting.class_id.in_(classes), ZoomMeeting.class_id.is_(None) & mine)
 
 
-def invited_to(user: User | Rights) -> ColumnElement[bool]:
+def invited_meetings_clause(user: User | AccessScope) -> ColumnElement[bool]:
     """A condition on ZoomMeeting: one without a class to which the person is invited."""
     by_name = select(MeetingInvitation.meeting_id).where(MeetingInvitation.user_id == user.id).correlate(None)
     ways: list[ColumnElement[bool]] = [ZoomMeeting.id.in_(by_name)]
     if user.school_id and user.scope in (None, "school"):
-        audiences = ("all",) if user.is_admin else OF_A_SCHOOL
+        audiences = ("all",) if user.is_admin else SCHOOL_AUDIENCES
         ways.append((ZoomMeeting.school_id == user.school_id) & ZoomMeeting.audience.in_(audiences))
     return ZoomMeeting.class_id.is_(None) & or_(*ways)
 
 
-def meetings_managed(user: User | Rights) -> ColumnElement[bool]:
+def manageable_meetings_clause(user: User | AccessScope) -> ColumnElement[bool]:
     """A condition on ZoomMeeting: of a class the person manages, or made by the person without a class."""
-    classes = select(SchoolClass.id).where(classes_managed(user)).correlate(None)
+    classes = select(SchoolClass.id).where(manageable_classes_clause(user)).correlate(None)
     return or_(
         ZoomMeeting.class_id.in_(classes),
         (ZoomMeeting.class_id.is_(None)) & (ZoomMeeting.created_by == user.id),
     )
 
 
-def manages(meeting: ZoomMeeting) -> bool:
+def can_manage_meeting(meeting: ZoomMeeting) -> bool:
     if meeting.class_id is None:
         return bool(meeting.created_by == current_user.id)
-    return bool(db.session.scalar(_is_managed(rights_of(current_user)), {"meeting_id": meeting.id}))
+    return bool(db.session.scalar(_is_managed(access_scope_of(current_user)), {"meeting_id": meeting.id}))
 
 
-@lru_cache(KEPT)
-def _is_managed(who: Rights) -> Select[bool]:
-    return select(exists().where(ZoomMeeting.id == bindparam("meeting_id"), meetings_managed(who)))
+@lru_cache(STATEMENT_CACHE_SIZE)
+def _is_managed(who: AccessScope) -> Select[bool]:
+    return select(exists().where(ZoomMeeting.id == bindparam("meeting_id"), manageable_meetings_clause(who)))
 
 
 _with_class = (
@@ -65,19 +70,19 @@ def meeting_or_404(meeting_id: UUID, *, manage: bool = False) -> ZoomMeeting:
     """The meeting with its class and occurrences; 404 for a stranger, 403 where `manage` is wanted but not given."""
     meeting = db.session.scalar(
         select(ZoomMeeting)
-        .where(ZoomMeeting.id == meeting_id, meetings_seen(current_user))
+        .where(ZoomMeeting.id == meeting_id, visible_meetings_clause(current_user))
         .options(*_with_class, _with_co_teachers, selectinload(ZoomMeeting.occurrences))
     )
     if meeting is None:
         abort(404)
-    if manage and not manages(meeting):
+    if manage and not can_manage_meeting(meeting):
         abort(403)
     return meeting
 
 
-def manages_sheets(meeting: ZoomMeeting) -> bool:
+def can_edit_sheet(meeting: ZoomMeeting) -> bool:
     """True for who may change the sheets: who manages the meeting and sees learners without giving a reason."""
-    return sees_learners(current_user) and manages(meeting)
+    return can_view_learners(current_user) and can_manage_meeting(meeting)
 
 
 def occurrence_or_404(occurrence_id: UUID, *, manage: bool = False) -> MeetingOccurrence:
@@ -86,7 +91,7 @@ def occurrence_or_404(occurrence_id: UUID, *, manage: bool = False) -> MeetingOc
     occurrence = _occurrence(occurrence_id)
     if occurrence is None or occurrence.meeting.class_id is None:
         abort(404)
-    if manage and not manages_sheets(occurrence.meeting):
+    if manage and not can_edit_sheet(occurrence.meeting):
         abort(403)
     _give_reason(occurrence.meeting)
     _be_kept(occurrence.meeting)
@@ -94,25 +99,25 @@ def occurrence_or_404(occurrence_id: UUID, *, manage: bool = False) -> MeetingOc
 
 
 def _occurrence(occurrence_id: UUID) -> MeetingOccurrence | None:
-    return db.session.scalar(_seen_occurrence(rights_of(current_user)), {"occurrence_id": occurrence_id})
+    return db.session.scalar(_seen_occurrence(access_scope_of(current_user)), {"occurrence_id": occurrence_id})
 
 
-@lru_cache(KEPT)
-def _seen_occurrence(who: Rights) -> Select[MeetingOccurrence]:
+@lru_cache(STATEMENT_CACHE_SIZE)
+def _seen_occurrence(who: AccessScope) -> Select[MeetingOccurrence]:
     return (
         select(MeetingOccurrence)
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
-        .where(MeetingOccurrence.id == bindparam("occurrence_id"), meetings_seen(who))
+        .where(MeetingOccurrence.id == bindparam("occurrence_id"), visible_meetings_clause(who))
         .options(*(joinedload(MeetingOccurrence.meeting).options(option) for option in _with_class))
     )
 
 
-def attended_or_404(occurrence_id: UUID) -> MeetingOccurrence:
+def participants_occurrence_or_404(occurrence_id: UUID) -> MeetingOccurrence:
     """The date with its meeting, for its participants: as for the sheet, and without a class for who made it."""
     occurrence = _occurrence(occurrence_id)
     if occurrence is None:
         abort(404)
-    if occurrence.meeting.class_id is None and not manages(occurrence.meeting):
+    if occurrence.meeting.class_id is None and not can_manage_meeting(occurrence.meeting):
         abort(403)
     _give_reason(occurrence.meeting)
     _be_kept(occurrence.meeting)
@@ -127,22 +132,22 @@ def _be_kept(meeting: ZoomMeeting) -> None:
 
 def _give_reason(meeting: ZoomMeeting) -> None:
     if meeting.school_class is not None:
-        give_reason(meeting.school_class.section)
+        require_section_disclosure(meeting.school_class.section)
 
 
-def date_or_404(occurrence_id: UUID) -> MeetingOccurrence:
+def manageable_occurrence_or_404(occurrence_id: UUID) -> MeetingOccurrence:
     """The class date with its meeting and class, for somebody who manages it; 404 for a stranger, 403 else."""
     occurrence = _occurrence(occurrence_id)
     if occurrence is None:
         abort(404)
-    if not manages(occurrence.meeting):
+    if not can_manage_meeting(occurrence.meeting):
         abort(403)
     return occurrence
 
 
 def schedule_or_404(schedule_id: UUID) -> Schedule:
     """The schedule with its times and class; 404 for a stranger."""
-    classes = select(SchoolClass.id).where(classes_seen(current_user)).correlate(None)
+    classes = select(SchoolClass.id).where(visible_classes_clause(current_user)).correlate(None)
     found = db.session.scalar(
         select(Schedule)
         .where(Schedule.id == schedule_id, Schedule.class_id.in_(classes))

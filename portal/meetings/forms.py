@@ -17,18 +17,18 @@ from wtforms.validators import DataRequired, InputRequired, Length, NumberRange,
 from wtforms.widgets import CheckboxInput
 
 from portal.core import clock
-from portal.core.forms import DayField, Form, WholeNumberField
+from portal.core.forms import BoundedIntegerField, PortalForm, SchoolDateField
 from portal.meetings.option_policies import (
     FORCED,
     NEVER,
     OFF,
     ON,
-    OPTIONS,
-    Rulings,
+    POLICY_OPTIONS,
+    EffectivePolicies,
 )
 from portal.meetings.scheduling.conflicts import FIRST_START, LAST_START
-from portal.meetings.scheduling.recurrence import LONGEST, MOST_DATES, Rule
-from portal.meetings.service import Details
+from portal.meetings.scheduling.recurrence import MAX_DATES, MAX_SPAN, WeeklyRule
+from portal.meetings.service import MeetingDetails
 
 WEEKDAYS = (
     (1, _l("Mon"), _l("Monday")),
@@ -42,7 +42,7 @@ WEEKDAYS = (
 MINUTES = NumberRange(5, 720, message=_l("Between 5 and 720 minutes."))
 
 
-class MeetingForm(Form):
+class MeetingForm(PortalForm):
     """One class, or with weekdays chosen a schedule. `client_key` makes a double click or a second tab save it once.
 
     `exceptions` keeps what was said of single days while the form goes to and fro: "2026-11-17=10:00,2026-11-24=",
@@ -57,9 +57,9 @@ class MeetingForm(Form):
         [DataRequired(_l("Write a title.")), Length(max=200, message=_l("At most 200 characters."))],
         description=_l("Learners see this title."),
     )
-    day = DayField(_l("Day"), [InputRequired(_l("Choose the day."))], render_kw={"data-say-day": True})
+    day = SchoolDateField(_l("Day"), [InputRequired(_l("Choose the day."))], render_kw={"data-say-day": True})
     start = TimeField(_l("Starts"), [InputRequired(_l("Write when it starts, e.g. 8:00 AM."))])
-    minutes = WholeNumberField(
+    minutes = BoundedIntegerField(
         _l("Minutes"),
         [
             InputRequired(_l("Write how many minutes the class lasts.")),
@@ -75,10 +75,10 @@ class MeetingForm(Form):
         option_widget=CheckboxInput(),
         description=_l("Choose no day for a single class. Each day may have its own time."),
     )
-    until = DayField(_l("Last day"), [Optional()])
-    dates = WholeNumberField(
+    until = SchoolDateField(_l("Last day"), [Optional()])
+    dates = BoundedIntegerField(
         _l("Or number of classes"),
-        [Optional(), NumberRange(1, MOST_DATES, message=_l("Between 1 and 300 classes."))],
+        [Optional(), NumberRange(1, MAX_DATES, message=_l("Between 1 and 300 classes."))],
         render_kw={"inputmode": "numeric"},
     )
     description = TextAreaField(
@@ -149,7 +149,7 @@ class MeetingForm(Form):
         """The weekdays of a schedule; none for a single meeting."""
         return list(self.weekdays.data or []) if self.weekdays else []
 
-    def validate_day(self, field: DayField) -> None:
+    def validate_day(self, field: SchoolDateField) -> None:
         if field.data and field.data > clock.today() + timedelta(days=365):
             raise ValidationError(_l("That is more than a year away. Check the year."))
         if field.data and self.chosen_days and field.data < clock.today():
@@ -159,16 +159,16 @@ class MeetingForm(Form):
         if field.data and not (self.until.data or self.dates.data or self.until.errors or self.dates.errors):
             raise ValidationError(_l("Say the last day, or how many classes there are."))
 
-    def validate_until(self, field: DayField) -> None:
+    def validate_until(self, field: SchoolDateField) -> None:
         first = self.day.data
         if not (self.weekdays.data and field.data and first):
             return
         if field.data < first:
             raise ValidationError(_l("The last day must come after the first."))
-        if field.data > first + LONGEST:
+        if field.data > first + MAX_SPAN:
             raise ValidationError(_l("A schedule lasts a year at most."))
 
-    def validate_dates(self, field: WholeNumberField) -> None:
+    def validate_dates(self, field: BoundedIntegerField) -> None:
         if self.weekdays.data and field.data and self.until.data:
             raise ValidationError(_l("Give the last day or the number of classes, not both."))
 
@@ -176,11 +176,11 @@ class MeetingForm(Form):
         """A class that is over already cannot be scheduled; one that has just begun can."""
         if self.chosen_days or not (self.day.data and field.data):
             return
-        starts_at = clock.from_local(self.day.data, field.data)
+        starts_at = clock.from_manila(self.day.data, field.data)
         if starts_at + timedelta(minutes=self.minutes.data or 60) < clock.now():
             raise ValidationError(_l("That time has passed. Choose a later one."))
 
-    def heed(self, holding: Rulings, *, fresh: bool) -> None:
+    def heed(self, holding: EffectivePolicies, *, fresh: bool) -> None:
         """Show what admins have forced or not allowed, and on a form that nobody has touched their defaults."""
         for option, ruling in holding.items():
             field = self[option]
@@ -193,15 +193,15 @@ class MeetingForm(Form):
 
     def start_now(self) -> None:
         """The person wants the class this minute: whatever the form says of days and times does not count."""
-        local = clock.local(clock.now()).replace(second=0, microsecond=0, tzinfo=None)
+        local = clock.to_manila(clock.now()).replace(second=0, microsecond=0, tzinfo=None)
         self.day.data, self.day.process_errors, self.day.raw_data = local.date(), [], [local.date().isoformat()]
-        put_time(self.start, local.time())
+        set_time_field(self.start, local.time())
         if self.weekdays:
             self.weekdays.data = []
             for field in (self.until, self.dates):
                 field.process_errors, field.raw_data, field.data = [], [], None
 
-    def rule(self) -> Rule | None:
+    def rule(self) -> WeeklyRule | None:
         """The rhythm, or None for a single class. Days without a time of their own have the common one."""
         assert isinstance(self.day.data, date) and self.start.data and self.minutes.data  # validated
         if not self.weekdays.data:
@@ -210,12 +210,14 @@ class MeetingForm(Form):
             day: (self[f"start_{day}"].data or self.start.data, self[f"minutes_{day}"].data or self.minutes.data)
             for day in sorted(self.weekdays.data)
         }
-        return Rule(times, self.day.data, until=self.until.data, dates=None if self.until.data else self.dates.data)
+        return WeeklyRule(
+            times, self.day.data, until=self.until.data, dates=None if self.until.data else self.dates.data
+        )
 
     def said_of_days(self) -> dict[date, time | None]:
         """What `exceptions` holds; what is no day or no time is left out."""
         found: dict[date, time | None] = {}
-        for part in (self.exceptions.data or "").split(",")[:MOST_DATES]:
+        for part in (self.exceptions.data or "").split(",")[:MAX_DATES]:
             day, _, at = part.partition("=")
             try:
                 found[date.fromisoformat(day)] = time.fromisoformat(at) if at else None
@@ -229,14 +231,14 @@ class MeetingForm(Form):
         rest = [part for part in (self.exceptions.data or "").split(",") if part and part.partition("=")[0] != day]
         self.exceptions.data = ",".join([*rest, said])
 
-    def details(self) -> Details:
+    def details(self) -> MeetingDetails:
         """What the form says, in the service's words."""
         assert isinstance(self.day.data, date) and self.start.data  # validated
-        starts_at = clock.from_local(self.day.data, self.start.data)
-        return Details(starts_at=starts_at, minutes=self.minutes.data or 60, **self.options())
+        starts_at = clock.from_manila(self.day.data, self.start.data)
+        return MeetingDetails(starts_at=starts_at, minutes=self.minutes.data or 60, **self.options())
 
     def options(self) -> dict[str, Any]:
-        """What `Details` takes besides the time."""
+        """What `MeetingDetails` takes besides the time."""
         return {
             "title": " ".join((self.title.data or "").split()),
             "description": (self.description.data or "").strip(),
@@ -258,24 +260,24 @@ for _number, _short, _name in WEEKDAYS:
     setattr(
         MeetingForm,
         f"minutes_{_number}",
-        WholeNumberField(
+        BoundedIntegerField(
             _l("Minutes on %(day)s", day=_name), [Optional(), MINUTES], render_kw={"inputmode": "numeric"}
         ),
     )
 
 
-class SeriesForm(MeetingForm):
+class RecurringMeetingForm(MeetingForm):
     """Changing a meeting of several dates: title and options. Each date's time has a page of its own."""
 
     day = start = minutes = weekdays = until = dates = None  # type: ignore[assignment]  # so WTForms drops a field
 
 
 for _number, _short, _name in WEEKDAYS:
-    setattr(SeriesForm, f"start_{_number}", None)
-    setattr(SeriesForm, f"minutes_{_number}", None)
+    setattr(RecurringMeetingForm, f"start_{_number}", None)
+    setattr(RecurringMeetingForm, f"minutes_{_number}", None)
 
 
-class PeopleForm(MeetingForm):
+class StaffMeetingForm(MeetingForm):
     """A meeting without a class: whom it is for in place of the class, and one date.
 
     The choices of `audience` are those that the person may invite.
@@ -304,16 +306,16 @@ class PeopleForm(MeetingForm):
 
 
 for _number, _short, _name in WEEKDAYS:
-    setattr(PeopleForm, f"start_{_number}", None)
-    setattr(PeopleForm, f"minutes_{_number}", None)
+    setattr(StaffMeetingForm, f"start_{_number}", None)
+    setattr(StaffMeetingForm, f"minutes_{_number}", None)
 
 
-class DateForm(Form):
+class OccurrenceForm(PortalForm):
     """Another time for one date of a schedule."""
 
-    day = DayField(_l("Day"), [InputRequired(_l("Choose the day."))], render_kw={"data-say-day": True})
+    day = SchoolDateField(_l("Day"), [InputRequired(_l("Choose the day."))], render_kw={"data-say-day": True})
     start = TimeField(_l("Starts"), [InputRequired(_l("Write when it starts, e.g. 8:00 AM."))])
-    minutes = WholeNumberField(
+    minutes = BoundedIntegerField(
         _l("Minutes"),
         [InputRequired(_l("Write how many minutes the class lasts.")), MINUTES],
         render_kw={"inputmode": "numeric"},
@@ -323,16 +325,16 @@ class DateForm(Form):
         if self.day.data and field.data and self.starts_at() <= clock.now():
             raise ValidationError(_l("That time has passed. Choose a later one."))
 
-    def validate_day(self, field: DayField) -> None:
-        if field.data and field.data > clock.today() + LONGEST:
+    def validate_day(self, field: SchoolDateField) -> None:
+        if field.data and field.data > clock.today() + MAX_SPAN:
             raise ValidationError(_l("That is more than a year away. Check the year."))
 
     def starts_at(self) -> datetime:
         assert self.day.data and self.start.data  # validated
-        return clock.from_local(self.day.data, self.start.data)
+        return clock.from_manila(self.day.data, self.start.data)
 
 
-class PolicyForm(Form):
+class PolicyForm(PortalForm):
     """What an admin says of each option; empty where they say nothing."""
 
 
@@ -345,7 +347,7 @@ _POLICY_LABELS = {
     "auto_recording": _l("Recording"),
     "meeting_authentication": _l("Only people signed in to Zoom"),
 }
-for _option in OPTIONS:
+for _option in POLICY_OPTIONS:
     setattr(
         PolicyForm,
         _option,
@@ -363,7 +365,7 @@ for _option in OPTIONS:
     )
 
 
-class CancelForm(Form):
+class CancelForm(PortalForm):
     reason = StringField(
         _l("Reason"),
         [Optional(), Length(max=200)],
@@ -371,14 +373,14 @@ class CancelForm(Form):
     )
 
 
-def put_time(field: TimeField, value: time) -> None:
+def set_time_field(field: TimeField, value: time) -> None:
     """Fill a field in place of what was sent: it shows what it holds."""
     field.data, field.raw_data, field.process_errors = value, [value.strftime("%H:%M")], []
 
 
-def suggested_start() -> datetime:
+def suggested_start_time() -> datetime:
     """The next full quarter of an hour, in Manila; for those who plan at night, 8:00 of the next morning."""
-    local = clock.local(clock.now())
+    local = clock.to_manila(clock.now())
     rest = -local.minute % 15 or 15
     start = (local + timedelta(minutes=rest)).replace(second=0, microsecond=0)
     if FIRST_START <= start.time() <= LAST_START:

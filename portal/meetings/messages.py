@@ -4,10 +4,10 @@ from datetime import datetime
 
 from flask_babel import gettext as _
 
-from portal.core.date_format import when
+from portal.core.date_format import format_datetime
 
 
-def trouble(code: str | None) -> str:
+def meeting_error_message(code: str | None) -> str:
     """Why something waits or failed at Zoom, and what to do."""
     words = {
         None: "",
@@ -51,7 +51,7 @@ def trouble(code: str | None) -> str:
     return words.get(code, _("Zoom refused this. Check the details, or ask your ICT coordinator."))
 
 
-def happened(what: str) -> str:
+def meeting_history_message(what: str) -> str:
     """A line of a meeting's history."""
     return {
         "scheduled": _("Scheduled"),
@@ -80,7 +80,7 @@ def happened(what: str) -> str:
     }.get(what, what)
 
 
-def setting(name: str) -> str:
+def setting_label(name: str) -> str:
     """A setting or time that Zoom has otherwise than it was asked."""
     return {
         "title": _("Title"),
@@ -98,7 +98,7 @@ def setting(name: str) -> str:
     }.get(name, name)
 
 
-def setting_value(name: str, value: object) -> str:
+def setting_value_label(name: str, value: object) -> str:
     """What Zoom has instead, in a word."""
     if name == "auto_recording":
         return {
@@ -111,11 +111,11 @@ def setting_value(name: str, value: object) -> str:
     if isinstance(value, bool):
         return _("on") if value else _("off")
     if name == "starts_at" and isinstance(value, str):
-        return when(datetime.fromisoformat(value))
+        return format_datetime(datetime.fromisoformat(value))
     return str(value)
 
 
-def blocked(reason: str, detail: str) -> str:
+def write_block_message(reason: str, detail: str) -> str:
     """Why nothing goes to Zoom at all, for an admin."""
     if reason == "scopes":
         return _("The Zoom app lacks permissions: %(scopes)s", scopes=detail or _("Zoom did not say which"))

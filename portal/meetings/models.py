@@ -10,21 +10,21 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from portal.accounts.models import User
 from portal.classes.models import SchoolClass
 from portal.core import audit_log
-from portal.core.crypto import seal, unseal
-from portal.core.db import Model, WithId
+from portal.core.crypto import decrypt_for_row, encrypt_for_row
+from portal.core.db import Model, UuidPrimaryKey
 
 STATES = ("waiting", "scheduled", "started", "ended", "cancelled", "deleted", "failed")
-WANTED = ("create", "update", "delete", "check")
+PENDING_ACTIONS = ("create", "update", "delete", "check")
 KINDS = ("instant", "scheduled", "recurring")
 AUDIENCES = ("class", "students", "teachers", "all", "personal")
-OF_A_SCHOOL = ("teachers", "all")  # audiences of a meeting without a class that a school's admin invites
+SCHOOL_AUDIENCES = ("teachers", "all")  # audiences of a meeting without a class that a school's admin invites
 
 
 def _one_of(column: str, words: tuple[str, ...]) -> str:
     return f"{column} IN ({', '.join(repr(word) for word in words)})"
 
 
-class Schedule(WithId, Model):
+class Schedule(UuidPrimaryKey, Model):
     """When a class meets: weekdays, each with its own time, from a day until a day or for a number of dates.
 
     What was asked for, kept as it was said; the dates themselves are occurrences of its meetings.
@@ -65,7 +65,7 @@ class ScheduleTime(Model):
     minutes: Mapped[int]
 
 
-class ClassDay(WithId, Model):
+class CalendarDay(UuidPrimaryKey, Model):
     """A day that is not an ordinary one, for the nation, the region, a division, a school or a section.
 
     `class` takes back what a wider scope said (a make-up class on a holiday).
@@ -94,7 +94,7 @@ class ClassDay(WithId, Model):
     created_at: Mapped[datetime]
 
 
-class ZoomMeeting(WithId, Model):
+class ZoomMeeting(UuidPrimaryKey, Model):
     """One meeting at Zoom, of one date or (kind `recurring`) of up to 50.
 
     `wanted` says what the worker still has to do at Zoom, with attempts, next try and lease; `state` is
@@ -108,7 +108,7 @@ class ZoomMeeting(WithId, Model):
     __tablename__ = "zoom_meetings"
     __table_args__ = (
         CheckConstraint(_one_of("state", STATES), name="state"),
-        CheckConstraint(_one_of("wanted", WANTED), name="wanted"),
+        CheckConstraint(_one_of("wanted", PENDING_ACTIONS), name="wanted"),
         CheckConstraint(_one_of("kind", KINDS), name="kind"),
         CheckConstraint(_one_of("audience", AUDIENCES), name="audience"),
         CheckConstraint("auto_recording IN ('none', 'local', 'cloud')", name="auto_recording"),
@@ -175,26 +175,30 @@ class ZoomMeeting(WithId, Model):
 
     @property
     def join_url(self) -> str | None:
-        return unseal(self.join_url_sealed, f"zoom_meetings/{self.id}/join_url") if self.join_url_sealed else None
+        return (
+            decrypt_for_row(self.join_url_sealed, f"zoom_meetings/{self.id}/join_url") if self.join_url_sealed else None
+        )
 
     @join_url.setter
     def join_url(self, url: str | None) -> None:
-        self.join_url_sealed = seal(url, f"zoom_meetings/{self.id}/join_url") if url else None
+        self.join_url_sealed = encrypt_for_row(url, f"zoom_meetings/{self.id}/join_url") if url else None
 
     @property
     def password(self) -> str | None:
-        return unseal(self.password_sealed, f"zoom_meetings/{self.id}/password") if self.password_sealed else None
+        return (
+            decrypt_for_row(self.password_sealed, f"zoom_meetings/{self.id}/password") if self.password_sealed else None
+        )
 
     @password.setter
     def password(self, text: str | None) -> None:
-        self.password_sealed = seal(text, f"zoom_meetings/{self.id}/password") if text else None
+        self.password_sealed = encrypt_for_row(text, f"zoom_meetings/{self.id}/password") if text else None
 
     @property
     def has_registration(self) -> bool:
         return self.approval_type in (0, 1)
 
 
-class MeetingOccurrence(WithId, Model):
+class MeetingOccurrence(UuidPrimaryKey, Model):
     """One class date of a meeting. The threshold is kept here: changing the setting leaves past sheets alone."""
 
     __tablename__ = "meeting_occurrences"
@@ -225,7 +229,7 @@ class MeetingOccurrence(WithId, Model):
         return self.starts_at + timedelta(minutes=self.minutes)
 
 
-class ZoomInstance(WithId, Model):
+class ZoomInstance(UuidPrimaryKey, Model):
     """One running of a meeting: Zoom gives each its own uuid."""
 
     __tablename__ = "zoom_instances"
@@ -299,7 +303,7 @@ def _of_schedule(key: UUID) -> Select[Any, Any]:
     )
 
 
-audit_log.belongs("meeting", _of_meeting)
-audit_log.belongs("occurrence", _of_occurrence)
-audit_log.belongs("class date", _of_occurrence)
-audit_log.belongs("schedule", _of_schedule)
+audit_log.register_subject_scope("meeting", _of_meeting)
+audit_log.register_subject_scope("occurrence", _of_occurrence)
+audit_log.register_subject_scope("class date", _of_occurrence)
+audit_log.register_subject_scope("schedule", _of_schedule)

@@ -18,15 +18,15 @@ from portal.classes.models import SchoolClass, Section
 from portal.core import audit_log, clock
 from portal.core.db import (
     Model,
-    WithId,
+    UuidPrimaryKey,
     db,
-    writing,
+    write_transaction,
 )
 
 if TYPE_CHECKING:
-    from portal.meetings.service import Details  # which asks here itself
+    from portal.meetings.service import MeetingDetails  # which asks here itself
 
-OPTIONS = (
+POLICY_OPTIONS = (
     "waiting_room",
     "mute_upon_entry",
     "join_before_host",
@@ -35,12 +35,12 @@ OPTIONS = (
     "auto_recording",
     "meeting_authentication",
 )
-FORCED, ON, OFF, NEVER = RULES = ("forced on", "default on", "default off", "not allowed")
+FORCED, ON, OFF, NEVER = POLICY_RULES = ("forced on", "default on", "default off", "not allowed")
 WIDEST_FIRST = ("region", "division", "school")
-RECORDED = "cloud"  # what "on" means for recording, where the choice is not on or off
+RECORDING_CHOICES = "cloud"  # what "on" means for recording, where the choice is not on or off
 
 
-class OptionPolicy(WithId, Model):
+class OptionPolicy(UuidPrimaryKey, Model):
     """What one region, division or school says of one option. `place` is empty, the division, or the school's id."""
 
     __tablename__ = "option_policies"
@@ -64,7 +64,7 @@ class OptionPolicy(WithId, Model):
 
 
 @dataclass(frozen=True)
-class Ruling:
+class EffectivePolicy:
     """What holds for one option at one place, and whose word it is."""
 
     option: str
@@ -80,30 +80,30 @@ class Ruling:
     def value(self) -> bool | str:
         """The value that is forced, or stands in the form at first."""
         on = self.rule in (FORCED, ON)
-        return (RECORDED if on else "none") if self.option == "auto_recording" else on
+        return (RECORDING_CHOICES if on else "none") if self.option == "auto_recording" else on
 
 
-Rulings = Mapping[str, Ruling]
+EffectivePolicies = Mapping[str, EffectivePolicy]
 
 
-def place_of(scope: str, school: School | None) -> str:
+def policy_scope_key(scope: str, school: School | None) -> str:
     """How `place` names the region, or the school or its division."""
     if scope == "region" or school is None:
         return ""
     return school.division if scope == "division" else school.id.hex
 
 
-def of_place(scope: str, school: School | None) -> dict[str, str]:
+def own_policies(scope: str, school: School | None) -> dict[str, str]:
     """What one scope itself says: rule by option."""
     rows = db.session.execute(
         select(OptionPolicy.option, OptionPolicy.rule).where(
-            OptionPolicy.scope == scope, OptionPolicy.place == place_of(scope, school)
+            OptionPolicy.scope == scope, OptionPolicy.place == policy_scope_key(scope, school)
         )
     )
     return dict(rows.all())
 
 
-def rulings(school: School | None, *, above: str = "") -> dict[str, Ruling]:
+def effective_policies(school: School | None, *, above: str = "") -> dict[str, EffectivePolicy]:
     """What holds for a school's meetings, by option; options of which nobody says anything are left out.
 
     Without a school the region alone speaks. `above` leaves out that scope and those below it.
@@ -114,17 +114,22 @@ def rulings(school: School | None, *, above: str = "") -> dict[str, Ruling]:
         return {}
     rows = db.session.execute(
         select(OptionPolicy.scope, OptionPolicy.option, OptionPolicy.rule).where(
-            or_(*(and_(OptionPolicy.scope == one, OptionPolicy.place == place_of(one, school)) for one in scopes))
+            or_(
+                *(
+                    and_(OptionPolicy.scope == one, OptionPolicy.place == policy_scope_key(one, school))
+                    for one in scopes
+                )
+            )
         )
     ).all()
-    found: dict[str, Ruling] = {}
+    found: dict[str, EffectivePolicy] = {}
     for scope, option, rule in sorted(rows, key=lambda row: WIDEST_FIRST.index(row[0])):
         if option not in found or not found[option].is_fixed:
-            found[option] = Ruling(option, rule, scope)
+            found[option] = EffectivePolicy(option, rule, scope)
     return found
 
 
-def school_of(class_id: UUID | None, user: User) -> School | None:
+def school_id_of(class_id: UUID | None, user: User) -> School | None:
     """Whose policies hold: the school of the class, without a class that of who makes the meeting."""
     if class_id is None:
         return user.school
@@ -136,7 +141,7 @@ def school_of(class_id: UUID | None, user: User) -> School | None:
     )
 
 
-def enforced(details: "Details", holding: Rulings) -> "Details":
+def apply_option_policies(details: "MeetingDetails", holding: EffectivePolicies) -> "MeetingDetails":
     """The details with everything that is forced or not allowed put right, whatever a form said."""
     fixed: dict[str, Any] = {}
     for option, ruling in holding.items():
@@ -149,22 +154,22 @@ def enforced(details: "Details", holding: Rulings) -> "Details":
     return replace(details, **fixed) if fixed else details
 
 
-def for_class(user: User, class_id: UUID | None, details: "Details") -> "Details":
-    """`enforced` by what holds for the class, or for the person where there is no class."""
-    return enforced(details, rulings(school_of(class_id, user)))
+def apply_policies_for_class(user: User, class_id: UUID | None, details: "MeetingDetails") -> "MeetingDetails":
+    """`apply_option_policies` by what holds for the class, or for the person where there is no class."""
+    return apply_option_policies(details, effective_policies(school_id_of(class_id, user)))
 
 
-def say(user: User, rules: Mapping[str, str]) -> None:
+def set_option_policies(user: User, rules: Mapping[str, str]) -> None:
     """What an admin's own scope says from now on: a rule by option; options that are left out have none.
 
     Raises ValueError for somebody without a scope, or for an option or a rule that does not exist.
     """
-    if user.scope not in WIDEST_FIRST or set(rules) - set(OPTIONS) or set(rules.values()) - set(RULES):
+    if user.scope not in WIDEST_FIRST or set(rules) - set(POLICY_OPTIONS) or set(rules.values()) - set(POLICY_RULES):
         raise ValueError("no such policy")
-    place = place_of(user.scope, user.school)
-    with writing() as session:
-        before = of_place(user.scope, user.school)
-        changed = sorted(option for option in OPTIONS if before.get(option) != rules.get(option))
+    place = policy_scope_key(user.scope, user.school)
+    with write_transaction() as session:
+        before = own_policies(user.scope, user.school)
+        changed = sorted(option for option in POLICY_OPTIONS if before.get(option) != rules.get(option))
         if not changed:
             return
         session.execute(
@@ -178,7 +183,7 @@ def say(user: User, rules: Mapping[str, str]) -> None:
             for option in changed
             if option in rules
         )
-        audit_log.record(
+        audit_log.record_action(
             "changed the policies of",
             user.scope,
             user.school.id if user.school else "region",

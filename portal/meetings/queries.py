@@ -11,12 +11,12 @@ from portal.accounts.models import User
 from portal.classes.models import SchoolClass, Section
 from portal.core import clock
 from portal.core.db import db
-from portal.meetings.access import meetings_managed, meetings_seen
+from portal.meetings.access import manageable_meetings_clause, visible_meetings_clause
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
 
 
 @dataclass(frozen=True)
-class OccurrenceLine:
+class OccurrenceRow:
     """One class date, as lists show it."""
 
     occurrence_id: UUID
@@ -55,7 +55,7 @@ class OccurrenceLine:
 
 def _lines(
     user: User, *conditions: ColumnElement[bool], newest_first: bool = False, most: int = 200
-) -> list[OccurrenceLine]:
+) -> list[OccurrenceRow]:
     teacher = aliased(User)
     order = MeetingOccurrence.starts_at.desc() if newest_first else MeetingOccurrence.starts_at
     rows = db.session.execute(
@@ -74,38 +74,38 @@ def _lines(
             ZoomMeeting.state.label("meeting_state"),
             ZoomMeeting.trouble,
             ZoomMeeting.zoom_id,
-            meetings_managed(user).label("managed"),
+            manageable_meetings_clause(user).label("managed"),
         )
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
         .outerjoin(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
         .outerjoin(Section, Section.id == SchoolClass.section_id)
         .outerjoin(teacher, teacher.id == func.coalesce(SchoolClass.teacher_id, ZoomMeeting.created_by))
-        .where(meetings_seen(user), *conditions)
+        .where(visible_meetings_clause(user), *conditions)
         .order_by(order, MeetingOccurrence.id)
         .limit(most)
     )
-    return [OccurrenceLine(**row._mapping) for row in rows]
+    return [OccurrenceRow(**row._mapping) for row in rows]
 
 
-def between(user: User, first: date, last: date) -> list[OccurrenceLine]:
+def list_occurrences_between(user: User, first: date, last: date) -> list[OccurrenceRow]:
     """What is on from the first to the last day (Manila dates, both included)."""
     return _lines(user, MeetingOccurrence.local_date >= first, MeetingOccurrence.local_date <= last)
 
 
-def next_one(user: User) -> OccurrenceLine | None:
+def find_next_occurrence(user: User) -> OccurrenceRow | None:
     """The next class date that is held, among those the person manages."""
     lines = _lines(
         user,
         MeetingOccurrence.starts_at >= clock.now(),
         MeetingOccurrence.state == "scheduled",
         ZoomMeeting.state.not_in(("ended", "cancelled", "deleted", "failed")),
-        meetings_managed(user),
+        manageable_meetings_clause(user),
         most=1,
     )
     return lines[0] if lines else None
 
 
-def of_class(user: User, class_id: UUID, *, past: bool) -> list[OccurrenceLine]:
+def list_class_occurrences(user: User, class_id: UUID, *, past: bool) -> list[OccurrenceRow]:
     """A class's dates: those to come, soonest first, or those that are over, newest first."""
     now = clock.now()
     if past:
@@ -113,7 +113,7 @@ def of_class(user: User, class_id: UUID, *, past: bool) -> list[OccurrenceLine]:
     return _lines(user, ZoomMeeting.class_id == class_id, MeetingOccurrence.starts_at >= now)
 
 
-def past(user: User, days: int = 60) -> list[OccurrenceLine]:
+def list_recent_occurrences(user: User, days: int = 60) -> list[OccurrenceRow]:
     """Dates of the last weeks that have begun or are over, newest first."""
     now = clock.now()
     return _lines(
@@ -126,19 +126,19 @@ def past(user: User, days: int = 60) -> list[OccurrenceLine]:
     )
 
 
-def of_schedule(user: User, schedule_id: UUID) -> list[OccurrenceLine]:
+def list_schedule_occurrences(user: User, schedule_id: UUID) -> list[OccurrenceRow]:
     """Every date of a schedule, in order."""
     return _lines(user, ZoomMeeting.schedule_id == schedule_id, most=400)
 
 
-def first_meeting(schedule_id: UUID) -> ZoomMeeting | None:
+def first_meeting_of_schedule(schedule_id: UUID) -> ZoomMeeting | None:
     """The meeting with the first date of a schedule."""
     return db.session.scalar(
         select(ZoomMeeting).where(ZoomMeeting.schedule_id == schedule_id).order_by(ZoomMeeting.starts_at).limit(1)
     )
 
 
-def meetings_of_schedule(schedule_id: UUID) -> int:
+def list_meetings_of_schedule(schedule_id: UUID) -> int:
     """How many meetings at Zoom a schedule has."""
     return (
         db.session.scalar(select(func.count()).select_from(ZoomMeeting).where(ZoomMeeting.schedule_id == schedule_id))
@@ -147,11 +147,11 @@ def meetings_of_schedule(schedule_id: UUID) -> int:
 
 
 # Lines whose detail begins with a date, as 2026-11-24.
-OF_ONE_DATE = ("date moved", "date cancelled", "date cancelled at Zoom")
+OCCURRENCE_EVENTS = ("date moved", "date cancelled", "date cancelled at Zoom")
 
 
 @dataclass(frozen=True)
-class HistoryLine:
+class MeetingHistoryEntry:
     at: datetime
     what: str
     detail: str | None
@@ -160,7 +160,7 @@ class HistoryLine:
     @property
     def on(self) -> date | None:
         """The date of a schedule that the line is about."""
-        return date.fromisoformat(self.detail[:10]) if self.detail and self.what in OF_ONE_DATE else None
+        return date.fromisoformat(self.detail[:10]) if self.detail and self.what in OCCURRENCE_EVENTS else None
 
     @property
     def reason(self) -> str:
@@ -174,7 +174,7 @@ class HistoryLine:
         return datetime.fromisoformat(moved) if moved else None
 
 
-def history(meeting_id: UUID) -> list[HistoryLine]:
+def list_meeting_history(meeting_id: UUID) -> list[MeetingHistoryEntry]:
     rows = db.session.execute(
         select(MeetingHistory.at, MeetingHistory.what, MeetingHistory.detail, User.full_name.label("who"))
         .outerjoin(User, User.id == MeetingHistory.by)
@@ -182,4 +182,4 @@ def history(meeting_id: UUID) -> list[HistoryLine]:
         .order_by(MeetingHistory.at.desc(), MeetingHistory.id.desc())
         .limit(50)
     )
-    return [HistoryLine(**row._mapping) for row in rows]
+    return [MeetingHistoryEntry(**row._mapping) for row in rows]

@@ -13,38 +13,46 @@ from portal.classes import access as classes_access
 from portal.classes import queries as class_queries
 from portal.classes.access import class_or_404
 from portal.classes.models import SchoolClass
-from portal.classes.queries import ClassLine
+from portal.classes.queries import ClassRow
 from portal.core import audit_log, clock
-from portal.core.date_format import day
+from portal.core.date_format import format_day
 from portal.meetings import (
     access,
     option_policies,
     queries,
     service,
 )
-from portal.meetings.forms import WEEKDAYS, CancelForm, DateForm, MeetingForm, SeriesForm, put_time, suggested_start
+from portal.meetings.forms import (
+    WEEKDAYS,
+    CancelForm,
+    MeetingForm,
+    OccurrenceForm,
+    RecurringMeetingForm,
+    set_time_field,
+    suggested_start_time,
+)
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-from portal.meetings.option_policies import Rulings
+from portal.meetings.option_policies import EffectivePolicies
 from portal.meetings.scheduling import duplicate, preview, schedules
-from portal.meetings.scheduling.host_assignment import Whose
-from portal.meetings.scheduling.recurrence import Slot
+from portal.meetings.scheduling.host_assignment import ScheduleParties
+from portal.meetings.scheduling.recurrence import TimeSlot
 from portal.meetings.zoom_urls import is_zoom_link
 from portal.zoom.errors import ZoomError
 from portal.zoom_account import host_quota
-from portal.zoom_account.client import zoom
+from portal.zoom_account.client import get_zoom_client
 
 bp = Blueprint("meetings", __name__)
 FORM_WAIT = 1.5  # seconds to wait for Zoom before the page says "waiting"
 
 
 @bp.route("/meetings/new", methods=["GET", "POST"])
-def new() -> str | AnyResponse | tuple[str, int]:
+def new_meeting() -> str | AnyResponse | tuple[str, int]:
     """A class, or a schedule of them. Buttons of the form may ask for a look at the dates before anything is saved."""
-    classes = class_queries.managed_classes(current_user)
-    model = _model()
+    classes = class_queries.list_schedulable_classes(current_user)
+    model = _template_meeting()
     if model and model.class_id is None:
-        return redirect(url_for("invitations.new", like=model.id))
-    values = duplicate.like(current_user, model) if model else {}
+        return redirect(url_for("staff_meetings.new_staff_meeting", like=model.id))
+    values = duplicate.form_values_like(current_user, model) if model else {}
     form = MeetingForm(**values)
     form.class_id.choices = [
         SelectChoice(str(line.id), f"{line.subject}, {line.section_title} ({_learners(line.learners)})")
@@ -53,7 +61,7 @@ def new() -> str | AnyResponse | tuple[str, int]:
     pressed = request.form
     if request.method == "GET":
         _prefill(form, classes, values)
-    holding = _holding(form, classes)
+    holding = _effective_policies(form, classes)
     form.heed(holding, fresh=request.method == "GET" and not values)
     if "now" in pressed:
         form.start_now()
@@ -64,11 +72,11 @@ def new() -> str | AnyResponse | tuple[str, int]:
     shown = None
     if form.validate_on_submit():
         school_class = class_or_404(UUID(form.class_id.data), manage=True)
-        shown = preview.of(form, school_class)
+        shown = preview.preview_class_form(form, school_class)
         if not any(name in pressed for name in ("show", "except", "shift")) and shown.can_be_saved:
             try:
                 return _saved(form, school_class, shown)
-            except service.Clashing as clash:
+            except service.SchedulingConflict as clash:
                 shown = shown.with_clashes(clash.choice)
     page = render_template(
         "meetings/new.html",
@@ -78,54 +86,56 @@ def new() -> str | AnyResponse | tuple[str, int]:
         meeting=None,
         shown=shown,
         weekdays=WEEKDAYS,
-        used=host_quota.used(current_user.email),
+        used=host_quota.writes_used_today(current_user.email),
         **_quota_words(),
     )
     return page, 422 if form.errors else 409 if shown and shown.stops else 200
 
 
-def _saved(form: MeetingForm, school_class: SchoolClass, shown: preview.Preview) -> AnyResponse:
-    """Save what the form says. Raises Clashing, so that nothing gets in between the look and the saving."""
-    check = service.Check.IMPOSSIBLE if "anyway" in request.form else service.Check.ALL
+def _saved(form: MeetingForm, school_class: SchoolClass, shown: preview.SchedulePreview) -> AnyResponse:
+    """Save what the form says. Raises SchedulingConflict, so that nothing gets in between the look and the saving."""
+    check = service.ConflictCheck.IMPOSSIBLE if "anyway" in request.form else service.ConflictCheck.ALL
     details, key = form.details(), _client_key(form)
     if shown.rule is None:
         instant = "now" in request.form
-        meeting = service.schedule(current_user, school_class, details, client_key=key, instant=instant, check=check)
+        meeting = service.create_meeting(
+            current_user, school_class, details, client_key=key, instant=instant, check=check
+        )
     else:
-        made = schedules.schedule(
+        made = schedules.create_schedule(
             current_user, school_class, details, shown.rule, shown.plan, client_key=key, check=check
         )
-        first = queries.first_meeting(made.id)
+        first = queries.first_meeting_of_schedule(made.id)
         if len(shown.plan.blocks) > 1 or first is None:
-            return redirect(url_for(".schedule", schedule_id=made.id))
+            return redirect(url_for(".show_schedule", schedule_id=made.id))
         meeting = first
     service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
-    return redirect(url_for("pages.meeting", meeting_id=meeting.id))
+    return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
 
 
 def _shift(form: MeetingForm, to: str) -> None:
     """A single class goes to another time of its day, as the page offered."""
     try:
-        put_time(form.start, time.fromisoformat(to))
+        set_time_field(form.start, time.fromisoformat(to))
     except ValueError:
         abort(400)
 
 
 def _quota_words() -> dict[str, object]:
-    return {"warn_from": host_quota.WARN_FROM, "a_day": host_quota.A_DAY}
+    return {"warn_from": host_quota.WARNING_THRESHOLD, "a_day": host_quota.WRITES_PER_DAY}
 
 
 def _learners(count: int) -> str:
     return str(ngettext("%(num)d learner", "%(num)d learners", count))
 
 
-def _holding(form: MeetingForm, classes: Sequence[ClassLine]) -> Rulings:
+def _effective_policies(form: MeetingForm, classes: Sequence[ClassRow]) -> EffectivePolicies:
     """What admins say of the options for the class that is chosen."""
     chosen = next((one.id for one in classes if str(one.id) == form.class_id.data), classes[0].id if classes else None)
-    return option_policies.rulings(option_policies.school_of(chosen, current_user))
+    return option_policies.effective_policies(option_policies.school_id_of(chosen, current_user))
 
 
-def _model() -> ZoomMeeting | None:
+def _template_meeting() -> ZoomMeeting | None:
     """The meeting that is to be scheduled once more, when the form is first shown."""
     if request.method != "GET" or "like" not in request.args:
         return None
@@ -135,21 +145,21 @@ def _model() -> ZoomMeeting | None:
         abort(404)
 
 
-def _prefill(form: MeetingForm, classes: Sequence[ClassLine], values: Mapping[str, object]) -> None:
+def _prefill(form: MeetingForm, classes: Sequence[ClassRow], values: Mapping[str, object]) -> None:
     """A time that nothing stands in the way of, for the class that is chosen first; `values` come from a meeting
     that is scheduled once more."""
     form.client_key.data = str(uuid4())
     wanted = form.class_id.data if values else request.args.get("class")
     if wanted:
         form.class_id.data = wanted
-    start = duplicate.start_of(values) if values else suggested_start()
+    start = duplicate.single_start(values) if values else suggested_start_time()
     if start is None:
         return  # a schedule: the dates are shown before it is saved
     chosen = next((one.id for one in classes if str(one.id) == wanted), classes[0].id if classes else None)
     if chosen:
-        whose = Whose.of_class(class_or_404(chosen, manage=True))
-        start = preview.free_start(whose, Slot(start, form.minutes.data or 60))
-    local = clock.local(start)
+        whose = ScheduleParties.of_class(class_or_404(chosen, manage=True))
+        start = preview.first_free_start(whose, TimeSlot(start, form.minutes.data or 60))
+    local = clock.to_manila(start)
     form.day.data, form.start.data = local.date(), local.time()
 
 
@@ -159,14 +169,14 @@ def _client_key(form: MeetingForm) -> str:
 
 
 @bp.route("/meetings/<uuid:meeting_id>/change", methods=["GET", "POST"])
-def change(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
+def edit_meeting(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
     meeting = access.meeting_or_404(meeting_id, manage=True)
     if meeting.class_id is None:
-        return redirect(url_for("invitations.change", meeting_id=meeting.id))
-    kind = SeriesForm if meeting.kind == "recurring" else MeetingForm
+        return redirect(url_for("staff_meetings.edit_staff_meeting", meeting_id=meeting.id))
+    kind = RecurringMeetingForm if meeting.kind == "recurring" else MeetingForm
     form = kind(**_values(meeting)) if request.method == "GET" else kind()
     form.class_id.choices = [SelectChoice(str(meeting.class_id), _class_title(meeting))]
-    holding = option_policies.rulings(option_policies.school_of(meeting.class_id, current_user))
+    holding = option_policies.effective_policies(option_policies.school_id_of(meeting.class_id, current_user))
     form.heed(holding, fresh=False)
     if form.day and "shift" in request.form:
         _shift(form, request.form["shift"])
@@ -174,15 +184,15 @@ def change(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
     if form.validate_on_submit():
         try:
             _changed(meeting, form)
-        except service.NotChangeable:
+        except service.MeetingNotChangeable:
             flash(_("This class is over or called off, so it cannot be changed."), "bad")
-            return redirect(url_for("pages.meeting", meeting_id=meeting.id))
-        except service.Clashing as clash:
-            shown = preview.of_clash(clash.choice)
+            return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
+        except service.SchedulingConflict as clash:
+            shown = preview.preview_moved_occurrence(clash.choice)
         else:
             service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
             flash(_("The change is saved."))
-            return redirect(url_for("pages.meeting", meeting_id=meeting.id))
+            return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
     page = render_template(
         "meetings/new.html",
         form=form,
@@ -191,24 +201,24 @@ def change(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
         meeting=meeting,
         shown=shown,
         weekdays=(),
-        used=host_quota.used(meeting.host),
+        used=host_quota.writes_used_today(meeting.host),
         **_quota_words(),
     )
     return page, 422 if form.errors else 409 if shown else 200
 
 
 def _changed(meeting: ZoomMeeting, form: MeetingForm) -> None:
-    """Save the change. Raises NotChangeable and Clashing."""
+    """Save the change. Raises MeetingNotChangeable and SchedulingConflict."""
     if meeting.kind == "recurring":
-        details = service.Details(starts_at=meeting.starts_at, minutes=meeting.minutes, **form.options())
-        service.change(current_user, meeting, details)
+        details = service.MeetingDetails(starts_at=meeting.starts_at, minutes=meeting.minutes, **form.options())
+        service.update_meeting(current_user, meeting, details)
         return
-    check = service.Check.IMPOSSIBLE if "anyway" in request.form else service.Check.ALL
-    service.change(current_user, meeting, form.details(), check=check)
+    check = service.ConflictCheck.IMPOSSIBLE if "anyway" in request.form else service.ConflictCheck.ALL
+    service.update_meeting(current_user, meeting, form.details(), check=check)
 
 
 def _values(meeting: ZoomMeeting) -> dict[str, object]:
-    local = clock.local(meeting.starts_at)
+    local = clock.to_manila(meeting.starts_at)
     columns = {column.key for column in ZoomMeeting.__table__.columns}
     values = {name: getattr(meeting, name) for name in MeetingForm()._fields if name in columns}
     return values | {"day": local.date(), "start": local.time(), "class_id": str(meeting.class_id)}
@@ -220,13 +230,13 @@ def _class_title(meeting: ZoomMeeting) -> str:
 
 
 @bp.route("/meetings/<uuid:meeting_id>/cancel", methods=["GET", "POST"])
-def cancel(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
+def cancel_meeting(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
     meeting = access.meeting_or_404(meeting_id, manage=True)
     form = CancelForm()
     if form.validate_on_submit():
         try:
-            service.cancel(current_user, meeting, form.reason.data or "")
-        except service.NotChangeable:
+            service.cancel_meeting(current_user, meeting, form.reason.data or "")
+        except service.MeetingNotChangeable:
             flash(_("This class is over or called off already."), "bad")
         else:
             flash(
@@ -234,52 +244,52 @@ def cancel(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
                 if meeting.class_id
                 else _("The meeting is cancelled. Nobody's link opens it any more.")
             )
-        return redirect(url_for("pages.meeting", meeting_id=meeting.id))
+        return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
     return render_template("meetings/cancel.html", form=form, meeting=meeting), 422 if form.errors else 200
 
 
 @bp.get("/schedules/<uuid:schedule_id>")
-def schedule(schedule_id: UUID) -> str:
+def show_schedule(schedule_id: UUID) -> str:
     """Every date of a schedule, over all its meetings at Zoom."""
     found = access.schedule_or_404(schedule_id)
     return render_template(
         "meetings/schedule.html",
         schedule=found,
-        managed=classes_access.manages(found.school_class),
-        lines=queries.of_schedule(current_user, schedule_id),
+        managed=classes_access.can_manage_class(found.school_class),
+        lines=queries.list_schedule_occurrences(current_user, schedule_id),
         names={number: name for number, _short, name in WEEKDAYS},
-        meetings=queries.meetings_of_schedule(schedule_id),
+        meetings=queries.list_meetings_of_schedule(schedule_id),
     )
 
 
 @bp.route("/meetings/<uuid:meeting_id>/dates/<uuid:occurrence_id>", methods=["GET", "POST"])
-def date(meeting_id: UUID, occurrence_id: UUID) -> str | AnyResponse | tuple[str, int]:
+def edit_occurrence(meeting_id: UUID, occurrence_id: UUID) -> str | AnyResponse | tuple[str, int]:
     """Another time for one date; beside it the way to cancel it."""
     occurrence = _date_or_404(meeting_id, occurrence_id)
-    local = clock.local(occurrence.starts_at)
-    form = DateForm(day=local.date(), start=local.time(), minutes=occurrence.minutes)
+    local = clock.to_manila(occurrence.starts_at)
+    form = OccurrenceForm(day=local.date(), start=local.time(), minutes=occurrence.minutes)
     if "shift" in request.form:
         try:
-            put_time(form.start, time.fromisoformat(request.form["shift"]))
+            set_time_field(form.start, time.fromisoformat(request.form["shift"]))
         except ValueError:
             abort(400)
     shown = None
     if form.validate_on_submit():
-        check = service.Check.IMPOSSIBLE if "anyway" in request.form else service.Check.ALL
+        check = service.ConflictCheck.IMPOSSIBLE if "anyway" in request.form else service.ConflictCheck.ALL
         minutes = form.minutes.data or occurrence.minutes
         try:
-            schedules.move_date(current_user, occurrence, form.starts_at(), minutes, check=check)
-        except service.NotChangeable:
+            schedules.move_occurrence(current_user, occurrence, form.starts_at(), minutes, check=check)
+        except service.MeetingNotChangeable:
             flash(_("This date is over or called off, so it cannot be moved."), "bad")
-        except schedules.DateTaken:
+        except schedules.OccurrenceTimeTaken:
             form.start.errors = [_("Another date of this schedule has that very time.")]
-        except service.Clashing as clash:
-            shown = preview.of_clash(clash.choice)
+        except service.SchedulingConflict as clash:
+            shown = preview.preview_moved_occurrence(clash.choice)
         else:
             service.wait_for_zoom(meeting_id, current_app.config.get("FORM_WAIT", FORM_WAIT))
             flash(_("The date is moved. Tell your learners; their links stay the same."))
         if not form.errors and shown is None:
-            return redirect(url_for("pages.meeting", meeting_id=meeting_id))
+            return redirect(url_for("pages.show_meeting_page", meeting_id=meeting_id))
     page = render_template(
         "meetings/date.html",
         form=form,
@@ -292,60 +302,60 @@ def date(meeting_id: UUID, occurrence_id: UUID) -> str | AnyResponse | tuple[str
 
 
 @bp.post("/meetings/<uuid:meeting_id>/dates/<uuid:occurrence_id>/cancel")
-def cancel_date(meeting_id: UUID, occurrence_id: UUID) -> AnyResponse:
+def cancel_occurrence(meeting_id: UUID, occurrence_id: UUID) -> AnyResponse:
     occurrence = _date_or_404(meeting_id, occurrence_id)
     form = CancelForm()
     if form.validate_on_submit():
         try:
-            schedules.cancel_date(current_user, occurrence, form.reason.data or "")
-        except service.NotChangeable:
+            schedules.cancel_occurrence(current_user, occurrence, form.reason.data or "")
+        except service.MeetingNotChangeable:
             flash(_("This date is over or called off already."), "bad")
         else:
             service.wait_for_zoom(meeting_id, current_app.config.get("FORM_WAIT", FORM_WAIT))
-            flash(_("No class on %(day)s. Nobody is marked absent.", day=day(occurrence.starts_at)))
-    return redirect(url_for("pages.meeting", meeting_id=meeting_id))
+            flash(_("No class on %(day)s. Nobody is marked absent.", day=format_day(occurrence.starts_at)))
+    return redirect(url_for("pages.show_meeting_page", meeting_id=meeting_id))
 
 
 def _date_or_404(meeting_id: UUID, occurrence_id: UUID) -> MeetingOccurrence:
-    occurrence = access.date_or_404(occurrence_id)
+    occurrence = access.manageable_occurrence_or_404(occurrence_id)
     if occurrence.meeting_id != meeting_id:
         abort(404)
     return occurrence
 
 
 @bp.post("/meetings/<uuid:meeting_id>/make-again")
-def make_again(meeting_id: UUID) -> AnyResponse:
+def recreate_meeting(meeting_id: UUID) -> AnyResponse:
     meeting = access.meeting_or_404(meeting_id, manage=True)
     try:
-        schedules.make_again(current_user, meeting)
-    except service.NotChangeable:
+        schedules.recreate_meeting(current_user, meeting)
+    except service.MeetingNotChangeable:
         flash(_("None of its dates is still to come. Schedule a new class."), "bad")
     else:
         service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
         flash(_("The class is made again, and everybody gets a new link."))
-    return redirect(url_for("pages.meeting", meeting_id=meeting.id))
+    return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
 
 
 @bp.post("/meetings/<uuid:meeting_id>/run-open")
-def run_open(meeting_id: UUID) -> AnyResponse:
+def switch_to_open_mode(meeting_id: UUID) -> AnyResponse:
     meeting = access.meeting_or_404(meeting_id, manage=True)
     try:
-        service.run_open(current_user, meeting)
-    except service.NotChangeable:
+        service.switch_to_open_mode(current_user, meeting)
+    except service.MeetingNotChangeable:
         flash(_("This class is over or called off already."), "bad")
-    return redirect(url_for("pages.meeting", meeting_id=meeting.id))
+    return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
 
 
 @bp.post("/meetings/<uuid:meeting_id>/try-now")
-def try_now(meeting_id: UUID) -> AnyResponse:
+def retry_meeting_now(meeting_id: UUID) -> AnyResponse:
     meeting = access.meeting_or_404(meeting_id, manage=True)
-    service.try_now(current_user, meeting)
+    service.retry_meeting_now(current_user, meeting)
     service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
-    return redirect(url_for("pages.meeting", meeting_id=meeting.id))
+    return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
 
 
 @bp.get("/meetings/<uuid:meeting_id>/start")
-def start(meeting_id: UUID) -> AnyResponse | tuple[str, int]:
+def start_meeting(meeting_id: UUID) -> AnyResponse | tuple[str, int]:
     """A plain link: the start link is fetched from Zoom on the click, used once, and never stored.
 
     A form cannot do this, since our own policy forbids a form's redirect to another host.
@@ -355,12 +365,12 @@ def start(meeting_id: UUID) -> AnyResponse | tuple[str, int]:
         return Response(status=204)
     if meeting.zoom_id is None or meeting.state in ("cancelled", "deleted"):
         flash(_("This class has no room at Zoom, so it cannot be started."), "bad")
-        return redirect(url_for("pages.meeting", meeting_id=meeting.id))
+        return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
     try:
-        start_url = zoom().get_meeting(meeting.zoom_id).start_url
+        start_url = get_zoom_client().get_meeting(meeting.zoom_id).start_url
     except ZoomError as error:
         return render_template("meetings/start_failed.html", meeting=meeting, error=_(error.for_teachers)), 503
     if not start_url or not is_zoom_link(start_url, current_app.extensions["silid.settings"]):
         return render_template("meetings/start_failed.html", meeting=meeting, error=_("Zoom gave no start link.")), 503
-    audit_log.record("started", "meeting", meeting.id, by=current_user.id)
+    audit_log.record_action("started", "meeting", meeting.id, by=current_user.id)
     return redirect(start_url, code=303)

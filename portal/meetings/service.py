@@ -18,18 +18,18 @@ from sqlalchemy.exc import IntegrityError
 from portal.accounts.models import User
 from portal.classes.models import SchoolClass
 from portal.core import audit_log, clock
-from portal.core.db import db, end_reading, writing
-from portal.core.worker_signals import wake
+from portal.core.db import db, end_read_transaction, write_transaction
+from portal.core.worker_signals import notify_worker
 from portal.meetings import option_policies
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
 from portal.meetings.scheduling import host_assignment
-from portal.meetings.scheduling.host_assignment import Choice, Whose
-from portal.meetings.scheduling.recurrence import Slot
+from portal.meetings.scheduling.host_assignment import HostChoice, ScheduleParties
+from portal.meetings.scheduling.recurrence import TimeSlot
 from portal.zoom_account import hosts
 
 
 @dataclass(frozen=True)
-class Details:
+class MeetingDetails:
     """What a person decides about a meeting. `starts_at` is aware UTC."""
 
     title: str
@@ -48,19 +48,19 @@ class Details:
     approval_type: int = 1
 
 
-class NotChangeable(ValueError):
+class MeetingNotChangeable(ValueError):
     """The meeting is over, cancelled or gone: there is nothing to change any more."""
 
 
-class Clashing(ValueError):
+class SchedulingConflict(ValueError):
     """Another class is in the way. `choice` says which, and whether a person may decide to go on all the same."""
 
-    def __init__(self, choice: Choice) -> None:
+    def __init__(self, choice: HostChoice) -> None:
         super().__init__("another class is in the way")
         self.choice = choice
 
 
-class Check(Enum):
+class ConflictCheck(Enum):
     """How careful a service is about clashes, within its own transaction: nothing can come in between."""
 
     NOT = auto()
@@ -68,72 +68,74 @@ class Check(Enum):
     ALL = auto()  # refuse whatever needs a person's decision
 
 
-def schedule(
+def create_meeting(
     user: User,
     school_class: SchoolClass,
-    details: Details,
+    details: MeetingDetails,
     *,
     client_key: str,
     instant: bool = False,
-    check: Check = Check.NOT,
+    check: ConflictCheck = ConflictCheck.NOT,
 ) -> ZoomMeeting:
     """Save a meeting of the class and hand it to the worker. The same `client_key` gives the same meeting.
 
-    Raises Clashing.
+    Raises SchedulingConflict.
     """
-    details = option_policies.for_class(user, school_class.id, details)
+    details = option_policies.apply_policies_for_class(user, school_class.id, details)
 
     def known() -> ZoomMeeting | None:
         return db.session.scalar(select(ZoomMeeting).where(ZoomMeeting.client_key == client_key))
 
     def make() -> ZoomMeeting:
-        slot = Slot(details.starts_at, details.minutes)
-        host = host_for(Whose.of_class(school_class), [slot], check)
+        slot = TimeSlot(details.starts_at, details.minutes)
+        host = assign_meeting_host(ScheduleParties.of_class(school_class), [slot], check)
         meeting = add_meeting(
             user, school_class, details, [slot], host, client_key=client_key, kind="instant" if instant else "scheduled"
         )
-        audit_log.record("scheduled", "meeting", meeting.id, by=user.id, school_class=str(school_class.id))
+        audit_log.record_action("scheduled", "meeting", meeting.id, by=user.id, school_class=str(school_class.id))
         return meeting
 
-    meeting = once(known, make)
-    wake("meetings")
-    wake("registration")  # the roster is listed while Zoom is still making the meeting
+    meeting = get_or_create(known, make)
+    notify_worker("meetings")
+    notify_worker("registration")  # the roster is listed while Zoom is still making the meeting
     return meeting
 
 
-Made = TypeVar("Made")
+CreatedMeeting = TypeVar("CreatedMeeting")
 
 
-def once(known: Callable[[], Made | None], make: Callable[[], Made]) -> Made:
+def get_or_create(known: Callable[[], CreatedMeeting | None], make: Callable[[], CreatedMeeting]) -> CreatedMeeting:
     """What a unique key stands for, made if it is not there yet, in one transaction.
 
     On PostgreSQL two clicks may make it at the same time: the second finds what the first one made, or that the
     first one's is in the way.
     """
     try:
-        with writing():
+        with write_transaction():
             return known() or make()
-    except (IntegrityError, Clashing):
+    except (IntegrityError, SchedulingConflict):
         found = known()
         if found is None:
             raise
         return found
 
 
-def host_for(who: Whose, slots: Sequence[Slot], check: Check) -> str:
-    """The Zoom user for these times, held until the open transaction ends. Raises Clashing."""
-    host_assignment.hold(who)
-    choice = host_assignment.choose(who, slots)
-    if (check is not Check.NOT and not choice.is_possible) or (check is Check.ALL and choice.needs_a_decision):
-        raise Clashing(choice)
+def assign_meeting_host(who: ScheduleParties, slots: Sequence[TimeSlot], check: ConflictCheck) -> str:
+    """The Zoom user for these times, held until the open transaction ends. Raises SchedulingConflict."""
+    host_assignment.lock_candidate_hosts(who)
+    choice = host_assignment.choose_meeting_host(who, slots)
+    if (check is not ConflictCheck.NOT and not choice.is_possible) or (
+        check is ConflictCheck.ALL and choice.needs_a_decision
+    ):
+        raise SchedulingConflict(choice)
     return choice.host
 
 
 def add_meeting(
     user: User,
     school_class: SchoolClass | None,
-    details: Details,
-    slots: Sequence[Slot],
+    details: MeetingDetails,
+    slots: Sequence[TimeSlot],
     host: str,
     *,
     client_key: str,
@@ -172,30 +174,32 @@ def add_meeting(
                 meeting_id=meeting.id,
                 starts_at=slot.starts_at,
                 minutes=slot.minutes,
-                local_date=clock.local(slot.starts_at).date(),
+                local_date=clock.to_manila(slot.starts_at).date(),
                 zoom_starts_at=slot.pattern if recurrence else None,
                 zoom_minutes=slot.minutes if recurrence else None,
             )
         )
     db.session.flush()
-    note(meeting.id, "scheduled", by=user.id)
+    add_meeting_history(meeting.id, "scheduled", by=user.id)
     return meeting
 
 
-def change(user: User, meeting: ZoomMeeting, details: Details, *, check: Check = Check.NOT) -> None:
+def update_meeting(
+    user: User, meeting: ZoomMeeting, details: MeetingDetails, *, check: ConflictCheck = ConflictCheck.NOT
+) -> None:
     """Save new details; the worker brings them to Zoom. A recurring meeting keeps its times: each date has its own.
 
-    Raises NotChangeable and Clashing.
+    Raises MeetingNotChangeable and SchedulingConflict.
     """
-    details = option_policies.for_class(user, meeting.class_id, details)
-    with writing() as session:
-        hold_open(meeting)
+    details = option_policies.apply_policies_for_class(user, meeting.class_id, details)
+    with write_transaction() as session:
+        lock_editable_meeting(meeting)
         changed = _differences(meeting, details)
         if not changed:
             return
         moved = "starts_at" in changed or "minutes" in changed
-        if moved and check is not Check.NOT:
-            check_move(meeting, Slot(details.starts_at, details.minutes), check)
+        if moved and check is not ConflictCheck.NOT:
+            check_conflicts_of_move(meeting, TimeSlot(details.starts_at, details.minutes), check)
         for name, value in changed.items():
             setattr(meeting, name, value)
         occurrence = session.scalar(
@@ -206,14 +210,14 @@ def change(user: User, meeting: ZoomMeeting, details: Details, *, check: Check =
         )
         if moved and occurrence:
             occurrence.starts_at, occurrence.minutes = meeting.starts_at, meeting.minutes
-            occurrence.local_date = clock.local(meeting.starts_at).date()
-        want_update(meeting)
-        note(meeting.id, "changed", by=user.id)
-        audit_log.record("changed", "meeting", meeting.id, by=user.id, fields=sorted(changed))
-    wake("meetings")
+            occurrence.local_date = clock.to_manila(meeting.starts_at).date()
+        request_meeting_update(meeting)
+        add_meeting_history(meeting.id, "changed", by=user.id)
+        audit_log.record_action("changed", "meeting", meeting.id, by=user.id, fields=sorted(changed))
+    notify_worker("meetings")
 
 
-def _differences(meeting: ZoomMeeting, details: Details) -> dict[str, Any]:
+def _differences(meeting: ZoomMeeting, details: MeetingDetails) -> dict[str, Any]:
     wanted = asdict(details)
     if meeting.kind == "recurring":
         wanted.pop("starts_at")
@@ -223,21 +227,23 @@ def _differences(meeting: ZoomMeeting, details: Details) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if getattr(meeting, name) != value}
 
 
-def check_move(meeting: ZoomMeeting, slot: Slot, check: Check, *, except_date: UUID | None = None) -> None:
-    """Raises Clashing. The host of a meeting that Zoom may have does not change any more."""
-    hosts.hold([meeting.host])
-    choice = host_assignment.choose(
-        host_assignment.whose(meeting),
+def check_conflicts_of_move(
+    meeting: ZoomMeeting, slot: TimeSlot, check: ConflictCheck, *, except_date: UUID | None = None
+) -> None:
+    """Raises SchedulingConflict. The host of a meeting that Zoom may have does not change any more."""
+    hosts.lock_zoom_hosts([meeting.host])
+    choice = host_assignment.choose_meeting_host(
+        host_assignment.parties_of_schedule(meeting),
         [slot],
         only=meeting.host,
         except_meeting=None if except_date else meeting.id,
         except_date=except_date,
     )
-    if not choice.is_possible or (check is Check.ALL and choice.needs_a_decision):
-        raise Clashing(choice)
+    if not choice.is_possible or (check is ConflictCheck.ALL and choice.needs_a_decision):
+        raise SchedulingConflict(choice)
 
 
-def want_update(meeting: ZoomMeeting) -> None:
+def request_meeting_update(meeting: ZoomMeeting) -> None:
     """Within the transaction that is open: Zoom is to be told at once. A creation that waits tells it anyway,
     and what Zoom did not take before the change is offered to it once more."""
     now = clock.now()
@@ -256,10 +262,10 @@ def _offer_again(meeting: ZoomMeeting) -> None:
     meeting.next_try_at = meeting.trouble = meeting.trouble_detail = None
 
 
-def cancel(user: User, meeting: ZoomMeeting, reason: str = "") -> None:
-    """Call the meeting off, here at once, at Zoom by the worker. What was held stays. Raises NotChangeable."""
-    with writing():
-        hold_open(meeting)
+def cancel_meeting(user: User, meeting: ZoomMeeting, reason: str = "") -> None:
+    """Call the meeting off, here at once, at Zoom by the worker. What was held stays. Raises MeetingNotChangeable."""
+    with write_transaction():
+        lock_editable_meeting(meeting)
         meeting.state = "cancelled"
         # A creation whose answer never came may still have made a meeting: the worker has to look.
         meeting.wanted = "delete" if meeting.zoom_id or meeting.unsure else None
@@ -270,52 +276,52 @@ def cancel(user: User, meeting: ZoomMeeting, reason: str = "") -> None:
             )
         ):
             occurrence.state = "cancelled"
-        note(meeting.id, "cancelled", by=user.id, detail=reason or None)
-        audit_log.record("cancelled", "meeting", meeting.id, by=user.id)
-    wake("meetings")
+        add_meeting_history(meeting.id, "cancelled", by=user.id, detail=reason or None)
+        audit_log.record_action("cancelled", "meeting", meeting.id, by=user.id)
+    notify_worker("meetings")
 
 
-def try_now(user: User, meeting: ZoomMeeting) -> None:
+def retry_meeting_now(user: User, meeting: ZoomMeeting) -> None:
     """Do not wait for the next try: something was repaired."""
-    with writing():
-        hold(meeting)
+    with write_transaction():
+        lock_meeting_row(meeting)
         if meeting.state == "failed":
             _offer_again(meeting)
         meeting.next_try_at, meeting.attempts, meeting.trouble = None, 0, None
-        note(meeting.id, "tried again", by=user.id)
-    wake("meetings")
+        add_meeting_history(meeting.id, "tried again", by=user.id)
+    notify_worker("meetings")
 
 
-def run_open(user: User, meeting: ZoomMeeting) -> None:
-    """One link for all, without registration: for a host without a licence. Raises NotChangeable."""
-    with writing():
-        hold_open(meeting)
+def switch_to_open_mode(user: User, meeting: ZoomMeeting) -> None:
+    """One link for all, without registration: for a host without a licence. Raises MeetingNotChangeable."""
+    with write_transaction():
+        lock_editable_meeting(meeting)
         if not meeting.has_registration:
             return
         meeting.approval_type, meeting.open_mode = 2, True
-        want_update(meeting)
-        note(meeting.id, "open mode", by=user.id)
-        audit_log.record("changed", "meeting", meeting.id, by=user.id, fields=["approval_type"])
-    wake("meetings")
+        request_meeting_update(meeting)
+        add_meeting_history(meeting.id, "open mode", by=user.id)
+        audit_log.record_action("changed", "meeting", meeting.id, by=user.id, fields=["approval_type"])
+    notify_worker("meetings")
 
 
-def hold(meeting: ZoomMeeting) -> None:
+def lock_meeting_row(meeting: ZoomMeeting) -> None:
     """Within the transaction that is open: read the meeting anew and keep it from others until the end."""
     # Its own table alone: pages load it with its class by outer joins, which PostgreSQL does not lock.
     db.session.refresh(meeting, with_for_update={"of": ZoomMeeting})
 
 
-def hold_open(meeting: ZoomMeeting) -> None:
-    """As `hold`, for the worker or somebody else may have changed the meeting since the page was asked for.
+def lock_editable_meeting(meeting: ZoomMeeting) -> None:
+    """As `lock_meeting_row`, for the worker or somebody else may have changed the meeting since the page was asked for.
 
-    Raises NotChangeable.
+    Raises MeetingNotChangeable.
     """
-    hold(meeting)
+    lock_meeting_row(meeting)
     if meeting.state in ("ended", "cancelled", "deleted"):
-        raise NotChangeable(meeting.state)
+        raise MeetingNotChangeable(meeting.state)
 
 
-def note(meeting_id: UUID, what: str, *, by: UUID | None = None, detail: str | None = None) -> None:
+def add_meeting_history(meeting_id: UUID, what: str, *, by: UUID | None = None, detail: str | None = None) -> None:
     """Add a line to the meeting's history, in the transaction that is open."""
     db.session.execute(
         insert(MeetingHistory).values(meeting_id=meeting_id, at=clock.now(), by=by, what=what, detail=detail)
@@ -329,7 +335,7 @@ def wait_for_zoom(meeting_id: UUID, seconds: float) -> None:
         row = db.session.execute(
             select(ZoomMeeting.wanted, ZoomMeeting.trouble).where(ZoomMeeting.id == meeting_id)
         ).one_or_none()
-        end_reading()  # the next look must see what the worker wrote
+        end_read_transaction()  # the next look must see what the worker wrote
         if row is None or row.wanted is None or row.trouble is not None:
             return
         time.sleep(0.1)

@@ -11,20 +11,20 @@ from sqlalchemy import select
 
 from portal.accounts.models import User
 from portal.core import clock
-from portal.core.db import db, is_postgresql, writing
+from portal.core.db import db, is_postgresql, write_transaction
 from portal.core.mail import outbox
 from portal.notifications import messages
 from portal.notifications.models import Notification
 
 log = logging.getLogger("portal.notifications")
-PEOPLE_AT_ONCE = 50
+USERS_PER_BATCH = 50
 PAGE, SETTINGS = "/notifications", "/settings/notifications"
-MOST = 30  # lines in a letter; the rest is a number
+MAX_ITEMS = 30  # lines in a letter; the rest is a number
 
 
-def write_due() -> int:
+def queue_due_digests() -> int:
     """Write the letters that are due; how many notifications they tell of."""
-    due = select(Notification.user_id).where(Notification.mail_at <= clock.now()).distinct().limit(PEOPLE_AT_ONCE)
+    due = select(Notification.user_id).where(Notification.mail_at <= clock.now()).distinct().limit(USERS_PER_BATCH)
     return sum(_write(user_id) for user_id in db.session.scalars(due).all())
 
 
@@ -37,7 +37,7 @@ def _write(user_id: UUID) -> int:
     )
     if is_postgresql():
         rows = rows.with_for_update(skip_locked=True)
-    with writing() as session:
+    with write_transaction() as session:
         waiting = list(session.scalars(rows))
         user = session.get(User, user_id, populate_existing=True)
         for one in waiting:
@@ -50,17 +50,17 @@ def _write(user_id: UUID) -> int:
 
 def _queue(user: User, news: list[Notification]) -> None:
     try:
-        outbox.queue(
+        outbox.enqueue_mail(
             user.email,
             "notifications",
             user.language,
-            name=messages.tidy(user.full_name),
-            news=news[:MOST],
-            more=max(0, len(news) - MOST),
-            subject=lambda: messages.subject(news),
-            headline=messages.headline,
-            times=messages.times,
-            path=messages.path,
+            name=messages.redact_notification_text(user.full_name),
+            news=news[:MAX_ITEMS],
+            more=max(0, len(news) - MAX_ITEMS),
+            subject=lambda: messages.digest_mail_subject(news),
+            headline=messages.notification_title,
+            times=messages.notification_times,
+            path=messages.notification_target_url,
             page=PAGE,
             settings=SETTINGS,
         )

@@ -14,34 +14,34 @@ from sqlalchemy import Select, and_, func, literal, select, union_all, update
 from sqlalchemy.orm import aliased, joinedload
 
 from portal.accounts.models import User
-from portal.attendance.calculation.marks import compute
-from portal.attendance.models import UNTOLD as SHEET_UNTOLD
+from portal.attendance.calculation.marks import compute_sheet
+from portal.attendance.models import NOT_NOTIFIED as SHEET_UNTOLD
 from portal.attendance.models import AttendanceSheet
 from portal.attendance.sheet import queries as attendance_queries
-from portal.attendance.sheet.compute import load
+from portal.attendance.sheet.compute import load_sheet_evidence
 from portal.classes.models import SchoolClass, Section, co_teachers
 from portal.core import clock
 from portal.core.db import (
+    bulk_insert_ignore,
     db,
-    insert_missing,
     is_postgresql,
-    writing,
+    write_transaction,
 )
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
 from portal.meetings.staff_meetings import service as staff_meetings_service
-from portal.notifications.models import Notification, SwitchedOff
+from portal.notifications.models import Notification, NotificationOptOut
 from portal.registration.models import FAILURES, MeetingRegistrant
-from portal.registration.models import UNTOLD as FAILURE_UNTOLD
+from portal.registration.models import NOT_NOTIFIED as FAILURE_UNTOLD
 
-AT_ONCE = 100
-SHEETS_AT_ONCE = 10
-QUIET = timedelta(minutes=2)  # registrations fail one after the other: they are told together
-OLD_NEWS = timedelta(days=3)  # told in the portal alone: nobody wants letters about last week
+BATCH_SIZE = 100
+SHEETS_PER_BATCH = 10
+SETTLE_DELAY = timedelta(minutes=2)  # registrations fail one after the other: they are told together
+MAX_EVENT_AGE = timedelta(days=3)  # told in the portal alone: nobody wants letters about last week
 SOON, LATER = timedelta(minutes=1), timedelta(minutes=10)  # how long a letter waits for more to say
-URGENT = ("changed", "cancelled")
+URGENT_WITHIN = ("changed", "cancelled")
 
 # What of a meeting's history is told, as which kind; the rest concerns nobody but the page.
-TOLD_AS = {
+KIND_OF_EVENT = {
     "scheduled": "scheduled",
     "changed": "changed",
     "made again": "changed",
@@ -53,12 +53,12 @@ TOLD_AS = {
     "date cancelled": "cancelled",
     "date cancelled at Zoom": "cancelled",
 }
-ONE_DATE = ("date moved", "date cancelled", "date cancelled at Zoom")
+OCCURRENCE_EVENTS = ("date moved", "date cancelled", "date cancelled at Zoom")
 ONLY_ONCE = ("scheduled", "cancelled", "gone at Zoom")  # for a whole meeting, however often it is noted
 
 
 @dataclass(frozen=True)
-class Happening:
+class NotificationEvent:
     """One thing to tell. `by` did it and is not told; `adviser`: the section's adviser, or who is invited to a
     meeting without a class, is told as well."""
 
@@ -73,32 +73,34 @@ class Happening:
 
 
 @dataclass
-class _Staff:
+class _Recipients:
     """Who looks after a meeting: those who manage it; and who may look, the adviser or those invited."""
 
     managers: set[UUID] = field(default_factory=set)
     lookers: set[UUID] = field(default_factory=set)
 
 
-def tell_of_history() -> int:
+def notify_meeting_changes() -> int:
     """Scheduled, changed, cancelled: what is new in the meetings' histories; how many lines."""
     untold = ~MeetingHistory.told
     if db.session.scalar(select(MeetingHistory.id).where(untold).limit(1)) is None:
         return 0
-    with writing() as session:
+    with write_transaction() as session:
         lines = list(session.scalars(_mine(select(MeetingHistory).where(untold).order_by(MeetingHistory.id))))
-        news = [line for line in lines if line.what in TOLD_AS]
+        news = [line for line in lines if line.what in KIND_OF_EVENT]
         meetings = _meetings({line.meeting_id for line in news})
         doers = _names({line.by for line in news if line.by})
-        tell(_of_history(line, *meetings[line.meeting_id], doers.get(line.by) if line.by else None) for line in news)
+        create_due_notifications(
+            _of_history(line, *meetings[line.meeting_id], doers.get(line.by) if line.by else None) for line in news
+        )
         session.execute(
             update(MeetingHistory).where(MeetingHistory.id.in_([line.id for line in lines])).values(told=True)
         )
     return len(lines)
 
 
-def _of_history(line: MeetingHistory, meeting: ZoomMeeting, facts: dict[str, Any], by: str | None) -> Happening:
-    about_one = line.what in ONE_DATE
+def _of_history(line: MeetingHistory, meeting: ZoomMeeting, facts: dict[str, Any], by: str | None) -> NotificationEvent:
+    about_one = line.what in OCCURRENCE_EVENTS
     said = {**facts, "by": by, "at_zoom": line.what.endswith("at Zoom"), "one_date": about_one}
     if about_one and line.detail:
         # The line begins with the date as it was; of one that was moved here it goes on with the new time.
@@ -116,8 +118,8 @@ def _of_history(line: MeetingHistory, meeting: ZoomMeeting, facts: dict[str, Any
     if line.what == "scheduled" and meeting.schedule_id:  # of one schedule all meetings are told as one
         whole = f"schedule/{meeting.schedule_id}"
         said["dates"] = facts["dates_of_schedule"]
-    return Happening(
-        kind=TOLD_AS[line.what],
+    return NotificationEvent(
+        kind=KIND_OF_EVENT[line.what],
         thing=whole if line.what in ONLY_ONCE else f"history/{line.id}",
         meeting_id=meeting.id,
         at=line.at,
@@ -127,15 +129,15 @@ def _of_history(line: MeetingHistory, meeting: ZoomMeeting, facts: dict[str, Any
     )
 
 
-def tell_of_registrations() -> int:
+def notify_registration_failures() -> int:
     """Meetings for which Zoom could not register somebody: once a day each, when nothing new has failed for a while."""
     failed = and_(MeetingRegistrant.wanted, MeetingRegistrant.state.in_(FAILURES))
     rows = db.session.execute(
         select(MeetingRegistrant.meeting_id, func.max(MeetingRegistrant.updated_at))
         .where(FAILURE_UNTOLD)
         .group_by(MeetingRegistrant.meeting_id)
-        .having(func.max(MeetingRegistrant.updated_at) <= clock.now() - QUIET)
-        .limit(AT_ONCE)
+        .having(func.max(MeetingRegistrant.updated_at) <= clock.now() - SETTLE_DELAY)
+        .limit(BATCH_SIZE)
     )
     ids = [meeting_id for meeting_id, _latest in rows]
     again = and_(MeetingRegistrant.told, ~failed)
@@ -143,7 +145,7 @@ def tell_of_registrations() -> int:
     if not ids and not better:
         return 0
     now = clock.now()
-    with writing() as session:
+    with write_transaction() as session:
         if better:  # who fails anew is told anew
             session.execute(update(MeetingRegistrant).where(again).values(told=False))
         counted = select(MeetingRegistrant.meeting_id, func.count()).where(
@@ -152,8 +154,8 @@ def tell_of_registrations() -> int:
         numbers = dict(session.execute(counted.group_by(MeetingRegistrant.meeting_id)).all())
         meetings = _meetings(set(ids))
         coming = [pair for pair in meetings.values() if pair[0].state in ("waiting", "scheduled", "started")]
-        tell(
-            Happening(
+        create_due_notifications(
+            NotificationEvent(
                 kind="registration failed",
                 thing=f"meeting/{meeting.id}/{clock.today().isoformat()}",
                 meeting_id=meeting.id,
@@ -169,13 +171,13 @@ def tell_of_registrations() -> int:
     return len(ids)
 
 
-def tell_of_sheets() -> int:
+def notify_sheets_ready() -> int:
     """Sheets of classes that are over and of which Zoom has said all, and the people on them to match; how many."""
     ready = db.session.scalars(
         select(AttendanceSheet.occurrence_id)
         .where(SHEET_UNTOLD)
         .order_by(AttendanceSheet.occurrence_id)
-        .limit(SHEETS_AT_ONCE)
+        .limit(SHEETS_PER_BATCH)
     )
     return sum(_tell_of_sheet(occurrence_id) for occurrence_id in ready.all())
 
@@ -189,9 +191,9 @@ def _tell_of_sheet(occurrence_id: UUID) -> int:
     )
     if occurrence is None:
         return 0
-    number = len(compute(load(occurrence, occurrence.meeting).input).unmatched)
-    summary = attendance_queries.summaries([occurrence_id]).get(occurrence_id)
-    with writing() as session:
+    number = len(compute_sheet(load_sheet_evidence(occurrence, occurrence.meeting).input).unmatched)
+    summary = attendance_queries.load_sheet_summaries([occurrence_id]).get(occurrence_id)
+    with write_transaction() as session:
         row = session.scalar(_mine(select(AttendanceSheet).where(AttendanceSheet.occurrence_id == occurrence_id), 1))
         if row is None or row.told:
             return 0
@@ -202,8 +204,8 @@ def _tell_of_sheet(occurrence_id: UUID) -> int:
             said = {**facts, "starts_at": occurrence.starts_at.isoformat(), "dates": 1}
             counts = {name: getattr(summary, name, 0) for name in ("present", "partial", "absent", "review")}
             kinds = [("sheet ready", counts)] + ([("to match", {"number": number})] if number else [])
-            tell(
-                Happening(
+            create_due_notifications(
+                NotificationEvent(
                     kind=kind,
                     thing=f"occurrence/{occurrence.id}",
                     meeting_id=meeting.id,
@@ -216,7 +218,7 @@ def _tell_of_sheet(occurrence_id: UUID) -> int:
     return 1
 
 
-def tell(happenings: Iterable[Happening]) -> None:
+def create_due_notifications(happenings: Iterable[NotificationEvent]) -> None:
     """Write what each of the people concerned is told, within the open transaction. Told twice is told once."""
     news = list(happenings)
     staff = _staff({one.meeting_id for one in news})
@@ -228,15 +230,15 @@ def tell(happenings: Iterable[Happening]) -> None:
         told = found.managers | (found.lookers if one.adviser else set())
         for user_id in sorted(told - {one.by}):
             shown = (user_id, one.kind, "portal") not in off
-            mailed = (user_id, one.kind, "mail") not in off and one.at > clock.now() - OLD_NEWS
+            mailed = (user_id, one.kind, "mail") not in off and one.at > clock.now() - MAX_EVENT_AGE
             if shown or mailed:
                 rows.append(_row(one, user_id, shown=shown, mailed=mailed))
     if rows:
-        insert_missing(Notification, rows)
+        bulk_insert_ignore(Notification, rows)
 
 
-def _row(one: Happening, user_id: UUID, *, shown: bool, mailed: bool) -> dict[str, Any]:
-    wait = SOON if one.kind in URGENT else LATER
+def _row(one: NotificationEvent, user_id: UUID, *, shown: bool, mailed: bool) -> dict[str, Any]:
+    wait = SOON if one.kind in URGENT_WITHIN else LATER
     return {
         "id": uuid4(),
         "user_id": user_id,
@@ -252,7 +254,7 @@ def _row(one: Happening, user_id: UUID, *, shown: bool, mailed: bool) -> dict[st
     }
 
 
-def _mine(rows: Select[Any], most: int = AT_ONCE) -> Select[Any]:
+def _mine(rows: Select[Any], most: int = BATCH_SIZE) -> Select[Any]:
     """Up to `most` of the rows, locked; without those that another worker is just telling of."""
     rows = rows.limit(most).execution_options(populate_existing=True)
     return rows.with_for_update(skip_locked=True) if is_postgresql() else rows
@@ -297,7 +299,7 @@ def _names(people: set[UUID]) -> dict[UUID, str]:
     return dict(rows.all())
 
 
-def _staff(meeting_ids: set[UUID]) -> dict[UUID, _Staff]:
+def _staff(meeting_ids: set[UUID]) -> dict[UUID, _Recipients]:
     """Teacher, co-teachers and adviser of each meeting's class; of one without a class, who made it and is invited."""
     of = ZoomMeeting.id.in_(meeting_ids)
     teacher = (
@@ -317,18 +319,20 @@ def _staff(meeting_ids: set[UUID]) -> dict[UUID, _Staff]:
         .where(of, Section.adviser_id.is_not(None))
     )
     maker = select(ZoomMeeting.id, ZoomMeeting.created_by, literal("manager")).where(of, ZoomMeeting.class_id.is_(None))
-    people = staff_meetings_service.everybody(of).subquery()
+    people = staff_meetings_service.select_invitees(of).subquery()
     invited = select(people.c.meeting_id, people.c.user_id, literal("looker"))
     everybody = union_all(teacher, others, adviser, maker, invited).subquery()
     rows = db.session.execute(
         select(everybody).join(User, User.id == everybody.c[1]).where(User.deactivated_at.is_(None))
     )
-    found: dict[UUID, _Staff] = {meeting_id: _Staff() for meeting_id in meeting_ids}
+    found: dict[UUID, _Recipients] = {meeting_id: _Recipients() for meeting_id in meeting_ids}
     for meeting_id, user_id, role in rows:
         (found[meeting_id].managers if role == "manager" else found[meeting_id].lookers).add(user_id)
     return found
 
 
 def _switched_off(people: set[UUID]) -> set[tuple[UUID, str, str]]:
-    rows = select(SwitchedOff.user_id, SwitchedOff.kind, SwitchedOff.channel).where(SwitchedOff.user_id.in_(people))
+    rows = select(NotificationOptOut.user_id, NotificationOptOut.kind, NotificationOptOut.channel).where(
+        NotificationOptOut.user_id.in_(people)
+    )
     return {(user_id, kind, channel) for user_id, kind, channel in db.session.execute(rows)}

@@ -6,14 +6,14 @@ from datetime import date, datetime
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from portal.core.date_format import day, when
-from portal.core.mail.outbox import one_line
+from portal.core.date_format import format_datetime, format_day
+from portal.core.mail.outbox import strip_control_characters
 from portal.notifications.models import Notification
 
 _LRN = re.compile(r"\d{12}")
 
 
-def kind(name: str) -> str:
+def notification_kind_label(name: str) -> str:
     """A kind of notification, as the settings name it."""
     return {
         "scheduled": _("A class is scheduled"),
@@ -25,7 +25,7 @@ def kind(name: str) -> str:
     }[name]
 
 
-def headline(one: Notification) -> str:
+def notification_title(one: Notification) -> str:
     """What happened, with the class in a word: fit for a letter's subject, where no title and no reason stands."""
     what, number = _class_of(one), int(one.facts.get("number") or 1)
     if one.kind == "to match":
@@ -47,26 +47,28 @@ def headline(one: Notification) -> str:
             "cancelled": _("Class cancelled: %(what)s", what=what),
             "sheet ready": _("Sheet ready: %(what)s", what=what),
         }[one.kind]
-    return tidy(text)
+    return redact_notification_text(text)
 
 
-def times(one: Notification) -> str:
+def notification_times(one: Notification) -> str:
     """When the class is or was, and who did it; nothing that anybody typed but names of staff."""
     facts = one.facts
     parts = []
     if facts.get("starts_at"):
         begins = datetime.fromisoformat(facts["starts_at"])
-        words = when(begins)
+        words = format_datetime(begins)
         if facts.get("dates", 1) > 1 and not facts.get("one_date"):
             number = int(facts["dates"])
             words = ngettext("%(num)d date, first %(when)s", "%(num)d dates, first %(when)s", number, when=words)
         parts.append(words)
     if facts.get("before"):
-        was = day(date.fromisoformat(facts["before"]))
+        was = format_day(date.fromisoformat(facts["before"]))
         if one.kind == "cancelled":
             parts.append(was)
         elif facts.get("moved_to"):
-            parts.append(_("from %(day)s to %(when)s", day=was, when=when(datetime.fromisoformat(facts["moved_to"]))))
+            parts.append(
+                _("from %(day)s to %(when)s", day=was, when=format_datetime(datetime.fromisoformat(facts["moved_to"])))
+            )
         else:
             parts.append(_("the class of %(day)s has another time", day=was))
     if one.kind == "sheet ready":
@@ -77,20 +79,20 @@ def times(one: Notification) -> str:
         parts.append(_("by %(name)s", name=facts["by"]))
     elif facts.get("at_zoom"):
         parts.append(_("done in Zoom itself"))
-    return tidy(", ".join(parts))
+    return redact_notification_text(", ".join(parts))
 
 
-def own_words(one: Notification) -> str:
+def user_written_text(one: Notification) -> str:
     """What a person typed: the title, and why a class is off. For the page alone: a letter may be read by others."""
     title, reason = one.facts.get("title") or "", one.facts.get("reason") or ""
     parts = [
         title if title != one.facts.get("subject") else "",
         _("Reason: %(reason)s", reason=reason) if reason else "",
     ]
-    return one_line(". ".join(part for part in parts if part))
+    return strip_control_characters(". ".join(part for part in parts if part))
 
 
-def path(one: Notification) -> str:
+def notification_target_url(one: Notification) -> str:
     """The page of the thing itself."""
     if one.kind == "sheet ready":
         return f"/attendance/{one.occurrence_id}"
@@ -101,16 +103,16 @@ def path(one: Notification) -> str:
     return f"/meetings/{one.meeting_id}"
 
 
-def subject(some: list[Notification]) -> str:
+def digest_mail_subject(some: list[Notification]) -> str:
     """The subject of one letter about all of these."""
     if len(some) == 1:
-        return headline(some[0])
+        return notification_title(some[0])
     return ngettext("%(num)d thing about your classes", "%(num)d things about your classes", len(some))
 
 
-def tidy(text: str) -> str:
+def redact_notification_text(text: str) -> str:
     """On one line, without control characters, and without anything that looks like an LRN."""
-    return _LRN.sub("…", one_line(text))
+    return _LRN.sub("…", strip_control_characters(text))
 
 
 def _class_of(one: Notification) -> str:

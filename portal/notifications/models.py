@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.core.db import Model, WithId
+from portal.core.db import Model, UuidPrimaryKey
 
 KINDS = ("scheduled", "changed", "cancelled", "sheet ready", "to match", "registration failed")
 CHANNELS = ("portal", "mail")
@@ -17,7 +17,7 @@ def _one_of(column: str, words: tuple[str, ...]) -> str:
     return f"{column} IN ({', '.join(repr(word) for word in words)})"
 
 
-class Notification(WithId, Model):
+class Notification(UuidPrimaryKey, Model):
     """One thing that one person is told. `thing` names what it is about, so that it is told once.
 
     `facts` are what the sentence needs, as it was then: class, times, counts, words of staff; never a learner's name.
@@ -52,7 +52,7 @@ class Notification(WithId, Model):
     mail_at: Mapped[datetime | None]
 
 
-class SwitchedOff(Model):
+class NotificationOptOut(Model):
     """A kind that a person does not want to be told of, on one channel. Without a row it is on."""
 
     __tablename__ = "notifications_off"

@@ -8,10 +8,10 @@ from sqlalchemy import ColumnElement, Uuid, bindparam, func, literal, select
 
 from portal.accounts.models import User
 from portal.core.db import db
-from portal.notifications.models import Notification, SwitchedOff
+from portal.notifications.models import Notification, NotificationOptOut
 
-PAGE = 40
-MANY = 100  # nobody counts further
+PAGE_SIZE = 40
+MAX_COUNTED = 100  # nobody counts further
 
 
 def _of(user: User) -> list[ColumnElement[bool]]:
@@ -25,41 +25,41 @@ _unread = select(func.count()).select_from(
         Notification.shown.is_(True),
         Notification.read_at.is_(None),
     )
-    .limit(MANY)
+    .limit(MAX_COUNTED)
     .subquery()
 )
 
 
-def unread(user: User) -> int:
+def count_unread_notifications(user: User) -> int:
     """How many are unread, at most MANY: one look at the index."""
     return db.session.scalar(_unread, {"user_id": user.id}) or 0
 
 
-def unread_here() -> int:
+def unread_count_of_request() -> int:
     """The same of who asks for this page, counted once a request."""
     if "unread_notifications" not in g:
-        g.unread_notifications = unread(current_user)
+        g.unread_notifications = count_unread_notifications(current_user)
     return int(g.unread_notifications)
 
 
-def of(user: User, page: int = 1) -> tuple[list[Notification], bool]:
+def list_notifications(user: User, page: int = 1) -> tuple[list[Notification], bool]:
     """One page of a person's notifications, unread first, then the newest; and whether there are more."""
     rows = db.session.scalars(
         select(Notification)
         .where(*_of(user))
         .order_by(Notification.read_at.is_not(None), Notification.at.desc(), Notification.id)
-        .limit(PAGE + 1)
-        .offset((page - 1) * PAGE)
+        .limit(PAGE_SIZE + 1)
+        .offset((page - 1) * PAGE_SIZE)
     ).all()
-    return list(rows[:PAGE]), len(rows) > PAGE
+    return list(rows[:PAGE_SIZE]), len(rows) > PAGE_SIZE
 
 
-def one(user: User, notification_id: UUID) -> Notification | None:
+def get_notification(user: User, notification_id: UUID) -> Notification | None:
     """A notification of the person's own."""
     return db.session.scalar(select(Notification).where(Notification.id == notification_id, *_of(user)))
 
 
-def switched_off(user: User) -> set[tuple[str, str]]:
+def opt_outs_of(user: User) -> set[tuple[str, str]]:
     """Kind and channel of what the person does not want."""
-    rows = select(SwitchedOff.kind, SwitchedOff.channel).where(SwitchedOff.user_id == user.id)
+    rows = select(NotificationOptOut.kind, NotificationOptOut.channel).where(NotificationOptOut.user_id == user.id)
     return {(kind, channel) for kind, channel in db.session.execute(rows)}

@@ -14,42 +14,46 @@ bp = Blueprint("notifications", __name__)
 
 
 @bp.get("/notifications")
-def index() -> str:
+def show_notifications() -> str:
     page = max(1, min(request.args.get("page", 1, type=int) or 1, 1000))
-    rows, more = queries.of(current_user, page)
+    rows, more = queries.list_notifications(current_user, page)
     return render_template("notifications/index.html", rows=rows, more=more, page=page, words=messages)
 
 
 @bp.post("/notifications/<uuid:notification_id>/open")
-def open_one(notification_id: UUID) -> AnyResponse:
+def open_notification(notification_id: UUID) -> AnyResponse:
     """Mark one as read, and go to what it is about."""
-    found = queries.one(current_user, notification_id) or abort(404)
-    service.mark_read(current_user, found.id)
-    return redirect(messages.path(found))
+    found = queries.get_notification(current_user, notification_id) or abort(404)
+    service.mark_notifications_read(current_user, found.id)
+    return redirect(messages.notification_target_url(found))
 
 
 @bp.post("/notifications/<uuid:notification_id>/read")
-def read_one(notification_id: UUID) -> AnyResponse:
-    found = queries.one(current_user, notification_id) or abort(404)
-    service.mark_read(current_user, found.id)
-    return redirect(url_for(".index"))
+def mark_notification_read(notification_id: UUID) -> AnyResponse:
+    found = queries.get_notification(current_user, notification_id) or abort(404)
+    service.mark_notifications_read(current_user, found.id)
+    return redirect(url_for(".show_notifications"))
 
 
 @bp.post("/notifications/read")
-def read_all() -> AnyResponse:
-    service.mark_read(current_user)
+def mark_all_read() -> AnyResponse:
+    service.mark_notifications_read(current_user)
     flash(_("Everything is marked as read."))
-    return redirect(url_for(".index"))
+    return redirect(url_for(".show_notifications"))
 
 
 @bp.get("/settings/notifications")
-def settings() -> str:
-    off = queries.switched_off(current_user)
-    return render_template("notifications/settings.html", kinds=KINDS, off=off, kind_words=messages.kind)
+def show_notification_settings() -> str:
+    off = queries.opt_outs_of(current_user)
+    return render_template(
+        "notifications/settings.html", kinds=KINDS, off=off, kind_words=messages.notification_kind_label
+    )
 
 
 @bp.post("/settings/notifications")
-def save() -> AnyResponse:
-    service.choose(current_user, {channel: request.form.getlist(channel) for channel in CHANNELS})
+def save_notification_settings() -> AnyResponse:
+    service.save_notification_preferences(
+        current_user, {channel: request.form.getlist(channel) for channel in CHANNELS}
+    )
     flash(_("Saved."))
-    return redirect(url_for(".settings"))
+    return redirect(url_for(".show_notification_settings"))

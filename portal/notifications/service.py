@@ -7,24 +7,24 @@ from sqlalchemy import delete, update
 
 from portal.accounts.models import User
 from portal.core import clock
-from portal.core.db import insert_missing, rows_changed, writing
-from portal.notifications.models import CHANNELS, KINDS, Notification, SwitchedOff
+from portal.core.db import bulk_insert_ignore, execute_rowcount, write_transaction
+from portal.notifications.models import CHANNELS, KINDS, Notification, NotificationOptOut
 
 
-def mark_read(user: User, notification_id: UUID | None = None) -> int:
+def mark_notifications_read(user: User, notification_id: UUID | None = None) -> int:
     """One, or all without an id, are read from now on, and no letter tells of them any more; how many were not."""
     rows = update(Notification).where(Notification.user_id == user.id, Notification.read_at.is_(None))
     if notification_id is not None:
         rows = rows.where(Notification.id == notification_id)
-    with writing():
-        return rows_changed(rows.values(read_at=clock.now(), mail_at=None))
+    with write_transaction():
+        return execute_rowcount(rows.values(read_at=clock.now(), mail_at=None))
 
 
-def choose(user: User, wanted: dict[str, Collection[str]]) -> None:
+def save_notification_preferences(user: User, wanted: dict[str, Collection[str]]) -> None:
     """Keep what a person wants: the kinds by channel. What is not named is off."""
     off = [(kind, channel) for kind in KINDS for channel in CHANNELS if kind not in wanted.get(channel, ())]
-    with writing() as session:
-        session.execute(delete(SwitchedOff).where(SwitchedOff.user_id == user.id))
+    with write_transaction() as session:
+        session.execute(delete(NotificationOptOut).where(NotificationOptOut.user_id == user.id))
         if off:
             rows = [{"user_id": user.id, "kind": kind, "channel": channel} for kind, channel in off]
-            insert_missing(SwitchedOff, rows)
+            bulk_insert_ignore(NotificationOptOut, rows)

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from portal.oidc.errors import Refused
+from portal.oidc.errors import LoginRefused
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SUBJECT = re.compile(r"[!-~]{1,255}")  # OpenID Connect Core 1.0, section 2: at most 255 ASCII characters
 
 
 @dataclass(frozen=True)
-class Person:
+class ExternalUser:
     """Who the provider says somebody is. Issuer and subject never change; address and name may, and the address
     may be given to somebody else one day."""
 
@@ -22,35 +22,35 @@ class Person:
     name: str
 
 
-def google(claims: Mapping[str, Any], domains: tuple[str, ...]) -> Person:
-    """Somebody of a Google Workspace for one of the domains. Raises Refused.
+def user_from_google_claims(claims: Mapping[str, Any], domains: tuple[str, ...]) -> ExternalUser:
+    """Somebody of a Google Workspace for one of the domains. Raises LoginRefused.
 
     `hd` says whose organisation the account belongs to. The address alone would not: anybody can make a private
     Google account with a school's address. developers.google.com/identity/openid-connect/openid-connect
     """
     if claims.get("hd") not in domains:
-        raise Refused("hd")
+        raise LoginRefused("hd")
     if claims.get("email_verified") is not True:
-        raise Refused("email_verified")
-    return Person(claims["iss"], _subject(claims.get("sub")), _text(claims, "email"), _name(claims))
+        raise LoginRefused("email_verified")
+    return ExternalUser(claims["iss"], _subject(claims.get("sub")), _text(claims, "email"), _name(claims))
 
 
-def microsoft(claims: Mapping[str, Any], tenant: str) -> Person:
-    """Somebody of the tenant itself, no guest. Raises Refused.
+def user_from_microsoft_claims(claims: Mapping[str, Any], tenant: str) -> ExternalUser:
+    """Somebody of the tenant itself, no guest. Raises LoginRefused.
 
     `oid` is the person within the tenant `tid`. The address is the sign-in name, whose domain the tenant has proven
     to own; `email` is whatever an admin wrote. learn.microsoft.com/entra/identity-platform/id-token-claims-reference
     """
     oid = claims.get("oid")
     if claims.get("tid") != tenant:
-        raise Refused("tid")
+        raise LoginRefused("tid")
     if not isinstance(oid, str) or not _GUID.fullmatch(oid):
-        raise Refused("oid")
+        raise LoginRefused("oid")
     if claims.get("idp", claims["iss"]) != claims["iss"]:
-        raise Refused("guest")
+        raise LoginRefused("guest")
     if claims.get("email_verified", True) is not True:
-        raise Refused("email_verified")
-    return Person(claims["iss"], f"{tenant}:{oid}", _text(claims, "preferred_username"), _name(claims))
+        raise LoginRefused("email_verified")
+    return ExternalUser(claims["iss"], f"{tenant}:{oid}", _text(claims, "preferred_username"), _name(claims))
 
 
 def is_guid(text: str) -> bool:
@@ -60,14 +60,14 @@ def is_guid(text: str) -> bool:
 
 def _subject(text: object) -> str:
     if not isinstance(text, str) or not _SUBJECT.fullmatch(text):
-        raise Refused("sub")
+        raise LoginRefused("sub")
     return text
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str:
     text = claims.get(name)
     if not isinstance(text, str) or not text:
-        raise Refused(name)
+        raise LoginRefused(name)
     return text
 
 

@@ -11,20 +11,20 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from portal.oidc.errors import Unavailable
+from portal.oidc.errors import ProviderUnavailable
 
 TIMEOUT = (3.05, 5.0)  # seconds to connect, and for each read
-LONGEST = 8.0  # seconds for a whole exchange
+MAX_SECONDS = 8.0  # seconds for a whole exchange
 MAX_BODY = 256 * 1024  # Google's and Microsoft's documents have a few kB
-AT_ONCE = 3  # a provider that hangs must not hold all threads that answer pages
+MAX_PARALLEL_CALLS = 3  # a provider that hangs must not hold all threads that answer pages
 _CHUNK = 16 * 1024
 
 
-class Http:
+class JsonHttpClient:
     """One session for all threads."""
 
     def __init__(self) -> None:
-        self._places = threading.BoundedSemaphore(AT_ONCE)
+        self._places = threading.BoundedSemaphore(MAX_PARALLEL_CALLS)
         self._session = requests.Session()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers.update({"User-Agent": "silid", "Accept": "application/json"})
@@ -32,29 +32,29 @@ class Http:
             self._session.mount(scheme, HTTPAdapter(max_retries=0))
 
     def get(self, url: str) -> dict[str, Any]:
-        """The JSON object at an address. Raises Unavailable for everything else."""
+        """The JSON object at an address. Raises ProviderUnavailable for everything else."""
         status, found = self._send("GET", url, None)
         if status != 200:
-            raise Unavailable(f"answered {status}")
+            raise ProviderUnavailable(f"answered {status}")
         return found
 
     def post(self, url: str, form: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
-        """Status and JSON object that answer a form. Raises Unavailable."""
+        """Status and JSON object that answer a form. Raises ProviderUnavailable."""
         return self._send("POST", url, form)
 
     def _send(self, method: str, url: str, form: Mapping[str, str] | None) -> tuple[int, dict[str, Any]]:
         if not self._places.acquire(timeout=1):
-            raise Unavailable("too many calls at once")
+            raise ProviderUnavailable("too many calls at once")
         try:
             return self._exchange(method, url, form)
         except (requests.RequestException, HTTPError, OSError) as problem:
             # The kind alone: the text of such an error has the address with its query in it.
-            raise Unavailable(type(problem).__name__) from None
+            raise ProviderUnavailable(type(problem).__name__) from None
         finally:
             self._places.release()
 
     def _exchange(self, method: str, url: str, form: Mapping[str, str] | None) -> tuple[int, dict[str, Any]]:
-        until = time.monotonic() + LONGEST
+        until = time.monotonic() + MAX_SECONDS
         with self._session.request(
             method,
             url,
@@ -68,13 +68,13 @@ class Http:
             while piece := answer.raw.read1(_CHUNK, decode_content=True):
                 body += piece
                 if len(body) > MAX_BODY or time.monotonic() > until:
-                    raise Unavailable("the answer is too large or takes too long")
+                    raise ProviderUnavailable("the answer is too large or takes too long")
         try:
             found = json.loads(body)
         except (ValueError, RecursionError):
-            raise Unavailable(f"answered {answer.status_code} without JSON") from None
+            raise ProviderUnavailable(f"answered {answer.status_code} without JSON") from None
         if not isinstance(found, dict):
-            raise Unavailable("answered something other than an object")
+            raise ProviderUnavailable("answered something other than an object")
         return answer.status_code, found
 
 

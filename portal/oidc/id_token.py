@@ -13,50 +13,50 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
-from portal.oidc.errors import Refused
+from portal.oidc.errors import LoginRefused
 
 LEEWAY = 60  # seconds that two clocks may differ
-FRESH = 600  # seconds since the token was issued
-LONGEST = 16 * 1024  # characters
+MAX_TOKEN_AGE = 600  # seconds since the token was issued
+MAX_TOKEN_LENGTH = 16 * 1024  # characters
 
 
-def key_id(token: str) -> str:
-    """The name of the key that signed. Raises Refused, for any other algorithm than RS256 too."""
-    if len(token) > LONGEST or not token.isascii():
-        raise Refused("token")
+def token_key_id(token: str) -> str:
+    """The name of the key that signed. Raises LoginRefused, for any other algorithm than RS256 too."""
+    if len(token) > MAX_TOKEN_LENGTH or not token.isascii():
+        raise LoginRefused("token")
     try:
         header = jws.extract_compact(token.encode()).headers()
     except (JoseError, ValueError, TypeError):
-        raise Refused("token") from None
+        raise LoginRefused("token") from None
     if header.get("alg") != "RS256":
-        raise Refused("alg")
+        raise LoginRefused("alg")
     kid = header.get("kid")
     if not isinstance(kid, str) or not kid:
-        raise Refused("key")
+        raise LoginRefused("key")
     return kid
 
 
-def read_token(
+def verify_id_token(
     token: str, key: Mapping[str, Any], *, issuer: str, client_id: str, nonce: str, access_token: str, now: int
 ) -> dict[str, Any]:
-    """The claims. `key` is the provider's public key (RFC 7517), `now` in seconds since 1970. Raises Refused."""
+    """The claims. `key` is the provider's public key (RFC 7517), `now` in seconds since 1970. Raises LoginRefused."""
     try:
         if key.get("kty") != "RSA" or key.get("use", "sig") != "sig" or key.get("alg", "RS256") != "RS256":
-            raise Refused("key")
+            raise LoginRefused("key")
         public = RSAKey.import_key({name: str(key[name]) for name in ("kty", "n", "e")})
         decoded = jwt.decode(token, public, algorithms=["RS256"])
     except (JoseError, ValueError, TypeError, KeyError):
-        raise Refused("signature") from None
+        raise LoginRefused("signature") from None
     claims = dict(decoded.claims)
     _by_the_book(
         claims, decoded.header, issuer=issuer, client_id=client_id, nonce=nonce, access_token=access_token, now=now
     )
     if claims["aud"] not in (client_id, [client_id]):
-        raise Refused("aud")
+        raise LoginRefused("aud")
     if not hmac.compare_digest(str(claims["nonce"]).encode(), nonce.encode()):
-        raise Refused("nonce")
-    if not now - FRESH <= claims["iat"] <= now + LEEWAY:
-        raise Refused("iat")
+        raise LoginRefused("nonce")
+    if not now - MAX_TOKEN_AGE <= claims["iat"] <= now + LEEWAY:
+        raise LoginRefused("iat")
     return claims
 
 
@@ -72,6 +72,6 @@ def _by_the_book(
     try:
         CodeIDToken(claims, header, wanted, about).validate(now=now, leeway=LEEWAY)
     except JoseError as no:
-        raise Refused(str(getattr(no, "claim", "") or no.error)) from None
+        raise LoginRefused(str(getattr(no, "claim", "") or no.error)) from None
     except (ValueError, TypeError, AttributeError):
-        raise Refused("claims") from None
+        raise LoginRefused("claims") from None

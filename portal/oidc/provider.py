@@ -11,18 +11,18 @@ from urllib.parse import urlsplit
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
-from portal.oidc.claims import Person
-from portal.oidc.errors import Refused, Unavailable
-from portal.oidc.http_client import Http
-from portal.oidc.id_token import key_id, read_token
+from portal.oidc.claims import ExternalUser
+from portal.oidc.errors import LoginRefused, ProviderUnavailable
+from portal.oidc.http_client import JsonHttpClient
+from portal.oidc.id_token import token_key_id, verify_id_token
 
-KEPT = 3600.0  # seconds that the provider's own description and keys are kept
-KEYS_AGAIN = 30.0  # seconds between two looks for keys that nobody knows: anybody can name one
+METADATA_TTL = 3600.0  # seconds that the provider's own description and keys are kept
+JWKS_REFRESH_INTERVAL = 30.0  # seconds between two looks for keys that nobody knows: anybody can name one
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
-class Secrets:
+class LoginSecrets:
     """What one sign-in is bound to: kept with the browser that began it, and good for that one."""
 
     state: str
@@ -30,12 +30,12 @@ class Secrets:
     verifier: str = field(repr=False)
 
     @classmethod
-    def new(cls) -> "Secrets":
+    def new(cls) -> "LoginSecrets":
         """256 random bits each; the verifier's alphabet and length are those of RFC 7636."""
         return cls(secrets.token_urlsafe(32), secrets.token_urlsafe(32), secrets.token_urlsafe(48))
 
 
-class Provider:
+class OidcProvider:
     """Google or Microsoft, with our name and secret there. For all threads."""
 
     def __init__(
@@ -46,20 +46,20 @@ class Provider:
         client_id: str,
         client_secret: str,
         *,
-        who: Callable[[Mapping[str, Any]], Person],
+        who: Callable[[Mapping[str, Any]], ExternalUser],
         hints: Mapping[str, str],
     ) -> None:
-        """`who` tells a person of good claims or raises Refused; `hints` go along when somebody is sent there."""
+        """`who` tells a person of good claims or raises LoginRefused; `hints` go along when somebody is sent there."""
         self.name, self.label, self.issuer = name, label, issuer
         self._client_id, self._client_secret = client_id, client_secret
         self._who, self._hints = who, hints
-        self._http = Http()
+        self._http = JsonHttpClient()
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[float, dict[str, Any]]] = {}
-        self._looked_again = -KEYS_AGAIN
+        self._looked_again = -JWKS_REFRESH_INTERVAL
 
-    def address(self, trip: Secrets, back: str) -> str:
-        """Where to send the browser; it comes back to `back`. Raises Unavailable."""
+    def address(self, trip: LoginSecrets, back: str) -> str:
+        """Where to send the browser; it comes back to `back`. Raises ProviderUnavailable."""
         address: str = prepare_grant_uri(
             self._endpoint("authorization_endpoint"),
             client_id=self._client_id,
@@ -75,8 +75,8 @@ class Provider:
         )
         return address
 
-    def person(self, code: str, trip: Secrets, back: str, now: int) -> Person:
-        """Who came back with this code. `now` in seconds since 1970. Raises Refused and Unavailable."""
+    def person(self, code: str, trip: LoginSecrets, back: str, now: int) -> ExternalUser:
+        """Who came back with this code. `now` in seconds since 1970. Raises LoginRefused and ProviderUnavailable."""
         status, answer = self._http.post(
             self._endpoint("token_endpoint"),
             {
@@ -89,15 +89,15 @@ class Provider:
             },
         )
         if status >= 500 or status == 429:
-            raise Unavailable(f"the token endpoint answered {status}")
+            raise ProviderUnavailable(f"the token endpoint answered {status}")
         if status in (400, 401, 403) and answer.get("error") in ("invalid_client", "unauthorized_client"):
-            raise Unavailable("our client id or secret is not accepted")
+            raise ProviderUnavailable("our client id or secret is not accepted")
         token, access = answer.get("id_token"), answer.get("access_token")
         if status != 200 or not isinstance(token, str) or not isinstance(access, str):
-            raise Refused("code")
-        claims = read_token(
+            raise LoginRefused("code")
+        claims = verify_id_token(
             token,
-            self._key(key_id(token)),
+            self._key(token_key_id(token)),
             issuer=self.issuer,
             client_id=self._client_id,
             nonce=trip.nonce,
@@ -108,25 +108,25 @@ class Provider:
 
     def _endpoint(self, name: str) -> str:
         """An address of the provider's description, which has to be its own and safe to call."""
-        about = self._fetch(f"{self.issuer}/.well-known/openid-configuration", KEPT)
+        about = self._fetch(f"{self.issuer}/.well-known/openid-configuration", METADATA_TTL)
         address = about.get(name)
         if about.get("issuer") != self.issuer or not isinstance(address, str):
-            raise Unavailable("the description is another's, or incomplete")
+            raise ProviderUnavailable("the description is another's, or incomplete")
         parts = urlsplit(address)
         local = self.issuer.startswith("http://") and parts.scheme == "http" and parts.hostname in LOOPBACK
         if not local and not (parts.scheme == "https" and parts.hostname):
-            raise Unavailable("the description names an address without TLS")
+            raise ProviderUnavailable("the description names an address without TLS")
         return address
 
     def _key(self, kid: str) -> dict[str, Any]:
         """The public key of this name. Providers change keys at any time, so an unknown one is looked for again."""
         address = self._endpoint("jwks_uri")
-        found = _named(kid, self._fetch(address, KEPT))
-        if found is None and time.monotonic() - self._looked_again > KEYS_AGAIN:
+        found = _named(kid, self._fetch(address, METADATA_TTL))
+        if found is None and time.monotonic() - self._looked_again > JWKS_REFRESH_INTERVAL:
             self._looked_again = time.monotonic()
             found = _named(kid, self._fetch(address, 0))
         if found is None:
-            raise Refused("key")
+            raise LoginRefused("key")
         return found
 
     def _fetch(self, url: str, no_older: float) -> dict[str, Any]:

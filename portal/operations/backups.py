@@ -30,26 +30,26 @@ from flask_migrate import upgrade
 from sqlalchemy.engine import URL, make_url
 
 from portal.core import clock
-from portal.core.crypto import SealBroken, reseal
+from portal.core.crypto import DecryptionError, rotate_encryption
 from portal.core.db import (
     Base,
     db,
     is_postgresql,
-    writing,
+    write_transaction,
 )
 from portal.privacy import erased_list, erasure
 
 ABOUT, ERASED = "silid.json", "erased.txt"
 SQLITE, DUMP, TABLES = "database.sqlite3", "database.dump", "tables.jsonl"
-AT_ONCE = 500
+BATCH_SIZE = 500
 
 
-class CannotRestore(Exception):
+class BackupError(Exception):
     """The text says why and what to do."""
 
 
-def back_up(target: Path, *, portable: bool = False) -> str:
-    """Write the backup, readable for its owner alone; what was written, in a word. Raises CannotRestore, OSError."""
+def create_backup(target: Path, *, portable: bool = False) -> str:
+    """Write the backup, readable for its owner alone; what was written, in a word. Raises BackupError, OSError."""
     with tempfile.TemporaryDirectory(dir=target.resolve().parent) as folder:
         part = _take(Path(folder), portable)
         about = {"made_at": clock.now().isoformat(), "revision": _revision(), "part": part.name}
@@ -57,38 +57,38 @@ def back_up(target: Path, *, portable: bool = False) -> str:
         whole.touch(mode=0o600)
         with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(ABOUT, json.dumps(about))
-            archive.writestr(ERASED, "\n".join(sorted(erasure.of_database())))
+            archive.writestr(ERASED, "\n".join(sorted(erasure.erased_entries_of_database())))
             archive.write(part, part.name)
         whole.replace(target)
     return part.name
 
 
-def restore(source: Path, *, replace: bool = False, erased: Path | None = None) -> int:
-    """Put a backup back; how many learners were erased again. Raises CannotRestore before anything is changed."""
+def restore_backup(source: Path, *, replace: bool = False, erased: Path | None = None) -> int:
+    """Put a backup back; how many learners were erased again. Raises BackupError before anything is changed."""
     entries = _entries(erased)
     if _has_people() and not replace:
-        raise CannotRestore("This database is not empty. Add --replace to put the backup in its place.")
+        raise BackupError("This database is not empty. Add --replace to put the backup in its place.")
     try:
         archive = zipfile.ZipFile(source)
         about = json.loads(archive.read(ABOUT))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        raise CannotRestore("This file is not a backup that the portal has made.") from None
+        raise BackupError("This file is not a backup that the portal has made.") from None
     with archive, tempfile.TemporaryDirectory() as folder:
-        entries |= erased_list.listed(archive.read(ERASED).decode())
-        unknown = erased_list.unknown_keys(entries)
+        entries |= erased_list.parse_erased_entries(archive.read(ERASED).decode())
+        unknown = erased_list.has_unknown_keys(entries)
         if unknown:
-            raise CannotRestore(
+            raise BackupError(
                 "The list of erased learners was made with another SECRET_KEY: put it into SECRET_KEY_FALLBACKS."
             )
         part = Path(archive.extract(about["part"], folder))
         _put_back(part, about)
     upgrade()
-    again = erasure.again(entries)
-    erasure.rewrite_list()
+    again = erasure.reapply_erasures(entries)
+    erasure.refresh_erased_list()
     return again
 
 
-def reseal_all() -> tuple[int, int]:
+def rotate_all_encryption() -> tuple[int, int]:
     """Seal everything anew with the first of ENCRYPTION_KEYS; how many values, and how many that no key opens."""
     done = broken = 0
     for table in Base.metadata.sorted_tables:
@@ -97,21 +97,21 @@ def reseal_all() -> tuple[int, int]:
             for *key, value in db.session.execute(sa.select(*keys, column).where(column.is_not(None))).all():
                 here = sa.and_(*(one == wanted for one, wanted in zip(keys, key, strict=True)), column == value)
                 try:
-                    fresh = reseal(value)
-                except SealBroken:
+                    fresh = rotate_encryption(value)
+                except DecryptionError:
                     broken += 1
                     continue
-                with writing() as session:
+                with write_transaction() as session:
                     session.execute(sa.update(table).where(here).values({column.name: fresh}))
                 done += 1
-    erasure.rewrite_list()
+    erasure.refresh_erased_list()
     return done, broken
 
 
 def _take(folder: Path, portable: bool) -> Path:
     if portable or (is_postgresql() and not shutil.which("pg_dump")):
         if _revision() != _head():
-            raise CannotRestore("Bring the database up to date first: flask --app app db upgrade")
+            raise BackupError("Bring the database up to date first: flask --app app db upgrade")
         path = folder / TABLES
         path.write_text("".join(f"{line}\n" for line in _lines()), encoding="utf-8")
         return path
@@ -132,14 +132,14 @@ def _put_back(part: Path, about: dict[str, str]) -> None:
     kind = DUMP if is_postgresql() else SQLITE
     if part.name == TABLES:
         if about["revision"] != _head():
-            raise CannotRestore("This backup was made by another version of the portal: restore it with that one.")
+            raise BackupError("This backup was made by another version of the portal: restore it with that one.")
         upgrade()
         _fill(part)
     elif part.name != kind:
-        raise CannotRestore("This backup is of another kind of database. Make one with backup --portable.")
+        raise BackupError("This backup is of another kind of database. Make one with backup --portable.")
     elif kind == DUMP:
         if not shutil.which("pg_restore"):
-            raise CannotRestore("pg_restore is not installed here.")
+            raise BackupError("pg_restore is not installed here.")
         db.session.remove()
         db.engine.dispose()
         _run("pg_restore", "--clean", "--if-exists", "--no-owner", "--no-privileges", "--exit-on-error", str(part))
@@ -157,7 +157,7 @@ def _raw_sqlite() -> sqlite3.Connection:
     db.session.remove()
     connection = db.engine.raw_connection().driver_connection
     if not isinstance(connection, sqlite3.Connection):
-        raise CannotRestore("This is no SQLite database.")
+        raise BackupError("This is no SQLite database.")
     return connection
 
 
@@ -175,17 +175,17 @@ def _run(command: str, *arguments: str) -> None:
             stderr=subprocess.PIPE,
         )
     except subprocess.CalledProcessError as error:
-        raise CannotRestore(f"{command} failed with {error.returncode}; run it by hand to see why.") from None
+        raise BackupError(f"{command} failed with {error.returncode}; run it by hand to see why.") from None
 
 
 def _entries(given: Path | None) -> set[str]:
     """Who is known as erased: in the present database, on the list beside it, on a given list."""
     entries: set[str] = set()
     if sa.inspect(db.engine).has_table("erasures"):
-        entries |= erasure.of_database()
-    for path in (erased_list.list_file(), given):
+        entries |= erasure.erased_entries_of_database()
+    for path in (erased_list.erased_list_path(), given):
         if path is not None and path.exists():
-            entries |= erased_list.listed(path.read_text(encoding="ascii"))
+            entries |= erased_list.parse_erased_entries(path.read_text(encoding="ascii"))
     return entries
 
 
@@ -233,7 +233,7 @@ def _typed(value: Any, column: sa.Column[Any]) -> Any:
 
 
 def _fill(path: Path) -> None:
-    with writing() as session, path.open(encoding="utf-8") as lines:
+    with write_transaction() as session, path.open(encoding="utf-8") as lines:
         for known in reversed(Base.metadata.sorted_tables):
             session.execute(known.delete())
         table: sa.Table | None = None
@@ -248,7 +248,7 @@ def _fill(path: Path) -> None:
                 continue
             values = zip(columns, found, strict=True)
             rows.append({column.name: _typed(value, column) for column, value in values})
-            if len(rows) == AT_ONCE:
+            if len(rows) == BATCH_SIZE:
                 _insert(table, rows)
                 rows = []
         _insert(table, rows)

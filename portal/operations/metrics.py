@@ -17,15 +17,15 @@ from sqlalchemy import func, select
 from portal.attendance.models import AttendanceSheet
 from portal.core import clock
 from portal.core.db import db
-from portal.core.mail.outbox import Mail
+from portal.core.mail.outbox import OutboxMail
 from portal.meetings.models import ZoomMeeting
 from portal.registration.models import MeetingRegistrant
-from portal.webhooks.health import health as inbox_health
+from portal.webhooks.health import webhook_health as inbox_health
 from portal.zoom_account import write_block
-from portal.zoom_account.client import zoom
+from portal.zoom_account.client import get_zoom_client
 
 
-def health(app: Flask) -> dict[str, Any]:
+def portal_health_state(app: Flask) -> dict[str, Any]:
     """The answer of /healthz, ready for JSON. Raises DBAPIError without a database."""
     now = clock.now()
     reports, since = db.session.execute(
@@ -34,13 +34,13 @@ def health(app: Flask) -> dict[str, Any]:
     waiting = _count(ZoomMeeting.wanted.is_not(None))
     return {
         "status": "ok",
-        "zoom": "configured" if zoom().is_configured else "not configured",
+        "zoom": "configured" if get_zoom_client().is_configured else "not configured",
         **inbox_health(app),
         "jobs_blocked": {
-            "zoom": write_block.current() is not None,
+            "zoom": write_block.current_write_block() is not None,
             "meetings": _count(ZoomMeeting.trouble.is_not(None), ZoomMeeting.wanted.is_not(None)),
             "registrants": _count(MeetingRegistrant.state == "failed"),
-            "mail": _count(Mail.state == "failed"),
+            "mail": _count(OutboxMail.state == "failed"),
         },
         "reconcile": {"due": reports, "lag_seconds": _seconds_since(since, now)},
         "meetings_waiting_for_zoom": waiting,
@@ -55,15 +55,15 @@ def _seconds_since(moment: datetime | None, now: datetime) -> int:
     return round((now - moment).total_seconds()) if moment else 0
 
 
-def metrics(app: Flask) -> bytes:
+def render_prometheus_metrics(app: Flask) -> bytes:
     """The same in the text format of Prometheus. Raises DBAPIError without a database."""
     registry = CollectorRegistry()
-    registry.register(_Health(health(app)))
+    registry.register(_Health(portal_health_state(app)))
     return generate_latest(registry)
 
 
 class _Health(Collector):
-    """One answer of `health` as metrics."""
+    """One answer of `portal_health_state` as metrics."""
 
     def __init__(self, seen: dict[str, Any]) -> None:
         self._seen = seen

@@ -10,37 +10,37 @@ from flask_login import current_user
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
-from portal.classes.access import class_or_404, sees_learners
+from portal.classes.access import can_view_learners, class_or_404
 from portal.core import audit_log
-from portal.pages.join.state import address
+from portal.pages.join.state import join_page_url
 from portal.registration import join_links
 
 bp = Blueprint("class_links", __name__)
 
 
 @bp.get("/classes/<uuid:class_id>/links")
-def index(class_id: UUID) -> str:
+def show_class_links(class_id: UUID) -> str:
     """Everybody's link, on the screen as a list and on paper as slips."""
     school_class = class_or_404(class_id, manage=True)
-    people = join_links.of_class(school_class) if sees_learners(current_user) else []
-    audit_log.viewed("saw the join links", "class", school_class.id, by=current_user.id, people=len(people))
+    people = join_links.list_class_links(school_class) if can_view_learners(current_user) else []
+    audit_log.record_view("saw the join links", "class", school_class.id, by=current_user.id, people=len(people))
     return render_template(
         "join/links.html",
         school_class=school_class,
         people=people,
-        class_token=join_links.class_token(school_class.id),
-        address=address,
-        qr=qr,
+        class_token=join_links.class_link_token(school_class.id),
+        address=join_page_url,
+        qr=class_qr_code,
     )
 
 
 @bp.post("/classes/<uuid:class_id>/links/renew")
-def renew(class_id: UUID) -> AnyResponse:
+def renew_join_links(class_id: UUID) -> AnyResponse:
     """A new link for one learner, for the class, or (`whose=all`) for everybody."""
     school_class = class_or_404(class_id, manage=True)
     whose = request.form.get("whose", "")
     if whose == "all":
-        count = join_links.renew_all(current_user, school_class)
+        count = join_links.rotate_class_links(current_user, school_class)
         flash(
             ngettext(
                 "%(num)d link is new. The old one does not work any more.",
@@ -48,21 +48,21 @@ def renew(class_id: UUID) -> AnyResponse:
                 count,
             )
         )
-    elif join_links.renew(current_user, school_class, _learner(whose)):
+    elif join_links.rotate_join_link(current_user, school_class, _learner(whose)):
         flash(_("The link is new. The old one does not work any more."))
     else:
         flash(_("There is no such link: the learner may have left the section."), "bad")
-    return redirect(url_for(".index", class_id=school_class.id))
+    return redirect(url_for(".show_class_links", class_id=school_class.id))
 
 
 @bp.post("/classes/<uuid:class_id>/links/end")
-def end(class_id: UUID) -> AnyResponse:
+def end_join_link(class_id: UUID) -> AnyResponse:
     school_class = class_or_404(class_id, manage=True)
-    if join_links.end(current_user, school_class, _learner(request.form.get("whose", ""))):
+    if join_links.revoke_join_link(current_user, school_class, _learner(request.form.get("whose", ""))):
         flash(_("The link does not work any more. A new one can be made at any time."))
     else:
         flash(_("There is no such link: the learner may have left the section."), "bad")
-    return redirect(url_for(".index", class_id=school_class.id))
+    return redirect(url_for(".show_class_links", class_id=school_class.id))
 
 
 def _learner(text: str) -> UUID | None:
@@ -73,9 +73,9 @@ def _learner(text: str) -> UUID | None:
         return None
 
 
-def qr(token: str) -> Markup:
+def class_qr_code(token: str) -> Markup:
     """The address as a QR code, drawn in the page: no picture is fetched."""
-    code = segno.make(address(token), error="m", micro=False)
+    code = segno.make(join_page_url(token), error="m", micro=False)
     drawing = code.svg_inline(border=2, omitsize=True, svgclass="qr", lineclass=None)
     # Drawn by us from an address of ours: nothing that anybody typed is in it.
     return Markup(drawing.replace("<svg ", '<svg aria-hidden="true" ', 1))  # noqa: S704  # nosec B704

@@ -13,14 +13,14 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired
 
 from portal.classes import access, service
-from portal.core.db import writing
-from portal.core.forms import Form
-from portal.meetings.scheduling.cancel_upcoming import cancel_coming, count_coming
+from portal.core.db import write_transaction
+from portal.core.forms import PortalForm
+from portal.meetings.scheduling.cancel_upcoming import cancel_upcoming_occurrences, count_upcoming_occurrences
 
-bp = Blueprint("closing", __name__)
+bp = Blueprint("close_class", __name__)
 
 
-class CloseForm(Form):
+class CloseClassForm(PortalForm):
     dates = RadioField(
         _l("Its coming dates"),
         [InputRequired(_l("Choose what becomes of the coming dates."))],
@@ -36,16 +36,16 @@ def close_class(class_id: UUID) -> str | Response | tuple[str, int]:
     """Nothing new is scheduled for the class from now on; the person says what becomes of what is."""
     school_class = access.class_or_404(class_id, manage=True)
     if school_class.closed_at:
-        return redirect(url_for("pages.school_class", class_id=class_id))
-    coming = count_coming(class_id)
-    form = CloseForm()
+        return redirect(url_for("pages.show_class_page", class_id=class_id))
+    coming = count_upcoming_occurrences(class_id)
+    form = CloseClassForm()
     if not coming:
         del form.dates
     if form.validate_on_submit():
         cancelled = 0
-        with writing():
+        with write_transaction():
             if form.dates and form.dates.data == "cancel":
-                cancelled = cancel_coming(current_user, class_id, _("The class was closed"))
+                cancelled = cancel_upcoming_occurrences(current_user, class_id, _("The class was closed"))
             service.close_class(current_user, school_class)
         flash(
             _(
@@ -61,6 +61,6 @@ def close_class(class_id: UUID) -> str | Response | tuple[str, int]:
                     cancelled,
                 )
             )
-        return redirect(url_for("pages.school_class", class_id=class_id))
+        return redirect(url_for("pages.show_class_page", class_id=class_id))
     page = render_template("classes/close_class.html", form=form, school_class=school_class, coming=coming)
     return page, 422 if form.errors else 200

@@ -16,17 +16,17 @@ from portal.core import audit_log, clock
 from portal.privacy import merge_learners
 from portal.registration import messages as registration_words
 from portal.registration import queries as registration_queries
-from portal.registration.desired_registrants import learner_address
-from portal.reports.learner_attendance import attendance_of
+from portal.registration.desired_registrants import learner_registration_email
+from portal.reports.learner_attendance import load_learner_attendance
 
 bp = Blueprint("learner_page", __name__)
 
 
 @bp.get("/classes/sections/<uuid:section_id>/learners/<uuid:learner_id>")
-def show(section_id: UUID, learner_id: UUID) -> str:
+def show_learner(section_id: UUID, learner_id: UUID) -> str:
     section, learner = access.learner_or_404(section_id, learner_id)
-    audit_log.viewed("viewed", "learner", learner.id, by=current_user.id, section_id=section.id)
-    times = class_queries.times_of(learner.id)
+    audit_log.record_view("viewed", "learner", learner.id, by=current_user.id, section_id=section.id)
+    times = class_queries.list_enrolment_periods(learner.id)
     today = clock.today()
     now = next((time for time in times if time.from_date <= today <= (time.until_date or today)), None)
     here = now is not None and now.section_id == section.id
@@ -38,22 +38,22 @@ def show(section_id: UUID, learner_id: UUID) -> str:
         times=times,
         now_in=now,
         on_roster=here,
-        governed=access.governs(section) and not section.is_past,
-        address=learner_address(learner.lrn, learner.email, settings.email_domains),
-        coming=registration_queries.coming_of(learner.id, section.id) if here else [],
-        attendance=attendance_of(current_user, learner.id, section.school_year),
-        why=lambda code: registration_words.reason(code, settings.email_domains),
+        governed=access.can_manage_section(section) and not section.is_past,
+        address=learner_registration_email(learner.lrn, learner.email, settings.email_domains),
+        coming=registration_queries.list_upcoming_registrations(learner.id, section.id) if here else [],
+        attendance=load_learner_attendance(current_user, learner.id, section.school_year),
+        why=lambda code: registration_words.failure_reason_message(code, settings.email_domains),
     )
 
 
 @bp.route("/classes/sections/<uuid:section_id>/learners/<uuid:learner_id>/merge", methods=["GET", "POST"])
-def merge(section_id: UUID, learner_id: UUID) -> str | Response | tuple[str, int]:
+def merge_learner(section_id: UUID, learner_id: UUID) -> str | Response | tuple[str, int]:
     """Make two entries of one learner one: this one stays."""
     section, learner = access.learner_or_404(section_id, learner_id, govern=True)
     if section.is_past:
         flash(_("The school year %(year)s is over: its rosters can only be read.", year=section.school_year), "bad")
-        return redirect(url_for("classes.section", section_id=section.id))
-    others = {str(one.id): one for one in merge_learners.candidates(section.id, learner)}
+        return redirect(url_for("classes.show_section", section_id=section.id))
+    others = {str(one.id): one for one in merge_learners.list_merge_candidates(section.id, learner)}
     form = MergeForm()
     form.other.choices = [
         SelectChoice("", _("Choose")),
@@ -63,15 +63,17 @@ def merge(section_id: UUID, learner_id: UUID) -> str | Response | tuple[str, int
         other = others[form.other.data]
         takes_other = not learner.lrn or (other.lrn and form.lrn.data == "other")
         try:
-            merge_learners.merge(current_user, section, learner, other, lrn=other.lrn if takes_other else learner.lrn)
-        except merge_learners.TwoSections:
+            merge_learners.merge_learners(
+                current_user, section, learner, other, lrn=other.lrn if takes_other else learner.lrn
+            )
+        except merge_learners.OverlappingEnrolments:
             form.other.errors = [
                 _("The two were in different sections on the same days. Correct their sections first.")
             ]
-        except merge_learners.Erased:
+        except merge_learners.LearnerErased:
             form.other.errors = [_("One of the two was erased. What was erased is not brought back by a merge.")]
         else:
             flash(_("The two entries are one now."))
-            return redirect(url_for(".show", section_id=section.id, learner_id=learner.id))
+            return redirect(url_for(".show_learner", section_id=section.id, learner_id=learner.id))
     page = render_template("classes/learner_merge.html", form=form, section=section, learner=learner)
     return page, 422 if form.errors else 200

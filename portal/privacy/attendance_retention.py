@@ -24,34 +24,42 @@ from portal.attendance.models import (
     AttendanceRecord,
     AttendanceTally,
     DailyAttendance,
-    NameAlias,
-    ParticipantLink,
+    ParticipantAlias,
+    ParticipantMatch,
     ParticipantUpload,
     ZoomParticipant,
 )
-from portal.classes.models import Enrolment, Learner, RosterImport, SchoolClass, Section, school_year_of, year_begins
+from portal.classes.models import (
+    Enrolment,
+    Learner,
+    RosterImport,
+    SchoolClass,
+    Section,
+    school_year_of,
+    school_year_start,
+)
 from portal.core import audit_log, clock
 from portal.core.db import (
     Base,
     db,
-    end_reading,
-    writing,
+    end_read_transaction,
+    write_transaction,
 )
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
 from portal.registration.join_links import JoinLink
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
 
 LEAST, MOST = 2, 10  # school years, as the database holds it
-AT_ONCE = 2000
-SECTIONS_AT_ONCE = 200
-STILL_COMES = timedelta(days=60)  # stays that are told of a deleted year are taken away again for so long
+BATCH_SIZE = 2000
+SECTIONS_PER_BATCH = 200
+LATE_EVIDENCE_WINDOW = timedelta(days=60)  # stays that are told of a deleted year are taken away again for so long
 
 
 @dataclass(frozen=True)
-class YearKept:
+class RetentionYear:
     """A school year of a school that is over: sections and sheets, and what becomes of its attendance.
 
-    `goes_on` is the day from which it is deleted, None while the school keeps it; `deleted_at` when it was.
+    `retention_end_of` is the day from which it is deleted, None while the school keeps it; `deleted_at` when it was.
     """
 
     school_year: str
@@ -61,14 +69,14 @@ class YearKept:
     deleted_at: datetime | None
 
 
-def goes_on(school_year: str, years: int) -> date:
+def retention_end_of(school_year: str, years: int) -> date:
     """The first day on which attendance of a school year is not kept any more: "2023-2024", kept two years, goes on
     1 June 2026."""
     first = int(school_year[:4]) + 1 + years
-    return year_begins(f"{first}-{first + 1}")
+    return school_year_start(f"{first}-{first + 1}")
 
 
-def years_over(school: School, years: int | None) -> list[YearKept]:
+def list_past_years(school: School, years: int | None) -> list[RetentionYear]:
     """The school's years that are over, newest first, as they fare if attendance is kept for `years`."""
     counted = (
         select(
@@ -87,38 +95,38 @@ def years_over(school: School, years: int | None) -> list[YearKept]:
         .order_by(Section.school_year.desc())
     )
     return [
-        YearKept(
+        RetentionYear(
             school_year=year,
             sections=sections,
             sheets=sheets,
-            goes_on=goes_on(year, years) if years else None,
+            goes_on=retention_end_of(year, years) if years else None,
             deleted_at=None if kept else deleted_at,
         )
         for year, sections, sheets, deleted_at, kept in db.session.execute(counted)
     ]
 
 
-def due_now(school: School, years: int | None) -> list[YearKept]:
+def list_expired_years(school: School, years: int | None) -> list[RetentionYear]:
     """The years whose attendance would go at once if the school kept it for `years`."""
     return [
         line
-        for line in years_over(school, years)
+        for line in list_past_years(school, years)
         if line.goes_on and line.goes_on <= clock.today() and line.deleted_at is None
     ]
 
 
-def keep(admin: User, school: School, years: int | None, *, authority: str) -> None:
+def set_retention_years(admin: User, school: School, years: int | None, *, authority: str) -> None:
     """The school keeps attendance for so many school years after its own; None: until it says otherwise.
 
     Raises ValueError for a number that is not between LEAST and MOST, and for years without an authority.
     """
     if years is not None and not (LEAST <= years <= MOST and authority.strip()):
         raise ValueError("no such time of keeping, or nobody allowed it")
-    with writing() as session:
+    with write_transaction() as session:
         held = session.scalar(select(School).where(School.id == school.id).with_for_update())
         if held is None or held.attendance_years == years:
             return
-        audit_log.record(
+        audit_log.record_action(
             "set how long attendance is kept",
             "school",
             school.id,
@@ -130,7 +138,7 @@ def keep(admin: User, school: School, years: int | None, *, authority: str) -> N
         held.attendance_years = years
 
 
-def would_go() -> dict[str, int]:
+def count_expired_attendance() -> dict[str, int]:
     """What a purge would take away now: the number of rows by school and year. Changes nothing."""
     found: dict[str, int] = {}
     for school, year, sections in _by_school_and_year(or_(_due(), _unfinished())):
@@ -140,11 +148,11 @@ def would_go() -> dict[str, int]:
         )
         if rows:
             found[_said(school, year)] = found.get(_said(school, year), 0) + rows
-    end_reading()
+    end_read_transaction()
     return found
 
 
-def take_away() -> dict[str, int]:
+def purge_expired_attendance() -> dict[str, int]:
     """Take away what is not kept any more; the number of rows by school and year."""
     while _mark():
         pass
@@ -165,7 +173,7 @@ def _by_school_and_year(wanted: ColumnElement[bool]) -> list[tuple[str, str, Col
         .distinct()
         .order_by(School.name, Section.school_year, School.id)
     ).all()
-    end_reading()
+    end_read_transaction()
     return [
         (name, year, and_(Section.school_id == school_id, Section.school_year == year))
         for school_id, name, year in found
@@ -194,7 +202,7 @@ def _unfinished() -> ColumnElement[bool]:
     return and_(
         Section.attendance_deleted_at.is_not(None),
         or_(
-            Section.attendance_deleted_at > clock.now() - STILL_COMES,
+            Section.attendance_deleted_at > clock.now() - LATE_EVIDENCE_WINDOW,
             exists().where(Enrolment.section_id == Section.id),
         ),
     )
@@ -205,8 +213,8 @@ def _mark() -> int:
 
     Not of all at once: a division's sections in one transaction would keep the webhook waiting.
     """
-    with writing() as session:
-        wanted = select(Section.id, Section.school_year).where(_due()).order_by(Section.id).limit(SECTIONS_AT_ONCE)
+    with write_transaction() as session:
+        wanted = select(Section.id, Section.school_year).where(_due()).order_by(Section.id).limit(SECTIONS_PER_BATCH)
         due = session.execute(wanted.with_for_update(of=Section)).all()
         session.execute(
             update(Section)
@@ -215,7 +223,7 @@ def _mark() -> int:
             .execution_options(synchronize_session=False)
         )
         for section_id, year in due:
-            audit_log.record("deleted the attendance", "section", section_id, by=None, year=year)
+            audit_log.record_action("deleted the attendance", "section", section_id, by=None, year=year)
     return len(due)
 
 
@@ -227,13 +235,13 @@ def _what_goes(of: ColumnElement[bool]) -> Iterator[tuple[Any, Any, ColumnElemen
     dates = select(MeetingOccurrence.id).where(MeetingOccurrence.meeting_id.in_(meetings))
     runs = select(ZoomInstance.id).where(ZoomInstance.meeting_id.in_(meetings))
     stays = select(ZoomParticipant.id).where(ZoomParticipant.instance_id.in_(runs))
-    yield ParticipantLink, ParticipantLink.id, ParticipantLink.participant_id.in_(stays)
+    yield ParticipantMatch, ParticipantMatch.id, ParticipantMatch.participant_id.in_(stays)
     yield ZoomParticipant, ZoomParticipant.id, ZoomParticipant.instance_id.in_(runs)
     yield AttendanceHistory, AttendanceHistory.id, AttendanceHistory.occurrence_id.in_(dates)
     yield AttendanceRecord, AttendanceRecord.id, AttendanceRecord.occurrence_id.in_(dates)
     yield ParticipantUpload, ParticipantUpload.id, ParticipantUpload.occurrence_id.in_(dates)
     yield DailyAttendance, DailyAttendance.id, DailyAttendance.section_id.in_(sections)
-    yield NameAlias, NameAlias.id, NameAlias.class_id.in_(classes)
+    yield ParticipantAlias, ParticipantAlias.id, ParticipantAlias.class_id.in_(classes)
     yield MeetingRegistrant, MeetingRegistrant.id, MeetingRegistrant.meeting_id.in_(meetings)
     yield FormerRegistrant, FormerRegistrant.id, FormerRegistrant.meeting_id.in_(meetings)
     yield JoinLink, JoinLink.id, and_(JoinLink.class_id.in_(classes), JoinLink.learner_id.is_not(None))
@@ -243,9 +251,9 @@ def _what_goes(of: ColumnElement[bool]) -> Iterator[tuple[Any, Any, ColumnElemen
 
 def _delete(table: Any, key: Any, condition: ColumnElement[bool]) -> int:
     done = 0
-    while ids := list(db.session.scalars(select(key).where(condition).limit(AT_ONCE))):
-        end_reading()
-        with writing() as session:
+    while ids := list(db.session.scalars(select(key).where(condition).limit(BATCH_SIZE))):
+        end_read_transaction()
+        with write_transaction() as session:
             learners: list[UUID] = []
             if table is Enrolment:
                 learners = list(session.scalars(select(Enrolment.learner_id).where(key.in_(ids)).distinct()))
@@ -257,7 +265,7 @@ def _delete(table: Any, key: Any, condition: ColumnElement[bool]) -> int:
                     .execution_options(synchronize_session=False)
                 )
         done += len(ids)
-    end_reading()
+    end_read_transaction()
     return done
 
 

@@ -16,8 +16,8 @@ from portal.attendance.models import (
     AttendanceHistory,
     AttendanceRecord,
     DailyAttendance,
-    NameAlias,
-    ParticipantLink,
+    ParticipantAlias,
+    ParticipantMatch,
     ZoomParticipant,
 )
 from portal.classes.models import Enrolment, Learner, SchoolClass, Section
@@ -25,20 +25,20 @@ from portal.core import clock
 from portal.core.audit_log import AuditEntry
 from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
-from portal.registration.join_links import JoinLink, JoinOpening
+from portal.registration.join_links import JoinLink, JoinLinkUse
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
 from portal.webhooks.models import ZoomEvent
 
 Rows = list[dict[str, Any]]
 
 
-def file_of(learner: Learner) -> str:
+def learner_data_json(learner: Learner) -> str:
     """JSON, indented, with times in Manila; twelve statements, whatever there is."""
-    return json.dumps(everything(learner), ensure_ascii=False, indent=1, default=_plain)
+    return json.dumps(collect_learner_data(learner), ensure_ascii=False, indent=1, default=_plain)
 
 
-def everything(learner: Learner) -> dict[str, Any]:
-    """What `file_of` writes, by what it is."""
+def collect_learner_data(learner: Learner) -> dict[str, Any]:
+    """What `learner_data_json` writes, by what it is."""
     ids = _registrant_ids(learner.id)
     school = db.session.get_one(School, learner.school_id)
     return {
@@ -55,7 +55,7 @@ def everything(learner: Learner) -> dict[str, Any]:
             "school": school.name,
             "kept_since": learner.created_at,
         },
-        "rosters": rosters(learner.id),
+        "rosters": collect_enrolment_history(learner.id),
         "attendance": _attendance(learner.id),
         "daily_register": _rows(
             select(DailyAttendance.day, DailyAttendance.mark, DailyAttendance.tardy, DailyAttendance.reason)
@@ -68,7 +68,9 @@ def everything(learner: Learner) -> dict[str, Any]:
         "what_zoom_saw": _stays(learner.id, learner.email, ids),
         "messages_of_zoom": _deliveries(learner.id, ids),
         "names_tied_to_the_learner": _rows(
-            select(NameAlias.folded_name.label("name"), NameAlias.made_at).where(NameAlias.learner_id == learner.id)
+            select(ParticipantAlias.folded_name.label("name"), ParticipantAlias.made_at).where(
+                ParticipantAlias.learner_id == learner.id
+            )
         ),
         "links": _rows(
             select(SchoolClass.subject, JoinLink.made_at, JoinLink.ended_at)
@@ -77,11 +79,11 @@ def everything(learner: Learner) -> dict[str, Any]:
             .order_by(SchoolClass.subject)
         ),
         "uses_of_the_links": _rows(
-            select(SchoolClass.subject, JoinOpening.at)
-            .join(JoinLink, JoinLink.id == JoinOpening.link_id)
+            select(SchoolClass.subject, JoinLinkUse.at)
+            .join(JoinLink, JoinLink.id == JoinLinkUse.link_id)
             .join(SchoolClass, SchoolClass.id == JoinLink.class_id)
             .where(JoinLink.learner_id == learner.id)
-            .order_by(JoinOpening.at)
+            .order_by(JoinLinkUse.at)
         ),
         "who_looked_at_this_learner_alone": _rows(
             select(AuditEntry.at, User.role.label("by"), AuditEntry.action)
@@ -92,7 +94,7 @@ def everything(learner: Learner) -> dict[str, Any]:
     }
 
 
-def rosters(learner_id: UUID) -> Rows:
+def collect_enrolment_history(learner_id: UUID) -> Rows:
     """Where the learner was and is, the latest first."""
     return _rows(
         select(
@@ -203,8 +205,8 @@ def _registrant_ids(learner_id: UUID) -> set[str]:
 
 def _stays(learner_id: UUID, email: str | None, registrant_ids: set[str]) -> Rows:
     """What Zoom told of the learner: by the registration, the address, or a teacher's word."""
-    hers = select(ParticipantLink.participant_id).where(ParticipantLink.learner_id == learner_id)
-    shared = select(ParticipantLink.participant_id).where(ParticipantLink.learner_id != learner_id)
+    hers = select(ParticipantMatch.participant_id).where(ParticipantMatch.learner_id == learner_id)
+    shared = select(ParticipantMatch.participant_id).where(ParticipantMatch.learner_id != learner_id)
     known: list[ColumnElement[bool]] = [ZoomParticipant.id.in_(hers), ZoomParticipant.registrant_id.in_(registrant_ids)]
     if email:
         known.append(ZoomParticipant.email == email)
@@ -263,7 +265,7 @@ def _rows(query: Any) -> Rows:
 
 def _plain(value: object) -> str:
     if isinstance(value, datetime):
-        return clock.local(value).isoformat(timespec="seconds")
+        return clock.to_manila(value).isoformat(timespec="seconds")
     if isinstance(value, date):
         return value.isoformat()
     return str(value)

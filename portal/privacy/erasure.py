@@ -1,12 +1,14 @@
 """Erasing one learner: what names the learner goes, what counts stays.
 
-`erase` writes down that it is wanted, and by whom; the worker does it (`carry_out`), since a learner of several years
+`request_learner_erasure` writes down that it is wanted, and by whom; the worker does it (`erase_learner`), since a
+learner of several years
 is on hundreds of sheets. It takes the name, LRN and address out of every table and has the registrations at Zoom
 cancelled. The lines on the sheets stay as "ERASED, LEARNER" with their marks, so that sheets and reports say the same
-as before. `go_on` comes back for a week, since Zoom's reports may still name the learner, and for the address of a
+as before. `finish_pending_erasures` comes back for a week, since Zoom's reports may still name the learner, and for
+the address of a
 registration until Zoom has let go of it. Killed at any point, it goes on where it was.
 
-Those who were erased stay so when an older backup is restored: see `erased_list` and `again`.
+Those who were erased stay so when an older backup is restored: see `erased_list` and `reapply_erasures`.
 """
 
 import json
@@ -19,48 +21,50 @@ from sqlalchemy import JSON, ForeignKey, String, delete, exists, or_, select, up
 from sqlalchemy.orm import Mapped, joinedload, mapped_column
 
 from portal.accounts.models import User
-from portal.attendance.calculation.marks import compute
+from portal.attendance.calculation.marks import compute_sheet
 from portal.attendance.models import (
     AttendanceHistory,
     AttendanceRecord,
     DailyAttendance,
-    NameAlias,
-    ParticipantLink,
+    ParticipantAlias,
+    ParticipantMatch,
     ParticipantUpload,
 )
 from portal.attendance.sheet import compute as sheet_compute
-from portal.classes.disclosure.service import OPENED
-from portal.classes.learners.enrolments import ERASED, Rolls
+from portal.classes.disclosure.service import OPENED_SECTIONS_KEY
+from portal.classes.learners.enrolments import ERASED, EnrolmentChanges
 from portal.classes.models import Enrolment, Learner, RosterImport
 from portal.core import audit_log, clock
 from portal.core.audit_log import AuditEntry
 from portal.core.db import (
     Model,
-    WithId,
+    UuidPrimaryKey,
     db,
-    end_reading,
-    writing,
+    end_read_transaction,
+    write_transaction,
 )
-from portal.core.worker_signals import wake
+from portal.core.worker_signals import notify_worker
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.privacy import erased_list
 from portal.privacy.learner_identity import (
-    Her,
-    meetings_of,
-    scrub_deliveries,
-    scrub_stays,
+    LearnerIdentity,
+    meetings_of_learner,
+    redact_learner_deliveries,
+    redact_learner_stays,
 )
 from portal.registration.join_links import JoinLink
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
 
 log = logging.getLogger("portal.attendance")
-REASONS = ("asked", "mistake", "order")
-COMES_BACK = timedelta(days=7)  # Zoom's reports are asked for three days, teachers upload its files a little later
-TOO_LONG = timedelta(minutes=15)  # after that the page says what to look at
+ERASURE_REASONS = ("asked", "mistake", "order")
+RECHECK_INTERVAL = timedelta(
+    days=7
+)  # Zoom's reports are asked for three days, teachers upload its files a little later
+OVERDUE_AFTER = timedelta(minutes=15)  # after that the page says what to look at
 LAST_NAME, FIRST_NAME = "ERASED", "LEARNER"
 
 
-class Erasure(WithId, Model):
+class LearnerErasure(UuidPrimaryKey, Model):
     """One erasure. `marks` are keyed hashes of the learner's addresses and names, to know the learner by in what still
     comes; they go when it is finished."""
 
@@ -76,54 +80,56 @@ class Erasure(WithId, Model):
     finished_at: Mapped[datetime | None]
 
 
-def is_erased(learner_id: UUID) -> bool:
-    return bool(db.session.scalar(select(exists().where(Erasure.learner_id == learner_id))))
+def is_learner_erased(learner_id: UUID) -> bool:
+    return bool(db.session.scalar(select(exists().where(LearnerErasure.learner_id == learner_id))))
 
 
-def is_under_way(learner_id: UUID) -> bool:
+def is_erasure_pending(learner_id: UUID) -> bool:
     """It is asked for, and the worker is not done."""
-    wanted = exists().where(Erasure.learner_id == learner_id, Erasure.carried_out_at.is_(None))
+    wanted = exists().where(LearnerErasure.learner_id == learner_id, LearnerErasure.carried_out_at.is_(None))
     return bool(db.session.scalar(select(wanted)))
 
 
-def takes_too_long(learner_id: UUID) -> bool:
+def is_erasure_overdue(learner_id: UUID) -> bool:
     """It was asked for so long ago that something must hold it up."""
     wanted = exists().where(
-        Erasure.learner_id == learner_id, Erasure.carried_out_at.is_(None), Erasure.at < clock.now() - TOO_LONG
+        LearnerErasure.learner_id == learner_id,
+        LearnerErasure.carried_out_at.is_(None),
+        LearnerErasure.at < clock.now() - OVERDUE_AFTER,
     )
     return bool(db.session.scalar(select(wanted)))
 
 
-def erase(learner: Learner, reason: str, *, by: User | None) -> Erasure:
+def request_learner_erasure(learner: Learner, reason: str, *, by: User | None) -> LearnerErasure:
     """Have a learner erased; once is enough. `reason` is one of REASONS. Raises ValueError for another."""
-    if reason not in REASONS:
+    if reason not in ERASURE_REASONS:
         raise ValueError("no such reason")
-    end_reading()
-    with writing() as session:
+    end_read_transaction()
+    with write_transaction() as session:
         session.refresh(learner, with_for_update=True)
-        found = session.scalar(select(Erasure).where(Erasure.learner_id == learner.id))
+        found = session.scalar(select(LearnerErasure).where(LearnerErasure.learner_id == learner.id))
         if found is not None:
             return found
-        row = Erasure(
+        row = LearnerErasure(
             id=uuid4(),
             learner_id=learner.id,
             at=clock.now(),
             by=by.id if by else None,
             reason=reason,
-            marks=sorted(Her(learner).marks),
+            marks=sorted(LearnerIdentity(learner).marks),
         )
         session.add(row)
-        audit_log.record("erased", "learner", learner.id, by=row.by, reason=reason)
-    wake("erasures")
+        audit_log.record_action("erased", "learner", learner.id, by=row.by, reason=reason)
+    notify_worker("erasures")
     return row
 
 
-def carry_out_due() -> int:
+def process_due_erasures() -> int:
     """Erase whoever is to be; how many were. One that fails holds up no other, and is tried again the next time."""
     done = 0
     for erasure_id in _due():
         try:
-            carry_out(erasure_id)
+            erase_learner(erasure_id)
         except Exception:
             db.session.rollback()
             log.exception("erasure %s failed and will be tried again", erasure_id)
@@ -133,59 +139,65 @@ def carry_out_due() -> int:
 
 
 def _due() -> list[UUID]:
-    due = list(db.session.scalars(select(Erasure.id).where(Erasure.carried_out_at.is_(None)).order_by(Erasure.at)))
-    end_reading()
+    due = list(
+        db.session.scalars(
+            select(LearnerErasure.id).where(LearnerErasure.carried_out_at.is_(None)).order_by(LearnerErasure.at)
+        )
+    )
+    end_read_transaction()
     return due
 
 
-def carry_out(erasure_id: UUID) -> None:
+def erase_learner(erasure_id: UUID) -> None:
     """Erase one learner, of whom it was asked. The names in raw deliveries go last, in small steps."""
-    row = db.session.get_one(Erasure, erasure_id, populate_existing=True)
-    erased_list.remember([row.learner_id])  # first: what is erased must not come back with a backup
+    row = db.session.get_one(LearnerErasure, erasure_id, populate_existing=True)
+    erased_list.append_erased_entry([row.learner_id])  # first: what is erased must not come back with a backup
     pins = _pins(row.learner_id)
-    end_reading()
-    with writing() as session:
+    end_read_transaction()
+    with write_transaction() as session:
         learner = session.get_one(Learner, row.learner_id, with_for_update=True, populate_existing=True)
         session.refresh(row)
         if row.carried_out_at is not None:  # another worker was faster
             return
-        her = Her(learner)
+        her = LearnerIdentity(learner)
         row.marks = sorted({*(row.marks or ()), *her.marks})
         _pin(pins, row.by)
         _forget_decisions(learner.id, her)
         _leave_rosters(learner, her)
-        scrub_stays(learner.id, set(row.marks))
+        redact_learner_stays(learner.id, set(row.marks))
         learner.lrn = learner.email = None
         learner.last_name, learner.first_name, learner.middle_name, learner.extension = LAST_NAME, FIRST_NAME, "", ""
         learner.lis_name = f"{LAST_NAME}, {FIRST_NAME}"
         session.flush()
         _scrub_registrations(learner.id)
         row.carried_out_at = clock.now()
-    wake("registration")
-    wake("registrants")
-    scrub_deliveries(row.learner_id, set(row.marks or ()), None)
+    notify_worker("registration")
+    notify_worker("registrants")
+    redact_learner_deliveries(row.learner_id, set(row.marks or ()), None)
 
 
-def go_on() -> int:
+def finish_pending_erasures() -> int:
     """Look after the erasures that are not finished; how many were finished now."""
     now, done = clock.now(), 0
-    unfinished = select(Erasure).where(Erasure.carried_out_at.is_not(None), Erasure.finished_at.is_(None))
-    for row in list(db.session.scalars(unfinished.order_by(Erasure.at))):
+    unfinished = select(LearnerErasure).where(
+        LearnerErasure.carried_out_at.is_not(None), LearnerErasure.finished_at.is_(None)
+    )
+    for row in list(db.session.scalars(unfinished.order_by(LearnerErasure.at))):
         marks = set(row.marks or ())
-        end_reading()
-        scrub_deliveries(row.learner_id, marks, row.looked_at)
-        with writing() as session:
-            scrub_stays(row.learner_id, marks)
+        end_read_transaction()
+        redact_learner_deliveries(row.learner_id, marks, row.looked_at)
+        with write_transaction() as session:
+            redact_learner_stays(row.learner_id, marks)
             left = _scrub_registrations(row.learner_id)
             row.looked_at = now
-            if not left and now - row.at > COMES_BACK:
+            if not left and now - row.at > RECHECK_INTERVAL:
                 row.marks, row.finished_at = None, now
                 done += 1
             session.add(row)
     return done
 
 
-def waits_for_zoom(learner_id: UUID) -> bool:
+def is_waiting_for_zoom(learner_id: UUID) -> bool:
     """Some registration of the learner still stands at Zoom."""
     now = exists().where(MeetingRegistrant.learner_id == learner_id, MeetingRegistrant.email != "")
     before = exists().where(FormerRegistrant.learner_id == learner_id, FormerRegistrant.email != "")
@@ -195,28 +207,28 @@ def waits_for_zoom(learner_id: UUID) -> bool:
 # After an older backup was restored
 
 
-def of_database() -> set[str]:
+def erased_entries_of_database() -> set[str]:
     """The entries of the list for those whom the present database knows as erased."""
-    return {erased_list.hashed(one) for one in db.session.scalars(select(Erasure.learner_id))}
+    return {erased_list.erased_entry_for(one) for one in db.session.scalars(select(LearnerErasure.learner_id))}
 
 
-def rewrite_list() -> int:
+def refresh_erased_list() -> int:
     """The list anew from the database, e.g. with a new SECRET_KEY; how many are on it."""
-    ids = list(db.session.scalars(select(Erasure.learner_id).order_by(Erasure.at)))
-    erased_list.write(ids)
+    ids = list(db.session.scalars(select(LearnerErasure.learner_id).order_by(LearnerErasure.at)))
+    erased_list.rewrite_erased_list(ids)
     return len(ids)
 
 
-def again(entries: set[str]) -> int:
+def reapply_erasures(entries: set[str]) -> int:
     """Erase those on the list whom the database has back, and whoever was being erased; how many came back."""
     done = 0
-    gone = exists().where(Erasure.learner_id == Learner.id)
+    gone = exists().where(LearnerErasure.learner_id == Learner.id)
     for learner_id in list(db.session.scalars(select(Learner.id).where(~gone))):
-        if any(erased_list.hashed(learner_id, key) in entries for key in erased_list.secrets()):
-            erase(db.session.get_one(Learner, learner_id), "order", by=None)
+        if any(erased_list.erased_entry_for(learner_id, key) in entries for key in erased_list.erased_list_secrets()):
+            request_learner_erasure(db.session.get_one(Learner, learner_id), "order", by=None)
             done += 1
     for erasure_id in _due():  # what fails here is told to whoever restores
-        carry_out(erasure_id)
+        erase_learner(erasure_id)
     return done
 
 
@@ -244,7 +256,9 @@ def _pins(learner_id: UUID) -> list[_Pin]:
     for occurrence, ways in rows.all():
         if set(ways) <= {"registration", "teacher"}:
             continue
-        for stay_id, match in compute(sheet_compute.load(occurrence, occurrence.meeting).input).who.items():
+        for stay_id, match in compute_sheet(
+            sheet_compute.load_sheet_evidence(occurrence, occurrence.meeting).input
+        ).who.items():
             if str(learner_id) in match.learner_ids and match.by in ("email", "alias"):
                 ids = tuple(UUID(one) for one in match.learner_ids)
                 pins.append(_Pin(UUID(stay_id), ids, occurrence.meeting.created_by))
@@ -254,13 +268,13 @@ def _pins(learner_id: UUID) -> list[_Pin]:
 def _pin(pins: list[_Pin], by: UUID | None) -> None:
     said = set(
         db.session.scalars(
-            select(ParticipantLink.participant_id).where(
-                ParticipantLink.participant_id.in_([pin.participant_id for pin in pins])
+            select(ParticipantMatch.participant_id).where(
+                ParticipantMatch.participant_id.in_([pin.participant_id for pin in pins])
             )
         )
     )
     db.session.add_all(
-        ParticipantLink(
+        ParticipantMatch(
             participant_id=pin.participant_id,
             learner_id=learner_id,
             linked_by=by or pin.teacher_id,
@@ -276,8 +290,8 @@ def _pin(pins: list[_Pin], by: UUID | None) -> None:
 # What is written about the learner
 
 
-def _leave_rosters(learner: Learner, her: Her) -> None:
-    rolls, today = Rolls([learner.id]), clock.today()
+def _leave_rosters(learner: Learner, her: LearnerIdentity) -> None:
+    rolls, today = EnrolmentChanges([learner.id]), clock.today()
     on_a_sheet = exists().where(
         AttendanceRecord.learner_id == learner.id,
         AttendanceRecord.occurrence_id == MeetingOccurrence.id,
@@ -308,10 +322,10 @@ def _leave_rosters(learner: Learner, her: Her) -> None:
     )
 
 
-def _forget_decisions(learner_id: UUID, her: Her) -> None:
+def _forget_decisions(learner_id: UUID, her: LearnerIdentity) -> None:
     """What teachers wrote about the learner, and the names they tied to the learner."""
     session = db.session
-    session.execute(delete(NameAlias).where(NameAlias.learner_id == learner_id))
+    session.execute(delete(ParticipantAlias).where(ParticipantAlias.learner_id == learner_id))
     session.execute(delete(JoinLink).where(JoinLink.learner_id == learner_id))
     for record in session.scalars(
         select(AttendanceRecord).where(
@@ -321,7 +335,7 @@ def _forget_decisions(learner_id: UUID, her: Her) -> None:
         record.override_reason = her.without(record.override_reason)
     for day in session.scalars(select(DailyAttendance).where(DailyAttendance.learner_id == learner_id)):
         day.reason = her.without(day.reason)
-    occurrences = select(MeetingOccurrence.id).where(MeetingOccurrence.meeting_id.in_(meetings_of(learner_id)))
+    occurrences = select(MeetingOccurrence.id).where(MeetingOccurrence.meeting_id.in_(meetings_of_learner(learner_id)))
     for entry in session.scalars(
         select(AttendanceHistory).where(
             AttendanceHistory.occurrence_id.in_(occurrences),
@@ -336,7 +350,7 @@ def _forget_decisions(learner_id: UUID, her: Her) -> None:
             entry.reason = None if entry.what.startswith("match") else her.without(entry.reason)
     her_sections = select(Enrolment.section_id).where(Enrolment.learner_id == learner_id)
     for opened in session.scalars(
-        select(AuditEntry).where(AuditEntry.action == OPENED, AuditEntry.section_id.in_(her_sections))
+        select(AuditEntry).where(AuditEntry.action == OPENED_SECTIONS_KEY, AuditEntry.section_id.in_(her_sections))
     ):
         opened.details = {**opened.details, "reason": her.without(opened.details.get("reason"))}
     session.execute(

@@ -14,21 +14,21 @@ from uuid import UUID
 from flask import current_app
 from sqlalchemy import Select, or_, select, update
 
-from portal.attendance.models import ParticipantLink, ZoomParticipant
-from portal.classes.lis_names import tokens
+from portal.attendance.models import ParticipantMatch, ZoomParticipant
+from portal.classes.lis_names import name_tokens
 from portal.classes.models import Enrolment, Learner, SchoolClass
 from portal.config import Settings
-from portal.core.db import db, end_reading, writing
+from portal.core.db import db, end_read_transaction, write_transaction
 from portal.meetings.models import ZoomInstance, ZoomMeeting
 from portal.privacy import erased_list
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
 from portal.webhooks.models import ZoomEvent
 
-AT_ONCE = 500  # deliveries
+BATCH_SIZE = 500  # deliveries
 _PERSONAL = {"user_name", "leave_reason", "email", "first_name", "last_name", "name", "join_url", "phone", "address"}
 
 
-class Her:
+class LearnerIdentity:
     """How the learner is called, before it is gone."""
 
     def __init__(self, learner: Learner) -> None:
@@ -42,8 +42,8 @@ class Her:
         if self.lrn:
             self.emails |= {f"{self.lrn}@{domain}" for domain in settings.email_domains}
         self.emails.discard("")
-        last, first = tokens(learner.last_name), tokens(learner.first_name)
-        middle, extension = tokens(learner.middle_name), tokens(learner.extension)
+        last, first = name_tokens(learner.last_name), name_tokens(learner.first_name)
+        middle, extension = name_tokens(learner.middle_name), name_tokens(learner.extension)
         self.names = {
             frozenset((*last, *first, *more))
             for more in ((), middle, extension, (*middle, *extension), tuple(word[0] for word in middle))
@@ -63,7 +63,7 @@ class Her:
         if self.lrn:
             text = text.replace(self.lrn, "...")
         parts = re.split(r"(\W+)", text)
-        return "".join("..." if set(tokens(part)) & self.words else part for part in parts)
+        return "".join("..." if set(name_tokens(part)) & self.words else part for part in parts)
 
 
 def _email_mark(address: str) -> str:
@@ -71,7 +71,7 @@ def _email_mark(address: str) -> str:
 
 
 def _name_mark(name: str) -> str:
-    return _words_mark(frozenset(tokens(name)))
+    return _words_mark(frozenset(name_tokens(name)))
 
 
 def _words_mark(words: frozenset[str]) -> str:
@@ -79,10 +79,10 @@ def _words_mark(words: frozenset[str]) -> str:
 
 
 def _hash(text: str) -> str:
-    return hmac.new(erased_list.secrets()[0], text.encode(), hashlib.sha256).hexdigest()[:32]
+    return hmac.new(erased_list.erased_list_secrets()[0], text.encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def meetings_of(learner_id: UUID) -> Select[UUID]:
+def meetings_of_learner(learner_id: UUID) -> Select[UUID]:
     """Meetings the learner may have been in: of the classes of their sections, and those they were registered for."""
     sections = select(Enrolment.section_id).where(Enrolment.learner_id == learner_id)
     classes = select(SchoolClass.id).where(SchoolClass.section_id.in_(sections))
@@ -90,7 +90,7 @@ def meetings_of(learner_id: UUID) -> Select[UUID]:
     return select(ZoomMeeting.id).where(or_(ZoomMeeting.class_id.in_(classes), ZoomMeeting.id.in_(registered)))
 
 
-def registrant_ids_of(learner_id: UUID) -> set[str]:
+def registrant_ids_of_learner(learner_id: UUID) -> set[str]:
     return {
         one
         for table in (MeetingRegistrant, FormerRegistrant)
@@ -99,14 +99,14 @@ def registrant_ids_of(learner_id: UUID) -> set[str]:
     }
 
 
-def scrub_stays(learner_id: UUID, marks: set[str]) -> None:
+def redact_learner_stays(learner_id: UUID, marks: set[str]) -> None:
     """Names and addresses in what is known of who was in, within the transaction that is open."""
-    meetings = list(db.session.scalars(meetings_of(learner_id)))
-    registrant_ids = registrant_ids_of(learner_id)
+    meetings = list(db.session.scalars(meetings_of_learner(learner_id)))
+    registrant_ids = registrant_ids_of_learner(learner_id)
     instances = select(ZoomInstance.id).where(ZoomInstance.meeting_id.in_(meetings))
-    linked = select(ParticipantLink.participant_id).where(ParticipantLink.learner_id == learner_id)
-    others = select(ParticipantLink.participant_id).where(
-        ParticipantLink.learner_id.is_not(None), ParticipantLink.learner_id != learner_id
+    linked = select(ParticipantMatch.participant_id).where(ParticipantMatch.learner_id == learner_id)
+    others = select(ParticipantMatch.participant_id).where(
+        ParticipantMatch.learner_id.is_not(None), ParticipantMatch.learner_id != learner_id
     )
     shown = db.session.execute(
         select(ZoomParticipant.name, ZoomParticipant.email).where(ZoomParticipant.instance_id.in_(instances)).distinct()
@@ -129,26 +129,26 @@ def scrub_stays(learner_id: UUID, marks: set[str]) -> None:
     )
 
 
-def scrub_deliveries(learner_id: UUID, marks: set[str], since: datetime | None) -> None:
+def redact_learner_deliveries(learner_id: UUID, marks: set[str], since: datetime | None) -> None:
     """Names and addresses in raw deliveries that came after `since` (None: in all), in small transactions."""
-    registrant_ids = registrant_ids_of(learner_id)
+    registrant_ids = registrant_ids_of_learner(learner_id)
     zoom_ids = select(ZoomMeeting.zoom_id).where(
-        ZoomMeeting.id.in_(meetings_of(learner_id)), ZoomMeeting.zoom_id.is_not(None)
+        ZoomMeeting.id.in_(meetings_of_learner(learner_id)), ZoomMeeting.zoom_id.is_not(None)
     )
     wanted = select(ZoomEvent.id, ZoomEvent.raw).where(ZoomEvent.zoom_meeting_id.in_(zoom_ids)).order_by(ZoomEvent.id)
     if since is not None:
         wanted = wanted.where(ZoomEvent.received_at >= since - timedelta(hours=1))
     last = None
     while rows := db.session.execute(
-        (wanted if last is None else wanted.where(ZoomEvent.id > last)).limit(AT_ONCE)
+        (wanted if last is None else wanted.where(ZoomEvent.id > last)).limit(BATCH_SIZE)
     ).all():
         last = rows[-1].id
-        end_reading()
+        end_read_transaction()
         scrubbed = [(one.id, text) for one in rows if (text := _without_her(one.raw, registrant_ids, marks))]
         if scrubbed:
-            with writing() as session:
+            with write_transaction() as session:
                 session.execute(update(ZoomEvent), [{"id": key, "raw": text} for key, text in scrubbed])
-    end_reading()
+    end_read_transaction()
 
 
 def _without_her(raw: bytes, registrant_ids: set[str], marks: set[str]) -> bytes | None:

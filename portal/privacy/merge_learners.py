@@ -19,49 +19,50 @@ from portal.attendance.models import (
     AttendanceRecord,
     AttendanceSheet,
     DailyAttendance,
-    NameAlias,
-    ParticipantLink,
+    ParticipantAlias,
+    ParticipantMatch,
 )
-from portal.classes.learners.enrolments import Rolls
+from portal.classes.learners.enrolments import EnrolmentChanges
 from portal.classes.models import Enrolment, Learner, Section
 from portal.core import audit_log, clock
-from portal.core.db import db, writing
-from portal.core.worker_signals import wake
-from portal.privacy.erasure import Erasure
-from portal.registration.desired_registrants import remember_registration
+from portal.core.db import db, write_transaction
+from portal.core.worker_signals import notify_worker
+from portal.privacy.erasure import LearnerErasure
+from portal.registration.desired_registrants import archive_former_registration
 from portal.registration.join_links import JoinLink
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
 
 # Tables with at most one row of a learner for something: what that is.
-ONE_EACH: tuple[tuple[Any, str], ...] = (
+SINGLE_ROW_TABLES: tuple[tuple[Any, str], ...] = (
     (MeetingRegistrant, "meeting_id"),
     (JoinLink, "class_id"),
-    (ParticipantLink, "participant_id"),
+    (ParticipantMatch, "participant_id"),
     (AttendanceRecord, "occurrence_id"),
 )
-MANY: tuple[Any, ...] = (FormerRegistrant, AttendanceHistory)
-BY_HAND = ("override_mark", "override_reason", "override_by", "override_at")
+MANY_ROW_TABLES: tuple[Any, ...] = (FormerRegistrant, AttendanceHistory)
+MANUAL_TABLES = ("override_mark", "override_reason", "override_by", "override_at")
 
 
-class Erased(ValueError):
+class LearnerErased(ValueError):
     """One of the two was erased: nothing of that learner is to be known as somebody's again."""
 
 
-class TwoSections(ValueError):
+class OverlappingEnrolments(ValueError):
     """The two were in different sections on one day: they are two learners, or one of the rosters is wrong."""
 
 
-def merge(user: User, section: Section, kept: Learner, other: Learner, *, lrn: str | None) -> None:
-    """Make `other` a part of `kept`, whose LRN is then `lrn`, one of the two. Raises TwoSections, Erased."""
+def merge_learners(user: User, section: Section, kept: Learner, other: Learner, *, lrn: str | None) -> None:
+    """Make `other` a part of `kept`, whose LRN is then `lrn`, one of the two. Raises OverlappingEnrolments,
+    LearnerErased."""
     if kept.id == other.id or kept.school_id != other.school_id or lrn not in (kept.lrn, other.lrn):
         raise ValueError("not two learners of one school, or an LRN of neither")
-    with writing() as session:
-        if session.scalar(select(Erasure.id).where(Erasure.learner_id.in_((kept.id, other.id))).limit(1)):
-            raise Erased
-        _unite_times(Rolls([kept.id, other.id]), kept.id, other.id)
+    with write_transaction() as session:
+        if session.scalar(select(LearnerErasure.id).where(LearnerErasure.learner_id.in_((kept.id, other.id))).limit(1)):
+            raise LearnerErased
+        _unite_times(EnrolmentChanges([kept.id, other.id]), kept.id, other.id)
         for row in session.scalars(_doubled(MeetingRegistrant, "meeting_id", kept.id, other.id)):
             # Its registration at Zoom, if there is one, is the learner's and is to be taken away.
-            remember_registration(row, still_open=row.state in ("registered", "pending") or row.unsure)
+            archive_former_registration(row, still_open=row.state in ("registered", "pending") or row.unsure)
             # Unsure, so that the engine looks at the meeting once more and does both.
             hers = update(MeetingRegistrant).where(
                 MeetingRegistrant.learner_id == kept.id,
@@ -73,25 +74,25 @@ def merge(user: User, section: Section, kept: Learner, other: Learner, *, lrn: s
         touched = list(
             session.scalars(select(AttendanceRecord.occurrence_id).where(AttendanceRecord.learner_id == other.id))
         )
-        for table, thing in ONE_EACH:
+        for table, thing in SINGLE_ROW_TABLES:
             _take_over(table, [thing], kept.id, other.id)
-        _take_over(NameAlias, ["class_id", "folded_name"], kept.id, other.id)
+        _take_over(ParticipantAlias, ["class_id", "folded_name"], kept.id, other.id)
         _take_over(DailyAttendance, ["section_id", "day"], kept.id, other.id)
-        for table in MANY:
+        for table in MANY_ROW_TABLES:
             session.execute(update(table).where(table.learner_id == other.id).values(learner_id=kept.id))
         email = kept.email or other.email
         session.execute(delete(Learner).where(Learner.id == other.id))
         kept.lrn, kept.email = lrn, email
         session.add(kept)
         session.execute(update(AttendanceSheet).where(AttendanceSheet.occurrence_id.in_(touched)).values(dirty=True))
-        audit_log.record(
+        audit_log.record_action(
             "merged", "learner", kept.id, by=user.id, section_id=section.id, other=str(other.id), sheets=len(touched)
         )
     for topic in ("registration", "registrants", "attendance", "changed rosters"):
-        wake(topic)
+        notify_worker(topic)
 
 
-def candidates(section_id: UUID, learner: Learner) -> list[Learner]:
+def list_merge_candidates(section_id: UUID, learner: Learner) -> list[Learner]:
     """Who is or was on the section's roster and could be the same learner and is not erased: those of the same last
     name first."""
     here = exists().where(
@@ -101,18 +102,18 @@ def candidates(section_id: UUID, learner: Learner) -> list[Learner]:
     return list(
         db.session.scalars(
             select(Learner)
-            .where(here, Learner.id != learner.id, ~exists().where(Erasure.learner_id == Learner.id))
+            .where(here, Learner.id != learner.id, ~exists().where(LearnerErasure.learner_id == Learner.id))
             .order_by(Learner.last_name != learner.last_name, Learner.lis_name, Learner.id)
         )
     )
 
 
-def _unite_times(rolls: Rolls, kept: UUID, other: UUID) -> None:
+def _unite_times(rolls: EnrolmentChanges, kept: UUID, other: UUID) -> None:
     """All days of both. Where both were in one section, what the days of the second add is added to the first."""
     for row in rolls.of(other):
         same = [one for one in rolls.of(kept) if _overlap(one, row)]
         if any(one.section_id != row.section_id for one in same):
-            raise TwoSections
+            raise OverlappingEnrolments
         if not same:
             _repoint(row, kept)
             rolls.adopt(row, other)
@@ -173,6 +174,6 @@ def _take_over_marks_by_hand(kept: UUID, other: UUID) -> None:
         AttendanceRecord.override_mark.is_(None),
     )
     for row in db.session.scalars(mine):
-        for name in BY_HAND:
+        for name in MANUAL_TABLES:
             setattr(row, name, getattr(doubled[row.occurrence_id], name))
     db.session.flush()

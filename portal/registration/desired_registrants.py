@@ -14,25 +14,25 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, Subquery, and_, exists, func, insert, or_, select, text, union
 from sqlalchemy.orm import aliased
 
-from portal.accounts.email_domain import NotSchoolEmail, school_email
+from portal.accounts.email_domain import EmailDomainError, normalise_school_email
 from portal.accounts.models import User
 from portal.classes.models import Enrolment, Learner, SchoolClass, co_teachers
-from portal.classes.queries import expected_on
+from portal.classes.queries import expected_on_clause
 from portal.core import clock
 from portal.core.db import (
+    bulk_insert_ignore,
     db,
-    end_reading,
-    insert_missing,
+    end_read_transaction,
     is_postgresql,
-    writing,
+    write_transaction,
 )
-from portal.core.worker_signals import wake
+from portal.core.worker_signals import notify_worker
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.staff_meetings import service as staff_meetings_service
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
 
-NAME = 64  # Zoom's limit for first and last names
-AT_ONCE = 2000
+NAME_LIMIT = 64  # Zoom's limit for first and last names
+BATCH_SIZE = 2000
 NO_ADDRESS, OUTSIDE, SHARED = "no address", "outside the domain", "shared address"
 _LOCK = 7_301_948  # any number that no other part of the portal uses
 
@@ -40,7 +40,7 @@ Taken = dict[tuple[UUID, str], UUID | None]
 
 
 @dataclass(frozen=True)
-class Someone:
+class DesiredRegistrant:
     """A person who should be registered for a meeting, and the row there is, if any."""
 
     meeting_id: UUID
@@ -55,8 +55,8 @@ class Someone:
 
 @dataclass(frozen=True)
 class _Differences:
-    missing: list[Someone]
-    changed: list[Someone]
+    missing: list[DesiredRegistrant]
+    changed: list[DesiredRegistrant]
     leaving: list[UUID]
     returning: list[UUID]
     outdated: list[UUID]
@@ -71,23 +71,23 @@ class _Differences:
         return people + len(self.leaving) + len(self.returning) + len(self.outdated) + len(self.idle)
 
 
-def refresh(domains: tuple[str, ...]) -> int:
+def sync_registrant_rows(domains: tuple[str, ...]) -> int:
     """Bring the rows of every coming meeting in line with the rosters; the number of changed rows."""
     differences = _differences(domains)
-    end_reading()
-    wake("registrants")  # a meeting that Zoom has now may be all that was waited for
+    end_read_transaction()
+    notify_worker("registrants")  # a meeting that Zoom has now may be all that was waited for
     if not differences:
         return 0
-    with writing():
+    with write_transaction():
         if is_postgresql():
             # Two processes at once could give twins their one address both.
             db.session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         changes = _apply(_differences(domains), domains)
-    wake("registrants")
+    notify_worker("registrants")
     return changes
 
 
-def learner_address(lrn: str | None, email: str | None, domains: tuple[str, ...]) -> str | None:
+def learner_registration_email(lrn: str | None, email: str | None, domains: tuple[str, ...]) -> str | None:
     """The address a learner is registered with: their own, else their LRN at the first domain, as DepEd's
     accounts are named. None without both."""
     if email:
@@ -144,7 +144,7 @@ def _coming() -> Subquery:
 
 
 def _address(domains: tuple[str, ...]) -> ColumnElement[str]:
-    """`learner_address` in SQL, empty for none."""
+    """`learner_registration_email` in SQL, empty for none."""
     return func.coalesce(func.nullif(Learner.email, ""), Learner.lrn + f"@{domains[0]}", "")
 
 
@@ -153,25 +153,25 @@ def _free() -> ColumnElement[bool]:
     return or_(MeetingRegistrant.leased_until.is_(None), MeetingRegistrant.leased_until < clock.now())
 
 
-def _missing_learners(coming: Subquery, domains: tuple[str, ...]) -> list[Someone]:
+def _missing_learners(coming: Subquery, domains: tuple[str, ...]) -> list[DesiredRegistrant]:
     rows = db.session.execute(
         select(coming.c.id, coming.c.generation, Learner.id, _address(domains), Learner.first_name, Learner.last_name)
         .join(Enrolment, Enrolment.section_id == coming.c.section_id)
         .join(Learner, Learner.id == Enrolment.learner_id)
         .where(
-            expected_on(clock.today()),
+            expected_on_clause(clock.today()),
             ~exists().where(MeetingRegistrant.meeting_id == coming.c.id, MeetingRegistrant.learner_id == Learner.id),
         )
         .order_by(coming.c.starts_at, coming.c.id, Learner.lis_name, Learner.id)
-        .limit(AT_ONCE)
+        .limit(BATCH_SIZE)
     )
     return [
-        Someone(meeting_id, generation, learner_id, None, address, first[:NAME], last[:NAME])
+        DesiredRegistrant(meeting_id, generation, learner_id, None, address, first[:NAME_LIMIT], last[:NAME_LIMIT])
         for meeting_id, generation, learner_id, address, first, last in rows
     ]
 
 
-def _learner_rows(coming: Subquery, domains: tuple[str, ...]) -> list[tuple[Someone, str]]:
+def _learner_rows(coming: Subquery, domains: tuple[str, ...]) -> list[tuple[DesiredRegistrant, str]]:
     """Rows of learners that say something else than the roster, each with what is to happen."""
     enrolled = Enrolment.id.is_not(None)
     address = _address(domains)
@@ -184,16 +184,18 @@ def _learner_rows(coming: Subquery, domains: tuple[str, ...]) -> list[tuple[Some
             and_(
                 Enrolment.section_id == coming.c.section_id,
                 Enrolment.learner_id == MeetingRegistrant.learner_id,
-                expected_on(clock.today()),
+                expected_on_clause(clock.today()),
             ),
         )
         .where(_free(), _differs(enrolled, address))
-        .limit(AT_ONCE)
+        .limit(BATCH_SIZE)
         .execution_options(populate_existing=True)
     )
     return [
         (
-            Someone(row.meeting_id, generation, row.learner_id, None, address, first[:NAME], last[:NAME], row),
+            DesiredRegistrant(
+                row.meeting_id, generation, row.learner_id, None, address, first[:NAME_LIMIT], last[:NAME_LIMIT], row
+            ),
             _what(row, enrolment_id is not None),
         )
         for row, generation, enrolment_id, address, first, last in rows
@@ -239,7 +241,7 @@ def _teachers(coming: Subquery) -> Subquery:
         select(coming.c.id, co_teachers.c.user_id)
         .join(co_teachers, co_teachers.c.class_id == coming.c.class_id)
         .where(of_a_class),
-        select(staff_meetings_service.everybody(ZoomMeeting.id.in_(select(coming.c.id))).subquery()),
+        select(staff_meetings_service.select_invitees(ZoomMeeting.id.in_(select(coming.c.id))).subquery()),
     ).subquery()
     return (
         select(
@@ -253,7 +255,7 @@ def _teachers(coming: Subquery) -> Subquery:
     )
 
 
-def _missing_staff(coming: Subquery) -> list[Someone]:
+def _missing_staff(coming: Subquery) -> list[DesiredRegistrant]:
     teachers = _teachers(coming)
     rows = db.session.execute(
         select(teachers)
@@ -262,12 +264,12 @@ def _missing_staff(coming: Subquery) -> list[Someone]:
                 MeetingRegistrant.meeting_id == teachers.c.meeting_id, MeetingRegistrant.user_id == teachers.c.user_id
             )
         )
-        .limit(AT_ONCE)
+        .limit(BATCH_SIZE)
     )
     return [_teacher(*row) for row in rows]
 
 
-def _staff_rows(coming: Subquery) -> list[tuple[Someone, str]]:
+def _staff_rows(coming: Subquery) -> list[tuple[DesiredRegistrant, str]]:
     teachers = _teachers(coming)
     same = and_(teachers.c.meeting_id == MeetingRegistrant.meeting_id, teachers.c.user_id == MeetingRegistrant.user_id)
     expected = teachers.c.user_id.is_not(None)
@@ -277,7 +279,7 @@ def _staff_rows(coming: Subquery) -> list[tuple[Someone, str]]:
         .join(User, User.id == MeetingRegistrant.user_id)
         .outerjoin(teachers, same)
         .where(_free(), _differs(expected, User.__table__.c.email))
-        .limit(AT_ONCE)
+        .limit(BATCH_SIZE)
         .execution_options(populate_existing=True)
     )
     return [
@@ -288,9 +290,11 @@ def _staff_rows(coming: Subquery) -> list[tuple[Someone, str]]:
 
 def _teacher(
     meeting_id: UUID, generation: int, user_id: UUID, email: str, name: str, row: MeetingRegistrant | None = None
-) -> Someone:
+) -> DesiredRegistrant:
     first, _, last = name.rpartition(" ")
-    return Someone(meeting_id, generation, None, user_id, email, (first or last)[:NAME], last[:NAME], row)
+    return DesiredRegistrant(
+        meeting_id, generation, None, user_id, email, (first or last)[:NAME_LIMIT], last[:NAME_LIMIT], row
+    )
 
 
 def _outdated() -> list[UUID]:
@@ -305,7 +309,7 @@ def _outdated() -> list[UUID]:
                 MeetingRegistrant.generation != ZoomMeeting.generation,
                 _free(),
             )
-            .limit(AT_ONCE)
+            .limit(BATCH_SIZE)
         )
     )
 
@@ -321,7 +325,7 @@ def _idle() -> list[UUID]:
                 ZoomMeeting.state.in_(("ended", "cancelled", "deleted", "failed")),
                 _free(),
             )
-            .limit(AT_ONCE)
+            .limit(BATCH_SIZE)
         )
     )
 
@@ -348,11 +352,11 @@ def _apply(differences: _Differences, domains: tuple[str, ...]) -> int:
         else:
             _change_address(one.row, one, address, reason)
     if new:
-        insert_missing(MeetingRegistrant, new)
+        bulk_insert_ignore(MeetingRegistrant, new)
     return differences.count
 
 
-def _order(one: Someone) -> tuple[str, str]:
+def _order(one: DesiredRegistrant) -> tuple[str, str]:
     """Who had an address first keeps it: those who failed for sharing it come after the others."""
     return ("1" if one.row and one.row.reason == SHARED else "0", str(one.row.id if one.row else ""))
 
@@ -384,12 +388,12 @@ def _check(address: str, domains: tuple[str, ...]) -> tuple[str, str | None]:
     if not address:
         return "", NO_ADDRESS
     try:
-        return school_email(address, domains), None
-    except NotSchoolEmail:
+        return normalise_school_email(address, domains), None
+    except EmailDomainError:
         return address, OUTSIDE
 
 
-def _new_row(one: Someone, address: str, reason: str | None) -> dict[str, Any]:
+def _new_row(one: DesiredRegistrant, address: str, reason: str | None) -> dict[str, Any]:
     now = clock.now()
     return {
         "id": uuid4(),
@@ -412,19 +416,19 @@ def _new_row(one: Someone, address: str, reason: str | None) -> dict[str, Any]:
     }
 
 
-def _change_address(row: MeetingRegistrant, one: Someone, address: str, reason: str | None) -> None:
+def _change_address(row: MeetingRegistrant, one: DesiredRegistrant, address: str, reason: str | None) -> None:
     """Register anew by another address. The engine takes the old registration away first."""
     if address == row.email and reason == row.reason:
         return
     still_there = row.state in ("registered", "pending") or row.unsure
-    remember_registration(row, still_open=still_there)
+    archive_former_registration(row, still_open=still_there)
     row.email, row.first_name, row.last_name = address, one.first_name, one.last_name
     row.state, row.reason = ("failed", reason) if reason else ("waiting", None)
     _begin(row)
     row.next_try_at = None if reason and not still_there else clock.now()
 
 
-def remember_registration(row: MeetingRegistrant, *, still_open: bool) -> None:
+def archive_former_registration(row: MeetingRegistrant, *, still_open: bool) -> None:
     """Keep what the row was before it stands for another registration, within the open transaction."""
     if row.zoom_registrant_id is None and not still_open and not row.posts:
         return
@@ -466,7 +470,7 @@ def _update(ids: Iterable[UUID], change: Any) -> None:
 
 def _begin_anew(row: MeetingRegistrant) -> None:
     """The meeting at Zoom is another one now: nobody is registered there yet."""
-    remember_registration(row, still_open=False)
+    archive_former_registration(row, still_open=False)
     row.generation = db.session.get_one(ZoomMeeting, row.meeting_id, populate_existing=True).generation
     _begin(row)
     if not row.wanted:

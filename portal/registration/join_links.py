@@ -29,29 +29,29 @@ from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
 
 from portal.accounts.models import User
 from portal.classes.models import Enrolment, Learner, SchoolClass, Section
-from portal.classes.queries import expected_on, lis_order
+from portal.classes.queries import expected_on_clause, lis_order
 from portal.core import audit_log, clock
 from portal.core.crypto import (
-    new_token,
-    seal,
-    token_hash,
-    unseal,
+    decrypt_for_row,
+    encrypt_for_row,
+    generate_token,
+    hash_token,
 )
 from portal.core.db import (
     Model,
-    WithId,
+    UuidPrimaryKey,
+    bulk_insert_ignore,
     db,
-    insert_missing,
-    insert_once,
-    writing,
+    insert_if_absent,
+    write_transaction,
 )
 from portal.meetings.models import ZoomMeeting
 
-AT_ONCE = 2000
+BATCH_SIZE = 2000
 AUDIENCES = ("class", "students")  # of a class's meetings, those into which its links lead
 
 
-class JoinLink(WithId, Model):
+class JoinLink(UuidPrimaryKey, Model):
     """A secret link into a class. Without `learner_id` it is the class's own, which names nobody."""
 
     __tablename__ = "join_links"
@@ -79,10 +79,10 @@ class JoinLink(WithId, Model):
 
     @property
     def token(self) -> str:
-        return unseal(self.token_sealed, _row(self.id))
+        return decrypt_for_row(self.token_sealed, _row(self.id))
 
 
-class JoinOpening(Model):
+class JoinLinkUse(Model):
     """Somebody went on to Zoom by a link. It says nothing of attendance: Zoom's events do."""
 
     __tablename__ = "join_openings"
@@ -99,7 +99,7 @@ class JoinOpening(Model):
     place_hash: Mapped[str] = mapped_column(String(32))
 
 
-class CalendarLink(WithId, Model):
+class CalendarLink(UuidPrimaryKey, Model):
     """The secret address of a person's own calendar."""
 
     __tablename__ = "calendar_links"
@@ -113,24 +113,24 @@ class CalendarLink(WithId, Model):
 
     @property
     def token(self) -> str:
-        return unseal(self.token_sealed, f"calendar_links/{self.id}")
+        return decrypt_for_row(self.token_sealed, f"calendar_links/{self.id}")
 
 
 def _row(link_id: UUID) -> str:
     return f"join_links/{link_id}"
 
 
-def lead_into(meeting: ZoomMeeting) -> bool:
+def uses_join_links(meeting: ZoomMeeting) -> bool:
     """Do the links of a class lead into this meeting? Then Zoom's own are not handed out."""
     return meeting.class_id is not None and meeting.audience in AUDIENCES
 
 
-def make_missing(class_id: UUID | None = None) -> int:
+def create_missing_links(class_id: UUID | None = None) -> int:
     """Give every learner on a roster today, and every class, the link that is missing; how many were made."""
     today = clock.today()
     learners = (
         select(SchoolClass.id, Enrolment.learner_id)
-        .join(Enrolment, and_(Enrolment.section_id == SchoolClass.section_id, expected_on(today)))
+        .join(Enrolment, and_(Enrolment.section_id == SchoolClass.section_id, expected_on_clause(today)))
         .outerjoin(JoinLink, and_(JoinLink.class_id == SchoolClass.id, JoinLink.learner_id == Enrolment.learner_id))
         .where(JoinLink.id.is_(None))
         .distinct()
@@ -146,7 +146,7 @@ def make_missing(class_id: UUID | None = None) -> int:
     missing = [
         (class_id_, learner_id)
         for found in (classes, learners)
-        for class_id_, learner_id in db.session.execute(found.limit(AT_ONCE))
+        for class_id_, learner_id in db.session.execute(found.limit(BATCH_SIZE))
     ]
     return _make(missing) if missing else 0
 
@@ -157,28 +157,28 @@ def _make(missing: Iterable[tuple[UUID, UUID | None]]) -> int:
         {"id": link_id, "class_id": class_id, "learner_id": learner_id, **_fresh(link_id, now)}
         for link_id, (class_id, learner_id) in ((uuid4(), one) for one in missing)
     ]
-    with writing():
+    with write_transaction():
         # Two workers may find the same one missing: whoever is second leaves the first one's link alone.
-        insert_missing(JoinLink, rows)
+        bulk_insert_ignore(JoinLink, rows)
     return len(rows)
 
 
 def _fresh(link_id: UUID, now: datetime) -> dict[str, Any]:
     """The columns of a link that works from now on, by a token that nobody has seen yet."""
-    token = new_token()
+    token = generate_token()
     return {
-        "token_hash": token_hash(token),
-        "token_sealed": seal(token, _row(link_id)),
+        "token_hash": hash_token(token),
+        "token_sealed": encrypt_for_row(token, _row(link_id)),
         "made_at": now,
         "ended_at": None,
     }
 
 
-def link_of(token: str) -> JoinLink | None:
+def find_join_link(token: str) -> JoinLink | None:
     """The link behind a token, with its class, section, teacher and learner; None if there is none or it was ended."""
     return db.session.scalar(
         select(JoinLink)
-        .where(JoinLink.token_hash == token_hash(token), JoinLink.ended_at.is_(None))
+        .where(JoinLink.token_hash == hash_token(token), JoinLink.ended_at.is_(None))
         .options(
             joinedload(JoinLink.learner),
             joinedload(JoinLink.school_class).joinedload(SchoolClass.section).joinedload(Section.school),
@@ -187,14 +187,14 @@ def link_of(token: str) -> JoinLink | None:
     )
 
 
-def is_good(token: str) -> bool:
+def is_valid_token(token: str) -> bool:
     """Is there such a link, not ended? Then whoever has it is not guessing."""
-    found = select(JoinLink.id).where(JoinLink.token_hash == token_hash(token), JoinLink.ended_at.is_(None))
+    found = select(JoinLink.id).where(JoinLink.token_hash == hash_token(token), JoinLink.ended_at.is_(None))
     return db.session.scalar(found) is not None
 
 
 @dataclass(frozen=True)
-class LinkLine:
+class JoinLinkRow:
     """A learner's link, or no token where it was ended or is not made yet."""
 
     learner_id: UUID
@@ -208,18 +208,18 @@ class LinkLine:
     opened: int
 
 
-def of_class(school_class: SchoolClass) -> list[LinkLine]:
+def list_class_links(school_class: SchoolClass) -> list[JoinLinkRow]:
     """The links of everybody on the roster today, in LIS order, and how often each was used to go to Zoom."""
-    opened = select(func.count()).select_from(JoinOpening).where(JoinOpening.link_id == JoinLink.id).scalar_subquery()
+    opened = select(func.count()).select_from(JoinLinkUse).where(JoinLinkUse.link_id == JoinLink.id).scalar_subquery()
     rows = db.session.execute(
         select(Learner, JoinLink, opened)
         .join(Enrolment, Enrolment.learner_id == Learner.id)
         .outerjoin(JoinLink, and_(JoinLink.learner_id == Learner.id, JoinLink.class_id == school_class.id))
-        .where(Enrolment.section_id == school_class.section_id, expected_on(clock.today()))
+        .where(Enrolment.section_id == school_class.section_id, expected_on_clause(clock.today()))
         .order_by(*lis_order)
     )
     return [
-        LinkLine(
+        JoinLinkRow(
             learner_id=learner.id,
             last_name=learner.last_name,
             first_name=learner.first_name,
@@ -234,7 +234,7 @@ def of_class(school_class: SchoolClass) -> list[LinkLine]:
     ]
 
 
-def class_token(class_id: UUID) -> str | None:
+def class_link_token(class_id: UUID) -> str | None:
     """The token of the class's own link, if it is made and not ended."""
     link = db.session.scalar(
         select(JoinLink).where(
@@ -244,40 +244,42 @@ def class_token(class_id: UUID) -> str | None:
     return link.token if link else None
 
 
-def renew(by: User, school_class: SchoolClass, learner_id: UUID | None) -> bool:
+def rotate_join_link(by: User, school_class: SchoolClass, learner_id: UUID | None) -> bool:
     """A new link in place of the old one, which stops working at once. False if there was none to renew."""
-    with writing():
+    with write_transaction():
         link_id = _id_of(school_class.id, learner_id)
         if link_id is None:
             return False
         db.session.execute(update(JoinLink).where(JoinLink.id == link_id).values(**_fresh(link_id, clock.now())))
-        audit_log.record("renewed a join link", "class", school_class.id, by=by.id, learner=str(learner_id or ""))
+        audit_log.record_action(
+            "renewed a join link", "class", school_class.id, by=by.id, learner=str(learner_id or "")
+        )
     return True
 
 
-def renew_all(by: User, school_class: SchoolClass) -> int:
+def rotate_class_links(by: User, school_class: SchoolClass) -> int:
     """New links for the class and everybody in it: what was printed or sent before stops working.
 
     A link that somebody ended stays ended: it is made anew by its own button alone.
     """
     now = clock.now()
-    with writing():
+    with write_transaction():
         live = select(JoinLink.id).where(JoinLink.class_id == school_class.id, JoinLink.ended_at.is_(None))
         ids = list(db.session.scalars(live.with_for_update()))
         if ids:
             db.session.execute(update(JoinLink), [{"id": link_id, **_fresh(link_id, now)} for link_id in ids])
-        audit_log.record("renewed all join links", "class", school_class.id, by=by.id, links=len(ids))
+        audit_log.record_action("renewed all join links", "class", school_class.id, by=by.id, links=len(ids))
     return len(ids)
 
 
-def end(by: User, school_class: SchoolClass, learner_id: UUID | None) -> bool:
+def revoke_join_link(by: User, school_class: SchoolClass, learner_id: UUID | None) -> bool:
     """Stop a link until it is renewed. False if there was none."""
-    with writing():
+    with write_transaction():
         link_id = _id_of(school_class.id, learner_id)
         if link_id is None:
             return False
         db.session.execute(update(JoinLink).where(JoinLink.id == link_id).values(ended_at=clock.now()))
-        audit_log.record("ended a join link", "class", school_class.id, by=by.id, learner=str(learner_id or ""))
+        audit_log.record_action("ended a join link", "class", school_class.id, by=by.id, learner=str(learner_id or ""))
     return True
 
 
@@ -286,49 +288,49 @@ def _id_of(class_id: UUID, learner_id: UUID | None) -> UUID | None:
     return db.session.scalar(select(JoinLink.id).where(JoinLink.class_id == class_id, whose))
 
 
-def opened(link: JoinLink, occurrence_id: UUID, place: str) -> None:
+def record_link_use(link: JoinLink, occurrence_id: UUID, place: str) -> None:
     """Remember that the link led to Zoom."""
-    with writing():
+    with write_transaction():
         db.session.execute(
-            insert(JoinOpening).values(link_id=link.id, occurrence_id=occurrence_id, at=clock.now(), place_hash=place)
+            insert(JoinLinkUse).values(link_id=link.id, occurrence_id=occurrence_id, at=clock.now(), place_hash=place)
         )
 
 
-def calendar_token(user: User) -> str | None:
+def get_calendar_token(user: User) -> str | None:
     """The token of a person's calendar address, if they have asked for one."""
     link = db.session.scalar(select(CalendarLink).where(CalendarLink.user_id == user.id))
     return link.token if link else None
 
 
-def renew_calendar(user: User) -> None:
+def rotate_calendar_link(user: User) -> None:
     """Make the calendar address, or make it anew: the old one stops working."""
-    with writing():
+    with write_transaction():
         link = db.session.scalar(select(CalendarLink).where(CalendarLink.user_id == user.id))
-        link_id, token = link.id if link else uuid4(), new_token()
+        link_id, token = link.id if link else uuid4(), generate_token()
         values = {
-            "token_hash": token_hash(token),
-            "token_sealed": seal(token, f"calendar_links/{link_id}"),
+            "token_hash": hash_token(token),
+            "token_sealed": encrypt_for_row(token, f"calendar_links/{link_id}"),
             "made_at": clock.now(),
         }
         if link is None:
-            insert_once(CalendarLink, {"id": link_id, "user_id": user.id, **values}, ["user_id"])
+            insert_if_absent(CalendarLink, {"id": link_id, "user_id": user.id, **values}, ["user_id"])
         else:
             db.session.execute(update(CalendarLink).where(CalendarLink.id == link_id).values(**values))
-        audit_log.record("renewed the calendar link", "user", user.id, by=user.id)
+        audit_log.record_action("renewed the calendar link", "user", user.id, by=user.id)
 
 
-def end_calendar(user: User) -> None:
+def revoke_calendar_link(user: User) -> None:
     """Take the calendar address away."""
-    with writing() as session:
+    with write_transaction() as session:
         link = session.scalar(select(CalendarLink).where(CalendarLink.user_id == user.id))
         if link is not None:
             session.delete(link)
-            audit_log.record("ended the calendar link", "user", user.id, by=user.id)
+            audit_log.record_action("ended the calendar link", "user", user.id, by=user.id)
 
 
-def calendar_owner(token: str) -> User | None:
+def find_calendar_owner(token: str) -> User | None:
     """Whose calendar a token opens; None if nobody's, or the account is closed."""
     link = db.session.scalar(
-        select(CalendarLink).where(CalendarLink.token_hash == token_hash(token)).options(joinedload(CalendarLink.user))
+        select(CalendarLink).where(CalendarLink.token_hash == hash_token(token)).options(joinedload(CalendarLink.user))
     )
     return link.user if link and link.user.is_active else None

@@ -3,7 +3,7 @@
 from flask_babel import gettext as _
 
 
-def reason(code: str | None, domains: tuple[str, ...]) -> str:
+def failure_reason_message(code: str | None, domains: tuple[str, ...]) -> str:
     """Why somebody is not registered with Zoom, and the remedy."""
     if code == "outside the domain":
         return _(

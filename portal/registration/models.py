@@ -6,15 +6,15 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.core.crypto import seal, unseal
-from portal.core.db import Model, WithId
+from portal.core.crypto import decrypt_for_row, encrypt_for_row
+from portal.core.db import Model, UuidPrimaryKey
 
 FAILURES = ("failed", "denied", "cancelled")  # of somebody who is wanted
-UNTOLD = text("wanted AND NOT told AND state IN ('failed', 'denied', 'cancelled')")
+NOT_NOTIFIED = text("wanted AND NOT told AND state IN ('failed', 'denied', 'cancelled')")
 STATES = ("waiting", "registered", "pending", "cancelled", "denied", "failed")
 
 
-class MeetingRegistrant(WithId, Model):
+class MeetingRegistrant(UuidPrimaryKey, Model):
     """A learner or a teacher at one meeting. Exactly one of `learner_id` and `user_id` is set.
 
     `wanted` is what the roster says, `state` what is known of Zoom; the engine brings the second to the first.
@@ -32,7 +32,7 @@ class MeetingRegistrant(WithId, Model):
         Index("ix_meeting_registrants_email", "email"),
         Index("ix_meeting_registrants_meeting_id_zoom_registrant_id", "meeting_id", "zoom_registrant_id"),
         Index("ix_meeting_registrants_learner_id", "learner_id"),
-        Index("ix_meeting_registrants_untold", "meeting_id", sqlite_where=UNTOLD, postgresql_where=UNTOLD),
+        Index("ix_meeting_registrants_untold", "meeting_id", sqlite_where=NOT_NOTIFIED, postgresql_where=NOT_NOTIFIED),
         Index("ix_meeting_registrants_told", "id", sqlite_where=text("told"), postgresql_where=text("told")),
     )
 
@@ -60,14 +60,14 @@ class MeetingRegistrant(WithId, Model):
 
     @property
     def join_url(self) -> str | None:
-        return unseal(self.join_url_sealed, f"meeting_registrants/{self.id}") if self.join_url_sealed else None
+        return decrypt_for_row(self.join_url_sealed, f"meeting_registrants/{self.id}") if self.join_url_sealed else None
 
     @join_url.setter
     def join_url(self, url: str | None) -> None:
-        self.join_url_sealed = seal(url, f"meeting_registrants/{self.id}") if url else None
+        self.join_url_sealed = encrypt_for_row(url, f"meeting_registrants/{self.id}") if url else None
 
 
-class FormerRegistrant(WithId, Model):
+class FormerRegistrant(UuidPrimaryKey, Model):
     """A registration that somebody had at a meeting before the present one: by another address, or at a
     meeting that was deleted at Zoom and made again.
 
@@ -93,7 +93,7 @@ class FormerRegistrant(WithId, Model):
     created_at: Mapped[datetime]
 
 
-class PostLimit(Model):
+class DailyPostLimit(Model):
     """What was learned of Zoom's limit of three registrations a day: is it counted for each meeting, as Zoom's
     pages say, or for each address over all meetings, as one user of it saw. One row, with id 1."""
 

@@ -17,11 +17,11 @@ from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
 
 BATCHES_A_SECOND, SINGLES_A_SECOND = 6, 25  # what Zoom's rates and the pauses between calls leave
-SOON = timedelta(minutes=2)
+SOON_WINDOW = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
-class Progress:
+class RegistrationProgress:
     """Counts of wanted learners of one meeting, or of those invited where there is no class: `done` of `total`,
     the rest waits or failed.
 
@@ -42,9 +42,9 @@ class Progress:
         return self.waiting > self.deferred
 
 
-def progress_of(meeting_ids: list[UUID]) -> dict[UUID, Progress]:
+def progress_of_meetings(meeting_ids: list[UUID]) -> dict[UUID, RegistrationProgress]:
     """Progress of several meetings in one statement, without estimates; meetings without rows are left out."""
-    soon = clock.now() + SOON
+    soon = clock.now() + SOON_WINDOW
     put_off = case((MeetingRegistrant.next_try_at > soon, MeetingRegistrant.next_try_at))
     rows = db.session.execute(
         select(
@@ -68,10 +68,10 @@ def progress_of(meeting_ids: list[UUID]) -> dict[UUID, Progress]:
     return {meeting_id: _progress(states) for meeting_id, states in found.items()}
 
 
-def _progress(states: dict[str, tuple[int, int, datetime | None]]) -> Progress:
+def _progress(states: dict[str, tuple[int, int, datetime | None]]) -> RegistrationProgress:
     counts = {state: number for state, (number, _, _) in states.items()}
     waiting = [states[state] for state in ("waiting", "pending") if state in states]
-    return Progress(
+    return RegistrationProgress(
         total=sum(counts.values()),
         done=counts.get("registered", 0),
         waiting=sum(number for number, _, _ in waiting),
@@ -81,9 +81,9 @@ def _progress(states: dict[str, tuple[int, int, datetime | None]]) -> Progress:
     )
 
 
-def progress(meeting_id: UUID) -> Progress:
+def registration_progress_of(meeting_id: UUID) -> RegistrationProgress:
     """Progress of one meeting, with an estimate of the time left while it moves."""
-    found = progress_of([meeting_id]).get(meeting_id, Progress())
+    found = progress_of_meetings([meeting_id]).get(meeting_id, RegistrationProgress())
     return replace(found, seconds_left=_seconds_left(meeting_id)) if found.running else found
 
 
@@ -95,7 +95,7 @@ def _seconds_left(meeting_id: UUID) -> int:
         .join(MeetingRegistrant, MeetingRegistrant.meeting_id == ZoomMeeting.id)
         .join(this, and_(this.id == meeting_id, ZoomMeeting.starts_at <= this.starts_at))
         .where(
-            MeetingRegistrant.next_try_at <= clock.now() + SOON,
+            MeetingRegistrant.next_try_at <= clock.now() + SOON_WINDOW,
             ZoomMeeting.state.in_(("waiting", "scheduled", "started")),
         )
         .group_by(ZoomMeeting.id, ZoomMeeting.kind)
@@ -106,7 +106,7 @@ def _seconds_left(meeting_id: UUID) -> int:
     return ceil(seconds)
 
 
-def registrant_ids(meeting_id: UUID) -> list[tuple[UUID | None, UUID | None, str]]:
+def registrant_ids_by_person(meeting_id: UUID) -> list[tuple[UUID | None, UUID | None, str]]:
     """Every registrant id that people of the meeting have or had: (learner id or None, user id or None, id).
 
     Also those of addresses used before, and of a meeting that was deleted at Zoom and made again: the stays of
@@ -127,7 +127,7 @@ def registrant_ids(meeting_id: UUID) -> list[tuple[UUID | None, UUID | None, str
 
 
 @dataclass(frozen=True)
-class RegistrantLine:
+class RegistrantView:
     """A learner or, without `learner_id`, a teacher, with the state at Zoom and the personal link."""
 
     id: UUID
@@ -146,7 +146,7 @@ class RegistrantLine:
     has_lrn: bool
 
 
-def registrants(meeting_id: UUID) -> list[RegistrantLine]:
+def list_registrants(meeting_id: UUID) -> list[RegistrantView]:
     """Everybody wanted at the meeting: learners in LIS order, then the staff."""
     rows = db.session.execute(
         select(MeetingRegistrant, Learner, User)
@@ -172,8 +172,8 @@ def registrants(meeting_id: UUID) -> list[RegistrantLine]:
     return [_line(registrant, learner) for registrant, learner, _user in rows]
 
 
-def _line(registrant: MeetingRegistrant, learner: Learner | None) -> RegistrantLine:
-    return RegistrantLine(
+def _line(registrant: MeetingRegistrant, learner: Learner | None) -> RegistrantView:
+    return RegistrantView(
         id=registrant.id,
         learner_id=registrant.learner_id,
         user_id=registrant.user_id,
@@ -192,7 +192,7 @@ def _line(registrant: MeetingRegistrant, learner: Learner | None) -> RegistrantL
 
 
 @dataclass(frozen=True)
-class ComingLine:
+class UpcomingRegistration:
     """A class date of a learner's section, with their registration for it: no `state` where none is made."""
 
     meeting_id: UUID
@@ -205,7 +205,7 @@ class ComingLine:
     reason: str | None
 
 
-def coming_of(learner_id: UUID, section_id: UUID, most: int = 10) -> list[ComingLine]:
+def list_upcoming_registrations(learner_id: UUID, section_id: UUID, most: int = 10) -> list[UpcomingRegistration]:
     """The next class dates of the section, and how far the learner's registration for each is."""
     rows = db.session.execute(
         select(
@@ -238,4 +238,4 @@ def coming_of(learner_id: UUID, section_id: UUID, most: int = 10) -> list[Coming
         .order_by(MeetingOccurrence.starts_at, ZoomMeeting.id)
         .limit(most)
     )
-    return [ComingLine(**row._mapping) for row in rows]
+    return [UpcomingRegistration(**row._mapping) for row in rows]

@@ -6,7 +6,7 @@ from flask_babel import ngettext
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
-from portal.classes.access import sees_learners
+from portal.classes.access import can_view_learners
 from portal.core import audit_log
 from portal.meetings.access import meeting_or_404
 from portal.registration import join_links, queries, service
@@ -15,11 +15,11 @@ bp = Blueprint("registration", __name__)
 
 
 @bp.get("/meetings/<uuid:meeting_id>/registration.json")
-def progress(meeting_id: UUID) -> Response:
+def show_registration_progress(meeting_id: UUID) -> Response:
     """Done, waiting, failed and the seconds left (null where nothing moves); `deferred` of those waiting go on
     at `resumes_at`."""
     meeting = meeting_or_404(meeting_id)
-    seen = queries.progress(meeting.id)
+    seen = queries.registration_progress_of(meeting.id)
     return jsonify(
         total=seen.total,
         done=seen.done,
@@ -32,13 +32,13 @@ def progress(meeting_id: UUID) -> Response:
 
 
 @bp.get("/meetings/<uuid:meeting_id>/registration")
-def fragment(meeting_id: UUID) -> Response:
+def registration_progress_fragment(meeting_id: UUID) -> Response:
     """The progress block of the meeting's page alone: the page renews it while it moves.
 
     When nothing moves any more, htmx is told to load the whole page: the lists below the block are old then.
     """
     meeting = meeting_or_404(meeting_id)
-    seen = queries.progress(meeting.id)
+    seen = queries.registration_progress_of(meeting.id)
     response = make_response(render_template("registration/progress.html", meeting=meeting, progress=seen))
     if not seen.running:
         response.headers["HX-Refresh"] = "true"
@@ -46,30 +46,30 @@ def fragment(meeting_id: UUID) -> Response:
 
 
 @bp.post("/meetings/<uuid:meeting_id>/registration/retry")
-def retry(meeting_id: UUID) -> AnyResponse:
+def retry_failed_registrations(meeting_id: UUID) -> AnyResponse:
     meeting = meeting_or_404(meeting_id, manage=True)
-    count = service.retry_failed(current_user, meeting)
+    count = service.retry_failed_registrants(current_user, meeting)
     flash(ngettext("%(num)d person gets another try.", "%(num)d people get another try.", count))
-    return redirect(url_for("pages.meeting", meeting_id=meeting.id))
+    return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
 
 
 @bp.post("/meetings/<uuid:meeting_id>/registration/<uuid:registrant_id>/lrn-address")
-def lrn_address(meeting_id: UUID, registrant_id: UUID) -> AnyResponse:
+def use_lrn_address(meeting_id: UUID, registrant_id: UUID) -> AnyResponse:
     meeting = meeting_or_404(meeting_id, manage=True)
     if service.use_lrn_address(current_user, meeting, registrant_id):
         flash(_("The LRN address is used from now on."))
     else:
         flash(_("That cannot be done: there is no LRN, or the registration has changed meanwhile."), "bad")
-    return redirect(url_for("pages.meeting", meeting_id=meeting.id))
+    return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
 
 
 @bp.get("/meetings/<uuid:meeting_id>/links")
-def links(meeting_id: UUID) -> AnyResponse | str:
+def print_zoom_links(meeting_id: UUID) -> AnyResponse | str:
     """A sheet of Zoom's personal links to print and cut, where the class has no links of its own that lead here."""
     meeting = meeting_or_404(meeting_id, manage=True)
-    if join_links.lead_into(meeting):
-        return redirect(url_for("class_links.index", class_id=meeting.class_id))
-    people = queries.registrants(meeting.id) if sees_learners(current_user) else []
+    if join_links.uses_join_links(meeting):
+        return redirect(url_for("class_links.show_class_links", class_id=meeting.class_id))
+    people = queries.list_registrants(meeting.id) if can_view_learners(current_user) else []
     if people:
-        audit_log.viewed("printed the links", "meeting", meeting.id, by=current_user.id, people=len(people))
+        audit_log.record_view("printed the links", "meeting", meeting.id, by=current_user.id, people=len(people))
     return render_template("registration/links.html", meeting=meeting, people=people)

@@ -7,15 +7,15 @@ from sqlalchemy import ColumnElement, or_, select
 from portal.accounts.models import User
 from portal.classes.models import Learner
 from portal.core import audit_log, clock
-from portal.core.db import db, writing
-from portal.core.worker_signals import wake
+from portal.core.db import db, write_transaction
+from portal.core.worker_signals import notify_worker
 from portal.meetings.models import ZoomMeeting
 from portal.registration.models import MeetingRegistrant
 
 
-def retry_failed(user: User, meeting: ZoomMeeting) -> int:
+def retry_failed_registrants(user: User, meeting: ZoomMeeting) -> int:
     """Give everybody who is not registered another try; the number of them. The roster is read anew."""
-    with writing() as session:
+    with write_transaction() as session:
         failed = list(
             session.scalars(
                 select(MeetingRegistrant).where(
@@ -28,9 +28,9 @@ def retry_failed(user: User, meeting: ZoomMeeting) -> int:
         )
         for row in failed:
             _again(row)
-        audit_log.record("retried registration", "meeting", meeting.id, by=user.id, people=len(failed))
-    wake("registration")
-    wake("registrants")
+        audit_log.record_action("retried registration", "meeting", meeting.id, by=user.id, people=len(failed))
+    notify_worker("registration")
+    notify_worker("registrants")
     return len(failed)
 
 
@@ -54,7 +54,7 @@ def use_lrn_address(user: User, meeting: ZoomMeeting, registrant_id: UUID) -> bo
 
     False where the learner has no LRN or is not one who failed.
     """
-    with writing() as session:
+    with write_transaction() as session:
         row = session.scalar(
             select(MeetingRegistrant).where(
                 MeetingRegistrant.id == registrant_id,
@@ -70,6 +70,6 @@ def use_lrn_address(user: User, meeting: ZoomMeeting, registrant_id: UUID) -> bo
         learner.email = None
         if row.posts == 0 and row.zoom_registrant_id is None:
             session.delete(row)  # else the roster's new address is seen as a change
-        audit_log.record("changed the address of", "learner", learner.id, by=user.id)
-    wake("registration")
+        audit_log.record_action("changed the address of", "learner", learner.id, by=user.id)
+    notify_worker("registration")
     return True

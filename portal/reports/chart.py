@@ -5,7 +5,7 @@ from datetime import date
 
 
 @dataclass(frozen=True)
-class Point:
+class ChartPoint:
     day: date
     rate: float | None
     x: float
@@ -13,7 +13,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Chart:
+class LineChart:
     """Everything the macro draws: viewBox size, grid lines (y, label), points, and the path of the line."""
 
     width: int
@@ -21,12 +21,12 @@ class Chart:
     left: int
     right: int
     grid: tuple[tuple[float, str], ...]
-    points: tuple[Point, ...]
+    points: tuple[ChartPoint, ...]
     path: str
     label_every: int
 
 
-def line_chart(weeks: list[tuple[date, float | None]], *, width: int, height: int) -> Chart:
+def line_chart(weeks: list[tuple[date, float | None]], *, width: int, height: int) -> LineChart:
     """Place weekly rates (0 to 1) on a canvas. The scale begins at the tens below the lowest rate; a week
     without class breaks the line."""
     left, right, top, bottom = 38, width - 46, 14, height - 28
@@ -39,7 +39,7 @@ def line_chart(weeks: list[tuple[date, float | None]], *, width: int, height: in
         return round(bottom - (rate - floor) / span * (bottom - top), 1)
 
     points = tuple(
-        Point(day, rate, round(left + at * step, 1), y_of(rate) if rate is not None else (top + bottom) / 2)
+        ChartPoint(day, rate, round(left + at * step, 1), y_of(rate) if rate is not None else (top + bottom) / 2)
         for at, (day, rate) in enumerate(weeks)
     )
     lines = 5
@@ -47,10 +47,10 @@ def line_chart(weeks: list[tuple[date, float | None]], *, width: int, height: in
         (y_of(floor + span * at / (lines - 1)), f"{round((floor + span * at / (lines - 1)) * 100)}%")
         for at in range(lines)
     )
-    return Chart(width, height, left, right, grid, points, _path(points), max(1, -(-len(weeks) * 60 // width)))
+    return LineChart(width, height, left, right, grid, points, _path(points), max(1, -(-len(weeks) * 60 // width)))
 
 
-def _path(points: tuple[Point, ...]) -> str:
+def _path(points: tuple[ChartPoint, ...]) -> str:
     parts, pen_down = [], False
     for point in points:
         if point.rate is None:

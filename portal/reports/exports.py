@@ -14,15 +14,15 @@ from sqlalchemy import String, cast, func, literal, select
 
 from portal.accounts.models import School, User
 from portal.attendance.models import AttendanceRecord, AttendanceSheet
-from portal.attendance.sheet.queries import harmless
-from portal.attendance.sheet.tally import mark
+from portal.attendance.sheet.queries import escape_csv_formula
+from portal.attendance.sheet.tally import mark_column
 from portal.classes.models import Learner, SchoolClass, Section
 from portal.core import audit_log
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.reports import xlsx_writer
-from portal.reports.filters import Asked, Filters
-from portal.reports.queries import Group, in_report, is_held
+from portal.reports.filters import ReportFilters, ReportRequest
+from portal.reports.queries import ReportGroup, in_report_clause, is_held_clause
 
 IN_MEMORY = 1024 * 1024  # a file smaller than this never touches the disk
 File = tempfile.SpooledTemporaryFile[bytes]
@@ -44,7 +44,7 @@ FIGURES = [
 MARKS = ["grade_and_section", "class", "lrn", "name", "sex", "present", "partial", "absent", "needs_review"]
 
 
-def figures(groups: Iterable[Group], level: str) -> Iterator[Row]:
+def export_figures_rows(groups: Iterable[ReportGroup], level: str) -> Iterator[Row]:
     """The heading and a line for each group. Its rate is a float, or None where nobody has a mark."""
     yield [level, *(["teacher"] if level == "class" else []), *FIGURES]
     for group in groups:
@@ -67,7 +67,7 @@ def figures(groups: Iterable[Group], level: str) -> Iterator[Row]:
         ]
 
 
-def marks(user: User, filters: Filters) -> Iterator[Row]:
+def export_marks_rows(user: User, filters: ReportFilters) -> Iterator[Row]:
     """The heading and a line for each learner of each class: counts, then the mark of each day. Two on a day,
     where the class met twice, are told in their order of time."""
     days = [
@@ -81,7 +81,7 @@ def marks(user: User, filters: Filters) -> Iterator[Row]:
             .join(Section, Section.id == SchoolClass.section_id)
             .join(School, School.id == Section.school_id)
             .join(AttendanceSheet, AttendanceSheet.occurrence_id == MeetingOccurrence.id)
-            .where(in_report(user, filters), is_held)
+            .where(in_report_clause(user, filters), is_held_clause)
             .order_by(MeetingOccurrence.local_date)
         )
     ]
@@ -103,7 +103,7 @@ def marks(user: User, filters: Filters) -> Iterator[Row]:
         ]
 
 
-def _grid(user: User, filters: Filters) -> Iterable[tuple[str, str, str, str | None, str, str, str]]:
+def _grid(user: User, filters: ReportFilters) -> Iterable[tuple[str, str, str, str | None, str, str, str]]:
     """One row per class and learner, the marks put together by the database: "2026-11-03 1=present|2026-11-04 ...".
 
     The middle of a token only orders the classes of one day, so a moment as the database writes it will do.
@@ -113,7 +113,7 @@ def _grid(user: User, filters: Filters) -> Iterable[tuple[str, str, str, str | N
         + literal(" ")
         + cast(MeetingOccurrence.starts_at, String)
         + literal("=")
-        + mark
+        + mark_column
     )
     one = (
         select(
@@ -128,7 +128,7 @@ def _grid(user: User, filters: Filters) -> Iterable[tuple[str, str, str, str | N
         .join(School, School.id == Section.school_id)
         .join(AttendanceSheet, AttendanceSheet.occurrence_id == MeetingOccurrence.id)
         .join(AttendanceRecord, AttendanceRecord.occurrence_id == MeetingOccurrence.id)
-        .where(in_report(user, filters), is_held)
+        .where(in_report_clause(user, filters), is_held_clause)
         .group_by(ZoomMeeting.class_id, AttendanceRecord.learner_id)
         .subquery()
     )
@@ -154,19 +154,19 @@ def _grid(user: User, filters: Filters) -> Iterable[tuple[str, str, str, str | N
     return ((row[0], row[1], row[2], row[3], row[4], row[5], row[6]) for row in rows)
 
 
-def write_down(user: User, asked: Asked, kind: str) -> None:
+def log_report_export(user: User, asked: ReportRequest, kind: str) -> None:
     """Who took whose marks: under the class, or under each section, where people look for it."""
     wanted = asked.filters
     said: dict[str, Any] = {"by": user.id, "format": kind, "first": str(wanted.first), "last": str(wanted.last)}
-    with writing():
+    with write_transaction():
         if wanted.class_id:
-            audit_log.record("exported marks", "class", wanted.class_id, **said)
+            audit_log.record_action("exported marks", "class", wanted.class_id, **said)
             return
         for section_id in [wanted.section] if wanted.section else asked.choices.sections:
-            audit_log.record("exported marks", "section", section_id, section_id=section_id, **said)
+            audit_log.record_action("exported marks", "section", section_id, section_id=section_id, **said)
 
 
-def as_csv(rows: Iterable[Row], *, for_excel: bool = False) -> File:
+def csv_response(rows: Iterable[Row], *, for_excel: bool = False) -> File:
     """A file of the rows, at its beginning. `for_excel`: it begins with a mark by which Excel knows UTF-8."""
     out = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - whoever sends it closes it
     text = _Text(out)
@@ -194,12 +194,12 @@ def _plain(value: xlsx_writer.Cell) -> str | int:
         return ""
     if isinstance(value, float):
         return f"{value:.4f}"
-    return harmless(value) if isinstance(value, str) else value
+    return escape_csv_formula(value) if isinstance(value, str) else value
 
 
-def as_xlsx(title: str, rows: Iterable[Row], widths: Sequence[int] = ()) -> File:
+def xlsx_response(title: str, rows: Iterable[Row], widths: Sequence[int] = ()) -> File:
     """A workbook of the rows, at its beginning."""
     out = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - whoever sends it closes it
-    xlsx_writer.write(out, title, rows, widths)
+    xlsx_writer.write_xlsx_workbook(out, title, rows, widths)
     out.seek(0)
     return out

@@ -13,21 +13,21 @@ from uuid import UUID
 from flask_babel import gettext as _
 from sqlalchemy import select
 
-from portal.accounts.access import schools_in_scope
+from portal.accounts.access import schools_in_scope_clause
 from portal.accounts.models import School, User
-from portal.classes.access import classes_seen, sees_learners
+from portal.classes.access import can_view_learners, visible_classes_clause
 from portal.classes.models import SchoolClass, Section
 from portal.core import clock
 from portal.core.db import db
 
-DAYS = 30  # that a report goes back unless it is told otherwise
-MOST_DAYS = 400  # a school year and the weeks around it
+DEFAULT_DAYS = 30  # that a report goes back unless it is told otherwise
+MAX_DAYS = 400  # a school year and the weeks around it
 
 Level = Literal["division", "school", "section", "class"]
 
 
 @dataclass(frozen=True)
-class Filters:
+class ReportFilters:
     """Dates in Manila, both included; a place, a teacher or a subject, or None for all."""
 
     first: date
@@ -49,7 +49,7 @@ class Filters:
 
 
 @dataclass(frozen=True)
-class Problem:
+class FilterProblem:
     """A value of the address that was left out. `unknown`: it names something that is not there for the person."""
 
     field: str
@@ -58,7 +58,7 @@ class Problem:
 
 
 @dataclass
-class Choices:
+class FilterChoices:
     """What the person may choose from: pairs of value and title."""
 
     divisions: dict[str, str] = field(default_factory=dict)
@@ -70,43 +70,43 @@ class Choices:
 
 
 @dataclass(frozen=True)
-class Asked:
-    filters: Filters
-    choices: Choices
-    problems: tuple[Problem, ...]
+class ReportRequest:
+    filters: ReportFilters
+    choices: FilterChoices
+    problems: tuple[FilterProblem, ...]
 
 
-def read(user: User, address: Mapping[str, str]) -> Asked:
+def parse_report_filters(user: User, address: Mapping[str, str]) -> ReportRequest:
     """The filters of an address, what may be chosen, and what was wrong with the values. At most four statements."""
-    problems: list[Problem] = []
+    problems: list[FilterProblem] = []
     first, last = _dates(address, problems)
-    filters = Filters(first, last)
-    choices = Choices()
+    filters = ReportFilters(first, last)
+    choices = FilterChoices()
     reader = _Places(user, address, problems, choices)
-    filters = reader.of_learners(filters) if sees_learners(user) else reader.of_figures(filters)
-    return Asked(filters, choices, tuple(problems))
+    filters = reader.of_learners(filters) if can_view_learners(user) else reader.of_figures(filters)
+    return ReportRequest(filters, choices, tuple(problems))
 
 
-def _dates(address: Mapping[str, str], problems: list[Problem]) -> tuple[date, date]:
+def _dates(address: Mapping[str, str], problems: list[FilterProblem]) -> tuple[date, date]:
     today = clock.today()
     last = _day(address, "to", _("To"), today, problems)
-    first = _day(address, "from", _("From"), min(today, last) - timedelta(days=DAYS), problems)
+    first = _day(address, "from", _("From"), min(today, last) - timedelta(days=DEFAULT_DAYS), problems)
     if first > last:
-        problems.append(Problem("from", _("The first day was after the last one; they are exchanged.")))
+        problems.append(FilterProblem("from", _("The first day was after the last one; they are exchanged.")))
         first, last = last, first
-    if (last - first).days >= MOST_DAYS:
-        first = last - timedelta(days=MOST_DAYS - 1)
+    if (last - first).days >= MAX_DAYS:
+        first = last - timedelta(days=MAX_DAYS - 1)
         problems.append(
-            Problem(
+            FilterProblem(
                 "from",
                 _("A report covers at most %(days)d days. It begins later, so that it ends on your last day.",
-                  days=MOST_DAYS),
+                  days=MAX_DAYS),
             )
         )  # fmt: skip
     return first, last
 
 
-def _day(address: Mapping[str, str], name: str, title: str, default: date, problems: list[Problem]) -> date:
+def _day(address: Mapping[str, str], name: str, title: str, default: date, problems: list[FilterProblem]) -> date:
     text = address.get(name, "").strip()
     if not text:
         return default
@@ -120,7 +120,7 @@ def _day(address: Mapping[str, str], name: str, title: str, default: date, probl
         if 2000 <= day.year <= 2100:
             return day
         said = _("%(field)s: check the year, %(year)d. It has to be between 2000 and 2100.", field=title, year=day.year)
-    problems.append(Problem(name, said))
+    problems.append(FilterProblem(name, said))
     return default
 
 
@@ -128,10 +128,10 @@ def _day(address: Mapping[str, str], name: str, title: str, default: date, probl
 class _Places:
     user: User
     address: Mapping[str, str]
-    problems: list[Problem]
-    choices: Choices
+    problems: list[FilterProblem]
+    choices: FilterChoices
 
-    def of_learners(self, filters: Filters) -> Filters:
+    def of_learners(self, filters: ReportFilters) -> ReportFilters:
         """For teachers and school heads: down to the class."""
         self._out_of_reach("division", "school")
         rows = db.session.execute(
@@ -147,7 +147,7 @@ class _Places:
             )
             .join(Section, Section.id == SchoolClass.section_id)
             .join(User, User.id == SchoolClass.teacher_id)
-            .where(classes_seen(self.user))
+            .where(visible_classes_clause(self.user))
             .order_by(Section.school_year.desc(), Section.grade_level, Section.name, SchoolClass.subject)
         ).all()
         choices, several = self.choices, len({row[3] for row in rows}) > 1
@@ -174,12 +174,12 @@ class _Places:
             chosen = None
         return replace(filters, class_id=chosen)
 
-    def of_figures(self, filters: Filters) -> Filters:
+    def of_figures(self, filters: ReportFilters) -> ReportFilters:
         """For division and region: down to the section, with figures only."""
         self._out_of_reach("class", "teacher", "subject")
         rows = db.session.execute(
             select(School.id, School.name, School.division)
-            .where(schools_in_scope(self.user))
+            .where(schools_in_scope_clause(self.user))
             .order_by(School.division, School.name)
         ).all()
         names = {row[0]: row[1] for row in rows}
@@ -261,7 +261,7 @@ class _Places:
     def _unknown(self, name: str, title: str) -> None:
         """The same words for what is somebody else's and for what never was."""
         text = _("%(field)s: there is none like that for you to look at, so it is left out.", field=title)
-        self.problems.append(Problem(name, text, unknown=True))
+        self.problems.append(FilterProblem(name, text, unknown=True))
 
     def _out_of_reach(self, *names: str) -> None:
         titles: dict[str, Callable[[], str]] = {
@@ -276,7 +276,7 @@ class _Places:
                 self._unknown(name, titles[name]())
 
     def _add(self, name: str, text: str) -> None:
-        self.problems.append(Problem(name, text))
+        self.problems.append(FilterProblem(name, text))
 
 
 def _section_title(grade: str, name: str, year: str) -> str:

@@ -8,17 +8,17 @@ from sqlalchemy import func, select
 
 from portal.accounts.models import User
 from portal.attendance.models import AttendanceRecord, AttendanceSheet
-from portal.classes.access import classes_seen
+from portal.classes.access import visible_classes_clause
 from portal.classes.models import SchoolClass, Section
 from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-from portal.reports.queries import is_held
+from portal.reports.queries import is_held_clause
 
-LAST = 10
+OCCURRENCES_SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Came:
+class AttendedOccurrence:
     """What one sheet says of the learner."""
 
     occurrence_id: UUID
@@ -30,7 +30,7 @@ class Came:
 
 
 @dataclass(frozen=True)
-class Attendance:
+class LearnerAttendance:
     """A learner's school year in the classes that a person sees: dates held that are in the reports, and the last
     few of them, the latest first. Marks that are not known yet are in no count."""
 
@@ -38,14 +38,14 @@ class Attendance:
     partial: int
     absent: int
     review: int
-    last: tuple[Came, ...]
+    last: tuple[AttendedOccurrence, ...]
 
     @property
     def total(self) -> int:
         return self.present + self.partial + self.absent + self.review
 
 
-def attendance_of(user: User, learner_id: UUID, school_year: str) -> Attendance:
+def load_learner_attendance(user: User, learner_id: UUID, school_year: str) -> LearnerAttendance:
     """A learner's marks of the year on the sheets that `user` may open; two statements."""
     mark = func.coalesce(AttendanceRecord.final_mark, AttendanceRecord.override_mark, AttendanceRecord.computed_mark)
     rows = (
@@ -58,9 +58,9 @@ def attendance_of(user: User, learner_id: UUID, school_year: str) -> Attendance:
         .where(
             AttendanceRecord.learner_id == learner_id,
             Section.school_year == school_year,
-            is_held,
+            is_held_clause,
             mark != "pending",
-            classes_seen(user),
+            visible_classes_clause(user),
         )
     )
     counts: dict[str, int] = {}
@@ -76,12 +76,12 @@ def attendance_of(user: User, learner_id: UUID, school_year: str) -> Attendance:
             AttendanceRecord.seconds,
         )
         .order_by(MeetingOccurrence.starts_at.desc(), MeetingOccurrence.id)
-        .limit(LAST)
+        .limit(OCCURRENCES_SHOWN)
     )
-    return Attendance(
+    return LearnerAttendance(
         present=counts.get("present", 0),
         partial=counts.get("partial", 0),
         absent=counts.get("absent", 0),
         review=counts.get("needs review", 0),
-        last=tuple(Came(*row) for row in last),
+        last=tuple(AttendedOccurrence(*row) for row in last),
     )

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from portal.attendance import staff_meetings
-from portal.attendance.calculation.intervals import Interval, seconds, union
-from portal.attendance.calculation.marks import SheetResult, compute
+from portal.attendance.calculation.intervals import Interval, total_seconds, union
+from portal.attendance.calculation.marks import SheetResult, compute_sheet
 from portal.attendance.calculation.matching import Stay
-from portal.attendance.sheet.compute import Loaded, load
+from portal.attendance.sheet.compute import SheetEvidence, load_sheet_evidence
 from portal.meetings.models import MeetingOccurrence
 
 
 @dataclass(frozen=True)
-class Shown:
+class StayView:
     """One stay for the page. An end that is not known is None; `lasted` is in seconds where only that is known."""
 
     joined_at: datetime | None
@@ -24,7 +24,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Person:
+class ParticipantView:
     """Somebody invited, or (`invited` False) a guest or staff. `mark` is the sheet's, for learners of a class."""
 
     name: str
@@ -34,7 +34,7 @@ class Person:
     mark: str | None
     by_hand: bool
     seconds: int
-    stays: tuple[Shown, ...]
+    stays: tuple[StayView, ...]
 
     @property
     def joined(self) -> bool:
@@ -43,7 +43,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Asked:
+class InvitedPerson:
     """Somebody who was asked to come, and their time in the meeting in seconds."""
 
     key: str
@@ -55,11 +55,11 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Participants:
-    people: tuple[Person, ...]
+class OccurrenceParticipants:
+    people: tuple[ParticipantView, ...]
     ran_seconds: int | None
 
-    def of(self, *, invited: bool, staff: bool = False) -> list[Person]:
+    def of(self, *, invited: bool, staff: bool = False) -> list[ParticipantView]:
         return [one for one in self.people if one.invited == invited and one.staff == staff]
 
     @property
@@ -85,20 +85,20 @@ class Participants:
         return round(self.total_seconds / self.joined) if self.joined else 0
 
 
-def read(occurrence: MeetingOccurrence) -> Participants:
+def load_occurrence_participants(occurrence: MeetingOccurrence) -> OccurrenceParticipants:
     """Everybody of one date, with its meeting loaded."""
     if occurrence.meeting.class_id:
-        loaded = load(occurrence, occurrence.meeting)
-        result = compute(loaded.input)
+        loaded = load_sheet_evidence(occurrence, occurrence.meeting)
+        result = compute_sheet(loaded.input)
         asked = _roster(loaded, result)
     else:
-        gathered = staff_meetings.gather(occurrence)
+        gathered = staff_meetings.load_invitee_evidence(occurrence)
         loaded, result = gathered.loaded, gathered.result
         asked = _invited(gathered)
     stays = {stay.id: stay for stay in loaded.input.stays}
     last = _latest(loaded)
     open_now = not loaded.input.knowledge.over
-    people: list[Person] = []
+    people: list[ParticipantView] = []
     taken: set[str] = set()
     for one in asked:
         taken |= {stay.id for stay in one.stays}
@@ -125,15 +125,15 @@ def read(occurrence: MeetingOccurrence) -> Participants:
     for name in sorted({stay.name for stay in nobody}):
         who = [stay for stay in nobody if stay.name == name]
         people.append(_person(name, who, _seconds(who, last), last if open_now else None))
-    return Participants(tuple(people), result.meeting_seconds)
+    return OccurrenceParticipants(tuple(people), result.meeting_seconds)
 
 
-def _roster(loaded: Loaded, result: SheetResult) -> Iterable[Asked]:
+def _roster(loaded: SheetEvidence, result: SheetResult) -> Iterable[InvitedPerson]:
     """The learners of a class, in LIS order, with the sheet's marks."""
     computed = {line.learner_id: line for line in result.learners}
     for line in loaded.lines:
         key = str(line.learner.learner_id)
-        yield Asked(
+        yield InvitedPerson(
             key=key,
             name=line.learner.lis_name,
             seconds=computed[key].seconds,
@@ -143,16 +143,16 @@ def _roster(loaded: Loaded, result: SheetResult) -> Iterable[Asked]:
         )
 
 
-def _invited(gathered: staff_meetings.Gathered) -> Iterable[Asked]:
+def _invited(gathered: staff_meetings.InviteeEvidence) -> Iterable[InvitedPerson]:
     """Those who were invited to a meeting without a class, as its own page has them."""
     who = gathered.result.who
     for one in gathered.people:
         key = str(one.user_id)
         mine = tuple(stay for stay in gathered.loaded.input.stays if who[stay.id].user_id == key)
-        yield Asked(key=key, name=one.name, seconds=one.seconds, stays=mine)
+        yield InvitedPerson(key=key, name=one.name, seconds=one.seconds, stays=mine)
 
 
-def _latest(loaded: Loaded) -> datetime:
+def _latest(loaded: SheetEvidence) -> datetime:
     """Until when a stay without an end has lasted at most: now, or the end of the last running."""
     ends = [instance.ended_at for instance in loaded.input.instances]
     known = [end for end in ends if end is not None]
@@ -167,7 +167,7 @@ def _seconds(stays: Iterable[Stay], last: datetime) -> int:
         for stay in meeting
         if stay.joined_at
     ]
-    return max(seconds(union(timed)), *(stay.lasted or 0 for stay in meeting), 0)
+    return max(total_seconds(union(timed)), *(stay.lasted or 0 for stay in meeting), 0)
 
 
 def _person(
@@ -176,14 +176,14 @@ def _person(
     lasting: int,
     now: datetime | None,
     mark: str | None = None,
-    one: Asked | None = None,
+    one: InvitedPerson | None = None,
     *,
     staff: bool = False,
-) -> Person:
+) -> ParticipantView:
     """`now` is None once the class is over, when nobody is in any more."""
     in_turn = sorted(stays, key=lambda stay: stay.joined_at or stay.left_at or datetime.max.replace(tzinfo=UTC))
     shown_as = tuple(dict.fromkeys(stay.name for stay in in_turn if stay.name and stay.name not in name))
-    return Person(
+    return ParticipantView(
         name=name,
         shown_as=shown_as if one else (),
         invited=one is not None,
@@ -195,9 +195,9 @@ def _person(
     )
 
 
-def _shown(stay: Stay, now: datetime | None) -> Shown:
+def _shown(stay: Stay, now: datetime | None) -> StayView:
     left = stay.left_at or stay.left_before
-    return Shown(
+    return StayView(
         joined_at=stay.joined_at,
         left_at=left,
         lasted=stay.lasted,

@@ -15,15 +15,15 @@ from sqlalchemy.orm import aliased
 
 from portal.accounts.models import School, User
 from portal.attendance.models import AttendanceSheet, AttendanceTally
-from portal.classes.access import classes_seen
+from portal.classes.access import visible_classes_clause
 from portal.classes.models import Enrolment, SchoolClass, Section
 from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-from portal.reports.filters import Filters
+from portal.reports.filters import ReportFilters
 
 
 @dataclass(frozen=True)
-class Figures:
+class AttendanceTotals:
     """Counts of marks. `rate` is None where nobody has a mark yet.
 
     `meetings`: class dates that were not cancelled; `classes`: those of them that are over and have a sheet.
@@ -64,27 +64,27 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Group:
+class ReportGroup:
     """A line of the report: a division, a school, a section or a class, with its figures."""
 
     key: str
     title: str
     teacher: str
-    figures: Figures
+    figures: AttendanceTotals
     section_id: UUID | None = None
     learners: frozenset[UUID] | None = None  # on its roster in these days; not asked for above the section
 
 
 OVER = ("provisional", "reconciled", "unreported")
-is_held = and_(AttendanceSheet.state.in_(OVER), AttendanceSheet.counts)
+is_held_clause = and_(AttendanceSheet.state.in_(OVER), AttendanceSheet.counts)
 
 
-def in_report(user: User, filters: Filters) -> ColumnElement[bool]:
+def in_report_clause(user: User, filters: ReportFilters) -> ColumnElement[bool]:
     """A condition on dates with their class, section and school: those that the report is about."""
     conditions = [
-        classes_seen(user),
+        visible_classes_clause(user),
         MeetingOccurrence.local_date.between(filters.first, filters.last),
-        or_(MeetingOccurrence.state != "cancelled", is_held),
+        or_(MeetingOccurrence.state != "cancelled", is_held_clause),
         or_(MeetingOccurrence.scheduled, AttendanceSheet.counts),
     ]
     for column, wanted in (
@@ -100,9 +100,9 @@ def in_report(user: User, filters: Filters) -> ColumnElement[bool]:
     return and_(*conditions)
 
 
-def _figures(user: User, filters: Filters, *groups: Any) -> Select[Any]:
+def _figures(user: User, filters: ReportFilters, *groups: Any) -> Select[Any]:
     def held(value: Any) -> ColumnElement[int]:
-        return func.coalesce(func.sum(case((is_held, value), else_=0)), 0)
+        return func.coalesce(func.sum(case((is_held_clause, value), else_=0)), 0)
 
     return (
         select(
@@ -124,12 +124,12 @@ def _figures(user: User, filters: Filters, *groups: Any) -> Select[Any]:
         .join(School, School.id == Section.school_id)
         .outerjoin(AttendanceSheet, AttendanceSheet.occurrence_id == MeetingOccurrence.id)
         .outerjoin(AttendanceTally, AttendanceTally.occurrence_id == MeetingOccurrence.id)
-        .where(in_report(user, filters))
+        .where(in_report_clause(user, filters))
         .group_by(*groups)
     )
 
 
-def groups(user: User, filters: Filters) -> list[Group]:
+def load_report_groups(user: User, filters: ReportFilters) -> list[ReportGroup]:
     """One line per division, school, section or class, as `filters.level` says."""
     if filters.level == "class":
         return _by_class(user, filters)
@@ -138,17 +138,19 @@ def groups(user: User, filters: Filters) -> list[Group]:
         rows = db.session.execute(_figures(user, filters, Section.id, *order).order_by(*order)).all()
         learners = _learners({row[0] for row in rows}, filters)
         return [
-            Group(str(row[0]), f"{row[1]} - {row[2]}", "", _rest(row, 3), row[0], learners.get(row[0], frozenset()))
+            ReportGroup(
+                str(row[0]), f"{row[1]} - {row[2]}", "", _rest(row, 3), row[0], learners.get(row[0], frozenset())
+            )
             for row in rows
         ]
     if filters.level == "school":
         rows = db.session.execute(_figures(user, filters, School.id, School.name).order_by(School.name)).all()
-        return [Group(str(row[0]), row[1], "", _rest(row, 2)) for row in rows]
+        return [ReportGroup(str(row[0]), row[1], "", _rest(row, 2)) for row in rows]
     rows = db.session.execute(_figures(user, filters, School.division).order_by(School.division)).all()
-    return [Group(row[0], row[0], "", _rest(row, 1)) for row in rows]
+    return [ReportGroup(row[0], row[0], "", _rest(row, 1)) for row in rows]
 
 
-def _by_class(user: User, filters: Filters) -> list[Group]:
+def _by_class(user: User, filters: ReportFilters) -> list[ReportGroup]:
     """In the order of grade, section and subject."""
     teacher = aliased(User)
     keys = (SchoolClass.id, Section.id, Section.grade_level, Section.name, SchoolClass.subject, teacher.full_name)
@@ -159,7 +161,7 @@ def _by_class(user: User, filters: Filters) -> list[Group]:
     ).all()
     learners = _learners({row[1] for row in rows}, filters)
     return [
-        Group(
+        ReportGroup(
             str(row[0]),
             f"{row[4]}, {row[2]} - {row[3]}",
             row[5],
@@ -171,24 +173,26 @@ def _by_class(user: User, filters: Filters) -> list[Group]:
     ]
 
 
-def _rest(row: Any, start: int) -> Figures:
+def _rest(row: Any, start: int) -> AttendanceTotals:
     names = list(row._mapping)[start:]
-    return Figures(**{str(name): int(row[start + at]) for at, name in enumerate(names)})
+    return AttendanceTotals(**{str(name): int(row[start + at]) for at, name in enumerate(names)})
 
 
-def total(groups: Iterable[Group]) -> Figures:
+def sum_report_groups(groups: Iterable[ReportGroup]) -> AttendanceTotals:
     rows = [group.figures for group in groups]
-    return Figures(*(sum(getattr(row, name) for row in rows) for name in Figures.__dataclass_fields__))
+    return AttendanceTotals(
+        *(sum(getattr(row, name) for row in rows) for name in AttendanceTotals.__dataclass_fields__)
+    )
 
 
-def learners(groups: Sequence[Group]) -> int | None:
+def count_learners(groups: Sequence[ReportGroup]) -> int | None:
     """How many different learners the lines are about; None where that is not known any more."""
     if any(group.learners is None for group in groups):
         return None
     return len(frozenset().union(*(group.learners or () for group in groups)))
 
 
-def _learners(sections: set[UUID], filters: Filters) -> dict[UUID, frozenset[UUID] | None]:
+def _learners(sections: set[UUID], filters: ReportFilters) -> dict[UUID, frozenset[UUID] | None]:
     """Of each section, who was on its roster in these days; None where the roster is not kept any more."""
     found: dict[UUID, set[UUID] | None] = {}
     on_the_roster = and_(
@@ -207,12 +211,12 @@ def _learners(sections: set[UUID], filters: Filters) -> dict[UUID, frozenset[UUI
     return {section_id: None if ids is None else frozenset(ids) for section_id, ids in found.items()}
 
 
-def by_day(user: User, filters: Filters) -> list[tuple[date, Figures]]:
+def totals_by_day(user: User, filters: ReportFilters) -> list[tuple[date, AttendanceTotals]]:
     statement = _figures(user, filters, MeetingOccurrence.local_date).order_by(MeetingOccurrence.local_date)
     return [(row[0], _rest(row, 1)) for row in db.session.execute(statement)]
 
 
-def by_week(days: list[tuple[date, Figures]]) -> list[tuple[date, float | None]]:
+def rate_by_week(days: list[tuple[date, AttendanceTotals]]) -> list[tuple[date, float | None]]:
     """The rate of each week from the first to the last that has marks, by its Monday; None where no class was held."""
     sums: dict[date, tuple[int, int]] = {}
     for day, figures in days:
@@ -233,18 +237,18 @@ def by_week(days: list[tuple[date, Figures]]) -> list[tuple[date, float | None]]
 
 
 @dataclass(frozen=True)
-class HeldDate:
+class HeldOccurrence:
     """One date of a class, with its figures."""
 
     occurrence_id: UUID
     starts_at: datetime
-    figures: Figures
+    figures: AttendanceTotals
 
 
-def dates(user: User, filters: Filters) -> list[HeldDate]:
+def list_held_occurrences(user: User, filters: ReportFilters) -> list[HeldOccurrence]:
     """The dates of the one class that the report is about, in order; nothing if it is about several."""
     if filters.class_id is None:
         return []
     keys = (MeetingOccurrence.id, MeetingOccurrence.starts_at)
-    rows = db.session.execute(_figures(user, filters, *keys).where(is_held).order_by(*reversed(keys)))
-    return [HeldDate(row[0], row[1], _rest(row, 2)) for row in rows]
+    rows = db.session.execute(_figures(user, filters, *keys).where(is_held_clause).order_by(*reversed(keys)))
+    return [HeldOccurrence(row[0], row[1], _rest(row, 2)) for row in rows]

@@ -7,89 +7,91 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
-from portal.classes.access import section_or_404, sees_learners
+from portal.classes.access import can_view_learners, section_or_404
 from portal.core import audit_log
-from portal.meetings.access import attended_or_404
+from portal.meetings.access import participants_occurrence_or_404
 from portal.reports import exports, filters, participants, queries, xlsx_writer
 from portal.reports.chart import line_chart
-from portal.web.rate_limits import learners_rows
+from portal.web.rate_limits import learner_export_limit
 
 bp = Blueprint("reports", __name__)
 
 
 @bp.get("/reports")
-def index() -> str:
-    return _page(filters.read(current_user, request.args))
+def show_attendance_report() -> str:
+    return _page(filters.parse_report_filters(current_user, request.args))
 
 
-def _page(asked: filters.Asked) -> str:
-    groups = queries.groups(current_user, asked.filters)
-    weeks = queries.by_week(queries.by_day(current_user, asked.filters))
+def _page(asked: filters.ReportRequest) -> str:
+    groups = queries.load_report_groups(current_user, asked.filters)
+    weeks = queries.rate_by_week(queries.totals_by_day(current_user, asked.filters))
     return render_template(
         "reports/index.html",
         filters=asked.filters,
         choices=asked.choices,
         problems=asked.problems,
-        total=queries.total(groups),
-        learners=queries.learners(groups),
+        total=queries.sum_report_groups(groups),
+        learners=queries.count_learners(groups),
         groups=groups,
-        dates=queries.dates(current_user, asked.filters),
+        dates=queries.list_held_occurrences(current_user, asked.filters),
         weeks=weeks,
-        with_learners=sees_learners(current_user),
-        with_marks=sees_learners(current_user) or asked.filters.section is not None,
+        with_learners=can_view_learners(current_user),
+        with_marks=can_view_learners(current_user) or asked.filters.section is not None,
         narrow=line_chart(weeks, width=340, height=210),
         wide=line_chart(weeks, width=1000, height=260),
     )
 
 
 @bp.get("/reports.csv")
-def download() -> AnyResponse:
+def download_report_csv() -> AnyResponse:
     """The figures as the page shows them."""
     return _figures("csv")
 
 
 @bp.get("/reports.xlsx")
-def download_workbook() -> AnyResponse:
+def download_report_xlsx() -> AnyResponse:
     return _figures("xlsx")
 
 
 def _figures(kind: str) -> AnyResponse:
-    asked = filters.read(current_user, request.args)
+    asked = filters.parse_report_filters(current_user, request.args)
     if asked.problems:
         return _not_so(asked)
-    groups = queries.groups(current_user, asked.filters)
-    audit_log.record("exported the report", "report", "classes", by=current_user.id, rows=len(groups), format=kind)
-    rows = exports.figures(groups, asked.filters.level)
+    groups = queries.load_report_groups(current_user, asked.filters)
+    audit_log.record_action(
+        "exported the report", "report", "classes", by=current_user.id, rows=len(groups), format=kind
+    )
+    rows = exports.export_figures_rows(groups, asked.filters.level)
     return _file("attendance-report", asked.filters, kind, rows, _("Attendance report"), (44, 28))
 
 
 @bp.get("/reports/marks.csv")
-@learners_rows
-def download_marks() -> AnyResponse:
+@learner_export_limit
+def download_marks_csv() -> AnyResponse:
     """Every learner's marks, day by day."""
     return _marks("csv")
 
 
 @bp.get("/reports/marks.xlsx")
-@learners_rows
-def download_marks_workbook() -> AnyResponse:
+@learner_export_limit
+def download_marks_xlsx() -> AnyResponse:
     return _marks("xlsx")
 
 
 def _marks(kind: str) -> AnyResponse:
-    asked = filters.read(current_user, request.args)
+    asked = filters.parse_report_filters(current_user, request.args)
     if asked.problems:
         return _not_so(asked)
-    if not sees_learners(current_user):
+    if not can_view_learners(current_user):
         if asked.filters.section is None:
             abort(404)
         section_or_404(asked.filters.section)  # asks for the reason
-    exports.write_down(current_user, asked, kind)
-    rows = exports.marks(current_user, asked.filters)
+    exports.log_report_export(current_user, asked, kind)
+    rows = exports.export_marks_rows(current_user, asked.filters)
     return _file("attendance-marks", asked.filters, kind, rows, _("Marks"), (24, 24, 15, 36, 5))
 
 
-def _not_so(asked: filters.Asked) -> AnyResponse:
+def _not_so(asked: filters.ReportRequest) -> AnyResponse:
     """Rather no file than one of more than was asked for: somebody else's class is not there, and what is wrong
     otherwise is said on the page."""
     if any(problem.unknown for problem in asked.problems):
@@ -98,12 +100,12 @@ def _not_so(asked: filters.Asked) -> AnyResponse:
 
 
 def _file(
-    name: str, asked: filters.Filters, kind: str, rows: Iterable[exports.Row], title: str, widths: tuple[int, ...]
+    name: str, asked: filters.ReportFilters, kind: str, rows: Iterable[exports.Row], title: str, widths: tuple[int, ...]
 ) -> AnyResponse:
     if kind == "csv":
-        file, mimetype = exports.as_csv(rows, for_excel="excel" in request.args), "text/csv"
+        file, mimetype = exports.csv_response(rows, for_excel="excel" in request.args), "text/csv"
     else:
-        file, mimetype = exports.as_xlsx(title, rows, widths), xlsx_writer.MIMETYPE
+        file, mimetype = exports.xlsx_response(title, rows, widths), xlsx_writer.MIMETYPE
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     answer = Response(_pieces(file) if size > exports.IN_MEMORY else b"".join(_pieces(file)), mimetype=mimetype)
@@ -119,14 +121,14 @@ def _pieces(file: exports.File) -> Iterator[bytes]:
 
 
 @bp.get("/reports/occurrences/<uuid:occurrence_id>")
-def occurrence(occurrence_id: UUID) -> str:
+def show_occurrence_participants(occurrence_id: UUID) -> str:
     """Everybody of one meeting date, with their stays."""
-    found = attended_or_404(occurrence_id)
-    audit_log.viewed("viewed the participants", "occurrence", found.id, by=current_user.id)
+    found = participants_occurrence_or_404(occurrence_id)
+    audit_log.record_view("viewed the participants", "occurrence", found.id, by=current_user.id)
     return render_template(
         "reports/participants.html",
         occurrence=found,
         meeting=found.meeting,
         school_class=found.meeting.school_class,
-        found=participants.read(found),
+        found=participants.load_occurrence_participants(found),
     )

@@ -67,7 +67,7 @@ class TooLarge(ValueError):
     """More rows or columns than a sheet can have."""
 
 
-def write(out: IO[bytes], title: str, rows: Iterable[Sequence[Cell]], widths: Sequence[int] = ()) -> None:
+def write_xlsx_workbook(out: IO[bytes], title: str, rows: Iterable[Sequence[Cell]], widths: Sequence[int] = ()) -> None:
     """Write the rows, the first of which is the heading. A str is text, an int a number, a float a percentage
     (0.5 is 50.0%), None an empty cell. `widths` are in characters. Raises TooLarge."""
     texts: dict[str, int] = {}

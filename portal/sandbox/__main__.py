@@ -10,11 +10,11 @@ import waitress
 
 from portal.sandbox import defaults
 from portal.sandbox.app import create_sandbox
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.sandbox.webhook_sender import Sender
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.sandbox.webhook_sender import WebhookSender
 
 
-def arguments(given: list[str]) -> argparse.Namespace:
+def parse_arguments(given: list[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m portal.sandbox", description="A pretend Zoom.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
@@ -35,7 +35,7 @@ def arguments(given: list[str]) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
-def serve(
+def serve_sandbox(
     *,
     port: int = defaults.PORT,
     host: str = "127.0.0.1",
@@ -53,10 +53,10 @@ def serve(
     :param hosts: addresses of licensed users to begin with.
     """
     public_url = public_url or f"http://{host}:{port}"
-    world = World(store, plan=plan)
+    world = SimulatedZoom(store, plan=plan)
     for email in hosts:
         world.add_user(email, email.partition("@")[0], "")
-    sender = Sender(world, webhook, secret) if webhook else None
+    sender = WebhookSender(world, webhook, secret) if webhook else None
     app = create_sandbox(world, sender, public_url=public_url, portal_url=portal_url)
     if sender is not None:
         sender.start()
@@ -69,11 +69,11 @@ def serve(
         world.close()
 
 
-def main(given: list[str]) -> None:
+def run_main(given: list[str]) -> None:
     """Serve what the command line says."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    serve(**vars(arguments(given)))
+    serve_sandbox(**vars(parse_arguments(given)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_main(sys.argv[1:])

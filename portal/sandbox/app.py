@@ -13,10 +13,10 @@ from jinja2 import StrictUndefined
 
 from portal.sandbox.api.routes import api
 from portal.sandbox.control_routes import control
-from portal.sandbox.fault_injection import Wire
+from portal.sandbox.fault_injection import FaultInjector
 from portal.sandbox.page_routes import pages
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.sandbox.webhook_sender import Sender
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.sandbox.webhook_sender import WebhookSender
 
 STATIC = Path(__file__).resolve().parents[2] / "static"
 SHOWN_FILES = ("silid.css", "icons.svg", "logo.svg")
@@ -26,18 +26,18 @@ POLICY = (
 
 
 @dataclass
-class Sandbox:
+class SandboxApp:
     """What the views of one app need."""
 
-    world: World
-    sender: Sender | None
-    wire: Wire
+    world: SimulatedZoom
+    sender: WebhookSender | None
+    wire: FaultInjector
     portal_url: str
     origin: str
 
 
 def create_sandbox(
-    world: World, sender: Sender | None = None, *, public_url: str, portal_url: str | None = None
+    world: SimulatedZoom, sender: WebhookSender | None = None, *, public_url: str, portal_url: str | None = None
 ) -> Flask:
     """The app of one world.
 
@@ -52,17 +52,17 @@ def create_sandbox(
     # The slashes of a uuid must not be merged into a redirect.
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
-    wire = Wire(app.wsgi_app, world)
+    wire = FaultInjector(app.wsgi_app, world)
     parts = urlsplit(public_url)
-    app.extensions["sandbox"] = Sandbox(
+    app.extensions["sandbox"] = SandboxApp(
         world, sender, wire, portal_url or _above(public_url), f"{parts.scheme}://{parts.netloc}"
     )
     app.wsgi_app = wire  # type: ignore[method-assign]  # the documented way to put middleware around Flask
     for part in (api, control, pages):
         app.register_blueprint(part)
     app.before_request(refuse_other_sites)
-    app.after_request(protect)
-    app.add_url_rule("/_sandbox/<name>", "shown_file", shown_file)
+    app.after_request(add_security_headers)
+    app.add_url_rule("/_sandbox/<name>", "shown_file", serve_static_file)
     return app
 
 
@@ -71,7 +71,7 @@ def _above(public_url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}/" if parts.path.strip("/") else "/"
 
 
-def shown_file(name: str) -> Response:
+def serve_static_file(name: str) -> Response:
     """The portal's own style sheet, icons and logo, so that the pages look right standing alone."""
     if name not in SHOWN_FILES:
         abort(404)
@@ -93,7 +93,7 @@ def refuse_other_sites() -> None:
         abort(403)
 
 
-def protect(response: Response) -> Response:
+def add_security_headers(response: Response) -> Response:
     """Headers of every page: no scripts, nothing from elsewhere, no address handed on."""
     response.headers.setdefault("Content-Security-Policy", POLICY)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")

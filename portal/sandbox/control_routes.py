@@ -40,12 +40,12 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
-from portal.sandbox.fault_injection import Fault, Wire
-from portal.sandbox.simulation.errors import Refusal
-from portal.sandbox.simulation.models import JSON, Delivery
+from portal.sandbox.fault_injection import FaultInjector, InjectedFault
+from portal.sandbox.simulation.errors import ZoomApiError
+from portal.sandbox.simulation.models import JSON, WebhookDelivery
 from portal.sandbox.simulation.rate_limits import PER_SECOND
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.sandbox.webhook_sender import Sender, named, never
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.sandbox.webhook_sender import WebhookSender, match_event_name, match_no_event
 
 control = Blueprint("control", __name__, url_prefix="/_sim")
 
@@ -55,41 +55,41 @@ class BadRequest(Exception):
 
 
 @control.errorhandler(BadRequest)
-def bad_request(error: BadRequest) -> tuple[Response, int]:
+def render_bad_request(error: BadRequest) -> tuple[Response, int]:
     """400 with the reason."""
     return jsonify(error=str(error)), 400
 
 
-@control.errorhandler(Refusal)
-def refused(error: Refusal) -> tuple[Response, int]:
+@control.errorhandler(ZoomApiError)
+def render_control_error(error: ZoomApiError) -> tuple[Response, int]:
     """The refusal as the API would word it."""
     return jsonify(error=error.message, **error.body()), error.status
 
 
-def world() -> World:
+def get_simulated_zoom() -> SimulatedZoom:
     """The world behind this app."""
-    found: World = current_app.extensions["sandbox"].world
+    found: SimulatedZoom = current_app.extensions["sandbox"].world
     return found
 
 
-def wire() -> Wire:
+def get_fault_injector() -> FaultInjector:
     """The wire in front of this app."""
-    found: Wire = current_app.extensions["sandbox"].wire
+    found: FaultInjector = current_app.extensions["sandbox"].wire
     return found
 
 
-def sender() -> Sender:
+def get_webhook_sender() -> WebhookSender:
     """The sender of this app.
 
     :raises BadRequest: where no webhook was set up.
     """
-    found: Sender | None = current_app.extensions["sandbox"].sender
+    found: WebhookSender | None = current_app.extensions["sandbox"].sender
     if found is None:
         raise BadRequest("this sandbox sends no webhooks")
     return found
 
 
-def given() -> JSON:
+def json_of_request() -> JSON:
     """The JSON object of the request; an empty body is an empty object.
 
     :raises BadRequest: for anything else.
@@ -103,7 +103,7 @@ def given() -> JSON:
     return body
 
 
-def needed(body: JSON, name: str) -> Any:
+def require_body_field(body: JSON, name: str) -> Any:
     """One field that must be there.
 
     :raises BadRequest: when it is not.
@@ -113,7 +113,7 @@ def needed(body: JSON, name: str) -> Any:
     return body[name]
 
 
-def moment(body: JSON) -> datetime | None:
+def parse_optional_moment(body: JSON) -> datetime | None:
     """The field `at`.
 
     :raises BadRequest: for a time without an offset.
@@ -129,7 +129,7 @@ def moment(body: JSON) -> datetime | None:
     return at
 
 
-def shown(thing: Any) -> Any:
+def to_plain_json(thing: Any) -> Any:
     """A dataclass, or a list of them, as JSON values; times as ISO 8601."""
     plain = [dataclasses.asdict(one) for one in thing] if isinstance(thing, list) else dataclasses.asdict(thing)
     return json.loads(json.dumps(plain, default=_plain))
@@ -143,135 +143,167 @@ def _plain(value: Any) -> Any:
 
 
 @control.get("/state")
-def state() -> Response:
-    return jsonify(world().summary())
+def show_simulation_state() -> Response:
+    return jsonify(get_simulated_zoom().summary())
 
 
 @control.post("/reset")
-def reset() -> Response:
-    world().reset()
-    wire().heal()
+def reset_simulation_state() -> Response:
+    get_simulated_zoom().reset()
+    get_fault_injector().heal()
     return jsonify(ok=True)
 
 
 @control.post("/users")
-def add_user() -> Response:
-    body = given()
-    user = world().add_user(
-        needed(body, "email"),
-        needed(body, "first_name"),
+def add_simulated_user() -> Response:
+    body = json_of_request()
+    user = get_simulated_zoom().add_user(
+        require_body_field(body, "email"),
+        require_body_field(body, "first_name"),
         body.get("last_name", ""),
         licensed=body.get("licensed", True),
         zoom_type=body.get("type"),
     )
-    return jsonify(world().user_json(user))
+    return jsonify(get_simulated_zoom().user_json(user))
 
 
 @control.post("/start")
-def start() -> Response:
-    body = given()
-    instance = world().start(str(needed(body, "meeting_id")), moment(body), uuid=body.get("uuid"))
-    return jsonify(shown(instance))
+def start_meeting_instance() -> Response:
+    body = json_of_request()
+    instance = get_simulated_zoom().start(
+        str(require_body_field(body, "meeting_id")), parse_optional_moment(body), uuid=body.get("uuid")
+    )
+    return jsonify(to_plain_json(instance))
 
 
 @control.post("/join")
-def join() -> Response:
-    body = given()
-    meeting_id = str(needed(body, "meeting_id"))
-    stay = world().join(
+def join_meeting() -> Response:
+    body = json_of_request()
+    meeting_id = str(require_body_field(body, "meeting_id"))
+    stay = get_simulated_zoom().join(
         meeting_id,
         registrant_id=body.get("registrant_id") or _registrant_id(meeting_id, body.get("registrant", "")),
         name=body.get("name"),
         email=body.get("email", ""),
-        at=moment(body),
+        at=parse_optional_moment(body),
         waiting_room=bool(body.get("waiting_room")),
         zoom_user_id=body.get("zoom_user_id", ""),
         customer_key=body.get("customer_key"),
         host=bool(body.get("host")),
     )
-    return jsonify(shown(stay))
+    return jsonify(to_plain_json(stay))
 
 
 def _registrant_id(meeting_id: str, email: str) -> str | None:
     if not email:
         return None
-    for one in world().active_registrants(meeting_id):
+    for one in get_simulated_zoom().active_registrants(meeting_id):
         if one.email.casefold() == email.casefold():
             return one.id
     raise BadRequest("nobody registered with that address")
 
 
 @control.post("/admit")
-def admit() -> Response:
-    body = given()
-    return jsonify(shown(world().admit(str(needed(body, "user_id")), moment(body))))
+def admit_participant() -> Response:
+    body = json_of_request()
+    return jsonify(
+        to_plain_json(get_simulated_zoom().admit(str(require_body_field(body, "user_id")), parse_optional_moment(body)))
+    )
 
 
 @control.post("/waiting_room")
-def waiting_room() -> Response:
-    body = given()
-    return jsonify(shown(world().put_in_waiting_room(str(needed(body, "user_id")), moment(body))))
+def put_in_waiting_room() -> Response:
+    body = json_of_request()
+    return jsonify(
+        to_plain_json(
+            get_simulated_zoom().put_in_waiting_room(
+                str(require_body_field(body, "user_id")), parse_optional_moment(body)
+            )
+        )
+    )
 
 
 @control.post("/breakout/join")
 def join_breakout_room() -> Response:
-    body = given()
-    return jsonify(shown(world().join_breakout_room(str(needed(body, "user_id")), moment(body))))
+    body = json_of_request()
+    return jsonify(
+        to_plain_json(
+            get_simulated_zoom().join_breakout_room(
+                str(require_body_field(body, "user_id")), parse_optional_moment(body)
+            )
+        )
+    )
 
 
 @control.post("/breakout/leave")
 def leave_breakout_room() -> Response:
-    body = given()
-    return jsonify(shown(world().leave_breakout_room(str(needed(body, "user_id")), moment(body))))
+    body = json_of_request()
+    return jsonify(
+        to_plain_json(
+            get_simulated_zoom().leave_breakout_room(
+                str(require_body_field(body, "user_id")), parse_optional_moment(body)
+            )
+        )
+    )
 
 
 @control.post("/leave")
-def leave() -> Response:
-    body = given()
+def leave_meeting_instance() -> Response:
+    body = json_of_request()
     reason = body.get("reason", "left the meeting.")
-    return jsonify(shown(world().leave(str(needed(body, "user_id")), moment(body), reason)))
+    return jsonify(
+        to_plain_json(
+            get_simulated_zoom().leave(str(require_body_field(body, "user_id")), parse_optional_moment(body), reason)
+        )
+    )
 
 
 @control.post("/end")
-def end() -> Response:
-    body = given()
-    return jsonify(shown(world().end(str(needed(body, "meeting_id")), moment(body))))
+def end_meeting_instance() -> Response:
+    body = json_of_request()
+    return jsonify(
+        to_plain_json(
+            get_simulated_zoom().end(str(require_body_field(body, "meeting_id")), parse_optional_moment(body))
+        )
+    )
 
 
 @control.post("/advance")
-def advance() -> Response:
-    body = given()
-    clock = world().advance(str(needed(body, "meeting_id")), float(needed(body, "minutes")))
+def advance_class_clock() -> Response:
+    body = json_of_request()
+    clock = get_simulated_zoom().advance(
+        str(require_body_field(body, "meeting_id")), float(require_body_field(body, "minutes"))
+    )
     return jsonify(clock=clock.isoformat())
 
 
 @control.get("/meetings/<meeting_id>")
-def meeting(meeting_id: str) -> Response:
-    with world().lock:
-        world().meeting_named(meeting_id)
+def show_simulated_meeting(meeting_id: str) -> Response:
+    with get_simulated_zoom().lock:
+        get_simulated_zoom().meeting_named(meeting_id)
         return jsonify(
-            stays=shown(world().stays_of(meeting_id)),
-            instances=shown(world().instances_of(meeting_id)),
-            registrants=shown(list(world().registrants.get(meeting_id, {}).values())),
+            stays=to_plain_json(get_simulated_zoom().stays_of(meeting_id)),
+            instances=to_plain_json(get_simulated_zoom().instances_of(meeting_id)),
+            registrants=to_plain_json(list(get_simulated_zoom().registrants.get(meeting_id, {}).values())),
         )
 
 
 @control.get("/events")
-def events() -> Response:
-    return jsonify(events=world().events(request.args.get("meeting_id")))
+def list_sent_events() -> Response:
+    return jsonify(events=get_simulated_zoom().events(request.args.get("meeting_id")))
 
 
 @control.get("/calls")
-def calls() -> Response:
-    count = world().count(request.args.get("method", ""), request.args.get("path", ""))
-    with world().lock:
-        log = shown(list(world().calls[-1000:]))
+def list_recorded_calls() -> Response:
+    count = get_simulated_zoom().count(request.args.get("method", ""), request.args.get("path", ""))
+    with get_simulated_zoom().lock:
+        log = to_plain_json(list(get_simulated_zoom().calls[-1000:]))
     return jsonify(calls=count.calls, most_in_flight=count.most_in_flight, last=log)
 
 
 @control.delete("/calls")
-def forget_calls() -> Response:
-    world().forget_calls()
+def delete_recorded_calls() -> Response:
+    get_simulated_zoom().forget_calls()
     return jsonify(ok=True)
 
 
@@ -279,40 +311,40 @@ def forget_calls() -> Response:
 
 
 @control.post("/faults")
-def add_fault() -> Response:
-    body = given()
-    known = {field.name for field in dataclasses.fields(Fault)} - {"hits"}
+def add_injected_fault() -> Response:
+    body = json_of_request()
+    known = {field.name for field in dataclasses.fields(InjectedFault)} - {"hits"}
     details = {name: value for name, value in body.items() if name in known}
     if "json" in body:
         details["body"] = json.dumps(body["json"])
     details["body"] = str(details.get("body", "")).encode()
     try:
-        fault = wire().break_next(**details)
+        fault = get_fault_injector().break_next(**details)
     except (TypeError, ValueError) as error:
         raise BadRequest(str(error)) from error
-    return jsonify(shown(fault))
+    return jsonify(to_plain_json(fault))
 
 
 @control.get("/faults")
-def faults() -> Response:
-    return jsonify(faults=shown([fault for fault in wire().faults if fault.times > 0]))
+def list_injected_faults() -> Response:
+    return jsonify(faults=to_plain_json([fault for fault in get_fault_injector().faults if fault.times > 0]))
 
 
 @control.delete("/faults")
-def heal() -> Response:
-    wire().heal()
+def clear_injected_faults() -> Response:
+    get_fault_injector().heal()
     return jsonify(ok=True)
 
 
 @control.post("/latency")
-def latency() -> Response:
-    wire().latency = float(needed(given(), "ms")) / 1000
+def set_response_latency() -> Response:
+    get_fault_injector().latency = float(require_body_field(json_of_request(), "ms")) / 1000
     return jsonify(ok=True)
 
 
 @control.post("/plan")
-def plan() -> Response:
-    body, limits = given(), world().limits
+def set_account_plan() -> Response:
+    body, limits = json_of_request(), get_simulated_zoom().limits
     if "plan" in body:
         if body["plan"] not in PER_SECOND:
             raise BadRequest(f"plans are {', '.join(PER_SECOND)}")
@@ -331,19 +363,19 @@ def plan() -> Response:
 
 
 @control.post("/switches")
-def switches() -> Response:
-    body = given()
+def set_behaviour_flags() -> Response:
+    body = json_of_request()
     for name, value in body.items():
-        if not hasattr(world().switches, name):
+        if not hasattr(get_simulated_zoom().switches, name):
             raise BadRequest(f"no such switch: {name}")
-        is_duration = isinstance(getattr(world().switches, name), timedelta)
-        setattr(world().switches, name, timedelta(seconds=value) if is_duration else value)
+        is_duration = isinstance(getattr(get_simulated_zoom().switches, name), timedelta)
+        setattr(get_simulated_zoom().switches, name, timedelta(seconds=value) if is_duration else value)
     return jsonify(ok=True)
 
 
 @control.post("/tokens/revoke")
-def revoke_tokens() -> Response:
-    world().revoke_tokens()
+def revoke_all_tokens() -> Response:
+    get_simulated_zoom().revoke_tokens()
     return jsonify(ok=True)
 
 
@@ -351,14 +383,14 @@ def revoke_tokens() -> Response:
 
 
 @control.get("/webhook")
-def webhook() -> Response:
-    with world().lock:
-        deliveries = [_delivery_row(one) for one in list(world().deliveries.values())[-500:]]
-    found = sender()
+def show_webhook_state() -> Response:
+    with get_simulated_zoom().lock:
+        deliveries = [_delivery_row(one) for one in list(get_simulated_zoom().deliveries.values())[-500:]]
+    found = get_webhook_sender()
     return jsonify(url=found.url, valid=found.subscription.valid, deliveries=deliveries)
 
 
-def _delivery_row(one: Delivery) -> JSON:
+def _delivery_row(one: WebhookDelivery) -> JSON:
     return {
         "id": one.id,
         "event": one.event,
@@ -370,34 +402,34 @@ def _delivery_row(one: Delivery) -> JSON:
 
 
 @control.post("/webhook")
-def set_webhook() -> Response:
-    body, found = given(), sender()
+def set_webhook_subscription() -> Response:
+    body, found = json_of_request(), get_webhook_sender()
     found.url = body.get("url", found.url)
     found.secret = body.get("secret", found.secret)
     return jsonify(url=found.url)
 
 
 @control.post("/webhook/validate")
-def validate() -> Response:
-    return jsonify(valid=sender().validate())
+def validate_webhook_url() -> Response:
+    return jsonify(valid=get_webhook_sender().validate())
 
 
 @control.post("/webhook/pump")
-def pump() -> Response:
-    return jsonify(sent=sender().pump())
+def send_due_webhooks() -> Response:
+    return jsonify(sent=get_webhook_sender().pump())
 
 
 @control.post("/webhook/release")
-def release() -> Response:
-    return jsonify(released=sender().release())
+def release_held_webhooks() -> Response:
+    return jsonify(released=get_webhook_sender().release())
 
 
 @control.post("/webhook/faults")
-def webhook_faults() -> Response:
-    body, chosen = given(), sender().faults
+def set_webhook_faults() -> Response:
+    body, chosen = json_of_request(), get_webhook_sender().faults
     for name in ("drop", "hold", "duplicate", "bad_signature", "delayed"):
         if name in body:
-            setattr(chosen, name, named(body[name]) if body[name] else never)
+            setattr(chosen, name, match_event_name(body[name]) if body[name] else match_no_event)
     for name in ("delay", "age"):
         if name in body:
             setattr(chosen, name, timedelta(seconds=body[name]))

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote
 
-from portal.sandbox.simulation.models import Call
-from portal.sandbox.simulation.state import KEPT_CALLS, State
+from portal.sandbox.simulation.models import ApiCall
+from portal.sandbox.simulation.state import KEPT_CALLS, SimulationState
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -27,7 +27,7 @@ KINDS = ("answer", "html", "truncate", "hang", "reset", "reset_before")
 
 
 @dataclass
-class Fault:
+class InjectedFault:
     """The next `times` calls of this method whose path the regular expression matches go wrong.
 
     kind: `answer` sends status, headers and body instead of asking Zoom; `html` an HTML page with that
@@ -67,19 +67,19 @@ class ConnectionCut(ConnectionAbortedError):
     """Raised to the server after the wire was cut, so that it writes nothing more."""
 
 
-class Wire:
+class FaultInjector:
     """WSGI middleware around the API. `latency` is seconds every call takes at least."""
 
-    def __init__(self, inner: Wsgi, world: State) -> None:
+    def __init__(self, inner: Wsgi, world: SimulationState) -> None:
         self._inner, self._world = inner, world
         self._lock = threading.Lock()
         self._released = threading.Event()
-        self.faults: list[Fault] = []
+        self.faults: list[InjectedFault] = []
         self.latency = 0.0
 
-    def break_next(self, **details: Any) -> Fault:
-        """Add a fault (see `Fault` for the details); the first that fits takes a call."""
-        fault = Fault(**details)
+    def break_next(self, **details: Any) -> InjectedFault:
+        """Add a fault (see `InjectedFault` for the details); the first that fits takes a call."""
+        fault = InjectedFault(**details)
         with self._lock:
             self.faults.append(fault)
         return fault
@@ -101,7 +101,7 @@ class Wire:
                 time.sleep(self.latency)
             return self._pass_on(environ, start_response, call)
 
-    def _pass_on(self, environ: Environ, start_response: StartResponse, call: Call) -> Iterable[bytes]:
+    def _pass_on(self, environ: Environ, start_response: StartResponse, call: ApiCall) -> Iterable[bytes]:
         fault = self._fault_for(environ["REQUEST_METHOD"], environ["PATH_INFO"])
         if fault is None:
             return self._answer(environ, start_response, call)
@@ -121,11 +121,11 @@ class Wire:
         start_response(status, [*headers, ("Content-Length", str(len(body)))])
         return [body]
 
-    def _fault_for(self, method: str, path: str) -> Fault | None:
+    def _fault_for(self, method: str, path: str) -> InjectedFault | None:
         with self._lock:
             return next((fault for fault in self.faults if fault.takes(method, path)), None)
 
-    def _answer(self, environ: Environ, start_response: StartResponse, call: Call) -> Iterable[bytes]:
+    def _answer(self, environ: Environ, start_response: StartResponse, call: ApiCall) -> Iterable[bytes]:
         status, headers, body = self._collected(environ)
         call.status = int(status[:3])
         start_response(status, headers)
@@ -144,10 +144,10 @@ class Wire:
         return got[0], got[1], body
 
     @contextlib.contextmanager
-    def _logged(self, method: str, path: str) -> Iterator[Call]:
+    def _logged(self, method: str, path: str) -> Iterator[ApiCall]:
         """Write the call down as it comes in, and count how many are under way."""
         world = self._world
-        call = Call(method, unquote(path), 0, world.now())
+        call = ApiCall(method, unquote(path), 0, world.now())
         with world.lock:
             world.calls.append(call)
             del world.calls[:-KEPT_CALLS]
@@ -184,7 +184,7 @@ def _segment(raw: str) -> str:
     return once.replace("/", "%2F")
 
 
-def _instead(fault: Fault, start_response: StartResponse, call: Call) -> Iterable[bytes]:
+def _instead(fault: InjectedFault, start_response: StartResponse, call: ApiCall) -> Iterable[bytes]:
     html = fault.kind == "html"
     body = fault.body or (HTML_500 if html else b"")
     kind = "text/html" if html else "application/json;charset=UTF-8"

@@ -10,33 +10,33 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from portal.sandbox import defaults
 from portal.sandbox.simulation import class_script
-from portal.sandbox.simulation.errors import Refusal
+from portal.sandbox.simulation.errors import ZoomApiError
 from portal.sandbox.simulation.models import (
     INSTANT,
-    Instance,
-    Meeting,
-    Registrant,
-    Stay,
+    SimulatedInstance,
+    SimulatedMeeting,
+    SimulatedRegistrant,
+    SimulatedStay,
 )
 from portal.sandbox.simulation.running_meetings import BEFORE_HOST
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 
 pages = Blueprint("pages", __name__)
 MANILA = ZoneInfo(defaults.TIMEZONE)
 Answered = str | tuple[str, int] | BaseResponse
 
 
-def world() -> World:
+def current_simulated_zoom() -> SimulatedZoom:
     """The world behind this app."""
-    found: World = current_app.extensions["sandbox"].world
+    found: SimulatedZoom = current_app.extensions["sandbox"].world
     return found
 
 
 @dataclass(frozen=True)
-class Listed:
+class MeetingListItem:
     """A meeting in the list: `begins` is its next or nearest date, None for an instant one."""
 
-    meeting: Meeting
+    meeting: SimulatedMeeting
     host: str
     begins: datetime | None
     registered: int
@@ -44,12 +44,12 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Person:
+class ParticipantCard:
     """Somebody in the list of a running class. `key` names the learner in forms."""
 
     key: str
     name: str
-    stays: list[Stay]
+    stays: list[SimulatedStay]
     minutes: int
     inside: bool
     devices: int
@@ -59,26 +59,26 @@ class Person:
 
 
 @pages.app_template_filter("clock")
-def clock(moment: datetime) -> str:
+def format_clock_time(moment: datetime) -> str:
     """`8:00 AM` in Manila."""
     return moment.astimezone(MANILA).strftime("%I:%M %p").lstrip("0")
 
 
 @pages.app_template_filter("day")
-def day(moment: datetime) -> str:
+def format_card_date(moment: datetime) -> str:
     """`Mon 3 Nov` in Manila."""
     local = moment.astimezone(MANILA)
     return f"{local:%a} {local.day} {local:%b}"
 
 
 @pages.app_context_processor
-def around_every_page() -> dict[str, object]:
+def template_context() -> dict[str, object]:
     """What the layout needs."""
     return {"portal_url": current_app.extensions["sandbox"].portal_url}
 
 
-@pages.errorhandler(Refusal)
-def refused(error: Refusal) -> tuple[str, int]:
+@pages.errorhandler(ZoomApiError)
+def render_refusal_page(error: ZoomApiError) -> tuple[str, int]:
     """A refusal in plain words; Zoom's own words small beneath."""
     gone = error.code == 3001
     title = "This meeting is not at Zoom" if gone else "Zoom said no"
@@ -87,14 +87,14 @@ def refused(error: Refusal) -> tuple[str, int]:
 
 
 @pages.app_errorhandler(403)
-def forbidden(error: Exception) -> tuple[str, int]:
+def render_forbidden_page(error: Exception) -> tuple[str, int]:
     """A form came from another site."""
     title, why = "This button was pressed on another page", "Open the class here and press it again."
     return render_template("sandbox/refused.html", title=title, why=why, details=""), 403
 
 
 @pages.app_errorhandler(404)
-def not_found(error: Exception) -> tuple[str, int]:
+def render_not_found_page(error: Exception) -> tuple[str, int]:
     """No such page."""
     title, why = "There is no such page", "The list of meetings shows what is here."
     return render_template("sandbox/refused.html", title=title, why=why, details=""), 404
@@ -104,11 +104,11 @@ def not_found(error: Exception) -> tuple[str, int]:
 
 
 @pages.get("/")
-def index() -> str:
+def list_meetings_page() -> str:
     """All meetings: today's first, then what comes, then what was."""
-    with world().lock:
-        found = [_listed(one) for one in world().meetings.values() if one.deleted_at is None]
-        today = world().now().astimezone(MANILA).date()
+    with current_simulated_zoom().lock:
+        found = [_listed(one) for one in current_simulated_zoom().meetings.values() if one.deleted_at is None]
+        today = current_simulated_zoom().now().astimezone(MANILA).date()
     running = [one for one in found if one.state == "live"]
     rest = [one for one in found if one.state != "live"]
     groups = [
@@ -122,7 +122,7 @@ def index() -> str:
     return render_template("sandbox/index.html", groups=shown, today=today)
 
 
-def _order(listed: Listed) -> float:
+def _order(listed: MeetingListItem) -> float:
     return listed.begins.timestamp() if listed.begins else 0.0
 
 
@@ -130,14 +130,20 @@ def _date(moment: datetime) -> date:
     return moment.astimezone(MANILA).date()
 
 
-def _listed(meeting: Meeting) -> Listed:
-    host = world().users[meeting.host_id]
-    begins = meeting.created_at if meeting.type == INSTANT else class_script.planned_start(world(), meeting.id)
-    return Listed(meeting, host.name, begins, len(world().active_registrants(meeting.id)), _state(meeting))
+def _listed(meeting: SimulatedMeeting) -> MeetingListItem:
+    host = current_simulated_zoom().users[meeting.host_id]
+    begins = (
+        meeting.created_at
+        if meeting.type == INSTANT
+        else class_script.planned_start_of(current_simulated_zoom(), meeting.id)
+    )
+    return MeetingListItem(
+        meeting, host.name, begins, len(current_simulated_zoom().active_registrants(meeting.id)), _state(meeting)
+    )
 
 
-def _state(meeting: Meeting) -> str:
-    if world().running(meeting.id):
+def _state(meeting: SimulatedMeeting) -> str:
+    if current_simulated_zoom().running(meeting.id):
         return "live"
     return "ended" if meeting.ended_once else "scheduled"
 
@@ -146,36 +152,38 @@ def _state(meeting: Meeting) -> str:
 
 
 @pages.get("/meetings/<meeting_id>")
-def show(meeting_id: str) -> str:
+def show_meeting_room(meeting_id: str) -> str:
     """The class: its clock, the buttons, who is in."""
-    with world().lock:
-        meeting = world().meeting_named(meeting_id)
-        people = [_person(meeting_id, one) for one in class_script.learners_of(world(), meeting_id)]
-        running = world().running(meeting_id)
+    with current_simulated_zoom().lock:
+        meeting = current_simulated_zoom().meeting_named(meeting_id)
+        people = [
+            _person(meeting_id, one) for one in class_script.learners_of_meeting(current_simulated_zoom(), meeting_id)
+        ]
+        running = current_simulated_zoom().running(meeting_id)
         return render_template(
             "sandbox/meeting.html",
             meeting=meeting,
             listed=_listed(meeting),
             running=running,
-            now=world().class_clock(meeting_id),
+            now=current_simulated_zoom().class_clock(meeting_id),
             people=people,
             others=_others(running, people),
             last=_last_ended(meeting_id),
-            planned=class_script.planned_start(world(), meeting_id),
+            planned=class_script.planned_start_of(current_simulated_zoom(), meeting_id),
         )
 
 
-def _person(meeting_id: str, learner: class_script.Learner) -> Person:
-    stays = class_script.stays_now(world(), meeting_id, learner)
+def _person(meeting_id: str, learner: class_script.ScriptedLearner) -> ParticipantCard:
+    stays = class_script.current_stays_of(current_simulated_zoom(), meeting_id, learner)
     return _shown(learner.registrant_id or learner.name, learner.name, stays, meeting_id)
 
 
-def _shown(key: str, name: str, stays: list[Stay], meeting_id: str) -> Person:
-    minutes = _together(stays, world().class_clock(meeting_id)) // 60
-    return Person(key, name, stays, minutes, class_script.is_in(stays), sum(one.open for one in stays))
+def _shown(key: str, name: str, stays: list[SimulatedStay], meeting_id: str) -> ParticipantCard:
+    minutes = _together(stays, current_simulated_zoom().class_clock(meeting_id)) // 60
+    return ParticipantCard(key, name, stays, minutes, class_script.is_in_meeting(stays), sum(one.open for one in stays))
 
 
-def _together(stays: list[Stay], now: datetime) -> int:
+def _together(stays: list[SimulatedStay], now: datetime) -> int:
     """Seconds in the class: devices at the same time count once, the waiting room not at all."""
     seconds, covered = 0, datetime.fromtimestamp(0, MANILA)
     for stay in sorted(stays, key=lambda one: one.join_time):
@@ -187,92 +195,98 @@ def _together(stays: list[Stay], now: datetime) -> int:
     return seconds
 
 
-def _others(running: Instance | None, people: list[Person]) -> list[Person]:
+def _others(running: SimulatedInstance | None, people: list[ParticipantCard]) -> list[ParticipantCard]:
     """The host and strangers."""
     if running is None:
         return []
     known = {stay.user_id for person in people for stay in person.stays}
-    stays = world().stays_of(running.meeting_id, running.uuid)
+    stays = current_simulated_zoom().stays_of(running.meeting_id, running.uuid)
     rest = [one for one in stays if one.user_id not in known]
     return [_shown(one.user_id, one.name, [one], running.meeting_id) for one in rest if one.open]
 
 
-def _last_ended(meeting_id: str) -> Instance | None:
-    ended = [one for one in world().instances_of(meeting_id) if not one.running]
+def _last_ended(meeting_id: str) -> SimulatedInstance | None:
+    ended = [one for one in current_simulated_zoom().instances_of(meeting_id) if not one.running]
     return ended[-1] if ended else None
 
 
 def _start_now(meeting_id: str) -> None:
-    class_script.open_class(world(), meeting_id)
+    class_script.start_class(current_simulated_zoom(), meeting_id)
 
 
 def _start_as_planned(meeting_id: str) -> None:
-    class_script.open_class(world(), meeting_id, class_script.planned_start(world(), meeting_id))
+    class_script.start_class(
+        current_simulated_zoom(), meeting_id, class_script.planned_start_of(current_simulated_zoom(), meeting_id)
+    )
 
 
 def _ten_minutes(meeting_id: str) -> None:
-    world().advance(meeting_id, 10)
+    current_simulated_zoom().advance(meeting_id, 10)
 
 
 def _one_minute(meeting_id: str) -> None:
-    world().advance(meeting_id, 1)
+    current_simulated_zoom().advance(meeting_id, 1)
 
 
 def _whole_class(meeting_id: str) -> None:
-    class_script.run_whole_class(world(), meeting_id)
+    class_script.run_whole_class(current_simulated_zoom(), meeting_id)
 
 
 def _end(meeting_id: str) -> None:
-    world().end(meeting_id)
+    current_simulated_zoom().end(meeting_id)
 
 
-def _with_world(verb: Callable[[World, str], object]) -> Callable[[str], None]:
+def _with_world(verb: Callable[[SimulatedZoom, str], object]) -> Callable[[str], None]:
     def act(meeting_id: str) -> None:
-        verb(world(), meeting_id)
+        verb(current_simulated_zoom(), meeting_id)
 
     return act
 
 
-ACTIONS: dict[str, Callable[[str], None]] = {
+MEETING_ACTIONS: dict[str, Callable[[str], None]] = {
     "start": _start_now,
     "start-as-planned": _start_as_planned,
     "ten-minutes": _ten_minutes,
     "one-minute": _one_minute,
-    "walk-in": _with_world(class_script.walk_in),
-    "drop": _with_world(class_script.somebody_drops),
-    "come-back": _with_world(class_script.come_back),
-    "stranger": _with_world(class_script.stranger_joins),
-    "all-leave": _with_world(class_script.all_leave),
+    "walk-in": _with_world(class_script.join_all_learners),
+    "drop": _with_world(class_script.disconnect_some_learners),
+    "come-back": _with_world(class_script.rejoin_all_learners),
+    "stranger": _with_world(class_script.join_unknown_person),
+    "all-leave": _with_world(class_script.end_class),
     "end": _end,
     "whole-class": _whole_class,
 }
 
 
 @pages.post("/meetings/<meeting_id>/<action>")
-def act(meeting_id: str, action: str) -> Answered:
+def perform_meeting_action(meeting_id: str, action: str) -> Answered:
     """One of the buttons for the whole class."""
-    if action not in ACTIONS:
+    if action not in MEETING_ACTIONS:
         abort(404)
-    world().meeting_named(meeting_id)
-    ACTIONS[action](meeting_id)
-    return redirect(url_for("pages.show", meeting_id=meeting_id))
+    current_simulated_zoom().meeting_named(meeting_id)
+    MEETING_ACTIONS[action](meeting_id)
+    return redirect(url_for("pages.show_meeting_room", meeting_id=meeting_id))
 
 
 @pages.post("/meetings/<meeting_id>/people/<action>")
-def act_for_one(meeting_id: str, action: str) -> Answered:
+def perform_participant_action(meeting_id: str, action: str) -> Answered:
     """A button beside a name: join, leave, or join on one more device."""
     learner = _learner(meeting_id, request.form.get("who", ""))
     if action == "leave":
-        class_script.go_out(world(), meeting_id, learner)
+        class_script.leave_meeting(current_simulated_zoom(), meeting_id, learner)
     elif action == "join":
-        class_script.enter(world(), meeting_id, learner)
+        class_script.join_learner(current_simulated_zoom(), meeting_id, learner)
     else:
         abort(404)
-    return redirect(url_for("pages.show", meeting_id=meeting_id) + "#people")
+    return redirect(url_for("pages.show_meeting_room", meeting_id=meeting_id) + "#people")
 
 
-def _learner(meeting_id: str, key: str) -> class_script.Learner:
-    known = [one for one in class_script.learners_of(world(), meeting_id) if key in (one.registrant_id, one.name)]
+def _learner(meeting_id: str, key: str) -> class_script.ScriptedLearner:
+    known = [
+        one
+        for one in class_script.learners_of_meeting(current_simulated_zoom(), meeting_id)
+        if key in (one.registrant_id, one.name)
+    ]
     return known[0] if known else abort(404)
 
 
@@ -280,25 +294,28 @@ def _learner(meeting_id: str, key: str) -> class_script.Learner:
 
 
 @pages.get("/s/<meeting_id>")
-def host_link(meeting_id: str) -> Answered:
+def open_host_link(meeting_id: str) -> Answered:
     """The host's start link: starts the meeting, as Zoom's does, and shows it."""
-    owner = world().zak_owner(request.args.get("zak", ""))
-    meeting = world().usable_meeting(meeting_id)
+    owner = current_simulated_zoom().zak_owner(request.args.get("zak", ""))
+    meeting = current_simulated_zoom().usable_meeting(meeting_id)
     if owner is None or owner.id != meeting.host_id:
         title, why = (
             "This start link has expired",
             "A start link works for two hours. Press Start class in the portal.",
         )
         return render_template("sandbox/refused.html", title=title, why=why, details=""), 403
-    class_script.open_class(world(), meeting_id)
-    return redirect(url_for("pages.show", meeting_id=meeting_id))
+    class_script.start_class(current_simulated_zoom(), meeting_id)
+    return redirect(url_for("pages.show_meeting_room", meeting_id=meeting_id))
 
 
 @pages.route("/w/<meeting_id>", methods=["GET", "POST"])
-def personal_link(meeting_id: str) -> Answered:
+def open_personal_link(meeting_id: str) -> Answered:
     """A learner's own link: enter the class and leave it."""
     tk = request.args.get("tk", "")
-    meeting, registrant = world().usable_meeting(meeting_id), world().by_tk(meeting_id, tk)
+    meeting, registrant = (
+        current_simulated_zoom().usable_meeting(meeting_id),
+        current_simulated_zoom().by_tk(meeting_id, tk),
+    )
     if registrant is None:
         title, why = (
             "This link does not work",
@@ -307,34 +324,46 @@ def personal_link(meeting_id: str) -> Answered:
         return render_template("sandbox/refused.html", title=title, why=why, details=""), 404
     if request.method == "POST":
         _come_or_go(registrant, request.form.get("do", ""))
-        return redirect(url_for("pages.personal_link", meeting_id=meeting_id, tk=tk))
-    with world().lock:
-        stays = [one for one in world().stays_of(meeting_id) if one.registrant_id == registrant.id and one.open]
+        return redirect(url_for("pages.open_personal_link", meeting_id=meeting_id, tk=tk))
+    with current_simulated_zoom().lock:
+        stays = [
+            one
+            for one in current_simulated_zoom().stays_of(meeting_id)
+            if one.registrant_id == registrant.id and one.open
+        ]
         return render_template(
             "sandbox/join.html",
             meeting=meeting,
             name=registrant.name,
             stays=stays,
             waiting=any(one.where == BEFORE_HOST for one in stays),
-            running=world().running(meeting_id),
-            now=world().class_clock(meeting_id),
+            running=current_simulated_zoom().running(meeting_id),
+            now=current_simulated_zoom().class_clock(meeting_id),
         )
 
 
-def _come_or_go(registrant: Registrant, do: str) -> None:
-    with world().changing():
-        mine = [one for one in world().stays_of(registrant.meeting_id) if one.registrant_id == registrant.id]
+def _come_or_go(registrant: SimulatedRegistrant, do: str) -> None:
+    with current_simulated_zoom().changing():
+        mine = [
+            one
+            for one in current_simulated_zoom().stays_of(registrant.meeting_id)
+            if one.registrant_id == registrant.id
+        ]
         if do == "leave":
             for stay in mine:
-                world().leave(stay)
-        elif not class_script.is_in(mine):
-            class_script.enter(world(), registrant.meeting_id, class_script.Learner(registrant.name, registrant.id))
+                current_simulated_zoom().leave(stay)
+        elif not class_script.is_in_meeting(mine):
+            class_script.join_learner(
+                current_simulated_zoom(),
+                registrant.meeting_id,
+                class_script.ScriptedLearner(registrant.name, registrant.id),
+            )
 
 
 @pages.route("/j/<meeting_id>", methods=["GET", "POST"])
-def common_link(meeting_id: str) -> Answered:
+def open_common_link(meeting_id: str) -> Answered:
     """The meeting's common link, for meetings without registration: say a name and enter."""
-    meeting = world().usable_meeting(meeting_id)
+    meeting = current_simulated_zoom().usable_meeting(meeting_id)
     if meeting.takes_registrations:
         title, why = (
             "This class takes its own learners only",
@@ -343,29 +372,33 @@ def common_link(meeting_id: str) -> Answered:
         return render_template("sandbox/refused.html", title=title, why=why, details=""), 403
     name = request.form.get("name", "").strip()[:64]
     if request.method == "POST" and name:
-        world().join(meeting_id, name=name)
+        current_simulated_zoom().join(meeting_id, name=name)
     return render_template(
         "sandbox/common.html",
         meeting=meeting,
         entered=name if request.method == "POST" else "",
         missing=request.method == "POST" and not name,
-        running=world().running(meeting_id),
+        running=current_simulated_zoom().running(meeting_id),
     )
 
 
 @pages.route("/meeting/register/<code>", methods=["GET", "POST"])
-def registration_form(code: str) -> Answered:
+def show_registration_form(code: str) -> Answered:
     """Zoom's own registration form, where a leaked link ends: whom the host must approve stays pending."""
-    with world().lock:
-        found = [one for one in world().meetings.values() if one.registration_code == code and not one.deleted_at]
+    with current_simulated_zoom().lock:
+        found = [
+            one
+            for one in current_simulated_zoom().meetings.values()
+            if one.registration_code == code and not one.deleted_at
+        ]
     if not found:
         abort(404)
     fields = {name: request.form.get(name, "").strip() for name in ("first_name", "last_name", "email")}
     problem, registrant = "", None
     if request.method == "POST":
         try:
-            registrant = world().register(found[0].id, fields)
-        except Refusal as error:
+            registrant = current_simulated_zoom().register(found[0].id, fields)
+        except ZoomApiError as error:
             problem = ", ".join(field for field, _ in error.fields) or error.message
     return render_template(
         "sandbox/register.html", meeting=found[0], fields=fields, problem=problem, registrant=registrant

@@ -13,7 +13,7 @@ from portal.sandbox.simulation import models as simulation_models
 TIME_KEY, CLASS_KEY = "$time", "$class"
 
 
-def encode(value: Any) -> str:
+def encode_row(value: Any) -> str:
     """JSON of plain values, datetimes and the dataclasses of `model`."""
 
     def other(thing: Any) -> Any:
@@ -26,8 +26,8 @@ def encode(value: Any) -> str:
     return json.dumps(value, default=other, ensure_ascii=False, separators=(",", ":"))
 
 
-def decode(text: str) -> Any:
-    """The value that `encode` wrote."""
+def decode_row(text: str) -> Any:
+    """The value that `encode_row` wrote."""
 
     def revive(row: dict[str, Any]) -> Any:
         if TIME_KEY in row:
@@ -39,7 +39,7 @@ def decode(text: str) -> Any:
     return json.loads(text, object_hook=revive)
 
 
-class Store:
+class SqliteStore:
     """Rows of (kind, id, JSON). Used by one thread at a time: the world's lock is held around every call."""
 
     def __init__(self, path: Path) -> None:
@@ -53,7 +53,7 @@ class Store:
     def load(self) -> Iterator[tuple[str, str, Any]]:
         """Every row as (kind, id, value), in the order first written."""
         for kind, key, body in self._db.execute("SELECT kind, id, body FROM state ORDER BY rowid"):
-            yield kind, key, decode(body)
+            yield kind, key, decode_row(body)
 
     def write(self, rows: Iterable[tuple[str, str, Any]], gone: Iterable[tuple[str, str]] = ()) -> None:
         """Write rows and delete others, all or nothing."""
@@ -62,7 +62,7 @@ class Store:
             self._db.executemany("DELETE FROM state WHERE kind = ? AND id = ?", list(gone))
             self._db.executemany(
                 "INSERT INTO state VALUES (?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body",
-                [(kind, key, encode(value)) for kind, key, value in rows],
+                [(kind, key, encode_row(value)) for kind, key, value in rows],
             )
         except BaseException:
             self._db.execute("ROLLBACK")

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import requests
 
-from portal.sandbox.api.times import millis
-from portal.sandbox.simulation.ids import secret as random_secret
-from portal.sandbox.simulation.models import JSON, Delivery
-from portal.sandbox.simulation.state import State
-from portal.zoom.webhooks.signature import crc_answer, sign
+from portal.sandbox.api.times import to_milliseconds
+from portal.sandbox.simulation.ids import derive_secret as random_secret
+from portal.sandbox.simulation.models import JSON, WebhookDelivery
+from portal.sandbox.simulation.state import SimulationState
+from portal.zoom.webhooks.signature import sign_webhook, url_validation_answer
 
 log = logging.getLogger("portal.sandbox")
 
@@ -31,17 +31,17 @@ USUAL_EVENTS = (r"meeting\.(started|ended|created|updated|deleted|recovered)", r
 Predicate = Callable[[JSON], bool]
 
 
-class Answer(NamedTuple):
+class WebhookAnswer(NamedTuple):
     """What the endpoint said; status 0 never happens, a silent one raises."""
 
     status: int
     body: bytes = b""
 
 
-Post = Callable[[str, dict[str, str], bytes], "int | Answer"]
+PostFunction = Callable[[str, dict[str, str], bytes], "int | WebhookAnswer"]
 
 
-def compact(body: JSON) -> bytes:
+def compact_json(body: JSON) -> bytes:
     """The bytes as Zoom writes them:
 
     compact, non-ASCII unescaped. Its own sample checks the signature over these.
@@ -49,27 +49,27 @@ def compact(body: JSON) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def post_with_requests(url: str, headers: dict[str, str], raw: bytes) -> Answer:
+def post_with_requests(url: str, headers: dict[str, str], raw: bytes) -> WebhookAnswer:
     """Really send it, three seconds at most, no redirects.
 
     :raises OSError: connection refused, reset, timed out (requests' exceptions are OSErrors).
     """
     with requests.post(url, data=raw, headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False) as response:
-        return Answer(response.status_code, response.content)
+        return WebhookAnswer(response.status_code, response.content)
 
 
-def never(body: JSON) -> bool:
+def match_no_event(body: JSON) -> bool:
     """No delivery at all."""
     return False
 
 
-def named(pattern: str) -> Predicate:
+def match_event_name(pattern: str) -> Predicate:
     """The deliveries whose event's name matches the whole regular expression."""
     return lambda body: re.fullmatch(pattern, str(body.get("event"))) is not None
 
 
 @dataclass
-class Faults:
+class WebhookFaults:
     """What goes wrong on the way. Each predicate gets the body of a delivery.
 
     `drop` loses it for good, `hold` keeps it until `release()`, `delay` sends it that much later, `duplicate`
@@ -77,11 +77,11 @@ class Faults:
     `shuffle_seed` sends what is due in a shuffled order.
     """
 
-    drop: Predicate = never
-    hold: Predicate = never
-    duplicate: Predicate = never
-    bad_signature: Predicate = never
-    delayed: Predicate = never
+    drop: Predicate = match_no_event
+    hold: Predicate = match_no_event
+    duplicate: Predicate = match_no_event
+    bad_signature: Predicate = match_no_event
+    delayed: Predicate = match_no_event
     delay: timedelta = timedelta(0)
     age: timedelta = timedelta(0)
     shuffle_seed: int | None = None
@@ -91,7 +91,7 @@ class Faults:
 
 
 @dataclass
-class Subscription:
+class WebhookSubscription:
     """The webhook's state: `valid` is the last check's outcome, None before the first.
 
     Only an endpoint that was valid once can fail: until then the check belongs to setting it up.
@@ -111,35 +111,35 @@ class Subscription:
 class _Out:
     """One attempt: the delivery as it will go out."""
 
-    delivery: Delivery
+    delivery: WebhookDelivery
     headers: dict[str, str]
     raw: bytes
     twice: bool = field(default=False)
 
 
-class Sender:
+class WebhookSender:
     """The queue of a world's webhooks to one URL.
 
     By hand `pump()` delivers what is due; `start()` does it from a thread until `stop()`. A delivery ends
     with any answer below 500; a 5xx, a timeout or no connection is repeated after 5, 20 and 60 minutes.
 
-    :param post: `(url, headers, raw) -> status` or `Answer`; raises OSError when nobody answers.
+    :param post: `(url, headers, raw) -> status` or `WebhookAnswer`; raises OSError when nobody answers.
     :param events: regular expressions of the events this webhook asked for.
     """
 
     def __init__(
         self,
-        world: State,
+        world: SimulationState,
         url: str,
         secret: str,
         *,
-        post: Post = post_with_requests,
+        post: PostFunction = post_with_requests,
         now: Callable[[], datetime] | None = None,
         events: Iterable[str] = USUAL_EVENTS,
     ) -> None:
         self.world, self.url, self.secret = world, url, secret
-        self.faults = Faults()
-        self.subscription = Subscription()
+        self.faults = WebhookFaults()
+        self.subscription = WebhookSubscription()
         self._post, self._now = post, now or world.now
         self._events = [re.compile(pattern) for pattern in events]
         self._pumping = threading.Lock()
@@ -161,7 +161,7 @@ class Sender:
         with self._pumping:
             return sum(self._deliver(delivery) for delivery in self._due())
 
-    def _due(self) -> list[Delivery]:
+    def _due(self) -> list[WebhookDelivery]:
         now = self._now()
         with self.world.changing():
             due = []
@@ -173,7 +173,7 @@ class Sender:
             random.Random(self.faults.shuffle_seed).shuffle(due)  # noqa: S311
         return due
 
-    def _goes_out(self, delivery: Delivery, now: datetime) -> bool:
+    def _goes_out(self, delivery: WebhookDelivery, now: datetime) -> bool:
         """Whether it may go now; else it was put aside by a fault."""
         if delivery.attempts:
             return True
@@ -186,7 +186,7 @@ class Sender:
         self.world.keep_delivery(delivery)
         return False
 
-    def _deliver(self, delivery: Delivery) -> int:
+    def _deliver(self, delivery: WebhookDelivery) -> int:
         out = self._prepared(delivery)
         sent = 1
         status = self._attempt(out)
@@ -197,13 +197,13 @@ class Sender:
             self._note(delivery, status)
         return sent
 
-    def _prepared(self, delivery: Delivery) -> _Out:
+    def _prepared(self, delivery: WebhookDelivery) -> _Out:
         now = self._now()
         with self.world.changing():
             delivery.first_sent_at = delivery.first_sent_at or now
             self.world.keep_delivery(delivery)
         stamped = now if self.faults.restamp_repeats else delivery.first_sent_at
-        raw = compact(delivery.body)
+        raw = compact_json(delivery.body)
         wrong = self.faults.bad_signature(delivery.body)
         headers = self._headers(raw, stamped - self.faults.age, "not the secret" if wrong else self.secret)
         return _Out(delivery, headers, raw, twice=self.faults.duplicate(delivery.body))
@@ -214,7 +214,7 @@ class Sender:
             "user-agent": "Zoom Marketplace/1.0a",
             "content-type": "application/json; charset=utf-8",
             "x-zm-request-timestamp": timestamp,
-            "x-zm-signature": sign(secret, timestamp, raw),
+            "x-zm-signature": sign_webhook(secret, timestamp, raw),
             "x-zm-request-id": random_secret(12),
             "x-zm-trackingid": _tracking_id(),
             "clientid": self.world.client_id,
@@ -227,9 +227,9 @@ class Sender:
         except OSError as error:
             log.info("webhook %s: nobody answered (%s)", out.delivery.event, type(error).__name__)
             return 0
-        return answer.status if isinstance(answer, Answer) else answer
+        return answer.status if isinstance(answer, WebhookAnswer) else answer
 
-    def _note(self, delivery: Delivery, status: int) -> None:
+    def _note(self, delivery: WebhookDelivery, status: int) -> None:
         delivery.answers.append(status)
         delivery.attempts += 1
         if 200 <= status < 300:
@@ -242,7 +242,7 @@ class Sender:
 
     def release(self) -> int:
         """Let go what was held back, and hold nothing more; returns how many."""
-        self.faults.hold = never
+        self.faults.hold = match_no_event
         with self.world.changing():
             held = [one for one in self.world.deliveries.values() if one.state == "held"]
             for delivery in held:
@@ -266,20 +266,22 @@ class Sender:
         """Ask the endpoint to prove that it knows the secret (`endpoint.url_validation`)."""
         token = random_secret(16).replace("-", "a").replace("_", "b")
         now = self._now()
-        raw = compact({"payload": {"plainToken": token}, "event_ts": millis(now), "event": "endpoint.url_validation"})
+        raw = compact_json(
+            {"payload": {"plainToken": token}, "event_ts": to_milliseconds(now), "event": "endpoint.url_validation"}
+        )
         try:
             answer = self._post(self.url, self._headers(raw, now, self.secret), raw)
         except OSError:
-            answer = Answer(0)
-        right = isinstance(answer, Answer) and answer.status == 200 and self._proves(answer.body, token)
+            answer = WebhookAnswer(0)
+        right = isinstance(answer, WebhookAnswer) and answer.status == 200 and self._proves(answer.body, token)
         known = self.subscription.ever_valid
         failed = 0 if right or not known else self.subscription.failed_in_a_row + 1
-        self.subscription = Subscription(right, known or right, failed, now)
+        self.subscription = WebhookSubscription(right, known or right, failed, now)
         return right
 
     def _proves(self, body: bytes, token: str) -> bool:
         try:
-            return bool(json.loads(body) == crc_answer(token, self.secret))
+            return bool(json.loads(body) == url_validation_answer(token, self.secret))
         except ValueError:
             return False
 

@@ -28,21 +28,21 @@ from werkzeug.wrappers import Response as AnyResponse
 from portal.config import SANDBOX_MOUNT, Settings
 from portal.core import clock
 from portal.core.date_format import (
-    clock_time,
-    day,
-    day_long,
-    month,
-    weekday,
-    when,
+    format_datetime,
+    format_day,
+    format_day_long,
+    format_month,
+    format_time,
+    format_weekday,
 )
-from portal.core.logs import request_id
-from portal.core.translations import Babel
+from portal.core.logs import current_request_id
+from portal.core.translations import CachedBabel
 from portal.web import denied_log
 from portal.zoom.errors import ZoomUnavailable
 
 LANGUAGES = ("en", "fil")
-AT_THE_DOOR = "language"  # in the session: chosen before signing in
-YEAR = 365 * 24 * 3600
+PRE_LOGIN_LANGUAGE_KEY = "language"  # in the session: chosen before signing in
+ONE_YEAR = 365 * 24 * 3600
 ERROR_PAGES = (400, 401, 403, 404, 405, 410, 413, 429, 500, 503)
 CSP = "; ".join(
     [
@@ -59,31 +59,37 @@ CSP = "; ".join(
         "frame-ancestors 'none'",
     ]
 )
-babel = Babel()
+babel = CachedBabel()
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-def public(view: View) -> View:
+def mark_endpoint_public(view: View) -> View:
     """Mark a view that needs no sign-in. A test pins the list of them."""
     view.is_public = True  # type: ignore[attr-defined]  # a mark on the function
     return view
 
 
 def init_web(app: Flask, settings: Settings) -> None:
-    babel.init_app(app, locale_selector=choose_language)
+    babel.init_app(app, locale_selector=select_request_locale)
     app.jinja_env.filters.update(
-        clock=clock_time, weekday=weekday, day=day, day_long=day_long, when=when, month=month, minutes=whole_minutes
+        clock=format_time,
+        weekday=format_weekday,
+        day=format_day,
+        day_long=format_day_long,
+        when=format_datetime,
+        month=format_month,
+        minutes=whole_minutes,
     )
     app.before_request(_require_sign_in)
-    app.after_request(_headers)
-    app.jinja_env.globals.update(_names_of_all_templates(app, settings))
-    app.context_processor(_names_of_pages)
+    app.after_request(_set_security_headers)
+    app.jinja_env.globals.update(_template_globals(app, settings))
+    app.context_processor(_template_context)
     app.register_error_handler(CSRFError, _csrf_error)
     app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _unexpected)
+    app.register_error_handler(Exception, _handle_unexpected_error)
 
 
-def choose_language() -> str:
+def select_request_locale() -> str:
     """The signed-in person's, else the cookie's, else what the browser prefers of ours. English for the worker
     and at the command line, unless they force a language."""
     if not has_request_context():
@@ -100,10 +106,12 @@ def choose_language() -> str:
     return "en" if best == "en" else "fil"
 
 
-def keep_choice(response: AnyResponse, name: str, value: str) -> None:
+def set_preference_cookie(response: AnyResponse, name: str, value: str) -> None:
     """Keep how a person likes the pages ("language", "theme") in this browser, for those before signing in too."""
     settings: Settings = current_app.extensions["silid.settings"]
-    response.set_cookie(name, value, max_age=YEAR, secure=settings.is_https, httponly=True, samesite="Lax", path="/")
+    response.set_cookie(
+        name, value, max_age=ONE_YEAR, secure=settings.is_https, httponly=True, samesite="Lax", path="/"
+    )
 
 
 def _require_sign_in() -> Any:
@@ -117,11 +125,11 @@ def _require_sign_in() -> Any:
         return Response(status=401, headers={"HX-Refresh": "true"})
     answer = current_app.login_manager.unauthorized()  # type: ignore[attr-defined]  # set by Flask-Login
     if current_app.make_response(answer).status_code in (302, 303):  # else the page itself says what it kept
-        _say_that_it_ran_out()
+        _flash_session_expired()
     return answer
 
 
-def _say_that_it_ran_out() -> None:
+def _flash_session_expired() -> None:
     """Who was signed in on this browser, and is no longer, reads why there is the sign-in page now."""
     if session.pop("_user_id", None) is None:
         return
@@ -131,7 +139,7 @@ def _say_that_it_ran_out() -> None:
         flash(_("You were signed out, as happens after a while without a tap. Sign in to go on."), "warm")
 
 
-def way_back() -> str | None:
+def safe_retry_url() -> str | None:
     """The page of a form that was sent here: its own address, where that can be opened."""
     adapter = current_app.url_map.bind_to_environ(request.environ)
     if request.method != "POST" or not adapter.test(method="GET"):
@@ -139,7 +147,7 @@ def way_back() -> str | None:
     return request.full_path if request.query_string else request.path
 
 
-def _headers(response: Response) -> Response:
+def _set_security_headers(response: Response) -> Response:
     headers = response.headers
     headers.setdefault("Content-Security-Policy", CSP)
     headers.setdefault("X-Content-Type-Options", "nosniff")
@@ -159,10 +167,10 @@ def _headers(response: Response) -> Response:
     return response
 
 
-def _names_of_all_templates(app: Flask, settings: Settings) -> dict[str, Any]:
+def _template_globals(app: Flask, settings: Settings) -> dict[str, Any]:
     """Names that macros may use as well: those do not depend on who asks."""
     return {
-        "asset": asset,
+        "asset": asset_url,
         "has_endpoint": lambda name: name in app.view_functions,
         "practice": settings.is_demo,
         "sandbox_url": f"{SANDBOX_MOUNT}/" if settings.is_demo else None,
@@ -171,7 +179,7 @@ def _names_of_all_templates(app: Flask, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _names_of_pages() -> dict[str, Any]:
+def _template_context() -> dict[str, Any]:
     theme = request.cookies.get("theme", "") if request else ""
     return {
         "language": str(get_locale() or "en"),
@@ -179,7 +187,7 @@ def _names_of_pages() -> dict[str, Any]:
     }
 
 
-def asset(name: str) -> str:
+def asset_url(name: str) -> str:
     """The address of a static file, with the hash of its content, so that browsers may keep it for ever."""
     return url_for("static", filename=name, v=_digest(Path(str(current_app.static_folder)) / name))
 
@@ -190,16 +198,16 @@ def _digest(path: Path) -> str:
 
 
 def _csrf_error(_error: CSRFError) -> tuple[str, int]:
-    return _page(400, expired=True), 400
+    return _render_error_page(400, expired=True), 400
 
 
 def _http_error(error: HTTPException) -> Any:
     code = error.code or 500
     if error.response is not None or code < 400:
         return error.get_response()
-    denied_log.note(code)
+    denied_log.log_access_denied(code)
     page = code if code in ERROR_PAGES else (500 if code >= 500 else 400)
-    body = _page(page)
+    body = _render_error_page(page)
     response = current_app.make_response((body, code))
     if code == 429:
         response.headers["Retry-After"] = "600"  # what is limited here is limited for ten minutes
@@ -209,15 +217,17 @@ def _http_error(error: HTTPException) -> Any:
     return response
 
 
-def _unexpected(error: Exception) -> tuple[str, int]:
+def _handle_unexpected_error(error: Exception) -> tuple[str, int]:
     """A bug: the person gets a reference, the log the trace without its values. What passes by itself is a 503."""
-    current_app.logger.error("request %s failed", request_id(), exc_info=error)
+    current_app.logger.error("request %s failed", current_request_id(), exc_info=error)
     code = 503 if isinstance(error, (OperationalError, ZoomUnavailable)) else 500
-    return _page(code), code
+    return _render_error_page(code), code
 
 
-def _page(code: int, *, expired: bool = False) -> str:
-    return render_template(f"errors/{code}.html", reference=request_id(), expired=expired, way_back=way_back())
+def _render_error_page(code: int, *, expired: bool = False) -> str:
+    return render_template(
+        f"errors/{code}.html", reference=current_request_id(), expired=expired, way_back=safe_retry_url()
+    )
 
 
 def whole_minutes(seconds: int) -> int:

@@ -13,14 +13,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal.core import audit_log, clock
 from portal.core.audit_log import AuditEntry
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 
-DENIED = "denied"
-MOST = 50  # entries about one person within the time of one look
+DENIED_ACTION = "denied"
+MAX_ENTRIES = 50  # entries about one person within the time of one look
 LOCK_WAIT_MS = 500  # the refusal itself must not wait for long
 
 
-def note(code: int) -> None:
+def log_access_denied(code: int) -> None:
     """Write down a refusal (403 or 404) of this request's view, in a transaction of its own; a public page's is none.
 
     Never raises for the database's sake: the person gets the refusal all the same.
@@ -50,13 +50,15 @@ def _write(user_id: UUID, kind: str, subject_id: UUID | str, code: int) -> None:
         select(AuditEntry.subject_type, AuditEntry.subject_id)
         .where(
             AuditEntry.user_id == user_id,
-            AuditEntry.at > clock.now() - audit_log.ONE_LOOK,
-            AuditEntry.action == DENIED,
+            AuditEntry.at > clock.now() - audit_log.VIEW_DEDUP_WINDOW,
+            AuditEntry.action == DENIED_ACTION,
         )
-        .limit(MOST)
+        .limit(MAX_ENTRIES)
     ).all()
-    if len(before) < MOST and (kind, str(subject_id)) not in {(row.subject_type, row.subject_id) for row in before}:
-        with writing(LOCK_WAIT_MS):
-            audit_log.record(
-                DENIED, kind, subject_id, by=user_id, page=request.endpoint, method=request.method, code=code
+    if len(before) < MAX_ENTRIES and (kind, str(subject_id)) not in {
+        (row.subject_type, row.subject_id) for row in before
+    }:
+        with write_transaction(LOCK_WAIT_MS):
+            audit_log.record_action(
+                DENIED_ACTION, kind, subject_id, by=user_id, page=request.endpoint, method=request.method, code=code
             )

@@ -8,22 +8,22 @@ from flask_login import current_user
 
 from portal.config import Settings
 from portal.core import audit_log, clock
-from portal.core.client_hash import network_of
+from portal.core.client_hash import client_network
 
 
 def _place() -> str:
-    return network_of(request.remote_addr)
+    return client_network(request.remote_addr)
 
 
 limiter = Limiter(key_func=_place, default_limits=[], swallow_errors=True, headers_enabled=False)
 
 # Guessing a secret link: only misses count, so that a school behind one address opens as many good ones as it likes.
 # Good ones open after too many misses too: a whole school or mobile network may have one address.
-MISSES = "60 per 10 minutes"
-AN_HOUR = timedelta(hours=1)
+MISS_LIMIT = "60 per 10 minutes"
+EXPORTS_PER_HOUR = timedelta(hours=1)
 
 
-def is_miss(response: object) -> bool:
+def is_not_found_response(response: object) -> bool:
     """For `deduct_when`: the link was not known, or is not good any more."""
     return getattr(response, "status_code", 200) in (404, 410)
 
@@ -33,19 +33,24 @@ def _exports_an_hour() -> str:
     return f"{settings.exports_per_hour} per hour"
 
 
-def _who() -> str:
+def _user_or_client_key() -> str:
     return str(getattr(current_user, "id", None) or _place())
 
 
-def _was_taken(response: Response) -> bool:
+def _was_successful(response: Response) -> bool:
     return response.status_code == 200
 
 
-def _too_many(limit: RequestLimit) -> Response:
+def _export_limit_page(limit: RequestLimit) -> Response:
     """A page that says when it goes on, and one line an hour in the audit log."""
     seconds = max(1, int(limit.reset_at - clock.now().timestamp()))
-    audit_log.viewed(
-        "was held back from exporting", "user", current_user.id, by=current_user.id, one_look=AN_HOUR, most=_most()
+    audit_log.record_view(
+        "was held back from exporting",
+        "user",
+        current_user.id,
+        by=current_user.id,
+        one_look=EXPORTS_PER_HOUR,
+        most=_most(),
     )
     minutes = (seconds + 59) // 60
     answer = make_response(render_template("errors/exports.html", most=_most(), minutes=minutes), 429)
@@ -59,6 +64,10 @@ def _most() -> int:
 
 
 # Files with learners' rows, all kinds together: what one person may take in an hour. Refused ones do not count.
-learners_rows = limiter.shared_limit(
-    _exports_an_hour, scope="learners' rows", key_func=_who, deduct_when=_was_taken, on_breach=_too_many
+learner_export_limit = limiter.shared_limit(
+    _exports_an_hour,
+    scope="learners' rows",
+    key_func=_user_or_client_key,
+    deduct_when=_was_successful,
+    on_breach=_export_limit_page,
 )

@@ -14,17 +14,17 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal.core.db import sqlite_turn
+from portal.core.db import sqlite_write_lock
 
 LOCK_WAIT_MS = 700  # Zoom cuts the line after 3 s, and some wait for a thread before they wait for the lock
-AT_ONCE = 64
+BATCH_SIZE = 64
 
 
-class CannotStore(Exception):
+class DeliveryNotStored(Exception):
     """The database did not take the delivery. Zoom repeats a 5xx, and only that."""
 
 
-class Delivery(NamedTuple):
+class SignedDelivery(NamedTuple):
     """A new row of `zoom_events`."""
 
     fingerprint: str
@@ -34,13 +34,13 @@ class Delivery(NamedTuple):
     raw: bytes
 
 
-class Writer(Protocol):
+class DeliveryWriter(Protocol):
     """Commits deliveries, leaving out those that are stored already. Raises what `errors` names."""
 
     @property
     def errors(self) -> tuple[type[Exception], ...]: ...
 
-    def write(self, deliveries: list[Delivery]) -> None: ...
+    def write(self, deliveries: list[SignedDelivery]) -> None: ...
 
 
 class SqliteWriter:
@@ -55,9 +55,9 @@ class SqliteWriter:
         self._engine = engine
         self.errors = (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
 
-    def write(self, deliveries: list[Delivery]) -> None:
+    def write(self, deliveries: list[SignedDelivery]) -> None:
         rows = [(one[0], _as_sqlalchemy_writes(one.received_at), *one[2:]) for one in deliveries]
-        with sqlite_turn(LOCK_WAIT_MS, urgent=True), closing(self._engine.raw_connection()) as connection:
+        with sqlite_write_lock(LOCK_WAIT_MS, urgent=True), closing(self._engine.raw_connection()) as connection:
             cursor = connection.cursor()
             cursor.execute(f"PRAGMA busy_timeout={LOCK_WAIT_MS}")
             cursor.execute("BEGIN IMMEDIATE")
@@ -91,27 +91,27 @@ class PostgresWriter:
         self.errors = (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
         event.listen(engine, "engine_disposed", lambda _engine: self._engine.dispose())
 
-    def write(self, deliveries: list[Delivery]) -> None:
+    def write(self, deliveries: list[SignedDelivery]) -> None:
         # In one order everywhere: two processes with the same deliveries would else wait for each other.
         columns = [list(column) for column in zip(*sorted(deliveries, key=_fingerprint), strict=True)]
         with closing(self._engine.raw_connection()) as connection:
             connection.cursor().execute(self.INSERT, columns)
 
 
-def _fingerprint(delivery: Delivery) -> str:
+def _fingerprint(delivery: SignedDelivery) -> str:
     return delivery.fingerprint
 
 
-def writer_for(engine: Engine) -> Writer:
+def delivery_writer_for(engine: Engine) -> DeliveryWriter:
     return PostgresWriter(engine) if engine.dialect.name == "postgresql" else SqliteWriter(engine)
 
 
-class _Waiting:
+class _PendingDelivery:
     """One delivery in the queue, and what became of it."""
 
     __slots__ = ("_bell", "delivery", "done", "trouble")
 
-    def __init__(self, delivery: Delivery) -> None:
+    def __init__(self, delivery: SignedDelivery) -> None:
         self.delivery = delivery
         self.done = False
         self.trouble: Exception | None = None
@@ -126,12 +126,12 @@ class _Waiting:
         self._bell.release()
 
 
-class Store:
+class DeliveryStore:
     """The inbox's way in, for all threads of a process."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: DeliveryWriter) -> None:
         self.writer = writer
-        self._queue: list[_Waiting] = []
+        self._queue: list[_PendingDelivery] = []
         self._lock = threading.Lock()
         self.is_writing = False
 
@@ -140,12 +140,12 @@ class Store:
         """How many deliveries wait for the next commit."""
         return len(self._queue)
 
-    def put(self, delivery: Delivery) -> None:
+    def put(self, delivery: SignedDelivery) -> None:
         """Store a delivery, once for each fingerprint. Committed when this returns.
 
-        Raises CannotStore: no database, or somebody held a lock for too long.
+        Raises DeliveryNotStored: no database, or somebody held a lock for too long.
         """
-        mine = _Waiting(delivery)
+        mine = _PendingDelivery(delivery)
         with self._lock:
             self._queue.append(mine)
             is_first, self.is_writing = not self.is_writing, True
@@ -154,13 +154,13 @@ class Store:
         if not mine.done:
             self._write_for_all()
         if mine.trouble is not None:
-            raise CannotStore(type(mine.trouble).__name__) from mine.trouble
+            raise DeliveryNotStored(type(mine.trouble).__name__) from mine.trouble
 
     def _write_for_all(self) -> None:
         """Write what is in the queue, the caller's own delivery first, and pass the turn on."""
         with self._lock:
-            batch, self._queue = self._queue[:AT_ONCE], self._queue[AT_ONCE:]
-        trouble: Exception | None = CannotStore("cut short")
+            batch, self._queue = self._queue[:BATCH_SIZE], self._queue[BATCH_SIZE:]
+        trouble: Exception | None = DeliveryNotStored("cut short")
         try:
             self.writer.write([waiting.delivery for waiting in batch])
             trouble = None
@@ -169,7 +169,7 @@ class Store:
         finally:
             self._finish(batch, trouble)
 
-    def _finish(self, batch: list[_Waiting], trouble: Exception | None) -> None:
+    def _finish(self, batch: list[_PendingDelivery], trouble: Exception | None) -> None:
         with self._lock:
             if trouble:  # those who came meanwhile have waited too: nobody waits for a locked database twice
                 batch, self._queue = batch + self._queue, []

@@ -8,33 +8,33 @@ from sqlalchemy import func, select, text
 from portal.config import Settings
 from portal.core import clock
 from portal.core.db import db, is_postgresql
-from portal.webhooks.delivery_store import Store, writer_for
-from portal.webhooks.heartbeat import Beats
+from portal.webhooks.delivery_store import DeliveryStore, delivery_writer_for
+from portal.webhooks.heartbeat import Heartbeat
 from portal.webhooks.models import ZoomEvent
-from portal.webhooks.receiver import Endpoint
+from portal.webhooks.receiver import WebhookReceiver
 
 _ENDPOINT = "silid.webhook"
 _UP_SINCE = "silid.up_since"
 
 
-def init_inbox(app: Flask) -> None:
+def init_webhooks(app: Flask) -> None:
     """Note since when this process serves."""
     app.extensions[_UP_SINCE] = clock.now()
 
 
-def endpoint(app: Flask) -> Endpoint:
+def get_webhook_receiver(app: Flask) -> WebhookReceiver:
     """The app's endpoint, made for its first request (a server may have forked before)."""
-    found: Endpoint | None = app.extensions.get(_ENDPOINT)
+    found: WebhookReceiver | None = app.extensions.get(_ENDPOINT)
     if found is None:
         settings: Settings = app.extensions["silid.settings"]
         with app.app_context():
-            store = Store(writer_for(db.engine))
-        beats = Beats(app, up_since=app.extensions[_UP_SINCE])
-        found = app.extensions.setdefault(_ENDPOINT, Endpoint(settings.zoom_webhook_secrets, store, beats))
+            store = DeliveryStore(delivery_writer_for(db.engine))
+        beats = Heartbeat(app, up_since=app.extensions[_UP_SINCE])
+        found = app.extensions.setdefault(_ENDPOINT, WebhookReceiver(settings.zoom_webhook_secrets, store, beats))
     return found
 
 
-def health(app: Flask) -> dict[str, Any]:
+def webhook_health(app: Flask) -> dict[str, Any]:
     """How the inbox does: how much waits and since when, what this process took and refused. No ids, no names.
 
     Counts begin anew with the process. Raises DBAPIError.
@@ -52,8 +52,8 @@ def health(app: Flask) -> dict[str, Any]:
             "set_aside": aside,
         },
         "webhooks": "configured" if settings.zoom_webhook_secrets else "not configured",
-        "deliveries": dict(sorted(endpoint(app).counts.items())),
-        "clock_skew_seconds": endpoint(app).clock_skew,
+        "deliveries": dict(sorted(get_webhook_receiver(app).counts.items())),
+        "clock_skew_seconds": get_webhook_receiver(app).clock_skew,
         "last_event_at": last.isoformat() if last else None,
         "durable": _is_durable(),
     }

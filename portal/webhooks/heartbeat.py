@@ -13,17 +13,17 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.core import clock
-from portal.core.db import db, insert_once, writing
-from portal.core.worker_signals import wake
-from portal.webhooks.delivery_store import LOCK_WAIT_MS, Delivery
-from portal.webhooks.models import MissedDelivery, PortalBeat, ZoomEvent
-from portal.webhooks.outages import BEAT, KEPT, LATE_BEAT
+from portal.core.db import db, insert_if_absent, write_transaction
+from portal.core.worker_signals import notify_worker
+from portal.webhooks.delivery_store import LOCK_WAIT_MS, SignedDelivery
+from portal.webhooks.models import MissedDelivery, WebhookHeartbeat, ZoomEvent
+from portal.webhooks.outages import HEARTBEAT_INTERVAL, HEARTBEAT_RETENTION, LATE_HEARTBEAT
 
 log = logging.getLogger("portal.inbox")
-REMEMBERED = 1000  # refused deliveries known one by one; after that, "some of some meeting"
+MAX_REMEMBERED = 1000  # refused deliveries known one by one; after that, "some of some meeting"
 
 
-class Beats:
+class Heartbeat:
     """The heartbeat of this process, which serves since `up_since`. A thread beats from the first request on,
     unless the app is under test."""
 
@@ -47,9 +47,9 @@ class Beats:
                 self._thread = threading.Thread(target=self._run, name="beats", daemon=True)
                 self._thread.start()
 
-    def missed(self, delivery: Delivery) -> None:
+    def missed(self, delivery: SignedDelivery) -> None:
         """Remember a delivery that was refused, until it can be written down."""
-        if len(self._missed) < REMEMBERED:
+        if len(self._missed) < MAX_REMEMBERED:
             self._missed.setdefault(delivery.fingerprint, (delivery.zoom_meeting_id, delivery.received_at))
         else:
             self._missed.setdefault("many", (None, delivery.received_at))
@@ -58,27 +58,29 @@ class Beats:
         """Write that this process is there, and what it refused. Raises SQLAlchemyError when it cannot."""
         now = clock.now()
         missed = dict(self._missed)
-        with self._app.app_context(), writing(lock_wait_ms=LOCK_WAIT_MS) as session:
-            if self._row is None or self._last is None or now - self._last > LATE_BEAT:
+        with self._app.app_context(), write_transaction(lock_wait_ms=LOCK_WAIT_MS) as session:
+            if self._row is None or self._last is None or now - self._last > LATE_HEARTBEAT:
                 # Not there for a while (asleep, or without its database): that shows as two spans.
                 began = self._up_since if self._last is None else now
                 self._row = uuid4()
-                session.add(PortalBeat(id=self._row, started_at=began, last_seen_at=now))
+                session.add(WebhookHeartbeat(id=self._row, started_at=began, last_seen_at=now))
             else:
-                session.execute(update(PortalBeat).where(PortalBeat.id == self._row).values(last_seen_at=now))
+                session.execute(
+                    update(WebhookHeartbeat).where(WebhookHeartbeat.id == self._row).values(last_seen_at=now)
+                )
             for fingerprint, (meeting_id, at) in missed.items():
                 values = {"fingerprint": fingerprint, "zoom_meeting_id": meeting_id, "missed_at": at}
-                insert_once(MissedDelivery, values, ["fingerprint"])
+                insert_if_absent(MissedDelivery, values, ["fingerprint"])
             _forget(now)
         self._last = now
         for fingerprint in missed:
             self._missed.pop(fingerprint, None)
         if missed:
-            wake("late evidence")
+            notify_worker("late evidence")
 
     def _run(self) -> None:
         pause = threading.Event()
-        while not pause.wait(BEAT.total_seconds()):
+        while not pause.wait(HEARTBEAT_INTERVAL.total_seconds()):
             self._try_to_beat()
 
     def _try_to_beat(self) -> None:
@@ -93,9 +95,11 @@ def _forget(now: datetime) -> None:
     arrived = select(ZoomEvent.fingerprint).where(ZoomEvent.fingerprint == MissedDelivery.fingerprint).exists()
     db.session.execute(
         delete(MissedDelivery)
-        .where(arrived | (MissedDelivery.missed_at < now - KEPT))
+        .where(arrived | (MissedDelivery.missed_at < now - HEARTBEAT_RETENTION))
         .execution_options(synchronize_session=False)
     )
     db.session.execute(
-        delete(PortalBeat).where(PortalBeat.last_seen_at < now - KEPT).execution_options(synchronize_session=False)
+        delete(WebhookHeartbeat)
+        .where(WebhookHeartbeat.last_seen_at < now - HEARTBEAT_RETENTION)
+        .execution_options(synchronize_session=False)
     )

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, LargeBinary, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.core.db import Model, WithId
+from portal.core.db import Model, UuidPrimaryKey
 
 
 class ZoomEvent(Model):
@@ -34,7 +34,7 @@ class ZoomEvent(Model):
     error: Mapped[str | None]
 
 
-class PortalBeat(WithId, Model):
+class WebhookHeartbeat(UuidPrimaryKey, Model):
     """One process that takes Zoom's events, from when to when it was there: `last_seen_at` moves with each beat."""
 
     __tablename__ = "portal_beats"

@@ -16,49 +16,49 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from werkzeug.wsgi import get_input_stream
 
 from portal.core import clock
-from portal.core.worker_signals import wake
-from portal.webhooks.delivery_store import CannotStore, Delivery, Store
-from portal.webhooks.heartbeat import Beats
+from portal.core.worker_signals import notify_worker
+from portal.webhooks.delivery_store import DeliveryNotStored, DeliveryStore, SignedDelivery
+from portal.webhooks.heartbeat import Heartbeat
 from portal.zoom.webhooks.events import (
     URL_VALIDATION,
     BadEvent,
-    Event,
-    fingerprint,
-    parse,
+    WebhookEvent,
+    event_fingerprint,
+    parse_webhook_event,
 )
 from portal.zoom.webhooks.signature import (
     BadSignature,
-    crc_answer,
     is_clean_token,
-    verify,
+    url_validation_answer,
+    verify_webhook_signature,
 )
 
-SECRETS = ("password", "join_url", "start_url", "encrypted_password", "h323_password", "pstn_password")
+REDACTED_KEYS = ("password", "join_url", "start_url", "encrypted_password", "h323_password", "pstn_password")
 log = logging.getLogger("portal.inbox")
-LIMIT = 64 * 1024  # Zoom's own deliveries are some kB
-FRESH = 300  # seconds; older ones are taken too, and counted, since Zoom repeats for 85 minutes
-CHECKS_A_MINUTE = 10
-AGES = 50  # of so many deliveries the least tells how far our clock is from Zoom's
+MAX_BODY_BYTES = 64 * 1024  # Zoom's own deliveries are some kB
+LATE_AFTER_SECONDS = 300  # seconds; older ones are taken too, and counted, since Zoom repeats for 85 minutes
+URL_VALIDATIONS_PER_MINUTE = 10
+CLOCK_SKEW_SAMPLES = 50  # of so many deliveries the least tells how far our clock is from Zoom's
 
 
-class Answer(NamedTuple):
+class WebhookResponse(NamedTuple):
     """A status and a small JSON object; None is an empty body."""
 
     status: int
     body: dict[str, str] | None = None
 
 
-class Endpoint:
+class WebhookReceiver:
     """The webhook of one process. `counts` says how many deliveries were taken, and why others were not."""
 
-    def __init__(self, secrets: tuple[str, ...], store: Store, beats: Beats) -> None:
+    def __init__(self, secrets: tuple[str, ...], store: DeliveryStore, beats: Heartbeat) -> None:
         self._secrets = secrets
         self._store = store
         self._beats = beats
-        self._checks = _Checks()
+        self._checks = _UrlValidationLimiter()
         self._counting = threading.Lock()
         self.counts: Counter[str] = Counter()
-        self._ages: deque[int] = deque(maxlen=AGES)
+        self._ages: deque[int] = deque(maxlen=CLOCK_SKEW_SAMPLES)
 
     @property
     def clock_skew(self) -> int | None:
@@ -71,7 +71,7 @@ class Endpoint:
         if self._secrets:
             self._beats.begin()
 
-    def take(self, environ: dict[str, Any]) -> Answer:
+    def take(self, environ: dict[str, Any]) -> WebhookResponse:
         """Check a request, store what it delivers, and say what to answer. Never raises for what it contains."""
         if not self._secrets:
             return self._refuse(503, "no webhook secret is configured")
@@ -79,35 +79,35 @@ class Endpoint:
             return self._refuse(415, "encoded body")
         try:
             # One byte more than allowed: a body without Content-Length is read up to there, without an error.
-            raw = get_input_stream(environ, max_content_length=LIMIT + 1).read()
+            raw = get_input_stream(environ, max_content_length=MAX_BODY_BYTES + 1).read()
         except RequestEntityTooLarge:
             return self._refuse(413, "body over 64 kB")
         except BadRequest:  # the line broke
             return self._refuse(400, "body cut off")
-        if len(raw) > LIMIT:
+        if len(raw) > MAX_BODY_BYTES:
             return self._refuse(413, "body over 64 kB")
-        if is_signed(environ):
+        if is_signature_valid(environ):
             return self._signed(environ, raw)
         return self._unsigned(raw, environ.get("REMOTE_ADDR", ""))
 
-    def _signed(self, environ: dict[str, Any], raw: bytes) -> Answer:
+    def _signed(self, environ: dict[str, Any], raw: bytes) -> WebhookResponse:
         headers = {
             "x-zm-signature": environ.get("HTTP_X_ZM_SIGNATURE", ""),
             "x-zm-request-timestamp": environ.get("HTTP_X_ZM_REQUEST_TIMESTAMP", ""),
         }
         now = clock.now()
         try:
-            sent_at = verify(headers, raw, self._secrets, now)
+            sent_at = verify_webhook_signature(headers, raw, self._secrets, now)
         except BadSignature as error:
             if error.reason in ("stale", "future"):  # signed rightly, so its time is Zoom's
                 self._ages.append(int(now.timestamp()) - int(headers["x-zm-request-timestamp"]))
             return self._refuse(401, f"signature {error.reason}")
         self._ages.append(int(now.timestamp()) - sent_at)
-        if now.timestamp() - sent_at > FRESH:
+        if now.timestamp() - sent_at > LATE_AFTER_SECONDS:
             self._count("taken late")
         try:
-            body = strict_json(raw)
-            event = parse(body)
+            body = parse_strict_json(raw)
+            event = parse_webhook_event(body)
         except (ValueError, BadEvent):
             return self._refuse(400, "not an event")
         if event.event == URL_VALIDATION:
@@ -118,61 +118,61 @@ class Endpoint:
         """The secret that Zoom signs with: while secrets are rotated it expects its check answered with that."""
         for secret in self._secrets:
             try:
-                verify(headers, raw, (secret,), now)
+                verify_webhook_signature(headers, raw, (secret,), now)
             except BadSignature:
                 continue
             return secret
         return self._secrets[0]
 
-    def _keep(self, raw: bytes, body: dict[str, Any], event: Event) -> Answer:
-        delivery = Delivery(
-            fingerprint=fingerprint(event, body),
+    def _keep(self, raw: bytes, body: dict[str, Any], event: WebhookEvent) -> WebhookResponse:
+        delivery = SignedDelivery(
+            fingerprint=event_fingerprint(event, body),
             received_at=clock.now(),
             event=event.event[:100],
             zoom_meeting_id=event.meeting_id[:64] if event.meeting_id else None,
-            raw=without_secrets(raw, body),
+            raw=redact_secrets(raw, body),
         )
         try:
             self._store.put(delivery)
-        except CannotStore as error:
+        except DeliveryNotStored as error:
             self._beats.missed(delivery)
             log.warning("webhook not stored: %s", error)
             return self._refuse(503, "not stored, please repeat")
         self._count("taken")
-        wake("inbox")
-        return Answer(200)
+        notify_worker("inbox")
+        return WebhookResponse(200)
 
-    def _unsigned(self, raw: bytes, address: str) -> Answer:
+    def _unsigned(self, raw: bytes, address: str) -> WebhookResponse:
         """Zoom's own sample signs its URL check, others report none: an unsigned one is answered too, a few
         times a minute. Everything else unsigned is refused."""
         try:
-            body = strict_json(raw)
+            body = parse_strict_json(raw)
         except ValueError:
             return self._refuse(401, "signature missing")
         if body.get("event") != URL_VALIDATION or not self._checks.allow(address):
             return self._refuse(401, "signature missing")
         return self._answer_check(body, self._secrets[0])
 
-    def _answer_check(self, body: Mapping[str, Any], secret: str) -> Answer:
+    def _answer_check(self, body: Mapping[str, Any], secret: str) -> WebhookResponse:
         """Only for tokens that could not be a signed message: the answer is an HMAC with the same secret that
         signs events, so "v0:..." as a token would make this a machine for forgeries."""
         payload = body.get("payload")
         token = payload.get("plainToken") if isinstance(payload, dict) else None
         if not isinstance(token, str) or not is_clean_token(token):
             return self._refuse(400, "unusual token")
-        return Answer(200, crc_answer(token, secret))
+        return WebhookResponse(200, url_validation_answer(token, secret))
 
-    def _refuse(self, status: int, why: str) -> Answer:
+    def _refuse(self, status: int, why: str) -> WebhookResponse:
         log.info("webhook refused: %s %s", status, why)
         self._count(why)
-        return Answer(status, {"error": why})
+        return WebhookResponse(status, {"error": why})
 
     def _count(self, what: str) -> None:
         with self._counting:
             self.counts[what] += 1
 
 
-class _Checks:
+class _UrlValidationLimiter:
     """Unsigned URL checks: so many a minute from one address, of the last thousand addresses."""
 
     def __init__(self) -> None:
@@ -182,20 +182,20 @@ class _Checks:
     def allow(self, address: str) -> bool:
         now = clock.now()
         with self._lock:
-            times = self._seen.setdefault(address, deque(maxlen=CHECKS_A_MINUTE))
+            times = self._seen.setdefault(address, deque(maxlen=URL_VALIDATIONS_PER_MINUTE))
             self._seen.move_to_end(address)
             if len(self._seen) > 1000:
                 self._seen.popitem(last=False)
-            if len(times) == CHECKS_A_MINUTE and now - times[0] < timedelta(minutes=1):
+            if len(times) == URL_VALIDATIONS_PER_MINUTE and now - times[0] < timedelta(minutes=1):
                 return False
             times.append(now)
             return True
 
 
-def without_secrets(raw: bytes, body: dict[str, Any]) -> bytes:
+def redact_secrets(raw: bytes, body: dict[str, Any]) -> bytes:
     """What is stored of a delivery: the bytes as they came, unless a passcode or a link lies open in them, of which
     the projection needs none."""
-    if not any(b'"%s"' % name.encode() in raw for name in SECRETS):
+    if not any(b'"%s"' % name.encode() in raw for name in REDACTED_KEYS):
         return raw
     return json.dumps(_hidden(body), ensure_ascii=True).encode("ascii")
 
@@ -204,16 +204,16 @@ def _hidden(part: Any) -> Any:
     if isinstance(part, list):
         return [_hidden(one) for one in part]
     if isinstance(part, dict):
-        return {key: "" if key in SECRETS and value else _hidden(value) for key, value in part.items()}
+        return {key: "" if key in REDACTED_KEYS and value else _hidden(value) for key, value in part.items()}
     return part
 
 
-def is_signed(environ: Mapping[str, Any]) -> bool:
+def is_signature_valid(environ: Mapping[str, Any]) -> bool:
     """Does the request at least claim a signature?"""
     return "HTTP_X_ZM_SIGNATURE" in environ or "HTTP_X_ZM_REQUEST_TIMESTAMP" in environ
 
 
-def strict_json(raw: bytes) -> dict[str, Any]:
+def parse_strict_json(raw: bytes) -> dict[str, Any]:
     """An object in plain UTF-8 JSON; `json.loads` alone would take UTF-16, a BOM and NaN as well.
 
     Raises ValueError.

@@ -2,24 +2,24 @@
 
 from sqlalchemy import ColumnElement, update
 
-from portal.core.db import rows_changed, writing
-from portal.core.worker_signals import wake
+from portal.core.db import execute_rowcount, write_transaction
+from portal.core.worker_signals import notify_worker
 from portal.webhooks.models import ZoomEvent
 
 
-def replay(states: tuple[str, ...]) -> int:
+def replay_deliveries(states: tuple[str, ...]) -> int:
     """Make deliveries of these states new again, e.g. those set aside, after a repair; how many."""
-    return renew(ZoomEvent.state.in_(states))
+    return requeue_deliveries(ZoomEvent.state.in_(states))
 
 
-def renew(which: ColumnElement[bool]) -> int:
+def requeue_deliveries(which: ColumnElement[bool]) -> int:
     """Make the deliveries for which the condition holds new again, with no tries behind them; how many."""
-    with writing():
-        changed = rows_changed(
+    with write_transaction():
+        changed = execute_rowcount(
             update(ZoomEvent)
             .where(which)
             .values(state="new", attempts=0, next_try_at=None, error=None)
             .execution_options(synchronize_session=False)
         )
-    wake("inbox")
+    notify_worker("inbox")
     return changed

@@ -12,11 +12,11 @@ from flask import Blueprint, Flask, Response, current_app, request
 from flask.blueprints import BlueprintSetupState
 
 from portal import csrf
-from portal.web import public
-from portal.webhooks.health import endpoint, init_inbox
-from portal.webhooks.receiver import Answer, is_signed
+from portal.web import mark_endpoint_public
+from portal.webhooks.health import get_webhook_receiver, init_webhooks
+from portal.webhooks.receiver import WebhookResponse, is_signature_valid
 
-bp = Blueprint("inbox", __name__)
+bp = Blueprint("webhooks", __name__)
 PATH = "/api/zoom/webhook"
 STATUS = {
     200: "200 OK",
@@ -30,14 +30,14 @@ STATUS = {
 
 @bp.post(PATH)
 @csrf.exempt
-@public
-def webhook() -> Response:
+@mark_endpoint_public
+def receive_webhook() -> Response:
     """What is not signed comes here: Zoom's URL check may, all else is refused."""
-    status, headers, body = _response(endpoint(current_app).take(request.environ))
+    status, headers, body = _response(get_webhook_receiver(current_app).take(request.environ))
     return Response(body, status=status, headers=headers)
 
 
-class ShortCut:
+class SignedWebhookMiddleware:
     """WSGI middleware: signed deliveries are answered here, everything else by the portal behind."""
 
     def __init__(self, app: Flask, behind: Callable[..., Iterable[bytes]]) -> None:
@@ -45,9 +45,9 @@ class ShortCut:
         self._behind = behind
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        taker = endpoint(self._app)
+        taker = get_webhook_receiver(self._app)
         taker.begin()
-        if environ["PATH_INFO"] != PATH or environ["REQUEST_METHOD"] != "POST" or not is_signed(environ):
+        if environ["PATH_INFO"] != PATH or environ["REQUEST_METHOD"] != "POST" or not is_signature_valid(environ):
             return self._behind(environ, start_response)
         status, headers, body = _response(taker.take(environ))
         start_response(status, headers)
@@ -57,11 +57,11 @@ class ShortCut:
 @bp.record_once
 def _put_before(state: BlueprintSetupState) -> None:
     app = cast(Flask, state.app)
-    init_inbox(app)
-    app.wsgi_app = ShortCut(app, app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to wrap an app
+    init_webhooks(app)
+    app.wsgi_app = SignedWebhookMiddleware(app, app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to wrap an app
 
 
-def _response(answer: Answer) -> tuple[str, list[tuple[str, str]], bytes]:
+def _response(answer: WebhookResponse) -> tuple[str, list[tuple[str, str]], bytes]:
     body = json.dumps(answer.body).encode() if answer.body else b""
     headers = [
         ("Content-Type", "application/json"),

@@ -10,7 +10,7 @@ _MARKER = re.compile(r"\s*\[silid:([A-Za-z0-9-]{1,64})\] ?")
 _CLEAN = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
-def with_marker(marker: str, text: str) -> str:
+def add_agenda_marker(marker: str, text: str) -> str:
     """Return an agenda of at most 2,000 characters that starts with ``[silid:<marker>]``.
 
     A marker that ``text`` already has is replaced. Raises ValueError for a marker that is not letters,
@@ -18,15 +18,15 @@ def with_marker(marker: str, text: str) -> str:
     """
     if not _CLEAN.fullmatch(marker):
         raise ValueError("a marker is 1 to 64 letters, digits and hyphens")
-    return f"[silid:{marker}] {without_marker(text)}".rstrip()[:AGENDA_LIMIT]
+    return f"[silid:{marker}] {strip_agenda_marker(text)}".rstrip()[:AGENDA_LIMIT]
 
 
-def find_marker(agenda: str | None) -> str | None:
+def find_agenda_marker(agenda: str | None) -> str | None:
     """Return the marker an agenda starts with, or None."""
     found = _MARKER.match(agenda or "")
     return found.group(1) if found else None
 
 
-def without_marker(agenda: str | None) -> str:
+def strip_agenda_marker(agenda: str | None) -> str:
     """Return the agenda as a person wrote it."""
-    return _MARKER.sub("", agenda or "", count=1) if find_marker(agenda) else (agenda or "")
+    return _MARKER.sub("", agenda or "", count=1) if find_agenda_marker(agenda) else (agenda or "")

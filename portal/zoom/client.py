@@ -14,41 +14,41 @@ from portal.zoom.api import endpoints as at
 from portal.zoom.api.endpoints import (
     OPTIONAL_SCOPES,
     REQUIRED_SCOPES,
-    Endpoint,
-    missing_scopes,
+    ApiEndpoint,
+    find_missing_scopes,
 )
 from portal.zoom.api.paths import (
-    api_base,
-    oauth_address,
-    path_meeting,
-    path_name,
-    path_uuid,
-    regional_base,
+    api_base_url,
+    encode_path_meeting,
+    encode_path_name,
+    encode_path_uuid,
+    oauth_token_url,
+    regional_base_url,
 )
-from portal.zoom.api.rate_limiter import NoPace, Pace
-from portal.zoom.api.requests import Api, Credentials, utc_now
-from portal.zoom.api.responses import list_of
-from portal.zoom.api.token_store import TokenSource
+from portal.zoom.api.rate_limiter import NullRateLimiter, RateLimiter
+from portal.zoom.api.requests import ApiCredentials, AuthenticatedApi, current_utc_time
+from portal.zoom.api.responses import rows_of_response
+from portal.zoom.api.token_store import TokenStore
 from portal.zoom.errors import ZoomRefused, ZoomUnavailable
-from portal.zoom.json_values import text
+from portal.zoom.json_values import as_text
 from portal.zoom.models import (
+    CredentialCheck,
     Meeting,
     MeetingDraft,
     MeetingSummary,
     PastInstance,
     PastMeeting,
-    Person,
-    Probe,
-    Registered,
     Registrant,
+    RegistrantInput,
+    RegistrationResult,
     ReportRow,
-    User,
+    ZoomUser,
 )
 
-__all__ = ["BATCH", "OPTIONAL_SCOPES", "REQUIRED_SCOPES", "Credentials", "ZoomClient"]
+__all__ = ["OPTIONAL_SCOPES", "REGISTRANT_BATCH_SIZE", "REQUIRED_SCOPES", "ApiCredentials", "ZoomClient"]
 
-BATCH = 30
-NOT_RUNNING = (3001, 3007)
+REGISTRANT_BATCH_SIZE = 30
+MEETING_NOT_RUNNING = (3001, 3007)
 Found = TypeVar("Found")
 
 
@@ -61,22 +61,22 @@ class ZoomClient:
 
     def __init__(
         self,
-        credentials: Credentials | None,
+        credentials: ApiCredentials | None,
         *,
-        tokens: TokenSource,
+        tokens: TokenStore,
         api_url: str = "https://api.zoom.us/v2",
         oauth_url: str = "https://zoom.us/oauth/token",
-        pace: Pace | None = None,
-        now: Callable[[], datetime] = utc_now,
+        pace: RateLimiter | None = None,
+        now: Callable[[], datetime] = current_utc_time,
         sleep: Callable[[float], None] = time.sleep,
         timeout: tuple[float, float] = (3.05, 8),
     ) -> None:
-        self._api = Api(
+        self._api = AuthenticatedApi(
             credentials,
             tokens=tokens,
-            base=api_base(api_url),
-            oauth=oauth_address(oauth_url),
-            pace=pace or NoPace(),
+            base=api_base_url(api_url),
+            oauth=oauth_token_url(oauth_url),
+            pace=pace or NullRateLimiter(),
             now=now,
             sleep=sleep,
             timeout=timeout,
@@ -99,12 +99,12 @@ class ZoomClient:
 
         After ``maybe_done`` look with `find_by_marker` before creating again.
         """
-        found = self._api.call(at.CREATE_MEETING, path_name(host), body=draft.payload())
+        found = self._api.call(at.CREATE_MEETING, encode_path_name(host), body=draft.payload())
         return _sure(Meeting.read(found), at.CREATE_MEETING)
 
     def get_meeting(self, meeting_id: str, *, occurrence_id: str | None = None) -> Meeting:
         """Return a meeting with a fresh ``start_url``. Raises `ZoomRefused` with ``gone`` when deleted."""
-        found = self._api.call(at.GET_MEETING, path_meeting(meeting_id), query=_occurrence(occurrence_id))
+        found = self._api.call(at.GET_MEETING, encode_path_meeting(meeting_id), query=_occurrence(occurrence_id))
         return _sure(Meeting.read(found), at.GET_MEETING)
 
     def update_meeting(
@@ -120,20 +120,20 @@ class ZoomClient:
         else:
             body = changes
         if body:
-            path, query = path_meeting(meeting_id), _occurrence(occurrence_id)
+            path, query = encode_path_meeting(meeting_id), _occurrence(occurrence_id)
             self._api.call(at.UPDATE_MEETING, path, query=query, body=body)
 
     def delete_meeting(self, meeting_id: str, *, occurrence_id: str | None = None) -> None:
         """Delete a meeting, or one occurrence of it; one that is gone already counts as done."""
-        path, query = path_meeting(meeting_id), _occurrence(occurrence_id)
+        path, query = encode_path_meeting(meeting_id), _occurrence(occurrence_id)
         _unless_gone(lambda: self._api.call(at.DELETE_MEETING, path, query=query))
 
     def end_meeting(self, meeting_id: str) -> bool:
         """End a running meeting; False when it was not running."""
         try:
-            self._api.call(at.END_MEETING, path_meeting(meeting_id), body={"action": "end"})
+            self._api.call(at.END_MEETING, encode_path_meeting(meeting_id), body={"action": "end"})
         except ZoomRefused as refusal:
-            if refusal.code not in NOT_RUNNING:
+            if refusal.code not in MEETING_NOT_RUNNING:
                 raise
             return False
         return True
@@ -143,7 +143,7 @@ class ZoomClient:
 
         Instant meetings are never among them.
         """
-        rows = self._api.pages(at.LIST_MEETINGS, path_name(host), key="meetings", query={"type": type})
+        rows = self._api.pages(at.LIST_MEETINGS, encode_path_name(host), key="meetings", query={"type": type})
         return _present(map(MeetingSummary.read, rows))
 
     def find_by_marker(self, host: str, marker: str) -> Meeting | None:
@@ -165,42 +165,42 @@ class ZoomClient:
     def add_registrant(
         self,
         meeting_id: str,
-        person: Person,
+        person: RegistrantInput,
         *,
         auto_approve: bool = True,
         occurrence_ids: Sequence[str] = (),
-    ) -> Registered:
+    ) -> RegistrationResult:
         """Register a person. Doing it twice returns the same registrant but counts against 3 a day."""
         query = {"occurrence_ids": ",".join(occurrence_ids)} if occurrence_ids else None
         body = {**person.payload(), "auto_approve": auto_approve}
-        found = self._api.call(at.ADD_REGISTRANT, path_meeting(meeting_id), query=query, body=body)
-        return _sure(Registered.read(found, person.email), at.ADD_REGISTRANT)
+        found = self._api.call(at.ADD_REGISTRANT, encode_path_meeting(meeting_id), query=query, body=body)
+        return _sure(RegistrationResult.read(found, person.email), at.ADD_REGISTRANT)
 
-    def add_registrants(self, meeting_id: str, people: Sequence[Person]) -> list[Registered]:
+    def add_registrants(self, meeting_id: str, people: Sequence[RegistrantInput]) -> list[RegistrationResult]:
         """Register 1 to 30 people with a one-off meeting (type 2).
 
         The answers come in any order and may be fewer: match them by address (lower case).
         """
-        if not 1 <= len(people) <= BATCH:
-            raise ValueError(f"a batch has 1 to {BATCH} people")
+        if not 1 <= len(people) <= REGISTRANT_BATCH_SIZE:
+            raise ValueError(f"a batch has 1 to {REGISTRANT_BATCH_SIZE} people")
         body = {
             "auto_approve": True,
             "registrants_confirmation_email": False,
             "registrants": [person.payload() for person in people],
         }
-        found = self._api.call(at.ADD_REGISTRANTS, path_meeting(meeting_id), body=body)
-        rows = list_of(found, "registrants", at.ADD_REGISTRANTS)
-        return list(_present(Registered.read(row) for row in rows))
+        found = self._api.call(at.ADD_REGISTRANTS, encode_path_meeting(meeting_id), body=body)
+        rows = rows_of_response(found, "registrants", at.ADD_REGISTRANTS)
+        return list(_present(RegistrationResult.read(row) for row in rows))
 
     def list_registrants(self, meeting_id: str, *, status: str = "approved") -> Iterator[Registrant]:
         """Yield a meeting's registrants that are ``approved``, ``pending`` or ``denied``."""
-        path = path_meeting(meeting_id)
+        path = encode_path_meeting(meeting_id)
         rows = self._api.pages(at.LIST_REGISTRANTS, path, key="registrants", query={"status": status})
         return _present(map(Registrant.read, rows))
 
     def delete_registrant(self, meeting_id: str, registrant_id: str, *, occurrence_id: str | None = None) -> None:
         """Remove a registrant; a meeting that is gone counts as done."""
-        parts, query = (path_meeting(meeting_id), path_name(registrant_id)), _occurrence(occurrence_id)
+        parts, query = (encode_path_meeting(meeting_id), encode_path_name(registrant_id)), _occurrence(occurrence_id)
         _unless_gone(lambda: self._api.call(at.DELETE_REGISTRANT, *parts, query=query))
 
     def set_registrants_status(
@@ -212,9 +212,11 @@ class ZoomClient:
         occurrence_id: str | None = None,
     ) -> None:
         """``approve``, ``cancel`` or ``deny`` registrants, each given as (registrant id, address)."""
-        path, query = path_meeting(meeting_id), _occurrence(occurrence_id)
-        for first in range(0, len(registrants), BATCH):
-            some = [{"id": found, "email": email} for found, email in registrants[first : first + BATCH]]
+        path, query = encode_path_meeting(meeting_id), _occurrence(occurrence_id)
+        for first in range(0, len(registrants), REGISTRANT_BATCH_SIZE):
+            some = [
+                {"id": found, "email": email} for found, email in registrants[first : first + REGISTRANT_BATCH_SIZE]
+            ]
             body = {"action": action, "registrants": some}
             self._api.call(at.SET_REGISTRANTS_STATUS, path, query=query, body=body)
 
@@ -222,18 +224,18 @@ class ZoomClient:
 
     def past_instances(self, meeting_id: str) -> list[PastInstance]:
         """Return the ended runnings of a meeting, oldest first."""
-        found = self._api.call(at.PAST_INSTANCES, path_meeting(meeting_id))
-        rows = list_of(found, "meetings", at.PAST_INSTANCES)
+        found = self._api.call(at.PAST_INSTANCES, encode_path_meeting(meeting_id))
+        rows = rows_of_response(found, "meetings", at.PAST_INSTANCES)
         instances = _present(PastInstance.read(row) for row in rows)
         return sorted(instances, key=lambda one: (one.start_time is None, one.start_time or 0, one.uuid))
 
     def past_meeting(self, uuid: str) -> PastMeeting:
         """Return an ended instance (a meeting id means its latest)."""
-        return PastMeeting.read(self._api.call(at.PAST_MEETING, path_uuid(uuid)))
+        return PastMeeting.read(self._api.call(at.PAST_MEETING, encode_path_uuid(uuid)))
 
     def past_participants(self, uuid: str) -> list[ReportRow]:
         """Return the stays of an ended instance; none where only one person was there."""
-        rows = self._api.pages(at.PAST_PARTICIPANTS, path_uuid(uuid), key="participants")
+        rows = self._api.pages(at.PAST_PARTICIPANTS, encode_path_uuid(uuid), key="participants")
         return [ReportRow.read(row) for row in rows]
 
     def report_participants(self, uuid: str) -> list[ReportRow]:
@@ -242,36 +244,36 @@ class ZoomClient:
         Raises `ZoomRefused` with ``not_ready`` before Zoom has it, ``too_old`` after a year.
         """
         query = {"include_fields": "registrant_id"}
-        rows = self._api.pages(at.REPORT_PARTICIPANTS, path_uuid(uuid), key="participants", query=query)
+        rows = self._api.pages(at.REPORT_PARTICIPANTS, encode_path_uuid(uuid), key="participants", query=query)
         return [ReportRow.read(row) for row in rows]
 
     def report_meeting(self, uuid: str) -> PastMeeting:
         """Return Zoom's report of an ended instance as a whole."""
-        return PastMeeting.read(self._api.call(at.REPORT_MEETING, path_uuid(uuid)))
+        return PastMeeting.read(self._api.call(at.REPORT_MEETING, encode_path_uuid(uuid)))
 
     # People and the account
 
-    def list_users(self, *, status: str = "active") -> Iterator[User]:
+    def list_users(self, *, status: str = "active") -> Iterator[ZoomUser]:
         """Yield the account's users that are ``active``, ``inactive`` or ``pending``."""
-        return _present(map(User.read, self._api.pages(at.LIST_USERS, key="users", query={"status": status})))
+        return _present(map(ZoomUser.read, self._api.pages(at.LIST_USERS, key="users", query={"status": status})))
 
-    def get_user(self, user: str) -> User:
+    def get_user(self, user: str) -> ZoomUser:
         """Return a user by id or address. Raises `ZoomRefused` with ``host_unknown``."""
-        return _sure(User.read(self._api.call(at.GET_USER, path_name(user))), at.GET_USER)
+        return _sure(ZoomUser.read(self._api.call(at.GET_USER, encode_path_name(user))), at.GET_USER)
 
     def host_zak(self, user: str) -> str:
         """Return a host's access key. It starts meetings for two hours: use it at once, keep it nowhere."""
-        found = self._api.call(at.USER_TOKEN, path_name(user), query={"type": "zak"})
-        return _sure(text(found.get("token")), at.USER_TOKEN)
+        found = self._api.call(at.USER_TOKEN, encode_path_name(user), query={"type": "zak"})
+        return _sure(as_text(found.get("token")), at.USER_TOKEN)
 
-    def probe(self) -> Probe:
+    def probe(self) -> CredentialCheck:
         """Return what the token may do, asking Zoom for nothing else."""
         token = self._api.token()
-        return Probe(
-            api_url=regional_base(self._api.base, token.api_url),
+        return CredentialCheck(
+            api_url=regional_base_url(self._api.base, token.api_url),
             scopes=token.scopes,
-            missing=missing_scopes(REQUIRED_SCOPES, token.scopes),
-            missing_optional=missing_scopes(OPTIONAL_SCOPES, token.scopes),
+            missing=find_missing_scopes(REQUIRED_SCOPES, token.scopes),
+            missing_optional=find_missing_scopes(OPTIONAL_SCOPES, token.scopes),
             expires_at=token.expires_at,
         )
 
@@ -292,7 +294,7 @@ def _present(found: Iterable[Found | None]) -> Iterator[Found]:
     return (one for one in found if one is not None)
 
 
-def _sure(found: Found | None, endpoint: Endpoint) -> Found:
+def _sure(found: Found | None, endpoint: ApiEndpoint) -> Found:
     """Return what was found; an answer without its id is as good as none."""
     if found is None:
         message = f"{endpoint.method} {endpoint.path}: no id in the answer"

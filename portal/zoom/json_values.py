@@ -15,7 +15,7 @@ ID_LENGTH = 200
 TEXT_LENGTH = 4000
 
 
-def text(value: Any, limit: int = TEXT_LENGTH) -> str | None:
+def as_text(value: Any, limit: int = TEXT_LENGTH) -> str | None:
     """Return non-empty text of at most ``limit`` characters; NULs and lone surrogates (no database takes
     them) are taken out, anything but text is None."""
     if not isinstance(value, str):
@@ -24,7 +24,7 @@ def text(value: Any, limit: int = TEXT_LENGTH) -> str | None:
     return clean[:limit] or None
 
 
-def identifier(value: Any) -> str | None:
+def as_id(value: Any) -> str | None:
     """Return an id as text, whether Zoom sent a number or text; None for anything else or too long."""
     if isinstance(value, bool):
         return None
@@ -32,17 +32,17 @@ def identifier(value: Any) -> str | None:
         value = int(value)
     if isinstance(value, int):
         return str(value) if abs(value) < 10**20 else None
-    found = text(value, ID_LENGTH + 1)
+    found = as_text(value, ID_LENGTH + 1)
     return found if found and len(found) <= ID_LENGTH else None
 
 
-def address(value: Any) -> str | None:
+def as_email(value: Any) -> str | None:
     """Return an e-mail address in lower case, or None."""
-    found = text(value, 320)
+    found = as_text(value, 320)
     return found.lower() if found else None
 
 
-def whole(value: Any) -> int | None:
+def as_int(value: Any) -> int | None:
     """Return a whole number that came as number or digits (``20`` or ``"20"``), or None."""
     if isinstance(value, bool):
         return None
@@ -55,12 +55,12 @@ def whole(value: Any) -> int | None:
     return None
 
 
-def flag(value: Any, default: bool = False) -> bool:
+def as_bool(value: Any, default: bool = False) -> bool:
     """Return a boolean, or ``default`` where Zoom sent something else."""
     return value if isinstance(value, bool) else default
 
 
-def moment(value: Any) -> datetime | None:
+def as_datetime(value: Any) -> datetime | None:
     """Return an ISO date-time as aware UTC (``2026-11-03T00:00:00Z``, with or without fractions), or None.
 
     Zoom's answers are in UTC; one without an offset is taken as UTC too.
@@ -74,9 +74,9 @@ def moment(value: Any) -> datetime | None:
         return None
 
 
-def moment_of_ms(value: Any) -> datetime | None:
+def datetime_from_ms(value: Any) -> datetime | None:
     """Return milliseconds since 1970 (number or digits) as aware UTC, or None."""
-    ms = whole(value)
+    ms = as_int(value)
     if ms is None or ms <= 0:
         return None
     try:
@@ -85,11 +85,11 @@ def moment_of_ms(value: Any) -> datetime | None:
         return None
 
 
-def mapping(value: Any) -> Mapping[str, Any]:
+def as_object(value: Any) -> Mapping[str, Any]:
     """Return a JSON object, or an empty one where there is none."""
     return value if isinstance(value, dict) else {}
 
 
-def rows(value: Any) -> list[Mapping[str, Any]]:
+def as_object_list(value: Any) -> list[Mapping[str, Any]]:
     """Return the objects of a JSON array; what is not an object is left out."""
     return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []

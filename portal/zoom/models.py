@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from portal.zoom.agenda_marker import AGENDA_LIMIT, find_marker, with_marker
+from portal.zoom.agenda_marker import AGENDA_LIMIT, add_agenda_marker, find_agenda_marker
 from portal.zoom.json_values import (
-    address,
-    flag,
-    identifier,
-    mapping,
-    moment,
-    rows,
-    text,
-    whole,
+    as_bool,
+    as_datetime,
+    as_email,
+    as_id,
+    as_int,
+    as_object,
+    as_object_list,
+    as_text,
 )
 
 INSTANT, SCHEDULED, RECURRING_ANY_TIME, RECURRING = 1, 2, 3, 8
@@ -67,21 +67,21 @@ class MeetingSettings:
     @classmethod
     def read(cls, answer: Mapping[str, Any]) -> "MeetingSettings":
         """Return the settings of an answer; what it leaves out has Zoom's defaults."""
-        approval = whole(answer.get("approval_type"))
+        approval = as_int(answer.get("approval_type"))
         return cls(
-            host_video=flag(answer.get("host_video")),
-            participant_video=flag(answer.get("participant_video")),
-            join_before_host=flag(answer.get("join_before_host")),
-            mute_upon_entry=flag(answer.get("mute_upon_entry")),
-            waiting_room=flag(answer.get("waiting_room")),
-            auto_recording=text(answer.get("auto_recording")) or "none",
-            meeting_authentication=flag(answer.get("meeting_authentication")),
-            registration_type=whole(answer.get("registration_type")) or ONCE_FOR_ALL,
+            host_video=as_bool(answer.get("host_video")),
+            participant_video=as_bool(answer.get("participant_video")),
+            join_before_host=as_bool(answer.get("join_before_host")),
+            mute_upon_entry=as_bool(answer.get("mute_upon_entry")),
+            waiting_room=as_bool(answer.get("waiting_room")),
+            auto_recording=as_text(answer.get("auto_recording")) or "none",
+            meeting_authentication=as_bool(answer.get("meeting_authentication")),
+            registration_type=as_int(answer.get("registration_type")) or ONCE_FOR_ALL,
             approval_type=NO_REGISTRATION if approval is None else approval,
-            registrants_email_notification=flag(answer.get("registrants_email_notification"), True),
-            registrants_confirmation_email=flag(answer.get("registrants_confirmation_email"), True),
-            allow_multiple_devices=flag(answer.get("allow_multiple_devices")),
-            email_notification=flag(answer.get("email_notification"), True),
+            registrants_email_notification=as_bool(answer.get("registrants_email_notification"), True),
+            registrants_confirmation_email=as_bool(answer.get("registrants_confirmation_email"), True),
+            allow_multiple_devices=as_bool(answer.get("allow_multiple_devices")),
+            email_notification=as_bool(answer.get("email_notification"), True),
         )
 
 
@@ -117,7 +117,7 @@ class Recurrence:
         if self.end_times is not None:
             sent["end_times"] = self.end_times
         if self.end_at is not None:
-            sent["end_date_time"] = in_utc(self.end_at)
+            sent["end_date_time"] = to_utc(self.end_at)
         return sent
 
 
@@ -148,7 +148,7 @@ class MeetingDraft:
 
     def payload(self) -> dict[str, Any]:
         """Return the body of a create or update."""
-        agenda = with_marker(self.marker, self.agenda) if self.marker else self.agenda
+        agenda = add_agenda_marker(self.marker, self.agenda) if self.marker else self.agenda
         sent: dict[str, Any] = {
             "topic": self.topic[:TOPIC_LIMIT],
             "type": self.type,
@@ -158,7 +158,7 @@ class MeetingDraft:
             "settings": self.settings.payload(self.type),
         }
         if self.starts_at is not None:
-            sent["start_time"] = in_zone(self.starts_at, self.timezone)
+            sent["start_time"] = to_time_zone(self.starts_at, self.timezone)
         if self.password is not None:
             sent["password"] = self.password
         if self.recurrence is not None:
@@ -170,7 +170,7 @@ class MeetingDraft:
 
         A time zone is not among them, so the start goes as UTC.
         """
-        agenda = with_marker(self.marker, self.agenda) if self.marker else self.agenda
+        agenda = add_agenda_marker(self.marker, self.agenda) if self.marker else self.agenda
         settings = asdict(self.settings)
         sent: dict[str, Any] = {
             "duration": self.minutes,
@@ -178,11 +178,11 @@ class MeetingDraft:
             "settings": {name: settings[name] for name in _OF_ONE_OCCURRENCE},
         }
         if self.starts_at is not None:
-            sent["start_time"] = in_utc(self.starts_at)
+            sent["start_time"] = to_utc(self.starts_at)
         return sent
 
 
-def changes(before: MeetingDraft, after: MeetingDraft) -> dict[str, Any]:
+def diff_meeting_drafts(before: MeetingDraft, after: MeetingDraft) -> dict[str, Any]:
     """Return the body of an update with only what differs; empty when nothing does.
 
     Zoom counts 100 creates and updates per host and day, so nothing is sent that did not change.
@@ -210,10 +210,10 @@ class Occurrence:
     def read(cls, row: Mapping[str, Any]) -> "Occurrence":
         """Return an occurrence of an answer."""
         return cls(
-            id=identifier(row.get("occurrence_id")) or "",
-            start_time=moment(row.get("start_time")),
-            minutes=whole(row.get("duration")),
-            status=text(row.get("status")),
+            id=as_id(row.get("occurrence_id")) or "",
+            start_time=as_datetime(row.get("start_time")),
+            minutes=as_int(row.get("duration")),
+            status=as_text(row.get("status")),
         )
 
 
@@ -243,34 +243,34 @@ class Meeting:
     @property
     def marker(self) -> str | None:
         """Our marker, if the agenda starts with one."""
-        return find_marker(self.agenda)
+        return find_agenda_marker(self.agenda)
 
     @classmethod
     def read(cls, answer: Mapping[str, Any]) -> "Meeting | None":
         """Return the meeting of an answer, or None where it has no id."""
-        meeting_id = identifier(answer.get("id"))
+        meeting_id = as_id(answer.get("id"))
         if meeting_id is None:
             return None
-        occurrences = (Occurrence.read(row) for row in rows(answer.get("occurrences")))
+        occurrences = (Occurrence.read(row) for row in as_object_list(answer.get("occurrences")))
         return cls(
             id=meeting_id,
-            uuid=identifier(answer.get("uuid")),
-            host_id=identifier(answer.get("host_id")),
-            host_email=address(answer.get("host_email")),
-            topic=text(answer.get("topic")) or "",
-            type=whole(answer.get("type")),
-            status=text(answer.get("status")),
-            start_time=moment(answer.get("start_time")),
-            minutes=whole(answer.get("duration")),
-            timezone=text(answer.get("timezone")),
-            agenda=text(answer.get("agenda")) or "",
-            created_at=moment(answer.get("created_at")),
-            join_url=text(answer.get("join_url")),
-            start_url=text(answer.get("start_url")),
-            password=text(answer.get("password")),
-            registration_url=text(answer.get("registration_url")),
+            uuid=as_id(answer.get("uuid")),
+            host_id=as_id(answer.get("host_id")),
+            host_email=as_email(answer.get("host_email")),
+            topic=as_text(answer.get("topic")) or "",
+            type=as_int(answer.get("type")),
+            status=as_text(answer.get("status")),
+            start_time=as_datetime(answer.get("start_time")),
+            minutes=as_int(answer.get("duration")),
+            timezone=as_text(answer.get("timezone")),
+            agenda=as_text(answer.get("agenda")) or "",
+            created_at=as_datetime(answer.get("created_at")),
+            join_url=as_text(answer.get("join_url")),
+            start_url=as_text(answer.get("start_url")),
+            password=as_text(answer.get("password")),
+            registration_url=as_text(answer.get("registration_url")),
             occurrences=tuple(found for found in occurrences if found.id),
-            settings=MeetingSettings.read(mapping(answer.get("settings"))),
+            settings=MeetingSettings.read(as_object(answer.get("settings"))),
         )
 
 
@@ -293,31 +293,31 @@ class MeetingSummary:
     @property
     def marker(self) -> str | None:
         """Our marker, if the agenda starts with one."""
-        return find_marker(self.agenda)
+        return find_agenda_marker(self.agenda)
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> "MeetingSummary | None":
         """Return a row of the list, or None where it has no id."""
-        meeting_id = identifier(row.get("id"))
+        meeting_id = as_id(row.get("id"))
         if meeting_id is None:
             return None
         return cls(
             id=meeting_id,
-            uuid=identifier(row.get("uuid")),
-            host_id=identifier(row.get("host_id")),
-            topic=text(row.get("topic")) or "",
-            type=whole(row.get("type")),
-            start_time=moment(row.get("start_time")),
-            minutes=whole(row.get("duration")),
-            timezone=text(row.get("timezone")),
-            agenda=text(row.get("agenda")) or "",
-            created_at=moment(row.get("created_at")),
-            join_url=text(row.get("join_url")),
+            uuid=as_id(row.get("uuid")),
+            host_id=as_id(row.get("host_id")),
+            topic=as_text(row.get("topic")) or "",
+            type=as_int(row.get("type")),
+            start_time=as_datetime(row.get("start_time")),
+            minutes=as_int(row.get("duration")),
+            timezone=as_text(row.get("timezone")),
+            agenda=as_text(row.get("agenda")) or "",
+            created_at=as_datetime(row.get("created_at")),
+            join_url=as_text(row.get("join_url")),
         )
 
 
 @dataclass(frozen=True)
-class Person:
+class RegistrantInput:
     """Somebody to register. Zoom wants an address of at most 128 characters and a first name."""
 
     email: str = field(repr=False)
@@ -336,7 +336,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Registered:
+class RegistrationResult:
     """The answer to a registration. ``join_url`` is personal, and None while approval is pending."""
 
     registrant_id: str
@@ -344,13 +344,13 @@ class Registered:
     join_url: str | None = field(repr=False)
 
     @classmethod
-    def read(cls, row: Mapping[str, Any], email: str | None = None) -> "Registered | None":
+    def read(cls, row: Mapping[str, Any], email: str | None = None) -> "RegistrationResult | None":
         """Return a registration; a single answer names no address, so it is given. None without an id."""
-        registrant_id = identifier(row.get("registrant_id"))
-        found = address(row.get("email")) or address(email)
+        registrant_id = as_id(row.get("registrant_id"))
+        found = as_email(row.get("email")) or as_email(email)
         if registrant_id is None or found is None:
             return None
-        return cls(registrant_id=registrant_id, email=found, join_url=text(row.get("join_url")))
+        return cls(registrant_id=registrant_id, email=found, join_url=as_text(row.get("join_url")))
 
 
 @dataclass(frozen=True)
@@ -368,17 +368,17 @@ class Registrant:
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> "Registrant | None":
         """Return a row of the list, or None where it has no id."""
-        registrant_id = identifier(row.get("id")) or identifier(row.get("registrant_id"))
+        registrant_id = as_id(row.get("id")) or as_id(row.get("registrant_id"))
         if registrant_id is None:
             return None
         return cls(
             id=registrant_id,
-            email=address(row.get("email")),
-            first_name=text(row.get("first_name")),
-            last_name=text(row.get("last_name")),
-            status=text(row.get("status")),
-            join_url=text(row.get("join_url")),
-            created_at=moment(row.get("create_time")),
+            email=as_email(row.get("email")),
+            first_name=as_text(row.get("first_name")),
+            last_name=as_text(row.get("last_name")),
+            status=as_text(row.get("status")),
+            join_url=as_text(row.get("join_url")),
+            created_at=as_datetime(row.get("create_time")),
         )
 
 
@@ -392,8 +392,8 @@ class PastInstance:
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> "PastInstance | None":
         """Return a row of the list, or None where it has no uuid."""
-        uuid = identifier(row.get("uuid"))
-        return cls(uuid, moment(row.get("start_time"))) if uuid else None
+        uuid = as_id(row.get("uuid"))
+        return cls(uuid, as_datetime(row.get("start_time"))) if uuid else None
 
 
 @dataclass(frozen=True)
@@ -415,16 +415,16 @@ class PastMeeting:
     def read(cls, answer: Mapping[str, Any]) -> "PastMeeting":
         """Return the meeting of an answer."""
         return cls(
-            id=identifier(answer.get("id")),
-            uuid=identifier(answer.get("uuid")),
-            host_id=identifier(answer.get("host_id")),
-            host_email=address(answer.get("user_email")),
-            topic=text(answer.get("topic")),
-            start_time=moment(answer.get("start_time")),
-            end_time=moment(answer.get("end_time")),
-            minutes=whole(answer.get("duration")),
-            total_minutes=whole(answer.get("total_minutes")),
-            participants=whole(answer.get("participants_count")),
+            id=as_id(answer.get("id")),
+            uuid=as_id(answer.get("uuid")),
+            host_id=as_id(answer.get("host_id")),
+            host_email=as_email(answer.get("user_email")),
+            topic=as_text(answer.get("topic")),
+            start_time=as_datetime(answer.get("start_time")),
+            end_time=as_datetime(answer.get("end_time")),
+            minutes=as_int(answer.get("duration")),
+            total_minutes=as_int(answer.get("total_minutes")),
+            participants=as_int(answer.get("participants_count")),
         )
 
 
@@ -452,22 +452,22 @@ class ReportRow:
     def read(cls, row: Mapping[str, Any]) -> "ReportRow":
         """Return a row of the report, the past participants or the dashboard: they spell fields apart."""
         return cls(
-            session=identifier(row.get("user_id")) or identifier(row.get("participant_uuid")),
-            zoom_user_id=identifier(row.get("participant_user_id")) or identifier(row.get("id")),
-            name=text(row.get("name")) or text(row.get("user_name")),
-            email=address(row.get("user_email")) or address(row.get("email")),
-            registrant_id=identifier(row.get("registrant_id")),
-            customer_key=identifier(row.get("customer_key")),
-            join_time=moment(row.get("join_time")),
-            leave_time=moment(row.get("leave_time")),
-            seconds=whole(row.get("duration")),
-            status=text(row.get("status")) or "in_meeting",
-            breakout_id=identifier(row.get("bo_mtg_id")),
+            session=as_id(row.get("user_id")) or as_id(row.get("participant_uuid")),
+            zoom_user_id=as_id(row.get("participant_user_id")) or as_id(row.get("id")),
+            name=as_text(row.get("name")) or as_text(row.get("user_name")),
+            email=as_email(row.get("user_email")) or as_email(row.get("email")),
+            registrant_id=as_id(row.get("registrant_id")),
+            customer_key=as_id(row.get("customer_key")),
+            join_time=as_datetime(row.get("join_time")),
+            leave_time=as_datetime(row.get("leave_time")),
+            seconds=as_int(row.get("duration")),
+            status=as_text(row.get("status")) or "in_meeting",
+            breakout_id=as_id(row.get("bo_mtg_id")),
         )
 
 
 @dataclass(frozen=True)
-class User:
+class ZoomUser:
     """A user of the account. ``type`` 1 is Basic, 2 Licensed (registration and reports need it)."""
 
     id: str
@@ -484,24 +484,24 @@ class User:
         return self.type == 2
 
     @classmethod
-    def read(cls, row: Mapping[str, Any]) -> "User | None":
+    def read(cls, row: Mapping[str, Any]) -> "ZoomUser | None":
         """Return a user of an answer, or None where it has no id."""
-        user_id = identifier(row.get("id"))
+        user_id = as_id(row.get("id"))
         if user_id is None:
             return None
         return cls(
             id=user_id,
-            email=address(row.get("email")),
-            first_name=text(row.get("first_name")),
-            last_name=text(row.get("last_name")),
-            type=whole(row.get("type")),
-            status=text(row.get("status")),
-            timezone=text(row.get("timezone")),
+            email=as_email(row.get("email")),
+            first_name=as_text(row.get("first_name")),
+            last_name=as_text(row.get("last_name")),
+            type=as_int(row.get("type")),
+            status=as_text(row.get("status")),
+            timezone=as_text(row.get("timezone")),
         )
 
 
 @dataclass(frozen=True)
-class Probe:
+class CredentialCheck:
     """What `ZoomClient.probe` found: scopes the token has, and those it lacks with what each is for."""
 
     api_url: str
@@ -511,11 +511,11 @@ class Probe:
     expires_at: datetime
 
 
-def in_zone(when: datetime, timezone: str) -> str:
+def to_time_zone(when: datetime, timezone: str) -> str:
     """Return an aware time as ``yyyy-MM-ddTHH:mm:ss`` on the clocks of ``timezone``."""
     return when.astimezone(ZoneInfo(timezone)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def in_utc(when: datetime) -> str:
+def to_utc(when: datetime) -> str:
     """Return an aware time as ``yyyy-MM-ddTHH:mm:ssZ``."""
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

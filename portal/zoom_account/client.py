@@ -3,21 +3,21 @@
 from flask import Flask, current_app, has_app_context
 
 from portal.config import Settings
-from portal.core.db import end_reading
-from portal.zoom.client import Credentials, ZoomClient
-from portal.zoom_account.rate_limiter import SharedPace
-from portal.zoom_account.token_store import DatabaseTokens
+from portal.core.db import end_read_transaction
+from portal.zoom.client import ApiCredentials, ZoomClient
+from portal.zoom_account.rate_limiter import DatabaseRateLimiter
+from portal.zoom_account.token_store import DatabaseTokenStore
 
 
-class PolitePace:
+class TransactionGuardLimiter:
     """Zoom's pace, and before each call the reading transaction is let go (inside a writing one it raises)."""
 
-    def __init__(self, pace: SharedPace) -> None:
+    def __init__(self, pace: DatabaseRateLimiter) -> None:
         self._pace = pace
 
     def wait(self, label: str) -> None:
         if has_app_context():
-            end_reading()
+            end_read_transaction()
         self._pace.wait(label)
 
 
@@ -25,16 +25,16 @@ def init_zoom(app: Flask, settings: Settings) -> None:
     """Give the application its client; without credentials it is there but not configured."""
     credentials = None
     if settings.zoom_is_configured:
-        credentials = Credentials(settings.zoom_account_id, settings.zoom_client_id, settings.zoom_client_secret)
+        credentials = ApiCredentials(settings.zoom_account_id, settings.zoom_client_id, settings.zoom_client_secret)
     app.extensions["silid.zoom"] = ZoomClient(
         credentials,
-        tokens=DatabaseTokens(settings.zoom_account_id, app.app_context),
+        tokens=DatabaseTokenStore(settings.zoom_account_id, app.app_context),
         api_url=settings.zoom_api_url,
         oauth_url=settings.zoom_oauth_url,
-        pace=PolitePace(SharedPace(settings.zoom_account_id, app.app_context)),
+        pace=TransactionGuardLimiter(DatabaseRateLimiter(settings.zoom_account_id, app.app_context)),
     )
 
 
-def zoom() -> ZoomClient:
+def get_zoom_client() -> ZoomClient:
     client: ZoomClient = current_app.extensions["silid.zoom"]
     return client

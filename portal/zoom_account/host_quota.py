@@ -10,58 +10,61 @@ from sqlalchemy import ColumnElement, select, update
 from portal.core import clock
 from portal.core.db import (
     db,
-    insert_once,
-    rows_changed,
-    writing,
+    execute_rowcount,
+    insert_if_absent,
+    write_transaction,
 )
 from portal.zoom.api.rate_limit_errors import next_utc_midnight
 from portal.zoom_account.models import ZoomQuota
 
-A_DAY = 100
-WARN_FROM = 80
+WRITES_PER_DAY = 100
+WARNING_THRESHOLD = 80
 
 
-def today() -> date:
+def zoom_quota_day() -> date:
     """Zoom's day: it begins at 00:00 UTC, which is 8:00 AM in Manila."""
     return clock.now().astimezone(UTC).date()
 
 
-def used(host: str) -> int:
+def writes_used_today(host: str) -> int:
     """Creates and updates of the host's meetings since 00:00 UTC."""
-    return db.session.scalar(select(ZoomQuota.writes).where(ZoomQuota.host == host, ZoomQuota.day == today())) or 0
+    return (
+        db.session.scalar(select(ZoomQuota.writes).where(ZoomQuota.host == host, ZoomQuota.day == zoom_quota_day()))
+        or 0
+    )
 
 
-def resumes_at() -> datetime:
+def quota_resets_at() -> datetime:
     return next_utc_midnight(clock.now())
 
 
-def take(host: str) -> bool:
+def consume_host_write(host: str) -> bool:
     """Count one write. False, and nothing counted, where the host has none left today."""
-    insert_once(ZoomQuota, {"host": host, "day": today(), "writes": 0}, ["host", "day"])
-    return _add(host, 1, ZoomQuota.writes < A_DAY)
+    insert_if_absent(ZoomQuota, {"host": host, "day": zoom_quota_day(), "writes": 0}, ["host", "day"])
+    return _add(host, 1, ZoomQuota.writes < WRITES_PER_DAY)
 
 
-def give_back(host: str) -> None:
+def refund_host_write(host: str) -> None:
     """The write was never sent."""
-    with writing():
+    with write_transaction():
         _add(host, -1, ZoomQuota.writes > 0)
 
 
-def used_up(host: str) -> None:
+def mark_quota_exhausted(host: str) -> None:
     """Zoom says so itself: somebody else's app writes for this host, too."""
-    with writing() as session:
-        insert_once(ZoomQuota, {"host": host, "day": today(), "writes": 0}, ["host", "day"])
+    with write_transaction() as session:
+        insert_if_absent(ZoomQuota, {"host": host, "day": zoom_quota_day(), "writes": 0}, ["host", "day"])
         session.execute(
             update(ZoomQuota)
-            .where(ZoomQuota.host == host, ZoomQuota.day == today(), ZoomQuota.writes < A_DAY)
-            .values(writes=A_DAY)
+            .where(ZoomQuota.host == host, ZoomQuota.day == zoom_quota_day(), ZoomQuota.writes < WRITES_PER_DAY)
+            .values(writes=WRITES_PER_DAY)
         )
 
 
 def _add(host: str, number: int, condition: ColumnElement[bool]) -> bool:
-    done = rows_changed(
+    done = execute_rowcount(
         update(ZoomQuota)
-        .where(ZoomQuota.host == host, ZoomQuota.day == today(), condition)
+        .where(ZoomQuota.host == host, ZoomQuota.day == zoom_quota_day(), condition)
         .values(writes=ZoomQuota.writes + number)
         .execution_options(synchronize_session=False)
     )

@@ -11,22 +11,22 @@ from portal.config import Settings
 from portal.core import clock
 from portal.core.db import (
     db,
-    insert_once,
+    insert_if_absent,
     is_postgresql,
-    writing,
+    write_transaction,
 )
 from portal.zoom.client import ZoomClient
 from portal.zoom.errors import ZoomBadCredentials, ZoomNotAuthorised, ZoomRefused
-from portal.zoom.models import User
+from portal.zoom.models import ZoomUser
 from portal.zoom_account.models import ZoomHost
 
-FRESH = timedelta(days=1)
-FRESH_REFUSAL = timedelta(minutes=10)  # a missing user or licence is soon put right
+CACHE_LIFETIME = timedelta(days=1)
+REFUSAL_CACHE_LIFETIME = timedelta(minutes=10)  # a missing user or licence is soon put right
 _MAY_HOST = (1, 2)  # Basic and Licensed
 
 
 @dataclass(frozen=True)
-class Host:
+class CachedHost:
     """A Zoom user by address. `known` and `licensed` are None where nobody knows yet."""
 
     email: str
@@ -34,48 +34,52 @@ class Host:
     licensed: bool | None = None
 
 
-def pool() -> tuple[str, ...]:
+def shared_host_emails() -> tuple[str, ...]:
     """The hosts for teachers without a Zoom user of their own (ZOOM_HOSTS)."""
     settings: Settings = current_app.extensions["silid.settings"]
     return settings.zoom_hosts
 
 
-def remembered(emails: Iterable[str]) -> dict[str, Host]:
+def load_cached_hosts(emails: Iterable[str]) -> dict[str, CachedHost]:
     """What is known of these hosts without asking Zoom; every address is in the answer."""
     emails = list(dict.fromkeys(emails))
     rows = db.session.scalars(select(ZoomHost).where(ZoomHost.email.in_(emails)))
-    found = {row.email: Host(row.email, row.known, row.licensed) for row in rows}
-    return {email: found.get(email, Host(email)) for email in emails}
+    found = {row.email: CachedHost(row.email, row.known, row.licensed) for row in rows}
+    return {email: found.get(email, CachedHost(email)) for email in emails}
 
 
-def look_up(zoom: ZoomClient, email: str) -> Host:
+def fetch_zoom_host(zoom: ZoomClient, email: str) -> CachedHost:
     """What Zoom says of the host, from memory while that is fresh. Raises ZoomError, but not where the app may
     not ask for users: then nothing is known and the meeting is tried as it is."""
     row = db.session.get(ZoomHost, email, populate_existing=True)
-    if row and row.checked_at and clock.now() - row.checked_at < (FRESH if row.licensed else FRESH_REFUSAL):
-        return Host(email, row.known, row.licensed)
+    if (
+        row
+        and row.checked_at
+        and clock.now() - row.checked_at < (CACHE_LIFETIME if row.licensed else REFUSAL_CACHE_LIFETIME)
+    ):
+        return CachedHost(email, row.known, row.licensed)
     try:
         host = _host(email, zoom.get_user(email))
     except ZoomRefused as refusal:
         if not refusal.host_unknown:
             raise
-        host = Host(email, known=False)
+        host = CachedHost(email, known=False)
     except ZoomBadCredentials:
         raise
     except ZoomNotAuthorised:
-        host = Host(email)
-    remember(host)
+        host = CachedHost(email)
+    store_zoom_host(host)
     return host
 
 
-def _host(email: str, user: User) -> Host:
+def _host(email: str, user: ZoomUser) -> CachedHost:
     may_host = user.type in _MAY_HOST and user.status in (None, "active")
-    return Host(email, known=may_host, licensed=may_host and user.is_licensed)
+    return CachedHost(email, known=may_host, licensed=may_host and user.is_licensed)
 
 
-def remember(host: Host) -> None:
-    with writing() as session:
-        insert_once(ZoomHost, {"email": host.email}, ["email"])
+def store_zoom_host(host: CachedHost) -> None:
+    with write_transaction() as session:
+        insert_if_absent(ZoomHost, {"email": host.email}, ["email"])
         session.execute(
             update(ZoomHost)
             .where(ZoomHost.email == host.email)
@@ -83,7 +87,7 @@ def remember(host: Host) -> None:
         )
 
 
-def hold(emails: Sequence[str]) -> None:
+def lock_zoom_hosts(emails: Sequence[str]) -> None:
     """Within the transaction that is open: nobody else gives these hosts a class until it ends.
 
     SQLite has one writer anyway.
@@ -91,7 +95,7 @@ def hold(emails: Sequence[str]) -> None:
     if not is_postgresql():
         return
     for email in sorted(set(emails)):  # in one order, or two transactions wait for each other
-        insert_once(ZoomHost, {"email": email}, ["email"])
+        insert_if_absent(ZoomHost, {"email": email}, ["email"])
     db.session.execute(
         select(ZoomHost.email).where(ZoomHost.email.in_(emails)).order_by(ZoomHost.email).with_for_update()
     )

@@ -21,16 +21,16 @@ from sqlalchemy.orm import Mapped, mapped_column
 from portal.core.db import (
     Model,
     db,
-    insert_once,
+    insert_if_absent,
     is_postgresql,
-    writing,
+    write_transaction,
 )
 from portal.zoom.api.rate_limiter import (
     HEAVY,
     LIGHT,
     MEDIUM,
     RESOURCE,
-    LocalPace,
+    LocalRateLimiter,
 )
 
 log = logging.getLogger("portal.zoom_account")
@@ -38,7 +38,7 @@ LOCK_WAIT_MS = 1000
 
 
 @dataclass(frozen=True)
-class Rate:
+class RateCategory:
     """At most `requests` in any `seconds`."""
 
     requests: int
@@ -46,13 +46,23 @@ class Rate:
 
 
 # A tenth less than Zoom allows, in seconds that are a little longer: requests do not arrive as they were sent.
-RATES = {
-    "pro": {LIGHT: Rate(27, 1.05), MEDIUM: Rate(18, 1.05), HEAVY: Rate(9, 1.05), RESOURCE: Rate(9, 61)},
-    "business": {LIGHT: Rate(72, 1.05), MEDIUM: Rate(54, 1.05), HEAVY: Rate(36, 1.05), RESOURCE: Rate(18, 61)},
+CATEGORY_RATES = {
+    "pro": {
+        LIGHT: RateCategory(27, 1.05),
+        MEDIUM: RateCategory(18, 1.05),
+        HEAVY: RateCategory(9, 1.05),
+        RESOURCE: RateCategory(9, 61),
+    },
+    "business": {
+        LIGHT: RateCategory(72, 1.05),
+        MEDIUM: RateCategory(54, 1.05),
+        HEAVY: RateCategory(36, 1.05),
+        RESOURCE: RateCategory(18, 61),
+    },
 }
 
 
-class ZoomPace(Model):
+class ZoomRateSlots(Model):
     """The moments that are booked with one label, in seconds of the clock that all share, the latest last."""
 
     __tablename__ = "zoom_pace"
@@ -67,15 +77,15 @@ class _Queue:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     booking: threading.Lock = field(default_factory=threading.Lock)
-    waiting: list["_Ticket"] = field(default_factory=list)
+    waiting: list["_Reservation"] = field(default_factory=list)
 
 
 @dataclass
-class _Ticket:
+class _Reservation:
     start: float | None = None  # on this process's monotonic clock
 
 
-class SharedPace:
+class DatabaseRateLimiter:
     """A `Pace` of `portal.zoom` on the table `zoom_pace`; any thread may ask.
 
     `app_context` is entered for every booking, because the client may call from threads of its own. `rates`
@@ -87,22 +97,22 @@ class SharedPace:
         self,
         account: str,
         app_context: Callable[[], AbstractContextManager[Any]],
-        rates: Mapping[str, Rate] | None = None,
+        rates: Mapping[str, RateCategory] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._account = account
         self._app_context = app_context
-        self._rates = dict(RATES["pro"] if rates is None else rates)
+        self._rates = dict(CATEGORY_RATES["pro"] if rates is None else rates)
         self._sleep = sleep
         self._queues = {label: _Queue() for label in self._rates}
-        self._alone = LocalPace(sleep=sleep)
+        self._alone = LocalRateLimiter(sleep=sleep)
 
     def wait(self, label: str) -> None:
         """Return when a request with this label may be sent. A label without a rate never waits."""
         queue = self._queues.get(label)
         if queue is None:
             return
-        ticket = _Ticket()
+        ticket = _Reservation()
         with queue.lock:
             queue.waiting.append(ticket)
         with queue.booking:  # the first in books for all who came meanwhile; those find it done
@@ -120,7 +130,7 @@ class SharedPace:
             tickets, queue.waiting = queue.waiting, []
         try:
             with self._app_context():
-                pauses = book(f"{self._account}/{label}", self._rates[label], len(tickets))
+                pauses = reserve_rate_slots(f"{self._account}/{label}", self._rates[label], len(tickets))
         except SQLAlchemyError as error:
             log.warning("the shared pace could not be asked: %s", type(error).__name__)
             return
@@ -129,14 +139,16 @@ class SharedPace:
             ticket.start = now + pause
 
 
-def book(name: str, rate: Rate, count: int) -> list[float]:
+def reserve_rate_slots(name: str, rate: RateCategory, count: int) -> list[float]:
     """Book `count` moments as early as the rate allows; how many seconds from now each of them is.
 
     A moment is at least `rate.seconds` after the one that was booked `rate.requests` before it.
     """
-    with writing(LOCK_WAIT_MS) as session:
-        insert_once(ZoomPace, {"name": name, "booked": []}, ["name"])
-        booked = list(session.scalars(select(ZoomPace.booked).where(ZoomPace.name == name).with_for_update()).one())
+    with write_transaction(LOCK_WAIT_MS) as session:
+        insert_if_absent(ZoomRateSlots, {"name": name, "booked": []}, ["name"])
+        booked = list(
+            session.scalars(select(ZoomRateSlots.booked).where(ZoomRateSlots.name == name).with_for_update()).one()
+        )
         now = _now()
         # Moments far ahead are from before the clock was set back, or the computer started again.
         longest = 10 * rate.seconds
@@ -146,7 +158,7 @@ def book(name: str, rate: Rate, count: int) -> list[float]:
             start = now if len(booked) < rate.requests else max(now, booked[-rate.requests] + rate.seconds)
             booked.append(start)
             starts.append(start - now)
-        session.execute(update(ZoomPace).where(ZoomPace.name == name).values(booked=booked))
+        session.execute(update(ZoomRateSlots).where(ZoomRateSlots.name == name).values(booked=booked))
     return starts
 
 

@@ -14,20 +14,20 @@ from typing import Any
 from sqlalchemy import or_, select, update
 
 from portal.core import clock
-from portal.core.crypto import SealBroken, seal, unseal
+from portal.core.crypto import DecryptionError, decrypt_for_row, encrypt_for_row
 from portal.core.db import (
     db,
-    end_reading,
-    insert_once,
-    rows_changed,
-    writing,
+    end_read_transaction,
+    execute_rowcount,
+    insert_if_absent,
+    write_transaction,
 )
-from portal.zoom.api.token_store import Token
+from portal.zoom.api.token_store import AccessToken
 from portal.zoom.errors import ZoomBadCredentials, ZoomUnavailable
 from portal.zoom_account.models import ZoomToken
 
-LEASE = timedelta(seconds=15)
-PATIENCE = 25.0  # seconds to wait for another process that is renewing the token; longer than its lease
+LEASE_TIME = timedelta(seconds=15)
+WAIT_SECONDS = 25.0  # seconds to wait for another process that is renewing the token; longer than its lease
 POLL = 0.1
 FLOOR = timedelta(minutes=5)  # at most one replacement of a refused token in this time
 # A token that was read less than this ago is used again without asking the database. One that was replaced
@@ -35,7 +35,7 @@ FLOOR = timedelta(minutes=5)  # at most one replacement of a refused token in th
 REMEMBERED = 5.0
 
 
-class DatabaseTokens:
+class DatabaseTokenStore:
     """A `TokenSource` of `portal.zoom` on the table `zoom_tokens`.
 
     `app_context` is entered whenever the database is asked, because the client may call from threads of its
@@ -46,10 +46,10 @@ class DatabaseTokens:
         self._account = account
         self._app_context = app_context
         self._one_at_a_time = threading.Lock()
-        self._seen: tuple[Token, float] | None = None
+        self._seen: tuple[AccessToken, float] | None = None
         self._refused_at: datetime | None = None  # when Zoom last refused the credentials themselves
 
-    def token(self, mint: Callable[[], Token], *, rejected: str | None = None) -> Token:
+    def token(self, mint: Callable[[], AccessToken], *, rejected: str | None = None) -> AccessToken:
         """See `TokenSource.token`."""
         remembered = self._remembered(rejected)
         if remembered:
@@ -63,15 +63,15 @@ class DatabaseTokens:
             self._seen = (token, time.monotonic())
             return token
 
-    def _remembered(self, rejected: str | None) -> Token | None:
+    def _remembered(self, rejected: str | None) -> AccessToken | None:
         if self._seen is None:
             return None
         token, seen_at = self._seen
         fresh = time.monotonic() - seen_at < REMEMBERED
         return token if fresh and token.value != rejected and token.is_usable(clock.now()) else None
 
-    def _token(self, mint: Callable[[], Token], rejected: str | None) -> Token:
-        waited_until = time.monotonic() + PATIENCE
+    def _token(self, mint: Callable[[], AccessToken], rejected: str | None) -> AccessToken:
+        waited_until = time.monotonic() + WAIT_SECONDS
         while True:
             stored, row = self._stored()
             if stored and stored.value != rejected and stored.is_usable(clock.now()):
@@ -88,26 +88,26 @@ class DatabaseTokens:
                 raise ZoomUnavailable("another process is renewing the token")
             time.sleep(POLL)
 
-    def _stored(self) -> tuple[Token | None, ZoomToken | None]:
+    def _stored(self) -> tuple[AccessToken | None, ZoomToken | None]:
         row = db.session.scalar(
             select(ZoomToken).where(ZoomToken.account == self._account).execution_options(populate_existing=True)
         )
-        end_reading()  # the next look must see what another process has written since
+        end_read_transaction()  # the next look must see what another process has written since
         if row is None or row.sealed is None or row.expires_at is None:
             return None, row
         try:
-            value = unseal(row.sealed, f"zoom_tokens/{self._account}")
-        except SealBroken:  # the encryption key was changed: a token is soon replaced
+            value = decrypt_for_row(row.sealed, f"zoom_tokens/{self._account}")
+        except DecryptionError:  # the encryption key was changed: a token is soon replaced
             return None, row
-        return Token(value, row.expires_at, row.api_url, frozenset(row.scopes.split())), row
+        return AccessToken(value, row.expires_at, row.api_url, frozenset(row.scopes.split())), row
 
     def _lease(self, seen: ZoomToken | None) -> datetime | None:
         """Until when this process alone may renew the token, or None: another does, or has since we looked."""
         now = clock.now()
-        until = now + LEASE
-        with writing():
-            insert_once(ZoomToken, {"account": self._account, "api_url": "", "scopes": ""}, ["account"])
-            taken = rows_changed(
+        until = now + LEASE_TIME
+        with write_transaction():
+            insert_if_absent(ZoomToken, {"account": self._account, "api_url": "", "scopes": ""}, ["account"])
+            taken = execute_rowcount(
                 update(ZoomToken)
                 .where(
                     ZoomToken.account == self._account,
@@ -119,7 +119,7 @@ class DatabaseTokens:
             )
         return until if taken else None
 
-    def _renew(self, mint: Callable[[], Token], lease: datetime, replaces: bool) -> Token:
+    def _renew(self, mint: Callable[[], AccessToken], lease: datetime, replaces: bool) -> AccessToken:
         try:
             token = mint()
         except BaseException as error:
@@ -131,7 +131,7 @@ class DatabaseTokens:
         values = {"refused_at": clock.now()} if replaces else {}
         self._write(
             lease,
-            sealed=seal(token.value, f"zoom_tokens/{self._account}"),
+            sealed=encrypt_for_row(token.value, f"zoom_tokens/{self._account}"),
             expires_at=token.expires_at,
             api_url=token.api_url,
             scopes=" ".join(sorted(token.scopes)),
@@ -143,7 +143,7 @@ class DatabaseTokens:
 
     def _write(self, lease: datetime, **values: object) -> None:
         """Write on the row unless the lease ran out and another process has taken over: its token is newer."""
-        with writing() as session:
+        with write_transaction() as session:
             session.execute(
                 update(ZoomToken)
                 .where(ZoomToken.account == self._account, ZoomToken.leased_until == lease)

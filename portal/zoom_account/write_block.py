@@ -11,15 +11,15 @@ from sqlalchemy import delete, select, update
 
 from portal.config import Settings
 from portal.core import clock
-from portal.core.db import db, insert_once, writing
+from portal.core.db import db, insert_if_absent, write_transaction
 from portal.zoom.errors import ZoomBadCredentials, ZoomError, ZoomNotAuthorised, ZoomNotConfigured
 from portal.zoom_account.models import ZoomBlock
 
-PAUSE = timedelta(minutes=5)
+BLOCK_PAUSE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
-class Block:
+class WriteBlock:
     """`reason` is `not configured`, `credentials` or `scopes`; `detail` names the missing scopes."""
 
     reason: str
@@ -33,21 +33,21 @@ def _account() -> str:
     return settings.zoom_account_id
 
 
-def current() -> Block | None:
+def current_write_block() -> WriteBlock | None:
     """Why Zoom is not written to, or None. It stays until something succeeds."""
     row = db.session.scalar(
         select(ZoomBlock).where(ZoomBlock.account == _account()).execution_options(populate_existing=True)
     )
-    return Block(row.reason, row.detail, row.since, row.until) if row else None
+    return WriteBlock(row.reason, row.detail, row.since, row.until) if row else None
 
 
-def holds() -> bool:
+def is_writing_blocked() -> bool:
     """True while no try is due."""
-    block = current()
+    block = current_write_block()
     return block is not None and block.until > clock.now()
 
 
-def reason_of(error: ZoomError) -> str | None:
+def write_block_reason(error: ZoomError) -> str | None:
     """The reason that an error is for a block, or None where it concerns one meeting alone."""
     if isinstance(error, ZoomNotConfigured):
         return "not configured"
@@ -58,20 +58,20 @@ def reason_of(error: ZoomError) -> str | None:
     return None
 
 
-def put(error: ZoomError) -> datetime:
+def set_write_block(error: ZoomError) -> datetime:
     """Write down that Zoom does not take anything from us; when the next try is."""
     now = clock.now()
     detail = ", ".join(error.missing_scopes) if isinstance(error, ZoomNotAuthorised) else ""
-    values = {"reason": reason_of(error) or "credentials", "detail": detail, "until": now + PAUSE}
-    with writing() as session:
-        new = insert_once(ZoomBlock, {"account": _account(), "since": now, **values}, ["account"])
+    values = {"reason": write_block_reason(error) or "credentials", "detail": detail, "until": now + BLOCK_PAUSE}
+    with write_transaction() as session:
+        new = insert_if_absent(ZoomBlock, {"account": _account(), "since": now, **values}, ["account"])
         if not new:
             session.execute(update(ZoomBlock).where(ZoomBlock.account == _account()).values(**values))
-    return now + PAUSE
+    return now + BLOCK_PAUSE
 
 
-def lift() -> None:
+def clear_write_block() -> None:
     """Zoom took something: the block is over. One statement without a transaction where there is none."""
-    if current() is not None:
-        with writing() as session:
+    if current_write_block() is not None:
+        with write_transaction() as session:
             session.execute(delete(ZoomBlock).where(ZoomBlock.account == _account()))

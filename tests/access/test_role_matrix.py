@@ -15,10 +15,10 @@ from portal.accounts import service as accounts
 from portal.accounts.models import AccountRequest
 from portal.classes.models import RosterImport
 from portal.core import clock
-from portal.core.db import Base, db, writing
-from portal.meetings.models import ClassDay, MeetingOccurrence, Schedule
+from portal.core.db import Base, db, write_transaction
+from portal.meetings.models import CalendarDay, MeetingOccurrence, Schedule
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.access.matrix import ADMIN, MATRIX, OWN, PERSON, THING, WITH_A_REASON, WITHOUT_LEARNERS
 from tests.browser import Browser
 from tests.people import People
@@ -36,13 +36,13 @@ def tuesday() -> Iterator[None]:
 
 
 @pytest.fixture
-def ids(tuesday: None, people: People, world: World) -> dict[str, Any]:
+def ids(tuesday: None, people: People, world: SimulatedZoom) -> dict[str, Any]:
     """One of everything, all of it Ada's."""
     section = people.section(people.ada)
     learners = people.learners(section, 2)
     school_class = people.school_class(people.ada, section)
     meeting = people.held(people.ada, school_class, NOW + timedelta(hours=1))
-    with writing() as session:
+    with write_transaction() as session:
         upload = RosterImport(
             school_id=section.school_id, section_id=section.id, uploaded_by=people.ada.id, uploaded_at=clock.now(),
             filename="r.csv", state="discarded", rows=None,
@@ -55,7 +55,7 @@ def ids(tuesday: None, people: People, world: World) -> dict[str, Any]:
             email="new@r1.deped.gov.ph", full_name="New", school_id=section.school_id, language="en",
             created_at=clock.now(),
         )  # fmt: skip
-        day = ClassDay(
+        day = CalendarDay(
             date=date(2026, 12, 4), kind="holiday", scope="section", section_id=section.id, name="Science fair",
             created_by=people.ada.id, created_at=clock.now(),
         )  # fmt: skip
@@ -121,7 +121,7 @@ def test_what_is_somebody_elses_does_not_exist(
 ) -> None:
     person = people.bob
     if who != "another teacher":
-        elsewhere = accounts.create_school("300999", "Elsewhere High School", "La Union")
+        elsewhere = accounts.get_or_create_school("300999", "Elsewhere High School", "La Union")
         person = people.person("else", "Elsa Cruz", elsewhere, role="admin", scope="school")
     people.sign_in(browser, person).get("/classes")
     before = counted()

@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal.accounts.account_requests import answer_due
-from portal.core.crypto import unseal
+from portal.accounts.account_requests import process_pending_requests
+from portal.core.crypto import decrypt_for_row
 from portal.core.db import db
 from portal.core.mail import outbox
 from tests.browser import Browser
@@ -23,14 +23,14 @@ def letters(app: Flask) -> Letters:
     """The letters that wait once the door was answered, oldest first: to, subject, text, html, and the link's path."""
 
     def read() -> list[dict[str, str]]:
-        answer_due()
+        process_pending_requests()
         look_again()
         rows = db.session.scalars(
-            select(outbox.Mail).where(outbox.Mail.state == "waiting").order_by(outbox.Mail.created_at)
+            select(outbox.OutboxMail).where(outbox.OutboxMail.state == "waiting").order_by(outbox.OutboxMail.created_at)
         )
         found = []
         for row in rows:
-            letter = json.loads(unseal(row.sealed or "", f"mail_outbox/{row.id}"))
+            letter = json.loads(decrypt_for_row(row.sealed or "", f"mail_outbox/{row.id}"))
             [address] = set(re.findall(r"https?://\S+", letter["text"]))
             assert address.startswith("https://silid.test/"), "links are built from PORTAL_BASE_URL alone"
             letter["link"] = address.removeprefix("https://silid.test")

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 
-from portal.core.client_hash import network_of
-from portal.web.request_guards import hosts_of
+from portal.core.client_hash import client_network
+from portal.web.request_guards import allowed_hosts_of
 from tests.accounts.conftest import Letters
 from tests.browser import Browser
 from tests.people import People
@@ -56,8 +56,8 @@ def test_a_load_balancer_may_ask_by_the_machines_address(app: Flask) -> None:
 
 def test_on_one_computer_every_name_of_it_will_do(app: Flask) -> None:
     settings = replace(app.extensions["silid.settings"], base_url="http://localhost:8000")
-    assert hosts_of(settings) == {"localhost", "127.0.0.1", "::1"}
-    assert hosts_of(replace(settings, mode="demo")) == frozenset()
+    assert allowed_hosts_of(settings) == {"localhost", "127.0.0.1", "::1"}
+    assert allowed_hosts_of(replace(settings, mode="demo")) == frozenset()
 
 
 def in_parts(fields: dict[str, str], file: bytes) -> tuple[bytes, str]:
@@ -129,4 +129,4 @@ def test_a_file_may_not_be_called_by_a_zero_byte(browser: Browser, people: Peopl
     ],
 )
 def test_all_addresses_of_one_customer_are_one_place(address: str | None, network: str) -> None:
-    assert network_of(address) == network
+    assert client_network(address) == network

@@ -11,7 +11,7 @@ from sqlalchemy import event, func, select
 from portal.accounts import service as accounts
 from portal.accounts.models import User
 from portal.core.db import db
-from portal.core.mail.outbox import Mail
+from portal.core.mail.outbox import OutboxMail
 from tests.browser import Browser
 from tests.people import People
 
@@ -56,7 +56,7 @@ def test_all_are_shown_and_then_invited(browser: Browser, people: People, chief:
     nova = db.session.scalars(select(User).where(User.email == "nova.reyes@r1.deped.gov.ph")).one()
     assert (nova.role, nova.scope, nova.full_name) == ("teacher", None, "Nova Reyes")
     assert (pia.role, pia.scope, pia.school_id) == ("admin", "school", people.school.id)
-    assert db.session.scalar(select(func.count()).select_from(Mail).where(Mail.kind == "invitation")) == 2
+    assert db.session.scalar(select(func.count()).select_from(OutboxMail).where(OutboxMail.kind == "invitation")) == 2
 
 
 def test_without_a_mail_server_the_links_are_handed_over(browser: Browser, people: People, chief: User) -> None:
@@ -87,7 +87,7 @@ def test_without_a_mail_server_the_links_are_handed_over(browser: Browser, peopl
     ],
 )
 def test_one_wrong_row_and_nobody_is_invited(browser: Browser, people: People, row: str, says: str) -> None:
-    accounts.create_school("300999", "Elsewhere High School", "La Union")
+    accounts.get_or_create_school("300999", "Elsewhere High School", "La Union")
     people.sign_in(browser, people.person("div", "Dina Vera", people.school, role="admin", scope="division"))
     content = HEAD + "nova.reyes@r1.deped.gov.ph,Nova Reyes,teacher,,300123\n" + row + "\n"
     before = people_there()

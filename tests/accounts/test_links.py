@@ -6,7 +6,7 @@ import pytest
 import time_machine
 from sqlalchemy import func, select
 
-from portal.accounts.account_requests import answer_due
+from portal.accounts.account_requests import process_pending_requests
 from portal.accounts.models import AccountRequest, OneTimeLink, User
 from portal.accounts.sign_in import passwords
 from portal.core import clock
@@ -22,7 +22,7 @@ def forgot(browser: Browser, email: str) -> str:
     browser.get("/forgot-password")
     browser.submit(email=email)
     said = browser.text
-    answer_due()
+    process_pending_requests()
     look_again()
     return said
 
@@ -187,7 +187,7 @@ def test_a_new_password_ends_all_sessions(browser: Browser, other: Browser, peop
     ],
 )
 def test_easy_passwords_are_refused(password: str, reason: str | None) -> None:
-    assert passwords.weakness(password, "Ada Lovelace", "ada") == reason
+    assert passwords.password_weakness(password, "Ada Lovelace", "ada") == reason
 
 
 def test_a_weak_password_is_explained_and_the_link_lives_on(browser: Browser, people: People, letters: Letters) -> None:
@@ -206,7 +206,7 @@ def ask(browser: Browser, email: str, school: str = "300123", status: int = 200)
     browser.get("/ask-for-account")
     browser.submit(full_name="Cora Peña", email=email, school=school, status=status)
     said = browser.text
-    answer_due()
+    process_pending_requests()
     look_again()
     return said
 

@@ -13,9 +13,9 @@ import pytest
 import time_machine
 from flask import Flask
 
-from portal.config import check
+from portal.config import validate_settings
 from portal.core import clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.core.mail import outbox
 from tests.conftest import settings_for
 from tests.people import look_again
@@ -72,20 +72,20 @@ def mailing(app: Flask, office: MailOffice, tmp_path: Path) -> Iterator[Flask]:
     app.extensions["silid.settings"] = old
 
 
-def letter(name: str = "Ada", language: str = "en") -> outbox.Mail:
+def letter(name: str = "Ada", language: str = "en") -> outbox.OutboxMail:
     link = "https://silid.test/x"
-    letter_id = outbox.queue("ada@r1.deped.gov.ph", "reset", language, name=name, link=link)
-    return db.session.get_one(outbox.Mail, letter_id)
+    letter_id = outbox.enqueue_mail("ada@r1.deped.gov.ph", "reset", language, name=name, link=link)
+    return db.session.get_one(outbox.OutboxMail, letter_id)
 
 
-def again(row: outbox.Mail) -> outbox.Mail:
+def again(row: outbox.OutboxMail) -> outbox.OutboxMail:
     look_again()
-    return db.session.get_one(outbox.Mail, row.id)
+    return db.session.get_one(outbox.OutboxMail, row.id)
 
 
 def test_it_sends_a_letter_once_and_then_forgets_it(mailing: Flask, office: MailOffice) -> None:
     row = letter("Niño & Sons")
-    assert outbox.send_due() == 1 and outbox.send_due() == 0
+    assert outbox.send_due_mail() == 1 and outbox.send_due_mail() == 0
     [raw] = office.letters
     sent = email.message_from_bytes(raw, policy=policy.default)
     assert sent["To"] == "ada@r1.deped.gov.ph" and sent["Subject"] == "A new password for Silid"
@@ -93,7 +93,7 @@ def test_it_sends_a_letter_once_and_then_forgets_it(mailing: Flask, office: Mail
     assert "Niño &amp; Sons" in sent.get_body(("html",)).get_content()
     row = again(row)
     assert (row.state, row.sealed, row.kind) == ("sent", None, "reset")
-    assert row.to_hash == outbox.address_hash("Ada@r1.deped.gov.ph")
+    assert row.to_hash == outbox.hash_email_address("Ada@r1.deped.gov.ph")
 
 
 def test_what_waits_is_sealed(mailing: Flask) -> None:
@@ -104,37 +104,37 @@ def test_it_survives_a_dead_server(mailing: Flask, office: MailOffice) -> None:
     settings = mailing.extensions["silid.settings"]
     mailing.extensions["silid.settings"] = replace(settings, mail_url="smtp://127.0.0.1:9")
     row = letter()
-    outbox.send_due()
+    outbox.send_due_mail()
     row = again(row)
     assert (row.state, row.attempts) == ("waiting", 1) and "no mail server" in (row.error or "")
-    assert outbox.send_due() == 0, "not before the next try"
+    assert outbox.send_due_mail() == 0, "not before the next try"
     mailing.extensions["silid.settings"] = settings
     with time_machine.travel(clock.now() + timedelta(hours=1)):
-        outbox.send_due()
+        outbox.send_due_mail()
     assert len(office.letters) == 1 and again(row).state == "sent"
 
 
 def test_it_gives_up_on_a_recipient_the_server_does_not_know(mailing: Flask, office: MailOffice) -> None:
     office.refuse = 550
     row = letter()
-    outbox.send_due()
+    outbox.send_due_mail()
     row = again(row)
     assert row.state == "failed" and "ada" not in (row.error or "")
-    assert outbox.send_due() == 0, "it is given up"
+    assert outbox.send_due_mail() == 0, "it is given up"
     office.refuse = 0
-    assert outbox.send_again() == 1 and outbox.send_due() == 1
+    assert outbox.requeue_mail() == 1 and outbox.send_due_mail() == 1
     assert again(row).sealed is None and len(office.letters) == 1
-    assert outbox.send_again() == 0, "what was sent is not sent again"
+    assert outbox.requeue_mail() == 0, "what was sent is not sent again"
 
 
 def test_a_server_that_takes_a_letter_and_dies_makes_one_duplicate_at_most(mailing: Flask, office: MailOffice) -> None:
     row = letter()
     office.drop = 1
-    outbox.send_due()
+    outbox.send_due_mail()
     assert again(row).state == "waiting" and len(office.letters) == 1
     with time_machine.travel(clock.now() + timedelta(hours=1)):
-        outbox.send_due()
-        outbox.send_due()
+        outbox.send_due_mail()
+        outbox.send_due_mail()
     assert again(row).state == "sent" and len(office.letters) == 2
     first, second = (email.message_from_bytes(raw)["Message-ID"] for raw in office.letters)
     assert first == second, "a mailbox knows them for one"
@@ -143,38 +143,38 @@ def test_a_server_that_takes_a_letter_and_dies_makes_one_duplicate_at_most(maili
 def test_a_recipient_who_is_busy_is_tried_again(mailing: Flask, office: MailOffice) -> None:
     office.refuse = 450
     row = letter()
-    outbox.send_due()
+    outbox.send_due_mail()
     assert again(row).state == "waiting"
 
 
 def test_no_letter_leaves_if_the_transaction_fails(mailing: Flask, office: MailOffice) -> None:
     def page() -> None:
-        with writing():
+        with write_transaction():
             letter()
             raise RuntimeError("the page failed")
 
     with pytest.raises(RuntimeError):
         page()
-    assert outbox.send_due() == 0 and not office.letters
+    assert outbox.send_due_mail() == 0 and not office.letters
 
 
 @pytest.mark.parametrize("to", ["a@b.ph\nBcc: x@evil.com", "a@b.ph,x@evil.com", "a b@c.ph", "<a@b.ph>", "é@b.ph", ""])
 def test_an_address_that_is_none_is_refused(mailing: Flask, to: str) -> None:
     with pytest.raises(ValueError, match="address"):
-        outbox.queue(to, "reset", "en", name="x", link="x")
+        outbox.enqueue_mail(to, "reset", "en", name="x", link="x")
 
 
 @pytest.mark.parametrize("sign", ["\r", "\n", "\r\n", "\v", "\u2028", "\x85", "\0"])
 def test_a_subject_stays_one_line(sign: str) -> None:
-    assert outbox.one_line(f"Hello{sign}Bcc: x@evil.com") == "Hello Bcc: x@evil.com"
+    assert outbox.strip_control_characters(f"Hello{sign}Bcc: x@evil.com") == "Hello Bcc: x@evil.com"
 
 
 def test_without_a_server_letters_become_files(mailing: Flask) -> None:
     settings = mailing.extensions["silid.settings"]
     mailing.extensions["silid.settings"] = replace(settings, mail_url="")
     row = letter()
-    outbox.send_due()
-    sent = email.message_from_bytes((outbox.folder() / f"{row.id}.eml").read_bytes(), policy=policy.default)
+    outbox.send_due_mail()
+    sent = email.message_from_bytes((outbox.mail_directory() / f"{row.id}.eml").read_bytes(), policy=policy.default)
     assert "https://silid.test/x" in sent.get_body(("plain",)).get_content()
     assert again(row).state == "sent"
 
@@ -192,4 +192,4 @@ def test_without_a_server_letters_become_files(mailing: Flask) -> None:
 )
 def test_bad_mail_settings_are_named(changes: dict[str, object], named: str | None) -> None:
     settings = settings_for("sqlite://", "https://pretend.zoom.us", **changes)
-    assert [problem.split()[0] for problem in check(settings)] == ([named] if named else [])
+    assert [problem.split()[0] for problem in validate_settings(settings)] == ([named] if named else [])

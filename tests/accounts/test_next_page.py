@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.accounts.sign_in.next_url import safe_next
+from portal.accounts.sign_in.next_url import safe_next_url
 
 ELSEWHERE = (
     "https://evil.example",
@@ -30,14 +30,14 @@ ELSEWHERE = (
 
 @pytest.mark.parametrize("target", ELSEWHERE)
 def test_another_place_leads_home(target: str) -> None:
-    assert safe_next(target, "/") == "/"
+    assert safe_next_url(target, "/") == "/"
 
 
 def test_a_page_of_the_portal_is_kept() -> None:
-    assert safe_next("/classes/3?x=1", "/") == "/classes/3?x=1"
+    assert safe_next_url("/classes/3?x=1", "/") == "/classes/3?x=1"
 
 
 @given(st.text(alphabet="/\\ab.:@?%\t\n25cCfF", max_size=40))
 def test_nothing_that_a_browser_takes_for_another_host_is_kept(target: str) -> None:
-    kept = safe_next(target, "/home")
+    kept = safe_next_url(target, "/home")
     assert kept.startswith("/") and not kept.startswith("//") and "\\" not in kept

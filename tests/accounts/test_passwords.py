@@ -6,7 +6,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.accounts.models import User
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from tests.browser import Browser
 from tests.people import PASSWORD, People, look_again
 
@@ -61,7 +61,7 @@ def test_the_hash_is_argon2id_of_owasps_strength(people: People) -> None:
 
 def test_a_weaker_hash_of_before_is_made_anew_at_the_next_sign_in(browser: Browser, people: People) -> None:
     weak = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
-    with writing():
+    with write_transaction():
         db.session.get_one(User, people.ada.id).password_hash = weak
     sign_in(browser, people.ada, PASSWORD)
     assert stored(people.ada) != weak and extract_parameters(stored(people.ada)).memory_cost >= 19456

@@ -17,7 +17,7 @@ FORM = {"full_name": "Cora Peña", "email": "cora@r1.deped.gov.ph", "school": "3
 @pytest.fixture
 def far(people: People) -> User:
     """A teacher of a school in another division."""
-    return people.person("far", "Fara Way", accounts.create_school("300999", "Far School", "La Union"))
+    return people.person("far", "Fara Way", accounts.get_or_create_school("300999", "Far School", "La Union"))
 
 
 def send(browser: Browser, path: str, data: dict[str, str] | None = None, *, status: int) -> None:
@@ -108,11 +108,11 @@ def test_a_lowered_role_works_at_once(browser: Browser, other: Browser, people: 
 def test_the_last_admin_of_the_region_stays(people: People) -> None:
     first = people.person("one", "Region One", None, role="admin", scope="region")
     second = people.person("two", "Region Two", None, role="admin", scope="region")
-    rules.deactivate(first, second)
-    with pytest.raises(rules.Refused, match="self"):
-        rules.deactivate(first, first)
-    with pytest.raises(rules.Refused, match="last"):
-        rules.deactivate(second, first)
+    rules.deactivate_user(first, second)
+    with pytest.raises(rules.UserChangeRefused, match="self"):
+        rules.deactivate_user(first, first)
+    with pytest.raises(rules.UserChangeRefused, match="last"):
+        rules.deactivate_user(second, first)
 
 
 def test_extra_fields_of_the_settings_form_change_nothing(browser: Browser, people: People) -> None:
@@ -136,9 +136,9 @@ def test_one_device_is_signed_out_from_another(browser: Browser, other: Browser,
 
 def test_somebody_elses_session_is_not_there(browser: Browser, other: Browser, people: People) -> None:
     people.sign_in(other, people.bob)
-    from portal.accounts.sign_in.sessions import open_ones
+    from portal.accounts.sign_in.sessions import list_active_sessions
 
-    [his] = open_ones(people.bob)
+    [his] = list_active_sessions(people.bob)
     people.sign_in(browser, people.ada)
     send(browser, f"/settings/sessions/{his.id}/end", status=404)
     other.get("/classes")

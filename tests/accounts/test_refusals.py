@@ -22,7 +22,7 @@ def biology(people: People) -> SchoolClass:
 
 
 def denied() -> list[AuditEntry]:
-    rows = select(AuditEntry).where(AuditEntry.action == denied_log.DENIED).order_by(AuditEntry.id)
+    rows = select(AuditEntry).where(AuditEntry.action == denied_log.DENIED_ACTION).order_by(AuditEntry.id)
     return list(db.session.scalars(rows))
 
 
@@ -32,7 +32,7 @@ def test_a_strangers_look_is_written_down(browser: Browser, people: People, biol
     [entry] = denied()
     assert (entry.user_id, entry.subject_type, entry.subject_id) == (people.bob.id, "class", str(biology.id))
     assert (entry.class_id, entry.section_id) == (biology.id, biology.section_id)
-    assert entry.details == {"page": "pages.school_class", "method": "GET", "code": 404}
+    assert entry.details == {"page": "pages.show_class_page", "method": "GET", "code": 404}
 
 
 def test_what_may_be_seen_but_not_changed_counts_too(browser: Browser, people: People) -> None:
@@ -49,7 +49,7 @@ def test_an_admins_page_without_an_id_is_named(browser: Browser, people: People)
     people.sign_in(browser, people.ada)
     browser.get("/admin/people", status=403)
     [entry] = denied()
-    assert (entry.subject_type, entry.subject_id) == ("page", "people.index")
+    assert (entry.subject_type, entry.subject_id) == ("page", "users.list_users")
 
 
 def test_the_same_again_is_written_once_in_ten_minutes(browser: Browser, people: People, biology: SchoolClass) -> None:
@@ -64,9 +64,9 @@ def test_the_same_again_is_written_once_in_ten_minutes(browser: Browser, people:
 
 def test_trying_many_addresses_does_not_fill_the_table(browser: Browser, people: People) -> None:
     people.sign_in(browser, people.bob)
-    for _ in range(denied_log.MOST + 10):
+    for _ in range(denied_log.MAX_ENTRIES + 10):
         browser.get(f"/classes/{uuid4()}", status=404)
-    assert len(denied()) == denied_log.MOST
+    assert len(denied()) == denied_log.MAX_ENTRIES
 
 
 def test_strangers_public_pages_and_slips_in_the_address_are_none(

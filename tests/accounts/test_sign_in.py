@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from portal.accounts.models import RecoveryCode, SignInFailure, User
 from portal.core import clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from tests.accounts.conftest import Letters
 from tests.browser import Browser
 from tests.people import PASSWORD, People, look_again
@@ -29,7 +29,7 @@ def attempt(browser: Browser, email: str, password: str, status: int = 422) -> s
 
 
 def test_every_kind_of_no_is_the_same_page(browser: Browser, people: People) -> None:
-    with writing():
+    with write_transaction():
         people.bob.deactivated_at = clock.now()
         db.session.add(
             User(email="new@r1.deped.gov.ph", full_name="N", role="teacher", language="en", created_at=clock.now())

@@ -14,12 +14,12 @@ from flask import Flask
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response
 
-from portal.accounts.models import AccountRequest, Identity, SpentState, User, UserSession
+from portal.accounts.models import AccountRequest, ExternalIdentity, UsedOidcState, User, UserSession
 from portal.accounts.sso import service as sso_service
 from portal.accounts.users import service as admins
 from portal.core import clock
 from portal.core.audit_log import AuditEntry
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.jobs import purge
 from tests import openid_issuer as spoiled
 from tests.accounts.conftest import Letters
@@ -68,7 +68,7 @@ def configure(app: Flask, server: Issuer) -> Iterator[Callable[[str], Issuer]]:
             "microsoft_tenant": TENANT,
         }
         app.extensions["silid.settings"] = replace(before, **values)
-        sso_service.init_providers(app, app.extensions["silid.settings"])
+        sso_service.init_sso_providers(app, app.extensions["silid.settings"])
         server.reset()
         server.back = f"https://silid.test/sign-in/{name}/back"
         server.claims = dict(ADA[name])
@@ -76,7 +76,7 @@ def configure(app: Flask, server: Issuer) -> Iterator[Callable[[str], Issuer]]:
 
     yield switch_on
     app.extensions["silid.settings"] = before
-    sso_service.init_providers(app, before)
+    sso_service.init_sso_providers(app, before)
 
 
 @pytest.fixture(params=["google", "microsoft"])
@@ -101,8 +101,8 @@ def microsoft(configure: Callable[[str], Issuer]) -> Issuer:
 
 def known(user: User, issuer: Issuer, subject: str) -> None:
     """The identity is connected to this person."""
-    with writing() as session:
-        session.add(Identity(issuer=issuer.url, subject=subject, user_id=user.id, created_at=clock.now()))
+    with write_transaction() as session:
+        session.add(ExternalIdentity(issuer=issuer.url, subject=subject, user_id=user.id, created_at=clock.now()))
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def test_a_connected_account_signs_in(browser: Browser, issuer: Issuer, provider
     browser.get("/classes")
     [entry] = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "signed in"))
     assert entry.user_id == ada.id and len(str(entry.details["place"])) == 32
-    assert db.session.scalars(select(Identity.last_used_at)).one() is not None
+    assert db.session.scalars(select(ExternalIdentity.last_used_at)).one() is not None
     assert not db.session.scalars(select(UserSession)).one().remembered
 
 
@@ -476,7 +476,7 @@ def test_a_trip_to_one_provider_does_not_end_at_the_other(
         microsoft_client_secret=CLIENT_SECRET,
         microsoft_issuer=google.url,
     )
-    sso_service.init_providers(app, settings)
+    sso_service.init_sso_providers(app, settings)
     back = google.authorize(go(browser, "google"))
     browser.get(back.replace("/google/", "/microsoft/"), status=403)
     assert turned_away(browser) == "state"
@@ -505,18 +505,18 @@ def test_trying_again_and_again_is_slowed(app: Flask, browser: Browser, google: 
 def test_a_recycled_mailbox_opens_nobodys_account(browser: Browser, issuer: Issuer, provider: str, ada: User) -> None:
     issuer.claims |= {"sub": "999", "oid": OID.replace("ada0", "ada1")}
     assert refused(browser, issuer, provider) == "known address"
-    assert db.session.scalars(select(Identity.user_id)).all() == [ada.id]
+    assert db.session.scalars(select(ExternalIdentity.user_id)).all() == [ada.id]
 
 
 def test_a_known_address_is_not_connected_by_itself(
     browser: Browser, issuer: Issuer, provider: str, people: People
 ) -> None:
     assert refused(browser, issuer, provider) == "known address"
-    assert db.session.scalars(select(Identity)).all() == []
+    assert db.session.scalars(select(ExternalIdentity)).all() == []
 
 
 def test_a_closed_account_stays_closed(browser: Browser, issuer: Issuer, provider: str, ada: User) -> None:
-    with writing():
+    with write_transaction():
         ada.deactivated_at = clock.now()
     assert refused(browser, issuer, provider) == "closed account"
 
@@ -534,7 +534,7 @@ def test_all_who_are_refused_see_the_same(
         issuer.spoil = spoil
         come(browser, issuer, provider, 403)
         pages.append(str(browser.page.select_one("main")))
-    with writing():
+    with write_transaction():
         ada.deactivated_at = clock.now()
     issuer.spoil = _set()
     come(browser, issuer, provider, 403)
@@ -575,7 +575,7 @@ def test_a_provider_in_trouble_is_named_and_the_password_still_works(
 
 
 def test_a_provider_that_is_not_there_is_named(app: Flask, browser: Browser, google: Issuer) -> None:
-    sso_service.init_providers(app, replace(app.extensions["silid.settings"], google_issuer="http://127.0.0.1:9"))
+    sso_service.init_sso_providers(app, replace(app.extensions["silid.settings"], google_issuer="http://127.0.0.1:9"))
     browser.get("/sign-in/google", status=503)
     assert "Google does not answer" in browser.text
 
@@ -596,7 +596,7 @@ def test_a_description_that_leads_off_the_safe_way_is_not_followed(
 
 
 def test_a_wrong_secret_of_ours_is_our_trouble(app: Flask, browser: Browser, google: Issuer) -> None:
-    sso_service.init_providers(app, replace(app.extensions["silid.settings"], google_client_secret="old"))
+    sso_service.init_sso_providers(app, replace(app.extensions["silid.settings"], google_client_secret="old"))
     browser.get(google.authorize(go(browser, "google")), status=503)
 
 
@@ -620,7 +620,7 @@ def test_an_unknown_colleague_asks_and_an_admin_lets_her_in(
     assert "No school here has this ID" in browser.text
     browser.submit(school="300123")
     assert "We have your request" in browser.text
-    assert db.session.scalars(select(Identity)).all() == []
+    assert db.session.scalars(select(ExternalIdentity)).all() == []
     browser.post("/ask-for-account/checked", {"full_name": "Another Name", "school": "300123"})
     assert db.session.scalars(select(AccountRequest.full_name)).all() == ["Cora Peña"]
     come(browser, issuer, provider)
@@ -654,7 +654,7 @@ def test_a_refused_colleague_stays_out(
 def test_what_a_stranger_typed_before_gives_way_to_who_has_the_mailbox(
     browser: Browser, issuer: Issuer, provider: str, people: People, cora: str, state: str
 ) -> None:
-    with writing() as session:
+    with write_transaction() as session:
         session.add(AccountRequest(email=cora, full_name="Mallory", language="en", state=state, created_at=clock.now()))
     come(browser, issuer, provider)
     browser.submit(school="300123")
@@ -666,7 +666,7 @@ def test_what_a_stranger_typed_before_gives_way_to_who_has_the_mailbox(
 def test_the_next_owner_of_a_mailbox_that_was_refused_stays_out_too(
     browser: Browser, issuer: Issuer, provider: str, people: People, cora: str
 ) -> None:
-    with writing() as session:
+    with write_transaction() as session:
         session.add(
             AccountRequest(
                 email=cora,
@@ -701,10 +701,10 @@ def test_an_account_elsewhere_opens_one_account_here(
     browser.submit(school="300123")
     known(people.bob, issuer, SUBJECT[provider])  # connected by somebody else before the admin decides
     [wish] = db.session.scalars(select(AccountRequest))
-    made, _link = admins.approve(people.head, wish)
+    made, _link = admins.approve_account_request(people.head, wish)
     look_again()
     assert db.session.get_one(User, made.id).confirmed_at is None
-    assert db.session.scalars(select(Identity.user_id)).all() == [people.bob.id]
+    assert db.session.scalars(select(ExternalIdentity.user_id)).all() == [people.bob.id]
 
 
 def test_nobody_gets_to_the_form_without_the_provider(browser: Browser, issuer: Issuer) -> None:
@@ -766,7 +766,7 @@ def test_connecting_twice_changes_nothing(
     prove(browser)
     address = leads_to(browser, f"/settings/ways-in/connect?provider={provider}")
     browser.get(issuer.authorize(address), follow=True)
-    assert db.session.scalars(select(Identity.user_id)).all() == [ada.id] and letters() == []
+    assert db.session.scalars(select(ExternalIdentity.user_id)).all() == [ada.id] and letters() == []
 
 
 def test_without_the_password_nothing_is_connected_or_disconnected(
@@ -776,14 +776,14 @@ def test_without_the_password_nothing_is_connected_or_disconnected(
     browser.get(f"/settings/ways-in/connect?provider={provider}", follow=True)
     assert "Write your password first" in browser.text
     browser.submit(current="not this one at all", status=422)
-    [identity] = db.session.scalars(select(Identity))
+    [identity] = db.session.scalars(select(ExternalIdentity))
     browser.post(f"/settings/ways-in/{identity.id}/end")
     assert "Write your password first" in browser.text
     prove(browser)
     with time_machine.travel(clock.now() + timedelta(minutes=6)):
         browser.post(f"/settings/ways-in/{identity.id}/end")
         browser.get(f"/settings/ways-in/connect?provider={provider}", status=302)
-    assert len(db.session.scalars(select(Identity)).all()) == 1
+    assert len(db.session.scalars(select(ExternalIdentity)).all()) == 1
 
 
 def test_a_colleagues_account_on_a_shared_computer_is_not_connected(
@@ -792,7 +792,7 @@ def test_a_colleagues_account_on_a_shared_computer_is_not_connected(
     people.sign_in(browser, people.bob)
     prove(browser)
     connect(browser, issuer, provider, 403)  # Ada is still signed in at the provider
-    assert "That did not work" in browser.text and db.session.scalars(select(Identity)).all() == []
+    assert "That did not work" in browser.text and db.session.scalars(select(ExternalIdentity)).all() == []
     browser.get("/classes")
 
 
@@ -803,7 +803,7 @@ def test_an_account_that_is_somebody_elses_way_in_is_not_taken_over(
     people.sign_in(browser, people.ada)
     prove(browser)
     connect(browser, issuer, provider, 403)
-    assert db.session.scalars(select(Identity.user_id)).all() == [people.bob.id]
+    assert db.session.scalars(select(ExternalIdentity.user_id)).all() == [people.bob.id]
 
 
 def test_a_trip_to_connect_ends_with_the_session_that_began_it(
@@ -812,10 +812,10 @@ def test_a_trip_to_connect_ends_with_the_session_that_began_it(
     people.sign_in(browser, people.ada)
     prove(browser)
     back = issuer.authorize(leads_to(browser, f"/settings/ways-in/connect?provider={provider}"))
-    with writing() as session:
+    with write_transaction() as session:
         session.get_one(UserSession, session.scalars(select(UserSession.id)).one()).ended_at = clock.now()
     browser.get(back, status=403)
-    assert db.session.scalars(select(Identity)).all() == []
+    assert db.session.scalars(select(ExternalIdentity)).all() == []
 
 
 def test_a_trip_to_sign_in_connects_nothing_to_who_signed_in_meanwhile(
@@ -828,7 +828,7 @@ def test_a_trip_to_sign_in_connects_nothing_to_who_signed_in_meanwhile(
     with browser.client.session_transaction() as kept:
         kept["trip"] = trip
     browser.get(issuer.authorize(address), status=403)
-    assert db.session.scalars(select(Identity)).all() == []
+    assert db.session.scalars(select(ExternalIdentity)).all() == []
 
 
 def test_somebody_elses_way_in_is_not_there(
@@ -836,9 +836,9 @@ def test_somebody_elses_way_in_is_not_there(
 ) -> None:
     people.sign_in(browser, people.bob)
     prove(browser)
-    [identity] = db.session.scalars(select(Identity))
+    [identity] = db.session.scalars(select(ExternalIdentity))
     browser.post(f"/settings/ways-in/{identity.id}/end", status=404)
-    assert len(db.session.scalars(select(Identity)).all()) == 1
+    assert len(db.session.scalars(select(ExternalIdentity)).all()) == 1
 
 
 def test_spent_states_and_refusals_are_forgotten_in_time(
@@ -847,9 +847,9 @@ def test_spent_states_and_refusals_are_forgotten_in_time(
     issuer.spoil = _set(nonce="another")
     come(browser, issuer, provider, 403)
     with time_machine.travel(clock.now() + timedelta(days=2)):
-        purge.purge()
+        purge.delete_expired_rows()
     look_again()
-    assert db.session.scalars(select(SpentState)).all() == []
+    assert db.session.scalars(select(UsedOidcState)).all() == []
     with time_machine.travel(clock.now() + timedelta(days=181)):
-        purge.purge()
+        purge.delete_expired_rows()
     assert db.session.scalars(select(AuditEntry).where(AuditEntry.action == "refused a sign-in")).all() == []

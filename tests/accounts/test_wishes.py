@@ -12,9 +12,9 @@ from flask import Flask
 from sqlalchemy import event, select
 
 from portal.accounts import account_requests
-from portal.accounts.models import AccountRequest, DoorWish, User
+from portal.accounts.models import AccountRequest, PendingAuthRequest, User
 from portal.core import clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from tests.accounts.conftest import Letters
 from tests.browser import Browser
 from tests.people import PASSWORD, People, look_again
@@ -44,7 +44,7 @@ def work(app: Flask) -> Iterator[Work]:
 @pytest.fixture
 def closed_and_new(people: People) -> None:
     """Bob's account is closed, another has no password yet."""
-    with writing():
+    with write_transaction():
         people.bob.deactivated_at = clock.now()
         db.session.add(
             User(email="new@r1.deped.gov.ph", full_name="N", role="teacher", language="en", created_at=clock.now())
@@ -97,26 +97,26 @@ def test_asking_is_no_failed_sign_in(app: Flask, browser: Browser, people: Peopl
 
 
 def test_one_mailbox_is_not_flooded(browser: Browser, people: People, letters: Letters) -> None:
-    for _ in range(account_requests.LETTERS + 3):
+    for _ in range(account_requests.MAX_MAILS_PER_HOUR + 3):
         browser.get("/forgot-password")
         browser.submit(email=people.ada.email)
-    assert len(letters()) == account_requests.LETTERS
+    assert len(letters()) == account_requests.MAX_MAILS_PER_HOUR
     with time_machine.travel(clock.now() + timedelta(minutes=61)):
         browser.get("/forgot-password")
         browser.submit(email=people.ada.email)
-        assert len(letters()) == account_requests.LETTERS + 1
+        assert len(letters()) == account_requests.MAX_MAILS_PER_HOUR + 1
 
 
 def test_nothing_readable_is_kept_of_a_wish(browser: Browser, people: People) -> None:
     browser.get("/ask-for-account")
     browser.submit(full_name="Cora Peña", email="cora@r1.deped.gov.ph", school="300123")
-    [wish] = db.session.scalars(select(DoorWish)).all()
+    [wish] = db.session.scalars(select(PendingAuthRequest)).all()
     assert "cora" not in str(vars(wish)).lower() and wish.sealed
-    account_requests.answer_due()
+    account_requests.process_pending_requests()
     look_again()
-    assert db.session.scalars(select(DoorWish)).one().sealed is None
+    assert db.session.scalars(select(PendingAuthRequest)).one().sealed is None
     assert db.session.scalars(select(AccountRequest)).one().full_name == "Cora Peña"
-    assert account_requests.answer_due() == 0
+    assert account_requests.process_pending_requests() == 0
 
 
 # One password for everybody

@@ -12,11 +12,11 @@ from sqlalchemy import select, update
 
 from portal.core import clock
 from portal.core.audit_log import AuditEntry
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.core.mail import outbox
 from portal.sandbox import defaults
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.sandbox.webhook_sender import Sender
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.sandbox.webhook_sender import WebhookSender
 from portal.webhooks.models import ZoomEvent
 from tests.browser import Browser
 from tests.people import People, look_again, settle, soon
@@ -28,7 +28,7 @@ def chief(people: People) -> Any:
     return people.person("chief", "Corazon Chua", None, role="admin", scope="region")
 
 
-def test_an_admin_begins_with_how_it_stands(browser: Browser, people: People, world: World) -> None:
+def test_an_admin_begins_with_how_it_stands(browser: Browser, people: People, world: SimulatedZoom) -> None:
     people.sign_in(browser, people.head)
     browser.get("/admin")
     assert "All is well." in browser.text and "San Nicolas National High School" in browser.text
@@ -39,7 +39,7 @@ def test_an_admin_begins_with_how_it_stands(browser: Browser, people: People, wo
 
 
 def test_who_looked_at_a_class_last_month_is_one_search(
-    app: Flask, browser: Browser, people: People, world: World
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom
 ) -> None:
     section = people.section(people.ada)
     people.learners(section, 2)
@@ -108,7 +108,7 @@ def test_an_office_that_teaches_nobody_begins_with_its_schools(browser: Browser,
 def test_another_schools_class_cannot_be_searched(browser: Browser, people: People) -> None:
     from portal.accounts import service as accounts
 
-    elsewhere = accounts.create_school("300999", "Elsewhere High School", "La Union")
+    elsewhere = accounts.get_or_create_school("300999", "Elsewhere High School", "La Union")
     stranger = people.person("else", "Elsa Cruz", elsewhere, role="admin", scope="school")
     biology = people.school_class(people.ada, people.section(people.ada))
     people.sign_in(browser, stranger)
@@ -118,7 +118,7 @@ def test_another_schools_class_cannot_be_searched(browser: Browser, people: Peop
 
 
 def test_what_could_not_be_read_is_listed_without_its_content_and_read_again(
-    app: Flask, browser: Browser, people: People, world: World, sender: Sender, chief: Any
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom, sender: WebhookSender, chief: Any
 ) -> None:
     section = people.section(people.ada)
     people.learners(section, 1)
@@ -127,7 +127,7 @@ def test_what_could_not_be_read_is_listed_without_its_content_and_read_again(
     world.start(meeting.zoom_id)
     world.join(meeting.zoom_id, name="Secret Name")
     sender.pump()
-    with writing():
+    with write_transaction():
         db.session.execute(update(ZoomEvent).values(state="set aside", attempts=5, error="ValueError: odd"))
     people.sign_in(browser, chief)
     browser.get("/admin")
@@ -141,7 +141,7 @@ def test_what_could_not_be_read_is_listed_without_its_content_and_read_again(
 
 
 def test_one_delivery_is_read_again_by_its_button(
-    app: Flask, browser: Browser, people: People, world: World, sender: Sender, chief: Any
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom, sender: WebhookSender, chief: Any
 ) -> None:
     section = people.section(people.ada)
     people.learners(section, 1)
@@ -151,7 +151,7 @@ def test_one_delivery_is_read_again_by_its_button(
     world.end(meeting.zoom_id)
     sender.pump()
     settle(app)
-    with writing():
+    with write_transaction():
         db.session.execute(update(ZoomEvent).values(state="set aside", attempts=5, error="ValueError: odd"))
     first, *others = db.session.scalars(select(ZoomEvent.id).order_by(ZoomEvent.id))
     people.sign_in(browser, chief)
@@ -181,18 +181,18 @@ def test_letters_that_were_given_up_are_sent_after_all_by_a_button(
 ) -> None:
     settings = app.extensions["silid.settings"]
     app.extensions["silid.settings"] = replace(settings, mail_url="smtp://127.0.0.1:9")
-    letter_id = outbox.queue(people.ada.email, "reset", "en", name="Ada", link="https://silid.test/x")
+    letter_id = outbox.enqueue_mail(people.ada.email, "reset", "en", name="Ada", link="https://silid.test/x")
     with time_machine.travel(clock.now() + timedelta(days=4)):
-        outbox.send_due()
+        outbox.send_due_mail()
     look_again()
-    row = db.session.get_one(outbox.Mail, letter_id)
+    row = db.session.get_one(outbox.OutboxMail, letter_id)
     assert row.state == "failed" and row.sealed and "ada" not in row.sealed
     people.sign_in(browser, chief).get("/admin/mail")
     assert "1 letter could not be sent so far." in browser.text
     app.extensions["silid.settings"] = replace(settings, instance=tmp_path)
     browser.submit("form[action='/admin/mail/send']")
     assert "1 letter is tried again." in browser.text
-    outbox.send_due()
+    outbox.send_due_mail()
     browser.get("/admin/mail")
     assert "could not be sent" not in browser.text and "1 sent" in browser.text
     assert [path.stem for path in (tmp_path / "mail").iterdir()] == [str(letter_id)]

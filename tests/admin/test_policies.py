@@ -13,7 +13,7 @@ from portal.core.audit_log import AuditEntry
 from portal.core.db import db
 from portal.meetings import option_policies
 from portal.meetings.models import ZoomMeeting
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser, words
 from tests.people import People, settle, soon
 
@@ -49,7 +49,7 @@ def meetings() -> list[ZoomMeeting]:
 
 
 def test_an_admin_says_and_the_form_shows_it_and_zoom_gets_it(
-    app: Flask, browser: Browser, people: People, biology: SchoolClass, world: World
+    app: Flask, browser: Browser, people: People, biology: SchoolClass, world: SimulatedZoom
 ) -> None:
     people.sign_in(browser, people.head).get("/admin")
     browser.click("Options")
@@ -77,7 +77,7 @@ def test_an_admin_says_and_the_form_shows_it_and_zoom_gets_it(
 def test_whatever_a_request_says_the_server_holds_to_it(
     app: Flask, browser: Browser, people: People, biology: SchoolClass
 ) -> None:
-    option_policies.say(
+    option_policies.set_option_policies(
         people.head, {"waiting_room": "forced on", "auto_recording": "not allowed", "host_video": "not allowed"}
     )
     people.sign_in(browser, people.ada).get("/meetings/new")
@@ -112,15 +112,15 @@ def test_whatever_a_request_says_the_server_holds_to_it(
 def test_a_wider_scope_wins_where_it_forces_or_forbids_and_a_nearer_one_elsewhere(
     app: Flask, browser: Browser, people: People, region: User, division: User
 ) -> None:
-    option_policies.say(
+    option_policies.set_option_policies(
         region, {"waiting_room": "forced on", "host_video": "default off", "mute_upon_entry": "default on"}
     )
-    option_policies.say(
+    option_policies.set_option_policies(
         division, {"waiting_room": "not allowed", "host_video": "default on", "participant_video": "not allowed"}
     )
-    option_policies.say(people.head, {"waiting_room": "default off", "mute_upon_entry": "default off",
+    option_policies.set_option_policies(people.head, {"waiting_room": "default off", "mute_upon_entry": "default off",
                                "participant_video": "forced on"})  # fmt: skip
-    found = {option: (one.rule, one.scope) for option, one in option_policies.rulings(people.school).items()}
+    found = {option: (one.rule, one.scope) for option, one in option_policies.effective_policies(people.school).items()}
     assert found == {
         "waiting_room": ("forced on", "region"),
         "host_video": ("default on", "division"),
@@ -131,7 +131,7 @@ def test_a_wider_scope_wins_where_it_forces_or_forbids_and_a_nearer_one_elsewher
     assert page.select_one("[name=waiting_room]") is None and page.select_one("[name=participant_video]") is None
     assert "The region decides this." in browser.text and "The division decides this." in browser.text
     browser.submit("form:has([name=mute_upon_entry])", mute_upon_entry="")
-    assert option_policies.of_place("school", people.school) == {
+    assert option_policies.own_policies("school", people.school) == {
         "waiting_room": "default off",
         "participant_video": "forced on",
     }, "what is decided above stays as it was said, for when that is lifted"
@@ -140,19 +140,19 @@ def test_a_wider_scope_wins_where_it_forces_or_forbids_and_a_nearer_one_elsewher
 def test_another_school_and_another_division_are_not_concerned(people: People, division: User) -> None:
     from portal.accounts import service as accounts
 
-    near = accounts.create_school("300124", "Near High School", "Ilocos Norte")
-    far = accounts.create_school("300999", "Elsewhere High School", "La Union")
-    option_policies.say(division, {"waiting_room": "forced on"})
-    option_policies.say(people.head, {"host_video": "forced on"})
-    assert set(option_policies.rulings(near)) == {"waiting_room"}
-    assert option_policies.rulings(far) == {}
-    assert option_policies.rulings(None) == {}
+    near = accounts.get_or_create_school("300124", "Near High School", "Ilocos Norte")
+    far = accounts.get_or_create_school("300999", "Elsewhere High School", "La Union")
+    option_policies.set_option_policies(division, {"waiting_room": "forced on"})
+    option_policies.set_option_policies(people.head, {"host_video": "forced on"})
+    assert set(option_policies.effective_policies(near)) == {"waiting_room"}
+    assert option_policies.effective_policies(far) == {}
+    assert option_policies.effective_policies(None) == {}
 
 
 def test_always_recorded_leaves_the_choice_of_where(
     app: Flask, browser: Browser, people: People, region: User, biology: SchoolClass
 ) -> None:
-    option_policies.say(region, {"auto_recording": "forced on"})
+    option_policies.set_option_policies(region, {"auto_recording": "forced on"})
     page = people.sign_in(browser, people.ada).get("/meetings/new")
     assert [option["value"] for option in page.select("[name=auto_recording] option")] == ["local", "cloud"]
     browser.submit(FORM, title="Cells", auto_recording="local")
@@ -160,24 +160,24 @@ def test_always_recorded_leaves_the_choice_of_where(
 
 
 def test_joining_before_the_host_takes_the_waiting_room_away(people: People) -> None:
-    option_policies.say(people.head, {"join_before_host": "forced on"})
-    details = option_policies.for_class(people.ada, None, _details())
+    option_policies.set_option_policies(people.head, {"join_before_host": "forced on"})
+    details = option_policies.apply_policies_for_class(people.ada, None, _details())
     assert details.join_before_host and not details.waiting_room
 
 
 def _details() -> Any:
-    from portal.meetings.service import Details
+    from portal.meetings.service import MeetingDetails
 
-    return Details(title="x", description="", starts_at=soon(), minutes=30)
+    return MeetingDetails(title="x", description="", starts_at=soon(), minutes=30)
 
 
 def test_a_rule_that_does_not_exist_is_refused_and_every_change_is_written_down(
     browser: Browser, people: People
 ) -> None:
     with pytest.raises(ValueError, match="no such policy"):
-        option_policies.say(people.head, {"waiting_room": "sometimes"})
+        option_policies.set_option_policies(people.head, {"waiting_room": "sometimes"})
     with pytest.raises(ValueError, match="no such policy"):
-        option_policies.say(people.ada, {"waiting_room": "forced on"})
+        option_policies.set_option_policies(people.ada, {"waiting_room": "forced on"})
     people.sign_in(browser, people.head).get("/admin/policies")
     browser.submit(RULES, waiting_room="default off")
     browser.submit(RULES, waiting_room="default off")

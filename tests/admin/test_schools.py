@@ -28,7 +28,7 @@ def division(people: People) -> User:
 
 @pytest.fixture
 def elsewhere(people: People) -> School:
-    return accounts.create_school("300999", "Elsewhere High School", "La Union")
+    return accounts.get_or_create_school("300999", "Elsewhere High School", "La Union")
 
 
 def test_the_list_counts_teachers_sections_and_learners(
@@ -156,7 +156,7 @@ def test_many_schools_are_read_in_as_few_statements_as_one(
     app: Flask, browser: Browser, people: People, chief: User
 ) -> None:
     for number in range(60):
-        accounts.create_school(f"3100{number:02d}", f"School {number}", "Ilocos Norte")
+        accounts.get_or_create_school(f"3100{number:02d}", f"School {number}", "Ilocos Norte")
     people.sign_in(browser, chief)
     statements: list[str] = []
     event.listen(db.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))

@@ -13,10 +13,10 @@ from portal.accounts import service as accounts
 from portal.accounts.models import User
 from portal.attendance.models import AttendanceSheet
 from portal.core import clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser, words
 from tests.people import People, settle
 
@@ -35,7 +35,7 @@ def chief(people: People) -> User:
 
 
 @pytest.fixture
-def day(app: Flask, people: People, world: World) -> ZoomMeeting:
+def day(app: Flask, people: People, world: SimulatedZoom) -> ZoomMeeting:
     """Ada's day: one class live, one to come with a failed registration, one in trouble; a sheet of yesterday
     with two people to match, one of last week to finalise."""
     section = people.section(people.ada)
@@ -44,7 +44,7 @@ def day(app: Flask, people: People, world: World) -> ZoomMeeting:
     starts = (NOW, NOW + timedelta(hours=2), NOW + timedelta(hours=4), NOW - timedelta(days=1), NOW - timedelta(days=6))
     live, coming, troubled, yesterday, last_week = (people.meeting(people.ada, biology, start) for start in starts)
     settle(app)
-    with writing() as session:
+    with write_transaction() as session:
         _set(live, state="started")
         _set(yesterday, state="ended")
         _set(last_week, state="ended")
@@ -130,7 +130,7 @@ def test_a_class_that_is_not_begun_in_time_is_seen(browser: Browser, people: Peo
 
 
 def test_another_school_has_its_own_figures(browser: Browser, people: People, day: ZoomMeeting) -> None:
-    elsewhere = accounts.create_school("300999", "Elsewhere High School", "La Union")
+    elsewhere = accounts.get_or_create_school("300999", "Elsewhere High School", "La Union")
     people.sign_in(browser, people.person("else", "Elsa Cruz", elsewhere, role="admin", scope="school"))
     assert figures(browser) == {"live": "0", "late": "0", "coming": "0", "over": "0"}
     assert "waits for anybody" in browser.text
@@ -155,7 +155,7 @@ def test_it_asks_the_database_at_most_ten_times_whatever_the_scope(
 
 
 def test_what_waits_too_long_is_said_in_a_line(browser: Browser, people: People, day: ZoomMeeting) -> None:
-    with writing() as session:
+    with write_transaction() as session:
         session.execute(update(AttendanceSheet).values(reconcile_at=NOW - timedelta(hours=1)))
     people.sign_in(browser, people.head)
     browser.get("/admin")

@@ -13,17 +13,17 @@ from sqlalchemy import func, select
 from portal.core import client_hash, clock
 from portal.core.audit_log import AuditEntry
 from portal.core.db import db
-from portal.jobs.purge import purge
+from portal.jobs.purge import delete_expired_rows
 from portal.meetings.models import MeetingOccurrence
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.sandbox.webhook_sender import Sender
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.sandbox.webhook_sender import WebhookSender
 from portal.webhooks.models import ZoomEvent
 from tests.browser import Browser
 from tests.people import People, settle, soon
 
 
 def test_marks_stay_when_raw_events_go(
-    app: Flask, browser: Browser, people: People, world: World, sender: Sender
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom, sender: WebhookSender
 ) -> None:
     section = people.section(people.ada)
     people.learners(section, 2)
@@ -41,13 +41,13 @@ def test_marks_stay_when_raw_events_go(
     before = browser.client.get(f"/attendance/{occurrence}.csv").get_data(as_text=True)
     assert "1200" in {row["seconds"] for row in csv.DictReader(io.StringIO(before))}
     with time_machine.travel(clock.now() + timedelta(days=31), tick=False):
-        told = purge(dry_run=True)
-        assert told["raw events"] > 0 and purge() == told
+        told = delete_expired_rows(dry_run=True)
+        assert told["raw events"] > 0 and delete_expired_rows() == told
         assert db.session.scalar(select(func.count()).select_from(ZoomEvent)) == 0
         settle(app)
         people.sign_in(browser, people.ada)
         assert browser.client.get(f"/attendance/{occurrence}.csv").get_data(as_text=True) == before
-        assert set(purge().values()) == {0}
+        assert set(delete_expired_rows().values()) == {0}
 
 
 def test_sign_ins_are_known_for_half_a_year_by_a_place_that_cannot_be_found_out(
@@ -57,18 +57,18 @@ def test_sign_ins_are_known_for_half_a_year_by_a_place_that_cannot_be_found_out(
     entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "signed in")).one()
     assert re.fullmatch("[0-9a-f]{32}", entry.details["place"])
     with time_machine.travel(clock.now() + timedelta(days=31), tick=False):
-        assert purge()["keys of the day"] == 1
-        assert db.session.scalar(select(func.count()).select_from(client_hash.IpDayKey)) == 0
-        assert purge()["sign-in log"] == 0
+        assert delete_expired_rows()["keys of the day"] == 1
+        assert db.session.scalar(select(func.count()).select_from(client_hash.IpHashKey)) == 0
+        assert delete_expired_rows()["sign-in log"] == 0
     with time_machine.travel(clock.now() + timedelta(days=181), tick=False):
-        assert purge()["sign-in log"] == 1
+        assert delete_expired_rows()["sign-in log"] == 1
 
 
 def test_the_same_place_has_another_name_every_day(app: Flask) -> None:
-    today = client_hash.place_of("203.0.113.7")
-    assert client_hash.place_of("203.0.113.7") == today != client_hash.place_of("203.0.113.8")
+    today = client_hash.hash_client_ip("203.0.113.7")
+    assert client_hash.hash_client_ip("203.0.113.7") == today != client_hash.hash_client_ip("203.0.113.8")
     with time_machine.travel(clock.now() + timedelta(days=1), tick=False):
-        assert client_hash.place_of("203.0.113.7") != today
+        assert client_hash.hash_client_ip("203.0.113.7") != today
 
 
 @pytest.mark.parametrize("portal", ["sqlite"], indirect=True)

@@ -12,8 +12,8 @@ from werkzeug.serving import make_server
 
 from portal.config import Settings
 from portal.core import clock
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.sandbox.webhook_sender import Sender
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.sandbox.webhook_sender import WebhookSender
 from portal.zoom.webhooks import probe
 from portal.zoom_account import host_quota
 from portal.zoom_account.client import init_zoom
@@ -48,7 +48,7 @@ def served(app: Flask) -> Iterator[str]:
     server.server_close()
 
 
-def test_where_all_is_well_it_says_what_each_permission_is_for(app: Flask, world: World, served: str) -> None:
+def test_where_all_is_well_it_says_what_each_permission_is_for(app: Flask, world: SimulatedZoom, served: str) -> None:
     code, said = run(app, base_url=served)
     assert code == 0, said
     assert "The credentials are good." in said
@@ -58,7 +58,7 @@ def test_where_all_is_well_it_says_what_each_permission_is_for(app: Flask, world
     assert "Last heard from Zoom: never." in said and "No meetings wait." in said
 
 
-def test_a_missing_permission_is_named_with_what_it_is_for(app: Flask, world: World, served: str) -> None:
+def test_a_missing_permission_is_named_with_what_it_is_for(app: Flask, world: SimulatedZoom, served: str) -> None:
     every = world.scopes
     world.scopes = every - {"meeting:write:registrant:admin", "report:read:list_meeting_participants:admin"}
     try:
@@ -70,41 +70,47 @@ def test_a_missing_permission_is_named_with_what_it_is_for(app: Flask, world: Wo
     assert "without it the portal cannot complete the attendance from Zoom's own report" in said
 
 
-def test_wrong_credentials_and_none_at_all_end_with_exit_code_1(app: Flask, world: World, served: str) -> None:
+def test_wrong_credentials_and_none_at_all_end_with_exit_code_1(app: Flask, world: SimulatedZoom, served: str) -> None:
     code, said = run(app, base_url=served, zoom_client_secret="wrong")
     assert code == 1 and "wrong" not in said and "credentials" in said.lower()
     code, said = run(app, base_url=served, zoom_account_id="", zoom_client_id="", zoom_client_secret="")
     assert code == 1 and "No account is entered" in said
 
 
-def test_an_address_where_nothing_answers_is_explained(app: Flask, world: World) -> None:
+def test_an_address_where_nothing_answers_is_explained(app: Flask, world: SimulatedZoom) -> None:
     code, said = run(app, base_url="http://127.0.0.1:9")
     assert code == 1 and "Nothing answers there" in said and "PORTAL_BASE_URL" in said
 
 
 def test_a_portal_with_another_secret_is_told_from_one_that_is_not_there(
-    app: Flask, world: World, served: str, zoom_server: Any
+    app: Flask, world: SimulatedZoom, served: str, zoom_server: Any
 ) -> None:
     url = f"{served}/api/zoom/webhook"
-    assert probe.call_webhook(url, SECRET, clock.now()).outcome == "other secret"
-    assert probe.call_webhook(f"{zoom_server[1]}/nowhere", SECRET, clock.now()).outcome == "not there"
+    assert probe.probe_webhook_url(url, SECRET, clock.now()).outcome == "other secret"
+    assert probe.probe_webhook_url(f"{zoom_server[1]}/nowhere", SECRET, clock.now()).outcome == "not there"
 
 
-def test_without_a_webhook_secret_the_report_is_named_and_that_is_no_error(app: Flask, world: World) -> None:
+def test_without_a_webhook_secret_the_report_is_named_and_that_is_no_error(app: Flask, world: SimulatedZoom) -> None:
     code, said = run(app, zoom_webhook_secrets=())
     assert code == 0 and "Attendance comes from Zoom's report after class." in said
 
 
 def test_the_page_and_the_command_have_the_same_figures(
-    app: Flask, browser: Browser, people: People, world: World, sender: Sender, faults: Faults, served: str
+    app: Flask,
+    browser: Browser,
+    people: People,
+    world: SimulatedZoom,
+    sender: WebhookSender,
+    faults: Faults,
+    served: str,
 ) -> None:
     section = people.section(people.ada)
     people.learners(section, 2)
     biology = people.school_class(people.ada, section)
     people.held(people.ada, biology, soon())
     sender.pump()
-    for _ in range(host_quota.A_DAY):
-        host_quota.used_up(people.ada.email)
+    for _ in range(host_quota.WRITES_PER_DAY):
+        host_quota.mark_quota_exhausted(people.ada.email)
     waiting = people.meeting(people.ada, biology, soon() + timedelta(hours=3))
     settle(app)
     assert waiting.id

@@ -20,7 +20,7 @@ from portal.accounts.models import User
 from portal.attendance.evidence import zoom_report
 from portal.classes.models import Learner, SchoolClass, Section
 from portal.core import clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.jobs import worker
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.models import MeetingRegistrant
@@ -28,7 +28,7 @@ from portal.sandbox import defaults
 from portal.webhooks.models import ZoomEvent
 from portal.zoom.errors import ZoomRefused
 from portal.zoom.models import PastInstance, PastMeeting, ReportRow
-from portal.zoom.webhooks.signature import sign
+from portal.zoom.webhooks.signature import sign_webhook
 from tests.browser import Browser
 from tests.people import People, look_again
 
@@ -173,7 +173,7 @@ class Lesson:
             headers = {
                 "Content-Type": "application/json",
                 "x-zm-request-timestamp": str(sent_at),
-                "x-zm-signature": sign(defaults.WEBHOOK_SECRET, sent_at, raw),
+                "x-zm-signature": sign_webhook(defaults.WEBHOOK_SECRET, sent_at, raw),
             }
             answer = client.post("/api/zoom/webhook", data=raw, headers=headers)
             assert answer.status_code in (200, 204), answer.get_data(as_text=True)
@@ -185,7 +185,12 @@ class Lesson:
         look_again()
         while sum(
             sweep()
-            for sweep in (worker.sweep_inbox, worker.sweep_late_evidence, worker.sweep_overdue, worker.sweep_sheets)
+            for sweep in (
+                worker.project_deliveries,
+                worker.requeue_late_deliveries,
+                worker.mark_overdue_meetings,
+                worker.recompute_due_sheets,
+            )
         ):
             pass
         look_again()
@@ -193,9 +198,9 @@ class Lesson:
     def reconcile(self) -> None:
         """What the worker does with reports that are due."""
         look_again()
-        zoom_report.find_unseen(self.zoom)  # type: ignore[arg-type]  # a fake with what is needed of the client
-        for occurrence_id in zoom_report.due():
-            zoom_report.reconcile(occurrence_id, self.zoom)  # type: ignore[arg-type]
+        zoom_report.find_occurrences_without_events(self.zoom)  # type: ignore[arg-type]  # a fake with what is needed of the client
+        for occurrence_id in zoom_report.lease_due_reports():
+            zoom_report.reconcile_occurrence(occurrence_id, self.zoom)  # type: ignore[arg-type]
         self.work()
 
     def csv(self, occurrence: MeetingOccurrence | None = None) -> str:
@@ -250,7 +255,7 @@ def add_meeting(
 ) -> ZoomMeeting:
     """A meeting that Zoom has, with everybody registered."""
     now = clock.now()
-    with writing() as session:
+    with write_transaction() as session:
         meeting = ZoomMeeting(
             id=uuid4(),
             client_key=uuid4().hex,
@@ -276,7 +281,7 @@ def add_meeting(
                     meeting_id=meeting.id,
                     starts_at=starts_at,
                     minutes=minutes,
-                    local_date=clock.local(starts_at).date(),
+                    local_date=clock.to_manila(starts_at).date(),
                 )
             )
         for number, learner in enumerate(learners or [], start=1):
@@ -298,7 +303,7 @@ def add_meeting(
 
 def rename(learners: list[Learner], names: list[str]) -> None:
     """Gives learners other names, as LIS writes them: "SANTOS,MARIA, CRUZ"."""
-    with writing():
+    with write_transaction():
         for learner, name in zip(learners, names, strict=False):
             last, first, middle = (part.strip() for part in name.split(","))
             learner.lis_name, learner.last_name, learner.first_name, learner.middle_name = name, last, first, middle

@@ -104,13 +104,13 @@ def test_a_running_moves_to_its_date_when_its_times_become_known(make_lesson: Ma
 def test_events_that_come_before_the_portal_knows_the_meeting_attach_by_themselves(
     make_lesson: Make, sessions: Iterator[str]
 ) -> None:
-    from portal.core.db import writing
+    from portal.core.db import write_transaction
 
     lesson = make_lesson(1)
     zoom = Says(zoom_id="99988877766")
     whole(lesson, replace(zoom), next(sessions), "8:00", "8:20")
     assert lesson.verdicts() == [(0, "pending")]
-    with writing() as session:
+    with write_transaction() as session:
         session.get_one(type(lesson.meeting), lesson.meeting.id).zoom_id = zoom.zoom_id
     lesson.work()
     assert lesson.verdicts() == [(1200, "present")]

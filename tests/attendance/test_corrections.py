@@ -6,11 +6,11 @@ from sqlalchemy import delete, update
 
 from portal.attendance.models import AttendanceRecord, AttendanceSheet, ZoomParticipant
 from portal.classes.models import Enrolment
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.jobs import worker
 from portal.meetings.models import MeetingOccurrence, ZoomInstance
 from portal.webhooks.models import ZoomEvent
-from portal.webhooks.replay import replay
+from portal.webhooks.replay import replay_deliveries
 from tests.attendance.lesson import Body, Lesson, Says, at
 from tests.people import look_again
 
@@ -145,7 +145,7 @@ def test_a_leave_85_minutes_late_moves_the_computed_mark_and_not_the_signed_one(
 
 def test_a_new_threshold_leaves_past_sheets_alone(make_lesson: Make, sessions: Iterator[str]) -> None:
     lesson, zoom = make_lesson(1, dates=[(at("8:00"), 60), (at("8:00", 4), 60)]), Says()
-    with writing():
+    with write_transaction():
         lesson.dates()[1].threshold_seconds = 1200
     lesson.deliver(
         zoom.started(), zoom.stay(next(sessions), at("8:00"), at("8:17"), registrant_id="R1"), zoom.ended(at("9:00"))
@@ -166,7 +166,7 @@ def test_leaving_the_roster_before_the_day_takes_the_row_away_and_coming_back_br
 ) -> None:
     lesson, zoom = make_lesson(2), Says()
     held(lesson, zoom, next(sessions))
-    with writing() as session:
+    with write_transaction() as session:
         session.execute(
             update(Enrolment)
             .where(Enrolment.learner_id == lesson.learners[0].id)
@@ -174,16 +174,16 @@ def test_leaving_the_roster_before_the_day_takes_the_row_away_and_coming_back_br
         )
     assert lesson.verdicts() == [(0, "absent")]
     assert recorded(lesson) == [(0, "absent")], "what reports read follows"
-    with writing() as session:
+    with write_transaction() as session:
         session.execute(update(Enrolment).values(until_date=None))
     assert lesson.verdicts() == [(300, "partial"), (0, "absent")]
     assert recorded(lesson) == [(0, "absent"), (300, "partial")]
-    assert worker.sweep_changed_rosters() == 0
+    assert worker.mark_changed_rosters() == 0
 
 
 def recorded(lesson: Lesson) -> list[tuple[int, str]]:
     """The sheet's records after the worker has looked for rosters that changed."""
-    assert worker.sweep_changed_rosters() == 1
+    assert worker.mark_changed_rosters() == 1
     lesson.work()
     rows = db.session.scalars(db.select(AttendanceRecord).where(AttendanceRecord.occurrence_id == lesson.occurrence.id))
     return sorted((one.seconds, one.mark) for one in rows)
@@ -207,7 +207,7 @@ def test_computing_everything_anew_from_the_deliveries_twice_gives_the_same_byte
     )
     before = lesson.csv()
     for _ in range(2):
-        with writing() as session:
+        with write_transaction() as session:
             session.execute(delete(ZoomParticipant))
             session.execute(delete(AttendanceRecord))
             session.execute(delete(AttendanceSheet))
@@ -215,7 +215,7 @@ def test_computing_everything_anew_from_the_deliveries_twice_gives_the_same_byte
             session.execute(update(MeetingOccurrence).values(state="scheduled"))
             ids = list(session.scalars(db.select(ZoomEvent.id)))
             session.execute(update(ZoomEvent).values(id=ZoomEvent.id + 1000 + len(ids)))
-        assert replay(("done",)) == len(ids)
+        assert replay_deliveries(("done",)) == len(ids)
         lesson.work()
         assert lesson.csv() == before
         look_again()

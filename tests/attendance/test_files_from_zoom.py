@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from portal.core.db import writing
+from portal.core.db import write_transaction
 from tests.attendance.lesson import ZOOM_ID, Lesson, Says, at
 
 Make = Callable[..., Lesson]
@@ -29,7 +29,7 @@ DAY = f"{at('8:00'):%m/%d/%Y}"
 def file_for(lesson: Lesson, text: str, *, day: str = DAY, meeting: str = ZOOM_ID) -> bytes:
     """The file's bytes; the first two learners are known by the addresses of the roster."""
     one, two = "one@r1.deped.gov.ph", "two@r1.deped.gov.ph"
-    with writing():
+    with write_transaction():
         for learner, email in zip(lesson.learners, (one, two), strict=False):
             learner.email = email
     return text.format(one=one, two=two, day=day, meeting=meeting).encode()

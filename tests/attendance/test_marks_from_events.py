@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from portal.classes.models import co_teachers
-from portal.core.db import writing
+from portal.core.db import write_transaction
 from tests.attendance.lesson import Body, Lesson, Says, at, flat
 
 Make = Callable[..., Lesson]
@@ -125,7 +125,7 @@ def test_the_same_request_five_times_is_one_stay(make_lesson: Make, sessions: It
 
 def test_the_host_and_a_co_teacher_are_staff_and_in_no_row(make_lesson: Make, sessions: Iterator[str]) -> None:
     lesson, zoom = make_lesson(1), Says()
-    with writing() as session:
+    with write_transaction() as session:
         bob = lesson.people.bob
         session.execute(co_teachers.insert().values(class_id=lesson.school_class.id, user_id=bob.id))
     lesson.deliver(
@@ -145,7 +145,7 @@ def test_registration_beats_an_address_of_somebody_else(make_lesson: Make, sessi
     lesson, zoom = make_lesson(2), Says()
     mine = f"{lesson.learners[1].lrn}@r1.deped.gov.ph"
     stay = zoom.stay(next(sessions), at("8:00"), at("8:30"), registrant_id="R1", email=mine)
-    with writing():
+    with write_transaction():
         lesson.learners[1].email = mine
     lesson.deliver(zoom.started(), stay, zoom.ended(at("9:00")))
     assert lesson.verdicts() == [(1800, "present"), (0, "absent")]

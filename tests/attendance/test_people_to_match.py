@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from sqlalchemy import select
 
-from portal.attendance.models import NameAlias, ParticipantLink
+from portal.attendance.models import ParticipantAlias, ParticipantMatch
 from portal.core.db import db
 from tests.attendance.lesson import ZOOM_ID, Lesson, Says, add_meeting, at, row
 from tests.people import look_again
@@ -19,13 +19,15 @@ def hold(lesson: Lesson, zoom: Says, *events: object) -> None:
 
 def remembered() -> list[tuple[str, str]]:
     look_again()
-    rows = db.session.scalars(select(NameAlias).order_by(NameAlias.folded_name, NameAlias.learner_id))
+    rows = db.session.scalars(
+        select(ParticipantAlias).order_by(ParticipantAlias.folded_name, ParticipantAlias.learner_id)
+    )
     return [(one.folded_name, str(one.learner_id)) for one in rows]
 
 
 def links() -> int:
     look_again()
-    return len(db.session.scalars(select(ParticipantLink)).all())
+    return len(db.session.scalars(select(ParticipantMatch)).all())
 
 
 def test_a_name_alone_credits_nobody_and_one_click_does_with_all_stays(
@@ -111,7 +113,7 @@ def test_undoing_brings_back_exactly_what_was_before(make_lesson: Make, sessions
     first, second = (str(lesson.learners[n].id) for n in (0, 2))
 
     def match(to: str) -> None:
-        stay = str(db.session.scalars(select(ParticipantLink.participant_id)).first() or stay_ids[0])
+        stay = str(db.session.scalars(select(ParticipantMatch.participant_id)).first() or stay_ids[0])
         lesson.browser.post(f"/attendance/{lesson.occurrence.id}/match", {"stay": stay, "learner": to})
 
     lesson.sheet()

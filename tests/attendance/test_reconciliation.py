@@ -14,8 +14,8 @@ from portal.core import clock
 from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.sandbox.webhook_sender import Sender
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.sandbox.webhook_sender import WebhookSender
 from portal.zoom.errors import ZoomNotAuthorised, ZoomRateLimited, ZoomRefused, ZoomUnavailable
 from tests.attendance.lesson import HOST_ID, Lesson, Says, at, row
 from tests.browser import Browser
@@ -169,7 +169,7 @@ def test_without_an_answer_it_asks_nightly_for_three_days_more(make_lesson: Make
         before = lesson.zoom.asked
         lesson.reconcile()
         if lesson.zoom.asked > before:
-            asked_at.append(clock.local(clock.now()).strftime("%d %H"))
+            asked_at.append(clock.to_manila(clock.now()).strftime("%d %H"))
     assert asked_at == ["03 09", "03 10", "03 15", "04 09", "05 02", "06 02", "07 02"]
     assert sheet_of(lesson).state == "unreported"
 
@@ -269,13 +269,13 @@ def test_a_restart_that_only_the_report_knows_of_is_part_of_the_class(
 def test_an_outage_of_ours_keeps_everybody_from_being_absent_until_the_report_is_in(
     make_lesson: Make, sessions: Iterator[str]
 ) -> None:
-    from portal.core.db import writing
-    from portal.webhooks.models import PortalBeat
+    from portal.core.db import write_transaction
+    from portal.webhooks.models import WebhookHeartbeat
 
     lesson, zoom, one = make_lesson(2), Says(), next(sessions)
-    with writing() as session:
-        session.add(PortalBeat(started_at=at("6:00"), last_seen_at=at("8:20")))
-        session.add(PortalBeat(started_at=at("8:30"), last_seen_at=at("9:31")))
+    with write_transaction() as session:
+        session.add(WebhookHeartbeat(started_at=at("6:00"), last_seen_at=at("8:20")))
+        session.add(WebhookHeartbeat(started_at=at("8:30"), last_seen_at=at("9:31")))
     lesson.deliver(zoom.started(), zoom.stay(one, at("8:00"), at("8:10"), registrant_id="R1"), zoom.ended(at("9:00")))
     assert [mark for _, mark in lesson.verdicts()] == ["needs review", "needs review"]
     assert "Silid missed a part of this class" in lesson.sheet()
@@ -286,7 +286,7 @@ def test_an_outage_of_ours_keeps_everybody_from_being_absent_until_the_report_is
 
 
 def test_the_pretend_zooms_own_report_after_half_of_the_events_were_lost(
-    app: Flask, browser: Browser, people: People, world: World, sender: Sender
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom, sender: WebhookSender
 ) -> None:
     """End to end, with the real client over HTTP."""
     with time_machine.travel(at("7:30"), tick=False) as moving:

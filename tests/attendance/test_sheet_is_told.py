@@ -26,7 +26,7 @@ def test_the_sheet_is_told_once_when_it_is_reconciled_with_the_people_to_match(
         zoom.stay(two, at("8:00"), at("8:50"), user_name="OPPO A5s"),
         zoom.ended(at("9:00")),
     )
-    worker.sweep_notifications()
+    worker.create_due_notifications()
     look_again()
     assert not db.session.scalars(select(Notification)).all(), "Zoom's report is still to come"
     lesson.zoom.ends[zoom.uuid] = at("9:00")
@@ -37,7 +37,7 @@ def test_the_sheet_is_told_once_when_it_is_reconciled_with_the_people_to_match(
     lesson.move(at("9:31"))
     lesson.reconcile()
     for _ in range(2):
-        worker.sweep_notifications()
+        worker.create_due_notifications()
     look_again()
     rows = db.session.scalars(select(Notification)).all()
     assert sorted(one.kind for one in rows) == ["sheet ready", "to match"]
@@ -48,7 +48,7 @@ def test_the_sheet_is_told_once_when_it_is_reconciled_with_the_people_to_match(
     assert "OPPO" not in lesson.browser.text and "LEARNER" not in lesson.browser.text
     lesson.moving.move_to(at("9:45"))
     look_again()
-    assert digest_mail.write_due() == 2 and digest_mail.write_due() == 0
+    assert digest_mail.queue_due_digests() == 2 and digest_mail.queue_due_digests() == 0
     lesson.browser.submit(".notices form[action$=open]")
     assert lesson.browser.url.startswith(f"/attendance/{lesson.occurrence.id}")
 
@@ -56,17 +56,17 @@ def test_the_sheet_is_told_once_when_it_is_reconciled_with_the_people_to_match(
 def test_a_sheet_that_was_signed_before_needs_no_telling(make_lesson: Make, sessions: Iterator[str]) -> None:
     from portal.attendance.models import AttendanceSheet
     from portal.core import clock
-    from portal.core.db import writing
+    from portal.core.db import write_transaction
 
     lesson, zoom = make_lesson(1), Says()
     session = next(sessions)
     stay = zoom.stay(session, at("8:00"), at("8:50"), registrant_id="R1")
     lesson.deliver(zoom.started(), stay, zoom.ended(at("9:00")))
-    with writing() as database:
+    with write_transaction() as database:
         sheet = database.get_one(AttendanceSheet, lesson.occurrence.id)
         sheet.finalised_at, sheet.finalised_by = clock.now(), lesson.people.ada.id
         sheet.state = "reconciled"
     lesson.moving.shift(timedelta(minutes=30))
-    worker.sweep_notifications()
+    worker.create_due_notifications()
     look_again()
     assert not db.session.scalars(select(Notification)).all()

@@ -31,7 +31,7 @@ from portal import create_app
 from portal.attendance.evidence import zoom_report
 from portal.attendance.models import ZoomParticipant
 from portal.classes.models import Enrolment, Learner
-from portal.core.db import Base, db, writing
+from portal.core.db import Base, db, write_transaction
 from portal.meetings.models import MeetingOccurrence
 from portal.zoom.errors import ZoomUnavailable
 from portal.zoom.models import ReportRow
@@ -118,7 +118,7 @@ class Model:
 
 def empty_database() -> None:
     db.session.remove()
-    with writing() as session:
+    with write_transaction() as session:
         for table in reversed(Base.metadata.sorted_tables):
             session.execute(table.delete())
 
@@ -262,7 +262,7 @@ class Life(RuleBasedStateMachine):
             return
         if not enrolled and learner in self.model.override:
             return
-        with writing() as session:
+        with write_transaction() as session:
             until = None if enrolled else at("8:00", 2).date()
             mine = Enrolment.learner_id == self.lesson.learners[learner].id
             session.execute(update(Enrolment).where(mine).values(until_date=until))
@@ -326,7 +326,7 @@ class Life(RuleBasedStateMachine):
             zoom.runs[said.uuid], zoom.ends[said.uuid] = said.began, self.moment(RUNS[run][1])
             host = row(f"host{run}", said.began, self.moment(RUNS[run][1]), user_email="ada@r1.deped.gov.ph")
             zoom.rows[said.uuid] = [host, *(self.reported(one) for one in self.sessions if one.run == run)]
-        zoom_report.reconcile(self.lesson.occurrence.id, zoom)  # type: ignore[arg-type]  # a fake of the client
+        zoom_report.reconcile_occurrence(self.lesson.occurrence.id, zoom)  # type: ignore[arg-type]  # a fake of the client
         self.model.reported = True
         look_again()
 
@@ -343,7 +343,7 @@ class Life(RuleBasedStateMachine):
         zoom = self.lesson.zoom
         zoom.error = ZoomUnavailable("down") if fails else None
         zoom.rows = {said.uuid: [] for said in self.zoom}
-        zoom_report.reconcile(self.lesson.occurrence.id, zoom)  # type: ignore[arg-type]  # a fake of the client
+        zoom_report.reconcile_occurrence(self.lesson.occurrence.id, zoom)  # type: ignore[arg-type]  # a fake of the client
         look_again()
 
     @invariant()

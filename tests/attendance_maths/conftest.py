@@ -7,18 +7,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from portal.attendance.calculation.marks import (
-    Alias,
-    Computed,
-    Instance,
-    Knowledge,
-    PersonLink,
-    RosterLine,
+    ConfirmedAlias,
+    DataCompleteness,
+    InstanceTimes,
+    LearnerResult,
+    ManualMatch,
+    RosterLearner,
     SheetInput,
     SheetResult,
-    StaffLine,
+    StaffMember,
     Stay,
-    Unmatched,
-    compute,
+    UnmatchedParticipant,
+    compute_sheet,
 )
 
 NAMES = (
@@ -37,13 +37,13 @@ NAMES = (
 class Morning:
     """Builds evidence; learner L1 holds the registration R1, and so on."""
 
-    roster: tuple[RosterLine, ...] = tuple(
-        RosterLine(f"L{n}", frozenset({f"R{n}"}), f"10000000000{n}@r1.deped.gov.ph", name)
+    roster: tuple[RosterLearner, ...] = tuple(
+        RosterLearner(f"L{n}", frozenset({f"R{n}"}), f"10000000000{n}@r1.deped.gov.ph", name)
         for n, name in enumerate(NAMES, start=1)
     )
-    staff: tuple[StaffLine, ...] = (
-        StaffLine("teacher", frozenset({"RT"}), "teresa.reyes@r1.deped.gov.ph", ("Ma. Teresa Reyes",)),
-        StaffLine("co-teacher", frozenset({"RC"}), "jose.cruz@r1.deped.gov.ph", ("Jose Cruz",)),
+    staff: tuple[StaffMember, ...] = (
+        StaffMember("teacher", frozenset({"RT"}), "teresa.reyes@r1.deped.gov.ph", ("Ma. Teresa Reyes",)),
+        StaffMember("co-teacher", frozenset({"RC"}), "jose.cruz@r1.deped.gov.ph", ("Jose Cruz",)),
     )
 
     def at(self, clock: str) -> datetime:
@@ -78,8 +78,8 @@ class Morning:
     def wait(self, joined: str | None, left: str | None, registrant: str | None = "R1", **changes: object) -> Stay:
         return self.stay(joined, left, registrant, room="waiting", **changes)
 
-    def instance(self, started: str | None, ended: str | None, uuid: str = "uuid-1") -> Instance:
-        return Instance(uuid, self.at(started) if started else None, self.at(ended) if ended else None)
+    def instance(self, started: str | None, ended: str | None, uuid: str = "uuid-1") -> InstanceTimes:
+        return InstanceTimes(uuid, self.at(started) if started else None, self.at(ended) if ended else None)
 
     def sheet(
         self, *stays: Stay, over: bool = True, complete: bool = True, gap: bool = False, **changes: object
@@ -95,16 +95,16 @@ class Morning:
             staff=self.staff,
             links=(),
             aliases=(),
-            knowledge=Knowledge(over=over, complete=complete, gap=gap),
+            knowledge=DataCompleteness(over=over, complete=complete, gap=gap),
             now=self.at("9:30"),
         )
         return replace(plain, **changes)
 
-    def line(self, *stays: Stay, learner: str = "L1", **changes: object) -> Computed:
+    def line(self, *stays: Stay, learner: str = "L1", **changes: object) -> LearnerResult:
         """The learner's line on the sheet of these stays."""
-        return self.line_of(compute(self.sheet(*stays, **changes)), learner)
+        return self.line_of(compute_sheet(self.sheet(*stays, **changes)), learner)
 
-    def line_of(self, result: SheetResult, learner: str) -> Computed:
+    def line_of(self, result: SheetResult, learner: str) -> LearnerResult:
         [line] = [line for line in result.learners if line.learner_id == learner]
         return line
 
@@ -112,14 +112,14 @@ class Morning:
         line = self.line(*stays, **changes)
         return line.seconds, line.mark
 
-    def strangers(self, stays: Iterable[Stay], **changes: object) -> tuple[Unmatched, ...]:
-        return compute(self.sheet(*stays, **changes)).unmatched
+    def strangers(self, stays: Iterable[Stay], **changes: object) -> tuple[UnmatchedParticipant, ...]:
+        return compute_sheet(self.sheet(*stays, **changes)).unmatched
 
-    def link(self, stay: Stay, *learner_ids: str, staff: bool = False, nobody: bool = False) -> PersonLink:
-        return PersonLink(stay.id, learner_ids, staff=staff, nobody=nobody)
+    def link(self, stay: Stay, *learner_ids: str, staff: bool = False, nobody: bool = False) -> ManualMatch:
+        return ManualMatch(stay.id, learner_ids, staff=staff, nobody=nobody)
 
-    def alias(self, name: str, *learner_ids: str) -> Alias:
-        return Alias(name, learner_ids)
+    def alias(self, name: str, *learner_ids: str) -> ConfirmedAlias:
+        return ConfirmedAlias(name, learner_ids)
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,12 @@ import flask
 import pytest
 from flask_babel import Babel
 
-from portal.attendance.sheet.explain import Override, reason
+from portal.attendance.sheet.explain import MarkOverride, explain_mark
 
 
 def told(morning, *stays, learner="L1", override=None, threshold=900, **changes):
     line = morning.line(*stays, learner=learner, threshold=threshold, **changes)
-    return reason(line, threshold=threshold, override=override)
+    return explain_mark(line, threshold=threshold, override=override)
 
 
 def test_present_tells_when_how_long_and_how_it_is_known(morning):
@@ -54,7 +54,7 @@ def test_one_who_may_be_on_the_list_of_unmatched_is_named(morning):
 
 def test_the_list_of_unmatched_is_named_where_the_names_are_not_at_hand(morning):
     stored = replace(morning.line(morning.guest("Maria Santos")), maybe=())
-    assert reason(stored, threshold=900) == (
+    assert explain_mark(stored, threshold=900) == (
         "Not seen under this name, but may be among the unmatched participants: match or decide."
     )
 
@@ -88,7 +88,7 @@ def test_pending_tells_how_it_stands(morning):
 
 
 def test_an_override_tells_who_when_and_why_beside_what_zoom_saw(morning):
-    override = Override("present", "Ma. Teresa Reyes", morning.at("9:41"), "brownout, answered by text ")
+    override = MarkOverride("present", "Ma. Teresa Reyes", morning.at("9:41"), "brownout, answered by text ")
     assert told(morning, morning.stay("8:00", "8:08"), override=override) == (
         "Zoom saw 8 min in 1 stay. Set to Present by Ma. Teresa Reyes, Tue 3 Nov, 9:41 AM: brownout, answered by text."
     )
@@ -97,7 +97,7 @@ def test_an_override_tells_who_when_and_why_beside_what_zoom_saw(morning):
 
 @pytest.mark.parametrize("text", ["100% signal lost", "%(mark)s {0}"])
 def test_a_reason_is_printed_as_it_was_typed(morning, text):
-    assert text in told(morning, override=Override("present", "50% Reyes", morning.at("9:41"), text))
+    assert text in told(morning, override=MarkOverride("present", "50% Reyes", morning.at("9:41"), text))
 
 
 def test_it_speaks_within_a_request_as_well(morning):

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from portal.attendance.calculation.marks import compute
+from portal.attendance.calculation.marks import compute_sheet
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ class TestNobodySeen:
         assert (line.mark, line.flags) == ("needs review", ("data incomplete",))
 
     def test_a_learner_not_enrolled_on_the_date_has_no_line(self, morning):
-        result = compute(morning.sheet(roster=morning.roster[1:]))
+        result = compute_sheet(morning.sheet(roster=morning.roster[1:]))
         assert [line.learner_id for line in result.learners] == ["L2", "L3", "L4", "L5", "L6", "L7", "L8"]
 
 
@@ -283,21 +283,23 @@ class TestLateAndLeftEarly:
 
 class TestShortMeeting:
     def test_a_meeting_shorter_than_the_threshold_says_so(self, morning):
-        result = compute(morning.sheet(morning.stay("8:00", "8:12"), instances=(morning.instance("8:00", "8:12"),)))
+        result = compute_sheet(
+            morning.sheet(morning.stay("8:00", "8:12"), instances=(morning.instance("8:00", "8:12"),))
+        )
         assert (result.learners[0].seconds, result.learners[0].mark) == (720, "partial")
         assert (result.flags, result.meeting_seconds) == (("short meeting",), 720)
 
     def test_one_whose_end_is_unknown_does_not(self, morning):
-        result = compute(morning.sheet(instances=(morning.instance("8:00", None),), complete=False, gap=True))
+        result = compute_sheet(morning.sheet(instances=(morning.instance("8:00", None),), complete=False, gap=True))
         assert (result.flags, result.meeting_seconds) == (("data incomplete", "gap"), None)
 
 
 def test_two_different_stays_under_one_id_are_refused(morning):
     stay = morning.stay("8:00", "8:30")
     with pytest.raises(ValueError, match="two different stays"):
-        compute(morning.sheet(stay, replace(stay, left_at=morning.at("8:40"))))
+        compute_sheet(morning.sheet(stay, replace(stay, left_at=morning.at("8:40"))))
 
 
 def test_a_learner_twice_on_the_roster_is_refused(morning):
     with pytest.raises(ValueError, match="twice on the roster"):
-        compute(morning.sheet(roster=morning.roster + morning.roster[:1]))
+        compute_sheet(morning.sheet(roster=morning.roster + morning.roster[:1]))

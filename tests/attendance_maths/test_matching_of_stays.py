@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from portal.attendance.calculation.marks import compute
+from portal.attendance.calculation.marks import compute_sheet
 from portal.attendance.calculation.matching import fold_email, is_device_name
 
 
@@ -15,7 +15,7 @@ def test_a_registration_needs_neither_address_nor_name(morning):
 
 def test_a_registration_beats_the_address_of_another_learner_and_is_noted(morning):
     stay = morning.stay("8:00", "8:30", "R7", email="100000000008@r1.deped.gov.ph")
-    result = compute(morning.sheet(stay))
+    result = compute_sheet(morning.sheet(stay))
     assert morning.line_of(result, "L7").flags == ("email of another",)
     assert (morning.line_of(result, "L7").mark, morning.line_of(result, "L8").mark) == ("present", "absent")
 
@@ -32,7 +32,7 @@ def test_an_address_matches_in_any_case(morning):
 def test_an_address_of_two_learners_matches_neither(morning):
     twins = tuple(replace(line, email="family@r1.deped.gov.ph") for line in morning.roster[6:])
     stay = morning.stay("8:00", "8:30", None, email="family@r1.deped.gov.ph")
-    result = compute(morning.sheet(stay, roster=morning.roster[:6] + twins))
+    result = compute_sheet(morning.sheet(stay, roster=morning.roster[:6] + twins))
     assert [line.mark for line in result.learners[6:]] == ["absent", "absent"]
     assert [person.email for person in result.unmatched] == ["family@r1.deped.gov.ph"]
 
@@ -46,9 +46,9 @@ def test_an_address_that_only_looks_alike_is_another(morning):
 
 def test_a_registration_held_by_two_learners_matches_neither(morning):
     roster = tuple(replace(line, registrant_ids=frozenset({"R1"})) for line in morning.roster)
-    assert {line.mark for line in compute(morning.sheet(morning.stay("8:00", "8:30"), roster=roster)).learners} == {
-        "absent"
-    }
+    assert {
+        line.mark for line in compute_sheet(morning.sheet(morning.stay("8:00", "8:30"), roster=roster)).learners
+    } == {"absent"}
 
 
 def test_one_event_of_a_session_tells_who_the_others_are(morning):
@@ -56,12 +56,12 @@ def test_one_event_of_a_session_tells_who_the_others_are(morning):
         morning.wait("7:58", "8:00", None, session="s1"),
         morning.stay("8:00", "8:30", "R1", session="s1"),
     ]
-    assert compute(morning.sheet(*stays)).unmatched == ()
+    assert compute_sheet(morning.sheet(*stays)).unmatched == ()
 
 
 class TestNamesAlone:
     def test_an_exact_name_is_suggested_and_not_credited(self, morning):
-        result = compute(morning.sheet(morning.guest("Maria Santos")))
+        result = compute_sheet(morning.sheet(morning.guest("Maria Santos")))
         assert morning.line_of(result, "L1").seconds == 0
         [person] = result.unmatched
         assert (person.names, person.seconds) == (("Maria Santos",), 2400)
@@ -81,7 +81,7 @@ class TestNamesAlone:
 class TestDecisions:
     def test_a_persons_decision_beats_the_registration(self, morning):
         stay = morning.stay("8:00", "8:30", "R7")
-        result = compute(morning.sheet(stay, links=(morning.link(stay, "L8"),)))
+        result = compute_sheet(morning.sheet(stay, links=(morning.link(stay, "L8"),)))
         assert (morning.line_of(result, "L7").mark, morning.line_of(result, "L8").mark) == (
             "absent",
             "present",
@@ -89,28 +89,28 @@ class TestDecisions:
 
     def test_siblings_on_one_phone_are_both_credited(self, morning):
         stay = morning.guest("OPPO A5s")
-        result = compute(morning.sheet(stay, links=(morning.link(stay, "L7", "L8"),)))
+        result = compute_sheet(morning.sheet(stay, links=(morning.link(stay, "L7", "L8"),)))
         assert [line.seconds for line in result.learners[6:]] == [2400, 2400]
         assert result.unmatched == ()
 
     def test_two_links_of_one_stay_name_both_learners(self, morning):
         stay = morning.guest("OPPO A5s")
         links = (morning.link(stay, "L8"), morning.link(stay, "L7"))
-        assert compute(morning.sheet(stay, links=links)).who[stay.id].learner_ids == ("L7", "L8")
+        assert compute_sheet(morning.sheet(stay, links=links)).who[stay.id].learner_ids == ("L7", "L8")
 
     def test_not_a_learner_leaves_the_list(self, morning):
         stay = morning.guest("Lola")
-        result = compute(morning.sheet(stay, links=(morning.link(stay, nobody=True),)))
+        result = compute_sheet(morning.sheet(stay, links=(morning.link(stay, nobody=True),)))
         assert (result.unmatched, result.who[stay.id].kind) == ((), "nobody")
 
     def test_staff_by_decision_is_listed_as_staff(self, morning):
         stay = morning.guest("Sir Jose")
-        result = compute(morning.sheet(stay, links=(morning.link(stay, staff=True),)))
+        result = compute_sheet(morning.sheet(stay, links=(morning.link(stay, staff=True),)))
         assert [(member.user_id, member.names) for member in result.staff] == [(None, ("Sir Jose",))]
 
     def test_a_learner_no_longer_enrolled_is_not_credited_and_stays_on_the_list(self, morning):
         stay = morning.guest("Maria")
-        result = compute(morning.sheet(stay, roster=morning.roster[1:], links=(morning.link(stay, "L1"),)))
+        result = compute_sheet(morning.sheet(stay, roster=morning.roster[1:], links=(morning.link(stay, "L1"),)))
         assert [person.names for person in result.unmatched] == [("Maria",)]
 
     def test_a_decision_follows_the_same_account_under_the_same_name(self, morning):
@@ -125,7 +125,7 @@ class TestDecisions:
 
     def test_a_decision_about_one_stay_does_not_take_the_registrations_other_stays(self, morning):
         first, again = morning.stay("8:00", "8:10", "R7"), morning.stay("8:20", "8:50", "R7")
-        result = compute(morning.sheet(first, again, links=(morning.link(first, "L8"),)))
+        result = compute_sheet(morning.sheet(first, again, links=(morning.link(first, "L8"),)))
         assert [line.seconds for line in result.learners[6:]] == [1800, 600]
 
 
@@ -135,7 +135,9 @@ class TestRememberedNames:
         assert (line.seconds, line.mark, line.matched_by) == (2400, "present", ("alias",))
 
     def test_it_may_stand_for_siblings(self, morning):
-        result = compute(morning.sheet(morning.guest("Reyes kids"), aliases=(morning.alias("REYES KIDS", "L7", "L8"),)))
+        result = compute_sheet(
+            morning.sheet(morning.guest("Reyes kids"), aliases=(morning.alias("REYES KIDS", "L7", "L8"),))
+        )
         assert [line.matched_by for line in result.learners[6:]] == [("alias",), ("alias",)]
 
     @pytest.mark.parametrize("name", ["OPPO A5s", "iPhone", "Galaxy A03", "Redmi 9", "Zoom user", "😀", "", "12"])
@@ -145,7 +147,7 @@ class TestRememberedNames:
 
     def test_a_name_that_two_use_at_once_is_credited_to_nobody(self, morning):
         stays = [morning.guest("Ate", "8:00", "8:30"), morning.guest("Ate", "8:10", "8:40")]
-        result = compute(morning.sheet(*stays, aliases=(morning.alias("ATE", "L1"),)))
+        result = compute_sheet(morning.sheet(*stays, aliases=(morning.alias("ATE", "L1"),)))
         assert morning.line_of(result, "L1").seconds == 0
         assert len(result.unmatched) == 2
 
@@ -171,7 +173,9 @@ class TestRememberedNames:
 
     def test_a_name_tied_to_two_learners_apart_is_tied_to_none(self, morning):
         aliases = (morning.alias("ATE", "L1"), morning.alias("ATE", "L2"))
-        assert {line.seconds for line in compute(morning.sheet(morning.guest("Ate"), aliases=aliases)).learners} == {0}
+        assert {
+            line.seconds for line in compute_sheet(morning.sheet(morning.guest("Ate"), aliases=aliases)).learners
+        } == {0}
 
     def test_each_instance_is_judged_by_itself(self, morning):
         stays = [
@@ -189,7 +193,7 @@ class TestStaff:
             morning.stay("8:00", "9:00", None, name="Teresa phone", email="teresa.reyes@r1.deped.gov.ph"),
             morning.stay("8:00", "9:00", "RC"),
         ]
-        result = compute(morning.sheet(*stays))
+        result = compute_sheet(morning.sheet(*stays))
         assert sorted((member.user_id or "", member.seconds) for member in result.staff) == [
             ("", 3600),
             ("co-teacher", 3600),
@@ -203,7 +207,7 @@ class TestStaff:
             morning.stay("8:00", "8:40", "RT", is_host=True),
             morning.stay("8:20", "9:00", None, name="Phone", email="teresa.reyes@r1.deped.gov.ph"),
         ]
-        [member] = compute(morning.sheet(*stays)).staff
+        [member] = compute_sheet(morning.sheet(*stays)).staff
         assert (member.user_id, member.seconds, member.stays) == ("teacher", 3600, 2)
         assert member.matched_by == ("host", "email")
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from portal.attendance.calculation.suggestions import Suggester
+from portal.attendance.calculation.suggestions import MatchSuggester
 
 
 def first_of(morning, name, seen=(), **knowledge):
-    found = Suggester(morning.roster, section="8-Jadeite", **knowledge).suggest([name], seen)
+    found = MatchSuggester(morning.roster, section="8-Jadeite", **knowledge).suggest([name], seen)
     return (found[0].learner_id, found[0].why) if found else None
 
 
@@ -54,7 +54,7 @@ def test_of_two_of_one_surname_the_one_not_seen_comes_first(morning):
 
 
 def test_a_full_name_comes_before_a_weaker_resemblance_though_its_learner_was_seen(morning):
-    found = Suggester(morning.roster).suggest(["Maria Santos"], seen={"L1"})
+    found = MatchSuggester(morning.roster).suggest(["Maria Santos"], seen={"L1"})
     assert [(one.learner_id, one.seen) for one in found] == [("L1", True), ("L5", False)]
 
 
@@ -62,7 +62,7 @@ def test_there_are_at_most_three(morning):
     namesakes = tuple(
         type(line)(f"N{n}", frozenset(), None, "SANTOS,MARIA, CRUZ") for n, line in enumerate(morning.roster)
     )
-    assert [one.learner_id for one in Suggester(namesakes).suggest(["Maria Santos"])] == ["N0", "N1", "N2"]
+    assert [one.learner_id for one in MatchSuggester(namesakes).suggest(["Maria Santos"])] == ["N0", "N1", "N2"]
 
 
 def test_a_name_remembered_in_another_class_is_a_suggestion(morning):
@@ -75,10 +75,10 @@ def test_a_remembered_name_that_was_not_clear_enough_to_credit_is_a_suggestion(m
 
 
 def test_all_names_that_a_person_used_are_considered(morning):
-    found = Suggester(morning.roster).suggest(["OPPO A5s", "Jose Sta. Ana"])
+    found = MatchSuggester(morning.roster).suggest(["OPPO A5s", "Jose Sta. Ana"])
     assert [one.learner_id for one in found] == ["L6"]
 
 
 def test_a_section_that_is_also_a_surname_hides_nobody(morning):
-    found = Suggester(morning.roster, section="8 - Reyes").suggest(["8-Reyes Angel Reyes"])
+    found = MatchSuggester(morning.roster, section="8 - Reyes").suggest(["8-Reyes Angel Reyes"])
     assert (found[0].learner_id, found[0].strength) == ("L7", "strong")

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portal.attendance.calculation.marks import (
-    Instance,
-    Knowledge,
+    DataCompleteness,
+    InstanceTimes,
     Stay,
-    compute,
+    compute_sheet,
 )
 
 # Few values of each, so that people, devices and times collide as often as they can.
@@ -51,7 +51,7 @@ def sheets(draw, morning, *, known=True, remembered=True):
     ends = draw(st.sampled_from([(30, 60), (None, 60), (30, None), (None, None)]))
     start = morning.at("8:00")
     instances = tuple(
-        Instance(uuid, start + timedelta(minutes=begin), None if end is None else start + timedelta(minutes=end))
+        InstanceTimes(uuid, start + timedelta(minutes=begin), None if end is None else start + timedelta(minutes=end))
         for uuid, begin, end in zip(("uuid-1", "uuid-2"), (0, 31), ends, strict=True)
     )
     over, complete = draw(st.sampled_from([(False, False), (True, False), (True, True)]))
@@ -60,7 +60,7 @@ def sheets(draw, morning, *, known=True, remembered=True):
         instances=draw(st.sampled_from([instances, instances[:1], ()])),
         links=links,
         aliases=(morning.alias("ATE", "L2"), morning.alias("MARIA", "L1")) if remembered else (),
-        knowledge=Knowledge(over, complete, draw(st.booleans())),
+        knowledge=DataCompleteness(over, complete, draw(st.booleans())),
         grace_minutes=draw(st.sampled_from([None, 10])),
         now=start + timedelta(minutes=draw(st.integers(0, 90))),
     )
@@ -82,7 +82,7 @@ def test_order_and_repeats_of_the_evidence_change_nothing(morning, data):
         staff=shuffled(sheet.staff),
         instances=shuffled(sheet.instances),
     )
-    assert repr(compute(other)) == repr(compute(sheet))
+    assert repr(compute_sheet(other)) == repr(compute_sheet(sheet))
 
 
 @settings(deadline=None)
@@ -90,8 +90,8 @@ def test_order_and_repeats_of_the_evidence_change_nothing(morning, data):
 def test_more_presence_never_lowers_the_seconds(morning, data):
     sheet = data.draw(sheets(morning))
     extra = replace(data.draw(stays_of(morning)), id="extra", session="of its own", room="meeting", name="Nobody")
-    before = compute(replace(sheet, links=()))
-    after = compute(replace(sheet, links=(), stays=(*sheet.stays, extra)))
+    before = compute_sheet(replace(sheet, links=()))
+    after = compute_sheet(replace(sheet, links=(), stays=(*sheet.stays, extra)))
     assert all(new.seconds >= old.seconds for old, new in zip(before.learners, after.learners, strict=True))
 
 
@@ -99,7 +99,7 @@ def test_more_presence_never_lowers_the_seconds(morning, data):
 @given(data=st.data())
 def test_nobody_is_absent_without_complete_data_nor_marked_before_the_end(morning, data):
     sheet = data.draw(sheets(morning))
-    marks = {line.mark for line in compute(sheet).learners}
+    marks = {line.mark for line in compute_sheet(sheet).learners}
     if not sheet.knowledge.complete:
         assert "absent" not in marks
     if not sheet.knowledge.over:
@@ -109,7 +109,7 @@ def test_nobody_is_absent_without_complete_data_nor_marked_before_the_end(mornin
 @settings(deadline=None)
 @given(data=st.data())
 def test_a_name_alone_never_credits(morning, data):
-    result = compute(data.draw(sheets(morning, known=False, remembered=False)))
+    result = compute_sheet(data.draw(sheets(morning, known=False, remembered=False)))
     assert {(line.seconds, line.stays, line.matched_by) for line in result.learners} == {(0, 0, ())}
 
 
@@ -117,7 +117,7 @@ def test_a_name_alone_never_credits(morning, data):
 @given(data=st.data())
 def test_every_stay_is_accounted_for_once(morning, data):
     sheet = data.draw(sheets(morning))
-    result = compute(sheet)
+    result = compute_sheet(sheet)
     listed = [stay_id for person in result.unmatched for stay_id in person.stay_ids]
     assert sorted(listed) == sorted(stay_id for stay_id, match in result.who.items() if match.kind == "unknown")
     assert set(result.who) == {stay.id for stay in sheet.stays}
@@ -128,7 +128,7 @@ def test_every_stay_is_accounted_for_once(morning, data):
 @given(data=st.data())
 def test_marks_agree_with_the_seconds(morning, data):
     sheet = data.draw(sheets(morning))
-    for line in compute(sheet).learners:
+    for line in compute_sheet(sheet).learners:
         if sheet.knowledge.over:
             assert (line.mark == "present") == (line.seconds >= 900)
         if line.mark == "partial":

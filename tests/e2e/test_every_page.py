@@ -17,8 +17,8 @@ from playwright.sync_api import Browser, Page
 from werkzeug.exceptions import HTTPException
 
 from portal import create_app
-from portal.config import Settings, derived_key
-from portal.demo.fill import suspended_day
+from portal.config import Settings, derive_secret_key
+from portal.demo.fill import demo_suspended_day
 from portal.demo.school_data import (
     DEMO_PASSWORD,
     HEAD,
@@ -39,31 +39,31 @@ MOST = 200  # pages for one person: beyond it the crawl goes in circles
 # Views that a link does not lead to, or that lead out of the portal or to a file.
 FILES = (".csv", ".ics", ".xlsx", ".json", ".zip")
 NOT_BY_LINK = {
-    "accounts.ask_as_newcomer": "from Google or Microsoft",
-    "accounts.back_from_elsewhere": "from Google or Microsoft",
-    "accounts.connect_elsewhere": "leads to Google or Microsoft",
-    "accounts.go_elsewhere": "leads to Google or Microsoft",
-    "accounts.ways_in": "where Google or Microsoft is set up",
-    "classes.new_year": "from March to May",
-    "join.here": "where the Meeting SDK has its keys",
-    "learners.back": "for who has left",
-    "one_learner.show": "after a search",
-    "registration.links": "leads to the class's links",
-    "opening.why": "in place of a page that asks for a reason: seen there",
-    "inbox.webhook": "Zoom's",
+    "accounts.request_account_after_sso": "from Google or Microsoft",
+    "accounts.handle_sso_callback": "from Google or Microsoft",
+    "accounts.link_own_identity": "leads to Google or Microsoft",
+    "accounts.start_sso_sign_in": "leads to Google or Microsoft",
+    "accounts.show_linked_identities": "where Google or Microsoft is set up",
+    "classes.new_school_year": "from March to May",
+    "join.join_in_browser": "where the Meeting SDK has its keys",
+    "learners.readmit_learner": "for who has left",
+    "privacy.show_learner_data": "after a search",
+    "registration.print_zoom_links": "leads to the class's links",
+    "disclosure.ask_disclosure_reason": "in place of a page that asks for a reason: seen there",
+    "webhooks.receive_webhook": "Zoom's",
     "static": "files",
-    "pages.healthz": "for machines",
-    "pages.metrics": "for machines",
-    "meetings.start": "leads to Zoom",
-    "join.go": "leads to Zoom",
-    "accounts.choose_password": "from a letter",
-    "accounts.confirm_address": "from a letter",
-    "accounts.code": "the second step of signing in",
-    "attendance.live": "a part of a page, which renews itself",
-    "registration.fragment": "a part of a page, which renews itself",
-    "registration.progress": "for scripts",
-    "attendance.check_file": "after an upload",
-    "classes.preview": "after an upload",
+    "pages.check_portal_health": "for machines",
+    "pages.export_prometheus_metrics": "for machines",
+    "meetings.start_meeting": "leads to Zoom",
+    "join.redirect_to_zoom": "leads to Zoom",
+    "accounts.choose_new_password": "from a letter",
+    "accounts.confirm_new_email": "from a letter",
+    "accounts.ask_sign_in_code": "the second step of signing in",
+    "attendance.show_live_attendance": "a part of a page, which renews itself",
+    "registration.registration_progress_fragment": "a part of a page, which renews itself",
+    "registration.show_registration_progress": "for scripts",
+    "attendance.preview_participant_file": "after an upload",
+    "classes.preview_roster_import": "after an upload",
 }
 
 
@@ -85,7 +85,7 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> Flask:
             secret_key="only to read the addresses, serves nobody",
             database_url=f"sqlite:///{tmp_path_factory.mktemp('rules') / 'none.sqlite3'}",
             base_url="http://127.0.0.1",
-            encryption_keys=(derived_key("rules"),),
+            encryption_keys=(derive_secret_key("rules"),),
         )
     )
 
@@ -238,4 +238,4 @@ def pages_of_a_meeting_with_colleagues(watched: Watched) -> list[str]:
 
 def a_day_without_class() -> str:
     """The month in which the demo's school suspends a day."""
-    return f"/class-days?month={suspended_day():%Y-%m}"
+    return f"/class-days?month={demo_suspended_day():%Y-%m}"

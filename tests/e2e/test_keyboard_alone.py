@@ -91,7 +91,7 @@ def test_a_class_is_scheduled_held_and_corrected_with_the_keyboard_alone(chrome:
 
 def schedule(page: Page) -> None:
     go(page, page.locator("main").get_by_role("link", name=re.compile("Schedule")))
-    start = clock.local(clock.now()) + timedelta(minutes=15)
+    start = clock.to_manila(clock.now()) + timedelta(minutes=15)
     choices = page.locator("select[name=class_id] option").all_inner_texts()
     tab_to(page, page.locator("select[name=class_id]"))
     page.keyboard.type(next(text for text in choices if "Mathematics" in text)[:11])
@@ -107,7 +107,7 @@ def schedule(page: Page) -> None:
     for minutes in LATER:  # in the evening no later time is offered: it is written in
         if A_MEETING.search(page.url):
             break
-        start = clock.local(clock.now()) + timedelta(minutes=minutes)
+        start = clock.to_manila(clock.now()) + timedelta(minutes=minutes)
         page.locator("input[name=day]").evaluate(f"element => {{ element.value = '{start:%Y-%m-%d}' }}")
         page.locator("input[name=start]").evaluate(f"element => {{ element.value = '{start:%H:%M}' }}")
         page.locator("input[name=minutes]").evaluate("element => { element.value = '20' }")

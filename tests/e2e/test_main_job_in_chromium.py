@@ -82,7 +82,7 @@ def schedule(watched: Watched, subject: str) -> None:
     choices = page.locator("select[name=class_id] option")
     label = next(text for text in choices.all_inner_texts() if subject in text)
     page.locator("select[name=class_id]").select_option(label=label)
-    start = clock.local(clock.now()) + timedelta(minutes=10)
+    start = clock.to_manila(clock.now()) + timedelta(minutes=10)
     page.locator("input[name=title]").fill("Typhoons and the PAR, with a long title to see how it wraps")
     page.locator("input[name=day]").fill(f"{start:%Y-%m-%d}")
     page.locator("input[name=start]").fill(f"{start:%H:%M}")
@@ -111,7 +111,7 @@ def save_the_schedule(page: Page) -> None:
     for minutes in LATER:  # in the evening no later time is offered: it is written in
         if A_MEETING.search(page.url):
             break
-        start = clock.local(clock.now()) + timedelta(minutes=minutes)
+        start = clock.to_manila(clock.now()) + timedelta(minutes=minutes)
         page.locator("input[name=day]").fill(f"{start:%Y-%m-%d}")
         page.locator("input[name=start]").fill(f"{start:%H:%M}")
         page.locator("input[name=minutes]").fill("20")

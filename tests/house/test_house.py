@@ -30,30 +30,30 @@ FLOORS = [
 ]
 TWINS = {"pages": "jobs", "jobs": "pages"}  # two rooms on the top floor
 PUBLIC = {
-    "calendar.learner_feed",
-    "calendar.own_feed",
-    "join.go",
-    "join.here",
-    "join.show",
-    "accounts.ask",
-    "accounts.ask_as_newcomer",
-    "accounts.back_from_elsewhere",
-    "accounts.choose_password",
-    "accounts.code",
-    "accounts.confirm_address",
-    "accounts.forgot",
-    "accounts.go_elsewhere",
+    "calendar.learner_calendar_feed",
+    "calendar.own_calendar_feed",
+    "join.redirect_to_zoom",
+    "join.join_in_browser",
+    "join.show_join_page",
+    "accounts.request_account",
+    "accounts.request_account_after_sso",
+    "accounts.handle_sso_callback",
+    "accounts.choose_new_password",
+    "accounts.ask_sign_in_code",
+    "accounts.confirm_new_email",
+    "accounts.forgot_password",
+    "accounts.start_sso_sign_in",
     "accounts.sign_in",
     "accounts.sign_out",
-    "inbox.webhook",
-    "pages.healthz",
-    "pages.help",
-    "pages.language",
-    "pages.metrics",
-    "pages.privacy",
-    "pages.theme",
+    "webhooks.receive_webhook",
+    "pages.check_portal_health",
+    "pages.show_help_page",
+    "pages.choose_language",
+    "pages.export_prometheus_metrics",
+    "pages.show_privacy_notice",
+    "pages.choose_theme",
 }
-NO_CSRF = {"inbox.webhook"}
+NO_CSRF = {"webhooks.receive_webhook"}
 
 
 def modules() -> Iterator[tuple[Path, ast.Module]]:

@@ -2,14 +2,14 @@
 
 from flask import Flask
 
-from portal.accounts.models import SpentState
+from portal.accounts.models import UsedOidcState
 from portal.core import clock
-from portal.core.db import insert_once, writing
+from portal.core.db import insert_if_absent, write_transaction
 
 
 def test_the_first_is_new_and_the_second_is_not(app: Flask) -> None:
     said = []
     for _ in range(2):
-        with writing():
-            said.append(insert_once(SpentState, {"state_hash": "a" * 64, "at": clock.now()}, ["state_hash"]))
+        with write_transaction():
+            said.append(insert_if_absent(UsedOidcState, {"state_hash": "a" * 64, "at": clock.now()}, ["state_hash"]))
     assert said == [True, False]

@@ -3,12 +3,12 @@
 import pytest
 from environs import Env
 
-from portal.config import BadSettings, derived_key, read_settings
+from portal.config import BadSettings, derive_secret_key, read_settings
 
 GOOD = {
     "SILID_MODE": "live",
     "SECRET_KEY": "kD93hsn2kalq0vnsi3nf81kw0dnqpzm4",
-    "ENCRYPTION_KEYS": derived_key("tests"),
+    "ENCRYPTION_KEYS": derive_secret_key("tests"),
     "PORTAL_BASE_URL": "https://silid.example.ph",
 }
 NAMES = (

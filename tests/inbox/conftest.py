@@ -26,7 +26,7 @@ from portal.meetings.models import MeetingOccurrence
 from portal.registration.models import MeetingRegistrant
 from portal.sandbox import defaults
 from portal.webhooks.models import ZoomEvent
-from portal.zoom.webhooks.signature import sign
+from portal.zoom.webhooks.signature import sign_webhook
 from tests.browser import Browser
 from tests.conftest import Client, settings_for
 from tests.people import People
@@ -77,7 +77,7 @@ class Zoom:
         given = {
             "Content-Type": "application/json",
             "x-zm-request-timestamp": str(when),
-            "x-zm-signature": signature or sign(secret or self._secret, when, raw),
+            "x-zm-signature": signature or sign_webhook(secret or self._secret, when, raw),
         } | {name.replace("_", "-"): value for name, value in headers.items()}
         return self._client.post(PATH, data=raw, headers=given)
 

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import update
 
 from portal.attendance.models import AttendanceSheet
-from portal.core.db import writing
+from portal.core.db import write_transaction
 from portal.registration.models import MeetingRegistrant
 from tests.inbox.conftest import Class, Zoom, at
 from tests.people import look_again, settle
@@ -35,7 +35,7 @@ def test_it_tells_what_waits_what_is_stuck_and_whether_the_clocks_agree(
     assert seen["deliveries"] == {"signature stale": 1, "taken": 5, "taken late": 1}
     assert (seen["zoom"], seen["webhooks"], seen["durable"] in (True, False)) == ("configured", "configured", True)
     settle(app)
-    with writing() as session:
+    with write_transaction() as session:
         session.execute(update(AttendanceSheet).values(reconcile_at=at(8)))
         session.execute(update(MeetingRegistrant).values(state="failed"))
     look_again()

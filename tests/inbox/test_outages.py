@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.core.db import db
-from portal.webhooks.delivery_store import Delivery
-from portal.webhooks.health import endpoint
-from portal.webhooks.heartbeat import REMEMBERED, Beats
-from portal.webhooks.models import MissedDelivery, PortalBeat
-from portal.webhooks.outages import LATE_BEAT, between, had_gap
+from portal.webhooks.delivery_store import SignedDelivery
+from portal.webhooks.health import get_webhook_receiver
+from portal.webhooks.heartbeat import MAX_REMEMBERED, Heartbeat
+from portal.webhooks.models import MissedDelivery, WebhookHeartbeat
+from portal.webhooks.outages import LATE_HEARTBEAT, had_delivery_gap, list_gaps_between
 from tests.inbox.conftest import MEETING, Zoom, joined
 from tests.people import look_again, settle
 
@@ -66,20 +66,20 @@ def up(*spans: tuple[int, int]) -> list[tuple[datetime, datetime]]:
     ],
 )
 def test_outages_are_what_nobody_was_up_in(was_up: list[Any], holes: list[Any]) -> None:
-    assert between(was_up, EIGHT, NINE, now=minute(120)) == holes
+    assert list_gaps_between(was_up, EIGHT, NINE, now=minute(120)) == holes
 
 
 def test_a_process_that_beat_lately_is_there_still() -> None:
     now = minute(30)
-    assert between([(EIGHT, now - LATE_BEAT)], EIGHT, NINE, now) == []
-    late = now - LATE_BEAT - timedelta(seconds=1)
-    assert between([(EIGHT, late)], EIGHT, NINE, now) == [(late, now)]
+    assert list_gaps_between([(EIGHT, now - LATE_HEARTBEAT)], EIGHT, NINE, now) == []
+    late = now - LATE_HEARTBEAT - timedelta(seconds=1)
+    assert list_gaps_between([(EIGHT, late)], EIGHT, NINE, now) == [(late, now)]
 
 
 @given(st.lists(st.tuples(st.integers(-5, 65), st.integers(0, 30)), max_size=6))
 def test_outages_and_uptimes_together_are_the_time_since_the_first_beat(spans: list[tuple[int, int]]) -> None:
     was_up = sorted(up(*((begin, begin + length) for begin, length in spans)))
-    holes = between(was_up, EIGHT, NINE, now=minute(200))
+    holes = list_gaps_between(was_up, EIGHT, NINE, now=minute(200))
     for number in range(60):
         moment = minute(number) + timedelta(seconds=30)
         is_up = any(begin <= moment < end for begin, end in was_up)
@@ -88,71 +88,71 @@ def test_outages_and_uptimes_together_are_the_time_since_the_first_beat(spans: l
 
 
 def test_a_restart_leaves_a_hole_from_the_last_beat_to_the_new_start(app: Flask, moving: Any) -> None:
-    first = Beats(app, up_since=EIGHT)
+    first = Heartbeat(app, up_since=EIGHT)
     for _ in range(4):
         first.beat()
         moving.shift(15)
     moving.shift(300)
-    second = Beats(app, up_since=minute(6))
+    second = Heartbeat(app, up_since=minute(6))
     moving.move_to(minute(7))
     second.beat()
     look_again()
-    assert had_gap(MEETING, EIGHT, minute(7))
-    assert not had_gap(MEETING, EIGHT, EIGHT + timedelta(seconds=45))
-    assert had_gap(MEETING, EIGHT + timedelta(seconds=45), EIGHT + timedelta(seconds=46))
-    assert had_gap(MEETING, minute(6) - timedelta(seconds=1), minute(7))
-    assert not had_gap(MEETING, minute(6), minute(7))
+    assert had_delivery_gap(MEETING, EIGHT, minute(7))
+    assert not had_delivery_gap(MEETING, EIGHT, EIGHT + timedelta(seconds=45))
+    assert had_delivery_gap(MEETING, EIGHT + timedelta(seconds=45), EIGHT + timedelta(seconds=46))
+    assert had_delivery_gap(MEETING, minute(6) - timedelta(seconds=1), minute(7))
+    assert not had_delivery_gap(MEETING, minute(6), minute(7))
 
 
 def test_two_processes_cover_for_each_other(app: Flask, moving: Any) -> None:
-    old, new = Beats(app, up_since=EIGHT), Beats(app, up_since=minute(1))
+    old, new = Heartbeat(app, up_since=EIGHT), Heartbeat(app, up_since=minute(1))
     for _ in range(5):
         moving.shift(30)
         old.beat()
     moving.move_to(minute(4))
     new.beat()
     look_again()
-    assert not had_gap(MEETING, EIGHT, minute(4))
+    assert not had_delivery_gap(MEETING, EIGHT, minute(4))
 
 
 def test_a_process_that_slept_was_not_there(app: Flask, moving: Any) -> None:
-    beats = Beats(app, up_since=EIGHT)
+    beats = Heartbeat(app, up_since=EIGHT)
     beats.beat()
     moving.shift(600)
     beats.beat()
     look_again()
-    assert had_gap(MEETING, EIGHT, minute(10))
-    assert had_gap(MEETING, minute(4), minute(5))
-    assert db.session.scalar(sa.select(sa.func.count()).select_from(PortalBeat)) == 2
+    assert had_delivery_gap(MEETING, EIGHT, minute(10))
+    assert had_delivery_gap(MEETING, minute(4), minute(5))
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(WebhookHeartbeat)) == 2
 
 
 def test_old_beats_and_old_misses_are_forgotten(app: Flask, moving: Any) -> None:
-    beats = Beats(app, up_since=EIGHT)
+    beats = Heartbeat(app, up_since=EIGHT)
     beats.missed(delivery("a"))
     beats.beat()
     moving.shift(timedelta(days=401))
     beats.beat()
     look_again()
-    assert db.session.scalar(sa.select(sa.func.count()).select_from(PortalBeat)) == 1
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(WebhookHeartbeat)) == 1
     assert db.session.scalar(sa.select(MissedDelivery.fingerprint)) is None
 
 
-def delivery(name: str, meeting: str | None = MEETING) -> Delivery:
-    return Delivery(name, EIGHT, "meeting.participant_joined", meeting, b"{}")
+def delivery(name: str, meeting: str | None = MEETING) -> SignedDelivery:
+    return SignedDelivery(name, EIGHT, "meeting.participant_joined", meeting, b"{}")
 
 
 def test_a_refused_delivery_is_a_gap_in_its_meeting_until_it_comes_again(app: Flask, moving: Any) -> None:
     zoom = Zoom(app)
-    beats = Beats(app, up_since=EIGHT)
-    taker = endpoint(app)
+    beats = Heartbeat(app, up_since=EIGHT)
+    taker = get_webhook_receiver(app)
     zoom.sends(joined())
     settle(app)
-    assert not had_gap(MEETING, EIGHT, NINE)
+    assert not had_delivery_gap(MEETING, EIGHT, NINE)
 
     class Full:
         errors = (OSError,)
 
-        def write(self, _deliveries: list[Delivery]) -> None:
+        def write(self, _deliveries: list[SignedDelivery]) -> None:
             raise OSError("disk full")
 
     whole, taker._store.writer = taker._store.writer, Full()
@@ -164,36 +164,36 @@ def test_a_refused_delivery_is_a_gap_in_its_meeting_until_it_comes_again(app: Fl
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
     beats.beat()
     settle(app)
-    assert had_gap(MEETING, EIGHT, NINE)
-    assert not had_gap("another", EIGHT, NINE)
-    assert not had_gap(MEETING, NINE + timedelta(hours=1), NINE + timedelta(hours=2))
+    assert had_delivery_gap(MEETING, EIGHT, NINE)
+    assert not had_delivery_gap("another", EIGHT, NINE)
+    assert not had_delivery_gap(MEETING, NINE + timedelta(hours=1), NINE + timedelta(hours=2))
     moving.shift(30)
     assert zoom.sends(joined(2)).status_code == 200
     settle(app)
-    assert not had_gap(MEETING, EIGHT, NINE)
+    assert not had_delivery_gap(MEETING, EIGHT, NINE)
     beats.beat()
     look_again()
     assert db.session.scalar(sa.select(MissedDelivery.fingerprint)) is None
 
 
 def test_more_refusals_than_can_be_remembered_are_a_gap_in_every_meeting(app: Flask, moving: Any) -> None:
-    beats = Beats(app, up_since=EIGHT)
-    for number in range(REMEMBERED + 2):
+    beats = Heartbeat(app, up_since=EIGHT)
+    for number in range(MAX_REMEMBERED + 2):
         beats.missed(delivery(f"{number}"))
     beats.beat()
     look_again()
-    assert had_gap("any", EIGHT, NINE)
-    assert not had_gap("any", minute(60 * 24), minute(60 * 25))
+    assert had_delivery_gap("any", EIGHT, NINE)
+    assert not had_delivery_gap("any", minute(60 * 24), minute(60 * 25))
 
 
 def test_a_delivery_that_is_not_projected_yet_is_a_gap(app: Flask, moving: Any) -> None:
     zoom = Zoom(app)
     zoom.sends(joined())
-    assert had_gap(MEETING, EIGHT, NINE)
+    assert had_delivery_gap(MEETING, EIGHT, NINE)
     settle(app)
-    assert not had_gap(MEETING, EIGHT, NINE)
+    assert not had_delivery_gap(MEETING, EIGHT, NINE)
     zoom.sends(joined() | {"event": "meeting.participant_feedback"})
-    assert not had_gap(MEETING, EIGHT, NINE), "it says nothing of who was there"
+    assert not had_delivery_gap(MEETING, EIGHT, NINE), "it says nothing of who was there"
 
 
 def test_nobody_is_absent_in_a_class_with_an_outage(
@@ -201,11 +201,11 @@ def test_nobody_is_absent_in_a_class_with_an_outage(
 ) -> None:
     biology = a_class(2)
     start = biology.meeting.starts_at
-    beats = Beats(app, up_since=start - timedelta(hours=1))
+    beats = Heartbeat(app, up_since=start - timedelta(hours=1))
     monday.move_to(start + timedelta(minutes=10))
     beats.beat()
     monday.move_to(start + timedelta(minutes=61))
-    Beats(app, up_since=start + timedelta(minutes=12)).beat()
+    Heartbeat(app, up_since=start + timedelta(minutes=12)).beat()
     for body in biology.whole(range(1)):
         zoom.sends(body)
     settle(app)
@@ -221,7 +221,7 @@ def test_a_sheet_that_was_complete_learns_of_a_refused_delivery(
         zoom.sends(body)
     settle(app)
     assert biology.marks()[1] == ("absent", 0)
-    beats = Beats(app, up_since=biology.meeting.starts_at)
+    beats = Heartbeat(app, up_since=biology.meeting.starts_at)
     during = biology.meeting.starts_at + timedelta(minutes=30)
     beats.missed(delivery("a", biology.zoom_id)._replace(received_at=during))
     beats.beat()

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from portal.attendance.evidence.events import _EVIDENCE
 from portal.attendance.models import AttendanceRecord, AttendanceSheet, ZoomParticipant
 from portal.core import clock
-from portal.core.db import db, is_postgresql, writing
-from portal.jobs.webhook_projection import project_due
-from portal.jobs.worker import sweep_sheets
+from portal.core.db import db, is_postgresql, write_transaction
+from portal.jobs.webhook_projection import project_pending_deliveries
+from portal.jobs.worker import recompute_due_sheets
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
 from portal.webhooks.models import ZoomEvent
-from portal.webhooks.outages import EVIDENCE
-from portal.webhooks.replay import replay
+from portal.webhooks.outages import EVIDENCE_EVENTS
+from portal.webhooks.replay import replay_deliveries
 from tests.inbox.conftest import Class, Zoom, at, z
 from tests.people import look_again, settle
 
@@ -38,7 +38,7 @@ def waits_for_the_disk() -> bool:
 
 
 def test_the_inbox_and_the_sheet_agree_on_what_is_evidence() -> None:
-    assert set(EVIDENCE) == set(_EVIDENCE)
+    assert set(EVIDENCE_EVENTS) == set(_EVIDENCE)
 
 
 def test_without_a_worker_deliveries_wait_visibly_and_are_on_the_sheet_soon_after(
@@ -69,13 +69,13 @@ def test_three_workers_make_the_same_sheet_of_shuffled_deliveries_as_one_in_orde
     for body in shuffled:
         assert zoom.sends(body).status_code == 200
     look_again()
-    assert in_threads(app, [project_due] * 3 + [sweep_sheets] * 2) == []
+    assert in_threads(app, [project_pending_deliveries] * 3 + [recompute_due_sheets] * 2) == []
     settle(app)
     together = biology.csv()
     assert biology.marks() == [("present", 2100)] * 29 + [("absent", 0)]
 
     forget_everything()
-    assert replay(("done", "ignored")) == len(bodies)
+    assert replay_deliveries(("done", "ignored")) == len(bodies)
     settle(app)
     assert biology.csv() == together
 
@@ -91,7 +91,7 @@ def test_workers_on_many_classes_never_wait_for_each_other_crosswise(
         zoom.sends(body)
     look_again()
     before = deadlocks()
-    assert in_threads(app, [project_due] * 3 + [sweep_sheets] * 2) == []
+    assert in_threads(app, [project_pending_deliveries] * 3 + [recompute_due_sheets] * 2) == []
     settle(app)
     assert deadlocks() == before
     assert db.session.scalar(sa.select(sa.func.max(ZoomEvent.attempts))) == 0
@@ -135,7 +135,7 @@ def deadlocks() -> int:
 def forget_everything() -> None:
     """As if nothing had ever been projected."""
     look_again()
-    with writing() as session:
+    with write_transaction() as session:
         session.execute(sa.update(MeetingOccurrence).values(state="scheduled"))
         session.execute(sa.update(ZoomMeeting).values(state="scheduled"))
         for model in (AttendanceRecord, ZoomParticipant, ZoomInstance, AttendanceSheet):
@@ -162,7 +162,7 @@ def test_a_row_that_raises_is_set_aside_after_five_tries_and_holds_nobody_up(
     assert row.error == "JSONDecodeError"
     assert healthz(app)["inbox"] == {"waiting": 0, "oldest_seconds": 0, "set_aside": 1}
 
-    with writing():
+    with write_transaction():
         row.raw = b'{"event":"meeting.participant_feedback"}'  # the repair
     answer = app.test_cli_runner().invoke(args=["webhooks", "replay"])
     assert answer.output == "1 deliveries will be projected again.\n"
@@ -176,7 +176,7 @@ fields = ("user_id", "participant_uuid", "id", "email", "user_name", "registrant
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    name=st.sampled_from(EVIDENCE),
+    name=st.sampled_from(EVIDENCE_EVENTS),
     about=st.dictionaries(st.sampled_from(("uuid", "start_time", "end_time", "host_id")), odd, max_size=2),
     who=st.none() | st.dictionaries(st.sampled_from(fields), odd, max_size=5),
 )
@@ -188,14 +188,14 @@ def test_whatever_is_in_an_event_it_is_either_evidence_or_set_aside(
     told = {"id": zoom.biology.zoom_id, "uuid": "u", "start_time": z(at(8))}  # type: ignore[attr-defined]
     body = {"event": name, "event_ts": 1, "payload": {"object": told | about | {"participant": who}}}
     assert zoom.sends(json.dumps(body).encode()).status_code == 200
-    project_due()
+    project_pending_deliveries()
     look_again()
     assert set(db.session.scalars(sa.select(ZoomEvent.error))) <= {None, "UnusableEvidence"}
 
 
 def poison(fingerprint: str, raw: bytes, zoom_id: str) -> None:
     look_again()
-    with writing() as session:
+    with write_transaction() as session:
         session.add(
             ZoomEvent(
                 fingerprint=fingerprint,
@@ -231,15 +231,15 @@ def test_deliveries_of_a_meeting_that_is_not_known_yet_attach_when_it_is(
 ) -> None:
     biology = a_class(1)
     look_again()
-    with writing():
+    with write_transaction():
         db.session.execute(sa.update(ZoomMeeting).values(zoom_id=None, wanted=None))
     monday.move_to(at(9, 1))
     for body in biology.whole(range(1)):
         assert zoom.sends(body).status_code == 200
-    project_due()
+    project_pending_deliveries()
     assert set(db.session.scalars(sa.select(ZoomEvent.state))) == {"waiting"}
     monday.shift(30)
-    with writing():
+    with write_transaction():
         db.session.execute(sa.update(ZoomMeeting).values(zoom_id=biology.zoom_id))
     settle(app)
     assert biology.marks() == [("present", 2100)]

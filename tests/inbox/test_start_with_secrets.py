@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from environs import Env
 
-from portal.config import derived_key, read_settings
+from portal.config import derive_secret_key, read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = {
     "SILID_MODE": "live",
     "SECRET_KEY": "kD93hsn2kalq0vnsi3nf81kw0dnqpzm4",
-    "ENCRYPTION_KEYS": derived_key("tests"),
+    "ENCRYPTION_KEYS": derive_secret_key("tests"),
     "PORTAL_BASE_URL": "https://silid.example.ph",
     "PORT": "0",
 }

@@ -16,7 +16,7 @@ from flask import Flask
 from bench import events
 from bench.load import send_all
 from portal.core.db import db
-from portal.webhooks.delivery_store import CannotStore, Delivery, Store
+from portal.webhooks.delivery_store import DeliveryNotStored, DeliveryStore, SignedDelivery
 from portal.webhooks.models import ZoomEvent
 from tests.inbox.conftest import SECRET, Zoom, joined, served, stored
 
@@ -139,18 +139,18 @@ class SlowWriter:
         self.go = threading.Event()
         self.trouble: OSError | None = None
 
-    def write(self, deliveries: list[Delivery]) -> None:
+    def write(self, deliveries: list[SignedDelivery]) -> None:
         self.go.wait(5)
         if self.trouble:
             raise self.trouble
         self.batches.append([one.fingerprint for one in deliveries])
 
 
-def delivery(name: str) -> Delivery:
-    return Delivery(name, datetime(2026, 11, 3, tzinfo=UTC), "meeting.started", None, b"{}")
+def delivery(name: str) -> SignedDelivery:
+    return SignedDelivery(name, datetime(2026, 11, 3, tzinfo=UTC), "meeting.started", None, b"{}")
 
 
-def put_all(store: Store, names: list[str]) -> list[str]:
+def put_all(store: DeliveryStore, names: list[str]) -> list[str]:
     """Put from one thread each, the first before the others; what became of them."""
     results: dict[str, str] = {}
 
@@ -158,7 +158,7 @@ def put_all(store: Store, names: list[str]) -> list[str]:
         try:
             store.put(delivery(name))
             results[name] = "stored"
-        except CannotStore:
+        except DeliveryNotStored:
             results[name] = "refused"
 
     threads = [threading.Thread(target=put, args=(name,)) for name in names]
@@ -177,18 +177,18 @@ def put_all(store: Store, names: list[str]) -> list[str]:
 def test_those_who_wait_are_written_in_one_commit() -> None:
     writer = SlowWriter()
     names = ["first", "b", "c", "d"]
-    assert put_all(Store(writer), names) == ["stored"] * 4
+    assert put_all(DeliveryStore(writer), names) == ["stored"] * 4
     assert [sorted(batch) for batch in writer.batches] == [["first"], ["b", "c", "d"]]
 
 
 def test_those_who_waited_with_one_that_failed_are_refused_at_once() -> None:
     writer = SlowWriter()
     writer.trouble = OSError("disk full")
-    assert put_all(Store(writer), ["first", "b", "c"]) == ["refused"] * 3
+    assert put_all(DeliveryStore(writer), ["first", "b", "c"]) == ["refused"] * 3
 
 
 def test_more_than_fit_in_one_commit_go_in_several() -> None:
     writer = SlowWriter()
     names = [f"{number:03}" for number in range(80)]
-    assert put_all(Store(writer), names) == ["stored"] * 80
+    assert put_all(DeliveryStore(writer), names) == ["stored"] * 80
     assert [len(batch) for batch in writer.batches] == [1, 64, 15]

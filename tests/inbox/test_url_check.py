@@ -5,7 +5,7 @@ import re
 import pytest
 import time_machine
 
-from portal.zoom.webhooks.signature import crc_answer, sign
+from portal.zoom.webhooks.signature import sign_webhook, url_validation_answer
 from tests.inbox.conftest import SECRET, Zoom, compact, joined, stored
 
 TOKEN = "qgg8vlvZRS6UYooatFL8Aw"
@@ -30,7 +30,7 @@ def test_a_signed_check_is_answered_as_often_as_it_comes(another_portal) -> None
 def test_while_secrets_are_rotated_a_check_is_answered_with_the_secret_that_signed_it(another_portal) -> None:
     zoom = Zoom(another_portal(zoom_webhook_secrets=("new secret of 2026", "old secret of 2025")))
     for secret in ("new secret of 2026", "old secret of 2025"):
-        assert zoom.sends(check(), secret=secret).get_json() == crc_answer(TOKEN, secret)
+        assert zoom.sends(check(), secret=secret).get_json() == url_validation_answer(TOKEN, secret)
 
 
 def test_an_unsigned_check_is_answered_ten_times_a_minute(app, another_portal) -> None:
@@ -64,7 +64,9 @@ def test_the_answer_to_a_check_is_no_signature_of_an_event(zoom: Zoom) -> None:
     answer = zoom.sends_unsigned(check()).get_json()
     forged = zoom.sends(compact(joined()), signature="v0=" + answer["encryptedToken"])
     assert forged.status_code == 401
-    assert crc_answer(TOKEN, SECRET)["encryptedToken"] != sign(SECRET, 1793577600, TOKEN.encode())[3:]
+    assert (
+        url_validation_answer(TOKEN, SECRET)["encryptedToken"] != sign_webhook(SECRET, 1793577600, TOKEN.encode())[3:]
+    )
 
 
 def test_the_minute_passes(another_portal) -> None:

@@ -13,9 +13,9 @@ from werkzeug.test import create_environ, run_wsgi_app
 
 from bench import events
 from portal.core.db import db
-from portal.jobs.webhook_projection import project_due
+from portal.jobs.webhook_projection import project_pending_deliveries
 from portal.webhooks.models import ZoomEvent
-from portal.zoom.webhooks.signature import sign
+from portal.zoom.webhooks.signature import sign_webhook
 from tests.inbox.conftest import PATH, SECRET, Zoom, compact, joined, served, stored
 
 UNREADABLE = {
@@ -46,7 +46,9 @@ def test_a_signed_body_that_is_no_event_is_refused_without_a_trace(
 def test_a_compressed_body_is_refused(zoom: Zoom) -> None:
     raw = compact(joined())
     when = int(time.time())
-    answer = zoom.sends(gzip.compress(raw), signature=sign(SECRET, when, raw), sent_at=when, Content_Encoding="gzip")
+    answer = zoom.sends(
+        gzip.compress(raw), signature=sign_webhook(SECRET, when, raw), sent_at=when, Content_Encoding="gzip"
+    )
     assert answer.status_code in (401, 415)
     assert stored() == 0
 
@@ -68,7 +70,7 @@ def test_a_megabyte_in_chunks_is_refused_by_a_real_server(app: Flask) -> None:
     when = int(time.time())
     head = (
         f"POST {PATH} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nx-zm-request-timestamp: {when}\r\n"
-        f"x-zm-signature: {sign(SECRET, when, raw)}\r\n\r\n"
+        f"x-zm-signature: {sign_webhook(SECRET, when, raw)}\r\n\r\n"
     )
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in _parts(raw, 10_000)) + b"0\r\n\r\n"
     with served(app) as port, socket.create_connection(("127.0.0.1", port), timeout=10) as line:
@@ -111,7 +113,7 @@ def test_reading_stops_at_the_limit(app: Flask) -> None:
 def test_an_unknown_event_is_kept_and_ignored(zoom: Zoom, name: str, caplog: pytest.LogCaptureFixture) -> None:
     body = joined() | {"event": name}
     assert zoom.sends(json.dumps(body).encode()).status_code == 200
-    project_due()
+    project_pending_deliveries()
     row = db.session.query(ZoomEvent).one()
     assert (row.state, row.attempts) == ("ignored", 0)
     assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
@@ -121,7 +123,7 @@ def test_other_methods_are_not_allowed(app: Flask) -> None:
     client = app.test_client()
     raw = compact(joined())
     when = int(time.time())
-    signed = {"x-zm-signature": sign(SECRET, when, raw), "x-zm-request-timestamp": str(when)}
+    signed = {"x-zm-signature": sign_webhook(SECRET, when, raw), "x-zm-request-timestamp": str(when)}
     for method in ("GET", "PUT", "DELETE", "PATCH"):
         assert client.open(PATH, method=method, data=raw, headers=signed).status_code == 405
     assert stored() == 0

@@ -9,7 +9,7 @@ import pytest
 import time_machine
 from flask import Flask
 
-from portal.zoom.webhooks.signature import sign
+from portal.zoom.webhooks.signature import sign_webhook
 from tests.inbox.conftest import MEETING, SECRET, Zoom, compact, joined, stored
 
 NOW = 1793577600  # Monday 2 November 2026, 08:00 in Manila
@@ -67,14 +67,14 @@ def spoiled(good: str) -> dict[str, str]:
 @pytest.mark.parametrize("how", spoiled("v0=" + "a" * 64))
 def test_it_refuses_a_spoiled_signature(zoom: Zoom, how: str) -> None:
     raw = compact(joined())
-    answer = zoom.sends(raw, sent_at=NOW, signature=spoiled(sign(SECRET, NOW, raw))[how])
+    answer = zoom.sends(raw, sent_at=NOW, signature=spoiled(sign_webhook(SECRET, NOW, raw))[how])
     assert answer.status_code == 401
     assert stored() == 0
 
 
 def test_it_says_in_the_log_why_and_nothing_else(zoom: Zoom, caplog: pytest.LogCaptureFixture) -> None:
     raw = compact(joined())
-    good = sign(SECRET, NOW, raw)
+    good = sign_webhook(SECRET, NOW, raw)
     with caplog.at_level(logging.INFO):
         zoom.sends(raw, sent_at=NOW, signature=spoiled(good)["one digit"])
     assert "401 signature signature" in caplog.text
@@ -83,7 +83,7 @@ def test_it_says_in_the_log_why_and_nothing_else(zoom: Zoom, caplog: pytest.LogC
 
 def test_it_refuses_missing_and_empty_headers(app: Flask, zoom: Zoom) -> None:
     raw = compact(joined())
-    both = {"x-zm-signature": sign(SECRET, NOW, raw), "x-zm-request-timestamp": str(NOW)}
+    both = {"x-zm-signature": sign_webhook(SECRET, NOW, raw), "x-zm-request-timestamp": str(NOW)}
     for headers in ({}, *({name: both[name]} for name in both), dict.fromkeys(both, "")):
         assert zoom.sends_unsigned(raw, **headers).status_code == 401, headers
     assert stored() == 0
@@ -132,7 +132,7 @@ def test_it_refuses_digits_of_other_scripts(app: Flask, digits: str) -> None:
     """A header is bytes; a server hands them on as Latin-1."""
     raw = compact(joined())
     sent_at = digits.encode().decode("latin-1")
-    answer = Zoom(app).sends(raw, sent_at=sent_at, signature=sign(SECRET, digits, raw))
+    answer = Zoom(app).sends(raw, sent_at=sent_at, signature=sign_webhook(SECRET, digits, raw))
     assert answer.status_code == 401
 
 
@@ -149,7 +149,7 @@ def test_without_a_secret_it_answers_503_and_never_checks_with_an_empty_key(app:
     for secrets in ((), ("",)):
         zoom = Zoom(another_portal(zoom_webhook_secrets=secrets))
         raw = compact(joined())
-        empty = sign("x", NOW, raw)  # any signature at all
+        empty = sign_webhook("x", NOW, raw)  # any signature at all
         assert zoom.sends(raw, signature=empty).status_code in ((503,) if not secrets else (401,))
         assert zoom.sends_unsigned({"event": "endpoint.url_validation"}).status_code in (400, 503)
     assert stored() == 0

@@ -15,7 +15,7 @@ from portal.core import clock
 from portal.core.db import db
 from portal.meetings.models import ZoomMeeting
 from portal.registration.join_links import JoinLink
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser
 from tests.people import People, settle
 
@@ -37,7 +37,7 @@ def biology(tuesday: Any, people: People) -> SchoolClass:
 
 
 @pytest.fixture
-def meeting(people: People, biology: SchoolClass, world: World) -> ZoomMeeting:
+def meeting(people: People, biology: SchoolClass, world: SimulatedZoom) -> ZoomMeeting:
     return people.held(people.ada, biology, NOW + timedelta(hours=1))
 
 
@@ -82,7 +82,7 @@ def test_a_change_and_a_cancellation_reach_the_calendar_that_subscribes(
     browser.submit("[action='/calendar/link']")
     feed = own_feed(browser)
     [before] = events(browser, feed)
-    assert clock.local(before.decoded("dtstart")) == NOW + timedelta(hours=1)
+    assert clock.to_manila(before.decoded("dtstart")) == NOW + timedelta(hours=1)
     assert before.decoded("dtend") - before.decoded("dtstart") == timedelta(minutes=60)
     tuesday.shift(timedelta(minutes=1))
     browser.get(f"/meetings/{meeting.id}/change")
@@ -90,7 +90,7 @@ def test_a_change_and_a_cancellation_reach_the_calendar_that_subscribes(
     settle(app)
     [after] = events(browser, feed)
     assert after["uid"] == before["uid"] and after["sequence"] > before["sequence"]
-    assert clock.local(after.decoded("dtstart")).hour == 9 and after["status"] == "CONFIRMED"
+    assert clock.to_manila(after.decoded("dtstart")).hour == 9 and after["status"] == "CONFIRMED"
     tuesday.shift(timedelta(minutes=1))
     browser.get(f"/meetings/{meeting.id}/cancel")
     browser.submit("form:has([name=reason])", reason="Typhoon")

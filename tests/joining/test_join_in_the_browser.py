@@ -17,13 +17,13 @@ from bs4 import BeautifulSoup
 from flask import Flask
 from sqlalchemy import func, select, update
 
-from portal.config import check
+from portal.config import validate_settings
 from portal.core import clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.meetings.models import ZoomMeeting
-from portal.registration.join_links import JoinLink, JoinOpening
+from portal.registration.join_links import JoinLink, JoinLinkUse
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from portal.web import CSP
 from tests.browser import Browser
 from tests.people import People
@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def class_now(app: Flask, people: People, world: World) -> Iterator[ZoomMeeting]:
+def class_now(app: Flask, people: People, world: SimulatedZoom) -> Iterator[ZoomMeeting]:
     with time_machine.travel(EIGHT - timedelta(hours=1), tick=False) as moving:
         section = people.section(people.ada)
         people.learners(section, 1)
@@ -64,7 +64,7 @@ def inside(browser: Browser) -> BeautifulSoup:
 
 
 def openings() -> int:
-    return db.session.scalar(select(func.count()).select_from(JoinOpening)) or 0
+    return db.session.scalar(select(func.count()).select_from(JoinLinkUse)) or 0
 
 
 def test_without_keys_nothing_is_shown_and_there_is_no_such_page(browser: Browser, class_now: ZoomMeeting) -> None:
@@ -116,12 +116,12 @@ def test_only_that_page_may_load_anything_from_zoom(browser: Browser, people: Pe
 
 @pytest.mark.usefixtures("keys")
 def test_where_the_sdk_cannot_go_in_it_is_not_offered(browser: Browser, class_now: ZoomMeeting) -> None:
-    with writing():
+    with write_transaction():
         db.session.execute(update(ZoomMeeting).values(meeting_authentication=True))
     browser.get(door())
     assert "Your class is open" in browser.text and "in the browser" not in browser.text
     browser.get(f"{door()}/here", status=302, follow=False)
-    with writing():
+    with write_transaction():
         db.session.execute(update(ZoomMeeting).values(meeting_authentication=False, state="cancelled"))
     browser.get(f"{door()}/here", status=302, follow=False)
     browser.get(f"{door(of_the_class=True)}/here", status=302, follow=False)
@@ -132,9 +132,9 @@ def test_where_the_sdk_cannot_go_in_it_is_not_offered(browser: Browser, class_no
 
 def test_half_of_the_keys_or_a_strange_version_stops_the_start(app: Flask) -> None:
     settings = app.extensions["silid.settings"]
-    assert any("ZOOM_SDK_KEY" in problem for problem in check(replace(settings, zoom_sdk_key="x")))
+    assert any("ZOOM_SDK_KEY" in problem for problem in validate_settings(replace(settings, zoom_sdk_key="x")))
     strange = replace(settings, zoom_sdk_version="5.1/../evil")
-    assert any("ZOOM_SDK_VERSION" in problem for problem in check(strange))
+    assert any("ZOOM_SDK_VERSION" in problem for problem in validate_settings(strange))
 
 
 def test_zooms_host_is_named_in_one_module() -> None:

@@ -13,12 +13,12 @@ from sqlalchemy import func, select, update
 
 from portal.classes.models import Enrolment, Learner, SchoolClass, Section
 from portal.core import clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration import join_links
-from portal.registration.join_links import JoinLink, JoinOpening
+from portal.registration.join_links import JoinLink, JoinLinkUse
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser
 from tests.people import People, settle
 
@@ -40,7 +40,7 @@ def biology(traveller: Any, people: People) -> SchoolClass:
 
 
 @pytest.fixture
-def meeting(people: People, biology: SchoolClass, world: World) -> ZoomMeeting:
+def meeting(people: People, biology: SchoolClass, world: SimulatedZoom) -> ZoomMeeting:
     return people.held(people.ada, biology, EIGHT)
 
 
@@ -52,7 +52,7 @@ def link_to(learner: int | None = 1) -> str:
 
 
 def openings() -> int:
-    return db.session.scalar(select(func.count()).select_from(JoinOpening)) or 0
+    return db.session.scalar(select(func.count()).select_from(JoinLinkUse)) or 0
 
 
 def test_from_too_early_to_over_the_same_link_says_what_to_do(
@@ -84,13 +84,13 @@ def test_opening_the_page_leaves_no_trace_and_going_in_leaves_only_a_hashed_plac
     browser.get(link)
     assert openings() == 0
     browser.get(f"{link}/go", status=302, follow=False)
-    row = db.session.scalars(select(JoinOpening)).one()
+    row = db.session.scalars(select(JoinLinkUse)).one()
     assert re.fullmatch("[0-9a-f]{32}", row.place_hash) and "127" not in row.place_hash[:3]
     traveller.move_to(EIGHT + timedelta(days=1))
-    with writing():
+    with write_transaction():
         db.session.execute(update(MeetingOccurrence).values(starts_at=EIGHT + timedelta(days=1), state="scheduled"))
     browser.get(f"{link}/go", status=302, follow=False)
-    first, second = db.session.scalars(select(JoinOpening.place_hash).order_by(JoinOpening.id))
+    first, second = db.session.scalars(select(JoinLinkUse.place_hash).order_by(JoinLinkUse.id))
     assert first != second, "the same place cannot be followed from day to day"
 
 
@@ -118,7 +118,7 @@ def test_the_class_link_asks_nothing_and_tells_how_to_get_ones_own(
 def test_a_class_with_one_link_for_all_lets_the_class_link_in(
     browser: Browser, meeting: ZoomMeeting, traveller: Any
 ) -> None:
-    with writing():
+    with write_transaction():
         db.session.execute(update(ZoomMeeting).values(approval_type=2, open_mode=True))
     traveller.move_to(EIGHT)
     browser.get(link_to(None))
@@ -142,7 +142,7 @@ def test_where_one_cannot_go_in_a_kind_sentence_says_why(
 ) -> None:
     traveller.move_to(EIGHT)
     link = link_to()
-    with writing():
+    with write_transaction():
         db.session.execute(spoil())
     browser.get(link)
     assert says in browser.text
@@ -153,7 +153,7 @@ def test_where_one_cannot_go_in_a_kind_sentence_says_why(
 
 def test_a_link_is_only_ever_followed_to_zoom(browser: Browser, meeting: ZoomMeeting, traveller: Any) -> None:
     traveller.move_to(EIGHT)
-    with writing():
+    with write_transaction():
         for row in db.session.scalars(select(MeetingRegistrant)):
             row.join_url = "https://zoom.us.evil.example/w/1?tk=x"
     browser.get(f"{link_to()}/go", status=302, follow=False)
@@ -229,7 +229,7 @@ def test_nobody_else_sees_or_renews_a_classes_links(
 def test_a_learner_who_enrols_late_gets_a_link_by_itself(
     app: Flask, people: People, meeting: ZoomMeeting, biology: SchoolClass
 ) -> None:
-    assert join_links.make_missing() == 0
+    assert join_links.create_missing_links() == 0
     people.learners(db.session.get_one(Section, biology.section_id), 1, start=9, since=date(2026, 11, 24))
     settle(app)
     assert link_to(9)

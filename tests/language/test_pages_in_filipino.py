@@ -15,14 +15,14 @@ from flask_babel import Babel
 
 from portal.core import clock
 from portal.core.date_format import (
-    day,
-    day_long,
-    month,
-    weekday,
-    when,
+    format_datetime,
+    format_day,
+    format_day_long,
+    format_month,
+    format_weekday,
 )
 from portal.core.db import db
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser
 from tests.people import People
 
@@ -123,7 +123,7 @@ def test_the_rule_about_pages_finds_what_it_should(browser: Browser) -> None:
 
 
 @pytest.mark.usefixtures("world")
-def test_no_page_is_left_in_english(browser: Browser, people: People, world: World) -> None:
+def test_no_page_is_left_in_english(browser: Browser, people: People, world: SimulatedZoom) -> None:
     with time_machine.travel(NOON, tick=False) as clock_now:
         section = people.section(people.ada)
         people.learners(section, 3, since=date(2026, 6, 8))
@@ -174,7 +174,9 @@ def test_dates_are_written_as_people_write_them(language: str, said: list[str]) 
     Babel(app, locale_selector=lambda: language)
     moment: Any = datetime(2026, 11, 3, 8, tzinfo=clock.MANILA)
     with app.test_request_context():
-        assert [tell(moment) for tell in (day, weekday, day_long, month, when)] == said
+        assert [
+            tell(moment) for tell in (format_day, format_weekday, format_day_long, format_month, format_datetime)
+        ] == said
 
 
 def test_all_forms_say_what_is_wrong_in_our_words() -> None:

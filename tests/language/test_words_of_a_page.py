@@ -5,13 +5,13 @@ import pytest
 from flask_babel import force_locale, gettext
 from markupsafe import Markup
 
-from portal.core.translations import Babel
+from portal.core.translations import CachedBabel
 
 
 @pytest.fixture
 def page() -> flask.Flask:
     app = flask.Flask("page", root_path="portal")
-    Babel(app, locale_selector=lambda: flask.request.args.get("language", "en"))
+    CachedBabel(app, locale_selector=lambda: flask.request.args.get("language", "en"))
     return app
 
 

@@ -13,10 +13,10 @@ from portal.config import Settings
 from portal.core import clock
 from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-from portal.sandbox.simulation.models import Meeting as ZoomsMeeting
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.zoom.client import Credentials, ZoomClient
-from portal.zoom_account.token_store import DatabaseTokens
+from portal.sandbox.simulation.models import SimulatedMeeting as ZoomsMeeting
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.zoom.client import ApiCredentials, ZoomClient
+from portal.zoom_account.token_store import DatabaseTokenStore
 from tests.people import People
 
 
@@ -36,14 +36,14 @@ def impatient(app: Flask) -> Callable[..., Impatient]:
         settings: Settings = app.extensions["silid.settings"]
         slept: list[float] = []
         values: dict[str, Any] = {
-            "tokens": DatabaseTokens(settings.zoom_account_id, app.app_context),
+            "tokens": DatabaseTokenStore(settings.zoom_account_id, app.app_context),
             "api_url": settings.zoom_api_url,
             "oauth_url": settings.zoom_oauth_url,
             "now": clock.now,
             "sleep": slept.append,
             "timeout": (0.5, 0.4),
         }
-        credentials = Credentials(settings.zoom_account_id, settings.zoom_client_id, settings.zoom_client_secret)
+        credentials = ApiCredentials(settings.zoom_account_id, settings.zoom_client_id, settings.zoom_client_secret)
         client = ZoomClient(credentials, **(values | changes))
         app.extensions["silid.zoom"] = client
         return Impatient(client, slept)
@@ -64,12 +64,12 @@ def biology(people: People, section: Section) -> SchoolClass:
     return people.school_class(people.ada, section)
 
 
-def zooms(world: World) -> list[ZoomsMeeting]:
+def zooms(world: SimulatedZoom) -> list[ZoomsMeeting]:
     """The meetings that Zoom has and did not delete."""
     return [meeting for meeting in world.meetings.values() if meeting.deleted_at is None]
 
 
-def only(world: World) -> ZoomsMeeting:
+def only(world: SimulatedZoom) -> ZoomsMeeting:
     [meeting] = zooms(world)
     return meeting
 
@@ -77,7 +77,7 @@ def only(world: World) -> ZoomsMeeting:
 def dates_at_zoom(meeting: ZoomsMeeting) -> list[str]:
     """The dates that Zoom has, on the clock in Manila."""
     return [
-        clock.local(one.start_time).strftime("%Y-%m-%d %H:%M")
+        clock.to_manila(one.start_time).strftime("%Y-%m-%d %H:%M")
         for one in sorted(meeting.occurrences, key=lambda one: one.start_time)
         if one.status == "available"
     ]
@@ -85,7 +85,7 @@ def dates_at_zoom(meeting: ZoomsMeeting) -> list[str]:
 
 def dates_here(meeting: ZoomMeeting) -> list[str]:
     rows = db.session.query(MeetingOccurrence).filter_by(meeting_id=meeting.id, state="scheduled")
-    return sorted(clock.local(row.starts_at).strftime("%Y-%m-%d %H:%M") for row in rows)
+    return sorted(clock.to_manila(row.starts_at).strftime("%Y-%m-%d %H:%M") for row in rows)
 
 
 def again(meeting: ZoomMeeting) -> ZoomMeeting:

@@ -14,12 +14,12 @@ from portal.accounts.models import User
 from portal.classes.models import SchoolClass
 from portal.core import clock
 from portal.core.audit_log import AuditEntry
-from portal.core.db import db, writing
-from portal.meetings.models import ClassDay, MeetingOccurrence, ZoomMeeting
+from portal.core.db import db, write_transaction
+from portal.meetings.models import CalendarDay, MeetingOccurrence, ZoomMeeting
 from portal.meetings.school_calendar import affected_classes
 from portal.meetings.school_calendar import service as school_calendar_service
-from portal.meetings.school_calendar.service import Place, Said
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.meetings.school_calendar.service import CalendarEntry, CalendarScope
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser
 from tests.meetings.conftest import dates_at_zoom, zooms
 from tests.people import People, settle
@@ -41,7 +41,7 @@ def chief(people: People) -> User:
 
 
 @pytest.fixture
-def weekly(app: Flask, browser: Browser, people: People, world: World, biology: SchoolClass) -> ZoomMeeting:
+def weekly(app: Flask, browser: Browser, people: People, world: SimulatedZoom, biology: SchoolClass) -> ZoomMeeting:
     """Ada's Biology on Monday, Wednesday and Friday at 8:00 AM, for two weeks, made at Zoom; nobody signed in."""
     people.sign_in(browser, people.ada)
     browser.get("/meetings/new")
@@ -64,7 +64,7 @@ def declare(browser: Browser, status: int = 200, **fields: Any) -> None:
 
 
 def said_of() -> set[tuple[str, str, str]]:
-    return {(row.date.isoformat(), row.scope, row.kind) for row in db.session.scalars(select(ClassDay))}
+    return {(row.date.isoformat(), row.scope, row.kind) for row in db.session.scalars(select(CalendarDay))}
 
 
 def cancelled() -> list[str]:
@@ -73,7 +73,7 @@ def cancelled() -> list[str]:
 
 
 def test_a_suspension_shows_the_classes_it_concerns_and_one_button_cancels_them(
-    app: Flask, browser: Browser, people: People, world: World, weekly: ZoomMeeting
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom, weekly: ZoomMeeting
 ) -> None:
     people.sign_in(browser, people.head)
     declare(browser, last="2026-11-27")
@@ -94,7 +94,7 @@ def test_a_suspension_shows_the_classes_it_concerns_and_one_button_cancels_them(
 
 
 def test_a_date_whose_tick_is_taken_away_is_held(
-    browser: Browser, people: People, world: World, weekly: ZoomMeeting
+    browser: Browser, people: People, world: SimulatedZoom, weekly: ZoomMeeting
 ) -> None:
     people.sign_in(browser, people.head)
     declare(browser, last="2026-11-27")
@@ -106,7 +106,7 @@ def test_a_date_whose_tick_is_taken_away_is_held(
 
 
 def test_only_dates_on_days_without_class_can_be_cancelled_there(
-    browser: Browser, people: People, world: World, weekly: ZoomMeeting
+    browser: Browser, people: People, world: SimulatedZoom, weekly: ZoomMeeting
 ) -> None:
     other = db.session.scalars(
         select(MeetingOccurrence.id).where(MeetingOccurrence.local_date == date(2026, 11, 27))
@@ -120,9 +120,11 @@ def test_only_dates_on_days_without_class_can_be_cancelled_there(
 
 
 def test_a_teacher_cancels_her_own_and_nobody_elses(
-    browser: Browser, people: People, world: World, weekly: ZoomMeeting
+    browser: Browser, people: People, world: SimulatedZoom, weekly: ZoomMeeting
 ) -> None:
-    school_calendar_service.declare(people.head, Place("region"), [Said(WEDNESDAY, "suspended", "Typhoon")])
+    school_calendar_service.add_calendar_days(
+        people.head, CalendarScope("region"), [CalendarEntry(WEDNESDAY, "suspended", "Typhoon")]
+    )
     people.sign_in(browser, people.bob)
     browser.get("/class-days/classes")
     assert "Nothing of yours is scheduled" in browser.text and "Biology" not in browser.text
@@ -137,10 +139,10 @@ def test_a_teacher_cancels_her_own_and_nobody_elses(
 
 
 def test_an_adviser_sees_the_classes_of_others_in_her_section_but_leaves_them_to_them(
-    browser: Browser, people: People, world: World, biology: SchoolClass
+    browser: Browser, people: People, world: SimulatedZoom, biology: SchoolClass
 ) -> None:
     english = people.school_class(people.bob, people.section(people.bob, "Opal"), "English")
-    with writing() as session:
+    with write_transaction() as session:
         session.get_one(SchoolClass, english.id).section_id = biology.section_id
     people.meeting(people.bob, english, NOW + timedelta(days=2, hours=2))
     people.sign_in(browser, people.ada)
@@ -150,9 +152,11 @@ def test_an_adviser_sees_the_classes_of_others_in_her_section_but_leaves_them_to
 
 
 def test_a_section_may_have_class_on_a_holiday(
-    browser: Browser, people: People, world: World, weekly: ZoomMeeting
+    browser: Browser, people: People, world: SimulatedZoom, weekly: ZoomMeeting
 ) -> None:
-    school_calendar_service.declare(people.head, Place("region"), [Said(WEDNESDAY, "suspended", "Typhoon")])
+    school_calendar_service.add_calendar_days(
+        people.head, CalendarScope("region"), [CalendarEntry(WEDNESDAY, "suspended", "Typhoon")]
+    )
     people.sign_in(browser, people.ada)
     browser.get("/class-days/classes")
     assert "Wed 25 Nov" in browser.text
@@ -182,7 +186,9 @@ def test_everybody_declares_for_whom_she_looks_after(
 
 
 def test_a_teacher_without_a_section_looks_only(browser: Browser, people: People) -> None:
-    school_calendar_service.declare(people.head, Place("region"), [Said(WEDNESDAY, "suspended", "Typhoon")])
+    school_calendar_service.add_calendar_days(
+        people.head, CalendarScope("region"), [CalendarEntry(WEDNESDAY, "suspended", "Typhoon")]
+    )
     people.sign_in(browser, people.bob)
     browser.get("/calendar")
     browser.click("Days without class")
@@ -192,11 +198,11 @@ def test_a_teacher_without_a_section_looks_only(browser: Browser, people: People
         and not browser.page.select("main a.btn[href*='-days/0']")
     )
     browser.get("/class-days/new", status=403)
-    browser.get(f"/class-days/{db.session.scalars(select(ClassDay.id)).one()}", status=403)
+    browser.get(f"/class-days/{db.session.scalars(select(CalendarDay.id)).one()}", status=403)
 
 
 def test_one_school_is_named_by_its_id_and_must_be_in_scope(browser: Browser, people: People) -> None:
-    accounts.create_school("300999", "Elsewhere High School", "La Union")
+    accounts.get_or_create_school("300999", "Elsewhere High School", "La Union")
     people.sign_in(browser, people.person("div", "Dina Vera", people.school, role="admin", scope="division"))
     declare(browser, status=422, place="school", school="300999")
     assert "No school of yours has this ID." in browser.text and said_of() == set()
@@ -235,14 +241,14 @@ def test_what_is_wrong_is_said_at_the_field_and_nothing_is_lost(
 
 
 def test_a_day_is_changed_and_removed_and_cancelled_classes_stay_cancelled(
-    browser: Browser, people: People, world: World, weekly: ZoomMeeting
+    browser: Browser, people: People, world: SimulatedZoom, weekly: ZoomMeeting
 ) -> None:
     people.sign_in(browser, people.head)
     declare(browser)
     browser.submit("[action='/class-days/classes/cancel']")
     browser.click("Change")
     browser.submit("form:has([name=name])", name="Typhoon Nika", kind="holiday")
-    [row] = db.session.scalars(select(ClassDay))
+    [row] = db.session.scalars(select(CalendarDay))
     assert (row.name, row.kind) == ("Typhoon Nika", "holiday")
     browser.click("Change")
     browser.submit("[action$='/remove']")
@@ -255,8 +261,10 @@ def test_a_day_is_changed_and_removed_and_cancelled_classes_stay_cancelled(
 
 
 def test_a_day_cannot_be_moved_onto_another_of_the_same_place(browser: Browser, people: People, chief: User) -> None:
-    school_calendar_service.declare(
-        chief, Place("region"), [Said(WEDNESDAY, "suspended", "A"), Said(date(2026, 11, 26), "holiday", "B")]
+    school_calendar_service.add_calendar_days(
+        chief,
+        CalendarScope("region"),
+        [CalendarEntry(WEDNESDAY, "suspended", "A"), CalendarEntry(date(2026, 11, 26), "holiday", "B")],
     )
     people.sign_in(browser, chief)
     browser.get("/class-days")
@@ -315,10 +323,12 @@ def test_the_template_can_be_imported_as_it_is(browser: Browser, people: People,
 
 
 def test_the_page_asks_the_database_the_same_whatever_there_is(
-    app: Flask, browser: Browser, people: People, world: World, weekly: ZoomMeeting, chief: User
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom, weekly: ZoomMeeting, chief: User
 ) -> None:
     days = [date(2026, 11, 1) + timedelta(days=number) for number in range(60)]
-    school_calendar_service.declare(chief, Place("region"), [Said(day, "suspended", "Flood") for day in days])
+    school_calendar_service.add_calendar_days(
+        chief, CalendarScope("region"), [CalendarEntry(day, "suspended", "Flood") for day in days]
+    )
     people.sign_in(browser, people.head)
     statements: list[str] = []
     event.listen(db.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
@@ -328,13 +338,15 @@ def test_the_page_asks_the_database_the_same_whatever_there_is(
 
 
 def test_many_dates_are_cancelled_in_one_go(
-    app: Flask, people: People, world: World, weekly: ZoomMeeting, chief: User
+    app: Flask, people: People, world: SimulatedZoom, weekly: ZoomMeeting, chief: User
 ) -> None:
     dates = list(db.session.scalars(select(MeetingOccurrence).where(MeetingOccurrence.state == "scheduled")))
-    school_calendar_service.declare(
-        chief, Place("region"), [Said(row.local_date, "suspended", "Flood") for row in dates]
+    school_calendar_service.add_calendar_days(
+        chief, CalendarScope("region"), [CalendarEntry(row.local_date, "suspended", "Flood") for row in dates]
     )
-    done = affected_classes.cancel_dates(people.head, date(2026, 11, 23), date(2026, 12, 31), [row.id for row in dates])
+    done = affected_classes.cancel_listed_occurrences(
+        people.head, date(2026, 11, 23), date(2026, 12, 31), [row.id for row in dates]
+    )
     assert done == len(dates) and len(cancelled()) == done
     settle(app)
     assert db.session.get_one(ZoomMeeting, weekly.id).state == "cancelled"

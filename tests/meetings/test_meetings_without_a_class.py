@@ -14,12 +14,12 @@ from portal.accounts import service as accounts
 from portal.accounts.models import User
 from portal.classes.models import SchoolClass
 from portal.core import clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.meetings.models import MeetingInvitation, MeetingOccurrence, ZoomMeeting
 from portal.notifications.models import Notification
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.sandbox.webhook_sender import Sender
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.sandbox.webhook_sender import WebhookSender
 from tests.browser import Browser
 from tests.meetings.conftest import only, zooms
 from tests.people import People, settle
@@ -38,7 +38,9 @@ def monday_at_seven() -> Iterator[None]:
 @pytest.fixture
 def cora(people: People) -> User:
     """A teacher of another school."""
-    return people.person("cora", "Cora Diaz", accounts.create_school("300999", "Elsewhere High School", "La Union"))
+    return people.person(
+        "cora", "Cora Diaz", accounts.get_or_create_school("300999", "Elsewhere High School", "La Union")
+    )
 
 
 def invite(browser: Browser, *, status: int = 200, button: str | None = None, **fields: Any) -> None:
@@ -50,12 +52,12 @@ def the_meeting() -> ZoomMeeting:
     return db.session.scalars(select(ZoomMeeting)).one()
 
 
-def registered(world: World) -> set[str]:
+def registered(world: SimulatedZoom) -> set[str]:
     return {one.email.partition("@")[0] for one in world.active_registrants(only(world).id)}
 
 
 def test_a_teacher_names_people_and_everybody_gets_a_link_of_her_own(
-    app: Flask, browser: Browser, people: People, world: World, cora: User
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom, cora: User
 ) -> None:
     people.sign_in(browser, people.ada)
     invite(browser, invited="bob@r1.deped.gov.ph\nCora@r1.deped.gov.ph, head@r1.deped.gov.ph")
@@ -72,7 +74,7 @@ def test_a_teacher_names_people_and_everybody_gets_a_link_of_her_own(
 
 
 def test_the_invited_find_it_with_their_own_link_alone(
-    app: Flask, browser: Browser, people: People, world: World, cora: User
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom, cora: User
 ) -> None:
     people.sign_in(browser, people.ada)
     invite(browser, invited="bob@r1.deped.gov.ph cora@r1.deped.gov.ph")
@@ -136,7 +138,7 @@ def test_only_a_schools_admin_may_invite_all_its_teachers_or_everybody(
 
 @pytest.mark.parametrize(("audience", "whom"), [("teachers", {"ada", "bob"}), ("all", {"ada", "bob", "deputy"})])
 def test_the_head_invites_her_school_and_who_comes_later_is_invited_too(
-    app: Flask, browser: Browser, people: People, world: World, cora: User, audience: str, whom: set[str]
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom, cora: User, audience: str, whom: set[str]
 ) -> None:
     world.add_user("head@r1.deped.gov.ph", "Hedy", "Abad", licensed=True)
     people.person("deputy", "Dep Uty", people.school, role="admin", scope="school")
@@ -147,7 +149,7 @@ def test_the_head_invites_her_school_and_who_comes_later_is_invited_too(
     assert registered(world) == whom  # not the host, not another school, nobody of the division
     people.person("dora", "Dora Cruz", people.school)
     gone = db.session.get_one(User, people.bob.id)
-    with writing():
+    with write_transaction():
         gone.deactivated_at = clock.now()
     settle(app)
     assert registered(world) == (whom | {"dora"}) - {"bob"}
@@ -159,7 +161,7 @@ def test_the_head_invites_her_school_and_who_comes_later_is_invited_too(
 
 
 def test_changing_the_list_registers_the_new_and_cancels_the_others(
-    app: Flask, browser: Browser, people: People, world: World, cora: User
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom, cora: User
 ) -> None:
     people.sign_in(browser, people.ada)
     invite(browser, invited="bob@r1.deped.gov.ph")
@@ -176,14 +178,14 @@ def test_changing_the_list_registers_the_new_and_cancels_the_others(
 
 
 def test_the_organiser_is_registered_where_a_host_of_the_pool_runs_it(
-    app: Flask, browser: Browser, people: People, world: World
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom
 ) -> None:
     people.person("dora", "Dora Cruz", people.school)
     dora = db.session.scalars(select(User).where(User.email == "dora@r1.deped.gov.ph")).one()
     people.sign_in(browser, dora)
     invite(browser, invited="bob@r1.deped.gov.ph")
     meeting = the_meeting()
-    with writing():
+    with write_transaction():
         db.session.get_one(ZoomMeeting, meeting.id).host = "cora@r1.deped.gov.ph"
     settle(app)
     assert registered(world) == {"bob", "dora"}
@@ -197,7 +199,7 @@ def test_a_class_of_the_same_teacher_and_host_is_in_the_way(
     invite(browser, status=409, invited="bob@r1.deped.gov.ph")
     assert "another class is in the way" in browser.text and "Biology" in browser.text
     browser.submit(FORM, button="Move it to 4:10 PM")
-    assert clock.local(
+    assert clock.to_manila(
         db.session.scalars(select(ZoomMeeting).where(ZoomMeeting.class_id.is_(None))).one().starts_at
     ) == (NOW.replace(hour=16, minute=10))
 
@@ -227,7 +229,7 @@ def the_only_one() -> ZoomMeeting:
     return db.session.scalars(select(ZoomMeeting).where(ZoomMeeting.class_id.is_(None))).one()
 
 
-def test_two_clicks_make_one_meeting(app: Flask, browser: Browser, people: People, world: World) -> None:
+def test_two_clicks_make_one_meeting(app: Flask, browser: Browser, people: People, world: SimulatedZoom) -> None:
     people.sign_in(browser, people.ada)
     browser.get("/meetings/new/people")
     form = MEETING | {"invited": "bob@r1.deped.gov.ph"}
@@ -249,7 +251,7 @@ def test_two_clicks_make_one_meeting(app: Flask, browser: Browser, people: Peopl
 
 
 def test_the_invited_are_told_and_who_made_it_is_not(
-    app: Flask, browser: Browser, people: People, world: World
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom
 ) -> None:
     people.sign_in(browser, people.ada)
     invite(browser, invited="bob@r1.deped.gov.ph")
@@ -265,7 +267,7 @@ def test_the_invited_are_told_and_who_made_it_is_not(
 
 
 def test_there_is_no_sheet_but_a_list_of_who_came_and_how_long(
-    app: Flask, browser: Browser, people: People, world: World, sender: Sender, cora: User
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom, sender: WebhookSender, cora: User
 ) -> None:
     people.sign_in(browser, people.ada)
     invite(browser, invited="bob@r1.deped.gov.ph, cora@r1.deped.gov.ph", start="07:15")

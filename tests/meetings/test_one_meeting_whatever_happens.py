@@ -11,11 +11,11 @@ from flask import Flask
 from portal.classes.models import SchoolClass
 from portal.core import clock
 from portal.meetings.models import ZoomMeeting
-from portal.meetings.scheduling.host_assignment import Choice
-from portal.meetings.service import Clashing, once
+from portal.meetings.scheduling.host_assignment import HostChoice
+from portal.meetings.service import SchedulingConflict, get_or_create
 from portal.meetings.zoom_sync import sync as meeting_sync
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.zoom_account.client import zoom
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.zoom_account.client import get_zoom_client
 from tests.browser import Browser
 from tests.faults import Faults
 from tests.meetings.conftest import again, only, zooms
@@ -30,7 +30,7 @@ CREATE = "/users/[^/]+/meetings$"
 def test_a_creation_whose_answer_was_lost_is_found_again(
     app: Flask,
     people: People,
-    world: World,
+    world: SimulatedZoom,
     faults: Faults,
     biology: SchoolClass,
     impatient: Callable[..., Any],
@@ -50,7 +50,12 @@ def test_a_creation_whose_answer_was_lost_is_found_again(
 
 
 def test_a_creation_that_never_arrived_is_sent_again(
-    app: Flask, people: People, world: World, faults: Faults, biology: SchoolClass, impatient: Callable[..., Any]
+    app: Flask,
+    people: People,
+    world: SimulatedZoom,
+    faults: Faults,
+    biology: SchoolClass,
+    impatient: Callable[..., Any],
 ) -> None:
     impatient()
     with time_machine.travel(NOW, tick=False) as moving:
@@ -73,30 +78,35 @@ class Dying:
         self._sends = sends
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(zoom(), name)
+        return getattr(get_zoom_client(), name)
 
     def create_meeting(self, *args: Any) -> None:
         if self._sends:
-            zoom().create_meeting(*args)
+            get_zoom_client().create_meeting(*args)
         raise Killed
 
 
 @pytest.mark.parametrize("sends", [True, False])
 def test_a_worker_that_dies_over_a_creation_leaves_one_meeting(
-    app: Flask, people: People, world: World, biology: SchoolClass, sends: bool
+    app: Flask, people: People, world: SimulatedZoom, biology: SchoolClass, sends: bool
 ) -> None:
     with time_machine.travel(NOW, tick=False) as moving:
         meeting = people.meeting(people.ada, biology, AT_EIGHT)
-        [leased] = meeting_sync.due()
+        [leased] = meeting_sync.lease_due_meetings()
         with pytest.raises(Killed):
-            meeting_sync.carry_out(leased, Dying(sends=sends))  # type: ignore[arg-type]
+            meeting_sync.sync_meeting_with_zoom(leased, Dying(sends=sends))  # type: ignore[arg-type]
         moving.shift(timedelta(minutes=3))
         settle(app)
     assert again(meeting).zoom_id == only(world).id
 
 
 def test_a_meeting_cancelled_while_nobody_knows_whether_zoom_made_it_is_taken_away(
-    app: Flask, people: People, world: World, faults: Faults, biology: SchoolClass, impatient: Callable[..., Any]
+    app: Flask,
+    people: People,
+    world: SimulatedZoom,
+    faults: Faults,
+    biology: SchoolClass,
+    impatient: Callable[..., Any],
 ) -> None:
     from portal.meetings import service
 
@@ -105,7 +115,7 @@ def test_a_meeting_cancelled_while_nobody_knows_whether_zoom_made_it_is_taken_aw
         meeting = people.meeting(people.ada, biology, AT_EIGHT)
         faults.add("POST", CREATE, "reset")
         settle(app)
-        service.cancel(people.ada, again(meeting))
+        service.cancel_meeting(people.ada, again(meeting))
         moving.shift(timedelta(seconds=30))
         settle(app)
     assert zooms(world) == []
@@ -113,16 +123,21 @@ def test_a_meeting_cancelled_while_nobody_knows_whether_zoom_made_it_is_taken_aw
 
 
 def test_a_change_whose_answer_was_lost_is_not_sent_twice(
-    app: Flask, people: People, world: World, faults: Faults, biology: SchoolClass, impatient: Callable[..., Any]
+    app: Flask,
+    people: People,
+    world: SimulatedZoom,
+    faults: Faults,
+    biology: SchoolClass,
+    impatient: Callable[..., Any],
 ) -> None:
     from portal.meetings import service
 
     impatient()
     with time_machine.travel(NOW, tick=False) as moving:
         meeting = people.held(people.ada, biology, AT_EIGHT)
-        details = service.Details("Cells", "", AT_EIGHT + timedelta(hours=1), 45)
+        details = service.MeetingDetails("Cells", "", AT_EIGHT + timedelta(hours=1), 45)
         faults.add("PATCH", "/meetings/", "reset")
-        service.change(people.ada, meeting, details)
+        service.update_meeting(people.ada, meeting, details)
         settle(app)
         assert again(meeting).wanted == "update"
         moving.shift(timedelta(seconds=30))
@@ -132,21 +147,25 @@ def test_a_change_whose_answer_was_lost_is_not_sent_twice(
     assert again(meeting).wanted is None and not again(meeting).unsure
 
 
-def test_what_did_not_change_is_not_sent(app: Flask, people: People, world: World, biology: SchoolClass) -> None:
+def test_what_did_not_change_is_not_sent(
+    app: Flask, people: People, world: SimulatedZoom, biology: SchoolClass
+) -> None:
     from portal.meetings import service
 
     with time_machine.travel(NOW, tick=False):
         meeting = people.held(people.ada, biology, AT_EIGHT)
-        same = service.Details(meeting.title, "", AT_EIGHT, 60)
-        service.change(people.ada, meeting, same)
-        service.change(people.ada, meeting, service.Details("Other", "", AT_EIGHT, 60))
-        service.change(people.ada, meeting, same)
+        same = service.MeetingDetails(meeting.title, "", AT_EIGHT, 60)
+        service.update_meeting(people.ada, meeting, same)
+        service.update_meeting(people.ada, meeting, service.MeetingDetails("Other", "", AT_EIGHT, 60))
+        service.update_meeting(people.ada, meeting, same)
         settle(app)
     assert world.count("PATCH").calls == 0
 
 
 @pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
-def test_a_time_in_manila_arrives_as_that_time(app: Flask, people: People, world: World, biology: SchoolClass) -> None:
+def test_a_time_in_manila_arrives_as_that_time(
+    app: Flask, people: People, world: SimulatedZoom, biology: SchoolClass
+) -> None:
     """08:00 in Manila is 00:00 UTC: never shifted twice, and read back equal."""
     with time_machine.travel(NOW, tick=False):
         meeting = people.held(people.ada, biology, AT_EIGHT)
@@ -161,7 +180,7 @@ def form_fields(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_form_sent_twice_schedules_once(
-    app: Flask, people: People, browser: Browser, world: World, biology: SchoolClass
+    app: Flask, people: People, browser: Browser, world: SimulatedZoom, biology: SchoolClass
 ) -> None:
     with time_machine.travel(NOW, tick=False):
         people.sign_in(browser, people.ada)
@@ -179,7 +198,7 @@ def test_a_form_sent_twice_schedules_once(
 
 @pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
 def test_a_class_that_starts_now_has_a_room_at_once(
-    app: Flask, people: People, browser: Browser, world: World, biology: SchoolClass
+    app: Flask, people: People, browser: Browser, world: SimulatedZoom, biology: SchoolClass
 ) -> None:
     with time_machine.travel(NOW + timedelta(seconds=31), tick=False):
         people.sign_in(browser, people.ada)
@@ -197,9 +216,9 @@ def test_the_second_of_two_clicks_finds_the_firsts_class_and_no_clash_with_it(ap
     """Both look before either has saved; the second waits for the first one's host, and then that is in use."""
 
     def in_the_way() -> str:
-        raise Clashing(Choice("ada@r1.deped.gov.ph", ()))
+        raise SchedulingConflict(HostChoice("ada@r1.deped.gov.ph", ()))
 
     seen = iter([None, "the first one's"])
-    assert once(lambda: next(seen), in_the_way) == "the first one's"
-    with pytest.raises(Clashing):
-        once(lambda: None, in_the_way)
+    assert get_or_create(lambda: next(seen), in_the_way) == "the first one's"
+    with pytest.raises(SchedulingConflict):
+        get_or_create(lambda: None, in_the_way)

@@ -10,10 +10,10 @@ from sqlalchemy import select
 
 from portal.classes.models import SchoolClass
 from portal.core import clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.meetings.models import ZoomMeeting
-from portal.meetings.scheduling.duplicate import next_weekly
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.meetings.scheduling.duplicate import next_weekly_start
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser
 from tests.meetings.conftest import dates_here, zooms
 from tests.people import People, settle
@@ -34,7 +34,7 @@ def values(browser: Browser, *names: str) -> list[str]:
 
 
 def test_a_class_comes_again_on_the_next_weekday_with_class_and_all_its_options(
-    app: Flask, browser: Browser, people: People, biology: SchoolClass, world: World
+    app: Flask, browser: Browser, people: People, biology: SchoolClass, world: SimulatedZoom
 ) -> None:
     meeting = people.meeting(people.ada, biology, NOW + timedelta(hours=3), minutes=45, waiting_room=False)
     settle(app)
@@ -67,7 +67,7 @@ def test_where_that_time_is_taken_the_next_free_one_is_offered(
 
 
 def test_a_schedule_begins_again_after_its_last_date_with_each_days_own_time(
-    app: Flask, browser: Browser, people: People, biology: SchoolClass, world: World
+    app: Flask, browser: Browser, people: People, biology: SchoolClass, world: SimulatedZoom
 ) -> None:
     people.sign_in(browser, people.ada).get("/meetings/new")
     browser.submit(
@@ -103,7 +103,7 @@ def test_without_a_licence_then_registration_is_wished_for_again(
     browser: Browser, people: People, biology: SchoolClass
 ) -> None:
     meeting = people.meeting(people.ada, biology, NOW + timedelta(hours=3))
-    with writing():
+    with write_transaction():
         row = db.session.get_one(ZoomMeeting, meeting.id)
         row.open_mode, row.approval_type = True, 2
     page = people.sign_in(browser, people.ada).get(f"/meetings/new?like={meeting.id}")
@@ -127,4 +127,4 @@ def test_nobody_schedules_again_what_is_somebody_elses(browser: Browser, people:
     ],
 )
 def test_the_next_week_that_is_ahead_and_has_class(day: date, off: tuple[date, ...], wanted: date) -> None:
-    assert next_weekly(day, time(6), off) == wanted
+    assert next_weekly_start(day, time(6), off) == wanted

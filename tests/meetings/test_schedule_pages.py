@@ -12,12 +12,12 @@ from sqlalchemy import select, update
 from portal.classes.access import Section
 from portal.classes.models import SchoolClass
 from portal.core import clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.meetings import service
-from portal.meetings.forms import suggested_start
+from portal.meetings.forms import suggested_start_time
 from portal.meetings.models import MeetingOccurrence, Schedule, ZoomMeeting
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from portal.zoom_account import host_quota
 from portal.zoom_account.models import ZoomQuota
 from tests.browser import Browser
@@ -88,7 +88,9 @@ def test_the_dates_are_shown_with_their_own_times_and_holidays_before_anything_i
     assert all_meetings() == []
 
 
-def test_a_weekly_schedule_is_saved_as_shown_and_zoom_gets_its_dates(app: Flask, ada: Browser, world: World) -> None:
+def test_a_weekly_schedule_is_saved_as_shown_and_zoom_gets_its_dates(
+    app: Flask, ada: Browser, world: SimulatedZoom
+) -> None:
     fill(ada, button="Show the dates", **WEEKLY)
     ada.submit(FORM)
     assert ada.url.startswith("/schedules/")
@@ -142,7 +144,7 @@ def test_a_clash_offers_a_free_time_and_the_button_changes_the_field_shown(ada: 
     assert value(ada, "start") == "11:10" and "in the way" not in ada.text
     assert len(all_meetings()) == 1, "moving is a look, not yet saving"
     ada.submit(FORM)
-    assert [clock.local(one.starts_at).time() for one in all_meetings()] == [time(10), time(11, 10)]
+    assert [clock.to_manila(one.starts_at).time() for one in all_meetings()] == [time(10), time(11, 10)]
 
 
 def test_too_little_time_between_two_classes_can_be_saved_all_the_same(ada: Browser, at_ten: ZoomMeeting) -> None:
@@ -178,7 +180,7 @@ def test_the_form_begins_with_a_free_time(people: People, ada: Browser, biology:
     assert (value(ada, "day"), value(ada, "start")) == ("2026-11-23", "08:20"), "7:15 is taken until 8:10"
 
 
-def test_one_date_is_moved_and_another_cancelled_on_its_page(app: Flask, ada: Browser, world: World) -> None:
+def test_one_date_is_moved_and_another_cancelled_on_its_page(app: Flask, ada: Browser, world: SimulatedZoom) -> None:
     fill(ada, title="Cells", day="2026-11-24", start="10:00", weekdays=["2"], dates="3")
     settle(app)
     [meeting] = all_meetings()
@@ -198,7 +200,7 @@ def test_one_date_is_moved_and_another_cancelled_on_its_page(app: Flask, ada: Br
 
 
 def test_a_class_deleted_at_zoom_is_made_again_by_one_click_for_everybody(
-    app: Flask, ada: Browser, at_ten: ZoomMeeting, world: World
+    app: Flask, ada: Browser, at_ten: ZoomMeeting, world: SimulatedZoom
 ) -> None:
     settle(app)
     old = only(world)
@@ -219,7 +221,9 @@ def test_a_class_deleted_at_zoom_is_made_again_by_one_click_for_everybody(
     assert len(rows) == 3 and not links & {row.join_url for row in rows}
 
 
-def test_a_host_without_licence_holds_the_class_with_one_link_for_all(app: Flask, ada: Browser, world: World) -> None:
+def test_a_host_without_licence_holds_the_class_with_one_link_for_all(
+    app: Flask, ada: Browser, world: SimulatedZoom
+) -> None:
     world.add_user("ada@r1.deped.gov.ph", "Ada", "Host", licensed=False)
     fill(ada, title="Cells", day="2026-11-24", start="10:00")
     settle(app)
@@ -231,17 +235,17 @@ def test_a_host_without_licence_holds_the_class_with_one_link_for_all(app: Flask
 
 
 def test_from_80_changes_on_a_warning_is_shown_and_beyond_100_the_class_waits_until_eight(
-    app: Flask, ada: Browser, world: World
+    app: Flask, ada: Browser, world: SimulatedZoom
 ) -> None:
     ada.get("/meetings/new")
     assert "changes at Zoom used today" not in ada.text
     with time_machine.travel(NOW + timedelta(hours=2), tick=False):
         for _ in range(80):
-            with writing():
-                assert host_quota.take("ada@r1.deped.gov.ph")
+            with write_transaction():
+                assert host_quota.consume_host_write("ada@r1.deped.gov.ph")
         ada.get("/meetings/new")
         assert "80 of 100 changes at Zoom used today." in ada.text
-        with writing() as session:
+        with write_transaction() as session:
             session.execute(update(ZoomQuota).values(writes=100))
         fill(ada, title="Cells", day="2026-11-24", start="10:00")
         settle(app)
@@ -254,7 +258,7 @@ def test_from_80_changes_on_a_warning_is_shown_and_beyond_100_the_class_waits_un
 
 
 def test_a_class_that_zoom_did_not_take_is_offered_again_once_its_details_are_changed(
-    app: Flask, ada: Browser, world: World, faults: Faults, at_ten: ZoomMeeting
+    app: Flask, ada: Browser, world: SimulatedZoom, faults: Faults, at_ten: ZoomMeeting
 ) -> None:
     faults.refuse("POST", "/users/[^/]+/meetings$", 400, 300, "Invalid field.")
     settle(app)
@@ -267,21 +271,21 @@ def test_a_class_that_zoom_did_not_take_is_offered_again_once_its_details_are_ch
 
 
 def test_a_page_that_is_older_than_a_cancellation_cannot_bring_the_class_back(
-    app: Flask, people: People, ada: Browser, world: World, at_ten: ZoomMeeting
+    app: Flask, people: People, ada: Browser, world: SimulatedZoom, at_ten: ZoomMeeting
 ) -> None:
     """Two windows: each has read the class before the other one writes."""
     settle(app)
     stale = again(at_ten)
-    with writing() as session:
+    with write_transaction() as session:
         session.execute(
             update(ZoomMeeting)
             .where(ZoomMeeting.id == at_ten.id)
             .values(state="cancelled", wanted="delete")
             .execution_options(synchronize_session=False)
         )
-    wish = service.Details("Cells", "", stale.starts_at, 60)
-    with pytest.raises(service.NotChangeable):
-        service.change(people.ada, stale, wish)
+    wish = service.MeetingDetails("Cells", "", stale.starts_at, 60)
+    with pytest.raises(service.MeetingNotChangeable):
+        service.update_meeting(people.ada, stale, wish)
     settle(app)
     assert zooms(world) == [] and again(at_ten).state == "cancelled"
 
@@ -330,4 +334,4 @@ def test_a_day_of_no_school_year_is_no_day(ada: Browser, day: str, start: str) -
 )
 def test_who_plans_at_night_is_offered_the_next_morning(now: str, start: str) -> None:
     with time_machine.travel(datetime.fromisoformat(now).replace(tzinfo=clock.MANILA), tick=False):
-        assert f"{suggested_start():%Y-%m-%d %H:%M}" == start
+        assert f"{suggested_start_time():%Y-%m-%d %H:%M}" == start

@@ -17,11 +17,11 @@ from portal.core.db import db
 from portal.meetings import service
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.scheduling import schedules
-from portal.meetings.scheduling.recurrence import Rule, expand
-from portal.meetings.school_calendar.national_holidays import NATIONAL
+from portal.meetings.scheduling.recurrence import WeeklyRule, expand_weekly_rule
+from portal.meetings.school_calendar.national_holidays import NATIONAL_HOLIDAYS
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.sandbox.webhook_sender import Sender
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.sandbox.webhook_sender import WebhookSender
 from tests.faults import Faults
 from tests.meetings.conftest import again, dates_at_zoom, dates_here, only, zooms
 from tests.people import People, settle
@@ -30,13 +30,13 @@ MONDAY = datetime(2026, 11, 23, 7, tzinfo=clock.MANILA)
 MONDAYS = ["2026-11-23 08:00", "2026-12-07 08:00", "2026-12-14 08:00"]  # the 30th is Bonifacio Day
 
 
-def details(title: str = "Biology") -> service.Details:
-    return service.Details(title, "", MONDAY, 60)
+def details(title: str = "Biology") -> service.MeetingDetails:
+    return service.MeetingDetails(title, "", MONDAY, 60)
 
 
-def scheduled(people: People, school_class: SchoolClass, rule: Rule) -> list[ZoomMeeting]:
-    plan = schedules.plan_of(expand(rule, off=NATIONAL, now=clock.now()))
-    made = schedules.schedule(people.ada, school_class, details(), rule, plan, client_key=uuid4().hex)
+def scheduled(people: People, school_class: SchoolClass, rule: WeeklyRule) -> list[ZoomMeeting]:
+    plan = schedules.plan_from_expansion(expand_weekly_rule(rule, off=NATIONAL_HOLIDAYS, now=clock.now()))
+    made = schedules.create_schedule(people.ada, school_class, details(), rule, plan, client_key=uuid4().hex)
     return list(
         db.session.scalars(
             select(ZoomMeeting).where(ZoomMeeting.schedule_id == made.id).order_by(ZoomMeeting.starts_at)
@@ -45,7 +45,7 @@ def scheduled(people: People, school_class: SchoolClass, rule: Rule) -> list[Zoo
 
 
 def three_mondays(people: People, school_class: SchoolClass) -> ZoomMeeting:
-    [meeting] = scheduled(people, school_class, Rule({1: (time(8), 60)}, date(2026, 11, 23), dates=3))
+    [meeting] = scheduled(people, school_class, WeeklyRule({1: (time(8), 60)}, date(2026, 11, 23), dates=3))
     return meeting
 
 
@@ -59,7 +59,7 @@ def occurrence(meeting: ZoomMeeting, day: str) -> MeetingOccurrence:
 
 
 def test_holidays_are_taken_out_of_the_recurring_meeting(
-    app: Flask, people: People, world: World, biology: SchoolClass
+    app: Flask, people: People, world: SimulatedZoom, biology: SchoolClass
 ) -> None:
     with time_machine.travel(MONDAY, tick=False):
         meeting = three_mondays(people, biology)
@@ -77,14 +77,16 @@ def test_holidays_are_taken_out_of_the_recurring_meeting(
 def test_a_worker_broken_off_over_the_holidays_goes_on(
     app: Flask,
     people: People,
-    world: World,
+    world: SimulatedZoom,
     biology: SchoolClass,
     faults: Faults,
     impatient: Callable[..., Any],
 ) -> None:
     impatient()
     with time_machine.travel(MONDAY, tick=False) as moving:
-        [meeting] = scheduled(people, biology, Rule({2: (time(8), 60)}, date(2026, 11, 24), until=date(2026, 12, 15)))
+        [meeting] = scheduled(
+            people, biology, WeeklyRule({2: (time(8), 60)}, date(2026, 11, 24), until=date(2026, 12, 15))
+        )
         faults.add("DELETE", "/meetings/", "reset")
         settle(app)
         moving.shift(timedelta(seconds=30))
@@ -101,13 +103,15 @@ def test_a_worker_broken_off_over_the_holidays_goes_on(
         assert again(meeting).wanted is None
 
 
-def test_one_date_is_moved_and_one_cancelled(app: Flask, people: People, world: World, biology: SchoolClass) -> None:
+def test_one_date_is_moved_and_one_cancelled(
+    app: Flask, people: People, world: SimulatedZoom, biology: SchoolClass
+) -> None:
     with time_machine.travel(MONDAY, tick=False):
         meeting = three_mondays(people, biology)
         settle(app)
-        to = clock.from_local(date(2026, 12, 8), time(10))
-        schedules.move_date(people.ada, occurrence(meeting, "2026-12-07"), to, 45)
-        schedules.cancel_date(people.ada, occurrence(meeting, "2026-12-14"), "Intramurals")
+        to = clock.from_manila(date(2026, 12, 8), time(10))
+        schedules.move_occurrence(people.ada, occurrence(meeting, "2026-12-07"), to, 45)
+        schedules.cancel_occurrence(people.ada, occurrence(meeting, "2026-12-14"), "Intramurals")
         settle(app)
         assert dates_at_zoom(only(world)) == ["2026-11-23 08:00", "2026-12-08 10:00"] == dates_here(meeting)
         assert again(meeting).wanted is None
@@ -115,25 +119,25 @@ def test_one_date_is_moved_and_one_cancelled(app: Flask, people: People, world: 
 
 
 def test_dates_changed_before_zoom_has_them_arrive_changed(
-    app: Flask, people: People, world: World, biology: SchoolClass
+    app: Flask, people: People, world: SimulatedZoom, biology: SchoolClass
 ) -> None:
     with time_machine.travel(MONDAY, tick=False):
         meeting = three_mondays(people, biology)
-        to = clock.from_local(date(2026, 12, 7), time(10))
-        schedules.move_date(people.ada, occurrence(meeting, "2026-12-07"), to, 60)
-        schedules.cancel_date(people.ada, occurrence(meeting, "2026-12-14"))
+        to = clock.from_manila(date(2026, 12, 7), time(10))
+        schedules.move_occurrence(people.ada, occurrence(meeting, "2026-12-07"), to, 60)
+        schedules.cancel_occurrence(people.ada, occurrence(meeting, "2026-12-14"))
         settle(app)
         assert dates_at_zoom(only(world)) == ["2026-11-23 08:00", "2026-12-07 10:00"]
 
 
 def test_the_last_date_takes_the_meeting_with_it(
-    app: Flask, people: People, world: World, biology: SchoolClass
+    app: Flask, people: People, world: SimulatedZoom, biology: SchoolClass
 ) -> None:
     with time_machine.travel(MONDAY, tick=False):
         meeting = three_mondays(people, biology)
         settle(app)
         for day in ("2026-11-23", "2026-12-07", "2026-12-14"):
-            schedules.cancel_date(people.ada, occurrence(meeting, day))
+            schedules.cancel_occurrence(people.ada, occurrence(meeting, day))
         settle(app)
     assert again(meeting).state == "cancelled"
     assert zooms(world) == []
@@ -141,30 +145,32 @@ def test_the_last_date_takes_the_meeting_with_it(
 
 @pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
 def test_later_blocks_wait_until_three_weeks_before_they_are_needed(
-    app: Flask, people: People, world: World, biology: SchoolClass
+    app: Flask, people: People, world: SimulatedZoom, biology: SchoolClass
 ) -> None:
-    every_day = Rule({day: (time(8), 50) for day in range(1, 6)}, date(2026, 11, 23), until=date(2027, 3, 12))
+    every_day = WeeklyRule({day: (time(8), 50) for day in range(1, 6)}, date(2026, 11, 23), until=date(2027, 3, 12))
     with time_machine.travel(MONDAY, tick=False) as moving:
         first, second = scheduled(people, biology, every_day)
         settle(app)
         assert (again(first).state, again(second).state) == ("scheduled", "waiting")
-        assert second.starts_at == clock.from_local(date(2027, 2, 1), time(8))
+        assert second.starts_at == clock.from_manila(date(2027, 2, 1), time(8))
         moving.move_to(second.starts_at - timedelta(days=21))
         settle(app)
         assert again(second).state == "scheduled"
         for meeting in (first, second):
             at_zoom = next(one for one in zooms(world) if one.id == again(meeting).zoom_id)
-            now = clock.local(clock.now()).strftime("%Y-%m-%d %H:%M")
+            now = clock.to_manila(clock.now()).strftime("%Y-%m-%d %H:%M")
             assert [day for day in dates_at_zoom(at_zoom) if day > now] == [d for d in dates_here(meeting) if d > now]
 
 
-def deleted_by_somebody(world: World, sender: Sender, meeting: ZoomMeeting, occurrence_id: str = "") -> None:
+def deleted_by_somebody(
+    world: SimulatedZoom, sender: WebhookSender, meeting: ZoomMeeting, occurrence_id: str = ""
+) -> None:
     world.delete_meeting(str(again(meeting).zoom_id), occurrence_id)
     sender.pump()
 
 
 def test_a_meeting_deleted_in_zoom_is_made_again_for_everybody(
-    app: Flask, people: People, world: World, sender: Sender, biology: SchoolClass
+    app: Flask, people: People, world: SimulatedZoom, sender: WebhookSender, biology: SchoolClass
 ) -> None:
     with time_machine.travel(MONDAY, tick=False) as moving:
         meeting = three_mondays(people, biology)
@@ -174,7 +180,7 @@ def test_a_meeting_deleted_in_zoom_is_made_again_for_everybody(
         deleted_by_somebody(world, sender, meeting)
         settle(app)
         assert again(meeting).state == "deleted"
-        schedules.make_again(people.ada, again(meeting))
+        schedules.recreate_meeting(people.ada, again(meeting))
         settle(app)
         made = only(world)
         assert made.id != old
@@ -186,20 +192,20 @@ def test_a_meeting_deleted_in_zoom_is_made_again_for_everybody(
 
 
 def test_a_change_that_finds_the_meeting_gone_says_so(
-    app: Flask, people: People, world: World, biology: SchoolClass
+    app: Flask, people: People, world: SimulatedZoom, biology: SchoolClass
 ) -> None:
     with time_machine.travel(MONDAY, tick=False):
         meeting = people.held(people.ada, biology, MONDAY + timedelta(hours=3))
         world.delete_meeting(str(meeting.zoom_id))
         world.forget_calls()
-        service.change(people.ada, meeting, service.Details("Cells", "", meeting.starts_at, 60))
+        service.update_meeting(people.ada, meeting, service.MeetingDetails("Cells", "", meeting.starts_at, 60))
         settle(app)
     assert (again(meeting).state, again(meeting).wanted) == ("deleted", None)
     assert world.count("PATCH").calls == 1
 
 
 def test_changes_made_in_zoom_come_back(
-    app: Flask, people: People, world: World, sender: Sender, biology: SchoolClass
+    app: Flask, people: People, world: SimulatedZoom, sender: WebhookSender, biology: SchoolClass
 ) -> None:
     with time_machine.travel(MONDAY, tick=False):
         meeting = people.held(people.ada, biology, MONDAY + timedelta(hours=3))
@@ -216,7 +222,7 @@ def test_changes_made_in_zoom_come_back(
 
 
 def test_dates_changed_in_zoom_come_back(
-    app: Flask, people: People, world: World, sender: Sender, biology: SchoolClass
+    app: Flask, people: People, world: SimulatedZoom, sender: WebhookSender, biology: SchoolClass
 ) -> None:
     with time_machine.travel(MONDAY, tick=False):
         meeting = three_mondays(people, biology)
@@ -231,7 +237,7 @@ def test_dates_changed_in_zoom_come_back(
 
 
 def test_a_series_moved_in_zoom_moves_here_and_keeps_its_holidays(
-    app: Flask, people: People, world: World, sender: Sender, biology: SchoolClass
+    app: Flask, people: People, world: SimulatedZoom, sender: WebhookSender, biology: SchoolClass
 ) -> None:
     with time_machine.travel(MONDAY, tick=False):
         meeting = three_mondays(people, biology)
@@ -243,19 +249,19 @@ def test_a_series_moved_in_zoom_moves_here_and_keeps_its_holidays(
 
 
 def test_our_own_changes_come_back_and_change_nothing(
-    app: Flask, people: People, world: World, sender: Sender, biology: SchoolClass
+    app: Flask, people: People, world: SimulatedZoom, sender: WebhookSender, biology: SchoolClass
 ) -> None:
     """Even when an old echo arrives after a newer change."""
     with time_machine.travel(MONDAY, tick=False):
         meeting = people.held(people.ada, biology, MONDAY + timedelta(hours=3))
         for title in ("Cells", "Plants"):
-            service.change(people.ada, again(meeting), service.Details(title, "", meeting.starts_at, 60))
+            service.update_meeting(people.ada, again(meeting), service.MeetingDetails(title, "", meeting.starts_at, 60))
             settle(app)
         sender.pump()
         settle(app)
         assert again(meeting).title == only(world).topic == "Plants"
         assert world.count("PATCH").calls == 2
-        service.cancel(people.ada, again(meeting))
+        service.cancel_meeting(people.ada, again(meeting))
         settle(app)
         sender.pump()
         settle(app)
@@ -264,13 +270,13 @@ def test_our_own_changes_come_back_and_change_nothing(
 
 @pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
 def test_a_change_here_and_another_in_zoom_both_stay(
-    app: Flask, people: People, world: World, biology: SchoolClass
+    app: Flask, people: People, world: SimulatedZoom, biology: SchoolClass
 ) -> None:
     with time_machine.travel(MONDAY, tick=False):
         meeting = people.held(people.ada, biology, MONDAY + timedelta(hours=3))
         world.update_meeting(str(meeting.zoom_id), {"topic": "Cells"})
         later = meeting.starts_at + timedelta(hours=1)
-        service.change(people.ada, meeting, service.Details(meeting.title, "", later, 60))
+        service.update_meeting(people.ada, meeting, service.MeetingDetails(meeting.title, "", later, 60))
         settle(app)
         assert again(meeting).title == only(world).topic == "Cells"
         assert only(world).start_time == later
@@ -278,7 +284,7 @@ def test_a_change_here_and_another_in_zoom_both_stay(
 
 @pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
 def test_a_meeting_brought_back_in_zoom_is_there_again(
-    app: Flask, people: People, world: World, sender: Sender, biology: SchoolClass
+    app: Flask, people: People, world: SimulatedZoom, sender: WebhookSender, biology: SchoolClass
 ) -> None:
     with time_machine.travel(MONDAY, tick=False):
         meeting = people.held(people.ada, biology, MONDAY + timedelta(hours=3))
@@ -292,15 +298,15 @@ def test_a_meeting_brought_back_in_zoom_is_there_again(
 
 @pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
 def test_settings_that_zoom_overrides_are_shown_and_not_sent_again(
-    app: Flask, people: People, world: World, biology: SchoolClass
+    app: Flask, people: People, world: SimulatedZoom, biology: SchoolClass
 ) -> None:
     """Without a passcode Zoom turns the waiting room on (its security rule)."""
     with time_machine.travel(MONDAY, tick=False):
         meeting = people.meeting(people.ada, biology, MONDAY + timedelta(hours=3), waiting_room=False)
         settle(app)
         world.update_meeting(str(again(meeting).zoom_id), {"password": ""})
-        service.change(
-            people.ada, again(meeting), service.Details("Cells", "", meeting.starts_at, 60, waiting_room=False)
+        service.update_meeting(
+            people.ada, again(meeting), service.MeetingDetails("Cells", "", meeting.starts_at, 60, waiting_room=False)
         )
         settle(app)
         row = again(meeting)

@@ -11,9 +11,9 @@ from sqlalchemy import select, update
 
 from portal.classes.models import SchoolClass
 from portal.core import clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.meetings.models import MeetingOccurrence
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from portal.zoom_account import host_quota, write_block
 from portal.zoom_account.models import ZoomQuota
 from tests.browser import Browser
@@ -37,7 +37,7 @@ def test_while_zoom_is_down_the_portal_works_and_zoom_is_left_in_peace(
     monday: Any,
     browser: Browser,
     people: People,
-    world: World,
+    world: SimulatedZoom,
     faults: Faults,
     biology: SchoolClass,
     impatient: Callable[..., Any],
@@ -74,7 +74,7 @@ def test_refused_credentials_stop_the_work_and_the_admin_sees_why(
     monday: Any,
     browser: Browser,
     people: People,
-    world: World,
+    world: SimulatedZoom,
     faults: Faults,
     biology: SchoolClass,
 ) -> None:
@@ -88,7 +88,7 @@ def test_refused_credentials_stop_the_work_and_the_admin_sees_why(
         monday.shift(timedelta(seconds=30))
     # The first try and its repetition with a new token; nothing for the other meeting, nothing for five minutes.
     assert world.count("", API).calls <= 2 and world.tokens_minted - minted <= 2
-    found = write_block.current()
+    found = write_block.current_write_block()
     assert found and found.reason == "credentials"
     assert again(one).trouble == "credentials"
     people.sign_in(browser, people.head).get("/")
@@ -98,21 +98,21 @@ def test_refused_credentials_stop_the_work_and_the_admin_sees_why(
     faults.heal()
     monday.shift(timedelta(minutes=6))
     settle(app)
-    assert len(zooms(world)) == 2 and write_block.current() is None
+    assert len(zooms(world)) == 2 and write_block.current_write_block() is None
 
 
 def test_one_hosts_hundred_changes_leave_the_others_alone(
-    app: Flask, monday: Any, people: People, world: World, biology: SchoolClass
+    app: Flask, monday: Any, people: People, world: SimulatedZoom, biology: SchoolClass
 ) -> None:
     section = people.section(people.bob, "Ruby")
     chemistry = people.school_class(people.bob, section, "Chemistry")
     monday.shift(timedelta(hours=2))  # past 8:00, when Zoom's day has begun
-    with writing() as session:
-        assert host_quota.take(people.ada.email)
-        session.execute(update(ZoomQuota).values(writes=host_quota.A_DAY))
+    with write_transaction() as session:
+        assert host_quota.consume_host_write(people.ada.email)
+        session.execute(update(ZoomQuota).values(writes=host_quota.WRITES_PER_DAY))
     waits = people.meeting(people.ada, biology, NOW + timedelta(days=2))
     people.meeting(people.bob, chemistry, NOW + timedelta(days=2))
     settle(app)
     assert only(world).topic == "Chemistry lesson"
     assert again(waits).trouble == "host limit"
-    assert again(waits).next_try_at == host_quota.resumes_at() == NOW.replace(day=24, hour=8)
+    assert again(waits).next_try_at == host_quota.quota_resets_at() == NOW.replace(day=24, hour=8)

@@ -17,4 +17,4 @@ from portal.meetings import messages as meetings_messages
 )
 @pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
 def test_a_setting_is_said_as_people_say_it(app: Flask, name: str, value: object, said: str) -> None:
-    assert meetings_messages.setting_value(name, value) == said
+    assert meetings_messages.setting_value_label(name, value) == said

@@ -16,10 +16,10 @@ from flask import Flask
 from portal.accounts.models import User
 from portal.classes.models import SchoolClass, Section, co_teachers
 from portal.core import clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.core.mail import outbox
 from portal.jobs import worker
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.people import People, look_again, settle
 
 NOW = datetime(2026, 11, 24, 7, tzinfo=clock.MANILA)
@@ -37,11 +37,11 @@ def cora(people: People) -> User:
 
 
 @pytest.fixture
-def biology(tuesday: Any, app: Flask, people: People, cora: User, world: World) -> SchoolClass:
+def biology(tuesday: Any, app: Flask, people: People, cora: User, world: SimulatedZoom) -> SchoolClass:
     section = people.section(people.ada)
     people.learners(section, 2)
     school_class = people.school_class(people.ada, section)
-    with writing() as session:
+    with write_transaction() as session:
         session.get_one(Section, section.id).adviser_id = cora.id
         session.execute(co_teachers.insert().values(class_id=school_class.id, user_id=people.bob.id))
     settle(app)
@@ -57,8 +57,8 @@ def letters(app: Flask, tmp_path: Path) -> Iterator[Callable[[], list[EmailMessa
 
     def read() -> list[EmailMessage]:
         look_again()
-        worker.sweep_notifications()
-        outbox.send_due()
+        worker.create_due_notifications()
+        outbox.send_due_mail()
         look_again()
         new = sorted(set((tmp_path / "mail").glob("*.eml")) - seen)
         seen.update(new)

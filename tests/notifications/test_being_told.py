@@ -13,16 +13,16 @@ from sqlalchemy.orm import joinedload
 from portal.accounts import service as accounts
 from portal.accounts.models import User
 from portal.classes.models import SchoolClass, Section
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.core.mail import outbox
 from portal.jobs import purge, worker
 from portal.meetings import service as meetings
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
 from portal.meetings.scheduling import schedules
-from portal.meetings.scheduling.recurrence import Rule, expand
+from portal.meetings.scheduling.recurrence import WeeklyRule, expand_weekly_rule
 from portal.notifications.models import Notification
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser, words
 from tests.notifications.conftest import NOW, later
 from tests.people import People, look_again, settle
@@ -71,7 +71,7 @@ def test_a_change_and_a_cancellation_come_soon_in_one_letter_and_in_the_readers_
     meeting = people.held(people.ada, biology, NOW + timedelta(hours=26))
     later(tuesday, minutes=11)
     assert len(letters()) == 2
-    accounts.set_language(db.session.get_one(User, people.bob.id), "fil")
+    accounts.set_user_language(db.session.get_one(User, people.bob.id), "fil")
     people.sign_in(browser, people.ada).get(f"/meetings/{meeting.id}/change")
     browser.submit("form:has([name=title])", start="10:30")
     browser.get(f"/meetings/{meeting.id}/cancel")
@@ -95,7 +95,7 @@ def test_a_repeat_tells_nothing_twice(
 ) -> None:
     people.held(people.ada, biology, NOW + timedelta(hours=26))
     assert told() == 2
-    with writing():  # as if it had died before the mark was written
+    with write_transaction():  # as if it had died before the mark was written
         db.session.execute(update(MeetingHistory).values(told=False))
     settle(app)
     assert told() == 2
@@ -120,17 +120,17 @@ def test_registrations_that_fail_are_told_once_a_day_to_those_who_can_help(
     assert f"/meetings/{meeting.id}#help" in found["bob@r1.deped.gov.ph"]
     assert "not registered" not in found["cora@r1.deped.gov.ph"], "an adviser may only look"
     assert "LEARNER" not in "".join(found.values()) and "3001232" not in "".join(found.values())
-    with writing():
+    with write_transaction():
         db.session.execute(update(MeetingRegistrant).values(state="waiting"))
-    worker.sweep_notifications()
-    with writing():
+    worker.create_due_notifications()
+    with write_transaction():
         db.session.execute(update(MeetingRegistrant).values(state="failed"))
     later(tuesday, minutes=15)
     assert not letters(), "the same day again: once is enough"
     later(tuesday, days=1)
-    with writing():
+    with write_transaction():
         db.session.execute(update(MeetingRegistrant).values(told=False, updated_at=NOW))
-    worker.sweep_notifications()
+    worker.create_due_notifications()
     later(tuesday, minutes=11)
     assert len(letters()) == 2
 
@@ -146,7 +146,7 @@ def test_each_kind_can_be_switched_off_for_portal_and_mail(
     boxes = [(str(box["name"]), str(box["value"])) for box in browser.page.select("main input[checked]")]
     assert sorted(boxes) == [("mail", "changed"), ("portal", "cancelled")]
     meeting = people.held(people.ada, biology, NOW + timedelta(hours=26))
-    meetings.cancel(people.ada, meeting)
+    meetings.cancel_meeting(people.ada, meeting)
     settle(app)
     later(tuesday, minutes=11)
     assert [letter["To"] for letter in letters()] == ["cora@r1.deped.gov.ph"]
@@ -177,10 +177,10 @@ def test_mark_one_or_all_as_read_and_nobody_elses(
 def test_a_schedule_of_several_meetings_is_told_as_one_thing_and_its_dates_one_by_one(
     app: Flask, browser: Browser, people: People, biology: SchoolClass, letters: Letters, tuesday: Any
 ) -> None:
-    rule = Rule({3: (time(9), 60), 4: (time(13), 45)}, date(2026, 11, 25), dates=6)
-    details = meetings.Details(title="Cells", description="", starts_at=NOW, minutes=60)
-    plan = schedules.plan_of(expand(rule, off={}, now=NOW))
-    schedules.schedule(people.ada, biology, details, rule, plan, client_key="cells")
+    rule = WeeklyRule({3: (time(9), 60), 4: (time(13), 45)}, date(2026, 11, 25), dates=6)
+    details = meetings.MeetingDetails(title="Cells", description="", starts_at=NOW, minutes=60)
+    plan = schedules.plan_from_expansion(expand_weekly_rule(rule, off={}, now=NOW))
+    schedules.create_schedule(people.ada, biology, details, rule, plan, client_key="cells")
     settle(app)
     later(tuesday, minutes=11)
     to_bob, _to_cora = letters()
@@ -188,8 +188,8 @@ def test_a_schedule_of_several_meetings_is_told_as_one_thing_and_its_dates_one_b
     assert "6 dates, first Wed 25 Nov, 9:00 AM, by Ada Lovelace" in body(to_bob)
     rows = select(MeetingOccurrence).options(joinedload(MeetingOccurrence.meeting))
     dates = db.session.scalars(rows.order_by(MeetingOccurrence.starts_at)).all()
-    schedules.move_date(people.ada, dates[0], dates[0].starts_at + timedelta(hours=2), 60)
-    schedules.cancel_date(people.ada, dates[1], "Intramurals")
+    schedules.move_occurrence(people.ada, dates[0], dates[0].starts_at + timedelta(hours=2), 60)
+    schedules.cancel_occurrence(people.ada, dates[1], "Intramurals")
     settle(app)
     later(tuesday, minutes=11)
     to_bob, _to_cora = letters()
@@ -203,7 +203,7 @@ def test_a_schedule_of_several_meetings_is_told_as_one_thing_and_its_dates_one_b
 def test_control_characters_and_numbers_in_names_reach_no_header(
     app: Flask, people: People, biology: SchoolClass, letters: Letters, tuesday: Any, sign: str
 ) -> None:
-    with writing() as session:
+    with write_transaction() as session:
         if "\x00" not in sign:  # no database keeps that one
             session.get_one(SchoolClass, biology.id).subject = f"Bio{sign}logy"
             session.get_one(Section, biology.section_id).name = f"Jade{sign}ite"
@@ -226,7 +226,7 @@ def test_a_dead_mail_server_loses_and_doubles_nothing(
     people.held(people.ada, biology, NOW + timedelta(hours=26))
     later(tuesday, minutes=11)
     assert not letters() and not letters()
-    waiting = db.session.scalars(select(outbox.Mail.state)).all()
+    waiting = db.session.scalars(select(outbox.OutboxMail.state)).all()
     assert waiting == ["waiting", "waiting"], "one letter for each, written once"
     app.extensions["silid.settings"] = settings
     later(tuesday, hours=1)
@@ -237,17 +237,17 @@ def test_somebody_who_left_is_not_written_to(
     app: Flask, people: People, biology: SchoolClass, letters: Letters, tuesday: Any, cora: User
 ) -> None:
     people.held(people.ada, biology, NOW + timedelta(hours=26))
-    with writing() as session:
+    with write_transaction() as session:
         session.get_one(User, people.bob.id).deactivated_at = NOW
     later(tuesday, minutes=11)
     assert [letter["To"] for letter in letters()] == ["cora@r1.deped.gov.ph"]
-    meetings.cancel(people.ada, db.session.scalars(select(ZoomMeeting)).one())
+    meetings.cancel_meeting(people.ada, db.session.scalars(select(ZoomMeeting)).one())
     settle(app)
     assert {row.user_id for row in db.session.scalars(select(Notification).filter_by(kind="cancelled"))} == {cora.id}
 
 
 def test_old_news_is_shown_but_not_mailed_and_goes_after_ninety_days(
-    app: Flask, people: People, biology: SchoolClass, letters: Letters, tuesday: Any, world: World
+    app: Flask, people: People, biology: SchoolClass, letters: Letters, tuesday: Any, world: SimulatedZoom
 ) -> None:
     people.meeting(people.ada, biology, NOW + timedelta(hours=200))
     later(tuesday, days=5)
@@ -255,6 +255,6 @@ def test_old_news_is_shown_but_not_mailed_and_goes_after_ninety_days(
     later(tuesday, minutes=11)
     assert told() == 2 and not letters(), "the worker was away for days"
     later(tuesday, days=90)
-    assert purge.purge(dry_run=True)["notifications"] == 2
-    purge.purge()
+    assert purge.delete_expired_rows(dry_run=True)["notifications"] == 2
+    purge.delete_expired_rows()
     assert told() == 0

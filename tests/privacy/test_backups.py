@@ -21,8 +21,8 @@ from portal.operations import backups
 from portal.privacy import erased_list, erasure
 from portal.registration.join_links import JoinLink
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.sandbox.webhook_sender import Sender
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.sandbox.webhook_sender import WebhookSender
 from portal.zoom_account.models import ZoomToken
 from tests.browser import Browser
 from tests.conftest import Client, _drop_postgres, _fresh_postgres
@@ -31,8 +31,8 @@ from tests.privacy.test_one_learner import Lesson
 
 
 @pytest.fixture
-def lesson(app: Flask, people: People, world: World, sender: Sender) -> Lesson:
-    erased_list.list_file().unlink(missing_ok=True)
+def lesson(app: Flask, people: People, world: SimulatedZoom, sender: WebhookSender) -> Lesson:
+    erased_list.erased_list_path().unlink(missing_ok=True)
     return Lesson(app, people, world, sender)
 
 
@@ -77,14 +77,14 @@ def test_a_backup_brings_the_same_sheets_back_on_an_empty_host(
 ) -> None:
     before = sheet_of(app, lesson.date_id)
     file = tmp_path / "silid.backup"
-    backups.back_up(file, portable=portable)
+    backups.create_backup(file, portable=portable)
     assert file.stat().st_mode & 0o077 == 0
     with empty_host.app_context():
-        assert backups.restore(file) == 0
+        assert backups.restore_backup(file) == 0
         assert sheet_of(empty_host, lesson.date_id) == before
         assert db.session.scalars(select(JoinLink)).first().token  # type: ignore[union-attr]
-        with pytest.raises(backups.CannotRestore, match="--replace"):
-            backups.restore(file)
+        with pytest.raises(backups.BackupError, match="--replace"):
+            backups.restore_backup(file)
         people.person("nova", "Nova Reyes", None, role="admin", scope="region")  # numbers count on
         db.session.remove()
 
@@ -95,14 +95,14 @@ def test_a_portable_backup_moves_a_school_from_postgresql_to_sqlite_and_back(
 ) -> None:
     before = sheet_of(app, lesson.date_id)
     there, back = tmp_path / "there.backup", tmp_path / "back.backup"
-    backups.back_up(there, portable=True)
+    backups.create_backup(there, portable=True)
     small = host(app.extensions["silid.settings"], f"sqlite:///{tmp_path / 'small.sqlite3'}", tmp_path / "small")
     with small.app_context():
-        assert backups.restore(there) == 0 and not is_postgresql()
+        assert backups.restore_backup(there) == 0 and not is_postgresql()
         assert sheet_of(small, lesson.date_id) == before
-        backups.back_up(back, portable=True)
+        backups.create_backup(back, portable=True)
     with empty_host.app_context():
-        assert backups.restore(back) == 0 and is_postgresql()
+        assert backups.restore_backup(back) == 0 and is_postgresql()
         assert sheet_of(empty_host, lesson.date_id) == before
         people.person("nova", "Nova Reyes", None, role="admin", scope="region")  # numbers count on
         db.session.remove()
@@ -114,14 +114,14 @@ def test_a_backup_of_pg_dump_says_that_it_needs_postgresql(
     app: Flask, people: People, lesson: Lesson, tmp_path: Path
 ) -> None:
     file = tmp_path / "dump.backup"
-    part = backups.back_up(file)
+    part = backups.create_backup(file)
     small = host(app.extensions["silid.settings"], f"sqlite:///{tmp_path / 'small.sqlite3'}", tmp_path / "small")
     with small.app_context():
         if part == backups.TABLES:  # no pg_dump on this machine: then every backup is portable
-            assert backups.restore(file) == 0
+            assert backups.restore_backup(file) == 0
         else:
-            with pytest.raises(backups.CannotRestore, match="portable"):
-                backups.restore(file)
+            with pytest.raises(backups.BackupError, match="portable"):
+                backups.restore_backup(file)
     shut(small)
 
 
@@ -130,14 +130,14 @@ def test_an_older_backup_erases_again_who_was_erased_since(
 ) -> None:
     file = tmp_path / "silid.backup"
     her, other = lesson.her.id, lesson.learners[1].id
-    backups.back_up(file)
-    erasure.erase(db.session.get_one(Learner, her), "asked", by=None)
-    erasure.carry_out_due()
+    backups.create_backup(file)
+    erasure.request_learner_erasure(db.session.get_one(Learner, her), "asked", by=None)
+    erasure.process_due_erasures()
     with empty_host.app_context():
-        assert backups.restore(file, erased=erasure_list(app)) == 1
+        assert backups.restore_backup(file, erased=erasure_list(app)) == 1
         assert db.session.get_one(Learner, her).last_name == "ERASED"
         assert db.session.get_one(Learner, other).last_name == "DACANAY"
-        assert backups.restore(file, replace=True) == 1, "the list has come along"
+        assert backups.restore_backup(file, replace=True) == 1, "the list has come along"
         db.session.remove()
 
 
@@ -149,8 +149,8 @@ def erasure_list(app: Flask) -> Path:
 def test_what_is_no_backup_changes_nothing(app: Flask, people: People, tmp_path: Path) -> None:
     file = tmp_path / "other.zip"
     file.write_bytes(b"PK nonsense")
-    with pytest.raises(backups.CannotRestore, match="not a backup"):
-        backups.restore(file, replace=True)
+    with pytest.raises(backups.BackupError, match="not a backup"):
+        backups.restore_backup(file, replace=True)
     assert people.ada.email
     told = app.test_cli_runner().invoke(args=["restore", str(file), "--replace"])
     assert told.exit_code == 1 and "not a backup" in told.output
@@ -158,8 +158,8 @@ def test_what_is_no_backup_changes_nothing(app: Flask, people: People, tmp_path:
 
 def test_secrets_lie_open_nowhere(app: Flask, lesson: Lesson, tmp_path: Path) -> None:
     file = tmp_path / "silid.backup"
-    backups.back_up(file)
-    backups.back_up(tmp_path / "portable", portable=True)
+    backups.create_backup(file)
+    backups.create_backup(tmp_path / "portable", portable=True)
     raw = b""
     for one in (file, tmp_path / "portable"):
         with zipfile.ZipFile(one) as archive:

@@ -12,16 +12,16 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from portal.attendance.models import AttendanceRecord, AttendanceSheet, ZoomParticipant
-from portal.attendance.sheet.compute import recompute
+from portal.attendance.sheet.compute import recompute_sheet
 from portal.classes.models import Learner, SchoolClass, Section
 from portal.core import clock
 from portal.core.audit_log import AuditEntry
-from portal.core.db import Base, db, writing
-from portal.jobs.purge import purge
+from portal.core.db import Base, db, write_transaction
+from portal.jobs.purge import delete_expired_rows
 from portal.meetings.models import MeetingOccurrence, ZoomInstance
 from portal.privacy import attendance_retention
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.sandbox.webhook_sender import Sender
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.sandbox.webhook_sender import WebhookSender
 from tests.browser import Browser
 from tests.people import People, look_again, settle
 
@@ -40,7 +40,7 @@ def at(traveller: time_machine.Traveller, year: int, month: int, day: int) -> No
 
 
 @pytest.fixture
-def held(app: Flask, people: People, world: World, sender: Sender) -> tuple[Section, SchoolClass, UUID]:
+def held(app: Flask, people: People, world: SimulatedZoom, sender: WebhookSender) -> tuple[Section, SchoolClass, UUID]:
     """A class of November 2026: two came, one did not; Ada signed the sheet."""
     section = people.section(people.ada)
     people.learners(section, 3)
@@ -57,7 +57,7 @@ def held(app: Flask, people: People, world: World, sender: Sender) -> tuple[Sect
         sender.pump()
         settle(app)
         occurrence = db.session.scalars(select(MeetingOccurrence.id)).one()
-        recompute(occurrence)
+        recompute_sheet(occurrence)
     look_again()
     return section, school_class, occurrence
 
@@ -89,9 +89,9 @@ def tables_that_name(learner_ids: list[UUID]) -> set[str]:
 
 def test_until_the_school_decides_nothing_goes(held: Any, app: Flask, moving: time_machine.Traveller) -> None:
     at(moving, 2040, 6, 2)
-    purge()
+    delete_expired_rows()
     assert db.session.scalar(select(func.count()).select_from(AttendanceRecord)) == 3
-    assert not [line for line in purge(dry_run=True) if "attendance" in line]
+    assert not [line for line in delete_expired_rows(dry_run=True) if "attendance" in line]
 
 
 def test_the_school_head_decides_and_who_allows_it_is_written_down(held: Any, browser: Browser, people: People) -> None:
@@ -121,18 +121,18 @@ def test_on_the_first_day_after_its_years_what_names_learners_goes_and_the_total
     assert any("2" in one for one in before)
     choose(browser, people, "2")
     at(moving, 2029, 5, 31)
-    assert not [line for line in purge() if "attendance" in line]
+    assert not [line for line in delete_expired_rows() if "attendance" in line]
     at(moving, 2029, 6, 1)
-    told = purge(dry_run=True)
+    told = delete_expired_rows(dry_run=True)
     line = f"rows of attendance of {people.school.name}, 2026-2027,"
     assert told[line] > 10
     assert db.session.scalar(select(func.count()).select_from(AttendanceRecord)) == 3, "a dry run changes nothing"
-    assert purge()[line] == told[line]
+    assert delete_expired_rows()[line] == told[line]
     look_again()
     assert tables_that_name(learners) == set()
     assert db.session.scalar(select(func.count()).select_from(Learner)) == 0
     assert db.session.scalar(select(func.count()).select_from(ZoomParticipant)) == 0
-    assert line not in purge()
+    assert line not in delete_expired_rows()
     people.sign_in(browser, people.head)
     now = numbers(browser)
     assert [(was, one) for was, one in zip(before, now, strict=True) if was != one] == [("3", "–")] * 2
@@ -157,7 +157,7 @@ def test_who_goes_to_school_here_still_keeps_her_name_and_her_later_years(
     gone = [one.id for one in others]
     at(moving, 2028, 6, 5)
     later = people.section(people.ada, "Emerald", "Grade 10")
-    with writing() as session:
+    with write_transaction() as session:
         session.execute(sa.update(Section.__table__).where(Section.id == later.id).values(school_year="2028-2029"))
         session.execute(
             sa.text("UPDATE enrolments SET until_date = '2027-05-31' WHERE learner_id = :her"),
@@ -170,7 +170,7 @@ def test_who_goes_to_school_here_still_keeps_her_name_and_her_later_years(
         )
         session.execute(sa.update(Base.metadata.tables["schools"]).values(attendance_years=2))
     at(moving, 2029, 6, 1)
-    purge()
+    delete_expired_rows()
     look_again()
     assert tables_that_name(gone) == set()
     assert [one.id for one in db.session.scalars(select(Learner))] == [stays_on.id]
@@ -202,12 +202,12 @@ def test_evidence_that_comes_after_makes_no_marks_and_does_not_stay(
     app: Flask, held: tuple[Section, SchoolClass, UUID], people: People, moving: time_machine.Traveller
 ) -> None:
     _, _, occurrence = held
-    with writing() as session:
+    with write_transaction() as session:
         session.execute(sa.update(Base.metadata.tables["schools"]).values(attendance_years=2))
     at(moving, 2029, 6, 1)
-    purge()
+    delete_expired_rows()
     look_again()
-    with writing() as session:
+    with write_transaction() as session:
         run = session.scalars(select(ZoomInstance)).one()
         session.add(ZoomParticipant(instance_id=run.id, session="9", name="Ana Cruz", joined_at=clock.now()))
         sheet = session.get_one(AttendanceSheet, occurrence)
@@ -220,7 +220,7 @@ def test_evidence_that_comes_after_makes_no_marks_and_does_not_stay(
         2,
         1,
     )
-    purge()
+    delete_expired_rows()
     assert db.session.scalar(select(func.count()).select_from(ZoomParticipant)) == 0
 
 
@@ -228,11 +228,11 @@ def test_killed_in_the_middle_it_goes_on_the_next_time(
     app: Flask, held: tuple[Section, SchoolClass, UUID], people: People, moving: time_machine.Traveller
 ) -> None:
     at(moving, 2029, 6, 1)
-    with writing() as session:  # as a purge leaves it that was killed right after it marked the section
+    with write_transaction() as session:  # as a purge leaves it that was killed right after it marked the section
         session.execute(sa.update(Base.metadata.tables["schools"]).values(attendance_years=2))
         session.execute(sa.update(Section.__table__).values(attendance_deleted_at=clock.now()))
     at(moving, 2030, 1, 10)
-    purge()
+    delete_expired_rows()
     look_again()
     assert db.session.scalar(select(func.count()).select_from(AttendanceRecord)) == 0
     assert db.session.scalar(select(func.count()).select_from(Learner)) == 0
@@ -242,11 +242,11 @@ def test_a_class_that_never_ended_is_not_looked_at_for_ever(
     app: Flask, held: tuple[Section, SchoolClass, UUID], people: People, moving: time_machine.Traveller
 ) -> None:
     _, _, occurrence = held
-    with writing() as session:
+    with write_transaction() as session:
         session.execute(sa.update(Base.metadata.tables["schools"]).values(attendance_years=2))
         session.get_one(AttendanceSheet, occurrence).state = "live"
     at(moving, 2029, 6, 1)
-    purge()
+    delete_expired_rows()
     settle(app)  # raises where the sweeps do not come to rest
     assert db.session.get_one(AttendanceSheet, occurrence).dirty is False
 
@@ -256,18 +256,19 @@ def test_the_sections_of_a_whole_division_are_marked_in_small_steps(
 ) -> None:
     sections = Base.metadata.tables["sections"]
     one = db.session.execute(select(sections)).mappings().one()
-    with writing() as session:
+    with write_transaction() as session:
         rows = [
-            {**one, "id": uuid4(), "name": f"Jade {number}"} for number in range(attendance_retention.SECTIONS_AT_ONCE)
+            {**one, "id": uuid4(), "name": f"Jade {number}"}
+            for number in range(attendance_retention.SECTIONS_PER_BATCH)
         ]
         session.execute(sa.insert(sections), rows)
         session.execute(sa.update(Base.metadata.tables["schools"]).values(attendance_years=2))
     at(moving, 2029, 6, 1)
-    purge()
+    delete_expired_rows()
     look_again()
     marked = select(func.count()).select_from(sections).where(sections.c.attendance_deleted_at.is_not(None))
     told = select(func.count()).select_from(AuditEntry).where(AuditEntry.action == "deleted the attendance")
-    assert db.session.scalar(marked) == db.session.scalar(told) == attendance_retention.SECTIONS_AT_ONCE + 1
+    assert db.session.scalar(marked) == db.session.scalar(told) == attendance_retention.SECTIONS_PER_BATCH + 1
     assert db.session.scalar(select(func.count()).select_from(Learner)) == 0
 
 

@@ -14,15 +14,15 @@ from flask import Flask
 from sqlalchemy import insert, select
 
 from portal.classes.models import Learner
-from portal.core.db import db, is_postgresql, writing
-from portal.core.gunicorn_logs import GunicornLines
-from portal.core.logs import JsonLines, hide
+from portal.core.db import db, is_postgresql, write_transaction
+from portal.core.gunicorn_logs import GunicornLogger
+from portal.core.logs import JsonFormatter, redact_log_text
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-from portal.registration.join_links import JoinLink, calendar_token, renew_calendar
+from portal.registration.join_links import JoinLink, get_calendar_token, rotate_calendar_link
 from portal.registration.models import MeetingRegistrant
 from portal.sandbox import defaults
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.sandbox.webhook_sender import Sender
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.sandbox.webhook_sender import WebhookSender
 from tests.browser import Browser
 from tests.faults import Faults
 from tests.people import PASSWORD, People, settle, soon
@@ -47,7 +47,7 @@ class Captured:
 def logs(app: Flask) -> Iterator[Captured]:
     """Everything that this process writes to standard error, at the most talkative level."""
     root, portal = logging.getLogger(), logging.getLogger("portal")
-    ours = next(handler for handler in root.handlers if isinstance(handler.formatter, JsonLines))
+    ours = next(handler for handler in root.handlers if isinstance(handler.formatter, JsonFormatter))
     stream, level = io.StringIO(), portal.level
     handler = logging.StreamHandler(stream)
     handler.setFormatter(ours.formatter)
@@ -71,15 +71,21 @@ def secrets_of() -> list[str]:
 
 
 def test_a_whole_story_is_logged_without_anybody_in_it(
-    app: Flask, browser: Browser, people: People, world: World, sender: Sender, faults: Faults, logs: Captured
+    app: Flask,
+    browser: Browser,
+    people: People,
+    world: SimulatedZoom,
+    sender: WebhookSender,
+    faults: Faults,
+    logs: Captured,
 ) -> None:
     section = people.section(people.ada)
     people.learners(section, 3)
     biology = people.school_class(people.ada, section)
     meeting = people.held(people.ada, biology, soon())
     people.sign_in(browser, people.ada)
-    renew_calendar(people.ada)
-    calendar = str(calendar_token(people.ada))
+    rotate_calendar_link(people.ada)
+    calendar = str(get_calendar_token(people.ada))
     date = db.session.scalars(select(MeetingOccurrence.id)).one()
     for url in (
         f"/classes/sections/{section.id}",
@@ -137,16 +143,16 @@ def test_an_error_is_logged_by_its_kind_and_place_and_the_page_says_only_the_ref
 ) -> None:
     people.learners(people.section(people.ada), 1)
     people.sign_in(browser, people.ada)
-    whole = app.view_functions["classes.index"]
+    whole = app.view_functions["classes.list_classes"]
 
     def broken() -> str:
         raise ValueError(f"Lovelace {PASSWORD} 300123200001")
 
-    app.view_functions["classes.index"] = broken
+    app.view_functions["classes.list_classes"] = broken
     try:
         browser.get("/classes", status=500)
     finally:
-        app.view_functions["classes.index"] = whole
+        app.view_functions["classes.list_classes"] = whole
     assert browser.response is not None
     reference = browser.response.headers["X-Request-ID"]
     assert reference in browser.text and "Lovelace" not in browser.response.get_data(as_text=True)
@@ -159,7 +165,7 @@ def test_an_error_is_logged_by_its_kind_and_place_and_the_page_says_only_the_ref
 def test_a_database_that_quotes_the_row_is_not_quoted(app: Flask, people: People, logs: Captured) -> None:
     learner = people.learners(people.section(people.ada), 1)[0]
     values = {column.key: getattr(learner, column.key) for column in Learner.__table__.columns if column.key != "id"}
-    with pytest.raises(sa.exc.IntegrityError) as refused, writing() as session:
+    with pytest.raises(sa.exc.IntegrityError) as refused, write_transaction() as session:
         session.execute(insert(Learner).values(**values))
     logging.getLogger("portal").error("refused: %s", refused.value, exc_info=refused.value)
     assert str(learner.lrn) not in str(refused.value) + str(refused.value.orig) + logs.text
@@ -174,7 +180,7 @@ def test_a_database_that_quotes_the_row_is_not_quoted(app: Flask, people: People
 
 
 def test_what_has_the_shape_of_a_secret_is_hidden_wherever_it_slips_in() -> None:
-    told = hide(
+    told = redact_log_text(
         "ada@r1.deped.gov.ph 300123200001 https://zoom.us/j/1?tk=abc&pwd=x1 zak=eyJ0.e30.x Bearer abc.def "
         f"/join/{'a' * 43} 0b6f5c0e-9c4f-4a49-8a52-123456789012"
     )
@@ -191,9 +197,9 @@ def test_gunicorn_writes_the_same_lines_and_no_access_lines(
 
     config = Config()
     config.set("accesslog", "-")
-    lines = GunicornLines(config)
+    lines = GunicornLogger(config)
     lines.access(None, None, {}, None)
-    assert all(isinstance(handler.formatter, JsonLines) for handler in lines.error_log.handlers)
+    assert all(isinstance(handler.formatter, JsonFormatter) for handler in lines.error_log.handlers)
     record = logging.LogRecord("gunicorn.error", 40, "", 0, "Error handling request /join/" + "b" * 43, None, None)
     assert json.loads(lines.error_log.handlers[0].format(record))["message"] == "Error handling request /join/[token]"
     for handler in list(lines.error_log.handlers + lines.access_log.handlers):

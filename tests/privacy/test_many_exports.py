@@ -11,7 +11,7 @@ from portal.classes.models import Section
 from portal.core.audit_log import AuditEntry
 from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser
 from tests.people import People, soon
 
@@ -19,7 +19,7 @@ HELD_BACK = "was held back from exporting"
 
 
 @pytest.fixture
-def files(app: Flask, people: People, world: World) -> Iterator[list[str]]:
+def files(app: Flask, people: People, world: SimulatedZoom) -> Iterator[list[str]]:
     """Three files of Ada's, of three kinds, where two an hour are allowed."""
     settings = app.extensions["silid.settings"]
     app.extensions["silid.settings"] = replace(settings, exports_per_hour=2)

@@ -17,11 +17,11 @@ from portal.attendance.sheet import corrections
 from portal.classes.models import Learner, SchoolClass
 from portal.core import clock
 from portal.core.audit_log import AuditEntry
-from portal.core.db import Base, db, writing
+from portal.core.db import Base, db, write_transaction
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.privacy import erased_list, erasure
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.sandbox.webhook_sender import Sender
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.sandbox.webhook_sender import WebhookSender
 from portal.webhooks.models import ZoomEvent
 from tests.browser import Browser
 from tests.people import People, look_again, settle, soon
@@ -32,10 +32,10 @@ NAMES = [("QUIMPO", "ROSALINDA", "YBAÑEZ"), ("DACANAY", "BENJIE", "CRUZ"), ("PA
 class Lesson:
     """A class that three learners came to: by registration, by an address alone, and matched by the teacher."""
 
-    def __init__(self, app: Flask, people: People, world: World, sender: Sender) -> None:
+    def __init__(self, app: Flask, people: People, world: SimulatedZoom, sender: WebhookSender) -> None:
         section = people.section(people.ada)
         self.learners = people.learners(section, 3)
-        with writing():
+        with write_transaction():
             for learner, (last, first, middle) in zip(self.learners, NAMES, strict=True):
                 row = db.session.get_one(Learner, learner.id)
                 row.last_name, row.first_name, row.middle_name = last, first, middle
@@ -66,8 +66,10 @@ class Lesson:
         with app.test_request_context():
             occurrence = db.session.get_one(MeetingOccurrence, self.date_id)
             occurrence.meeting = db.session.get_one(ZoomMeeting, occurrence.meeting_id)
-            corrections.match(people.ada, occurrence, list(stays), [self.her.id])
-            corrections.set_marks(people.ada, occurrence, [self.her.id], "present", "Rosalinda sent her work by chat")
+            corrections.match_participant(people.ada, occurrence, list(stays), [self.her.id])
+            corrections.override_marks(
+                people.ada, occurrence, [self.her.id], "present", "Rosalinda sent her work by chat"
+            )
         # The next class is still to come: the learner is registered for it too.
         self.next = people.held(people.ada, self.school_class, soon() + timedelta(days=1))
 
@@ -85,7 +87,7 @@ def everything_in_the_database() -> str:
 
 
 @pytest.fixture
-def lesson(app: Flask, people: People, world: World, sender: Sender) -> Lesson:
+def lesson(app: Flask, people: People, world: SimulatedZoom, sender: WebhookSender) -> Lesson:
     return Lesson(app, people, world, sender)
 
 
@@ -115,7 +117,7 @@ def test_the_copy_has_all_of_hers_and_nothing_of_anybody_else(browser: Browser, 
 
 
 def test_erasing_takes_her_name_from_everywhere_and_leaves_the_figures(
-    app: Flask, browser: Browser, people: People, world: World, lesson: Lesson
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom, lesson: Lesson
 ) -> None:
     people.sign_in(browser, people.ada)
     before = lesson.csv(browser)
@@ -124,14 +126,14 @@ def test_erasing_takes_her_name_from_everywhere_and_leaves_the_figures(
     browser.submit("form[action='/sign-out']")
     open_page(browser, people, lesson)
     browser.submit("form[action$=erase]", **{"erase-why": "asked"}, status=422)
-    assert "Tick this to go on." in browser.text and not erasure.is_erased(lesson.her.id)
+    assert "Tick this to go on." in browser.text and not erasure.is_learner_erased(lesson.her.id)
     browser.submit("form[action$=erase]", **{"erase-why": "asked", "erase-sure": True})
     assert "This learner is being erased." in browser.text and "Erase the learner" not in browser.text
     assert browser.page.select_one("noscript meta[http-equiv=refresh]") is not None
     settle(app)
     browser.get(browser.url)
     assert "This learner is erased." in browser.text
-    erasure.go_on()
+    erasure.finish_pending_erasures()
     settle(app)
     text = everything_in_the_database().lower()
     for word in ("quimpo", "rosalinda", "ybañez", "ybanez", str(lesson.her.lrn), "linda"):
@@ -152,10 +154,10 @@ def test_erasing_takes_her_name_from_everywhere_and_leaves_the_figures(
 
 
 def test_what_zoom_still_tells_of_her_is_taken_out_for_a_week(
-    app: Flask, people: People, world: World, sender: Sender, lesson: Lesson
+    app: Flask, people: People, world: SimulatedZoom, sender: WebhookSender, lesson: Lesson
 ) -> None:
-    erasure.erase(db.session.get_one(Learner, lesson.her.id), "mistake", by=people.head)
-    assert erasure.carry_out_due() == 1
+    erasure.request_learner_erasure(db.session.get_one(Learner, lesson.her.id), "mistake", by=people.head)
+    assert erasure.process_due_erasures() == 1
     world.start(str(lesson.next.zoom_id))
     world.join(str(lesson.next.zoom_id), name="Quimpo Rosalinda")
     sender.pump()
@@ -163,25 +165,25 @@ def test_what_zoom_still_tells_of_her_is_taken_out_for_a_week(
     settle(app)
     assert "rosalinda" not in everything_in_the_database().lower()
     with time_machine.travel(clock.now() + timedelta(days=8), tick=False):
-        assert erasure.go_on() == 1 and erasure.go_on() == 0
-        row = db.session.scalars(select(erasure.Erasure)).one()
+        assert erasure.finish_pending_erasures() == 1 and erasure.finish_pending_erasures() == 0
+        row = db.session.scalars(select(erasure.LearnerErasure)).one()
         assert row.marks is None and row.finished_at
 
 
 def test_killed_after_any_step_it_goes_on_and_erases_her_whole(app: Flask, people: People, lesson: Lesson) -> None:
     """Asked for and killed; killed before the names in raw deliveries were gone. Nothing of ours is patched: the
     rows are as such a kill leaves them."""
-    erasure.erase(db.session.get_one(Learner, lesson.her.id), "asked", by=people.head)
+    erasure.request_learner_erasure(db.session.get_one(Learner, lesson.her.id), "asked", by=people.head)
     look_again()
     raw = {event.id: event.raw for event in db.session.scalars(select(ZoomEvent))}
-    assert erasure.is_under_way(lesson.her.id)
-    erasure.carry_out_due()
-    assert not erasure.is_under_way(lesson.her.id) and erasure.carry_out_due() == 0
-    with writing() as session:
+    assert erasure.is_erasure_pending(lesson.her.id)
+    erasure.process_due_erasures()
+    assert not erasure.is_erasure_pending(lesson.her.id) and erasure.process_due_erasures() == 0
+    with write_transaction() as session:
         for event in session.scalars(select(ZoomEvent)):
             event.raw = raw[event.id]
     assert "quimpo" in everything_in_the_database().lower()
-    erasure.go_on()
+    erasure.finish_pending_erasures()
     settle(app)
     assert "quimpo" not in everything_in_the_database().lower()
 
@@ -190,8 +192,8 @@ def test_what_holds_an_erasure_up_is_said_and_once_it_is_put_right_it_goes_on(
     app: Flask, browser: Browser, people: People, lesson: Lesson
 ) -> None:
     """The list outside of the database cannot be written: something else lies in its place."""
-    erased_list.list_file().unlink(missing_ok=True)
-    erased_list.list_file().mkdir(parents=True)
+    erased_list.erased_list_path().unlink(missing_ok=True)
+    erased_list.erased_list_path().mkdir(parents=True)
     try:
         open_page(browser, people, lesson)
         browser.submit("form[action$=erase]", **{"erase-why": "asked", "erase-sure": True})
@@ -199,44 +201,47 @@ def test_what_holds_an_erasure_up_is_said_and_once_it_is_put_right_it_goes_on(
         browser.get(browser.url)
         assert "This learner is being erased." in browser.text and "longer than it should" not in browser.text
         with time_machine.travel(clock.now() + timedelta(minutes=16), tick=False):
-            assert erasure.carry_out_due() == 0
+            assert erasure.process_due_erasures() == 0
             browser.get(browser.url)
             assert "longer than it should" in browser.text and "that the worker runs" in browser.text
     finally:
-        erased_list.list_file().rmdir()
+        erased_list.erased_list_path().rmdir()
     settle(app)
     browser.get(browser.url)
     assert "This learner is erased." in browser.text and "ask the owner of the Zoom account" in browser.text
-    assert erased_list.listed(erased_list.list_file().read_text()) == erasure.of_database()
+    assert (
+        erased_list.parse_erased_entries(erased_list.erased_list_path().read_text())
+        == erasure.erased_entries_of_database()
+    )
 
 
 def test_asked_for_twice_it_is_one_erasure(app: Flask, people: People, lesson: Lesson) -> None:
-    first = erasure.erase(db.session.get_one(Learner, lesson.her.id), "asked", by=people.head)
-    assert erasure.erase(db.session.get_one(Learner, lesson.her.id), "order", by=None).id == first.id
-    erasure.carry_out_due()
-    erasure.carry_out(first.id)
+    first = erasure.request_learner_erasure(db.session.get_one(Learner, lesson.her.id), "asked", by=people.head)
+    assert erasure.request_learner_erasure(db.session.get_one(Learner, lesson.her.id), "order", by=None).id == first.id
+    erasure.process_due_erasures()
+    erasure.erase_learner(first.id)
     assert db.session.scalars(select(AuditEntry).where(AuditEntry.action == "erased")).one().user_id == people.head.id
 
 
 def test_the_list_outside_the_database_names_nobody_and_erases_again(
     app: Flask, people: People, lesson: Lesson
 ) -> None:
-    erased_list.list_file().unlink(missing_ok=True)
+    erased_list.erased_list_path().unlink(missing_ok=True)
     her = db.session.get_one(Learner, lesson.her.id)
     values = {name: getattr(her, name) for name in ("lrn", "email", "last_name", "first_name", "lis_name")}
-    erasure.erase(her, "asked", by=people.head)
-    erasure.carry_out_due()
-    text = erased_list.list_file().read_text()
+    erasure.request_learner_erasure(her, "asked", by=people.head)
+    erasure.process_due_erasures()
+    text = erased_list.erased_list_path().read_text()
     assert str(her.id) not in text and her.id.hex not in text and str(values["lrn"]) not in text
-    entries = erased_list.listed(text)
-    assert entries == erasure.of_database() and erased_list.unknown_keys(entries) == set()
-    assert erased_list.unknown_keys({"0" * 8 + ":" + "0" * 64}) == {"0" * 8}
+    entries = erased_list.parse_erased_entries(text)
+    assert entries == erasure.erased_entries_of_database() and erased_list.has_unknown_keys(entries) == set()
+    assert erased_list.has_unknown_keys({"0" * 8 + ":" + "0" * 64}) == {"0" * 8}
     # An older backup has the learner back and knows nothing of the erasure.
-    with writing() as session:
-        session.delete(session.scalars(select(erasure.Erasure)).one())
+    with write_transaction() as session:
+        session.delete(session.scalars(select(erasure.LearnerErasure)).one())
         for name, value in values.items():
             setattr(her, name, value)
-    assert erasure.again(entries) == 1 and erasure.again(entries) == 0
+    assert erasure.reapply_erasures(entries) == 1 and erasure.reapply_erasures(entries) == 0
     db.session.refresh(her)
     assert (her.lrn, her.email, her.last_name) == (None, None, "ERASED")
     assert db.session.scalars(select(Learner.lrn).where(Learner.id == lesson.learners[1].id)).one()
@@ -244,7 +249,7 @@ def test_the_list_outside_the_database_names_nobody_and_erases_again(
 
 def test_an_admin_of_elsewhere_finds_nobody_and_a_teacher_no_page(browser: Browser, people: People) -> None:
     learner = people.learners(people.section(people.ada), 1)[0]
-    elsewhere = accounts.create_school("300999", "Elsewhere High School", "La Union")
+    elsewhere = accounts.get_or_create_school("300999", "Elsewhere High School", "La Union")
     stranger = people.person("else", "Elsa Cruz", elsewhere, role="admin", scope="school")
     people.sign_in(browser, stranger)
     browser.get("/admin/learners")

@@ -16,15 +16,18 @@ from portal.core.db import db
 from portal.meetings.models import ZoomMeeting
 from portal.registration.models import MeetingRegistrant
 from portal.sandbox import defaults
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.access.matrix import MATRIX, OWN, THING
 from tests.access.test_role_matrix import ids, rules, tuesday  # noqa: F401 - fixtures of one of everything
 from tests.browser import Browser
 from tests.people import People, settle
 
-STARTS = "meetings.start"  # leads on to Zoom with the start link fetched on this click, by design
-WITH_LINKS = {"pages.meeting", "registration.links"}  # what shows a personal link, to who may hand it out
-EXPORTS = ("attendance.download", "reports.download", "calendar.meeting_file")
+STARTS = "meetings.start_meeting"  # leads on to Zoom with the start link fetched on this click, by design
+WITH_LINKS = {
+    "pages.show_meeting_page",
+    "registration.print_zoom_links",
+}  # what shows a personal link, to who may hand it out
+EXPORTS = ("attendance.download_sheet_csv", "reports.download_report_csv", "calendar.download_meeting_ics")
 
 
 def _text_of(body: bytes) -> str:
@@ -50,7 +53,7 @@ def test_no_page_file_or_letter_holds_a_secret_of_zooms(
     app: Flask,
     browser: Browser,
     people: People,
-    world: World,
+    world: SimulatedZoom,
     ids: dict[str, Any],  # noqa: F811
     tmp_path: Path,
 ) -> None:

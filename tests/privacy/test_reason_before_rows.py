@@ -10,15 +10,15 @@ from sqlalchemy import delete, select
 
 from portal.accounts import service as accounts
 from portal.accounts.models import User
-from portal.classes.disclosure.service import OPENED, OpenedSection
+from portal.classes.disclosure.service import OPENED_SECTIONS_KEY, SectionDisclosure
 from portal.classes.models import Enrolment, Learner, SchoolClass, Section
 from portal.core import clock
 from portal.core.audit_log import AuditEntry
-from portal.core.db import db, writing
-from portal.jobs.purge import purge
+from portal.core.db import db, write_transaction
+from portal.jobs.purge import delete_expired_rows
 from portal.meetings.models import MeetingOccurrence
 from portal.privacy import erasure
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser
 from tests.people import People, look_again, soon
 
@@ -34,7 +34,7 @@ class Story(NamedTuple):
 
 
 @pytest.fixture
-def story(app: Flask, people: People, world: World) -> Story:
+def story(app: Flask, people: People, world: SimulatedZoom) -> Story:
     section = people.section(people.ada)
     learners = people.learners(section, 2)
     school_class = people.school_class(people.ada, section)
@@ -142,9 +142,9 @@ def test_it_is_closed_again_after_eight_hours_and_in_another_session(
         people.sign_in(browser, story.chief)
         browser.get(roster, status=403)
     with time_machine.travel(begun + timedelta(days=2)):
-        assert purge()["opened sections"] == 1
+        assert delete_expired_rows()["opened sections"] == 1
     look_again()
-    assert db.session.scalars(select(OpenedSection)).all() == []
+    assert db.session.scalars(select(SectionDisclosure)).all() == []
 
 
 def test_one_learner_found_by_her_lrn_asks_too(browser: Browser, people: People, story: Story) -> None:
@@ -162,7 +162,7 @@ def test_one_learner_found_by_her_lrn_asks_too(browser: Browser, people: People,
 
 
 def test_a_learner_on_no_roster_is_for_her_own_school(browser: Browser, people: People, story: Story) -> None:
-    with writing() as session:
+    with write_transaction() as session:
         session.execute(delete(Enrolment).where(Enrolment.learner_id == story.learners[0].id))
     learner = story.learners[0]
     people.sign_in(browser, story.chief)
@@ -183,7 +183,7 @@ def test_one_section_does_not_open_another(browser: Browser, people: People, sto
 
 
 def test_only_who_has_the_section_in_her_scope_is_asked(browser: Browser, people: People, story: Story) -> None:
-    far = accounts.create_school("300999", "Elsewhere High School", "La Union")
+    far = accounts.get_or_create_school("300999", "Elsewhere High School", "La Union")
     elsewhere = people.person("far", "Fe Ramos", far, role="admin", scope="division")
     people.sign_in(browser, elsewhere)
     for address in (*pages(story), f"/classes/sections/{story.section.id}/why"):
@@ -191,7 +191,7 @@ def test_only_who_has_the_section_in_her_scope_is_asked(browser: Browser, people
     browser.get("/classes")
     why = {"csrf_token": browser._token(), "reason": WHY}
     assert browser.client.post(f"/classes/sections/{story.section.id}/why", data=why).status_code == 404
-    assert db.session.scalars(select(OpenedSection)).all() == []
+    assert db.session.scalars(select(SectionDisclosure)).all() == []
 
 
 def test_the_answer_goes_to_a_page_of_the_portal_only(browser: Browser, people: People, story: Story) -> None:
@@ -204,7 +204,7 @@ def test_the_answer_goes_to_a_page_of_the_portal_only(browser: Browser, people: 
 def test_the_head_of_the_school_reads_who_opened_what_and_why(browser: Browser, people: People, story: Story) -> None:
     people.sign_in(browser, story.chief)
     give_reason(browser, story)
-    entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == OPENED)).one()
+    entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == OPENED_SECTIONS_KEY)).one()
     assert (entry.user_id, entry.section_id, entry.details) == (story.chief.id, story.section.id, {"reason": WHY})
     browser.submit("form[action='/sign-out']")
     people.sign_in(browser, people.head)
@@ -216,7 +216,7 @@ def test_the_head_of_the_school_reads_who_opened_what_and_why(browser: Browser, 
 def test_an_erased_learner_is_not_named_in_a_reason(browser: Browser, people: People, story: Story) -> None:
     people.sign_in(browser, story.chief)
     give_reason(browser, story, "The mother of Learner001 asks about absences")
-    erasure.erase(db.session.get_one(Learner, story.learners[0].id), "asked", by=people.head)
-    erasure.carry_out_due()
-    entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == OPENED)).one()
+    erasure.request_learner_erasure(db.session.get_one(Learner, story.learners[0].id), "asked", by=people.head)
+    erasure.process_due_erasures()
+    entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == OPENED_SECTIONS_KEY)).one()
     assert entry.details == {"reason": "The mother of ... asks about absences"}

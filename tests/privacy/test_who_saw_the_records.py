@@ -12,7 +12,7 @@ from portal.core import clock
 from portal.core.audit_log import AuditEntry
 from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser
 from tests.people import People, soon
 
@@ -47,7 +47,7 @@ def story(browser: Browser, people: People) -> tuple[Section, SchoolClass, Schoo
 
 
 def test_one_query_tells_everything_done_with_the_records_of_a_class(
-    app: Flask, browser: Browser, people: People, world: World
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom
 ) -> None:
     section, biology, physics, _meeting = story(browser, people)
     looks = ["viewed the roster", "viewed the registrations", "saw the join links"]
@@ -63,7 +63,7 @@ def test_one_query_tells_everything_done_with_the_records_of_a_class(
 
 
 def test_an_admins_search_for_a_class_is_one_statement_on_the_log(
-    app: Flask, browser: Browser, people: People, world: World
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom
 ) -> None:
     section, biology, _physics, _meeting = story(browser, people)
     browser.get("/classes")
@@ -88,7 +88,7 @@ def test_an_admins_search_for_a_class_is_one_statement_on_the_log(
 
 
 def test_what_a_stranger_to_the_school_did_with_its_records_is_found_too(
-    app: Flask, browser: Browser, people: People, world: World
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom
 ) -> None:
     section = people.section(people.ada)
     people.learners(section, 1)
@@ -104,7 +104,7 @@ def test_what_a_stranger_to_the_school_did_with_its_records_is_found_too(
 
 
 def test_the_same_look_is_written_once_in_ten_minutes(
-    app: Flask, browser: Browser, people: People, world: World
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom
 ) -> None:
     section = people.section(people.ada)
     people.learners(section, 1)
@@ -120,7 +120,7 @@ def test_the_same_look_is_written_once_in_ten_minutes(
 
 
 def test_printing_is_written_only_where_somebody_was_shown(
-    app: Flask, browser: Browser, people: People, world: World
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom
 ) -> None:
     section = people.section(people.ada)
     people.learners(section, 1)

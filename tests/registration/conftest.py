@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 
 
 @pytest.fixture
-def limits(world: World) -> Iterator[Any]:
+def limits(world: SimulatedZoom) -> Iterator[Any]:
     """The pretend Zoom's limits, put back afterwards."""
     limits = world.limits
     before = (limits.registrant_per_day, limits.registrant_counts_over_all_meetings, world.switches.capacity)

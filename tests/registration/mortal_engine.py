@@ -26,9 +26,9 @@ from sqlalchemy.orm import Session
 
 from portal import create_app
 from portal.registration.zoom_sync import engine
-from portal.zoom.client import Credentials, ZoomClient
-from portal.zoom_account.rate_limiter import SharedPace
-from portal.zoom_account.token_store import DatabaseTokens
+from portal.zoom.client import ApiCredentials, ZoomClient
+from portal.zoom_account.rate_limiter import DatabaseRateLimiter
+from portal.zoom_account.token_store import DatabaseTokenStore
 from tests.conftest import settings_for
 
 
@@ -50,7 +50,7 @@ class Moments:
 class MortalPace:
     """The portal's pace, and after it the last moment before a request is sent."""
 
-    def __init__(self, pace: SharedPace, moments: Moments) -> None:
+    def __init__(self, pace: DatabaseRateLimiter, moments: Moments) -> None:
         self._pace, self._moments = pace, moments
 
     def wait(self, label: str) -> None:
@@ -87,10 +87,10 @@ def run_engine(app: Flask, meeting_id: UUID, die_at: int) -> int:
     """Work until nothing is due; the number of moments that passed."""
     settings = app.extensions["silid.settings"]
     moments = Moments(die_at)
-    pace = SharedPace(settings.zoom_account_id, app.app_context)
+    pace = DatabaseRateLimiter(settings.zoom_account_id, app.app_context)
     zoom = MortalZoom(
-        Credentials(settings.zoom_account_id, settings.zoom_client_id, settings.zoom_client_secret),
-        tokens=DatabaseTokens(settings.zoom_account_id, app.app_context),
+        ApiCredentials(settings.zoom_account_id, settings.zoom_client_id, settings.zoom_client_secret),
+        tokens=DatabaseTokenStore(settings.zoom_account_id, app.app_context),
         api_url=settings.zoom_api_url,
         oauth_url=settings.zoom_oauth_url,
         pace=MortalPace(pace, moments),  # type: ignore[arg-type]
@@ -98,7 +98,7 @@ def run_engine(app: Flask, meeting_id: UUID, die_at: int) -> int:
     zoom.moments = moments
     event.listen(Session, "after_commit", moments.pass_one)
     with app.app_context():
-        while engine.work(meeting_id, zoom):
+        while engine.process_meeting_registrations(meeting_id, zoom):
             pass
     return moments.count
 

@@ -9,18 +9,18 @@ from sqlalchemy import select
 
 from portal.accounts.models import User
 from portal.classes.models import Enrolment, Learner, SchoolClass
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.meetings.models import ZoomMeeting
 from portal.registration.models import MeetingRegistrant
-from portal.registration.queries import progress, registrant_ids
+from portal.registration.queries import registrant_ids_by_person, registration_progress_of
 from portal.registration.zoom_sync import daily_limit
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.people import People, settle, soon
 
 BATCH, SINGLE = r"/batch_registrants$", r"/registrants$"
 
 
-def at_zoom(world: World, meeting: ZoomMeeting) -> list[str]:
+def at_zoom(world: SimulatedZoom, meeting: ZoomMeeting) -> list[str]:
     """The addresses that are registered with Zoom now, sorted."""
     return sorted(one.email for one in world.active_registrants(str(meeting.zoom_id)))
 
@@ -47,24 +47,24 @@ def held_one_by_one(people: People, count: int, ahead: timedelta = timedelta(0))
     """A meeting of a schedule, whose registrants Zoom takes one by one only; nobody is registered yet."""
     section = people.section(people.ada)
     meeting = people.held(people.ada, people.school_class(people.ada, section), soon() + ahead)
-    with writing():
+    with write_transaction():
         db.session.get_one(ZoomMeeting, meeting.id).kind = "recurring"
     people.learners(section, count)
     return db.session.get_one(ZoomMeeting, meeting.id)
 
 
 def change_address(learner: Learner, email: str | None) -> None:
-    with writing():
+    with write_transaction():
         db.session.get_one(Learner, learner.id).email = email
 
 
 def test_45_learners_of_a_one_off_class_are_registered_in_batches_of_30(
-    app: Flask, people: People, world: World
+    app: Flask, people: People, world: SimulatedZoom
 ) -> None:
     section = people.section(people.ada)
     people.learners(section, 45)
     meeting = people.held(people.ada, people.school_class(people.ada, section), soon())
-    seen = progress(meeting.id)
+    seen = registration_progress_of(meeting.id)
     assert (seen.total, seen.done) == (45, 45)
     rows = list(db.session.scalars(select(MeetingRegistrant)))
     assert all(row.zoom_registrant_id and row.join_url for row in rows)
@@ -74,18 +74,20 @@ def test_45_learners_of_a_one_off_class_are_registered_in_batches_of_30(
 
 
 def test_45_learners_of_a_schedule_are_registered_one_by_one_ten_in_flight(
-    app: Flask, people: People, world: World
+    app: Flask, people: People, world: SimulatedZoom
 ) -> None:
     meeting = held_one_by_one(people, 45)
     world.forget_calls()
     settle(app)
-    assert progress(meeting.id).done == 45
+    assert registration_progress_of(meeting.id).done == 45
     posts = world.count("POST", SINGLE)
     assert posts.calls == 45 and world.count("POST", BATCH).calls == 0
     assert posts.most_in_flight <= 10
 
 
-def test_who_is_registered_already_is_taken_over_and_not_doubled(app: Flask, people: People, world: World) -> None:
+def test_who_is_registered_already_is_taken_over_and_not_doubled(
+    app: Flask, people: People, world: SimulatedZoom
+) -> None:
     meeting = held_one_by_one(people, 2)
     known = world.register(
         str(meeting.zoom_id), {"email": "300123200001@R1.DepEd.gov.ph", "first_name": "ANA", "auto_approve": True}
@@ -97,7 +99,7 @@ def test_who_is_registered_already_is_taken_over_and_not_doubled(app: Flask, peo
 
 
 def test_a_learner_who_enrols_late_is_registered_for_all_coming_meetings(
-    app: Flask, people: People, world: World
+    app: Flask, people: People, world: SimulatedZoom
 ) -> None:
     section = people.section(people.ada)
     people.learners(section, 2)
@@ -105,11 +107,11 @@ def test_a_learner_who_enrols_late_is_registered_for_all_coming_meetings(
     meetings = [people.held(people.ada, school_class, soon() + timedelta(days=day)) for day in (0, 1)]
     people.learners(section, 1, start=3)
     settle(app)
-    assert [progress(meeting.id).done for meeting in meetings] == [3, 3]
+    assert [registration_progress_of(meeting.id).done for meeting in meetings] == [3, 3]
 
 
 def test_a_learner_who_leaves_loses_the_registration_but_stays_known_for_past_dates(
-    app: Flask, people: People, world: World
+    app: Flask, people: People, world: SimulatedZoom
 ) -> None:
     section = people.section(people.ada)
     learners = people.learners(section, 2)
@@ -119,36 +121,36 @@ def test_a_learner_who_leaves_loses_the_registration_but_stays_known_for_past_da
     settle(app)
     row = row_of(meeting, learners[0])
     assert (row.state, row.join_url, row.wanted) == ("cancelled", None, False)
-    assert (learners[0].id, None, before) in registrant_ids(meeting.id)
-    assert progress(meeting.id).total == 1
+    assert (learners[0].id, None, before) in registrant_ids_by_person(meeting.id)
+    assert registration_progress_of(meeting.id).total == 1
     assert len(at_zoom(world, meeting)) == 1
 
 
 def leave(learner: Learner) -> None:
-    with writing() as session:
+    with write_transaction() as session:
         row = session.scalars(select(Enrolment).where(Enrolment.learner_id == learner.id)).one()
         row.from_date = row.until_date = row.from_date.replace(month=7)
 
 
-def test_a_learner_who_comes_back_is_registered_again(app: Flask, people: People, world: World) -> None:
+def test_a_learner_who_comes_back_is_registered_again(app: Flask, people: People, world: SimulatedZoom) -> None:
     section = people.section(people.ada)
     learners = people.learners(section, 2)
     meeting = people.held(people.ada, people.school_class(people.ada, section), soon())
     before = row_of(meeting, learners[0]).zoom_registrant_id
     leave(learners[0])
     settle(app)
-    with writing() as session:
+    with write_transaction() as session:
         row = session.scalars(select(Enrolment).where(Enrolment.learner_id == learners[0].id)).one()
         row.until_date = None
     settle(app)
     row = row_of(meeting, learners[0])
     assert row.state == "registered" and row.zoom_registrant_id != before
     assert len(at_zoom(world, meeting)) == 2
-    assert {one[2] for one in registrant_ids(meeting.id)} >= {before, row.zoom_registrant_id}
+    assert {one[2] for one in registrant_ids_by_person(meeting.id)} >= {before, row.zoom_registrant_id}
 
 
 def test_a_changed_address_is_registered_anew_and_the_old_one_cancelled_at_zoom(
-    app: Flask, people: People, world: World
+    app: Flask, people: People, world: SimulatedZoom
 ) -> None:
     section = people.section(people.ada)
     learners = people.learners(section, 3)
@@ -164,10 +166,12 @@ def test_a_changed_address_is_registered_anew_and_the_old_one_cancelled_at_zoom(
     ]
     calls = [call.method for call in world.calls if "registrants" in call.path]
     assert calls == ["PUT", "POST"], "first the old one is cancelled"
-    assert (learners[1].id, None, before) in registrant_ids(meeting.id), "the stays of yesterday stay the learner's"
+    assert (learners[1].id, None, before) in registrant_ids_by_person(meeting.id), (
+        "the stays of yesterday stay the learner's"
+    )
 
 
-def test_two_learners_may_change_addresses_with_each_other(app: Flask, people: People, world: World) -> None:
+def test_two_learners_may_change_addresses_with_each_other(app: Flask, people: People, world: SimulatedZoom) -> None:
     section = people.section(people.ada)
     one, other = people.learners(section, 2)
     change_address(one, "a@r1.deped.gov.ph")
@@ -186,7 +190,7 @@ def test_two_learners_may_change_addresses_with_each_other(app: Flask, people: P
 
 
 def test_twins_with_one_address_are_not_made_one_and_the_second_gets_it_when_it_is_free(
-    app: Flask, people: People, world: World
+    app: Flask, people: People, world: SimulatedZoom
 ) -> None:
     section = people.section(people.ada)
     twins = people.learners(section, 2)
@@ -201,21 +205,23 @@ def test_twins_with_one_address_are_not_made_one_and_the_second_gets_it_when_it_
     assert [row_of(meeting, twin).state for twin in twins] == ["registered", "registered"]
 
 
-def test_an_address_outside_the_domain_is_listed_and_the_others_go_on(app: Flask, people: People, world: World) -> None:
+def test_an_address_outside_the_domain_is_listed_and_the_others_go_on(
+    app: Flask, people: People, world: SimulatedZoom
+) -> None:
     section = people.section(people.ada)
     learners = people.learners(section, 3)
     change_address(learners[1], "child@gmail.com")
     meeting = people.held(people.ada, people.school_class(people.ada, section), soon())
-    seen = progress(meeting.id)
+    seen = registration_progress_of(meeting.id)
     assert (seen.done, seen.failed) == (2, 1)
     assert row_of(meeting, learners[1]).reason == "outside the domain"
     change_address(learners[1], "child@r1.deped.gov.ph")
     settle(app)
-    assert progress(meeting.id).done == 3
+    assert registration_progress_of(meeting.id).done == 3
 
 
 def test_an_address_that_moves_outside_the_domain_is_taken_away_at_zoom(
-    app: Flask, people: People, world: World
+    app: Flask, people: People, world: SimulatedZoom
 ) -> None:
     section = people.section(people.ada)
     learners = people.learners(section, 2)
@@ -228,20 +234,20 @@ def test_an_address_that_moves_outside_the_domain_is_taken_away_at_zoom(
 
 
 def test_staff_are_registered_except_the_host_and_a_new_teacher_replaces_the_old(
-    app: Flask, people: People, world: World
+    app: Flask, people: People, world: SimulatedZoom
 ) -> None:
     section = people.section(people.ada)
     people.learners(section, 1)
     school_class = people.school_class(people.ada, section)
     cora = people.person("cora", "Cora Diaz", people.school)
-    with writing() as session:
+    with write_transaction() as session:
         found = session.get_one(SchoolClass, school_class.id)
         session.refresh(found, ["co_teachers"])
         found.co_teachers.append(session.get_one(User, people.bob.id))
     meeting = people.held(people.ada, school_class, soon())
     learner = "300123200001@r1.deped.gov.ph"
     assert at_zoom(world, meeting) == [learner, people.bob.email]
-    with writing() as session:
+    with write_transaction() as session:
         found = session.get_one(SchoolClass, school_class.id)
         session.refresh(found, ["co_teachers"])
         found.teacher_id, found.co_teachers = cora.id, []
@@ -249,34 +255,36 @@ def test_staff_are_registered_except_the_host_and_a_new_teacher_replaces_the_old
     assert at_zoom(world, meeting) == [learner, cora.email]
 
 
-def test_a_class_for_learners_alone_registers_no_staff(app: Flask, people: People, world: World) -> None:
+def test_a_class_for_learners_alone_registers_no_staff(app: Flask, people: People, world: SimulatedZoom) -> None:
     section = people.section(people.ada)
     people.learners(section, 1)
     school_class = people.school_class(people.ada, section)
-    with writing() as session:
+    with write_transaction() as session:
         found = session.get_one(SchoolClass, school_class.id)
         session.refresh(found, ["co_teachers"])
         found.co_teachers.append(session.get_one(User, people.bob.id))
     meeting = people.meeting(people.ada, school_class, soon(), audience="students")
     settle(app)
     assert addresses(meeting) == ["300123200001@r1.deped.gov.ph"]
-    with writing():
+    with write_transaction():
         db.session.get_one(ZoomMeeting, meeting.id).audience = "class"
     settle(app)
     assert addresses(meeting) == ["300123200001@r1.deped.gov.ph", people.bob.email]
-    with writing():
+    with write_transaction():
         db.session.get_one(ZoomMeeting, meeting.id).audience = "students"
     settle(app)
     assert addresses(meeting) == ["300123200001@r1.deped.gov.ph"]
 
 
-def test_a_meeting_that_was_made_again_registers_everybody_anew(app: Flask, people: People, world: World) -> None:
+def test_a_meeting_that_was_made_again_registers_everybody_anew(
+    app: Flask, people: People, world: SimulatedZoom
+) -> None:
     section = people.section(people.ada)
     learners = people.learners(section, 3)
     meeting = people.held(people.ada, people.school_class(people.ada, section), soon())
     before = {row_of(meeting, learner).zoom_registrant_id for learner in learners}
     again = world.create_meeting("ada@r1.deped.gov.ph", {"topic": "x", "type": 2, "settings": {"approval_type": 1}})
-    with writing() as session:
+    with write_transaction() as session:
         found = session.get_one(ZoomMeeting, meeting.id)
         found.zoom_id, found.generation = again.id, 1
     settle(app)
@@ -284,11 +292,11 @@ def test_a_meeting_that_was_made_again_registers_everybody_anew(app: Flask, peop
     assert len(at_zoom(world, meeting)) == 3
     now = {row_of(meeting, learner).zoom_registrant_id for learner in learners}
     assert not now & before
-    assert {one[2] for one in registrant_ids(meeting.id)} == now | before
+    assert {one[2] for one in registrant_ids_by_person(meeting.id)} == now | before
 
 
 def test_one_learner_over_the_limit_of_the_day_waits_until_0800_and_the_others_go_on(
-    app: Flask, people: People, world: World
+    app: Flask, people: People, world: SimulatedZoom
 ) -> None:
     with time_machine.travel(datetime(2026, 11, 23, 1, 0, tzinfo=UTC), tick=False) as moving:
         meeting = held_one_by_one(people, 12, timedelta(days=2))
@@ -298,25 +306,25 @@ def test_one_learner_over_the_limit_of_the_day_waits_until_0800_and_the_others_g
         change_address(learner, "x@r1.deped.gov.ph")
         world.delete_registrant(str(meeting.zoom_id), world.active_registrants(str(meeting.zoom_id))[0].id)
         settle(app)
-        seen = progress(meeting.id)
+        seen = registration_progress_of(meeting.id)
         assert (seen.done, seen.waiting, seen.deferred) == (11, 1, 1)
         row = row_of(meeting, learner)
         assert row.reason == "limit of the day"
         assert row.next_try_at == seen.resumes_at == datetime(2026, 11, 24, tzinfo=UTC)
-        assert not seen.running and not daily_limit.counts_over_all_meetings()
+        assert not seen.running and not daily_limit.is_limit_across_meetings()
         posts = world.count("POST", SINGLE).calls
         moving.move_to(datetime(2026, 11, 23, 23, 59, tzinfo=UTC))
         settle(app)
         assert world.count("POST", SINGLE).calls == posts
         moving.move_to(datetime(2026, 11, 24, 0, 0, 1, tzinfo=UTC))
         settle(app)
-        assert progress(meeting.id).done == 12
+        assert registration_progress_of(meeting.id).done == 12
         assert world.count("POST", SINGLE).calls == posts + 1
 
 
 @pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
 def test_it_learns_that_zoom_counts_the_three_posts_over_all_meetings(
-    app: Flask, people: People, world: World, limits: object
+    app: Flask, people: People, world: SimulatedZoom, limits: object
 ) -> None:
     world.limits.registrant_counts_over_all_meetings = True
     section = people.section(people.ada)
@@ -325,12 +333,12 @@ def test_it_learns_that_zoom_counts_the_three_posts_over_all_meetings(
         for subject in ("Biology", "Filipino", "Music", "Science", "English"):
             school_class = people.school_class(people.ada, section, subject)
             meeting = people.meeting(people.ada, school_class, soon() + timedelta(hours=2))
-            with writing():
+            with write_transaction():
                 db.session.get_one(ZoomMeeting, meeting.id).kind = "recurring"
             settle(app)
-        assert daily_limit.counts_over_all_meetings()
+        assert daily_limit.is_limit_across_meetings()
         registered = [row.state for row in db.session.scalars(select(MeetingRegistrant))].count("registered")
         assert registered == 6, "two learners, three meetings each"
         posts = world.count("POST", SINGLE).calls
         assert posts == 8, "the fourth meeting taught it, the fifth was not even tried"
-        assert daily_limit.today().date() == date(2026, 11, 23)
+        assert daily_limit.zoom_day_start().date() == date(2026, 11, 23)

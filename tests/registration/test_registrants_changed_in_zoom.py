@@ -7,14 +7,14 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.meetings.models import ZoomMeeting
 from portal.registration import service
 from portal.registration.models import MeetingRegistrant
 from portal.registration.zoom_sync import events as zoom_sync_events
-from portal.sandbox.simulation.models import Registrant
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.zoom.webhooks.events import parse
+from portal.sandbox.simulation.models import SimulatedRegistrant
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.zoom.webhooks.events import parse_webhook_event
 from tests.people import People, settle, soon
 
 pytestmark = pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
@@ -26,23 +26,26 @@ def held(people: People, count: int = 2) -> ZoomMeeting:
     return people.held(people.ada, people.school_class(people.ada, section), soon())
 
 
-def told(world: World, meeting: ZoomMeeting, what: str) -> list[bool]:
+def told(world: SimulatedZoom, meeting: ZoomMeeting, what: str) -> list[bool]:
     """Apply Zoom's events of that kind; whether each was news."""
     events = [body for body in world.events(str(meeting.zoom_id)) if body["event"] == f"meeting.registration_{what}"]
-    with writing():
-        return [zoom_sync_events.apply(parse(json.loads(json.dumps(body)))) for body in events]
+    with write_transaction():
+        return [
+            zoom_sync_events.apply_registration_event(parse_webhook_event(json.loads(json.dumps(body))))
+            for body in events
+        ]
 
 
-def first(world: World, meeting: ZoomMeeting) -> Registrant:
+def first(world: SimulatedZoom, meeting: ZoomMeeting) -> SimulatedRegistrant:
     return world.active_registrants(str(meeting.zoom_id))[0]
 
 
-def row_of(registrant: Registrant) -> MeetingRegistrant:
+def row_of(registrant: SimulatedRegistrant) -> MeetingRegistrant:
     statement = select(MeetingRegistrant).where(MeetingRegistrant.email == registrant.email)
     return db.session.scalars(statement.execution_options(populate_existing=True)).one()
 
 
-def decide(world: World, meeting: ZoomMeeting, action: str, registrant: Registrant) -> None:
+def decide(world: SimulatedZoom, meeting: ZoomMeeting, action: str, registrant: SimulatedRegistrant) -> None:
     world.set_registrants_status(str(meeting.zoom_id), action, [{"id": registrant.id, "email": registrant.email}])
 
 
@@ -51,7 +54,7 @@ def decide(world: World, meeting: ZoomMeeting, action: str, registrant: Registra
     [("deny", "denied", "denied at Zoom"), ("cancel", "cancelled", "cancelled at Zoom")],
 )
 def test_a_registration_taken_away_in_zoom_shows_and_can_be_tried_again(
-    app: Flask, people: People, world: World, action: str, what: str, reason: str
+    app: Flask, people: People, world: SimulatedZoom, action: str, what: str, reason: str
 ) -> None:
     meeting = held(people)
     one = first(world, meeting)
@@ -62,14 +65,14 @@ def test_a_registration_taken_away_in_zoom_shows_and_can_be_tried_again(
     assert (row.state, row.reason, row.join_url) == (what, reason, None)
     settle(app)
     assert len(world.active_registrants(str(meeting.zoom_id))) == 1, "the portal does not quarrel with the host"
-    assert service.retry_failed(people.ada, meeting) == 1
+    assert service.retry_failed_registrants(people.ada, meeting) == 1
     settle(app)
     assert row_of(one).state == "registered" and row_of(one).join_url
     assert len(world.active_registrants(str(meeting.zoom_id))) == 2
 
 
 def test_denied_and_approved_again_is_registered_whatever_order_the_events_come_in(
-    app: Flask, people: People, world: World
+    app: Flask, people: People, world: SimulatedZoom
 ) -> None:
     meeting = held(people)
     one = first(world, meeting)
@@ -82,7 +85,7 @@ def test_denied_and_approved_again_is_registered_whatever_order_the_events_come_
 
 
 def test_somebody_who_registered_by_herself_is_approved_when_she_is_on_the_roster(
-    app: Flask, people: People, world: World
+    app: Flask, people: People, world: SimulatedZoom
 ) -> None:
     section = people.section(people.ada)
     meeting = people.held(people.ada, people.school_class(people.ada, section), soon())
@@ -95,7 +98,7 @@ def test_somebody_who_registered_by_herself_is_approved_when_she_is_on_the_roste
 
 
 def test_what_zoom_keeps_pending_is_approved_and_then_registered(
-    app: Flask, people: People, world: World, faults: Any
+    app: Flask, people: People, world: SimulatedZoom, faults: Any
 ) -> None:
     section = people.section(people.ada)
     meeting = people.held(people.ada, people.school_class(people.ada, section), soon())
@@ -108,15 +111,15 @@ def test_what_zoom_keeps_pending_is_approved_and_then_registered(
     assert (row.state, row.zoom_registrant_id) == ("registered", mine.id) and row.join_url
 
 
-def test_our_own_doings_echo_and_change_nothing(app: Flask, people: People, world: World) -> None:
+def test_our_own_doings_echo_and_change_nothing(app: Flask, people: People, world: SimulatedZoom) -> None:
     meeting = held(people)
     one = first(world, meeting)
-    with writing():
+    with write_transaction():
         db.session.scalars(select(MeetingRegistrant).where(MeetingRegistrant.email == one.email)).one()
     assert told(world, meeting, "created") == [False, False]
     from portal.classes.models import Learner
 
-    with writing() as session:
+    with write_transaction() as session:
         session.scalars(
             select(Learner).where(Learner.lrn == one.email.split("@")[0])
         ).one().email = "new@r1.deped.gov.ph"

@@ -10,10 +10,10 @@ from sqlalchemy import event
 
 from portal.classes.models import Learner
 from portal.core import clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.meetings.models import ZoomMeeting
 from portal.registration import desired_registrants
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser, words
 from tests.people import DOMAINS, People, look_again, settle, soon
 
@@ -33,10 +33,10 @@ def meeting_with(people: People, count: int) -> tuple[ZoomMeeting, list[Learner]
 
 
 def test_while_it_registers_the_page_and_the_json_say_how_far_and_how_long(
-    app: Flask, browser: Browser, people: People, world: World
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom
 ) -> None:
     meeting, _ = meeting_with(people, 48)
-    desired_registrants.refresh(DOMAINS)
+    desired_registrants.sync_registrant_rows(DOMAINS)
     people.sign_in(browser, people.ada)
     browser.get(f"/meetings/{meeting.id}")
     assert "48 are waiting for their turn at Zoom. A few seconds left." in browser.text
@@ -52,7 +52,7 @@ def test_while_it_registers_the_page_and_the_json_say_how_far_and_how_long(
 
 
 def test_who_waits_until_tomorrow_is_said_and_the_page_does_not_keep_asking(
-    app: Flask, browser: Browser, people: People, world: World, faults: Any
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom, faults: Any
 ) -> None:
     meeting, _ = meeting_with(people, 3)
     tomorrow = (clock.now() + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -66,10 +66,10 @@ def test_who_waits_until_tomorrow_is_said_and_the_page_does_not_keep_asking(
 
 
 def test_everybody_is_listed_with_the_state_the_link_and_the_remedy(
-    app: Flask, browser: Browser, people: People, world: World
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom
 ) -> None:
     meeting, learners = meeting_with(people, 4)
-    with writing():
+    with write_transaction():
         db.session.get_one(Learner, learners[1].id).email = "child@gmail.com"
         for twin in learners[2:]:
             db.session.get_one(Learner, twin.id).email = "cruz.family@r1.deped.gov.ph"
@@ -87,7 +87,7 @@ def test_everybody_is_listed_with_the_state_the_link_and_the_remedy(
 
 
 def test_the_retry_button_gives_those_who_failed_another_try(
-    app: Flask, browser: Browser, people: People, world: World, faults: Any
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom, faults: Any
 ) -> None:
     meeting, _ = meeting_with(people, 3)
     for _ in range(4):
@@ -104,10 +104,10 @@ def test_the_retry_button_gives_those_who_failed_another_try(
 
 
 def test_slips_of_48_learners_with_long_names_are_printed_in_the_order_of_the_register(
-    app: Flask, browser: Browser, people: People, world: World
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom
 ) -> None:
     meeting, learners = meeting_with(people, 48)
-    with writing():
+    with write_transaction():
         for learner in learners[::5]:
             for name, value in LONG.items():
                 setattr(db.session.get_one(Learner, learner.id), name, value)
@@ -132,7 +132,7 @@ def test_slips_of_48_learners_with_long_names_are_printed_in_the_order_of_the_re
 
 
 def test_another_teacher_gets_neither_slips_nor_progress(
-    app: Flask, browser: Browser, people: People, world: World
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom
 ) -> None:
     meeting, _ = meeting_with(people, 2)
     settle(app)
@@ -142,14 +142,14 @@ def test_another_teacher_gets_neither_slips_nor_progress(
 
 
 def test_a_sweep_of_what_is_over_leaves_nothing_to_be_looked_at_again(
-    app: Flask, people: People, world: World, faults: Any
+    app: Flask, people: People, world: SimulatedZoom, faults: Any
 ) -> None:
     meeting, _ = meeting_with(people, 2)
     faults.add("POST", "batch_registrants", "reset_before")
     settle(app)
-    with writing():
+    with write_transaction():
         db.session.get_one(ZoomMeeting, meeting.id).state = "ended"
     look_again()
     with time_machine.travel(clock.now() + timedelta(days=1)):
-        assert desired_registrants.refresh(DOMAINS) == 2
-        assert desired_registrants.refresh(DOMAINS) == 0
+        assert desired_registrants.sync_registrant_rows(DOMAINS) == 2
+        assert desired_registrants.sync_registrant_rows(DOMAINS) == 0

@@ -14,17 +14,17 @@ from portal.classes.models import Enrolment
 from portal.core import clock
 from portal.core.db import (
     db,
-    end_reading,
+    end_read_transaction,
     is_postgresql,
-    writing,
+    write_transaction,
 )
 from portal.meetings.models import ZoomMeeting
 from portal.registration import desired_registrants
 from portal.registration.models import MeetingRegistrant
-from portal.registration.queries import progress
+from portal.registration.queries import registration_progress_of
 from portal.registration.zoom_sync import engine
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.zoom_account.client import zoom
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.zoom_account.client import get_zoom_client
 from tests.people import DOMAINS, People, look_again, settle, soon
 
 if sys.platform == "win32":
@@ -37,7 +37,7 @@ ROSTER = [f"3001232{number:05d}@r1.deped.gov.ph" for number in range(1, 6)]
 
 
 @pytest.fixture(scope="module")
-def mortal(portal: Flask, zoom_server: tuple[World, str]) -> Iterator[MortalEngine]:
+def mortal(portal: Flask, zoom_server: tuple[SimulatedZoom, str]) -> Iterator[MortalEngine]:
     with MortalEngine(portal.config["SQLALCHEMY_DATABASE_URI"], zoom_server[1]) as found:
         yield found
 
@@ -46,27 +46,27 @@ def meeting_of_five(people: People, kind: str) -> ZoomMeeting:
     section = people.section(people.ada)
     meeting = people.held(people.ada, people.school_class(people.ada, section), soon() + timedelta(hours=1))
     people.learners(section, 5)
-    with writing():
+    with write_transaction():
         db.session.get_one(ZoomMeeting, meeting.id).kind = kind
-    desired_registrants.refresh(DOMAINS)
+    desired_registrants.sync_registrant_rows(DOMAINS)
     return meeting
 
 
-def start_over(meeting: ZoomMeeting, world: World) -> None:
+def start_over(meeting: ZoomMeeting, world: SimulatedZoom) -> None:
     """The same meeting made anew, and nobody registered."""
     made = world.create_meeting(meeting.host, {"topic": "x", "type": 2, "settings": {"approval_type": 1}})
-    with writing() as session:
+    with write_transaction() as session:
         session.execute(update(ZoomMeeting).where(ZoomMeeting.id == meeting.id).values(zoom_id=made.id))
         session.execute(delete(MeetingRegistrant))
-    desired_registrants.refresh(DOMAINS)
-    end_reading()
+    desired_registrants.sync_registrant_rows(DOMAINS)
+    end_read_transaction()
 
 
 def zoom_id_of(meeting: ZoomMeeting) -> str:
     return str(db.session.get_one(ZoomMeeting, meeting.id, populate_existing=True).zoom_id)
 
 
-def check(world: World, meeting: ZoomMeeting, told: str) -> None:
+def check(world: SimulatedZoom, meeting: ZoomMeeting, told: str) -> None:
     look_again()
     zoom_id = zoom_id_of(meeting)
     active = world.active_registrants(zoom_id)
@@ -74,16 +74,16 @@ def check(world: World, meeting: ZoomMeeting, told: str) -> None:
     rows = {row.email: row.zoom_registrant_id for row in db.session.scalars(select(MeetingRegistrant))}
     assert rows == {one.email: one.id for one in active}, told
     assert max(world.registration_posts(zoom_id, email) for email in ROSTER) <= 2, told
-    assert progress(meeting.id).done == 5, told
-    end_reading()
+    assert registration_progress_of(meeting.id).done == 5, told
+    end_read_transaction()
 
 
 @pytest.mark.parametrize("kind", ["scheduled", "recurring"])
 def test_killed_at_any_moment_it_goes_on_and_nobody_is_registered_twice_or_skipped(
-    app: Flask, people: People, world: World, mortal: MortalEngine, kind: str
+    app: Flask, people: People, world: SimulatedZoom, mortal: MortalEngine, kind: str
 ) -> None:
     meeting = meeting_of_five(people, kind)
-    end_reading()
+    end_read_transaction()
     moments = mortal.run(meeting.id)["moments"]
     check(world, meeting, "without a crash")
     assert moments > (6 if kind == "scheduled" else 12)
@@ -96,7 +96,7 @@ def test_killed_at_any_moment_it_goes_on_and_nobody_is_registered_twice_or_skipp
         start_over(meeting, world)
         deaths += mortal.run(meeting.id, die_at=moment)["died"]
         with time_machine.travel(clock.now() + timedelta(minutes=3)):  # when the dead one's lease has run out
-            while engine.work(meeting.id, zoom()):
+            while engine.process_meeting_registrations(meeting.id, get_zoom_client()):
                 pass
         check(world, meeting, f"killed at moment {moment} of {moments}")
         posts += sum(world.registration_posts(zoom_id_of(meeting), email) for email in ROSTER)
@@ -106,10 +106,10 @@ def test_killed_at_any_moment_it_goes_on_and_nobody_is_registered_twice_or_skipp
 
 
 def test_killed_again_and_again_it_still_registers_everybody_once(
-    app: Flask, people: People, world: World, mortal: MortalEngine
+    app: Flask, people: People, world: SimulatedZoom, mortal: MortalEngine
 ) -> None:
     meeting = meeting_of_five(people, "recurring")
-    end_reading()
+    end_read_transaction()
     for number in range(1, 12):
         mortal.run(meeting.id, die_at=number, minutes=3 * number)
     mortal.run(meeting.id, minutes=60)
@@ -119,13 +119,13 @@ def test_killed_again_and_again_it_still_registers_everybody_once(
 @pytest.mark.parametrize(("kind", "path"), [("scheduled", BATCH), ("recurring", SINGLE)])
 @pytest.mark.parametrize("fault", ["reset", "truncate", "html"])
 def test_an_answer_that_never_comes_is_looked_for_before_anything_is_sent_again(
-    app: Flask, people: People, world: World, faults: Any, kind: str, path: str, fault: str
+    app: Flask, people: People, world: SimulatedZoom, faults: Any, kind: str, path: str, fault: str
 ) -> None:
     meeting = meeting_of_five(people, kind)
     faults.add("POST", path, fault, status=502)
     world.forget_calls()
     settle(app)
-    assert progress(meeting.id).waiting == (5 if kind == "scheduled" else 1)
+    assert registration_progress_of(meeting.id).waiting == (5 if kind == "scheduled" else 1)
     with time_machine.travel(clock.now() + timedelta(seconds=30)):
         settle(app)
         check(world, meeting, fault)
@@ -137,7 +137,7 @@ def test_an_answer_that_never_comes_is_looked_for_before_anything_is_sent_again(
 
 @pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
 def test_a_request_that_was_never_sent_does_not_count_and_is_sent_again(
-    app: Flask, people: People, world: World, faults: Any
+    app: Flask, people: People, world: SimulatedZoom, faults: Any
 ) -> None:
     meeting = meeting_of_five(people, "scheduled")
     faults.add("POST", BATCH, "reset_before")
@@ -151,12 +151,12 @@ def test_a_request_that_was_never_sent_does_not_count_and_is_sent_again(
 
 @pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
 def test_a_learner_who_leaves_while_her_answer_is_missing_is_taken_away(
-    app: Flask, people: People, world: World, faults: Any
+    app: Flask, people: People, world: SimulatedZoom, faults: Any
 ) -> None:
     meeting = meeting_of_five(people, "scheduled")
     faults.add("POST", BATCH, "reset")
     settle(app)
-    with writing() as session:
+    with write_transaction() as session:
         learner_id = session.scalars(
             select(MeetingRegistrant.learner_id).where(MeetingRegistrant.email == ROSTER[0])
         ).one()

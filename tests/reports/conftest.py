@@ -80,8 +80,8 @@ def mark(month: Month, who: Any, occurrence: MeetingOccurrence, learners: list[L
     ).one()
     for word in set(marks):
         ids = [learner.id for learner, said in zip(learners, marks, strict=True) if said == word]
-        corrections.set_marks(who, occurrence, ids, word, "seen by the teacher")
-    corrections.finalise(who, occurrence)
+        corrections.override_marks(who, occurrence, ids, word, "seen by the teacher")
+    corrections.finalise_sheet(who, occurrence)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from sqlalchemy import delete
 
 from portal.attendance.models import AttendanceHistory
 from portal.classes.models import Learner
-from portal.core.db import writing
+from portal.core.db import write_transaction
 from portal.reports import xlsx_writer
 from tests.browser import Browser
 from tests.reports.conftest import ALL, Month
@@ -37,7 +37,7 @@ def lines(browser: Browser, url: str) -> list[list[str]]:
 
 
 def rename(learners: list[Learner], names: list[str]) -> None:
-    with writing() as session:
+    with write_transaction() as session:
         for learner, name in zip(learners, names, strict=False):
             session.merge(learner).lis_name = name
 
@@ -96,7 +96,7 @@ def test_names_are_text_whatever_they_begin_with(ada: Browser, month: Month) -> 
 
 
 def test_lrns_keep_their_zeros_and_their_twelve_digits(ada: Browser, month: Month) -> None:
-    with writing() as session:
+    with write_transaction() as session:
         session.merge(month.learners[0]).lrn = "000000000012"
     sheet = workbook(ada, f"/reports/marks.xlsx?{ALL}")
     found = next(row[2] for row in sheet.iter_rows(min_row=2) if row[2].value == "000000000012")
@@ -117,7 +117,7 @@ def test_a_file_is_rather_not_made_than_of_other_days(ada: Browser) -> None:
 
 def test_who_took_a_file_is_written_down(ada: Browser, head: Browser, month: Month) -> None:
     ada.get(f"/reports/marks.xlsx?{ALL}&class={month.biology.id}")
-    with writing() as session:
+    with write_transaction() as session:
         session.execute(delete(AttendanceHistory))
     head.get("/admin/audit?q=exported")
     assert "exported marks" in head.text
@@ -142,7 +142,7 @@ def test_who_took_a_file_is_written_down(ada: Browser, head: Browser, month: Mon
 )
 def test_any_cells_come_back_as_they_were(table: list[list[str | int | None]]) -> None:
     out = io.BytesIO()
-    xlsx_writer.write(out, "a/b: [c]", table)
+    xlsx_writer.write_xlsx_workbook(out, "a/b: [c]", table)
     sheet = load_workbook(out).active
     assert isinstance(sheet, Worksheet)
     for row_number, row in enumerate(table, start=1):
@@ -161,9 +161,9 @@ def readable(text: str) -> str:
 
 def test_a_sheet_has_its_limits() -> None:
     with pytest.raises(xlsx_writer.TooLarge):
-        xlsx_writer.write(io.BytesIO(), "wide", [["x"] * (xlsx_writer.MOST_COLUMNS + 1)])
+        xlsx_writer.write_xlsx_workbook(io.BytesIO(), "wide", [["x"] * (xlsx_writer.MOST_COLUMNS + 1)])
     out = io.BytesIO()
-    xlsx_writer.write(out, "", [["x" * 40_000]])
+    xlsx_writer.write_xlsx_workbook(out, "", [["x" * 40_000]])
     sheet = load_workbook(out).active
     assert isinstance(sheet, Worksheet)
     assert len(str(sheet["A1"].value)) == xlsx_writer.MOST_CHARACTERS
@@ -171,7 +171,7 @@ def test_a_sheet_has_its_limits() -> None:
 
 def test_the_column_after_z_is_aa() -> None:
     out = io.BytesIO()
-    xlsx_writer.write(out, "letters", [[str(n) for n in range(800)]])
+    xlsx_writer.write_xlsx_workbook(out, "letters", [[str(n) for n in range(800)]])
     text = zipfile.ZipFile(out).read("xl/worksheets/sheet1.xml").decode()
     for cell in ('r="Z1"', 'r="AA1"', 'r="AZ1"', 'r="BA1"', 'r="ZZ1"', 'r="AAA1"'):
         assert cell in text

@@ -3,7 +3,7 @@
 from flask import Flask
 
 from portal.attendance.models import AttendanceSheet
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.meetings.models import MeetingOccurrence
 from tests.attendance.lesson import add_meeting, at
 from tests.browser import Browser, words
@@ -43,7 +43,7 @@ def test_who_teaches_one_class_sees_that_one(month: Month, app: Flask) -> None:
 
 
 def test_a_date_that_is_in_no_report_is_not_counted(month: Month, ada: Browser) -> None:
-    with writing() as session:
+    with write_transaction() as session:
         session.get_one(AttendanceSheet, month.dates(month.art)[0].id).counts = False
     look_again()
     ada.get(page(month, 1))

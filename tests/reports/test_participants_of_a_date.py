@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from portal.core import clock
-from portal.core.db import writing
+from portal.core.db import write_transaction
 from portal.meetings.models import MeetingInvitation
 from portal.registration.models import MeetingRegistrant
 from tests.attendance.conftest import make_lesson, sessions
@@ -71,7 +71,7 @@ def test_a_meeting_without_a_class_counts_who_was_invited(
     lesson = make_lesson(1)
     zoom = Says(uuid="other==", zoom_id="700")
     meeting = add_meeting(lesson.people.ada, lesson.school_class, [(at("8:00"), 60)], zoom_id="700")
-    with writing() as session:
+    with write_transaction() as session:
         session.merge(meeting).class_id = None
         for person, registrant in ((lesson.people.bob, "B1"), (lesson.people.head, None)):
             first, last = person.full_name.split()

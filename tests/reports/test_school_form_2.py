@@ -9,9 +9,9 @@ from openpyxl.worksheet.worksheet import Worksheet
 from sqlalchemy import select
 
 from portal.classes.models import Enrolment
-from portal.core.db import writing
+from portal.core.db import write_transaction
 from portal.meetings.school_calendar import service as school_calendar_service
-from portal.meetings.school_calendar.service import Place, Said
+from portal.meetings.school_calendar.service import CalendarEntry, CalendarScope
 from tests.attendance.lesson import add_meeting, at
 from tests.browser import Browser, words
 from tests.reports.conftest import Month, mark
@@ -117,8 +117,8 @@ def test_the_form_is_of_months_of_the_school_year_alone(ada: Browser, month: Mon
 
 
 def test_holidays_and_suspensions_are_no_class_days(ada: Browser, month: Month) -> None:
-    school_calendar_service.declare(
-        month.people.head, Place("national"), [Said(date(2026, 11, 6), "suspended", "Typhoon")]
+    school_calendar_service.add_calendar_days(
+        month.people.head, CalendarScope("national"), [CalendarEntry(date(2026, 11, 6), "suspended", "Typhoon")]
     )
     form(ada, month)
     unrecorded = [words(link) for link in ada.page.select(".note a")]
@@ -127,7 +127,7 @@ def test_holidays_and_suspensions_are_no_class_days(ada: Browser, month: Month) 
 
 
 def test_learners_who_came_or_left_within_the_month(ada: Browser, month: Month) -> None:
-    with writing() as session:
+    with write_transaction() as session:
         for learner, changes in (
             (month.learners[0], {"until_date": date(2026, 11, 3), "reason": "T/O", "detail": "Laoag Central"}),
             (month.learners[3], {"from_date": date(2026, 11, 4), "came_by": "LE"}),
@@ -235,7 +235,7 @@ def test_the_form_of_2014_counts_tardiness_in_place_of_presence(ada: Browser, mo
 
 
 def test_senior_high_school_has_its_own_form(ada: Browser, month: Month) -> None:
-    with writing() as session:
+    with write_transaction() as session:
         session.merge(month.section).grade_level = "Grade 11"
     sheet = workbook(ada, month)
     assert str(sheet["A1"].value).endswith("for Senior High School (SF2-SHS)")
@@ -248,7 +248,7 @@ def test_senior_high_school_has_its_own_form(ada: Browser, month: Month) -> None
 
 
 def test_the_workbook_is_laid_out_as_lis_does(ada: Browser, month: Month) -> None:
-    with writing() as session:
+    with write_transaction() as session:
         session.merge(month.learners[0]).lis_name = "=1+1,ANA, CRUZ"
     sheet = workbook(ada, month)
     assert sheet.title == "school_form_2_ver2014.2.1.1"
@@ -273,7 +273,7 @@ def test_the_workbook_is_laid_out_as_lis_does(ada: Browser, month: Month) -> Non
 
 def test_the_totals_of_the_workbook_are_formulas(ada: Browser, month: Month) -> None:
     """A mark corrected in Excel corrects the totals; what the portal counts from the roster stays a number."""
-    with writing() as session:
+    with write_transaction() as session:
         row = session.scalars(select(Enrolment).where(Enrolment.learner_id == month.learners[3].id)).one()
         row.from_date = date(2026, 11, 4)
     sheet = workbook(ada, month, formulas=True)
@@ -294,7 +294,7 @@ def test_the_totals_of_the_workbook_are_formulas(ada: Browser, month: Month) -> 
 
 
 def test_figures_only_has_neither_formulas_nor_marks_of_our_own(ada: Browser, month: Month) -> None:
-    with writing() as session:
+    with write_transaction() as session:
         row = session.scalars(select(Enrolment).where(Enrolment.learner_id == month.learners[3].id)).one()
         row.from_date = date(2026, 11, 4)
     sheet = workbook(ada, month, asked="?figures=only", formulas=True)
@@ -303,7 +303,7 @@ def test_figures_only_has_neither_formulas_nor_marks_of_our_own(ada: Browser, mo
 
 
 def test_a_section_of_one_sex_has_no_formula_over_nothing(ada: Browser, month: Month) -> None:
-    with writing() as session:
+    with write_transaction() as session:
         for learner in month.learners[:2]:
             row = session.scalars(select(Enrolment).where(Enrolment.learner_id == learner.id)).one()
             row.until_date, row.reason = date(2026, 10, 30), "T/O"

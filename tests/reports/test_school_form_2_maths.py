@@ -9,21 +9,21 @@ from hypothesis import strategies as st
 
 from portal.reports.sf2 import calculation as sf2_calculation
 from portal.reports.sf2 import queries as sf2_queries
-from portal.reports.sf2.calculation import Day, Enrolled
+from portal.reports.sf2.calculation import EnrolmentPeriod, RecordDay
 
 JUNE = date(2026, 6, 8)
 CUT_OFF = date(2026, 6, 12)
-Register = dict[tuple[str, date], Day]
+Register = dict[tuple[str, date], RecordDay]
 
 
 def november(*days: int) -> list[date]:
     return [date(2026, 11, day) for day in days]
 
 
-def everybody(learners: list[Enrolled], days: list[date], absences: dict[str, list[date]]) -> Register:
+def everybody(learners: list[EnrolmentPeriod], days: list[date], absences: dict[str, list[date]]) -> Register:
     """All present on all days, but for the absences."""
     return {
-        (one.key, day): Day("absent" if day in absences.get(one.key, []) else "present")
+        (one.key, day): RecordDay("absent" if day in absences.get(one.key, []) else "present")
         for one in learners
         for day in days
     }
@@ -39,16 +39,16 @@ def test_a_month_calculated_by_hand() -> None:
     """
     days = november(2, 3, 4, 5, 6, 9, 10, 11, 12, 13)
     learners = [
-        Enrolled("abad", "ABAD", "M", JUNE),
-        Enrolled("basa", "BASA", "M", JUNE),
-        Enrolled("cruz", "CRUZ", "M", JUNE, date(2026, 11, 6), left_by="T/O", detail="Laoag Central"),
-        Enrolled("diaz", "DIAZ", "F", JUNE),
-        Enrolled("esteban", "ESTEBAN", "F", date(2026, 11, 9), came_by="LE"),
+        EnrolmentPeriod("abad", "ABAD", "M", JUNE),
+        EnrolmentPeriod("basa", "BASA", "M", JUNE),
+        EnrolmentPeriod("cruz", "CRUZ", "M", JUNE, date(2026, 11, 6), left_by="T/O", detail="Laoag Central"),
+        EnrolmentPeriod("diaz", "DIAZ", "F", JUNE),
+        EnrolmentPeriod("esteban", "ESTEBAN", "F", date(2026, 11, 9), came_by="LE"),
     ]
     register = everybody(learners, days, {"abad": november(3, 4), "basa": november(9, 10, 11, 12, 13)})
-    register["abad", date(2026, 11, 9)] = Day("present", "late")
-    form = sf2_calculation.compute(
-        *sf2_calculation.month_of(2026, 11),
+    register["abad", date(2026, 11, 9)] = RecordDay("present", "late")
+    form = sf2_calculation.compute_sf2(
+        *sf2_calculation.days_of_month(2026, 11),
         class_days=days,
         before=[],
         learners=learners,
@@ -64,7 +64,7 @@ def test_a_month_calculated_by_hand() -> None:
     assert (female.enrolment, female.late, female.registered) == (1, 1, 2)
     assert (female.daily, female.of_attendance, female.of_enrolment) == (Fraction("1.5"), Fraction("0.75"), 2)
     assert (both.attendance, both.daily, both.of_attendance) == (33, Fraction("3.3"), Fraction("0.825"))
-    assert sf2_calculation.does_not_add_up(4, both) == 0
+    assert sf2_calculation.find_enrolment_discrepancy(4, both) == 0
     assert form.lines[0].tardies == 1
     assert form.lines[2].remarks == (("T/O", date(2026, 11, 6), "Laoag Central"),)
     assert form.lines[2].cells[date(2026, 11, 9)] == "-"
@@ -83,48 +83,53 @@ def test_a_month_calculated_by_hand() -> None:
 def test_five_class_days_in_a_row(absent: list[str], counted: int) -> None:
     before = [date(2026, 10, day) for day in (26, 27, 28, 29, 30)]
     days = november(3, 4, 5, 6, 9, 10, 11)
-    learner = Enrolled("a", "A", "F", JUNE)
+    learner = EnrolmentPeriod("a", "A", "F", JUNE)
     away = [date.fromisoformat(f"2026-{day}") for day in absent]
-    form = sf2_calculation.compute(
-        *sf2_calculation.month_of(2026, 11), class_days=days, before=before, learners=[learner],
+    form = sf2_calculation.compute_sf2(
+        *sf2_calculation.days_of_month(2026, 11), class_days=days, before=before, learners=[learner],
         register=everybody([learner], [*before, *days], {"a": away}), cut_off=CUT_OFF,
     )  # fmt: skip
     assert form.female.absent_in_a_row == counted
 
 
 def test_who_transfers_in_is_no_late_enrolment() -> None:
-    came = [Enrolled("a", "A", "M", date(2026, 11, 9), came_by="T/I"), Enrolled("b", "B", "M", date(2026, 11, 9))]
-    form = sf2_calculation.compute(
-        *sf2_calculation.month_of(2026, 11), class_days=[], before=[], learners=came, register={}, cut_off=CUT_OFF
+    came = [
+        EnrolmentPeriod("a", "A", "M", date(2026, 11, 9), came_by="T/I"),
+        EnrolmentPeriod("b", "B", "M", date(2026, 11, 9)),
+    ]
+    form = sf2_calculation.compute_sf2(
+        *sf2_calculation.days_of_month(2026, 11), class_days=[], before=[], learners=came, register={}, cut_off=CUT_OFF
     )
     assert (form.male.late, form.male.transferred_in, form.male.registered) == (1, 1, 2)
 
 
 def test_dropped_out_is_no_longer_in_school_and_no_transfer() -> None:
     gone = [
-        Enrolled("a", "A", "F", JUNE, date(2026, 11, 9), left_by="DRP", detail="b.1 Illness"),
-        Enrolled("b", "B", "F", JUNE, date(2026, 11, 9), left_by="NLS"),
-        Enrolled("c", "C", "F", JUNE, date(2026, 11, 9), left_by="moved to another section"),
+        EnrolmentPeriod("a", "A", "F", JUNE, date(2026, 11, 9), left_by="DRP", detail="b.1 Illness"),
+        EnrolmentPeriod("b", "B", "F", JUNE, date(2026, 11, 9), left_by="NLS"),
+        EnrolmentPeriod("c", "C", "F", JUNE, date(2026, 11, 9), left_by="moved to another section"),
     ]
-    form = sf2_calculation.compute(
-        *sf2_calculation.month_of(2026, 11), class_days=[], before=[], learners=gone, register={}, cut_off=CUT_OFF
+    form = sf2_calculation.compute_sf2(
+        *sf2_calculation.days_of_month(2026, 11), class_days=[], before=[], learners=gone, register={}, cut_off=CUT_OFF
     )
     assert (form.female.left, form.female.transferred_out, form.female.registered) == (2, 0, 0)
-    assert sf2_calculation.does_not_add_up(3, form.both) == -1, "the move between sections has no line of its own"
+    assert sf2_calculation.find_enrolment_discrepancy(3, form.both) == -1, (
+        "the move between sections has no line of its own"
+    )
 
 
 def test_a_month_without_class_divides_by_nothing() -> None:
-    form = sf2_calculation.compute(
-        *sf2_calculation.month_of(2026, 11), class_days=[], before=[], learners=[], register={}, cut_off=CUT_OFF
+    form = sf2_calculation.compute_sf2(
+        *sf2_calculation.days_of_month(2026, 11), class_days=[], before=[], learners=[], register={}, cut_off=CUT_OFF
     )
     assert (form.both.daily, form.both.of_attendance, form.both.of_enrolment) == (None, None, None)
 
 
 def test_what_nobody_knows_is_open_and_never_absent() -> None:
-    learner = Enrolled("a", "A", "M", JUNE)
+    learner = EnrolmentPeriod("a", "A", "M", JUNE)
     days = november(3, 4, 5, 6, 9)
-    form = sf2_calculation.compute(
-        *sf2_calculation.month_of(2026, 11),
+    form = sf2_calculation.compute_sf2(
+        *sf2_calculation.days_of_month(2026, 11),
         class_days=days,
         before=[],
         learners=[learner],
@@ -139,7 +144,7 @@ def test_what_nobody_knows_is_open_and_never_absent() -> None:
     [(2026, 11, 0, 21), (2027, 2, 0, 20), (2026, 8, 0, 21), (2026, 7, 2, 23), (2027, 1, 4, 21), (2026, 6, 0, 22)],
 )
 def test_weekdays_stand_in_their_own_columns(year: int, month: int, first: int, dates: int) -> None:
-    slots = sf2_calculation.slots_of(*sf2_calculation.month_of(year, month))
+    slots = sf2_calculation.assign_day_columns(*sf2_calculation.days_of_month(year, month))
     assert len(slots) == 25
     assert sum(day is not None for day in slots) == dates
     assert next(at for at, day in enumerate(slots) if day) == first
@@ -148,21 +153,21 @@ def test_weekdays_stand_in_their_own_columns(year: int, month: int, first: int, 
 
 @given(st.dates(date(2020, 1, 1), date(2035, 12, 31)))
 def test_five_weeks_hold_every_weekday_of_any_month(day: date) -> None:
-    first, last = sf2_calculation.month_of(day.year, day.month)
+    first, last = sf2_calculation.days_of_month(day.year, day.month)
     weekdays = [first + timedelta(n) for n in range((last - first).days + 1)]
-    held = [one for one in sf2_calculation.slots_of(first, last) if one]
+    held = [one for one in sf2_calculation.assign_day_columns(first, last) if one]
     assert held == [one for one in weekdays if one.weekday() < 5]
 
 
 def test_the_cut_off_is_the_first_friday_of_classes() -> None:
-    assert sf2_queries.first_friday("2026-2027") == date(2026, 6, 12)
-    assert sf2_queries.first_friday("2025-2026") == date(2025, 6, 20)
-    assert sf2_queries.first_friday("2030-2031").weekday() == 4
+    assert sf2_queries.first_friday_of_year("2026-2027") == date(2026, 6, 12)
+    assert sf2_queries.first_friday_of_year("2025-2026") == date(2025, 6, 20)
+    assert sf2_queries.first_friday_of_year("2030-2031").weekday() == 4
 
 
 _days = st.lists(st.sampled_from([date(2026, 11, n) for n in range(1, 31)]), unique=True, max_size=22).map(sorted)
 _learner = st.builds(
-    Enrolled,
+    EnrolmentPeriod,
     key=st.uuids().map(str),
     name=st.just("LEARNER"),
     sex=st.sampled_from(["M", "F"]),
@@ -171,15 +176,15 @@ _learner = st.builds(
     came_by=st.sampled_from([None, "LE", "T/I"]),
     left_by=st.sampled_from([None, "T/O", "NLS", "DRP"]),
 )
-_status = st.builds(Day, st.sampled_from(["present", "absent", "unknown"]), st.sampled_from(["", "late", "both"]))
+_status = st.builds(RecordDay, st.sampled_from(["present", "absent", "unknown"]), st.sampled_from(["", "late", "both"]))
 
 
 @settings(max_examples=150, deadline=None)
 @given(days=_days, learners=st.lists(_learner, max_size=8, unique_by=lambda one: one.key), data=st.data())
-def test_the_sheet_agrees_with_itself(days: list[date], learners: list[Enrolled], data: st.DataObject) -> None:
+def test_the_sheet_agrees_with_itself(days: list[date], learners: list[EnrolmentPeriod], data: st.DataObject) -> None:
     register = {(one.key, day): data.draw(_status) for one in learners for day in days}
-    form = sf2_calculation.compute(
-        *sf2_calculation.month_of(2026, 11),
+    form = sf2_calculation.compute_sf2(
+        *sf2_calculation.days_of_month(2026, 11),
         class_days=days,
         before=[],
         learners=learners,

@@ -101,7 +101,7 @@ def test_a_class_of_another_teacher_than_the_one_chosen_is_left_out(head: Browse
 
 def test_the_region_goes_down_from_division_to_section_and_no_further(app: Flask, month: Month) -> None:
     people = month.people
-    other = accounts.create_school("300777", "Vigan National High School", "Vigan City")
+    other = accounts.get_or_create_school("300777", "Vigan National High School", "Vigan City")
     cora = people.person("cora", "Cora Diaz", other)
     classes.create_class(cora, people.section(cora, name="Opal"), subject="Biology")
     browser = people.sign_in(
@@ -131,7 +131,7 @@ def test_the_region_goes_down_from_division_to_section_and_no_further(app: Flask
 
 
 def test_a_division_sees_its_schools_alone(app: Flask, month: Month) -> None:
-    other = accounts.create_school("300777", "Vigan National High School", "Vigan City")
+    other = accounts.get_or_create_school("300777", "Vigan National High School", "Vigan City")
     person = month.people.person("far", "Fe Ramos", other, role="admin", scope="division")
     browser = month.people.sign_in(Browser(app.test_client()), person)
     browser.get(f"/reports?{ALL}")

@@ -10,7 +10,7 @@ from types import ModuleType
 import openpyxl
 import pytest
 
-from portal.classes.roster_files.reader import RosterFile, RosterUnreadable, read_roster
+from portal.classes.roster_files.reader import RosterFile, RosterFileError, parse_roster_file
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -45,8 +45,8 @@ def refusal() -> Callable[..., str]:
     """The code with which an upload is refused."""
 
     def read(data: bytes, filename: str = "roster.xls") -> str:
-        with pytest.raises(RosterUnreadable) as refused:
-            read_roster(data, filename)
+        with pytest.raises(RosterFileError) as refused:
+            parse_roster_file(data, filename)
         return refused.value.code
 
     return read

@@ -8,12 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portal.classes.roster_files.reader import (
-    RosterUnreadable,
-    from_json,
-    read_roster,
-    to_json,
+    RosterFileError,
+    parse_roster_file,
+    roster_file_from_json,
+    roster_file_to_json,
 )
-from portal.demo.school_data import JADEITE, sample_csv
+from portal.demo.school_data import JADEITE, sample_roster_csv
 
 NAMES = st.sampled_from(["SF1.xls", "roster.xlsx", "roster.csv", "pasted.tsv", "", "no.suffix"])
 HEADS = st.sampled_from([b"", b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"\xff\xfe", b"\xef\xbb\xbf"])
@@ -27,10 +27,10 @@ quick = settings(
 
 def read_or_refuse(data, filename):
     try:
-        roster = read_roster(data, filename)
-    except RosterUnreadable:
+        roster = parse_roster_file(data, filename)
+    except RosterFileError:
         return
-    assert from_json(to_json(roster)) == roster
+    assert roster_file_from_json(roster_file_to_json(roster)) == roster
 
 
 def changed(data, changes):
@@ -61,7 +61,7 @@ def test_random_text(text, encoding):
 @quick
 @given(CHANGES)
 def test_a_template_with_a_few_bytes_changed(changes):
-    read_or_refuse(changed(sample_csv(JADEITE).encode(), changes), "roster.csv")
+    read_or_refuse(changed(sample_roster_csv(JADEITE).encode(), changes), "roster.csv")
 
 
 @quick

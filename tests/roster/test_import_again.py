@@ -11,10 +11,10 @@ from sqlalchemy import select
 from portal.classes.models import Enrolment, Learner, RosterImport, Section
 from portal.core import clock
 from portal.core.audit_log import AuditEntry
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.jobs import purge
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser
 from tests.people import People, look_again, settle
 from tests.roster.test_one_learner import counted, statements
@@ -146,7 +146,7 @@ def test_a_register_pulls_nobody_back_who_left_it_for_another_section(
 
 
 def test_an_import_is_undone_as_a_whole(
-    app: Flask, ada: Browser, people: People, jadeite: Section, world: World
+    app: Flask, ada: Browser, people: People, jadeite: Section, world: SimulatedZoom
 ) -> None:
     ruby = people.section(people.bob, "Ruby")
     people.learners(jadeite, 3)
@@ -167,7 +167,7 @@ def test_an_import_is_undone_as_a_whole(
 
 
 def test_a_learner_who_is_registered_stays_known_when_her_import_is_undone_and_is_found_again(
-    app: Flask, ada: Browser, people: People, jadeite: Section, world: World
+    app: Flask, ada: Browser, people: People, jadeite: Section, world: SimulatedZoom
 ) -> None:
     people.learners(jadeite, 1)
     people.held(people.ada, people.school_class(people.ada, jadeite), clock.now() + timedelta(hours=3))
@@ -211,7 +211,7 @@ def test_after_a_day_an_import_stays_and_its_journal_goes(
     assert not ada.page.select("form[action$='/undo']")
     ada.post(address)
     assert "cannot be undone any more" in ada.page.text
-    purge.purge()
+    purge.delete_expired_rows()
     look_again()
     assert db.session.scalars(select(RosterImport)).one().journal is None
     assert len(picture()) == 2
@@ -281,7 +281,7 @@ def test_who_moves_here_comes_without_what_the_other_roster_said(
     browser: Browser, people: People, jadeite: Section
 ) -> None:
     learner = people.learners(jadeite, 1)[0]
-    with writing():
+    with write_transaction():
         db.session.get_one(Learner, learner.id).email = "old.address@r1.deped.gov.ph"
     people.sign_in(browser, people.bob)
     ruby = people.section(people.bob, "Ruby")

@@ -5,8 +5,8 @@ import itertools
 
 import pytest
 
-from portal.classes.roster_files.reader import csv_template, read_roster
-from portal.demo.school_data import JADEITE, sample_csv
+from portal.classes.roster_files.reader import parse_roster_file, roster_csv_template
+from portal.demo.school_data import JADEITE, sample_roster_csv
 
 HEADER = "LRN,LastName,FirstName,MiddleName,Extension,Sex"
 ROWS = (
@@ -34,7 +34,7 @@ ENCODINGS = {
     [*itertools.product(ENCODINGS, ("\n", "\r\n", "\r"), (",", ";", "\t"))],
 )
 def test_every_encoding_line_end_and_delimiter_reads_the_same(encoding, end, delimiter):
-    roster = read_roster(ENCODINGS[encoding](table(*ROWS, delimiter=delimiter, end=end)), "roster.csv")
+    roster = parse_roster_file(ENCODINGS[encoding](table(*ROWS, delimiter=delimiter, end=end)), "roster.csv")
     assert roster.ok
     assert [(row.row, row.lrn, row.lis_name, row.sex) for row in roster.rows] == [
         (2, "136425140001", "MUÑOZ,JOSÉ, JR DE PEÑA", "M"),
@@ -43,7 +43,7 @@ def test_every_encoding_line_end_and_delimiter_reads_the_same(encoding, end, del
 
 
 def test_the_filled_in_template_is_read_whole():
-    roster = read_roster(sample_csv(JADEITE).encode("utf-8-sig"), "jadeite.csv")
+    roster = parse_roster_file(sample_roster_csv(JADEITE).encode("utf-8-sig"), "jadeite.csv")
     assert roster.ok
     assert [(row.lrn, row.lis_name, row.sex) for row in roster.rows] == [
         (learner.lrn, learner.lis_name, learner.sex) for learner in JADEITE.learners
@@ -51,49 +51,49 @@ def test_the_filled_in_template_is_read_whole():
 
 
 def test_the_template_begins_with_the_documented_columns():
-    assert csv_template().startswith(HEADER + ",")
+    assert roster_csv_template().startswith(HEADER + ",")
 
 
 def test_columns_may_come_in_any_order_and_case_with_others_between():
     text = table("f,SECRET,Ana,300123210001,Abad", header="SEX,Religion,first name,lrn,LAST_NAME")
-    [row] = read_roster(text.encode(), "roster.csv").rows
+    [row] = parse_roster_file(text.encode(), "roster.csv").rows
     assert (row.lrn, row.lis_name, row.sex) == ("300123210001", "ABAD,ANA, -", "F")
 
 
 def test_a_pasted_table_is_read():
     text = "LRN\tNAME\tSex\n300123210001\tABAD,JUSTINE KYLE, MANGAOANG\tM\n"
-    [row] = read_roster(text.encode(), "pasted.tsv").rows
+    [row] = parse_roster_file(text.encode(), "pasted.tsv").rows
     assert (row.last_name, row.first_name, row.middle_name) == ("ABAD", "JUSTINE KYLE", "MANGAOANG")
 
 
 def test_the_template_filled_in_in_excel_is_read(workbook):
     rows = [HEADER.split(","), [300123210001, "Abad", "Justine Kyle", "Mangaoang", None, "M"]]
-    roster = read_roster(workbook(rows), "roster.xlsx")
+    roster = parse_roster_file(workbook(rows), "roster.xlsx")
     assert roster.ok
     assert (roster.source, roster.rows[0].row, roster.rows[0].lrn) == ("csv", 2, "300123210001")
 
 
 def test_an_extension_after_the_given_names_is_found():
-    [row] = read_roster(table("300123210001,Corpuz,Emmanuel Jr.,Agustin,,M").encode(), "a.csv").rows
+    [row] = parse_roster_file(table("300123210001,Corpuz,Emmanuel Jr.,Agustin,,M").encode(), "a.csv").rows
     assert (row.first_name, row.extension, row.lis_name) == ("EMMANUEL", "JR", "CORPUZ,EMMANUEL, JR AGUSTIN")
 
 
 def test_addresses_and_remarks_are_optional_columns():
     header = f"{HEADER},Email,Remarks"
     text = table("300123210001,Abad,Ana,,,F, Ana.Abad@R1.deped.gov.ph ,T/I DATE:2026-06-08", header=header)
-    [row] = read_roster(text.encode(), "a.csv").rows
+    [row] = parse_roster_file(text.encode(), "a.csv").rows
     assert (row.email, row.remark_code) == ("Ana.Abad@R1.deped.gov.ph", "T/I")
 
 
 def test_a_pending_remark_excuses_a_blank_lrn():
     text = table(",Abad,Ana,,,F,Pending TI", header=f"{HEADER},Remarks")
-    roster = read_roster(text.encode(), "a.csv")
+    roster = parse_roster_file(text.encode(), "a.csv")
     assert roster.ok
     assert roster.rows[0].lrn is None
 
 
 def test_formulas_stay_text():
-    [row] = read_roster(table('300123210001,=1+1,"=HYPERLINK(""x"")",,,M').encode(), "a.csv").rows
+    [row] = parse_roster_file(table('300123210001,=1+1,"=HYPERLINK(""x"")",,,M').encode(), "a.csv").rows
     assert (row.last_name, row.first_name) == ("=1+1", '=HYPERLINK("X")')
 
 
@@ -119,7 +119,7 @@ def test_formulas_stay_text():
 def test_the_thirtieth_of_forty_five_rows_is_named_when_it_is_bad(said, row, problem):
     rows = [f"3001232100{number:02},Abad {chr(64 + number % 26)}{number // 26},Ana,,,F" for number in range(1, 46)]
     rows[29] = row
-    roster = read_roster(table(*rows).encode(), "roster.csv")
+    roster = parse_roster_file(table(*rows).encode(), "roster.csv")
     assert said(roster) == [problem]
     assert not roster.ok
     assert len(roster.rows) == 45
@@ -127,26 +127,26 @@ def test_the_thirtieth_of_forty_five_rows_is_named_when_it_is_bad(said, row, pro
 
 @pytest.mark.parametrize("lrn", ["136425140001", "1364-2514-0001", "'136425140001", " 136425140001 ", "136425140001.0"])
 def test_an_lrn_may_be_written_with_what_excel_and_people_add(lrn):
-    [row] = read_roster(table(f"{lrn},Abad,Ana,,,F").encode(), "a.csv").rows
+    [row] = parse_roster_file(table(f"{lrn},Abad,Ana,,,F").encode(), "a.csv").rows
     assert row.lrn == "136425140001"
 
 
 def test_rows_are_numbered_by_the_line_they_begin_on():
-    roster = read_roster(table('300123210001,"Abad","Ana\nMaria",,,F', "", "bad,Cruz,Eva,,,F").encode(), "a.csv")
+    roster = parse_roster_file(table('300123210001,"Abad","Ana\nMaria",,,F', "", "bad,Cruz,Eva,,,F").encode(), "a.csv")
     assert [row.row for row in roster.rows] == [2, 5]
     assert roster.rows[0].first_name == "ANA MARIA"
 
 
 def test_the_line_that_tells_excel_the_delimiter_is_passed_over():
     text = "sep=;\n" + table(*ROWS, delimiter=";")
-    assert len(read_roster(text.encode(), "a.csv").rows) == 2
+    assert len(parse_roster_file(text.encode(), "a.csv").rows) == 2
 
 
 def test_an_unknown_encoding_names_the_line(refusal):
     data = table(*ROWS).encode("cp1252").replace(b"De Pe", b"De P\x81")
     assert refusal(data, "a.csv") == "encoding"
     with pytest.raises(Exception, match="encoding") as refused:
-        read_roster(data, "a.csv")
+        parse_roster_file(data, "a.csv")
     assert refused.value.params == {"line": "2"}
 
 

@@ -6,10 +6,10 @@ from datetime import date
 import pytest
 
 from portal.classes.roster_files.reader import (
-    RosterUnreadable,
-    from_json,
-    read_roster,
-    to_json,
+    RosterFileError,
+    parse_roster_file,
+    roster_file_from_json,
+    roster_file_to_json,
 )
 from portal.demo.school_data import EMERALD, JADEITE, SECTIONS
 
@@ -18,12 +18,12 @@ FILENAME = "SF1_2026_Grade 8 (Year II) - JADEITE.xls"
 
 @pytest.fixture
 def jadeite(sf1):
-    return read_roster(sf1.build(JADEITE), FILENAME)
+    return parse_roster_file(sf1.build(JADEITE), FILENAME)
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
 def test_it_reads_every_learner_as_the_lis_prints_them(sf1, section):
-    roster = read_roster(sf1.build(section), FILENAME)
+    roster = parse_roster_file(sf1.build(section), FILENAME)
     assert roster.ok
     assert roster.warnings == ()
     assert [(row.lrn, row.lis_name, row.sex) for row in roster.rows] == [
@@ -58,13 +58,13 @@ def test_it_keeps_remarks_as_code_and_date_and_drops_those_on_welfare_and_health
         17: ("LE", date(2026, 6, 22)),
         23: ("T/I", date(2026, 7, 1)),
     }
-    kept = json.dumps(to_json(jadeite))
+    kept = json.dumps(roster_file_to_json(jadeite))
     assert "CCT" not in kept
     assert "SNED" not in kept
 
 
 def test_it_keeps_nothing_of_religion_family_address_or_birth(sf1, jadeite):
-    kept = json.dumps(to_json(jadeite), ensure_ascii=False)
+    kept = json.dumps(roster_file_to_json(jadeite), ensure_ascii=False)
     assert "ABAD,JUSTINE KYLE, MANGAOANG" in kept
     for value in set(sf1.NEVER_KEPT.values()) - {"13 "}:  # the age is part of many an LRN
         assert value not in kept
@@ -73,11 +73,11 @@ def test_it_keeps_nothing_of_religion_family_address_or_birth(sf1, jadeite):
 
 
 def test_it_comes_back_from_json_as_it_was(jadeite):
-    assert from_json(json.loads(json.dumps(to_json(jadeite)))) == jadeite
+    assert roster_file_from_json(json.loads(json.dumps(roster_file_to_json(jadeite)))) == jadeite
 
 
 def test_columns_may_stand_elsewhere(sf1):
-    roster = read_roster(sf1.build(EMERALD, shift=3), FILENAME)
+    roster = parse_roster_file(sf1.build(EMERALD, shift=3), FILENAME)
     assert roster.ok
     assert len(roster.rows) == 45
     assert roster.rows[2].remark_code == "T/I"
@@ -106,7 +106,7 @@ def test_a_teachers_own_workbook_with_other_places_is_read_by_its_labels(workboo
         [1, "300123210001", "ABAD,JUSTINE KYLE, MANGAOANG", "M", None],
         [1, 300123210027, "ACOSTA,PRINCESS MAE, LAZO", "F", None],
     ]
-    roster = read_roster(workbook(rows), "my class.xlsx")
+    roster = parse_roster_file(workbook(rows), "my class.xlsx")
     assert roster.ok
     assert (roster.school_id, roster.school_name, roster.section) == ("300123", "San Nicolas NHS", "Jadeite")
     assert [(row.row, row.lrn, row.sex) for row in roster.rows] == [
@@ -117,7 +117,7 @@ def test_a_teachers_own_workbook_with_other_places_is_read_by_its_labels(workboo
 
 
 def test_the_sex_comes_from_the_block_when_the_column_is_blank(sf1):
-    roster = read_roster(sf1.build(JADEITE, spoil={"G7": "", "G34": ""}), FILENAME)
+    roster = parse_roster_file(sf1.build(JADEITE, spoil={"G7": "", "G34": ""}), FILENAME)
     assert roster.ok
     assert (roster.rows[0].sex, roster.rows[26].sex) == ("M", "F")
 
@@ -143,63 +143,65 @@ def test_the_sex_comes_from_the_block_when_the_column_is_blank(sf1):
     ],
 )
 def test_one_spoiled_cell_is_named_by_row_and_column_and_blocks_the_file(sf1, said, spoil, problem):
-    roster = read_roster(sf1.build(JADEITE, spoil=spoil), FILENAME)
+    roster = parse_roster_file(sf1.build(JADEITE, spoil=spoil), FILENAME)
     assert said(roster) == [problem]
     assert not roster.ok
     assert len(roster.rows) == 48
 
 
 def test_a_row_that_vanished_shows_in_the_totals(sf1, said):
-    roster = read_roster(sf1.build(JADEITE, spoil={"A12": "", "C12": "", "G12": ""}), FILENAME)
+    roster = parse_roster_file(sf1.build(JADEITE, spoil={"A12": "", "C12": "", "G12": ""}), FILENAME)
     assert said(roster) == [(33, "TOTAL MALE", "total_differs"), (57, "COMBINED", "total_differs")]
     assert roster.problems[0].params == {"stated": "26", "found": "25"}
 
 
 def test_an_lrn_twice_names_both_rows(sf1):
-    roster = read_roster(sf1.build(JADEITE, spoil={"A40": "300123210001"}), FILENAME)
+    roster = parse_roster_file(sf1.build(JADEITE, spoil={"A40": "300123210001"}), FILENAME)
     [problem] = [problem for row in roster.rows for problem in row.problems]
     assert (problem.row, problem.params["first"]) == (40, "7")
 
 
 def test_an_lrn_stored_as_a_number_is_read_whole(sf1):
-    roster = read_roster(sf1.build(JADEITE, spoil={"A12": 136425140001.0}), FILENAME)
+    roster = parse_roster_file(sf1.build(JADEITE, spoil={"A12": 136425140001.0}), FILENAME)
     assert roster.rows[5].lrn == "136425140001"
 
 
 @pytest.mark.parametrize("spoil", [{"AS12": "Pending TI "}, {"AE4": "KINDERGARTEN"}])
 def test_a_learner_whose_lrn_is_pending_is_kept_with_a_warning(sf1, spoil):
-    roster = read_roster(sf1.build(JADEITE, spoil={"A12": "", **spoil}), FILENAME)
+    roster = parse_roster_file(sf1.build(JADEITE, spoil={"A12": "", **spoil}), FILENAME)
     assert roster.ok
     assert roster.rows[5].lrn is None
     assert [warning.code for warning in roster.rows[5].warnings] == ["lrn_pending"]
 
 
 def test_the_same_name_with_another_lrn_is_pointed_out_and_does_not_block(sf1):
-    roster = read_roster(sf1.build(JADEITE, spoil={"C9": "Abad,Justine Kyle, Mangaoang"}), FILENAME)
+    roster = parse_roster_file(sf1.build(JADEITE, spoil={"C9": "Abad,Justine Kyle, Mangaoang"}), FILENAME)
     assert roster.ok
     assert [(warning.code, warning.params) for warning in roster.rows[2].warnings] == [("name_twice", {"first": "7"})]
 
 
 def test_text_between_the_learners_is_passed_over_and_said(sf1):
-    roster = read_roster(sf1.build(JADEITE, totals=False, spoil={"A55": "", "C55": "NOTHING FOLLOWS", "G55": ""}), "")
+    roster = parse_roster_file(
+        sf1.build(JADEITE, totals=False, spoil={"A55": "", "C55": "NOTHING FOLLOWS", "G55": ""}), ""
+    )
     assert {warning.code for warning in roster.warnings} == {"row_ignored", "totals_missing"}
 
 
 def test_an_impossible_date_in_a_remark_is_left_out_and_said(sf1):
-    roster = read_roster(sf1.build(JADEITE, spoil={"AS12": "T/O DATE:2026-02-30"}), FILENAME)
+    roster = parse_roster_file(sf1.build(JADEITE, spoil={"AS12": "T/O DATE:2026-02-30"}), FILENAME)
     assert (roster.rows[5].remark_code, roster.rows[5].remark_date) == ("T/O", None)
     assert [warning.code for warning in roster.rows[5].warnings] == ["remark_date"]
 
 
 def test_a_section_of_females_alone_is_read(sf1):
     females = JADEITE.of_sex("F")
-    roster = read_roster(sf1.build(JADEITE, learners=females), FILENAME)
+    roster = parse_roster_file(sf1.build(JADEITE, learners=females), FILENAME)
     assert roster.ok
     assert (roster.male_tally, roster.female_tally, len(roster.rows)) == (0, 22, 22)
 
 
 def test_without_the_total_of_the_males_the_column_still_tells_the_sex(sf1):
-    roster = read_roster(sf1.build(JADEITE, spoil={"A33": "", "C33": ""}), FILENAME)
+    roster = parse_roster_file(sf1.build(JADEITE, spoil={"A33": "", "C33": ""}), FILENAME)
     assert roster.ok
     assert sum(row.sex == "M" for row in roster.rows) == 26
 
@@ -216,19 +218,19 @@ def test_without_the_total_of_the_males_the_column_still_tells_the_sex(sf1):
     ],
 )
 def test_the_grade_survives_being_cut_off(sf1, written, read):
-    assert read_roster(sf1.build(JADEITE, spoil={"AE4": written}), FILENAME).grade_level == read
+    assert parse_roster_file(sf1.build(JADEITE, spoil={"AE4": written}), FILENAME).grade_level == read
 
 
 def test_a_sheet_without_an_lrn_column_is_refused(sf1):
-    with pytest.raises(RosterUnreadable, match="header_missing"):
-        read_roster(sf1.build(JADEITE, spoil={"A5": "No."}), FILENAME)
+    with pytest.raises(RosterFileError, match="header_missing"):
+        parse_roster_file(sf1.build(JADEITE, spoil={"A5": "No."}), FILENAME)
 
 
 def test_a_form_without_learners_is_refused(sf1):
-    with pytest.raises(RosterUnreadable, match="no_learners"):
-        read_roster(sf1.build(JADEITE, learners=()), FILENAME)
+    with pytest.raises(RosterFileError, match="no_learners"):
+        parse_roster_file(sf1.build(JADEITE, learners=()), FILENAME)
 
 
 def test_the_sample_that_the_demo_offers_is_what_the_builder_makes(sf1):
     sample = sf1.ROOT / "static" / "samples" / sf1.SAMPLE
-    assert read_roster(sample.read_bytes(), sample.name) == read_roster(sf1.build(EMERALD), "")
+    assert parse_roster_file(sample.read_bytes(), sample.name) == parse_roster_file(sf1.build(EMERALD), "")

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from portal.classes.lis_names import (
     EXTENSIONS,
     LisName,
-    display_parts,
+    display_name_parts,
     fold_name,
     lis_name,
+    name_tokens,
     split_lis_name,
-    tokens,
 )
 
 
@@ -65,9 +65,9 @@ def test_any_text_can_be_parted_and_its_parts_hold_no_outer_space(text):
 
 
 def test_the_surname_is_shown_apart():
-    assert display_parts(split_lis_name("CORPUZ,EMMANUEL, JR AGUSTIN")) == ("CORPUZ", "EMMANUEL JR., AGUSTIN")
-    assert display_parts(split_lis_name("CABANILLA,RENZ, -")) == ("CABANILLA", "RENZ")
-    assert display_parts(split_lis_name("REYES,ANA, III CRUZ")) == ("REYES", "ANA III, CRUZ")
+    assert display_name_parts(split_lis_name("CORPUZ,EMMANUEL, JR AGUSTIN")) == ("CORPUZ", "EMMANUEL JR., AGUSTIN")
+    assert display_name_parts(split_lis_name("CABANILLA,RENZ, -")) == ("CABANILLA", "RENZ")
+    assert display_name_parts(split_lis_name("REYES,ANA, III CRUZ")) == ("REYES", "ANA III, CRUZ")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_names_that_people_write_in_many_ways_fold_to_one(one, other):
 
 
 def test_a_father_and_his_junior_do_not_fold_to_one():
-    assert tokens("REYES, JUAN, JR CRUZ") == ("REYES", "JUAN", "JR", "CRUZ")
+    assert name_tokens("REYES, JUAN, JR CRUZ") == ("REYES", "JUAN", "JR", "CRUZ")
     assert fold_name("Juan Reyes") != fold_name("Juan Reyes Jr.")
 
 

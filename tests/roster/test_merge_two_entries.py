@@ -9,16 +9,16 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select
 
-from portal.attendance.models import AttendanceRecord, DailyAttendance, NameAlias
+from portal.attendance.models import AttendanceRecord, DailyAttendance, ParticipantAlias
 from portal.classes.models import Enrolment, Learner, Section
 from portal.core import clock
 from portal.core.audit_log import AuditEntry
-from portal.core.db import Base, db, writing
+from portal.core.db import Base, db, write_transaction
 from portal.meetings.models import MeetingOccurrence
 from portal.privacy import erasure, merge_learners
 from portal.registration.join_links import JoinLink
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser
 from tests.people import People, look_again, settle
 
@@ -50,7 +50,7 @@ def the_learner() -> Learner:
 
 
 def without_lrn(learner: Learner) -> None:
-    with writing() as session:
+    with write_transaction() as session:
         session.get_one(Learner, learner.id).lrn = None
 
 
@@ -61,8 +61,8 @@ def test_every_table_that_refers_to_a_learner_is_known_to_the_merge() -> None:
         for key in table.foreign_keys
         if key.column.table.name == "learners"
     }
-    known = {table.__tablename__ for table, _ in merge_learners.ONE_EACH} | {
-        table.__tablename__ for table in merge_learners.MANY
+    known = {table.__tablename__ for table, _ in merge_learners.SINGLE_ROW_TABLES} | {
+        table.__tablename__ for table in merge_learners.MANY_ROW_TABLES
     }
     assert referring == known | {"enrolments", "name_aliases", "daily_attendance", "erasures"}
 
@@ -96,13 +96,13 @@ def test_her_days_are_those_of_both(ada: Browser, people: People, jadeite: Secti
 
 
 def test_registrations_and_links_and_marks_go_along(
-    app: Flask, ada: Browser, people: People, jadeite: Section, world: World
+    app: Flask, ada: Browser, people: People, jadeite: Section, world: SimulatedZoom
 ) -> None:
     first, second = people.learners(jadeite, 2)
     biology = people.school_class(people.ada, jadeite)
     people.held(people.ada, biology, clock.now() + timedelta(hours=3))
     occurrence = db.session.scalars(select(MeetingOccurrence)).one()
-    with writing() as session:
+    with write_transaction() as session:
         for learner, mark in ((first, None), (second, "present")):
             record = session.scalar(
                 select(AttendanceRecord).where(
@@ -112,7 +112,7 @@ def test_registrations_and_links_and_marks_go_along(
             record.override_mark, record.override_reason = mark, "The learner showed me" if mark else None
             session.add(record)
         session.add(
-            NameAlias(
+            ParticipantAlias(
                 id=uuid4(),
                 class_id=biology.id,
                 folded_name="OPPO",
@@ -128,7 +128,7 @@ def test_registrations_and_links_and_marks_go_along(
     settle(app)
     look_again()
     assert db.session.scalars(select(AttendanceRecord.override_mark)).one() == "present"
-    assert db.session.scalars(select(NameAlias.learner_id)).one() == first.id
+    assert db.session.scalars(select(ParticipantAlias.learner_id)).one() == first.id
     assert db.session.scalars(select(JoinLink.learner_id).where(JoinLink.learner_id.is_not(None))).one() == first.id
     row = db.session.scalars(select(MeetingRegistrant).where(MeetingRegistrant.learner_id.is_not(None))).one()
     assert (row.learner_id, row.state) == (first.id, "registered")
@@ -139,7 +139,7 @@ def test_registrations_and_links_and_marks_go_along(
 def test_days_that_the_adviser_recorded_go_along(ada: Browser, people: People, jadeite: Section) -> None:
     first, second = people.learners(jadeite, 2)
     recorded = [(first, 23, "absent"), (second, 23, "present"), (second, 20, "absent")]
-    with writing() as session:
+    with write_transaction() as session:
         for learner, day, mark in recorded:
             session.add(
                 DailyAttendance(
@@ -163,12 +163,12 @@ def test_days_that_the_adviser_recorded_go_along(ada: Browser, people: People, j
 
 def test_one_who_was_erased_is_not_brought_back(ada: Browser, people: People, jadeite: Section) -> None:
     first, second, third = people.learners(jadeite, 3)
-    erasure.erase(second, erasure.REASONS[0], by=None)
+    erasure.request_learner_erasure(second, erasure.ERASURE_REASONS[0], by=None)
     ada.get(f"/classes/sections/{jadeite.id}/learners/{first.id}/merge")
     choices = {str(one["value"]) for one in ada.page.select("#other option")}
     assert choices == {"", str(third.id)}
-    with pytest.raises(merge_learners.Erased):
-        merge_learners.merge(people.ada, jadeite, third, second, lrn=third.lrn)
+    with pytest.raises(merge_learners.LearnerErased):
+        merge_learners.merge_learners(people.ada, jadeite, third, second, lrn=third.lrn)
 
 
 def test_two_who_were_in_two_sections_on_one_day_are_not_one(ada: Browser, people: People, jadeite: Section) -> None:

@@ -15,7 +15,7 @@ from portal.core import clock
 from portal.core.audit_log import AuditEntry
 from portal.core.db import db
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser
 from tests.people import People, look_again, settle
 
@@ -134,7 +134,7 @@ def test_an_lrn_of_the_roster_of_another_section_is_said_to_be_there(
 def test_an_lrn_of_another_school_is_refused_without_saying_whose(
     ada: Browser, people: People, jadeite: Section
 ) -> None:
-    elsewhere = accounts.create_school("300999", "Elsewhere High School", "La Union")
+    elsewhere = accounts.get_or_create_school("300999", "Elsewhere High School", "La Union")
     far = people.person("far", "Fe Ramos", elsewhere)
     [learner] = people.learners(people.section(far), 1)
     add(ada, jadeite, 422, lrn=learner.lrn)
@@ -150,7 +150,7 @@ def test_two_learners_cannot_get_one_lrn(ada: Browser, people: People, jadeite: 
 
 
 def test_a_withdrawn_learner_is_off_the_roster_and_her_registration_is_cancelled(
-    app: Flask, ada: Browser, people: People, jadeite: Section, world: World
+    app: Flask, ada: Browser, people: People, jadeite: Section, world: SimulatedZoom
 ) -> None:
     first, _second = people.learners(jadeite, 2)
     people.held(people.ada, people.school_class(people.ada, jadeite), clock.now() + timedelta(hours=3))

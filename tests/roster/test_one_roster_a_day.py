@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
-from portal.classes.learners.enrolments import BeforeTheFirstDay, OnARoster, Rolls
+from portal.classes.learners.enrolments import EndsBeforeStart, EnrolmentChanges, EnrolmentOverlap
 from portal.classes.models import Enrolment, Learner, Section
 from portal.core import clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from tests.browser import Browser
 from tests.people import People, look_again
 
@@ -72,8 +72,8 @@ def test_one_who_comes_back_counts_from_the_day_after_she_left_at_the_earliest(
 ) -> None:
     jadeite, ruby = people.section(people.ada), people.section(people.ada, "Ruby")
     [ana] = people.learners(jadeite, 1)
-    with writing():
-        rolls = Rolls([ana.id])
+    with write_transaction():
+        rolls = EnrolmentChanges([ana.id])
         rolls.withdraw(rolls.of(ana.id)[0], last_day=date(2026, 9, 30), reason="T/O")
         rolls.save()
     bring_in(people.sign_in(browser, people.ada), ruby, ANA + "T/I DATE:2026-09-15")
@@ -100,18 +100,18 @@ def test_the_database_refuses_a_second_roster_on_one_day(people: People, since: 
     jadeite, ruby = people.section(people.ada), people.section(people.ada, "Ruby")
     [ana] = people.learners(jadeite, 1)
     second = Enrolment(section_id=ruby.id, learner_id=ana.id, position=1, from_date=since, until_date=until)
-    with pytest.raises(IntegrityError), writing() as session:
+    with pytest.raises(IntegrityError), write_transaction() as session:
         session.add(second)
 
 
 def test_the_database_refuses_to_lengthen_a_time_into_the_next(people: People) -> None:
     jadeite, ruby = people.section(people.ada), people.section(people.ada, "Ruby")
     [ana] = people.learners(jadeite, 1)
-    with writing():
-        rolls = Rolls([ana.id])
+    with write_transaction():
+        rolls = EnrolmentChanges([ana.id])
         rolls.move(rolls.of(ana.id)[0], ruby.id, position=1, since=TODAY)
         rolls.save()
-    with pytest.raises(IntegrityError), writing() as session:
+    with pytest.raises(IntegrityError), write_transaction() as session:
         session.scalars(select(Enrolment).where(Enrolment.section_id == jadeite.id)).one().until_date = TODAY
 
 
@@ -124,7 +124,7 @@ def test_overlaps_of_earlier_versions_are_parted_and_the_roster_of_today_stays(a
         [(jadeite, "2026-11-24", "2026-11-24"), (ruby, "2026-11-24", None)],
         [(jadeite, "2026-06-08", None), (ruby, "2026-06-08", "2026-07-31"), (ruby, "2026-09-01", None)],
     ]
-    with writing() as session:
+    with write_transaction() as session:
         session.execute(text("DELETE FROM enrolments"))
     connection = db.engine.connect()
     with connection, connection.begin():
@@ -181,8 +181,8 @@ def test_any_order_of_changes_leaves_a_learner_on_one_roster_a_day(
     model: dict[date, UUID] = {}
     for what, which, section, day in changes:
         section_id = sections[section % 3]
-        with writing():
-            rolls = Rolls([ana])
+        with write_transaction():
+            rolls = EnrolmentChanges([ana])
             rows = rolls.of(ana)
             if what != "enrol" and not rows:
                 continue
@@ -195,7 +195,7 @@ def test_any_order_of_changes_leaves_a_learner_on_one_roster_a_day(
                     rolls.move(row, section_id, position=1, since=day)
                 else:
                     rolls.withdraw(row, last_day=day, reason="test")
-            except (OnARoster, BeforeTheFirstDay):
+            except (EnrolmentOverlap, EndsBeforeStart):
                 assert wanted is None, "refused what was possible"
                 db.session.rollback()
                 continue
@@ -227,7 +227,7 @@ def _three_sections(people: People) -> list[UUID]:
 
 
 def _learner(people: People) -> list[UUID]:
-    with writing() as session:
+    with write_transaction() as session:
         learner = Learner(
             school_id=people.school.id, lrn=None, lis_name="ABAD,ANA, -", last_name="ABAD", first_name="ANA",
             sex="F", created_at=clock.now(),

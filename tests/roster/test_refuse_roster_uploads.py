@@ -10,7 +10,7 @@ import openpyxl
 import pytest
 import xlwt
 
-from portal.classes.roster_files.reader import MAX_BYTES, read_roster
+from portal.classes.roster_files.reader import MAX_BYTES, parse_roster_file
 from portal.demo.school_data import JADEITE
 
 SHEET = "xl/worksheets/sheet1.xml"
@@ -40,7 +40,7 @@ def sheet_with(cell):
 
 
 def test_the_workbook_that_the_others_spoil_is_read(xlsx):
-    assert read_roster(repacked(xlsx), "roster.xlsx").ok
+    assert parse_roster_file(repacked(xlsx), "roster.xlsx").ok
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_empty_rows_and_styled_cells_far_outside_do_no_harm(xlsx):
         sheet = archive.read(SHEET).decode()
     far = '<row r="1048576" hidden="1"><c r="XFD1048576" s="0"/></row></sheetData>'
     styled = repacked(xlsx, replace={SHEET: sheet.replace("</sheetData>", far)})
-    assert read_roster(styled, "roster.xlsx").ok
+    assert parse_roster_file(styled, "roster.xlsx").ok
 
 
 def test_one_long_string_in_a_thousand_cells_is_refused(refusal, xlsx):
@@ -208,7 +208,7 @@ def test_formulas_give_their_stored_value_and_are_never_worked_out(xlsx):
     book.active["B2"] = '=HYPERLINK("http://example.org","ABAD")&",ANA, LAZO"'
     kept = io.BytesIO()
     book.save(kept)  # openpyxl stores no result beside the formula
-    [row] = read_roster(kept.getvalue(), "roster.xlsx").rows
+    [row] = parse_roster_file(kept.getvalue(), "roster.xlsx").rows
     assert row.lis_name == ""
     assert [problem.code for problem in row.problems] == ["name_missing"]
 

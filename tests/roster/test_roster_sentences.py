@@ -9,8 +9,8 @@ from flask import Flask
 from flask_babel import Babel
 
 from portal.classes.roster_files import messages as roster_files_messages
-from portal.classes.roster_files.messages import SENTENCES, say
-from portal.classes.roster_files.rows import Problem, RosterUnreadable
+from portal.classes.roster_files.messages import SENTENCES, problem_message
+from portal.classes.roster_files.rows import RosterFileError, RowProblem
 
 SOURCES = sorted(Path(roster_files_messages.__file__).parent.glob("*.py"))
 
@@ -64,23 +64,25 @@ def test_a_sentence_is_a_calm_one(code):
 
 
 def test_a_problem_names_row_column_and_remedy():
-    problem = Problem(30, "LRN", "lrn_scientific", {"value": "1.36425E+11"})
-    assert say(problem) == (
+    problem = RowProblem(30, "LRN", "lrn_scientific", {"value": "1.36425E+11"})
+    assert problem_message(problem) == (
         "Row 30, LRN: 1.36425E+11 is an LRN that Excel shortened, and its last digits are lost. "
         "Format the column as text and type the LRN again."
     )
 
 
 def test_a_problem_without_column_names_the_row():
-    assert say(Problem(4, None, "cells_extra", {"expected": "6"})).startswith("Row 4: There are more cells")
+    assert problem_message(RowProblem(4, None, "cells_extra", {"expected": "6"})).startswith(
+        "Row 4: There are more cells"
+    )
 
 
 def test_a_file_that_cannot_be_read_is_told_in_one_sentence():
-    assert say(RosterUnreadable("too_large", limit="5")).startswith("The file is over 5 MB")
+    assert problem_message(RosterFileError("too_large", limit="5")).startswith("The file is over 5 MB")
 
 
 def test_a_percent_sign_in_a_cell_does_no_harm():
-    assert "100%s" in say(Problem(2, "SEX", "sex_unknown", {"value": "100%s"}))
+    assert "100%s" in problem_message(RowProblem(2, "SEX", "sex_unknown", {"value": "100%s"}))
 
 
 @pytest.mark.parametrize("code", sorted(SENTENCES))
@@ -88,4 +90,4 @@ def test_every_sentence_finds_the_values_it_names(code):
     params = dict.fromkeys(codes_with_params()[code] - {"row", "column"}, "7") | (
         {"column": "LRN"} if code == "column_twice" else {}
     )
-    assert "%(" not in say(RosterUnreadable(code, **params))
+    assert "%(" not in problem_message(RosterFileError(code, **params))

@@ -13,7 +13,7 @@ from portal.classes.teachers import service as teachers_service
 from portal.core.audit_log import AuditEntry
 from portal.core.db import db
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser
 from tests.people import People, look_again, settle, soon
 
@@ -43,7 +43,7 @@ def actions() -> list[str]:
 
 
 def test_a_co_teacher_is_let_in_registered_and_taken_out_again(
-    app: Flask, browser: Browser, other: Browser, people: People, world: World, biology: SchoolClass
+    app: Flask, browser: Browser, other: Browser, people: People, world: SimulatedZoom, biology: SchoolClass
 ) -> None:
     meeting = people.held(people.ada, biology, soon())
     people.sign_in(other, people.bob)
@@ -79,7 +79,7 @@ def test_a_co_teacher_does_not_say_who_else_teaches(browser: Browser, people: Pe
 def test_only_teachers_of_the_school_are_offered_and_taken(
     browser: Browser, people: People, biology: SchoolClass, who: str
 ) -> None:
-    elsewhere = accounts.create_school("300999", "Far School", "La Union")
+    elsewhere = accounts.get_or_create_school("300999", "Far School", "La Union")
     someone = {
         "of another school": lambda: people.person("far", "Fara Way", elsewhere),
         "an admin": lambda: people.head,
@@ -97,12 +97,12 @@ def _closed(people: People) -> User:
     from portal.accounts.users import service as rules
 
     cora = people.person("cora", "Cora Diaz", people.school)
-    rules.deactivate(people.head, cora)
+    rules.deactivate_user(people.head, cora)
     return cora
 
 
 def test_a_leaving_teachers_classes_and_sections_go_to_a_colleague(
-    app: Flask, browser: Browser, other: Browser, people: People, world: World, biology: SchoolClass
+    app: Flask, browser: Browser, other: Browser, people: People, world: SimulatedZoom, biology: SchoolClass
 ) -> None:
     meeting = people.held(people.ada, biology, soon())
     cora = people.person("cora", "Cora Diaz", people.school)
@@ -153,11 +153,11 @@ def test_ids_of_somebody_elses_things_are_refused(browser: Browser, people: Peop
 
 
 def test_a_class_does_not_leave_its_school(people: People, biology: SchoolClass) -> None:
-    elsewhere = accounts.create_school("300999", "Far School", "Ilocos Norte")
+    elsewhere = accounts.get_or_create_school("300999", "Far School", "Ilocos Norte")
     far = people.person("far", "Fara Way", elsewhere)
     chief = people.person("chief", "Chief Diaz", None, role="admin", scope="region")
-    with pytest.raises(teachers_service.NotOfTheSchool):
-        teachers_service.hand_over(chief, people.ada, far, {biology.id, biology.section_id})
+    with pytest.raises(teachers_service.NotSchoolStaff):
+        teachers_service.transfer_teaching_load(chief, people.ada, far, {biology.id, biology.section_id})
     look_again()
     assert db.session.get_one(SchoolClass, biology.id).teacher_id == people.ada.id
 
@@ -165,8 +165,8 @@ def test_a_class_does_not_leave_its_school(people: People, biology: SchoolClass)
 def test_a_head_hands_over_what_is_of_her_own_school_alone(
     browser: Browser, people: People, biology: SchoolClass
 ) -> None:
-    elsewhere = accounts.create_school("300999", "Far School", "La Union")
+    elsewhere = accounts.get_or_create_school("300999", "Far School", "La Union")
     head = people.person("elsewhere", "Elsa Cruz", elsewhere, role="admin", scope="school")
     people.sign_in(browser, head)
     browser.get(f"/admin/people/{people.ada.id}/classes", status=404)
-    assert teachers_service.hand_over(head, people.ada, people.bob, {biology.id}) == 0
+    assert teachers_service.transfer_teaching_load(head, people.ada, people.bob, {biology.id}) == 0

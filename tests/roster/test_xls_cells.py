@@ -7,8 +7,8 @@ import pytest
 import python_calamine
 import xlwt
 
-from portal.classes.roster_files.rows import RosterUnreadable
-from portal.classes.roster_files.xls import _Pieces, read_xls
+from portal.classes.roster_files.rows import RosterFileError
+from portal.classes.roster_files.xls import _Pieces, read_xls_workbook
 from portal.demo.school_data import JADEITE
 
 
@@ -27,7 +27,7 @@ def by_calamine(data):
 
 
 def by_us(data):
-    [(_, rows)] = read_xls(data)
+    [(_, rows)] = read_xls_workbook(data)
     return {(r, c): cell for r, row in enumerate(rows) for c, cell in enumerate(row) if cell not in (None, "")}
 
 
@@ -104,7 +104,7 @@ def test_strings_that_are_promised_and_not_there_are_damage():
     data = bytearray(saved(lambda sheet: sheet.write(0, 0, "x")))
     table = data.index(struct.pack("<H", 0xFC) + struct.pack("<H", 12))
     struct.pack_into("<II", data, table + 4, 0x7FFFFFFF, 0x7FFFFFFF)
-    with pytest.raises(RosterUnreadable, match="damaged"):
+    with pytest.raises(RosterFileError, match="damaged"):
         by_us(bytes(data))
 
 
@@ -112,16 +112,16 @@ def test_a_chain_of_sectors_that_bites_its_tail_is_damage():
     data = bytearray(saved(lambda sheet: [sheet.write(row, 0, f"row {row}") for row in range(99)]))
     [table] = struct.unpack_from("<I", data, 76)
     struct.pack_into("<I", data, 512 * (table + 1) + 4 * 3, 2)
-    with pytest.raises(RosterUnreadable, match="damaged"):
+    with pytest.raises(RosterFileError, match="damaged"):
         by_us(bytes(data))
 
 
 def test_cells_far_outside_are_refused_before_they_cost_memory():
     data = saved(lambda sheet: sheet.write(60_000, 0, "far"))
-    with pytest.raises(RosterUnreadable, match="sheet_size"):
+    with pytest.raises(RosterFileError, match="sheet_size"):
         by_us(data)
     data = saved(lambda sheet: sheet.write(0, 60, "far"))
-    with pytest.raises(RosterUnreadable, match="sheet_size"):
+    with pytest.raises(RosterFileError, match="sheet_size"):
         by_us(data)
 
 

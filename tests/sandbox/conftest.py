@@ -13,9 +13,9 @@ import requests
 from flask import Flask
 from werkzeug.serving import make_server
 
-from portal.sandbox import World, create_sandbox, defaults
-from portal.sandbox.fault_injection import Wire
-from portal.sandbox.webhook_sender import Answer, Sender
+from portal.sandbox import SimulatedZoom, create_sandbox, defaults
+from portal.sandbox.fault_injection import FaultInjector
+from portal.sandbox.webhook_sender import WebhookAnswer, WebhookSender
 
 # Zoom's schemas are not in this repository: without a copy at hand there is nothing to hold the sandbox against.
 collect_ignore = (
@@ -50,11 +50,11 @@ class Endpoint:
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     silent: bool = False
 
-    def __call__(self, url: str, headers: dict[str, str], raw: bytes) -> Answer:
+    def __call__(self, url: str, headers: dict[str, str], raw: bytes) -> WebhookAnswer:
         if self.silent:
             raise TimeoutError("nobody answers")
         self.got.append((headers, raw))
-        return Answer(self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0])
+        return WebhookAnswer(self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0])
 
 
 @dataclass
@@ -109,9 +109,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def world(clock: Clock) -> World:
+def world(clock: Clock) -> SimulatedZoom:
     """An account with two licensed teachers and no per-second limits (tests of limits set a plan)."""
-    world = World(now=clock, plan="unlimited", seed=7)
+    world = SimulatedZoom(now=clock, plan="unlimited", seed=7)
     world.add_user(ADA, "Ada", "Reyes")
     world.add_user(BOB, "Bob", "Santos")
     return world
@@ -123,13 +123,13 @@ def endpoint() -> Endpoint:
 
 
 @pytest.fixture
-def sender(world: World, endpoint: Endpoint) -> Sender:
+def sender(world: SimulatedZoom, endpoint: Endpoint) -> WebhookSender:
     """Delivers by hand, to the endpoint in memory."""
-    return Sender(world, "http://portal.test/api/zoom/webhook", defaults.WEBHOOK_SECRET, post=endpoint)
+    return WebhookSender(world, "http://portal.test/api/zoom/webhook", defaults.WEBHOOK_SECRET, post=endpoint)
 
 
 @pytest.fixture
-def api(world: World) -> Iterator[Api]:
+def api(world: SimulatedZoom) -> Iterator[Api]:
     server = make_server("127.0.0.1", 0, lambda *request: app(*request), threaded=True)
     base = f"http://127.0.0.1:{server.server_port}"
     app = create_sandbox(world, public_url=base)
@@ -143,11 +143,11 @@ def api(world: World) -> Iterator[Api]:
 
 
 @pytest.fixture
-def wire(api: Api) -> Wire:
+def wire(api: Api) -> FaultInjector:
     """Where the faults are switched on."""
     return wire_of(api.app)
 
 
-def wire_of(app: Flask) -> Wire:
-    wire: Wire = app.extensions["sandbox"].wire
+def wire_of(app: Flask) -> FaultInjector:
+    wire: FaultInjector = app.extensions["sandbox"].wire
     return wire

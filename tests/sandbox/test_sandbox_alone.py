@@ -11,7 +11,7 @@ from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client
 
-from portal.sandbox import World, create_sandbox
+from portal.sandbox import SimulatedZoom, create_sandbox
 
 
 def free_port():
@@ -48,7 +48,7 @@ def test_it_runs_alone_and_remembers_after_being_killed(tmp_path):
     assert [user["email"] for user in users] == ["ada@r1.deped.gov.ph", "bob@r1.deped.gov.ph"]
 
 
-def test_mounted_below_a_path_a_uuid_with_slashes_still_arrives(world: World):
+def test_mounted_below_a_path_a_uuid_with_slashes_still_arrives(world: SimulatedZoom):
     made = world.create_meeting("ada@r1.deped.gov.ph", {"type": 1})
     world.start(made.id, uuid="/aB//c==")
     world.end(made.id)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from portal.sandbox import Refusal
+from portal.sandbox import ZoomApiError
 
 ADA = "ada@r1.deped.gov.ph"
 EIGHT = datetime(2026, 11, 3, 0, 0, tzinfo=UTC)
@@ -44,7 +44,7 @@ def test_every_start_is_a_new_instance_of_the_same_meeting(world, science):
     second = world.start(science.id, minute(70))
     assert first.uuid != second.uuid
     assert [one.uuid for one in world.instances_of(science.id)] == [first.uuid, second.uuid]
-    with pytest.raises(Refusal):
+    with pytest.raises(ZoomApiError):
         world.start(science.id)
 
 
@@ -95,7 +95,7 @@ def test_a_customer_key_is_echoed(world, science, sam):
 def test_a_cancelled_link_does_not_let_in(world, science, sam):
     world.start(science.id, EIGHT)
     world.set_registrants_status(science.id, "deny", [{"id": sam.id}])
-    with pytest.raises(Refusal):
+    with pytest.raises(ZoomApiError):
         world.join(science.id, registrant_id=sam.id)
 
 
@@ -108,7 +108,7 @@ def test_ending_sends_everybody_out_first(world, science, sam):
     ended = world.events(science.id)[-1]["payload"]["object"]
     assert (ended["start_time"], ended["end_time"]) == ("2026-11-03T00:00:00Z", "2026-11-03T01:00:00Z")
     assert "<br>Reason: Host ended the meeting." in participant(world, science, -2)["leave_reason"]
-    with pytest.raises(Refusal):
+    with pytest.raises(ZoomApiError):
         world.end(science.id)
 
 
@@ -155,7 +155,7 @@ def test_through_the_waiting_room(world, science, sam):
     ]
     assert inside.user_id == waiting.user_id
     assert "date_time" in participant(world, science)
-    with pytest.raises(Refusal):
+    with pytest.raises(ZoomApiError):
         world.admit(inside)
 
 
@@ -196,7 +196,7 @@ def test_leaving_twice_is_leaving_once(world, science, sam):
 
 def test_a_running_meeting_is_not_deleted(world, science):
     world.start(science.id, EIGHT)
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ZoomApiError) as refused:
         world.delete_meeting(science.id)
     assert refused.value.code == 3002
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from portal.sandbox import Sender, create_sandbox
+from portal.sandbox import WebhookSender, create_sandbox
 
 ADA = "ada@r1.deped.gov.ph"
 
 
 @pytest.fixture
 def sim(world, endpoint):
-    sender = Sender(world, "http://portal.test/hook", "s3cret", post=endpoint)
+    sender = WebhookSender(world, "http://portal.test/hook", "s3cret", post=endpoint)
     client = create_sandbox(world, sender, public_url="http://zoom.test").test_client()
 
     def call(verb, where, expected=200, /, **body):

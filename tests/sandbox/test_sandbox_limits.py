@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal.sandbox import Refusal, World
+from portal.sandbox import SimulatedZoom, ZoomApiError
 from portal.sandbox.simulation.rate_limits import HEAVY, LIGHT
 
 ADA, BOB = "ada@r1.deped.gov.ph", "bob@r1.deped.gov.ph"
@@ -24,10 +24,10 @@ def person(email):
 
 def test_pro_allows_thirty_light_calls_a_second(clock):
     ticks = Ticks()
-    limits = World(now=clock, plan="pro", ticks=ticks).limits
+    limits = SimulatedZoom(now=clock, plan="pro", ticks=ticks).limits
     for _ in range(30):
         limits.admit(LIGHT)
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ZoomApiError) as refused:
         limits.admit(LIGHT)
     assert refused.value.status == refused.value.code == 429
     assert refused.value.headers == {"X-RateLimit-Category": "Light", "X-RateLimit-Type": "QPS"}
@@ -36,11 +36,11 @@ def test_pro_allows_thirty_light_calls_a_second(clock):
 
 
 def test_the_daily_cap_says_until_when_in_iso(clock):
-    limits = World(now=clock, plan="pro").limits
+    limits = SimulatedZoom(now=clock, plan="pro").limits
     limits.per_day[HEAVY] = 2
     limits.admit(HEAVY)
     limits.admit(HEAVY)
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ZoomApiError) as refused:
         limits.admit(HEAVY)
     headers = refused.value.headers
     assert headers["Retry-After"] == "2026-11-03T00:00:00Z"
@@ -95,7 +95,7 @@ def test_a_registrants_status_changes_ten_times_a_day(world):
     one = world.register(made.id, person("a@b.ph"))
     for turn in range(10):
         world.set_registrants_status(made.id, "deny" if turn % 2 == 0 else "approve", [{"id": one.id}])
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ZoomApiError) as refused:
         world.set_registrants_status(made.id, "deny", [{"id": one.id}])
     assert refused.value.status == 429
 
@@ -106,6 +106,6 @@ def test_a_free_plan_has_no_reports(world):
     world.end(made.id)
     world.limits.plan = "free"
     for look in (world.report_participants, world.past_participants, world.report_meeting):
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(ZoomApiError) as refused:
             look(instance.uuid)
         assert (refused.value.status, refused.value.code) == (400, 200)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from portal.sandbox import World
+from portal.sandbox import SimulatedZoom
 from portal.sandbox.simulation import class_script
 
 ADA = "ada@r1.deped.gov.ph"
@@ -59,7 +59,7 @@ def test_joins_and_leaves_are_told_in_the_order_they_happen(world):
 def test_the_same_class_plays_the_same_again(clock):
     plays = []
     for _ in range(2):
-        world = World(now=clock, seed=1)
+        world = SimulatedZoom(now=clock, seed=1)
         world.add_user(ADA, "Ada", "Reyes")
         made = a_class(world)
         class_script.run_whole_class(world, made.id)
@@ -78,44 +78,44 @@ def test_small_and_short_classes_play_too(world, learners, minutes):
 
 def test_everybody_walks_in_but_one(world):
     made = a_class(world, 20)
-    class_script.walk_in(world, made.id)
+    class_script.join_all_learners(world, made.id)
     came = [one for one in by_person(world, made).values() if one]
     assert len(came) == 19
     begun = world.instances_of(made.id)[0].start_time
     assert sum(one[0].join_time - begun > timedelta(minutes=5) for one in came) == 2
-    class_script.walk_in(world, made.id)
+    class_script.join_all_learners(world, made.id)
     assert len([one for one in by_person(world, made).values() if one]) == 20
 
 
 def test_three_drop_and_come_back_and_all_leave(world):
     made = a_class(world, 20)
-    class_script.walk_in(world, made.id)
+    class_script.join_all_learners(world, made.id)
 
     def inside():
-        return sum(class_script.is_in(one) for one in by_person(world, made).values())
+        return sum(class_script.is_in_meeting(one) for one in by_person(world, made).values())
 
-    class_script.somebody_drops(world, made.id)
+    class_script.disconnect_some_learners(world, made.id)
     assert inside() == 16
-    class_script.come_back(world, made.id)
+    class_script.rejoin_all_learners(world, made.id)
     assert inside() == 19
-    class_script.all_leave(world, made.id)
+    class_script.end_class(world, made.id)
     assert inside() == 0
     assert world.running(made.id) is not None
 
 
 def test_where_there_is_a_waiting_room_learners_pass_through_it(world):
     made = a_class(world, 2, waiting_room=True)
-    class_script.open_class(world, made.id)
-    learner = class_script.learners_of(world, made.id)[0]
-    class_script.enter(world, made.id, learner)
-    waited, inside = class_script.stays_now(world, made.id, learner)
+    class_script.start_class(world, made.id)
+    learner = class_script.learners_of_meeting(world, made.id)[0]
+    class_script.join_learner(world, made.id, learner)
+    waited, inside = class_script.current_stays_of(world, made.id, learner)
     assert (waited.where, waited.open) == ("waiting_room", False)
     assert (inside.where, inside.open) == ("meeting", True)
 
 
 def test_without_registration_passers_by_come(world):
     made = world.create_meeting(ADA, {"type": 1})
-    class_script.walk_in(world, made.id)
+    class_script.join_all_learners(world, made.id)
     names = {one.name for one in world.stays_of(made.id) if not one.zoom_user_id}
     assert names < set(class_script.PASSERS_BY)
     assert len(names) == len(class_script.PASSERS_BY) - 1

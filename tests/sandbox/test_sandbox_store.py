@@ -5,14 +5,14 @@ import subprocess
 import sys
 import textwrap
 
-from portal.sandbox import Sender, World, defaults
+from portal.sandbox import SimulatedZoom, WebhookSender, defaults
 
 ADA = "ada@r1.deped.gov.ph"
 
 
 def played(world):
     """A class that runs, with one registrant in and one webhook undelivered."""
-    Sender(world, "http://portal.test/", "s3cret", post=lambda *_: 503)
+    WebhookSender(world, "http://portal.test/", "s3cret", post=lambda *_: 503)
     world.add_user(ADA, "Ada", "Reyes")
     rule = {"type": 2, "end_times": 2}
     asked = {
@@ -30,7 +30,7 @@ def played(world):
 
 
 def test_everything_is_there_after_a_restart(tmp_path, clock):
-    world = World(tmp_path / "zoom.sqlite3", now=clock)
+    world = SimulatedZoom(tmp_path / "zoom.sqlite3", now=clock)
     made = played(world)
     token = world.issue_token(basic(), "account_credentials", defaults.ACCOUNT_ID)["access_token"]
     before = (
@@ -46,7 +46,7 @@ def test_everything_is_there_after_a_restart(tmp_path, clock):
         world.signing_key,
     )
     world.close()
-    again = World(tmp_path / "zoom.sqlite3", now=clock)
+    again = SimulatedZoom(tmp_path / "zoom.sqlite3", now=clock)
     assert before == (
         again.users,
         again.meetings,
@@ -84,20 +84,20 @@ def test_a_killed_process_keeps_what_it_had_answered(tmp_path):
         [sys.executable, "-c", textwrap.dedent(script), str(path)], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == -9, done.stderr
-    world = World(path)
+    world = SimulatedZoom(path)
     assert list(world.meetings) == [done.stdout.strip()]
     world.close()
 
 
 def test_a_reset_forgets_all_but_the_switches(tmp_path, clock):
     path = tmp_path / "zoom.sqlite3"
-    world = World(path, now=clock)
+    world = SimulatedZoom(path, now=clock)
     played(world)
     world.switches.strict_me = True
     world.reset()
     assert world.meetings == world.users == world.deliveries == {}
     assert world.switches.strict_me
     world.close()
-    again = World(path, now=clock)
+    again = SimulatedZoom(path, now=clock)
     assert again.meetings == again.users == {}
     again.close()

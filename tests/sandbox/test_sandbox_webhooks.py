@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from portal.sandbox import Answer, Sender, defaults
-from portal.sandbox.webhook_sender import named
+from portal.sandbox import WebhookAnswer, WebhookSender, defaults
+from portal.sandbox.webhook_sender import match_event_name
 
 ADA = "ada@r1.deped.gov.ph"
 
@@ -43,7 +43,7 @@ def test_the_signature_is_over_the_raw_bytes_which_are_compact_and_unescaped(wor
 
 
 def test_only_what_the_webhook_asked_for_is_sent(world, endpoint):
-    sender = Sender(world, "http://portal.test/", "secret", post=endpoint, events=[r"meeting\.ended"])
+    sender = WebhookSender(world, "http://portal.test/", "secret", post=endpoint, events=[r"meeting\.ended"])
     made = world.create_meeting(ADA, {"type": 1})
     world.start(made.id)
     world.end(made.id)
@@ -100,7 +100,7 @@ def test_a_repeat_carries_the_first_timestamp_unless_told_otherwise(world, sende
 
 
 def test_two_deliveries_of_one_event_differ_in_their_tracking_id_only(world, sender, endpoint, science):
-    sender.faults.duplicate = named(r"meeting\.created")
+    sender.faults.duplicate = match_event_name(r"meeting\.created")
     assert sender.pump() == 2
     (one, raw), (two, again) = endpoint.got
     assert raw == again
@@ -109,7 +109,7 @@ def test_two_deliveries_of_one_event_differ_in_their_tracking_id_only(world, sen
 
 
 def test_dropped_events_never_come(world, sender, endpoint, science):
-    sender.faults.drop = named(r"meeting\.started")
+    sender.faults.drop = match_event_name(r"meeting\.started")
     world.start(science.id)
     world.end(science.id)
     sender.pump()
@@ -118,7 +118,7 @@ def test_dropped_events_never_come(world, sender, endpoint, science):
 
 
 def test_held_events_come_when_released(world, sender, endpoint, science):
-    sender.faults.hold = named(r"meeting\.participant_.*")
+    sender.faults.hold = match_event_name(r"meeting\.participant_.*")
     world.start(science.id)
     world.join(science.id, host=True)
     world.end(science.id)
@@ -130,7 +130,7 @@ def test_held_events_come_when_released(world, sender, endpoint, science):
 
 
 def test_delayed_events_come_later(world, sender, endpoint, science, clock):
-    sender.faults.delayed, sender.faults.delay = named(r"meeting\.created"), timedelta(seconds=90)
+    sender.faults.delayed, sender.faults.delay = match_event_name(r"meeting\.created"), timedelta(seconds=90)
     world.start(science.id)
     sender.pump()
     clock.move(seconds=90)
@@ -150,7 +150,7 @@ def test_a_shuffle_sends_all_in_another_order_the_same_each_time(world, sender, 
 
 
 def test_a_bad_signature_and_an_old_timestamp(world, sender, endpoint, science, clock):
-    sender.faults.bad_signature, sender.faults.age = named(".*"), timedelta(hours=3)
+    sender.faults.bad_signature, sender.faults.age = match_event_name(".*"), timedelta(hours=3)
     sender.pump()
     headers, raw = endpoint.got[0]
     stamp = headers["x-zm-request-timestamp"]
@@ -176,20 +176,20 @@ class Portal:
     def __call__(self, url, headers, raw):
         token = json.loads(raw)["payload"]["plainToken"]
         proof = hmac.new(self.secret.encode(), token.encode(), hashlib.sha256).hexdigest()
-        return Answer(200, json.dumps({"plainToken": token, "encryptedToken": proof}).encode())
+        return WebhookAnswer(200, json.dumps({"plainToken": token, "encryptedToken": proof}).encode())
 
 
 def test_the_check_of_the_endpoint_wants_the_right_proof(world):
-    sender = Sender(world, "http://portal.test/", "s3cret", post=Portal("s3cret"))
+    sender = WebhookSender(world, "http://portal.test/", "s3cret", post=Portal("s3cret"))
     assert sender.validate()
     assert sender.subscription.valid is True
-    for answer in (Portal("other"), lambda *_: Answer(200, b"<html>"), lambda *_: 204):
-        assert not Sender(world, "http://portal.test/", "s3cret", post=answer).validate()
+    for answer in (Portal("other"), lambda *_: WebhookAnswer(200, b"<html>"), lambda *_: 204):
+        assert not WebhookSender(world, "http://portal.test/", "s3cret", post=answer).validate()
 
 
 def test_six_failed_checks_in_a_row_disable_what_was_valid_once(world, endpoint):
     portal = Portal("s3cret")
-    sender = Sender(world, "http://portal.test/", "s3cret", post=portal)
+    sender = WebhookSender(world, "http://portal.test/", "s3cret", post=portal)
     sender.validate()
     portal.secret = "changed"
     for _ in range(5):
@@ -202,7 +202,7 @@ def test_six_failed_checks_in_a_row_disable_what_was_valid_once(world, endpoint)
 
 
 def test_before_it_was_ever_valid_the_check_may_fail_for_ever(world):
-    sender = Sender(world, "http://portal.test/", "s3cret", post=Portal("other"))
+    sender = WebhookSender(world, "http://portal.test/", "s3cret", post=Portal("other"))
     for _ in range(10):
         sender.validate()
     assert sender.subscription.enabled
@@ -216,7 +216,7 @@ def test_the_thread_delivers_by_itself(world):
             arrived.set()
         return 204
 
-    sender = Sender(world, "http://portal.test/", "s3cret", post=post)
+    sender = WebhookSender(world, "http://portal.test/", "s3cret", post=post)
     sender.start()
     world.create_meeting(ADA, {"type": 1})
     assert arrived.wait(5)

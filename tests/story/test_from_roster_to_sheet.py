@@ -19,8 +19,8 @@ from portal.core.db import db
 from portal.demo.school_data import EMERALD
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.models import MeetingRegistrant
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.sandbox.webhook_sender import Sender
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.sandbox.webhook_sender import WebhookSender
 from tests.browser import Browser
 from tests.people import People, settle
 
@@ -53,7 +53,7 @@ def import_sf1(browser: Browser, data: bytes) -> None:
 
 
 def test_a_roster_becomes_an_attendance_sheet(
-    app: Flask, browser: Browser, people: People, world: World, sender: Sender, sf1: ModuleType
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom, sender: WebhookSender, sf1: ModuleType
 ) -> None:
     from portal.demo.school_data import JADEITE
 
@@ -113,7 +113,7 @@ def test_a_roster_becomes_an_attendance_sheet(
     assert rows[lrns[4]]["first_join"] == "2026-11-23 08:00:00"
 
 
-def hold_class(world: World, zoom_id: str, lrns: list[str], stay: Callable[..., None]) -> None:
+def hold_class(world: SimulatedZoom, zoom_id: str, lrns: list[str], stay: Callable[..., None]) -> None:
     """The scripted class of the by-hand table: 08:00 to 09:00."""
     world.start(zoom_id, at=at(7, 58))
     world.join(zoom_id, host=True, at=at(7, 58))
@@ -133,7 +133,7 @@ def hold_class(world: World, zoom_id: str, lrns: list[str], stay: Callable[..., 
 
 @pytest.fixture
 def class_held(
-    app: Flask, people: People, world: World, sender: Sender
+    app: Flask, people: People, world: SimulatedZoom, sender: WebhookSender
 ) -> Callable[[], tuple[MeetingOccurrence, list[str]]]:
     """A class of three with marks present, partial and absent, over and provisional."""
 
@@ -189,8 +189,8 @@ def test_a_finalised_sheet_keeps_its_marks_until_it_is_opened_again(
     app: Flask,
     browser: Browser,
     people: People,
-    world: World,
-    sender: Sender,
+    world: SimulatedZoom,
+    sender: WebhookSender,
     class_held: Callable[[], tuple[MeetingOccurrence, list[str]]],
 ) -> None:
     with time_machine.travel(at(9, 5), tick=False):

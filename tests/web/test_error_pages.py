@@ -8,8 +8,8 @@ from flask import Flask, abort
 from sqlalchemy.exc import OperationalError
 
 from portal.core import clock
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.web import public
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.web import mark_endpoint_public
 from portal.zoom.errors import ZoomUnavailable
 from tests.browser import Browser, words
 from tests.faults import Faults
@@ -20,7 +20,7 @@ from tests.people import People, soon
 def broken(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
     """The help page does what the test asks for in `?do=`: it fails in each way a page can fail."""
 
-    @public
+    @mark_endpoint_public
     def fail() -> str:
         from flask import request
 
@@ -33,7 +33,7 @@ def broken(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
             raise KeyError("secret name")
         abort(int(what))
 
-    monkeypatch.setitem(app.view_functions, "pages.help", fail)
+    monkeypatch.setitem(app.view_functions, "pages.show_help_page", fail)
     return app
 
 
@@ -117,7 +117,7 @@ def test_a_piece_of_a_page_that_renews_itself_asks_for_the_whole_page(browser: B
 
 
 def test_zoom_down_at_the_start_of_a_class_shows_the_other_way_in(
-    app: Flask, browser: Browser, people: People, world: World, faults: Faults
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom, faults: Faults
 ) -> None:
     section = people.section(people.ada)
     meeting = people.held(people.ada, people.school_class(people.ada, section), soon())

@@ -9,8 +9,8 @@ import time_machine
 from flask import Flask
 
 from portal.core import clock
-from portal.sandbox.simulation.simulated_zoom import World
-from portal.sandbox.webhook_sender import Sender
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+from portal.sandbox.webhook_sender import WebhookSender
 from tests.browser import Browser, words
 from tests.people import People, settle
 
@@ -29,7 +29,7 @@ def block(browser: Browser, name: str) -> str:
 
 
 def test_a_class_that_was_ended_early_is_over_and_its_sheet_a_tap_away(
-    app: Flask, browser: Browser, people: People, world: World, sender: Sender, tuesday: Any
+    app: Flask, browser: Browser, people: People, world: SimulatedZoom, sender: WebhookSender, tuesday: Any
 ) -> None:
     section = people.section(people.ada)
     people.learners(section, 2)

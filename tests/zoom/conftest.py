@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from portal.zoom.api.token_store import MemoryTokens
-from portal.zoom.client import Credentials, ZoomClient
+from portal.zoom.api.token_store import InMemoryTokenStore
+from portal.zoom.client import ApiCredentials, ZoomClient
 
 SCOPES = "meeting:write:meeting:admin meeting:read:meeting:admin user:read:list_users:admin"
 
@@ -206,14 +206,14 @@ def reply():
 
 @pytest.fixture
 def credentials():
-    return Credentials("acc-id", "client-id", "s3cr3t-of-the-app")
+    return ApiCredentials("acc-id", "client-id", "s3cr3t-of-the-app")
 
 
 @pytest.fixture
 def new_client(server, clock, credentials):
     def build(**changes):
         given = {
-            "tokens": MemoryTokens(clock.now),
+            "tokens": InMemoryTokenStore(clock.now),
             "api_url": server.url,
             "oauth_url": server.url,
             "now": clock.now,

@@ -6,12 +6,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from portal.zoom.api.endpoints import missing_scopes
+from portal.zoom.api.endpoints import find_missing_scopes
 from portal.zoom.api.rate_limiter import HEAVY, LIGHT, MEDIUM
-from portal.zoom.api.token_store import MemoryTokens
+from portal.zoom.api.token_store import InMemoryTokenStore
 from portal.zoom.client import OPTIONAL_SCOPES, REQUIRED_SCOPES, ZoomClient
 from portal.zoom.errors import ZoomNotConfigured, ZoomRefused, ZoomUnavailable
-from portal.zoom.models import MeetingDraft, Person
+from portal.zoom.models import MeetingDraft, RegistrantInput
 
 HOST = "ada@r1.deped.gov.ph"
 ID = "86123456789"
@@ -187,7 +187,7 @@ def test_a_learner_is_registered(server, zoom, reply):
         f"POST /v2/meetings/{ID}/registrants",
         reply(201, {"id": 86123456789, "registrant_id": "R7", "join_url": "https://zoom.us/w/1?tk=x"}),
     )
-    found = zoom.add_registrant(ID, Person("L7@r1.deped.gov.ph", "Niño", "Cruz"), occurrence_ids=("1", "2"))
+    found = zoom.add_registrant(ID, RegistrantInput("L7@r1.deped.gov.ph", "Niño", "Cruz"), occurrence_ids=("1", "2"))
     assert (found.registrant_id, found.email) == ("R7", "l7@r1.deped.gov.ph")
     asked = server.requests[-1]
     assert asked.target.endswith("?occurrence_ids=1%2C2")
@@ -201,7 +201,7 @@ def test_a_learner_is_registered(server, zoom, reply):
 
 def test_a_pending_registrant_has_no_link(server, zoom, reply):
     server.on(f"POST /v2/meetings/{ID}/registrants", reply(201, {"registrant_id": "R7"}))
-    assert zoom.add_registrant(ID, Person("a@x.ph", "A"), auto_approve=False).join_url is None
+    assert zoom.add_registrant(ID, RegistrantInput("a@x.ph", "A"), auto_approve=False).join_url is None
 
 
 def test_a_batch_is_registered_and_answered_by_address(server, zoom, reply):
@@ -211,7 +211,7 @@ def test_a_batch_is_registered_and_answered_by_address(server, zoom, reply):
         {"email": "c@x.ph"},
     ]
     server.on(f"POST /v2/meetings/{ID}/batch_registrants", reply(201, {"registrants": rows}))
-    people = [Person(f"{name}@x.ph", name) for name in "abc"]
+    people = [RegistrantInput(f"{name}@x.ph", name) for name in "abc"]
     found = zoom.add_registrants(ID, people)
     assert [(one.email, one.registrant_id) for one in found] == [("b@x.ph", "R2"), ("a@x.ph", "R1")]
     sent = server.requests[-1].json
@@ -222,7 +222,7 @@ def test_a_batch_is_registered_and_answered_by_address(server, zoom, reply):
 @pytest.mark.parametrize("count", [0, 31])
 def test_a_batch_of_another_size_is_never_sent(server, zoom, count):
     with pytest.raises(ValueError):
-        zoom.add_registrants(ID, [Person("a@x.ph", "A")] * count)
+        zoom.add_registrants(ID, [RegistrantInput("a@x.ph", "A")] * count)
     assert server.requests == []
 
 
@@ -334,14 +334,14 @@ def test_a_probe_names_the_scopes_that_are_missing(server, zoom):
 
 
 def test_user_level_and_classic_scopes_count_too():
-    assert "meeting:read:meeting:admin" not in missing_scopes(REQUIRED_SCOPES, frozenset({"meeting:read:meeting"}))
+    assert "meeting:read:meeting:admin" not in find_missing_scopes(REQUIRED_SCOPES, frozenset({"meeting:read:meeting"}))
     classic = frozenset({"meeting:read:admin", "meeting:write:admin", "user:read:admin", "report:read:admin"})
-    assert missing_scopes(REQUIRED_SCOPES | OPTIONAL_SCOPES, classic) == {}
+    assert find_missing_scopes(REQUIRED_SCOPES | OPTIONAL_SCOPES, classic) == {}
 
 
 def test_without_credentials_nothing_is_sent(clock, server, credentials):
     for given in (None, type(credentials)("acc", "", "secret")):
-        zoom = ZoomClient(given, tokens=MemoryTokens(clock.now), api_url=server.url, oauth_url=server.url)
+        zoom = ZoomClient(given, tokens=InMemoryTokenStore(clock.now), api_url=server.url, oauth_url=server.url)
         assert not zoom.is_configured
         with pytest.raises(ZoomNotConfigured):
             zoom.get_meeting(ID)
@@ -362,7 +362,7 @@ def test_each_request_waits_for_its_turn(server, new_client, reply):
     server.on(f"POST /v2/meetings/{ID}/batch_registrants", reply(201, {"registrants": []}))
     server.on("GET /v2/users", reply(200, {"users": []}))
     zoom.get_meeting(ID)
-    zoom.add_registrants(ID, [Person("a@x.ph", "A")])
+    zoom.add_registrants(ID, [RegistrantInput("a@x.ph", "A")])
     list(zoom.list_users())
     assert pace.labels == [LIGHT, LIGHT, HEAVY, MEDIUM]
 

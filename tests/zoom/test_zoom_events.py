@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from portal.zoom.webhooks.events import (
     KNOWN,
     BadEvent,
-    fingerprint,
-    parse,
+    event_fingerprint,
+    parse_webhook_event,
 )
 
 
@@ -51,11 +51,11 @@ def left(**participant):
 
 
 def mark(body):
-    return fingerprint(parse(body), body)
+    return event_fingerprint(parse_webhook_event(body), body)
 
 
 def test_a_join_is_read():
-    event = parse(joined())
+    event = parse_webhook_event(joined())
     assert event.is_known
     assert event.at == datetime(2026, 11, 3, 0, 1, 9, tzinfo=UTC)
     assert (event.meeting_id, event.uuid, event.host_id) == ("86123456789", "/aB//c==", "x1yCz")
@@ -71,19 +71,19 @@ def test_a_join_is_read():
 
 
 def test_a_guest_has_no_user_id_and_no_address():
-    who = parse(joined(id="", participant_user_id="", email="", registrant_id="")).participant
+    who = parse_webhook_event(joined(id="", participant_user_id="", email="", registrant_id="")).participant
     assert (who.zoom_user_id, who.email, who.registrant_id) == (None, None, None)
 
 
 def test_the_session_falls_back_to_the_participants_uuid():
-    who = parse(joined(user_id=None)).participant
+    who = parse_webhook_event(joined(user_id=None)).participant
     assert who.session == "67C1A429-1476-BE1C-7324-EDCA76B69406"
 
 
 def test_ids_are_text_whether_zoom_sends_numbers_or_text():
     body = joined(user_id=16778240)
     body["payload"]["object"]["id"] = 86123456789
-    event = parse(body)
+    event = parse_webhook_event(body)
     assert (event.meeting_id, event.participant.session) == ("86123456789", "16778240")
     assert mark(body) == mark(joined())
 
@@ -92,7 +92,7 @@ def test_a_breakout_room_names_the_session_it_belongs_to():
     body = joined(user_id="99", parent_user_id="16778240")
     body["event"] = "meeting.participant_joined_breakout_room"
     body["payload"]["object"]["breakout_room_uuid"] = "Ab=="
-    event = parse(body)
+    event = parse_webhook_event(body)
     assert (event.participant.session, event.participant.parent_session) == ("99", "16778240")
     assert event.breakout_room_uuid == "Ab=="
 
@@ -108,7 +108,7 @@ def test_an_update_says_what_changed():
             "old_object": {"id": 94890226305, "topic": "Old"},
         },
     }
-    event = parse(body)
+    event = parse_webhook_event(body)
     assert (event.changes["topic"], event.old["topic"], event.scope) == ("New", "Old", "single")
     assert event.operator == "ada@example.com"
 
@@ -121,7 +121,7 @@ def test_a_deleted_occurrence_is_named():
             "object": {"id": 1, "occurrences": [{"occurrence_id": "164"}, "x"]},
         },
     }
-    event = parse(body)
+    event = parse_webhook_event(body)
     assert (event.occurrence_ids, event.scope) == (("164",), "single")
 
 
@@ -132,7 +132,7 @@ def test_a_registration_is_read():
         "event_ts": 1626230691572,
         "payload": {"object": {"id": 1234567890, "registrant": registrant}},
     }
-    found = parse(body).registrant
+    found = parse_webhook_event(body).registrant
     assert (found.id, found.email, found.status, found.join_url) == (
         "R7",
         "jill@example.com",
@@ -144,11 +144,11 @@ def test_a_registration_is_read():
 @pytest.mark.parametrize("body", [None, [], "x", 3, {}, {"event": None}, {"event": 5}, {"event": ""}])
 def test_a_body_without_the_name_of_an_event_is_refused(body):
     with pytest.raises(BadEvent):
-        parse(body)
+        parse_webhook_event(body)
 
 
 def test_a_name_that_no_database_takes_is_cleaned():
-    who = parse(joined(user_name="Ni\x00ño \ud800 😀")).participant
+    who = parse_webhook_event(joined(user_name="Ni\x00ño \ud800 😀")).participant
     assert who.name == "Niño ? 😀"
     assert who.name.encode()
 
@@ -157,14 +157,14 @@ def test_odd_types_become_none():
     body = joined(user_id={}, participant_uuid=[], join_time=17, email=["x"], registrant_id=True)
     body["event_ts"] = "soon"
     body["payload"]["object"] |= {"id": 1.5, "uuid": "u" * 300, "start_time": "2026-02-30T00:00:00Z"}
-    event = parse(body)
+    event = parse_webhook_event(body)
     assert (event.at, event.meeting_id, event.uuid, event.start_time) == (None, None, None, None)
     assert (event.participant.session, event.participant.join_time) == (None, None)
     assert (event.participant.email, event.participant.registrant_id) == (None, None)
 
 
 def test_no_personal_data_is_in_the_repr():
-    shown = repr(parse(joined()))
+    shown = repr(parse_webhook_event(joined()))
     assert "Jill" not in shown
     assert "example.com" not in shown
 
@@ -236,7 +236,7 @@ def test_two_updates_are_not_one():
 
 def test_all_joins_and_leaves_of_zoom_are_known():
     assert {"meeting.participant_joined", "meeting.participant_left", "endpoint.url_validation"} <= KNOWN
-    assert not parse({"event": "meeting.participant_feedback"}).is_known
+    assert not parse_webhook_event({"event": "meeting.participant_feedback"}).is_known
 
 
 json_values = st.recursive(

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from portal.zoom import errors
-from portal.zoom.api.transport import Bearer, Transport
+from portal.zoom.api.transport import BearerAuth, HttpTransport
 from portal.zoom.errors import (
     CircuitOpen,
     ZoomBadCredentials,
@@ -27,7 +27,7 @@ from portal.zoom.errors import (
     ZoomRefused,
     ZoomUnavailable,
 )
-from portal.zoom.models import MeetingDraft, Person
+from portal.zoom.models import MeetingDraft, RegistrantInput
 
 ID = "86123456789"
 GET = f"GET /v2/meetings/{ID}"
@@ -115,8 +115,8 @@ def test_an_answer_in_chunks_is_read(server, zoom, reply):
 
 def test_an_answer_that_drips_is_given_up(server, reply):
     server.on(GET, reply(200, b" " * 400, trouble="drip"))
-    transport = Transport((1, 1), longest=0.1)
-    problem = down(lambda: transport.send("GET", f"{server.url}/v2/meetings/{ID}", template="x", auth=Bearer("t")))
+    transport = HttpTransport((1, 1), longest=0.1)
+    problem = down(lambda: transport.send("GET", f"{server.url}/v2/meetings/{ID}", template="x", auth=BearerAuth("t")))
     assert not problem.maybe_done
 
 
@@ -440,7 +440,7 @@ def test_the_third_registration_of_a_day_concerns_one_registrant(server, zoom, r
     words = "You have exceeded the daily rate limit of (3) for Add a registrant API requests for the registrant."
     server.on(ADD, too_many(reply, words))
     with pytest.raises(ZoomRateLimited) as caught:
-        zoom.add_registrant(ID, Person("x@x.ph", "X"))
+        zoom.add_registrant(ID, RegistrantInput("x@x.ph", "X"))
     assert (caught.value.per, caught.value.daily) == ("registrant-day", True)
 
 
@@ -473,7 +473,7 @@ def refusal(act):
 )
 def test_a_refused_registration_says_what_it_means(server, zoom, reply, status, code, message, meaning):
     server.on(ADD, reply(status, {"code": code, "message": message}, {"x-zm-trackingid": "WEB_1"}))
-    problem = refusal(lambda: zoom.add_registrant(ID, Person("x@x.ph", "X")))
+    problem = refusal(lambda: zoom.add_registrant(ID, RegistrantInput("x@x.ph", "X")))
     meanings = [name for name in errors._WORDS if getattr(problem, name)]
     assert meanings == [meaning]
     assert problem.for_teachers == errors._WORDS[meaning]
@@ -501,7 +501,7 @@ def test_a_refused_field_is_named(server, zoom, reply):
         "errors": [{"field": "user_info.email", "message": "Invalid field: eve@x.ph."}],
     }
     server.on(ADD, reply(400, complaint))
-    problem = refusal(lambda: zoom.add_registrant(ID, Person("x", "X")))
+    problem = refusal(lambda: zoom.add_registrant(ID, RegistrantInput("x", "X")))
     assert problem.fields == (("user_info.email", "Invalid field: eve@x.ph."),)
     assert not problem.registration_off
     assert "user_info.email" in str(problem)
@@ -535,7 +535,7 @@ def test_the_log_tells_what_was_done_and_nothing_about_anybody(server, zoom, rep
     zoom.get_meeting(ID)
     for _ in range(2):
         with pytest.raises((ZoomRefused, ZoomUnavailable)) as caught:
-            zoom.add_registrant(ID, Person("learner@x.ph", "Hush"))
+            zoom.add_registrant(ID, RegistrantInput("learner@x.ph", "Hush"))
         assert "learner" not in str(caught.value)
     list(zoom.list_meetings("ada@x.ph"))
     ours = [record.getMessage() for record in caplog.records if record.name == "portal.zoom"]

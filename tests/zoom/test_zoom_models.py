@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.zoom.agenda_marker import find_marker, with_marker, without_marker
+from portal.zoom.agenda_marker import add_agenda_marker, find_agenda_marker, strip_agenda_marker
 from portal.zoom.api.paths import (
-    api_base,
-    oauth_address,
-    path_meeting,
-    path_name,
-    path_uuid,
-    regional_base,
+    api_base_url,
+    encode_path_meeting,
+    encode_path_name,
+    encode_path_uuid,
+    oauth_token_url,
+    regional_base_url,
 )
-from portal.zoom.json_values import moment, whole
+from portal.zoom.json_values import as_datetime, as_int
 from portal.zoom.models import (
     MANUAL,
     NO_REGISTRATION,
@@ -25,10 +25,10 @@ from portal.zoom.models import (
     Meeting,
     MeetingDraft,
     MeetingSettings,
-    Person,
     Recurrence,
+    RegistrantInput,
     ReportRow,
-    changes,
+    diff_meeting_drafts,
 )
 
 MANILA = ZoneInfo("Asia/Manila")
@@ -45,7 +45,7 @@ def test_a_start_comes_back_as_it_was_sent(naive, zone):
     starts_at = naive.replace(microsecond=0, tzinfo=UTC)
     sent = MeetingDraft("Biology", starts_at=starts_at, timezone=zone).payload()
     at_zoom = datetime.fromisoformat(sent["start_time"]).replace(tzinfo=ZoneInfo(sent["timezone"]))
-    assert moment(at_zoom.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")) == starts_at
+    assert as_datetime(at_zoom.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")) == starts_at
 
 
 def test_a_naive_start_is_refused():
@@ -128,44 +128,44 @@ def test_a_meeting_lasts_a_minute_at_least():
 def test_only_what_changed_is_sent():
     before = MeetingDraft("Biology", starts_at=EIGHT, marker="m-1")
     after = MeetingDraft("Chemistry", starts_at=EIGHT, marker="m-1", settings=MeetingSettings(waiting_room=True))
-    assert changes(before, before) == {}
-    assert changes(before, after) == {"topic": "Chemistry", "settings": {"waiting_room": True}}
+    assert diff_meeting_drafts(before, before) == {}
+    assert diff_meeting_drafts(before, after) == {"topic": "Chemistry", "settings": {"waiting_room": True}}
 
 
 def test_a_moved_start_travels_with_its_zone():
     before = MeetingDraft("Biology", starts_at=EIGHT)
     after = MeetingDraft("Biology", starts_at=EIGHT + timedelta(hours=1))
-    assert changes(before, after) == {"start_time": "2026-11-03T09:00:00", "timezone": "Asia/Manila"}
+    assert diff_meeting_drafts(before, after) == {"start_time": "2026-11-03T09:00:00", "timezone": "Asia/Manila"}
 
 
 @given(st.text(max_size=3000))
 def test_the_marker_is_found_in_what_the_list_of_meetings_leaves(text):
-    agenda = with_marker("0f8fad5b-d9cb-469f-a165-70867728950e", text)
+    agenda = add_agenda_marker("0f8fad5b-d9cb-469f-a165-70867728950e", text)
     assert len(agenda) <= 2000
-    assert find_marker(agenda[:250]) == "0f8fad5b-d9cb-469f-a165-70867728950e"
+    assert find_agenda_marker(agenda[:250]) == "0f8fad5b-d9cb-469f-a165-70867728950e"
 
 
 @given(st.text(max_size=100))
 def test_the_marker_replaces_an_older_one(text):
-    again = with_marker("new", with_marker("old", text))
-    assert find_marker(again) == "new"
+    again = add_agenda_marker("new", add_agenda_marker("old", text))
+    assert find_agenda_marker(again) == "new"
     assert "[silid:old]" not in again or "[silid:old]" in text
 
 
 def test_a_long_agenda_is_cut_behind_the_marker():
-    assert len(with_marker("m-1", "A" * 3000)) == 2000
+    assert len(add_agenda_marker("m-1", "A" * 3000)) == 2000
 
 
 def test_an_agenda_without_a_marker_stays_as_it_is():
     for agenda in ["Bring [silid:x] books", "", None]:
-        assert find_marker(agenda) is None
-        assert without_marker(agenda) == (agenda or "")
-    assert without_marker(with_marker("m-1", "Read page 7")) == "Read page 7"
+        assert find_agenda_marker(agenda) is None
+        assert strip_agenda_marker(agenda) == (agenda or "")
+    assert strip_agenda_marker(add_agenda_marker("m-1", "Read page 7")) == "Read page 7"
 
 
 def test_a_marker_that_could_not_be_found_again_is_refused():
     with pytest.raises(ValueError):
-        with_marker("a] b", "text")
+        add_agenda_marker("a] b", "text")
 
 
 @pytest.mark.parametrize(
@@ -180,33 +180,33 @@ def test_a_marker_that_could_not_be_found_again_is_refused():
     ],
 )
 def test_a_uuid_is_encoded_twice_where_zoom_wants_it(uuid, path):
-    assert path_uuid(uuid) == path
+    assert encode_path_uuid(uuid) == path
 
 
 @pytest.mark.parametrize("meeting_id", ["", "..", "12/34", "８６１２", "1?x=2", "a" * 9])
 def test_only_digits_are_a_meeting_id(meeting_id):
     with pytest.raises(ValueError):
-        path_meeting(meeting_id)
+        encode_path_meeting(meeting_id)
 
 
 def test_a_meeting_id_may_be_written_as_people_write_it():
-    assert path_meeting("861 2345-6789") == "86123456789"
+    assert encode_path_meeting("861 2345-6789") == "86123456789"
 
 
 @pytest.mark.parametrize("name", ["", ".", ".."])
 def test_a_path_is_never_climbed(name):
     with pytest.raises(ValueError):
-        path_name(name)
-    assert path_name("a/../b@c") == "a%2F..%2Fb%40c"
+        encode_path_name(name)
+    assert encode_path_name("a/../b@c") == "a%2F..%2Fb%40c"
 
 
 def test_addresses_without_a_path_get_zooms():
-    assert api_base("https://api.zoom.us") == api_base("https://api.zoom.us/v2/") == "https://api.zoom.us/v2"
-    assert oauth_address("http://127.0.0.1:9/") == "http://127.0.0.1:9/oauth/token"
-    assert oauth_address("https://zoom.us/oauth/token") == "https://zoom.us/oauth/token"
+    assert api_base_url("https://api.zoom.us") == api_base_url("https://api.zoom.us/v2/") == "https://api.zoom.us/v2"
+    assert oauth_token_url("http://127.0.0.1:9/") == "http://127.0.0.1:9/oauth/token"
+    assert oauth_token_url("https://zoom.us/oauth/token") == "https://zoom.us/oauth/token"
     for nonsense in ["zoom.us", "ftp://zoom.us", ""]:
         with pytest.raises(ValueError):
-            api_base(nonsense)
+            api_base_url(nonsense)
 
 
 @pytest.mark.parametrize(
@@ -224,17 +224,17 @@ def test_addresses_without_a_path_get_zooms():
     ],
 )
 def test_a_regional_address_is_followed_only_from_zoom_to_zoom(configured, answered, used):
-    assert regional_base(configured, answered) == used
+    assert regional_base_url(configured, answered) == used
 
 
 def test_names_are_cut_and_never_empty():
-    long = Person("x@r1.deped.gov.ph", "A" * 70, "B" * 70).payload()
+    long = RegistrantInput("x@r1.deped.gov.ph", "A" * 70, "B" * 70).payload()
     assert (len(long["first_name"]), len(long["last_name"])) == (64, 64)
-    assert Person("x@r1.deped.gov.ph", " ", "Cruz").payload() == {
+    assert RegistrantInput("x@r1.deped.gov.ph", " ", "Cruz").payload() == {
         "email": "x@r1.deped.gov.ph",
         "first_name": "Cruz",
     }
-    assert Person("x@r1.deped.gov.ph", "").payload()["first_name"] == "x"
+    assert RegistrantInput("x@r1.deped.gov.ph", "").payload()["first_name"] == "x"
 
 
 def test_every_spelling_of_a_report_row_is_read():
@@ -288,7 +288,7 @@ def test_secrets_and_people_stay_out_of_every_repr():
             "registration_url": "https://zoom.us/hush",
         }
     )
-    person = Person("hush@x.ph", "hush", "hush")
+    person = RegistrantInput("hush@x.ph", "hush", "hush")
     draft = MeetingDraft("Biology", starts_at=EIGHT, password="hush")
     for shown in (repr(meeting), repr(person), repr(draft)):
         assert "hush" not in shown
@@ -311,7 +311,7 @@ def test_secrets_and_people_stay_out_of_every_repr():
     ],
 )
 def test_what_is_no_time_is_none(value):
-    assert moment(value) is None
+    assert as_datetime(value) is None
 
 
 json_values = st.recursive(
@@ -341,7 +341,7 @@ def test_no_answer_breaks_reading_it(answer):
 
 
 def test_numbers_come_as_numbers_or_digits():
-    assert [whole(value) for value in (20, "20", " 20 ", 20.0, True, "2e1", "٢٠", 10**30, None)] == [
+    assert [as_int(value) for value in (20, "20", " 20 ", 20.0, True, "2e1", "٢٠", 10**30, None)] == [
         20,
         20,
         20,

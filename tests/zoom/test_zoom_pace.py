@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
-from portal.zoom.api.rate_limit_errors import next_utc_midnight, rate_limited, retry_after
+from portal.zoom.api.rate_limit_errors import next_utc_midnight, parse_retry_after, rate_limit_error
 from portal.zoom.api.rate_limiter import (
     HEAVY,
     LIGHT,
     PRO_RATES,
     RESOURCE,
-    Circuit,
-    LocalPace,
+    CircuitBreaker,
+    LocalRateLimiter,
 )
 from portal.zoom.errors import CircuitOpen, ZoomRefused, ZoomUnavailable
 
@@ -24,7 +24,7 @@ MIDNIGHT = datetime(2026, 11, 4, tzinfo=UTC)
 
 def limited(message="", personal=None, **headers):
     sent = CaseInsensitiveDict({name.replace("_", "-"): value for name, value in headers.items()})
-    return rate_limited(sent, message, NOW, personal=personal)
+    return rate_limit_error(sent, message, NOW, personal=personal)
 
 
 @pytest.mark.parametrize(
@@ -39,19 +39,19 @@ def limited(message="", personal=None, **headers):
     ],
 )
 def test_retry_after_is_read_in_every_form(value, expected):
-    assert retry_after({"Retry-After": value}, NOW) == expected
+    assert parse_retry_after({"Retry-After": value}, NOW) == expected
 
 
 @pytest.mark.parametrize(
     "value", ["", "soon", "-5", "99999999", "2019-01-01T00:00:00Z", "2099-01-01T00:00:00Z", "nan", "²"]
 )
 def test_a_nonsensical_retry_after_is_ignored(value):
-    assert retry_after({"Retry-After": value}, NOW) is None
+    assert parse_retry_after({"Retry-After": value}, NOW) is None
 
 
 @given(st.text(max_size=40))
 def test_no_retry_after_breaks_reading_it(value):
-    found = retry_after({"Retry-After": value}, NOW)
+    found = parse_retry_after({"Retry-After": value}, NOW)
     assert found is None or found.tzinfo is not None
 
 
@@ -107,7 +107,7 @@ def test_no_second_sees_more_requests_than_a_pro_plan_allows(gaps, label):
             self.at += seconds
 
     time, sent = Time(), []
-    pace = LocalPace(now=lambda: time.at, sleep=time.sleep)
+    pace = LocalRateLimiter(now=lambda: time.at, sleep=time.sleep)
     for gap in gaps:
         time.at += gap
         pace.wait(label)
@@ -117,7 +117,7 @@ def test_no_second_sees_more_requests_than_a_pro_plan_allows(gaps, label):
 
 
 def test_dashboards_keep_to_ten_a_minute(clock):
-    pace = LocalPace(now=clock.seconds, sleep=clock.sleep)
+    pace = LocalRateLimiter(now=clock.seconds, sleep=clock.sleep)
     for _ in range(11):
         pace.wait(RESOURCE)
     assert sum(clock.sleeps) >= 60
@@ -125,7 +125,7 @@ def test_dashboards_keep_to_ten_a_minute(clock):
 
 
 def test_a_label_without_a_rate_never_waits(clock):
-    LocalPace({}, now=clock.seconds, sleep=clock.sleep).wait(LIGHT)
+    LocalRateLimiter({}, now=clock.seconds, sleep=clock.sleep).wait(LIGHT)
     assert clock.sleeps == []
 
 
@@ -136,7 +136,7 @@ def fail(circuit, problem=None):
 
 
 def test_five_failures_in_a_row_open_the_circuit(clock):
-    circuit = Circuit(clock.now)
+    circuit = CircuitBreaker(clock.now)
     for _ in range(5):
         assert not isinstance(fail(circuit), CircuitOpen)
     assert isinstance(fail(circuit), CircuitOpen)
@@ -144,7 +144,7 @@ def test_five_failures_in_a_row_open_the_circuit(clock):
 
 
 def test_an_open_circuit_lets_one_probe_through_every_half_minute(clock):
-    circuit = Circuit(clock.now)
+    circuit = CircuitBreaker(clock.now)
     for _ in range(5):
         fail(circuit)
     probes = 0
@@ -155,7 +155,7 @@ def test_an_open_circuit_lets_one_probe_through_every_half_minute(clock):
 
 
 def test_nobody_joins_a_probe_that_is_under_way(clock):
-    circuit = Circuit(clock.now)
+    circuit = CircuitBreaker(clock.now)
     for _ in range(5):
         fail(circuit)
     clock.move(seconds=30)
@@ -164,7 +164,7 @@ def test_nobody_joins_a_probe_that_is_under_way(clock):
 
 
 def test_a_good_probe_closes_the_circuit(clock):
-    circuit = Circuit(clock.now)
+    circuit = CircuitBreaker(clock.now)
     for _ in range(5):
         fail(circuit)
     clock.move(seconds=30)
@@ -175,7 +175,7 @@ def test_a_good_probe_closes_the_circuit(clock):
 
 
 def test_a_refusal_shows_that_zoom_is_there(clock):
-    circuit = Circuit(clock.now)
+    circuit = CircuitBreaker(clock.now)
     for _ in range(4):
         fail(circuit)
     fail(circuit, ZoomRefused(404, 3001))
@@ -185,7 +185,7 @@ def test_a_refusal_shows_that_zoom_is_there(clock):
 
 
 def test_a_clock_set_back_does_not_keep_the_circuit_open(clock):
-    circuit = Circuit(clock.now)
+    circuit = CircuitBreaker(clock.now)
     for _ in range(5):
         fail(circuit)
     clock.move(hours=-1)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from portal.zoom.webhooks.signature import (
     BadSignature,
-    crc_answer,
     is_clean_token,
-    sign,
-    verify,
+    sign_webhook,
+    url_validation_answer,
+    verify_webhook_signature,
 )
 
 SECRET = "whk_test_3f9a"
@@ -35,25 +35,25 @@ GOLDEN = [
 def headers(timestamp=SENT, raw=V1, secret=SECRET, **changes):
     made = {
         "x-zm-request-timestamp": str(timestamp),
-        "x-zm-signature": sign(secret, str(timestamp), raw),
+        "x-zm-signature": sign_webhook(secret, str(timestamp), raw),
     }
     return made | {name.replace("_", "-"): value for name, value in changes.items()}
 
 
 def refused(sent, raw=V1, secrets=(SECRET,)):
     with pytest.raises(BadSignature) as caught:
-        verify(sent, raw, secrets, NOW)
+        verify_webhook_signature(sent, raw, secrets, NOW)
     return caught.value.reason
 
 
 @pytest.mark.parametrize(("raw", "expected"), GOLDEN)
 def test_a_body_is_signed_as_zoom_signs_it(raw, expected):
-    assert sign(SECRET, SENT, raw) == expected
-    assert verify(headers(raw=raw), raw, [SECRET], NOW) == SENT
+    assert sign_webhook(SECRET, SENT, raw) == expected
+    assert verify_webhook_signature(headers(raw=raw), raw, [SECRET], NOW) == SENT
 
 
 def test_the_url_validation_is_answered_as_zoom_wants_it():
-    assert crc_answer("qgg8vlvZRS6UYooatFL8Aw", SECRET) == {
+    assert url_validation_answer("qgg8vlvZRS6UYooatFL8Aw", SECRET) == {
         "plainToken": "qgg8vlvZRS6UYooatFL8Aw",
         "encryptedToken": "8e79c657befa326018407c212573ee04ac1e7a48e868e579c4cc812b3c2961f5",
     }
@@ -66,12 +66,12 @@ def test_the_url_validation_is_answered_as_zoom_wants_it():
 def test_a_token_that_could_be_an_event_is_never_signed(token):
     assert not is_clean_token(token)
     with pytest.raises(ValueError):
-        crc_answer(token, SECRET)
+        url_validation_answer(token, SECRET)
 
 
 def test_the_url_validation_is_not_answered_without_a_secret():
     with pytest.raises(ValueError):
-        crc_answer("qgg8vlvZRS6UYooatFL8Aw", "")
+        url_validation_answer("qgg8vlvZRS6UYooatFL8Aw", "")
 
 
 def spoiled(signature):
@@ -91,7 +91,7 @@ def spoiled(signature):
     ]
 
 
-@pytest.mark.parametrize("signature", spoiled(sign(SECRET, SENT, V1)))
+@pytest.mark.parametrize("signature", spoiled(sign_webhook(SECRET, SENT, V1)))
 def test_a_spoiled_signature_is_refused(signature):
     assert refused(headers(x_zm_signature=signature)) == "signature"
 
@@ -128,7 +128,7 @@ def test_only_ten_plain_digits_are_a_timestamp(timestamp):
 
 @pytest.mark.parametrize("sent", [SENT - 7200, SENT, SENT + 300])
 def test_a_delivery_within_the_limits_is_accepted(sent):
-    assert verify(headers(sent), V1, [SECRET], NOW) == sent
+    assert verify_webhook_signature(headers(sent), V1, [SECRET], NOW) == sent
 
 
 @pytest.mark.parametrize(("sent", "reason"), [(SENT - 7201, "stale"), (SENT + 301, "future")])
@@ -146,7 +146,7 @@ def test_white_space_counts():
 
 def test_each_secret_of_a_rotation_is_tried():
     for secret in ("new-secret", "old-secret"):
-        assert verify(headers(secret=secret), V1, ["new-secret", "old-secret"], NOW) == SENT
+        assert verify_webhook_signature(headers(secret=secret), V1, ["new-secret", "old-secret"], NOW) == SENT
     assert refused(headers(secret="old-secret"), secrets=["new-secret"]) == "signature"
 
 
@@ -157,10 +157,10 @@ def test_an_empty_secret_verifies_nothing():
 
 def test_header_names_may_be_in_any_case():
     given_names = {name.title(): value for name, value in headers().items()}
-    assert verify(given_names, V1, [SECRET], NOW) == SENT
+    assert verify_webhook_signature(given_names, V1, [SECRET], NOW) == SENT
 
 
 @given(st.text(), st.text(), st.binary(max_size=200))
 def test_no_header_breaks_the_check(timestamp, signature, raw):
     with pytest.raises(BadSignature):
-        verify({"x-zm-request-timestamp": timestamp, "x-zm-signature": signature}, raw, [SECRET], NOW)
+        verify_webhook_signature({"x-zm-request-timestamp": timestamp, "x-zm-signature": signature}, raw, [SECRET], NOW)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from portal.zoom.api.token_store import MemoryTokens, Token
+from portal.zoom.api.token_store import AccessToken, InMemoryTokenStore
 from portal.zoom.errors import ZoomBadCredentials, ZoomUnavailable
 
 
@@ -19,7 +19,7 @@ class Mint:
         if self.problem:
             raise self.problem
         self.count += 1
-        return Token(f"tok-{self.count}", self.clock.now() + timedelta(hours=1))
+        return AccessToken(f"tok-{self.count}", self.clock.now() + timedelta(hours=1))
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def mint(clock):
 
 @pytest.fixture
 def tokens(clock):
-    return MemoryTokens(clock.now)
+    return InMemoryTokenStore(clock.now)
 
 
 def test_a_token_is_kept_until_five_minutes_before_its_end(clock, mint, tokens):

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from portal import create_app
 from portal.zoom.errors import ZoomError
-from portal.zoom_account.client import zoom
+from portal.zoom_account.client import get_zoom_client
 from tests.conftest import settings_for
 
 
@@ -18,7 +18,7 @@ def main(database_url: str, zoom_url: str, host: str, processes: str, calls: str
     logging.disable(logging.CRITICAL)
     app = create_app(settings_for(database_url, zoom_url))
     with app.app_context():
-        client = zoom()
+        client = get_zoom_client()
 
     def call(_: int) -> str:
         try:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from portal.core import clock
-from portal.zoom.api.token_store import Token
+from portal.zoom.api.token_store import AccessToken
 
 
 class Mint:
@@ -19,12 +19,14 @@ class Mint:
         self.lives = timedelta(hours=1)
         self._lock = threading.Lock()
 
-    def __call__(self) -> Token:
+    def __call__(self) -> AccessToken:
         with self._lock:
             self.made += 1
             number = self.made
         time.sleep(self.seconds)
-        return Token(f"secret-token-{number}", clock.now() + self.lives, "https://api.zoom.us", frozenset({"a", "b"}))
+        return AccessToken(
+            f"secret-token-{number}", clock.now() + self.lives, "https://api.zoom.us", frozenset({"a", "b"})
+        )
 
 
 @pytest.fixture

@@ -8,17 +8,17 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal.core.db import db, end_reading
+from portal.core.db import db, end_read_transaction
 from portal.zoom.api.rate_limiter import HEAVY, LIGHT, MEDIUM
 from portal.zoom_account.rate_limiter import (
-    RATES,
-    Rate,
-    SharedPace,
-    ZoomPace,
-    book,
+    CATEGORY_RATES,
+    DatabaseRateLimiter,
+    RateCategory,
+    ZoomRateSlots,
+    reserve_rate_slots,
 )
 
-RATE = Rate(10, 0.2)
+RATE = RateCategory(10, 0.2)
 
 
 class Slept:
@@ -36,7 +36,7 @@ def most_within(moments: list[float], seconds: float) -> int:
 
 
 def test_what_is_booked_together_keeps_the_rate(app: Flask) -> None:
-    starts = book("acc/light", RATE, 35)
+    starts = reserve_rate_slots("acc/light", RATE, 35)
     assert starts[:10] == [0.0] * 10
     assert most_within(starts, 0.199) == 10
     assert starts[-1] == pytest.approx(0.6)
@@ -47,21 +47,21 @@ def test_bookings_after_each_other_keep_the_rate_too(app: Flask) -> None:
     moments = []
     for count in (7, 7, 7, 3):
         now = time.monotonic() - begin
-        moments += [now + pause for pause in book("acc/light", RATE, count)]
+        moments += [now + pause for pause in reserve_rate_slots("acc/light", RATE, count)]
     assert most_within(moments, 0.15) <= 10
     time.sleep(0.65)
-    assert book("acc/light", RATE, 1) == [0.0]
+    assert reserve_rate_slots("acc/light", RATE, 1) == [0.0]
 
 
 def test_labels_do_not_wait_for_each_other(app: Flask) -> None:
-    book("acc/light", RATE, 50)
-    assert book("acc/heavy", RATE, 1) == [0.0]
+    reserve_rate_slots("acc/light", RATE, 50)
+    assert reserve_rate_slots("acc/heavy", RATE, 1) == [0.0]
 
 
 def test_three_processes_together_send_no_more_than_one_could(app: Flask) -> None:
-    end_reading()
+    end_read_transaction()
     sent: list[float] = []
-    paces = [SharedPace("acc", app.app_context, {LIGHT: RATE}) for _ in range(3)]
+    paces = [DatabaseRateLimiter("acc", app.app_context, {LIGHT: RATE}) for _ in range(3)]
 
     def send(number: int) -> None:
         paces[number % 3].wait(LIGHT)
@@ -77,7 +77,7 @@ def test_three_processes_together_send_no_more_than_one_could(app: Flask) -> Non
 
 def test_who_waits_at_the_same_time_books_together(app: Flask) -> None:
     """While one booking is on its way, the others of the process gather; they then cost one transaction."""
-    end_reading()
+    end_read_transaction()
     slept = Slept()
     bookings: list[int] = []
     contexts = app.app_context
@@ -87,7 +87,7 @@ def test_who_waits_at_the_same_time_books_together(app: Flask) -> None:
         time.sleep(0.02)
         return contexts()
 
-    pace = SharedPace("acc", counted, {LIGHT: Rate(1000, 1)}, slept)  # type: ignore[arg-type]
+    pace = DatabaseRateLimiter("acc", counted, {LIGHT: RateCategory(1000, 1)}, slept)  # type: ignore[arg-type]
     ready = threading.Barrier(20)
 
     def wait() -> None:
@@ -100,18 +100,18 @@ def test_who_waits_at_the_same_time_books_together(app: Flask) -> None:
     for thread in threads:
         thread.join()
     assert len(bookings) <= 10
-    assert len(db.session.scalars(select(ZoomPace.booked)).one()) == 20
+    assert len(db.session.scalars(select(ZoomRateSlots.booked)).one()) == 20
 
 
 def test_a_clock_that_was_set_back_stops_nothing(app: Flask) -> None:
-    book("acc/light", RATE, 40)
+    reserve_rate_slots("acc/light", RATE, 40)
     with app.app_context():
-        from portal.core.db import writing
+        from portal.core.db import write_transaction
 
-        with writing() as session:
-            found = session.scalars(select(ZoomPace)).one()
+        with write_transaction() as session:
+            found = session.scalars(select(ZoomRateSlots)).one()
             found.booked = [moment + 3600 for moment in found.booked]
-    assert book("acc/light", RATE, 1) == [0.0]
+    assert reserve_rate_slots("acc/light", RATE, 1) == [0.0]
 
 
 @pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
@@ -122,7 +122,7 @@ def test_without_the_database_a_process_keeps_a_pace_of_its_own(app: Flask) -> N
         raise OperationalError("SELECT 1", {}, Exception("no database"))
 
     slept = Slept()
-    pace = SharedPace("acc", broken, sleep=slept)  # type: ignore[arg-type]
+    pace = DatabaseRateLimiter("acc", broken, sleep=slept)  # type: ignore[arg-type]
     for _ in range(20):
         pace.wait(HEAVY)
     assert len(slept.pauses) >= 15
@@ -132,5 +132,5 @@ def test_without_the_database_a_process_keeps_a_pace_of_its_own(app: Flask) -> N
 def test_the_rates_are_below_what_zoom_allows(plan: str) -> None:
     allowed = {"pro": (30, 20, 10), "business": (80, 60, 40)}[plan]
     for label, most in zip((LIGHT, MEDIUM, HEAVY), allowed, strict=True):
-        rate = RATES[plan][label]
+        rate = CATEGORY_RATES[plan][label]
         assert rate.requests < most and rate.seconds > 1

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from wtforms import Field
 
 from portal.accounts import service
-from portal.accounts.email_domain import NotSchoolEmail
+from portal.accounts.email_domain import EmailDomainError
 from portal.accounts.forms import (
     ChangeAddressForm,
     ChangePasswordForm,
@@ -26,7 +26,7 @@ from portal.accounts.sign_in.routes import (
     _wait,
     _wrong_domain,
     bp,
-    words_about,
+    guessable_words_of,
 )
 from portal.accounts.sso import service as sso_service
 
@@ -51,82 +51,87 @@ SYSTEMS = (
 
 
 @bp.route("/settings", methods=["GET", "POST"])
-def settings() -> Answer:
+def show_account_settings() -> Answer:
     form = NameForm(obj=current_user)
     if form.validate_on_submit():
-        service.set_name(me(), form.full_name.data or "")
+        service.set_user_name(current_user_account(), form.full_name.data or "")
         flash(_("Saved."))
-        return redirect(url_for(".settings"))
-    rows = [(row, device(row.user_agent), sessions.is_this_one(row)) for row in sessions.open_ones(me())]
-    page = render_template("accounts/settings.html", form=form, sessions=rows, elsewhere=sso_service.providers())
+        return redirect(url_for(".show_account_settings"))
+    rows = [
+        (row, device_label_of(row.user_agent), sessions.is_current_session(row))
+        for row in sessions.list_active_sessions(current_user_account())
+    ]
+    page = render_template(
+        "accounts/settings.html", form=form, sessions=rows, elsewhere=sso_service.list_configured_providers()
+    )
     return page, 422 if form.is_submitted() else 200
 
 
 @bp.route("/settings/password", methods=["GET", "POST"])
-def change_password() -> Answer:
+def change_own_password() -> Answer:
     form = ChangePasswordForm()
-    form.about = words_about(me())
+    form.about = guessable_words_of(current_user_account())
     try:
-        if form.validate_on_submit() and is_me(form.current):
-            user = me()
+        if form.validate_on_submit() and check_current_password(form.current):
+            user = current_user_account()
             service.change_password(user, form.password.data or "")
-            sessions.begin(user, remember=False)
+            sessions.start_user_session(user, remember=False)
             flash(_("Your password is changed. All other devices were signed out."))
-            return redirect(url_for(".settings"))
-    except lockout.TooMany as wait:
+            return redirect(url_for(".show_account_settings"))
+    except lockout.TooManyAttempts as wait:
         return _wait(wait)
     return render_template("accounts/change_password.html", form=form), 422 if form.is_submitted() else 200
 
 
 @bp.route("/settings/address", methods=["GET", "POST"])
-def change_address() -> Answer:
+def change_own_email() -> Answer:
     form = ChangeAddressForm()
     try:
-        if form.validate_on_submit() and is_me(form.current):
-            service.ask_for_address(me(), form.email.data or "", _settings().email_domains)
+        if form.validate_on_submit() and check_current_password(form.current):
+            service.request_email_change(current_user_account(), form.email.data or "", _settings().email_domains)
             flash(_("If this address is free, a letter is on its way there. Confirm it with the link inside."))
-            return redirect(url_for(".settings"))
-    except NotSchoolEmail as refused:
+            return redirect(url_for(".show_account_settings"))
+    except EmailDomainError as refused:
         _wrong_domain(form.email, refused)
-    except lockout.TooMany as wait:
+    except lockout.TooManyAttempts as wait:
         return _wait(wait)
     return render_template("accounts/change_address.html", form=form), 422 if form.is_submitted() else 200
 
 
 @bp.get("/settings/codes")
-def codes() -> Answer:
+def show_totp_settings() -> Answer:
     """One-time codes: how to set them up, or what there is."""
     return _codes_page(SetUpCodesForm(), CurrentPasswordForm(), 200)
 
 
 @bp.post("/settings/codes")
-def codes_on() -> Answer:
+def turn_on_totp() -> Answer:
     form = SetUpCodesForm()
     if not form.validate_on_submit() or current_user.has_codes:
         return _codes_page(form, CurrentPasswordForm(), 422)
     try:
-        lockout.check_place()
-    except lockout.TooMany as wait:
+        lockout.check_client_limit()
+    except lockout.TooManyAttempts as wait:
         return _wait(wait)
-    recovery = one_time.switch_on(me(), form.secret.data or "", form.code.data or "")
+    recovery = one_time.enable_totp_codes(current_user_account(), form.secret.data or "", form.code.data or "")
     if recovery is None:
-        lockout.failed(None)
+        lockout.record_sign_in_failure(None)
         form.code.errors = [_("This code is not right. Is the clock of your phone right? Take the next code.")]
         return _codes_page(form, CurrentPasswordForm(), 422)
-    user = me()
-    sessions.end_all(user)
-    sessions.begin(user, remember=False)
+    user = current_user_account()
+    sessions.end_all_sessions(user)
+    sessions.start_user_session(user, remember=False)
     return render_template("accounts/recovery.html", recovery=recovery)
 
 
 @bp.post("/settings/codes/renew")
-def codes_renew() -> Answer:
+def renew_recovery_codes() -> Answer:
     """New recovery codes."""
     return _with_password("renew")
 
 
 @bp.post("/settings/codes/off")
-def codes_off() -> Answer:
+def turn_off_totp() -> Answer:
     """No codes any more: not for an admin who has to have them."""
     if current_user.is_admin and _settings().codes_for_admins:
         abort(403)
@@ -134,21 +139,21 @@ def codes_off() -> Answer:
 
 
 @bp.post("/settings/sessions/<uuid:session_id>/end")
-def end_session(session_id: UUID) -> Answer:
-    if not sessions.end_one(me(), session_id):
+def end_one_session(session_id: UUID) -> Answer:
+    if not sessions.end_session_by_id(current_user_account(), session_id):
         abort(404)
     flash(_("That device is signed out."))
-    return redirect(url_for(".settings"))
+    return redirect(url_for(".show_account_settings"))
 
 
 @bp.post("/settings/sessions/end")
-def end_sessions() -> Answer:
-    sessions.end_all(me())
-    sessions.end()
+def end_other_sessions() -> Answer:
+    sessions.end_all_sessions(current_user_account())
+    sessions.end_current_session()
     return redirect(url_for(".sign_in"))
 
 
-def device(user_agent: str) -> str:
+def device_label_of(user_agent: str) -> str:
     """What a browser says of itself, in two words that a person knows; "" if it says nothing known."""
     known = [next((name for sign, name in signs if sign in user_agent), "") for signs in (BROWSERS, SYSTEMS)]
     return ", ".join(name for name in known if name)
@@ -157,45 +162,49 @@ def device(user_agent: str) -> str:
 def _with_password(what: str) -> Answer:
     form = CurrentPasswordForm()
     try:
-        if not (form.validate_on_submit() and is_me(form.current)) or not current_user.has_codes:
+        if not (form.validate_on_submit() and check_current_password(form.current)) or not current_user.has_codes:
             return _codes_page(SetUpCodesForm(formdata=None), form, 422)
-    except lockout.TooMany as wait:
+    except lockout.TooManyAttempts as wait:
         return _wait(wait)
     if what == "renew":
-        return render_template("accounts/recovery.html", recovery=one_time.renew_recovery(me()))
-    one_time.switch_off(me(), by=me())
+        return render_template(
+            "accounts/recovery.html", recovery=one_time.regenerate_recovery_codes(current_user_account())
+        )
+    one_time.disable_totp_codes(current_user_account(), by=current_user_account())
     flash(_("One-time codes are off."))
-    return redirect(url_for(".codes"))
+    return redirect(url_for(".show_totp_settings"))
 
 
 def _codes_page(form: SetUpCodesForm, password: CurrentPasswordForm, status: int) -> tuple[str, int]:
-    user = me()
+    user = current_user_account()
     new = not user.has_codes
-    secret, form.secret.data = one_time.offer(user, form.secret.data or "") if new else ("", "")
+    secret, form.secret.data = one_time.new_totp_secret(user, form.secret.data or "") if new else ("", "")
     # The picture is drawn by us from a secret of ours: nothing that anybody typed is in it.
     page = render_template(
         "accounts/codes.html",
         form=form,
         password=password,
-        picture=Markup(one_time.picture(user, secret)) if new else "",  # noqa: S704  # nosec B704
+        picture=Markup(one_time.totp_qr_svg(user, secret)) if new else "",  # noqa: S704  # nosec B704
         secret=secret,
-        left=0 if new else one_time.recovery_left(user),
+        left=0 if new else one_time.count_unused_recovery_codes(user),
         required=user.is_admin and _settings().codes_for_admins,
     )
     return page, status
 
 
-def is_me(field: Field) -> bool:
-    """Is it the password of who is signed in? Wrong ones count as at the door. Raises TooMany."""
-    lockout.check_place()
-    user = me()
-    if not lockout.closed_minutes(user.email) and passwords.verify(user.password_hash, field.data or ""):
+def check_current_password(field: Field) -> bool:
+    """Is it the password of who is signed in? Wrong ones count as at the door. Raises TooManyAttempts."""
+    lockout.check_client_limit()
+    user = current_user_account()
+    if not lockout.remaining_lockout_minutes(user.email) and passwords.verify_password(
+        user.password_hash, field.data or ""
+    ):
         return True
-    lockout.failed(user.email)
+    lockout.record_sign_in_failure(user.email)
     field.errors = [_("This is not your password.")]
     return False
 
 
-def me() -> User:
+def current_user_account() -> User:
     user: User = current_user._get_current_object()
     return user

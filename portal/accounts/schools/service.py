@@ -5,37 +5,38 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from portal.accounts.access import schools_in_scope
+from portal.accounts.access import schools_in_scope_clause
 from portal.accounts.models import School, User
 from portal.core import audit_log, clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 
 
-class IdTaken(ValueError):
+class SchoolIdTaken(ValueError):
     """Another school has this DepEd ID."""
 
 
-class NotYours(ValueError):
+class SchoolNotInScope(ValueError):
     """The admin looks after one school, or the division is another's."""
 
 
-def may_change(admin: User) -> bool:
+def can_edit_schools(admin: User) -> bool:
     """True for admins of the region and of a division; those of a school look only."""
     return admin.scope in ("region", "division")
 
 
-def one(admin: User, school_id: UUID) -> School | None:
+def get_school_in_scope(admin: User, school_id: UUID) -> School | None:
     """A school in scope."""
-    return db.session.scalar(select(School).where(School.id == school_id, schools_in_scope(admin)))
+    return db.session.scalar(select(School).where(School.id == school_id, schools_in_scope_clause(admin)))
 
 
-def divisions() -> list[str]:
+def list_divisions_in_scope() -> list[str]:
     """The divisions there are, in order of the alphabet."""
     return list(db.session.scalars(select(School.division).distinct().order_by(School.division)))
 
 
-def add(admin: User, *, deped_id: str, name: str, division: str) -> School:
-    """A new school. An admin of a division adds to their own, whatever `division` says. Raises IdTaken and NotYours."""
+def create_school(admin: User, *, deped_id: str, name: str, division: str) -> School:
+    """A new school. An admin of a division adds to their own, whatever `division` says. Raises SchoolIdTaken and
+    SchoolNotInScope."""
     school = School(
         id=uuid4(),
         deped_id=deped_id,
@@ -49,58 +50,58 @@ def add(admin: User, *, deped_id: str, name: str, division: str) -> School:
     return school
 
 
-def change(admin: User, school: School, *, deped_id: str, name: str, division: str) -> None:
-    """Another ID, name or division of a school in scope. Raises IdTaken and NotYours."""
+def update_school(admin: User, school: School, *, deped_id: str, name: str, division: str) -> None:
+    """Another ID, name or division of a school in scope. Raises SchoolIdTaken and SchoolNotInScope."""
     wanted = {"deped_id": deped_id, "name": _one_line(name), "division": _division_for(admin, division)}
     _save(school, "changed", admin, **{key: value for key, value in wanted.items() if getattr(school, key) != value})
 
 
 def _save(school: School, action: str, admin: User, **values: str) -> None:
     try:
-        with writing() as session:
+        with write_transaction() as session:
             if session.scalar(
                 select(School.id).where(
                     School.deped_id == values.get("deped_id", school.deped_id), School.id != school.id
                 )
             ):
-                raise IdTaken(school.deped_id)
+                raise SchoolIdTaken(school.deped_id)
             for name, value in values.items():
                 setattr(school, name, value)
             session.add(school)
             session.flush()
-            audit_log.record(action, "school", school.id, by=admin.id, fields=sorted(values))
+            audit_log.record_action(action, "school", school.id, by=admin.id, fields=sorted(values))
     except IntegrityError as both:  # somebody else adds the same one at this moment
-        raise IdTaken(school.deped_id) from both
+        raise SchoolIdTaken(school.deped_id) from both
 
 
-def close(admin: User, school: School) -> None:
-    """No new people from now on; who and what is there stays. Raises NotYours."""
+def close_school(admin: User, school: School) -> None:
+    """No new people from now on; who and what is there stays. Raises SchoolNotInScope."""
     _set_closed(admin, school, closed=True)
 
 
-def reopen(admin: User, school: School) -> None:
-    """The school takes people again. Raises NotYours."""
+def reopen_school(admin: User, school: School) -> None:
+    """The school takes people again. Raises SchoolNotInScope."""
     _set_closed(admin, school, closed=False)
 
 
 def _set_closed(admin: User, school: School, *, closed: bool) -> None:
-    if not may_change(admin):
-        raise NotYours(school.deped_id)
-    with writing():
+    if not can_edit_schools(admin):
+        raise SchoolNotInScope(school.deped_id)
+    with write_transaction():
         if (school.closed_at is not None) == closed:
             return
         school.closed_at = clock.now() if closed else None
-        audit_log.record("closed" if closed else "opened", "school", school.id, by=admin.id)
+        audit_log.record_action("closed" if closed else "opened", "school", school.id, by=admin.id)
 
 
 def _division_for(admin: User, division: str) -> str:
     """A division as it is written already, so that one slip does not make two of it."""
-    if not may_change(admin):
-        raise NotYours(division)
+    if not can_edit_schools(admin):
+        raise SchoolNotInScope(division)
     if admin.scope == "division":
         return admin.school.division if admin.school else ""
     wanted = _one_line(division)
-    return next((known for known in divisions() if known.casefold() == wanted.casefold()), wanted)
+    return next((known for known in list_divisions_in_scope() if known.casefold() == wanted.casefold()), wanted)
 
 
 def _one_line(text: str) -> str:

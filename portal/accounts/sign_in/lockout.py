@@ -13,55 +13,56 @@ from sqlalchemy.orm import InstrumentedAttribute
 from portal.accounts.models import SignInFailure
 from portal.config import Settings
 from portal.core import clock
-from portal.core.client_hash import place_of
-from portal.core.crypto import keyed_hash, keyed_hashes
-from portal.core.db import db, writing
+from portal.core.client_hash import hash_client_ip
+from portal.core.crypto import hmac_hex, hmac_hex_all_keys
+from portal.core.db import db, write_transaction
 
-PER_ACCOUNT = 10
+FAILURES_PER_ACCOUNT = 10
 ACCOUNT_WINDOW = timedelta(minutes=15)
-PLACE_WINDOW = timedelta(minutes=10)
+CLIENT_WINDOW = timedelta(minutes=10)
 
 
-class TooMany(Exception):
-    """Too many failed tries from one place. `seconds` until the next is looked at."""
+class TooManyAttempts(Exception):
+    """Too many failed tries from one place. `total_seconds` until the next is looked at."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__("too many tries from one place")
         self.seconds = seconds
 
 
-def closed_minutes(account: str) -> int:
+def remaining_lockout_minutes(account: str) -> int:
     """For how many minutes sign-in to this address is closed; 0 if it is open."""
-    whose = SignInFailure.account_hash.in_(keyed_hashes(_named(account)))
-    seconds = _wait(SignInFailure.at, whose, PER_ACCOUNT, ACCOUNT_WINDOW)
+    whose = SignInFailure.account_hash.in_(hmac_hex_all_keys(_named(account)))
+    seconds = _wait(SignInFailure.at, whose, FAILURES_PER_ACCOUNT, ACCOUNT_WINDOW)
     return -(-seconds // 60)
 
 
-def check_place() -> None:
-    """Raises TooMany where the place that asks has failed too often."""
-    check_number(SignInFailure.at, SignInFailure.place_hash == place())
+def check_client_limit() -> None:
+    """Raises TooManyAttempts where the place that asks has failed too often."""
+    check_attempt_rate(SignInFailure.at, SignInFailure.place_hash == current_client_hash())
 
 
-def check_number(at: InstrumentedAttribute[datetime], whose: ColumnElement[bool]) -> None:
-    """Raises TooMany where as many rows lie within ten minutes as one place may make; an office may have more."""
+def check_attempt_rate(at: InstrumentedAttribute[datetime], whose: ColumnElement[bool]) -> None:
+    """Raises TooManyAttempts where as many rows lie within ten minutes as one place may make; an office may have
+    more."""
     settings: Settings = current_app.extensions["silid.settings"]
-    seconds = _wait(at, whose, settings.sign_ins_per_address, PLACE_WINDOW)
+    seconds = _wait(at, whose, settings.sign_ins_per_address, CLIENT_WINDOW)
     if seconds:
-        raise TooMany(seconds)
+        raise TooManyAttempts(seconds)
 
 
-def failed(account: str | None) -> None:
+def record_sign_in_failure(account: str | None) -> None:
     """Remember a failed try; without an account it counts for the place alone."""
     now = clock.now()
-    with writing() as session:
-        hashed = keyed_hash(_named(account)) if account is not None else None
-        session.add(SignInFailure(account_hash=hashed, place_hash=place(), at=now))
+    with write_transaction() as session:
+        hashed = hmac_hex(_named(account)) if account is not None else None
+        session.add(SignInFailure(account_hash=hashed, place_hash=current_client_hash(), at=now))
 
 
-def forget(account: str) -> None:
+def clear_sign_in_failures(account: str) -> None:
     """Open an account's sign-in again: the right password came, or a new one was chosen."""
-    with writing() as session:
-        session.execute(delete(SignInFailure).where(SignInFailure.account_hash.in_(keyed_hashes(_named(account)))))
+    with write_transaction() as session:
+        session.execute(delete(SignInFailure).where(SignInFailure.account_hash.in_(hmac_hex_all_keys(_named(account)))))
 
 
 def _wait(at: InstrumentedAttribute[datetime], whose: ColumnElement[bool], most: int, window: timedelta) -> int:
@@ -72,9 +73,9 @@ def _wait(at: InstrumentedAttribute[datetime], whose: ColumnElement[bool], most:
     return max(1, round((oldest + window - now).total_seconds())) if oldest else 0
 
 
-def place() -> str:
+def current_client_hash() -> str:
     """Where the request comes from, by the key of the day, which is destroyed: at midnight everybody begins anew."""
-    return place_of(request.remote_addr)
+    return hash_client_ip(request.remote_addr)
 
 
 def _named(account: str) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 _SAFE = re.compile(r"/(?:[A-Za-z0-9_.~-]|%(?!2[fF]|5[cC]|0[0-9a-fA-F]|[89a-fA-F])[0-9a-fA-F]{2}|[/?=&,:+-])*")
 
 
-def safe_next(target: str | None, default: str) -> str:
+def safe_next_url(target: str | None, default: str) -> str:
     """`target` if it is a path of this portal, else `default`."""
     if not target or len(target) > 1000 or not _SAFE.fullmatch(target):
         return default

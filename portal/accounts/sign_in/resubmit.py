@@ -13,18 +13,18 @@ from flask import request, session
 
 from portal.accounts.models import User
 from portal.accounts.sign_in import sessions
-from portal.accounts.sign_in.next_url import safe_next
+from portal.accounts.sign_in.next_url import safe_next_url
 from portal.core import clock
-from portal.core.crypto import SealBroken, seal, unseal
+from portal.core.crypto import DecryptionError, decrypt_for_row, encrypt_for_row
 
-MOST = 64 * 1024  # bytes of a form: a long description, not an upload
-GOOD_FOR = timedelta(hours=12)
-FORMS = {"application/x-www-form-urlencoded", "multipart/form-data"}
+MAX_FORM_BYTES = 64 * 1024  # bytes of a form: a long description, not an upload
+MAX_AGE = timedelta(hours=12)
+FORM_LABELS = {"application/x-www-form-urlencoded", "multipart/form-data"}
 _SECRET = re.compile(r"pass|secret|token|code", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Typed:
+class SavedForm:
     """A form that was not taken: where it went, and its fields in order."""
 
     path: str
@@ -36,11 +36,11 @@ class Typed:
         return [value for _name, value in self.fields if len(value.split()) > 1 or len(value) in range(4, 30)]
 
 
-def keep() -> str:
+def seal_submitted_form() -> str:
     """The form of this request, sealed; "" where there is nothing to keep: no session that was, a file, a secret."""
-    owner = sessions.owner_of(str(session.get("_user_id", "")))
-    small = request.content_length is not None and request.content_length <= MOST
-    if owner is None or request.method != "POST" or not small or request.mimetype not in FORMS:
+    owner = sessions.owner_of_any_session(str(session.get("_user_id", "")))
+    small = request.content_length is not None and request.content_length <= MAX_FORM_BYTES
+    if owner is None or request.method != "POST" or not small or request.mimetype not in FORM_LABELS:
         return ""
     if request.blueprint == "accounts" or any(file.filename for file in request.files.values()):
         return ""
@@ -50,22 +50,22 @@ def keep() -> str:
         for value in values
         if name != "csrf_token" and not _SECRET.search(name)
     ]
-    path = safe_next(request.full_path.rstrip("?"), "")
+    path = safe_next_url(request.full_path.rstrip("?"), "")
     if not path or not fields:
         return ""
-    until = (clock.now() + GOOD_FOR).timestamp()
-    return seal(json.dumps({"path": path, "fields": fields, "until": until}), _row(owner))
+    until = (clock.now() + MAX_AGE).timestamp()
+    return encrypt_for_row(json.dumps({"path": path, "fields": fields, "until": until}), _row(owner))
 
 
-def take(sealed: str, user: User) -> Typed | None:
+def open_submitted_form(sealed: str, user: User) -> SavedForm | None:
     """What was kept, if it is this person's and not too old."""
     try:
-        found = json.loads(unseal(sealed, _row(user)))
-    except SealBroken:
+        found = json.loads(decrypt_for_row(sealed, _row(user)))
+    except DecryptionError:
         return None
     if found["until"] < clock.now().timestamp():
         return None
-    return Typed(found["path"], [(name, value) for name, value in found["fields"]])
+    return SavedForm(found["path"], [(name, value) for name, value in found["fields"]])
 
 
 def _row(user: User) -> str:

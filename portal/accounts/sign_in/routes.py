@@ -10,8 +10,15 @@ from werkzeug.wrappers import Response
 from wtforms import Field
 
 from portal.accounts import account_requests, one_time_links, service
-from portal.accounts.email_domain import NotSchoolEmail
-from portal.accounts.forms import AskForm, ForgotForm, NewPasswordForm, SecondStepForm, SignInForm, TokenForm
+from portal.accounts.email_domain import EmailDomainError
+from portal.accounts.forms import (
+    AccountRequestForm,
+    ForgotPasswordForm,
+    NewPasswordForm,
+    SignInCodeForm,
+    SignInForm,
+    TokenForm,
+)
 from portal.accounts.models import User
 from portal.accounts.sign_in import (
     authentication,
@@ -19,65 +26,65 @@ from portal.accounts.sign_in import (
     resubmit,
     sessions,
 )
-from portal.accounts.sign_in.next_url import safe_next
+from portal.accounts.sign_in.next_url import safe_next_url
 from portal.accounts.sso import service as sso_service
 from portal.config import Settings
 from portal.core import clock
 from portal.core.db import db
-from portal.web import AT_THE_DOOR, LANGUAGES, keep_choice, public
-from portal.web.rate_limits import MISSES, is_miss, limiter
+from portal.web import LANGUAGES, PRE_LOGIN_LANGUAGE_KEY, mark_endpoint_public, set_preference_cookie
+from portal.web.rate_limits import MISS_LIMIT, is_not_found_response, limiter
 
 bp = Blueprint("accounts", __name__)
 Answer = str | Response | tuple[str, int]
-HALF_WAY = "half way"  # in the browser's session: who gave the right password and still owes a code
-HALF_WAY_SECONDS = 300
+AWAITING_CODE_KEY = "half way"  # in the browser's session: who gave the right password and still owes a code
+AWAITING_CODE_SECONDS = 300
 # What an admin who has to set up codes may open before that.
-BEFORE_CODES = {
-    "accounts.codes",
-    "accounts.codes_on",
+TOTP_EXEMPT_ENDPOINTS = {
+    "accounts.show_totp_settings",
+    "accounts.turn_on_totp",
     "accounts.sign_out",
-    "pages.help",
-    "pages.language",
-    "pages.privacy",
-    "pages.theme",
-    "pages.healthz",
-    "inbox.webhook",
+    "pages.show_help_page",
+    "pages.choose_language",
+    "pages.show_privacy_notice",
+    "pages.choose_theme",
+    "pages.check_portal_health",
+    "webhooks.receive_webhook",
     "static",
 }
 
 
 @bp.before_app_request
-def codes_come_first() -> Response | None:
+def require_totp_for_admins() -> Response | None:
     """An admin sees nothing before one-time codes are set up (the demo leaves the choice)."""
-    if not _settings().codes_for_admins or request.endpoint in BEFORE_CODES or request.endpoint is None:
+    if not _settings().codes_for_admins or request.endpoint in TOTP_EXEMPT_ENDPOINTS or request.endpoint is None:
         return None
     if current_user.is_authenticated and current_user.is_admin and not current_user.has_codes:
-        return redirect(url_for("accounts.codes"))
+        return redirect(url_for("accounts.show_totp_settings"))
     return None
 
 
 @bp.route("/sign-in", methods=["GET", "POST"])
-@public
+@mark_endpoint_public
 def sign_in() -> Answer:
     if current_user.is_authenticated:
-        return redirect(url_for("pages.home"))
+        return redirect(url_for("pages.show_home_page"))
     form = SignInForm()
     settings = _settings()
     status = 200
     if form.validate_on_submit():
         status = 422
         try:
-            answer = authentication.with_password(
+            answer = authentication.authenticate_password(
                 form.email.data or "", form.password.data or "", settings.email_domains
             )
-        except NotSchoolEmail as refused:
+        except EmailDomainError as refused:
             _wrong_domain(form.email, refused)
-        except lockout.TooMany as wait:
+        except lockout.TooManyAttempts as wait:
             return _wait(wait)
         else:
             if answer.user:
                 typed = form.again.data or ""
-                return go_on(answer.user, remember=form.remember.data, typed=typed, target=_target())
+                return continue_sign_in(answer.user, remember=form.remember.data, typed=typed, target=_target())
             form.form_errors.append(_no(answer.closed_minutes))
     elif form.is_submitted():
         status = 422
@@ -85,11 +92,11 @@ def sign_in() -> Answer:
 
 
 @sessions.login_manager.unauthorized_handler
-def ask_to_sign_in() -> Answer:
+def handle_unauthorized() -> Answer:
     """For who asks for a page that needs a person: the sign-in page, with what was typed if a session ended over it."""
     if request.method != "POST":
         return redirect(login_url(url_for("accounts.sign_in"), request.url))
-    typed = resubmit.keep() if "HX-Request" not in request.headers else ""
+    typed = resubmit.seal_submitted_form() if "HX-Request" not in request.headers else ""
     if not typed:
         return redirect(url_for("accounts.sign_in"))
     return _sign_in_page(SignInForm(formdata=None, again=typed), 401, here=url_for("accounts.sign_in"))
@@ -101,29 +108,29 @@ def _sign_in_page(form: SignInForm, status: int, *, here: str) -> tuple[str, int
         form=form,
         here=here,
         demo_accounts=_demo_accounts(_settings()),
-        providers=sso_service.providers(),
-        target=safe_next(request.args.get("next"), ""),
+        providers=sso_service.list_configured_providers(),
+        target=safe_next_url(request.args.get("next"), ""),
     )
     return page, status
 
 
 @bp.route("/sign-in/code", methods=["GET", "POST"])
-@public
-def code() -> Answer:
+@mark_endpoint_public
+def ask_sign_in_code() -> Answer:
     """The second step, for those who have one-time codes."""
-    user_id, remember, until = session.get(HALF_WAY, ("", False, 0))
+    user_id, remember, until = session.get(AWAITING_CODE_KEY, ("", False, 0))
     user = db.session.get(User, UUID(user_id)) if user_id and until > clock.now().timestamp() else None
     if user is None or current_user.is_authenticated:
         return redirect(url_for(".sign_in"))
-    form = SecondStepForm()
+    form = SignInCodeForm()
     status = 200
     if form.validate_on_submit():
         try:
-            answer = authentication.with_code(user, form.code.data or "")
-        except lockout.TooMany as wait:
+            answer = authentication.authenticate_code(user, form.code.data or "")
+        except lockout.TooManyAttempts as wait:
             return _wait(wait)
         if answer.user:
-            return _enter(answer.user, remember=remember, typed=form.again.data or "", target=_target())
+            return _complete_sign_in(answer.user, remember=remember, typed=form.again.data or "", target=_target())
         form.code.errors = [_no_code(answer.closed_minutes)]
         status = 422
     here = request.full_path if request.query_string else request.path
@@ -131,24 +138,24 @@ def code() -> Answer:
 
 
 @bp.post("/sign-out")
-@public
+@mark_endpoint_public
 def sign_out() -> Response:
-    sessions.end()
+    sessions.end_current_session()
     return redirect(url_for(".sign_in"))
 
 
 @bp.route("/ask-for-account", methods=["GET", "POST"])
-@public
-def ask() -> Answer:
-    form = AskForm()
+@mark_endpoint_public
+def request_account() -> Answer:
+    form = AccountRequestForm()
     if form.validate_on_submit():
         try:
-            account_requests.ask_for_account(
+            account_requests.store_account_request(
                 form.email.data or "", form.full_name.data or "", form.school.data or "", str(get_locale() or "en")
             )
-        except lockout.TooMany as wait:
+        except lockout.TooManyAttempts as wait:
             return _wait(wait)
-        except NotSchoolEmail as refused:
+        except EmailDomainError as refused:
             _wrong_domain(form.email, refused)
         else:
             return render_template("accounts/asked.html")
@@ -156,15 +163,15 @@ def ask() -> Answer:
 
 
 @bp.route("/forgot-password", methods=["GET", "POST"])
-@public
-def forgot() -> Answer:
-    form = ForgotForm()
+@mark_endpoint_public
+def forgot_password() -> Answer:
+    form = ForgotPasswordForm()
     if form.validate_on_submit():
         try:
-            account_requests.ask_for_password(form.email.data or "")
-        except lockout.TooMany as wait:
+            account_requests.store_password_reset_request(form.email.data or "")
+        except lockout.TooManyAttempts as wait:
             return _wait(wait)
-        except NotSchoolEmail as refused:
+        except EmailDomainError as refused:
             _wrong_domain(form.email, refused)
         else:
             return render_template("accounts/sent.html", by_mail=bool(_settings().mail_url))
@@ -178,23 +185,23 @@ def _token() -> str:
 
 def _is_good() -> bool:
     """Whoever has a link that is still good is not guessing."""
-    return one_time_links.look(_token(), (*one_time_links.PASSWORD, "email")) is not None
+    return one_time_links.find_valid_link(_token(), (*one_time_links.PASSWORD_PURPOSES, "email")) is not None
 
 
 @bp.route("/choose-password", methods=["GET", "POST"])
-@public
-@limiter.limit(MISSES, deduct_when=is_miss, exempt_when=_is_good)
-def choose_password() -> Answer:
+@mark_endpoint_public
+@limiter.limit(MISS_LIMIT, deduct_when=is_not_found_response, exempt_when=_is_good)
+def choose_new_password() -> Answer:
     """Behind an invitation or a reset. Looking changes nothing, the button does."""
     form = NewPasswordForm()
     token = _token()
-    found = one_time_links.look(token, one_time_links.PASSWORD)
+    found = one_time_links.find_valid_link(token, one_time_links.PASSWORD_PURPOSES)
     if found is None:
         return render_template("accounts/link_over.html"), 410
     form.token.data = token
-    form.about = words_about(found[1])
+    form.about = guessable_words_of(found[1])
     if form.validate_on_submit():
-        if service.choose_password(token, form.password.data or "") is None:
+        if service.set_password_by_link(token, form.password.data or "") is None:
             return render_template("accounts/link_over.html"), 410
         flash(_("Your password is set. Sign in with it."))
         return redirect(url_for(".sign_in"))
@@ -203,51 +210,51 @@ def choose_password() -> Answer:
 
 
 @bp.route("/confirm-address", methods=["GET", "POST"])
-@public
-@limiter.limit(MISSES, deduct_when=is_miss, exempt_when=_is_good)
-def confirm_address() -> Answer:
+@mark_endpoint_public
+@limiter.limit(MISS_LIMIT, deduct_when=is_not_found_response, exempt_when=_is_good)
+def confirm_new_email() -> Answer:
     form = TokenForm()
     token = _token()
-    found = one_time_links.look(token, ("email",))
+    found = one_time_links.find_valid_link(token, ("email",))
     if found is None:
         return render_template("accounts/link_over.html"), 410
     form.token.data = token
     if form.validate_on_submit():
-        if not service.confirm_address(token):
+        if not service.confirm_email_change(token):
             return render_template("accounts/link_over.html"), 410
         flash(_("Your new address is set. Sign in with it."))
         return redirect(url_for(".sign_in"))
     return render_template("accounts/confirm_address.html", form=form, email=found[0].new_email)
 
 
-def words_about(user: User) -> tuple[str, ...]:
+def guessable_words_of(user: User) -> tuple[str, ...]:
     """What anybody could guess of a person: no part of a password."""
     return (user.full_name, user.email.partition("@")[0], user.school_name)
 
 
-def go_on(user: User, *, remember: bool, typed: str = "", target: str) -> Answer:
+def continue_sign_in(user: User, *, remember: bool, typed: str = "", target: str) -> Answer:
     """Let somebody in who has shown who they are, by way of their one-time codes if they have them. `target` is a
     path of the portal, `typed` what they wrote before their session ended."""
     if not user.has_codes:
-        return _enter(user, remember=remember, typed=typed, target=target)
-    session[HALF_WAY] = (str(user.id), bool(remember), clock.now().timestamp() + HALF_WAY_SECONDS)
+        return _complete_sign_in(user, remember=remember, typed=typed, target=target)
+    session[AWAITING_CODE_KEY] = (str(user.id), bool(remember), clock.now().timestamp() + AWAITING_CODE_SECONDS)
     if not typed:
-        return redirect(url_for(".code", next=target or None))
-    form = SecondStepForm(formdata=None, again=typed)  # the page carries it on, so it is not led to
-    return render_template("accounts/code.html", form=form, here=url_for(".code"))
+        return redirect(url_for(".ask_sign_in_code", next=target or None))
+    form = SignInCodeForm(formdata=None, again=typed)  # the page carries it on, so it is not led to
+    return render_template("accounts/code.html", form=form, here=url_for(".ask_sign_in_code"))
 
 
-def _enter(user: User, *, remember: bool, typed: str, target: str) -> Answer:
-    chosen = session.get(AT_THE_DOOR)
-    sessions.begin(user, remember=remember)
+def _complete_sign_in(user: User, *, remember: bool, typed: str, target: str) -> Answer:
+    chosen = session.get(PRE_LOGIN_LANGUAGE_KEY)
+    sessions.start_user_session(user, remember=remember)
     if chosen in LANGUAGES and chosen != user.language:
-        service.set_language(user, chosen)
-    found = resubmit.take(typed, user) if typed else None
-    home = safe_next(target, url_for("pages.home"))
+        service.set_user_language(user, chosen)
+    found = resubmit.open_submitted_form(typed, user) if typed else None
+    home = safe_next_url(target, url_for("pages.show_home_page"))
     response = current_app.make_response(
         render_template("accounts/again.html", typed=found) if found else redirect(home)
     )
-    keep_choice(response, "language", user.language)
+    set_preference_cookie(response, "language", user.language)
     return response
 
 
@@ -255,7 +262,7 @@ def _target() -> str:
     return request.args.get("next", "")
 
 
-def _wrong_domain(field: Field, refused: NotSchoolEmail) -> None:
+def _wrong_domain(field: Field, refused: EmailDomainError) -> None:
     domains = _(" or ").join(f"@{d}" for d in refused.domains)
     field.errors = [_("Only staff addresses at %(domains)s can sign in.", domains=domains)]
 
@@ -274,7 +281,7 @@ def _wait_words(minutes: int) -> str:
     return _("After too many tries this address has to wait: try again in %(minutes)s min.", minutes=minutes)
 
 
-def _wait(wait: lockout.TooMany) -> Response:
+def _wait(wait: lockout.TooManyAttempts) -> Response:
     minutes = -(-wait.seconds // 60)
     answer = current_app.make_response((render_template("accounts/wait.html", minutes=minutes), 429))
     answer.headers["Retry-After"] = str(wait.seconds)

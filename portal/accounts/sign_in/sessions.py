@@ -12,15 +12,15 @@ from sqlalchemy import bindparam, select, update
 
 from portal.accounts.models import User, UserSession
 from portal.core import audit_log, clock
-from portal.core.client_hash import place_of
-from portal.core.crypto import new_token, token_hash
-from portal.core.db import db, rows_changed, writing
+from portal.core.client_hash import hash_client_ip
+from portal.core.crypto import generate_token, hash_token
+from portal.core.db import db, execute_rowcount, write_transaction
 
-IDLE = timedelta(hours=2)
-IDLE_ADMIN = timedelta(minutes=30)
-ABSOLUTE = timedelta(hours=12)
-REMEMBERED = timedelta(days=30)
-TOUCH = timedelta(minutes=1)  # how exact "last seen" needs to be
+IDLE_TIMEOUT = timedelta(hours=2)
+ADMIN_IDLE_TIMEOUT = timedelta(minutes=30)
+ABSOLUTE_TIMEOUT = timedelta(hours=12)
+REMEMBER_LIFETIME = timedelta(days=30)
+LAST_SEEN_RESOLUTION = timedelta(minutes=1)  # how exact "last seen" needs to be
 
 login_manager = LoginManager()
 login_manager.login_view = "accounts.sign_in"
@@ -31,42 +31,42 @@ _by_token = select(UserSession).where(UserSession.token_hash == bindparam("token
 
 
 @login_manager.user_loader
-def load_user(token: str) -> User | None:
+def load_session_user(token: str) -> User | None:
     """The person behind a session token, if the session is still good."""
-    row = db.session.scalar(_by_token, {"token_hash": token_hash(token)})
+    row = db.session.scalar(_by_token, {"token_hash": hash_token(token)})
     now = clock.now()
     if row is None or row.ended_at or not row.user.is_active or now > _good_until(row):
         return None
     # A page that renews itself is not a person: it must not keep a session alive.
-    if now - row.last_seen_at > TOUCH and "HX-Request" not in request.headers:
-        with writing():
+    if now - row.last_seen_at > LAST_SEEN_RESOLUTION and "HX-Request" not in request.headers:
+        with write_transaction():
             db.session.execute(update(UserSession).where(UserSession.id == row.id).values(last_seen_at=now))
     row.user.session_token = token
     return row.user
 
 
-def owner_of(token: str) -> User | None:
+def owner_of_any_session(token: str) -> User | None:
     """Whose session it is, or was: one that has ended or run out counts too. No proof of anything today."""
-    row = db.session.scalar(_by_token, {"token_hash": token_hash(token)})
+    row = db.session.scalar(_by_token, {"token_hash": hash_token(token)})
     return row.user if row else None
 
 
 def _good_until(row: UserSession) -> datetime:
     if row.remembered and not row.user.is_admin:
-        return row.created_at + REMEMBERED
-    idle = IDLE_ADMIN if row.user.is_admin else IDLE
-    return min(row.created_at + ABSOLUTE, row.last_seen_at + idle)
+        return row.created_at + REMEMBER_LIFETIME
+    idle = ADMIN_IDLE_TIMEOUT if row.user.is_admin else IDLE_TIMEOUT
+    return min(row.created_at + ABSOLUTE_TIMEOUT, row.last_seen_at + idle)
 
 
-def begin(user: User, *, remember: bool) -> None:
+def start_user_session(user: User, *, remember: bool) -> None:
     """Sign `user` in with a new session. What the browser had before signing in is dropped."""
-    token = new_token()
+    token = generate_token()
     remember = remember and not user.is_admin
     now = clock.now()
-    with writing():
+    with write_transaction():
         db.session.add(
             UserSession(
-                token_hash=token_hash(token),
+                token_hash=hash_token(token),
                 user_id=user.id,
                 remembered=remember,
                 created_at=now,
@@ -74,7 +74,7 @@ def begin(user: User, *, remember: bool) -> None:
                 user_agent=request.headers.get("User-Agent", "")[:200],
             )
         )
-        audit_log.record("signed in", "user", user.id, by=user.id, place=place_of(request.remote_addr))
+        audit_log.record_action("signed in", "user", user.id, by=user.id, place=hash_client_ip(request.remote_addr))
     session.clear()
     g.pop("csrf_token", None)  # Flask-WTF would put the token of before into this page's forms
     session.permanent = remember
@@ -82,22 +82,22 @@ def begin(user: User, *, remember: bool) -> None:
     login_user(user)
 
 
-def end() -> None:
+def end_current_session() -> None:
     """End the session of this browser, on the server too."""
     token = getattr(current_user, "session_token", None)
     if token:
-        with writing():
+        with write_transaction():
             db.session.execute(
                 update(UserSession)
-                .where(UserSession.token_hash == token_hash(token), UserSession.ended_at.is_(None))
+                .where(UserSession.token_hash == hash_token(token), UserSession.ended_at.is_(None))
                 .values(ended_at=clock.now())
             )
     session.clear()
 
 
-def end_all(user: User) -> None:
+def end_all_sessions(user: User) -> None:
     """Sign a person out everywhere."""
-    with writing():
+    with write_transaction():
         db.session.execute(
             update(UserSession)
             .where(UserSession.user_id == user.id, UserSession.ended_at.is_(None))
@@ -105,7 +105,7 @@ def end_all(user: User) -> None:
         )
 
 
-def open_ones(user: User) -> list[UserSession]:
+def list_active_sessions(user: User) -> list[UserSession]:
     """A person's open sessions, the one used last first."""
     rows = select(UserSession).where(UserSession.user_id == user.id, UserSession.ended_at.is_(None))
     now = clock.now()
@@ -114,16 +114,16 @@ def open_ones(user: User) -> list[UserSession]:
     ]
 
 
-def is_this_one(row: UserSession) -> bool:
+def is_current_session(row: UserSession) -> bool:
     """Is it the session of the browser that asks?"""
     token = getattr(current_user, "session_token", None)
-    return token is not None and row.token_hash == token_hash(token)
+    return token is not None and row.token_hash == hash_token(token)
 
 
-def end_one(user: User, session_id: UUID) -> bool:
+def end_session_by_id(user: User, session_id: UUID) -> bool:
     """End one of a person's own sessions. False if there is no such."""
-    with writing():
-        ended = rows_changed(
+    with write_transaction():
+        ended = execute_rowcount(
             update(UserSession)
             .where(UserSession.id == session_id, UserSession.user_id == user.id, UserSession.ended_at.is_(None))
             .values(ended_at=clock.now())

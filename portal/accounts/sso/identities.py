@@ -10,23 +10,23 @@ from uuid import UUID, uuid4
 from flask import current_app
 from sqlalchemy import Select, delete, or_, select, update
 
-from portal.accounts.email_domain import NotSchoolEmail, is_learner_address, school_email
-from portal.accounts.models import AccountRequest, Identity, School, User
+from portal.accounts.email_domain import EmailDomainError, is_learner_address, normalise_school_email
+from portal.accounts.models import AccountRequest, ExternalIdentity, School, User
 from portal.config import Settings
 from portal.core import audit_log, clock
 from portal.core.db import (
     db,
-    insert_once,
-    rows_changed,
-    writing,
+    execute_rowcount,
+    insert_if_absent,
+    write_transaction,
 )
 from portal.core.mail import outbox
-from portal.oidc.claims import Person
-from portal.oidc.errors import Refused
+from portal.oidc.claims import ExternalUser
+from portal.oidc.errors import LoginRefused
 
 
 @dataclass(frozen=True)
-class Newcomer:
+class UnknownIdentity:
     """Somebody with a school's address whom nobody here knows yet."""
 
     issuer: str
@@ -35,30 +35,33 @@ class Newcomer:
     name: str
 
 
-def user_of(found: Person) -> User | Newcomer:
-    """Who signs in with it. Raises Refused: outside the domain rule, a learner, a closed account, an address that is
+def user_for_identity(found: ExternalUser) -> User | UnknownIdentity:
+    """Who signs in with it. Raises LoginRefused: outside the domain rule, a learner, a closed account, an address
+    that is
     somebody else's here (mailboxes are given to the next person)."""
     address = _staff_address(found)
     row = db.session.execute(_whose(found)).one_or_none()
     if row is None:
         _nobodys(address)
-        return Newcomer(found.issuer, found.subject, address, outbox.one_line(found.name)[:120])
+        return UnknownIdentity(found.issuer, found.subject, address, outbox.strip_control_characters(found.name)[:120])
     identity, user = row
     if not user.is_active:
-        raise Refused("closed account")
-    with writing() as session:
-        session.execute(update(Identity).where(Identity.id == identity.id).values(last_used_at=clock.now()))
+        raise LoginRefused("closed account")
+    with write_transaction() as session:
+        session.execute(
+            update(ExternalIdentity).where(ExternalIdentity.id == identity.id).values(last_used_at=clock.now())
+        )
     return user
 
 
-def has_asked(new: Newcomer) -> bool:
+def has_pending_request(new: UnknownIdentity) -> bool:
     """Has this very account asked already?"""
     rows = select(AccountRequest.id).where(AccountRequest.issuer == new.issuer, AccountRequest.subject == new.subject)
     return db.session.scalar(rows.limit(1)) is not None
 
 
-def ask(new: Newcomer, full_name: str, deped_id: str, language: str) -> bool:
-    """Ask for an account that opens with this identity. False if no open school has this ID. Raises Refused.
+def request_account_for_identity(new: UnknownIdentity, full_name: str, deped_id: str, language: str) -> bool:
+    """Ask for an account that opens with this identity. False if no open school has this ID. Raises LoginRefused.
 
     Where somebody has typed the same address at the door before, the request is now of who has the mailbox, and
     waits for a decision once more. One that was refused with an account elsewhere stays refused.
@@ -67,15 +70,15 @@ def ask(new: Newcomer, full_name: str, deped_id: str, language: str) -> bool:
     if school is None:
         return False
     said = {
-        "full_name": outbox.one_line(full_name)[:120],
+        "full_name": outbox.strip_control_characters(full_name)[:120],
         "school_id": school,
         "issuer": new.issuer,
         "subject": new.subject,
     }
-    with writing() as session:
+    with write_transaction() as session:
         _nobodys(new.address)
         request = {"id": uuid4(), "email": new.address, "language": language, "state": "waiting"}
-        if not insert_once(AccountRequest, {**request, **said, "created_at": clock.now()}, ["email"]):
+        if not insert_if_absent(AccountRequest, {**request, **said, "created_at": clock.now()}, ["email"]):
             open_again = or_(AccountRequest.state == "waiting", AccountRequest.issuer.is_(None))
             session.execute(
                 update(AccountRequest)
@@ -85,74 +88,83 @@ def ask(new: Newcomer, full_name: str, deped_id: str, language: str) -> bool:
     return True
 
 
-def open_with(user: User, wish: AccountRequest, by: User) -> None:
+def attach_to_new_user(user: User, wish: AccountRequest, by: User) -> None:
     """The account that was just made of a request belongs to the identity that asked, and its address is confirmed;
-    within `writing()`. Nothing happens where the request came with none, or another account has it by now."""
+    within `write_transaction()`. Nothing happens where the request came with none, or another account has it by now."""
     if wish.issuer and wish.subject and _link(user, wish.issuer, wish.subject):
         user.confirmed_at = clock.now()
-        audit_log.record("connected a sign-in", "user", user.id, by=by.id)
+        audit_log.record_action("connected a sign-in", "user", user.id, by=by.id)
 
 
-def connect(user: User, found: Person) -> None:
-    """From now on `user` may sign in with it. Raises Refused, also where the address is not their own: computers in
+def link_external_identity(user: User, found: ExternalUser) -> None:
+    """From now on `user` may sign in with it. Raises LoginRefused, also where the address is not their own: computers
+    in
     schools are shared, and a colleague's account would let the colleague in."""
     if _staff_address(found) != user.email:
-        raise Refused("another's address")
-    with writing():
+        raise LoginRefused("another's address")
+    with write_transaction():
         if not _link(user, found.issuer, found.subject):
             row = db.session.execute(_whose(found)).one_or_none()
             if row is None or row[1].id != user.id:
-                raise Refused("another's account")
+                raise LoginRefused("another's account")
             return
-        audit_log.record("connected a sign-in", "user", user.id, by=user.id)
+        audit_log.record_action("connected a sign-in", "user", user.id, by=user.id)
         _tell(user, "sign_in_connected")
 
 
-def disconnect(user: User, identity_id: UUID) -> bool:
+def unlink_external_identity(user: User, identity_id: UUID) -> bool:
     """The person no longer signs in with it. False if it is not theirs."""
-    with writing():
-        gone = rows_changed(delete(Identity).where(Identity.id == identity_id, Identity.user_id == user.id))
+    with write_transaction():
+        gone = execute_rowcount(
+            delete(ExternalIdentity).where(ExternalIdentity.id == identity_id, ExternalIdentity.user_id == user.id)
+        )
         if not gone:
             return False
-        audit_log.record("disconnected a sign-in", "user", user.id, by=user.id)
+        audit_log.record_action("disconnected a sign-in", "user", user.id, by=user.id)
     return True
 
 
-def of(user: User) -> list[Identity]:
+def identities_of_user(user: User) -> list[ExternalIdentity]:
     """What the person may sign in with, besides their password."""
-    return list(db.session.scalars(select(Identity).where(Identity.user_id == user.id).order_by(Identity.created_at)))
+    return list(
+        db.session.scalars(
+            select(ExternalIdentity).where(ExternalIdentity.user_id == user.id).order_by(ExternalIdentity.created_at)
+        )
+    )
 
 
-def _whose(found: Person) -> Select[Identity, User]:
+def _whose(found: ExternalUser) -> Select[ExternalIdentity, User]:
     return (
-        select(Identity, User)
-        .join(User, User.id == Identity.user_id)
-        .where(Identity.issuer == found.issuer, Identity.subject == found.subject)
+        select(ExternalIdentity, User)
+        .join(User, User.id == ExternalIdentity.user_id)
+        .where(ExternalIdentity.issuer == found.issuer, ExternalIdentity.subject == found.subject)
     )
 
 
 def _link(user: User, issuer: str, subject: str) -> bool:
     values = {"id": uuid4(), "issuer": issuer, "subject": subject, "user_id": user.id, "created_at": clock.now()}
-    return insert_once(Identity, values, ["issuer", "subject"])
+    return insert_if_absent(ExternalIdentity, values, ["issuer", "subject"])
 
 
-def _staff_address(found: Person) -> str:
+def _staff_address(found: ExternalUser) -> str:
     try:
-        address = school_email(found.address, _settings().email_domains)
-    except NotSchoolEmail:
-        raise Refused("address") from None
+        address = normalise_school_email(found.address, _settings().email_domains)
+    except EmailDomainError:
+        raise LoginRefused("address") from None
     if is_learner_address(address):
-        raise Refused("learner")
+        raise LoginRefused("learner")
     return address
 
 
 def _nobodys(address: str) -> None:
     if db.session.scalar(select(User.id).where(User.email == address)):
-        raise Refused("known address")
+        raise LoginRefused("known address")
 
 
 def _tell(user: User, template: str) -> None:
-    outbox.queue(user.email, template, user.language, name=user.full_name, link=f"{_settings().base_url}/sign-in")
+    outbox.enqueue_mail(
+        user.email, template, user.language, name=user.full_name, link=f"{_settings().base_url}/sign-in"
+    )
 
 
 def _settings() -> Settings:

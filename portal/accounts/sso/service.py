@@ -13,120 +13,121 @@ from uuid import UUID
 
 from flask import Flask, current_app, session
 
-from portal.accounts.models import SpentState, User
+from portal.accounts.models import UsedOidcState, User
 from portal.config import Settings
 from portal.core import clock
 from portal.core.crypto import (
-    SealBroken,
-    seal,
-    token_hash,
-    unseal,
+    DecryptionError,
+    decrypt_for_row,
+    encrypt_for_row,
+    hash_token,
 )
-from portal.core.db import end_reading, insert_once, writing
+from portal.core.db import end_read_transaction, insert_if_absent, write_transaction
 from portal.oidc import claims
-from portal.oidc.claims import Person
-from portal.oidc.errors import Refused
-from portal.oidc.provider import Provider, Secrets
+from portal.oidc.claims import ExternalUser
+from portal.oidc.errors import LoginRefused
+from portal.oidc.provider import LoginSecrets, OidcProvider
 
-TRIP = "trip"  # in the browser's session
-GOOD_FOR = timedelta(minutes=10)
+SSO_ATTEMPT_KEY = "trip"  # in the browser's session
+ATTEMPT_LIFETIME = timedelta(minutes=10)
 _KEY = "silid.openid"
 
 
 @dataclass(frozen=True)
-class Trip:
+class SsoAttempt:
     """Where somebody was sent and what they want there: to sign in, or, being `user_id`, to connect the account."""
 
     provider: str
     target: str
     user_id: UUID | None
-    secrets: Secrets
+    secrets: LoginSecrets
 
 
-def init_providers(app: Flask, settings: Settings) -> None:
+def init_sso_providers(app: Flask, settings: Settings) -> None:
     """Give the application those providers that are configured."""
     found = {}
     if settings.google_client_id:
         # The organisation is only a hint here; what the token says of it is what counts.
         organisation = settings.email_domains[0] if len(settings.email_domains) == 1 else "*"
-        found["google"] = Provider(
+        found["google"] = OidcProvider(
             "google",
             "Google",
             settings.google_issuer,
             settings.google_client_id,
             settings.google_client_secret,
-            who=partial(claims.google, domains=settings.email_domains),
+            who=partial(claims.user_from_google_claims, domains=settings.email_domains),
             hints={"hd": organisation},
         )
     if settings.microsoft_client_id:
-        found["microsoft"] = Provider(
+        found["microsoft"] = OidcProvider(
             "microsoft",
             "Microsoft",
             settings.microsoft_issuer,
             settings.microsoft_client_id,
             settings.microsoft_client_secret,
-            who=partial(claims.microsoft, tenant=settings.microsoft_tenant),
+            who=partial(claims.user_from_microsoft_claims, tenant=settings.microsoft_tenant),
             hints={},
         )
     app.extensions[_KEY] = found
 
 
-def providers() -> list[Provider]:
+def list_configured_providers() -> list[OidcProvider]:
     """Where people may sign in, besides here."""
     return list(current_app.extensions[_KEY].values())
 
 
-def provider(name: str) -> Provider | None:
-    found: Provider | None = current_app.extensions[_KEY].get(name)
+def get_sso_provider(name: str) -> OidcProvider | None:
+    found: OidcProvider | None = current_app.extensions[_KEY].get(name)
     return found
 
 
-def begin(there: Provider, *, target: str = "", user: User | None = None) -> str:
+def start_sso_attempt(there: OidcProvider, *, target: str = "", user: User | None = None) -> str:
     """The address to send the browser to; it remembers the trip. Raises Unavailable."""
-    trip = Secrets.new()
-    end_reading()
+    trip = LoginSecrets.new()
+    end_read_transaction()
     address = there.address(trip, _back(there))
     content = {
         "provider": there.name,
         "target": target,
         "user": str(user.id) if user else "",
-        "until": (clock.now() + GOOD_FOR).timestamp(),
+        "until": (clock.now() + ATTEMPT_LIFETIME).timestamp(),
         "secrets": asdict(trip),
     }
-    session[TRIP] = seal(json.dumps(content), TRIP)
+    session[SSO_ATTEMPT_KEY] = encrypt_for_row(json.dumps(content), SSO_ATTEMPT_KEY)
     return address
 
 
-def come_back(there: Provider, state: str) -> Trip:
-    """The trip that ends here, which it does whatever comes of it. Raises Refused where this browser has begun none
+def pop_sso_attempt(there: OidcProvider, state: str) -> SsoAttempt:
+    """The trip that ends here, which it does whatever comes of it. Raises LoginRefused where this browser has begun
+    none
     to this provider, has begun another since, took too long, or comes with the same state again."""
     try:
-        content = json.loads(unseal(session.pop(TRIP, ""), TRIP))
-    except SealBroken:
-        raise Refused("state") from None
-    trip = Trip(
+        content = json.loads(decrypt_for_row(session.pop(SSO_ATTEMPT_KEY, ""), SSO_ATTEMPT_KEY))
+    except DecryptionError:
+        raise LoginRefused("state") from None
+    trip = SsoAttempt(
         content["provider"],
         content["target"],
         UUID(content["user"]) if content["user"] else None,
-        Secrets(**content["secrets"]),
+        LoginSecrets(**content["secrets"]),
     )
     right = hmac.compare_digest(state.encode(), trip.secrets.state.encode())
     if not right or trip.provider != there.name or content["until"] < clock.now().timestamp():
-        raise Refused("state")
-    with writing():
-        first = insert_once(SpentState, {"state_hash": token_hash(state), "at": clock.now()}, ["state_hash"])
+        raise LoginRefused("state")
+    with write_transaction():
+        first = insert_if_absent(UsedOidcState, {"state_hash": hash_token(state), "at": clock.now()}, ["state_hash"])
     if not first:
-        raise Refused("state again")
+        raise LoginRefused("state again")
     return trip
 
 
-def ask(there: Provider, trip: Trip, code: str) -> Person:
-    """Who came back with this code. Raises Refused and Unavailable."""
-    end_reading()
+def fetch_external_user(there: OidcProvider, trip: SsoAttempt, code: str) -> ExternalUser:
+    """Who came back with this code. Raises LoginRefused and Unavailable."""
+    end_read_transaction()
     return there.person(code, trip.secrets, _back(there), int(clock.now().timestamp()))
 
 
-def _back(there: Provider) -> str:
+def _back(there: OidcProvider) -> str:
     """Registered with the provider letter by letter; never built from the request, whose Host anybody can write."""
     settings: Settings = current_app.extensions["silid.settings"]
     return f"{settings.base_url}/sign-in/{there.name}/back"

@@ -7,15 +7,15 @@ from flask import current_app
 from flask_babel import gettext as _
 from sqlalchemy import select
 
-from portal.accounts.access import schools_in_scope
-from portal.accounts.email_domain import NotSchoolEmail, is_learner_address, school_email
+from portal.accounts.access import schools_in_scope_clause
+from portal.accounts.email_domain import EmailDomainError, is_learner_address, normalise_school_email
 from portal.accounts.models import School, User
 from portal.accounts.users import service
 from portal.config import Settings
 from portal.core import csv_tables
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 
-MOST_ROWS = 200  # invitations that one transaction makes while others wait
+MAX_ROWS = 200  # invitations that one transaction makes while others wait
 NAME_LIMIT = 120
 COLUMNS = {
     "email": {"email", "emailaddress", "depedemail"},
@@ -28,7 +28,7 @@ TEMPLATE = "email,name,role,scope,school id\r\n"
 
 
 @dataclass(frozen=True)
-class Invitation:
+class ParsedInvitation:
     address: str
     full_name: str
     scope: str | None  # of an admin; None for a teacher
@@ -36,23 +36,23 @@ class Invitation:
 
 
 @dataclass(frozen=True)
-class Row:
+class UserImportRow:
     """One row of the file. `invitation` is there where nothing is wrong; `problems` are sentences."""
 
     number: int
-    invitation: Invitation | None
+    invitation: ParsedInvitation | None
     problems: tuple[str, ...]
 
 
-def read(admin: User, data: bytes) -> list[Row]:
+def parse_users_csv(admin: User, data: bytes) -> list[UserImportRow]:
     """The rows with their problems, all at once, in three statements.
 
     Raises:
         TableUnreadable: there is nothing to show; see `csv_text.sentence`.
     """
-    table = csv_tables.table(data, COLUMNS, most=MOST_ROWS)
+    table = csv_tables.parse_delimited_table(data, COLUMNS, most=MAX_ROWS)
     ids = {cells["school_id"] for _number, cells in table}
-    found = db.session.scalars(select(School).where(School.deped_id.in_(ids), schools_in_scope(admin)))
+    found = db.session.scalars(select(School).where(School.deped_id.in_(ids), schools_in_scope_clause(admin)))
     schools = {school.deped_id: school for school in found}
     rows = [_row(admin, number, cells, schools) for number, cells in table]
     addresses = {row.invitation.address for row in rows if row.invitation}
@@ -61,17 +61,20 @@ def read(admin: User, data: bytes) -> list[Row]:
     return [_once(row, known, first) for row in rows]
 
 
-def invite(admin: User, rows: list[Row]) -> list[tuple[User, str]]:
+def invite_parsed_users(admin: User, rows: list[UserImportRow]) -> list[tuple[User, str]]:
     """Make all accounts, in one transaction; each with its invitation link, which is mailed as well.
 
     Raises Refused, e.g. where somebody else has invited one of them meanwhile: then none is made.
     """
     wanted = [row.invitation for row in rows if row.invitation]
-    with writing():
-        return [service.make(admin, one.address, one.full_name, one.scope, one.school, "en") for one in wanted]
+    with write_transaction():
+        return [
+            service.create_invited_user(admin, one.address, one.full_name, one.scope, one.school, "en")
+            for one in wanted
+        ]
 
 
-def _row(admin: User, number: int, cells: dict[str, str], schools: dict[str, School]) -> Row:
+def _row(admin: User, number: int, cells: dict[str, str], schools: dict[str, School]) -> UserImportRow:
     problems: list[str] = []
     address = _address(number, cells["email"], problems)
     if not cells["name"]:
@@ -81,15 +84,15 @@ def _row(admin: User, number: int, cells: dict[str, str], schools: dict[str, Sch
     scope = _scope(admin, number, cells, problems)
     school = _school(admin, number, cells["school_id"], scope, schools, problems)
     if problems:
-        return Row(number, None, tuple(problems))
-    return Row(number, Invitation(address, cells["name"], scope, school), ())
+        return UserImportRow(number, None, tuple(problems))
+    return UserImportRow(number, ParsedInvitation(address, cells["name"], scope, school), ())
 
 
 def _address(number: int, text: str, problems: list[str]) -> str:
     settings: Settings = current_app.extensions["silid.settings"]
     try:
-        address = school_email(text, settings.email_domains)
-    except NotSchoolEmail as refused:
+        address = normalise_school_email(text, settings.email_domains)
+    except EmailDomainError as refused:
         domains = _(" or ").join(f"@{domain}" for domain in refused.domains)
         problems.append(
             _(
@@ -123,7 +126,7 @@ def _scope(admin: User, number: int, cells: dict[str, str], problems: list[str])
                 value=scope[:40],
             )
         )
-    elif service.RANKS[scope] > service.RANKS[admin.scope]:
+    elif service.SCOPE_RANKS[scope] > service.SCOPE_RANKS[admin.scope]:
         problems.append(_("Row %(row)s: an admin of the %(scope)s is above your own rights.", row=number, scope=scope))
     else:
         return scope
@@ -155,7 +158,7 @@ def _school(
     return school
 
 
-def _once(row: Row, known: set[str], first: dict[str, int]) -> Row:
+def _once(row: UserImportRow, known: set[str], first: dict[str, int]) -> UserImportRow:
     """The row, unless its address has an account already or stands further up."""
     if row.invitation is None:
         return row

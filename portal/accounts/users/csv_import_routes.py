@@ -13,10 +13,10 @@ from portal.accounts.users import csv_import, service
 from portal.accounts.users.routes import Answer, bp
 from portal.config import Settings
 from portal.core import csv_tables
-from portal.core.forms import FileOrPaste, Form
+from portal.core.forms import FileOrTextMixin, PortalForm
 
 
-class PeopleFileForm(FileOrPaste, Form):
+class UsersFileForm(FileOrTextMixin, PortalForm):
     file = FileField(
         _l("CSV file"),
         description=_l("With the columns email, name, role, scope and school id."),
@@ -26,25 +26,25 @@ class PeopleFileForm(FileOrPaste, Form):
 
 
 @bp.route("/import", methods=["GET", "POST"])
-def import_people() -> Answer:
+def import_users_csv() -> Answer:
     """Shown with what is wrong, then invited as a whole. The file itself is not kept."""
-    form = PeopleFileForm()
-    rows: list[csv_import.Row] = []
+    form = UsersFileForm()
+    rows: list[csv_import.UserImportRow] = []
     text = ""
     if form.validate_on_submit():
         try:
-            text = form.pasted.data = csv_tables.decode(form.content())  # a file can then be corrected on the page
-            rows = csv_import.read(current_user, text.encode())
-        except csv_tables.TableUnreadable as error:
-            form.file.errors = [csv_tables.sentence(error)]
+            text = form.pasted.data = csv_tables.decode_text(form.content())  # a file can then be corrected on the page
+            rows = csv_import.parse_users_csv(current_user, text.encode())
+        except csv_tables.CsvError as error:
+            form.file.errors = [csv_tables.csv_error_message(error)]
         if rows and "save" in request.form and all(row.invitation for row in rows):
             try:
-                return _invited(csv_import.invite(current_user, rows))
-            except service.Refused:
+                return _invited(csv_import.invite_parsed_users(current_user, rows))
+            except service.UserChangeRefused:
                 form.form_errors.append(
                     _("Somebody else invited one of them just now. Nobody was invited; look again.")
                 )
-                rows = csv_import.read(current_user, text.encode())
+                rows = csv_import.parse_users_csv(current_user, text.encode())
     bad = bool(form.errors) or not all(row.invitation for row in rows)
     page = render_template("accounts/import.html", form=form, rows=rows, text=text)
     return page, 422 if form.is_submitted() and bad else 200
@@ -55,11 +55,11 @@ def _invited(made: list[tuple[service.User, str]]) -> Answer:
     if not settings.mail_url:
         return render_template("accounts/hand_over_many.html", made=made)
     flash(ngettext("%(num)d invitation is on its way.", "%(num)d invitations are on their way.", len(made)))
-    return redirect(url_for(".index"))
+    return redirect(url_for(".list_users"))
 
 
 @bp.get("/import/template.csv")
-def import_template() -> Response:
+def users_import_template() -> Response:
     return Response(
         csv_import.TEMPLATE.encode("utf-8-sig"),
         mimetype="text/csv",

@@ -66,7 +66,7 @@ def subtract(intervals: Iterable[Interval], away: Iterable[Interval]) -> tuple[I
     return tuple(left)
 
 
-def seconds(intervals: Iterable[Interval]) -> int:
+def total_seconds(intervals: Iterable[Interval]) -> int:
     """Whole seconds covered, each moment counted once; a fraction of a second in the total is dropped."""
     total = sum((interval.end - interval.start for interval in union(intervals)), timedelta())
     return total // _SECOND

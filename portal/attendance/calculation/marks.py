@@ -12,42 +12,42 @@ from typing import Literal
 
 from portal.attendance.calculation.intervals import (
     Interval,
-    seconds,
     subtract,
+    total_seconds,
     union,
 )
 from portal.attendance.calculation.matching import (
-    Alias,
-    Match,
-    PersonLink,
-    RosterLine,
-    StaffLine,
+    ConfirmedAlias,
+    ManualMatch,
+    RosterLearner,
+    StaffMember,
     Stay,
-    in_order,
+    StayMatch,
+    group_by_person,
     is_device_name,
-    match_stays,
-    people_among,
+    match_stays_to_people,
+    sort_stays_stably,
 )
-from portal.attendance.calculation.suggestions import Suggester, Suggestion
+from portal.attendance.calculation.suggestions import MatchSuggester, MatchSuggestion
 from portal.classes.lis_names import fold_name
 
 __all__ = [
-    "Alias",
-    "Computed",
-    "Instance",
-    "Knowledge",
+    "ConfirmedAlias",
+    "DataCompleteness",
+    "InstanceTimes",
+    "LearnerResult",
+    "ManualMatch",
     "Mark",
-    "Match",
-    "PersonLink",
-    "RosterLine",
+    "MatchSuggestion",
+    "RosterLearner",
     "SheetInput",
     "SheetResult",
-    "StaffLine",
-    "StaffSeen",
+    "StaffMember",
+    "StaffPresence",
     "Stay",
-    "Suggestion",
-    "Unmatched",
-    "compute",
+    "StayMatch",
+    "UnmatchedParticipant",
+    "compute_sheet",
 ]
 
 Mark = Literal["pending", "present", "partial", "absent", "needs review"]
@@ -78,7 +78,7 @@ _WAYS = ("teacher", "host", "registration", "email", "alias")
 
 
 @dataclass(frozen=True)
-class Instance:
+class InstanceTimes:
     """One running of the meeting; an end not known is None."""
 
     uuid: str
@@ -87,7 +87,7 @@ class Instance:
 
 
 @dataclass(frozen=True)
-class Knowledge:
+class DataCompleteness:
     """What is known about the data of the sheet.
 
     `over`: the class is past its end, and nobody counts as still in. `complete`: start and end were
@@ -113,20 +113,20 @@ class SheetInput:
     planned_end: datetime
     threshold: int
     grace_minutes: int | None
-    instances: tuple[Instance, ...]
+    instances: tuple[InstanceTimes, ...]
     stays: tuple[Stay, ...]
-    roster: tuple[RosterLine, ...]
-    staff: tuple[StaffLine, ...]
-    links: tuple[PersonLink, ...]
-    aliases: tuple[Alias, ...]
-    knowledge: Knowledge
+    roster: tuple[RosterLearner, ...]
+    staff: tuple[StaffMember, ...]
+    links: tuple[ManualMatch, ...]
+    aliases: tuple[ConfirmedAlias, ...]
+    knowledge: DataCompleteness
     now: datetime
     section: str = ""
-    elsewhere: tuple[Alias, ...] = ()
+    elsewhere: tuple[ConfirmedAlias, ...] = ()
 
 
 @dataclass(frozen=True)
-class Computed:
+class LearnerResult:
     """A learner's line. `stays` counts joins to the meeting, the waiting room aside.
 
     `first_join` and `last_leave` are None when not known. `matched_by` holds "teacher", "registration",
@@ -149,7 +149,7 @@ class Computed:
 
 
 @dataclass(frozen=True)
-class Unmatched:
+class UnmatchedParticipant:
     """One participant, over all instances, who could not be tied to anybody.
 
     `key` tells the participants of one sheet apart and may hold an address: not for URLs. `rememberable`:
@@ -167,12 +167,12 @@ class Unmatched:
     open: bool
     flags: tuple[str, ...]
     rememberable: bool
-    suggestions: tuple[Suggestion, ...]
+    suggestions: tuple[MatchSuggestion, ...]
     may_be_staff: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class StaffSeen:
+class StaffPresence:
     """A teacher, co-teacher or other host who was in; `user_id` None for one not on the staff list."""
 
     user_id: str | None
@@ -193,24 +193,24 @@ class SheetResult:
     `meeting_seconds` is None until every instance's start and end are known.
     """
 
-    learners: tuple[Computed, ...]
-    unmatched: tuple[Unmatched, ...]
-    staff: tuple[StaffSeen, ...]
-    who: Mapping[str, Match]
+    learners: tuple[LearnerResult, ...]
+    unmatched: tuple[UnmatchedParticipant, ...]
+    staff: tuple[StaffPresence, ...]
+    who: Mapping[str, StayMatch]
     flags: tuple[str, ...]
     meeting_seconds: int | None
 
 
-def compute(sheet: SheetInput) -> SheetResult:
+def compute_sheet(sheet: SheetInput) -> SheetResult:
     """The sheet as its evidence says.
 
     Raises ValueError for two different stays of one id, a learner twice on the roster, or a naive datetime.
     """
     if len({line.learner_id for line in sheet.roster}) < len(sheet.roster):
         raise ValueError("a learner is twice on the roster")
-    stays = in_order(sheet.stays)
-    who = match_stays(stays, roster=sheet.roster, staff=sheet.staff, links=sheet.links, aliases=sheet.aliases)
-    reading = _Reading(sheet, stays)
+    stays = sort_stays_stably(sheet.stays)
+    who = match_stays_to_people(stays, roster=sheet.roster, staff=sheet.staff, links=sheet.links, aliases=sheet.aliases)
+    reading = _StayReader(sheet, stays)
     by_learner: dict[str, list[Stay]] = defaultdict(list)
     for stay in stays:
         for learner_id in who[stay.id].learner_ids:
@@ -243,11 +243,11 @@ class _Presence:
 
     @property
     def seconds(self) -> int:
-        return max(seconds(self.sure), self.lasted)
+        return max(total_seconds(self.sure), self.lasted)
 
 
 @dataclass(frozen=True)
-class _Stretch:
+class _StayInterval:
     """One stay in the meeting, read: `possible` None means that it may have lasted any time."""
 
     sure: tuple[Interval, ...]
@@ -256,7 +256,7 @@ class _Stretch:
     flags: frozenset[str] = frozenset()
 
 
-class _Reading:
+class _StayReader:
     """Reads stays in the light of their instances and of the waiting room."""
 
     def __init__(self, sheet: SheetInput, stays: Sequence[Stay]) -> None:
@@ -281,7 +281,7 @@ class _Reading:
         return _Presence(
             sure=union(interval for stretch in stretches for interval in stretch.sure),
             # Lengths without times may overlap each other and the rest, or not.
-            possible=None if unbounded else max(seconds(one for bound in bounds for one in bound), sum(lengths)),
+            possible=None if unbounded else max(total_seconds(one for bound in bounds for one in bound), sum(lengths)),
             first_join=_first_join(timed),
             last_leave=self._last_leave(timed, is_open=any(stretch.open for stretch in stretches)),
             stays=sum(not stay.breakout for stay in meeting) or len(meeting),
@@ -292,21 +292,23 @@ class _Reading:
             lasted=max(lengths, default=0),
         )
 
-    def _stretch(self, stay: Stay) -> _Stretch:
+    def _stretch(self, stay: Stay) -> _StayInterval:
         left, flags = self._left(stay)
         if stay.joined_at is None:
             return self._without_join(stay, left, flags)
         if stay.left_before is not None:
-            return _Stretch((), union([Interval(stay.joined_at, stay.left_before)]), flags=flags | {"no leave seen"})
+            return _StayInterval(
+                (), union([Interval(stay.joined_at, stay.left_before)]), flags=flags | {"no leave seen"}
+            )
         if left is None and self._is_running(stay.instance):
             left = max(self._now, stay.joined_at)
-            return self._less_waiting(stay, Interval(stay.joined_at, left), _Stretch((), (), True, flags))
+            return self._less_waiting(stay, Interval(stay.joined_at, left), _StayInterval((), (), True, flags))
         if left is None:
-            return _Stretch((), None, flags=flags | {"no leave seen"})
+            return _StayInterval((), None, flags=flags | {"no leave seen"})
         if left < stay.joined_at:
             riddle = stay.joined_at - left > CLOCK_SLACK
-            return _Stretch((), None if riddle else (), flags=flags | {"times reversed"})
-        return self._less_waiting(stay, Interval(stay.joined_at, left), _Stretch((), (), False, flags))
+            return _StayInterval((), None if riddle else (), flags=flags | {"times reversed"})
+        return self._less_waiting(stay, Interval(stay.joined_at, left), _StayInterval((), (), False, flags))
 
     def _left(self, stay: Stay) -> tuple[datetime | None, frozenset[str]]:
         if stay.left_at is not None:
@@ -317,20 +319,20 @@ class _Reading:
             return None, frozenset()
         return instance.ended_at, frozenset({"closed by meeting end"})
 
-    def _without_join(self, stay: Stay, left: datetime | None, flags: frozenset[str]) -> _Stretch:
+    def _without_join(self, stay: Stay, left: datetime | None, flags: frozenset[str]) -> _StayInterval:
         """Nothing is sure, but nobody was in before the instance started."""
         instance = self._instances.get(stay.instance)
         flags |= {"no join seen"}
         starts = [moment for moment in (stay.joined_after, instance and instance.started_at) if moment]
         if left is None or not starts:
-            return _Stretch((), None, flags=flags)
+            return _StayInterval((), None, flags=flags)
         whole = Interval(max(starts), left)
         waited = [
             Interval(wait.joined_at, wait.left_at)
             for wait in self._waits[stay.instance, stay.session]
             if wait.joined_at and wait.left_at
         ]
-        return _Stretch((), subtract([whole], waited), flags=flags)
+        return _StayInterval((), subtract([whole], waited), flags=flags)
 
     def _is_running(self, uuid: str) -> bool:
         """Has it no end, and no later instance? A meeting runs once at a time."""
@@ -340,7 +342,7 @@ class _Reading:
         started = instance.started_at if instance else None
         return started is None or self._last_start is None or started >= self._last_start
 
-    def _less_waiting(self, stay: Stay, whole: Interval, stretch: _Stretch) -> _Stretch:
+    def _less_waiting(self, stay: Stay, whole: Interval, stretch: _StayInterval) -> _StayInterval:
         """Takes out the time in which the same device had been sent back to the waiting room.
 
         Of a wait with one end unknown, as much as it can have been is taken out; it stays possible.
@@ -357,7 +359,7 @@ class _Reading:
                 is_open = is_open and wait.left_before is not None
             elif wait.left_at is not None and whole.start + CLOCK_SLACK < wait.left_at <= whole.end:
                 unclear.append(Interval(max(whole.start, wait.joined_after or whole.start), wait.left_at))
-        return _Stretch(
+        return _StayInterval(
             sure=subtract([whole], certain + unclear),
             possible=subtract([whole], certain),
             open=is_open,
@@ -391,7 +393,7 @@ class _Punctuality:
     last end.
     """
 
-    def __init__(self, sheet: SheetInput, staff: Sequence[StaffSeen]) -> None:
+    def __init__(self, sheet: SheetInput, staff: Sequence[StaffPresence]) -> None:
         self._grace = None if sheet.grace_minutes is None else timedelta(minutes=sheet.grace_minutes)
         self._knowledge = sheet.knowledge
         joins = [member.first_join for member in staff if member.first_join]
@@ -421,11 +423,11 @@ def _line(
     sheet: SheetInput,
     learner_id: str,
     stays: Sequence[Stay],
-    who: Mapping[str, Match],
-    reading: _Reading,
+    who: Mapping[str, StayMatch],
+    reading: _StayReader,
     punctuality: _Punctuality,
     maybe: Mapping[str, tuple[str, ...]],
-) -> Computed:
+) -> LearnerResult:
     presence = reading.presence(stays)
     mark, reasons = _mark(sheet, presence)
     matches = [who[stay.id] for stay in stays]
@@ -434,7 +436,7 @@ def _line(
     names = () if stays else maybe.get(learner_id, ())
     if names:
         flags |= {"may be unmatched"}
-    return Computed(
+    return LearnerResult(
         learner_id=learner_id,
         seconds=presence.seconds,
         mark=mark,
@@ -482,7 +484,7 @@ def _time_flags(sheet: SheetInput, presence: _Presence) -> frozenset[str]:
     return frozenset(flags)
 
 
-def _staff(stays: Sequence[Stay], who: Mapping[str, Match], reading: _Reading) -> tuple[StaffSeen, ...]:
+def _staff(stays: Sequence[Stay], who: Mapping[str, StayMatch], reading: _StayReader) -> tuple[StaffPresence, ...]:
     known: dict[str, list[Stay]] = defaultdict(list)
     others: list[Stay] = []
     for stay in stays:
@@ -492,13 +494,15 @@ def _staff(stays: Sequence[Stay], who: Mapping[str, Match], reading: _Reading) -
         elif match.kind == "staff":
             others.append(stay)
     seen = [_staff_seen(user_id, members, who, reading) for user_id, members in known.items()]
-    seen += [_staff_seen(None, members, who, reading) for _, members in people_among(others)]
+    seen += [_staff_seen(None, members, who, reading) for _, members in group_by_person(others)]
     return tuple(sorted(seen, key=lambda member: (_moment(member.first_join), member.user_id or "", member.names)))
 
 
-def _staff_seen(user_id: str | None, stays: Sequence[Stay], who: Mapping[str, Match], reading: _Reading) -> StaffSeen:
+def _staff_seen(
+    user_id: str | None, stays: Sequence[Stay], who: Mapping[str, StayMatch], reading: _StayReader
+) -> StaffPresence:
     presence = reading.presence(stays)
-    return StaffSeen(
+    return StaffPresence(
         user_id=user_id,
         names=_names(stays),
         seconds=presence.seconds,
@@ -511,15 +515,15 @@ def _staff_seen(user_id: str | None, stays: Sequence[Stay], who: Mapping[str, Ma
 
 
 def _unmatched(
-    sheet: SheetInput, stays: Sequence[Stay], reading: _Reading, by_learner: Mapping[str, Sequence[Stay]]
-) -> tuple[Unmatched, ...]:
+    sheet: SheetInput, stays: Sequence[Stay], reading: _StayReader, by_learner: Mapping[str, Sequence[Stay]]
+) -> tuple[UnmatchedParticipant, ...]:
     if not stays:
         return ()
-    suggester = Suggester(sheet.roster, section=sheet.section, aliases=sheet.aliases, elsewhere=sheet.elsewhere)
+    suggester = MatchSuggester(sheet.roster, section=sheet.section, aliases=sheet.aliases, elsewhere=sheet.elsewhere)
     seen = frozenset(by_learner)
     found = [
         _stranger(sheet, key, members, reading, suggester.suggest(_names(members), seen))
-        for key, members in people_among(stays)
+        for key, members in group_by_person(stays)
     ]
     return tuple(sorted(found, key=lambda person: (_moment(person.first_join), person.key)))
 
@@ -528,14 +532,14 @@ def _stranger(
     sheet: SheetInput,
     key: str,
     stays: Sequence[Stay],
-    reading: _Reading,
-    suggestions: tuple[Suggestion, ...],
-) -> Unmatched:
+    reading: _StayReader,
+    suggestions: tuple[MatchSuggestion, ...],
+) -> UnmatchedParticipant:
     presence = reading.presence(stays)
     names = _names(stays)
     waited_only = frozenset({"waiting room only"} if presence.waits and not presence.stays else ())
     flags = presence.flags | _time_flags(sheet, presence) | waited_only
-    return Unmatched(
+    return UnmatchedParticipant(
         key=key,
         names=names,
         email=next((stay.email for stay in stays if stay.email), None),
@@ -552,7 +556,7 @@ def _stranger(
     )
 
 
-def _namesakes(staff: Iterable[StaffLine], folded: Collection[str]) -> tuple[str, ...]:
+def _namesakes(staff: Iterable[StaffMember], folded: Collection[str]) -> tuple[str, ...]:
     """Ids of the staff one of whose names is among the folded ones."""
     found = {
         member.user_id for member in staff if any(fold_name(name) in folded for name in member.names if fold_name(name))
@@ -560,7 +564,7 @@ def _namesakes(staff: Iterable[StaffLine], folded: Collection[str]) -> tuple[str
     return tuple(sorted(found))
 
 
-def _maybe(unmatched: Iterable[Unmatched]) -> dict[str, tuple[str, ...]]:
+def _maybe(unmatched: Iterable[UnmatchedParticipant]) -> dict[str, tuple[str, ...]]:
     """For learners not seen: the names of unmatched participants of the meeting who may well be they."""
     names: dict[str, list[str]] = defaultdict(list)
     for person in unmatched:
@@ -570,13 +574,13 @@ def _maybe(unmatched: Iterable[Unmatched]) -> dict[str, tuple[str, ...]]:
     return {learner_id: tuple(dict.fromkeys(shown)) for learner_id, shown in names.items()}
 
 
-def _meeting_seconds(instances: Iterable[Instance]) -> int | None:
+def _meeting_seconds(instances: Iterable[InstanceTimes]) -> int | None:
     runs: list[Interval] = []
     for instance in instances:
         if instance.started_at is None or instance.ended_at is None:
             return None
         runs.append(Interval(instance.started_at, instance.ended_at))
-    return seconds(runs) if runs else None
+    return total_seconds(runs) if runs else None
 
 
 def _sheet_flags(sheet: SheetInput, length: int | None) -> tuple[str, ...]:
@@ -595,7 +599,7 @@ def _names(stays: Iterable[Stay]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(stay.name for stay in stays))
 
 
-def _ways(matches: Iterable[Match]) -> tuple[str, ...]:
+def _ways(matches: Iterable[StayMatch]) -> tuple[str, ...]:
     return _in_order({match.by for match in matches if match.by}, _WAYS)
 
 

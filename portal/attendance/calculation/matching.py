@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Literal, TypeVar
 
-from portal.classes.lis_names import fold_name, tokens
+from portal.classes.lis_names import fold_name, name_tokens
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class Stay:
 
 
 @dataclass(frozen=True)
-class RosterLine:
+class RosterLearner:
     """A learner enrolled on the date, with the name as LIS writes it ("LAST, FIRST, MIDDLE")."""
 
     learner_id: str
@@ -78,7 +78,7 @@ class RosterLine:
 
 
 @dataclass(frozen=True)
-class StaffLine:
+class StaffMember:
     """A teacher or co-teacher of the class."""
 
     user_id: str
@@ -88,7 +88,7 @@ class StaffLine:
 
 
 @dataclass(frozen=True)
-class PersonLink:
+class ManualMatch:
     """A person's decision about one stay: these learners, or staff, or nobody of this class."""
 
     stay_id: str
@@ -98,7 +98,7 @@ class PersonLink:
 
 
 @dataclass(frozen=True)
-class Alias:
+class ConfirmedAlias:
     """A name, folded, that a teacher has tied to these learners."""
 
     folded_name: str
@@ -106,7 +106,7 @@ class Alias:
 
 
 @dataclass(frozen=True)
-class Match:
+class StayMatch:
     """Whom a stay belongs to: `learner_ids` sorted; `user_id` None for a host who is not on the staff list.
 
     `by` is "teacher", "host", "registration", "email" or "alias", None when unknown. The flag
@@ -125,10 +125,10 @@ class _Owner:
     kind: Literal["learners", "staff"]
     id: str
 
-    def match(self, by: str, flags: tuple[str, ...] = ()) -> Match:
+    def match(self, by: str, flags: tuple[str, ...] = ()) -> StayMatch:
         if self.kind == "learners":
-            return Match("learners", learner_ids=(self.id,), by=by, flags=flags)
-        return Match("staff", user_id=self.id, by=by, flags=flags)
+            return StayMatch("learners", learner_ids=(self.id,), by=by, flags=flags)
+        return StayMatch("staff", user_id=self.id, by=by, flags=flags)
 
 
 @dataclass(frozen=True)
@@ -170,13 +170,13 @@ def is_device_name(name: str) -> bool:
 
     Such names, and those in which nothing is left to compare, are never remembered as aliases.
     """
-    words = tokens(name)
+    words = name_tokens(name)
     devices = [word for word in words if _DEVICE_WORD.fullmatch(word)]
     models = [word for word in words if _MODEL_WORD.fullmatch(word)]
     return not words or (bool(devices) and len(devices) + len(models) == len(words))
 
 
-def in_order(stays: Iterable[Stay]) -> tuple[Stay, ...]:
+def sort_stays_stably(stays: Iterable[Stay]) -> tuple[Stay, ...]:
     """Each stay once, in one order whatever the order given. Raises ValueError if two share an id."""
     by_id: dict[str, Stay] = {}
     for stay in stays:
@@ -185,15 +185,15 @@ def in_order(stays: Iterable[Stay]) -> tuple[Stay, ...]:
     return tuple(sorted(by_id.values(), key=lambda stay: (stay.joined_at or stay.left_at or _ALWAYS, stay.id)))
 
 
-def match_stays(
+def match_stays_to_people(
     stays: Sequence[Stay],
     *,
-    roster: Iterable[RosterLine],
-    staff: Iterable[StaffLine] = (),
-    links: Iterable[PersonLink] = (),
-    aliases: Iterable[Alias] = (),
-) -> dict[str, Match]:
-    """Whom each stay belongs to, by the stay's id; `stays` as `in_order` gives them."""
+    roster: Iterable[RosterLearner],
+    staff: Iterable[StaffMember] = (),
+    links: Iterable[ManualMatch] = (),
+    aliases: Iterable[ConfirmedAlias] = (),
+) -> dict[str, StayMatch]:
+    """Whom each stay belongs to, by the stay's id; `stays` as `sort_stays_stably` gives them."""
     people = _People(roster, staff)
     clues = _clues(stays)
     decided = _decided(stays, links, people)
@@ -203,10 +203,10 @@ def match_stays(
             found[stay.id] = match
     found |= _carried(stays, decided, found, lambda stay: _same_person(clues[stay.id]))
     found |= _by_alias(stays, clues, found, _alias_owners(aliases, people))
-    return {stay.id: found.get(stay.id, Match("unknown")) for stay in stays}
+    return {stay.id: found.get(stay.id, StayMatch("unknown")) for stay in stays}
 
 
-def people_among(stays: Sequence[Stay]) -> tuple[tuple[str, tuple[Stay, ...]], ...]:
+def group_by_person(stays: Sequence[Stay]) -> tuple[tuple[str, tuple[Stay, ...]], ...]:
     """Groups stays that seem to be one person, over all instances: (key, stays), in the order of the stays.
 
     By registrant, Zoom account, e-mail, else name; two names of one account that were in at the same time
@@ -229,7 +229,7 @@ def people_among(stays: Sequence[Stay]) -> tuple[tuple[str, tuple[Stay, ...]], .
 class _People:
     """The class as an index: who owns which registrant id and which address."""
 
-    def __init__(self, roster: Iterable[RosterLine], staff: Iterable[StaffLine]) -> None:
+    def __init__(self, roster: Iterable[RosterLearner], staff: Iterable[StaffMember]) -> None:
         registrants: dict[str, set[_Owner]] = defaultdict(set)
         emails: dict[str, set[_Owner]] = defaultdict(set)
         self.learner_ids: set[str] = set()
@@ -241,32 +241,32 @@ class _People:
         self._registrants: Mapping[str, set[_Owner]] = dict(registrants)
         self._emails: Mapping[str, set[_Owner]] = dict(emails)
 
-    def recognise(self, clue: _Clue) -> Match | None:
+    def recognise(self, clue: _Clue) -> StayMatch | None:
         registered = _only(self._registrants.get(clue.registrant or "", ()))
         mailed = self._emails.get(clue.email or "", set())
         owner = registered or _only(mailed)
         if clue.host:
             known = owner if owner and owner.kind == "staff" else None
-            return Match("staff", user_id=known.id if known else None, by="host")
+            return StayMatch("staff", user_id=known.id if known else None, by="host")
         if registered:
             another = mailed and registered not in mailed
             return registered.match("registration", ("email of another",) if another else ())
         return owner.match("email") if owner else None
 
-    def decision(self, links: Sequence[PersonLink]) -> Match:
+    def decision(self, links: Sequence[ManualMatch]) -> StayMatch:
         """What the links of one stay say together; learners who are not enrolled on the date do not count."""
         named = {learner_id for link in links for learner_id in link.learner_ids}
         if named:
             enrolled = tuple(sorted(named & self.learner_ids))
-            return Match("learners", learner_ids=enrolled, by="teacher") if enrolled else Match("unknown")
+            return StayMatch("learners", learner_ids=enrolled, by="teacher") if enrolled else StayMatch("unknown")
         if any(link.staff for link in links):
-            return Match("staff", by="teacher")
-        return Match("nobody", by="teacher") if any(link.nobody for link in links) else Match("unknown")
+            return StayMatch("staff", by="teacher")
+        return StayMatch("nobody", by="teacher") if any(link.nobody for link in links) else StayMatch("unknown")
 
 
 def _enter(
     owner: _Owner,
-    line: RosterLine | StaffLine,
+    line: RosterLearner | StaffMember,
     registrants: dict[str, set[_Owner]],
     emails: dict[str, set[_Owner]],
 ) -> None:
@@ -294,9 +294,9 @@ def _clues(stays: Sequence[Stay]) -> dict[str, _Clue]:
     return clues
 
 
-def _decided(stays: Sequence[Stay], links: Iterable[PersonLink], people: _People) -> dict[str, Match]:
+def _decided(stays: Sequence[Stay], links: Iterable[ManualMatch], people: _People) -> dict[str, StayMatch]:
     """People's decisions, carried on to the other stays of the same session."""
-    by_stay: dict[str, list[PersonLink]] = defaultdict(list)
+    by_stay: dict[str, list[ManualMatch]] = defaultdict(list)
     for link in links:
         by_stay[link.stay_id].append(link)
     found = {stay.id: people.decision(by_stay[stay.id]) for stay in stays if stay.id in by_stay}
@@ -305,14 +305,14 @@ def _decided(stays: Sequence[Stay], links: Iterable[PersonLink], people: _People
 
 def _carried(
     stays: Sequence[Stay],
-    decided: Mapping[str, Match],
-    found: Mapping[str, Match],
+    decided: Mapping[str, StayMatch],
+    found: Mapping[str, StayMatch],
     key_of: Callable[[Stay], Hashable],
-) -> dict[str, Match]:
+) -> dict[str, StayMatch]:
     """For stays not yet found: what was decided about the others of their kind, if that is one thing."""
     if not decided:
         return {}
-    carried: dict[str, Match] = {}
+    carried: dict[str, StayMatch] = {}
     for key, members in _grouped(stays, key_of).items():
         said = _only({decided[stay.id] for stay in members if stay.id in decided})
         if key is not None and said:
@@ -325,7 +325,7 @@ def _same_person(clue: _Clue) -> Hashable:
     return (clue.identity, clue.name) if clue.identity else None
 
 
-def _alias_owners(aliases: Iterable[Alias], people: _People) -> dict[str, Match]:
+def _alias_owners(aliases: Iterable[ConfirmedAlias], people: _People) -> dict[str, StayMatch]:
     """Folded name to its learners on the roster; a name tied to two sets of learners is tied to none."""
     tied: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     for alias in aliases:
@@ -333,7 +333,7 @@ def _alias_owners(aliases: Iterable[Alias], people: _People) -> dict[str, Match]
         if enrolled and not is_device_name(alias.folded_name):
             tied[fold_name(alias.folded_name)].add(enrolled)
     return {
-        name: Match("learners", learner_ids=learner_ids, by="alias")
+        name: StayMatch("learners", learner_ids=learner_ids, by="alias")
         for name, sets in tied.items()
         if (learner_ids := _only(sets))
     }
@@ -342,13 +342,13 @@ def _alias_owners(aliases: Iterable[Alias], people: _People) -> dict[str, Match]
 def _by_alias(
     stays: Sequence[Stay],
     clues: Mapping[str, _Clue],
-    found: Mapping[str, Match],
-    owners: Mapping[str, Match],
-) -> dict[str, Match]:
+    found: Mapping[str, StayMatch],
+    owners: Mapping[str, StayMatch],
+) -> dict[str, StayMatch]:
     """Credits a remembered name where only one person of the instance goes by it."""
     if not owners:
         return {}
-    credited: dict[str, Match] = {}
+    credited: dict[str, StayMatch] = {}
     for (_, name), members in _grouped(stays, lambda stay: (stay.instance, clues[stay.id].name)).items():
         owner = owners.get(name)
         if owner is None:

@@ -23,7 +23,7 @@ Source = Literal["webhook", "report", "csv"]
 SAME_MOMENT = timedelta(seconds=5)
 
 
-class Row(NamedTuple):
+class SourceRow(NamedTuple):
     """What one source says of one session. Of a webhook the two moments need not belong together."""
 
     id: str
@@ -44,7 +44,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Visit:
+class JoinLeavePair:
     """A join with its leave. Where one is not known, its bounds may be: not before, not after."""
 
     joined_at: datetime | None
@@ -54,20 +54,22 @@ class Visit:
 
 
 @dataclass(frozen=True)
-class Paired:
+class StayList:
     """The stays, and for each row's id the stay in which a person's decision about the row is kept."""
 
     stays: tuple[Stay, ...]
     stay_of_row: Mapping[str, str]
 
 
-def pair(joins: Iterable[datetime], leaves: Iterable[datetime], waits: Sequence[datetime] = ()) -> tuple[Visit, ...]:
+def pair_joins_and_leaves(
+    joins: Iterable[datetime], leaves: Iterable[datetime], waits: Sequence[datetime] = ()
+) -> tuple[JoinLeavePair, ...]:
     """The visits of one session to one room, in order.
 
     `waits` are the times at which the session was sent to the waiting room meanwhile: where one lies between
     two joins, Zoom sent no leave for it, and the wait itself says what is to be taken out.
     """
-    visits: list[Visit] = []
+    visits: list[JoinLeavePair] = []
     opened: datetime | None = None
     last_join: datetime | None = None
     last_leave: datetime | None = None
@@ -77,18 +79,18 @@ def pair(joins: Iterable[datetime], leaves: Iterable[datetime], waits: Sequence[
             if opened is None:
                 opened = moment
             elif not repeated and not any(opened < wait <= moment for wait in waits):
-                visits.append(Visit(opened, None, left_before=moment))
+                visits.append(JoinLeavePair(opened, None, left_before=moment))
                 opened = moment
             last_join = moment
         elif opened is not None:
-            visits.append(Visit(opened, moment))
+            visits.append(JoinLeavePair(opened, moment))
             opened, last_leave = None, moment
         else:
             if last_leave is None or moment - last_leave > SAME_MOMENT:
-                visits.append(Visit(None, moment, joined_after=last_leave))
+                visits.append(JoinLeavePair(None, moment, joined_after=last_leave))
             last_leave = moment
     if opened is not None:
-        visits.append(Visit(opened, None))
+        visits.append(JoinLeavePair(opened, None))
     return _reversed_ones(visits)
 
 
@@ -102,23 +104,23 @@ def _in_turn(joins: set[datetime], leaves: set[datetime]) -> Iterator[tuple[date
             inside = is_join
 
 
-def _reversed_ones(visits: Sequence[Visit]) -> tuple[Visit, ...]:
+def _reversed_ones(visits: Sequence[JoinLeavePair]) -> tuple[JoinLeavePair, ...]:
     """A leave without its join right before a join without its leave: one visit whose times are reversed."""
-    found: list[Visit] = []
+    found: list[JoinLeavePair] = []
     for visit in visits:
         before = found[-1] if found else None
         open_end = visit.left_at is None and visit.left_before is None
         if before is not None and before.joined_at is None and open_end:
-            found[-1] = Visit(visit.joined_at, before.left_at)
+            found[-1] = JoinLeavePair(visit.joined_at, before.left_at)
         else:
             found.append(visit)
     return tuple(found)
 
 
-def stays_of(rows: Iterable[Row], host_email: str | None = None) -> Paired:
+def build_stays_from_rows(rows: Iterable[SourceRow], host_email: str | None = None) -> StayList:
     """The stays that the rows of one sheet add up to."""
     hosts = _Hosts(rows := list(rows), host_email)
-    sessions: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    sessions: dict[tuple[str, str], list[SourceRow]] = defaultdict(list)
     for row in rows:
         sessions[row.instance, row.session].append(row)
     stays: list[Stay] = []
@@ -127,17 +129,17 @@ def stays_of(rows: Iterable[Row], host_email: str | None = None) -> Paired:
         found, kept_in = _session(sorted(sessions[key], key=_rank), hosts)
         stays += found
         stay_of_row |= kept_in
-    return Paired(_with_rooms_closed(stays), stay_of_row)
+    return StayList(_with_rooms_closed(stays), stay_of_row)
 
 
 class _Hosts:
     """Who hosts: the account that an event named as the host's, or the one with the host's address."""
 
-    def __init__(self, rows: Iterable[Row], host_email: str | None) -> None:
+    def __init__(self, rows: Iterable[SourceRow], host_email: str | None) -> None:
         self._accounts = {row.zoom_user_id for row in rows if row.is_host and row.zoom_user_id}
         self._email = fold_email(host_email)
 
-    def include(self, row: Row) -> bool:
+    def include(self, row: SourceRow) -> bool:
         """Zoom registers no hosts, so whoever has a registrant id is none."""
         if row.registrant_id:
             return False
@@ -145,13 +147,13 @@ class _Hosts:
         return row.is_host or row.zoom_user_id in self._accounts or by_email
 
 
-def _rank(row: Row) -> tuple[bool, bool, float, str, str]:
+def _rank(row: SourceRow) -> tuple[bool, bool, float, str, str]:
     """Rows in an order that does not depend on how they came: joins before lone leaves, by their time."""
     moment = row.joined_at or row.left_at
     return row.source != "webhook", row.joined_at is None, moment.timestamp() if moment else 0.0, row.name, row.id
 
 
-def _session(rows: Sequence[Row], hosts: _Hosts) -> tuple[list[Stay], dict[str, str]]:
+def _session(rows: Sequence[SourceRow], hosts: _Hosts) -> tuple[list[Stay], dict[str, str]]:
     stays: list[Stay] = []
     kept_in: dict[str, str] = {}
     waits = [row.joined_at for row in rows if row.room == "waiting" and row.joined_at]
@@ -166,7 +168,7 @@ def _session(rows: Sequence[Row], hosts: _Hosts) -> tuple[list[Stay], dict[str, 
     return stays, kept_in
 
 
-def _room(rows: Sequence[Row], waits: Sequence[datetime], is_host: bool) -> list[Stay]:
+def _room(rows: Sequence[SourceRow], waits: Sequence[datetime], is_host: bool) -> list[Stay]:
     """The stays of one session in one room."""
     events = [row for row in rows if row.source == "webhook"]
     told = [row for row in rows if row.source != "webhook"]
@@ -186,7 +188,7 @@ def _room(rows: Sequence[Row], waits: Sequence[datetime], is_host: bool) -> list
     ids = _ids(rows)
     if told:
         return [_as_told(row, leaves, partial(made, name=name), next(ids)) for row in _once(told)]
-    visits = pair({row.joined_at for row in events if row.joined_at}, leaves, waits)
+    visits = pair_joins_and_leaves({row.joined_at for row in events if row.joined_at}, leaves, waits)
     names = {row.joined_at: row.name for row in events if row.joined_at and row.name}
     return [
         made(
@@ -199,11 +201,11 @@ def _room(rows: Sequence[Row], waits: Sequence[datetime], is_host: bool) -> list
             source="webhook",
             left_source="event" if visit.left_at else None,
         )
-        for visit in visits or [Visit(None, None)]
+        for visit in visits or [JoinLeavePair(None, None)]
     ]
 
 
-def _as_told(row: Row, leaves: Iterable[datetime], made: Callable[..., Stay], stay_id: str) -> Stay:
+def _as_told(row: SourceRow, leaves: Iterable[datetime], made: Callable[..., Stay], stay_id: str) -> Stay:
     """A stay of the report or of an uploaded file. A leave that it does not know is the events', if they do."""
     left, by = row.left_at, row.source
     if left is None and row.joined_at is not None and row.lasted_seconds is None:
@@ -219,9 +221,9 @@ def _as_told(row: Row, leaves: Iterable[datetime], made: Callable[..., Stay], st
     )
 
 
-def _once(rows: Sequence[Row]) -> list[Row]:
+def _once(rows: Sequence[SourceRow]) -> list[SourceRow]:
     """Reports repeat rows: of those with one join the longest counts."""
-    best: dict[tuple[str, datetime | None, int | None], Row] = {}
+    best: dict[tuple[str, datetime | None, int | None], SourceRow] = {}
     for row in rows:
         key = row.source, row.joined_at, row.lasted_seconds
         known = best.get(key)
@@ -246,7 +248,7 @@ def _with_rooms_closed(stays: Sequence[Stay]) -> tuple[Stay, ...]:
     return tuple(closed)
 
 
-def _ids(rows: Sequence[Row]) -> Iterator[str]:
+def _ids(rows: Sequence[SourceRow]) -> Iterator[str]:
     """The n-th stay bears the n-th row's id; if there are more stays than rows, the last one's and a number."""
     ids = [row_id for _, _, row_id in sorted({(row.source != "webhook", row.nth, row.id) for row in rows})]
     yield from ids

@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from portal.attendance.calculation.matching import Alias, RosterLine
-from portal.classes.lis_names import fold_name, split_lis_name, tokens
+from portal.attendance.calculation.matching import ConfirmedAlias, RosterLearner
+from portal.classes.lis_names import fold_name, name_tokens, split_lis_name
 
-AT_MOST = 3
+MAX_SUGGESTIONS = 3
 _STRONG, _FAIR = 80, 50
 
 _EXTENSIONS = frozenset({"JR", "SR", "II", "III", "IV"})
@@ -23,7 +23,7 @@ _LONG_ENOUGH_FOR_A_TYPO = 5
 
 
 @dataclass(frozen=True)
-class Suggestion:
+class MatchSuggestion:
     """A learner and why: codes such as "same name", "surname first", "seat number".
 
     `seen` says that the learner is already matched to another stay of this sheet.
@@ -61,21 +61,21 @@ class _Score:
     why: tuple[str, ...]
 
 
-class Suggester:
+class MatchSuggester:
     """Knows one class's roster, in the order of its sheet, and ranks its learners for displayed names."""
 
     def __init__(
         self,
-        roster: Sequence[RosterLine],
+        roster: Sequence[RosterLearner],
         *,
         section: str = "",
-        aliases: Iterable[Alias] = (),
-        elsewhere: Iterable[Alias] = (),
+        aliases: Iterable[ConfirmedAlias] = (),
+        elsewhere: Iterable[ConfirmedAlias] = (),
     ) -> None:
         """`section` as people write it ("8-Jadeite"); `aliases` of this class, `elsewhere` of the other
         classes of its learners."""
         self._known = [_know(line, seat) for seat, line in enumerate(roster, start=1)]
-        self._section = frozenset(tokens(section))
+        self._section = frozenset(name_tokens(section))
         self._remembered = {
             (fold_name(alias.folded_name), learner_id): code
             for code, source in (("alias elsewhere", elsewhere), ("alias", aliases))
@@ -83,7 +83,7 @@ class Suggester:
             for learner_id in alias.learner_ids
         }
 
-    def suggest(self, names: Iterable[str], seen: Collection[str] = ()) -> tuple[Suggestion, ...]:
+    def suggest(self, names: Iterable[str], seen: Collection[str] = ()) -> tuple[MatchSuggestion, ...]:
         """At most three learners for a participant shown under `names`.
 
         Strong resemblance comes before fair and weak; within each, learners in `seen` come last.
@@ -97,15 +97,15 @@ class Suggester:
                     best[known.learner_id] = score
         ranked = sorted(best.items(), key=lambda item: _rank(item[0], item[1], seen))
         return tuple(
-            Suggestion(learner_id, score.why, _strength(score.points), learner_id in seen)
-            for learner_id, score in ranked[:AT_MOST]
+            MatchSuggestion(learner_id, score.why, _strength(score.points), learner_id in seen)
+            for learner_id, score in ranked[:MAX_SUGGESTIONS]
         )
 
     def _read(self, name: str) -> _Shown:
         words: list[str] = []
         numbers: list[int] = []
         has_grade = False
-        folded = tokens(name)
+        folded = name_tokens(name)
         for before, word in zip(("", *folded), folded, strict=False):
             is_number = _NUMBER.fullmatch(word) is not None
             if _GRADE.fullmatch(word) or (is_number and (before in _GRADE_WORDS or word in self._section)):
@@ -161,10 +161,10 @@ class Suggester:
         return (50, ["short name"]) if nicknames and len(holders) == 1 else (0, [])
 
 
-def _know(line: RosterLine, seat: int) -> _Known:
+def _know(line: RosterLearner, seat: int) -> _Known:
     name = split_lis_name(line.name)
-    given = tuple(word for word in tokens(name.first) if word not in _EXTENSIONS)
-    return _Known(line.learner_id, tokens(name.last), given, tokens(name.middle), seat)
+    given = tuple(word for word in name_tokens(name.first) if word not in _EXTENSIONS)
+    return _Known(line.learner_id, name_tokens(name.last), given, name_tokens(name.middle), seat)
 
 
 def _given_names(others: list[str], known: _Known, *, surname_leads: bool) -> tuple[int, list[str]]:

@@ -14,16 +14,16 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 
 from portal.attendance.models import AttendanceHistory, AttendanceRecord, AttendanceSheet, ZoomParticipant
 from portal.core import clock
-from portal.core.db import db, insert_once, rows_changed
+from portal.core.db import db, execute_rowcount, insert_if_absent
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
-from portal.meetings.service import note
+from portal.meetings.service import add_meeting_history
 from portal.zoom.webhooks.events import (
     ENDED,
     JOINED,
     LEFT,
     STARTED,
-    Event,
-    Participant,
+    EventParticipant,
+    WebhookEvent,
 )
 
 _WAITING_IN = ("meeting.participant_joined_waiting_room", "meeting.participant_put_in_waiting_room")
@@ -42,44 +42,44 @@ class UnusableEvidence(ValueError):
 
 
 @dataclass(frozen=True)
-class Projected:
+class ApplyResult:
     """What came of an event: its new state in the inbox, and the sheet it touched."""
 
     state: str  # done, ignored, waiting
     occurrence_id: UUID | None = None
 
 
-def project(event: Event) -> Projected:
+def apply_attendance_event(event: WebhookEvent) -> ApplyResult:
     """Apply one event, within the transaction that is open.
 
     Raises UnusableEvidence: the delivery is set aside then, and the sheet knows that something is missing.
     """
     if event.event not in _EVIDENCE or event.meeting_id is None:
-        return Projected("ignored")
-    meeting = locked_meeting(ZoomMeeting.zoom_id == event.meeting_id)
+        return ApplyResult("ignored")
+    meeting = lock_zoom_meeting(ZoomMeeting.zoom_id == event.meeting_id)
     if meeting is None:
-        return Projected("waiting")  # it attaches by itself if the portal learns of the meeting
+        return ApplyResult("waiting")  # it attaches by itself if the portal learns of the meeting
     if not event.uuid or len(event.uuid) > _UUID_LENGTH:
         raise UnusableEvidence("of no running")
-    instance = instance_of(meeting, event.uuid)
+    instance = get_or_create_instance(meeting, event.uuid)
     before = _times(instance)
     _learn_times(meeting, instance, event)
     if event.event not in (STARTED, ENDED):
-        _write_moment(meeting, instance, event, event.participant or Participant())
+        _write_moment(meeting, instance, event, event.participant or EventParticipant())
     if instance.occurrence_id is None or instance.started_at is None or _times(instance) != before:
-        return Projected("done", place(meeting, instance))
-    touch(instance.occurrence_id)
-    return Projected("done", instance.occurrence_id)
+        return ApplyResult("done", assign_instance_occurrence(meeting, instance))
+    mark_sheet_dirty(instance.occurrence_id)
+    return ApplyResult("done", instance.occurrence_id)
 
 
-def locked_meeting(condition: ColumnElement[bool]) -> ZoomMeeting | None:
+def lock_zoom_meeting(condition: ColumnElement[bool]) -> ZoomMeeting | None:
     """The meeting, locked until the transaction ends: its evidence changes by one hand at a time."""
     return db.session.scalar(
         select(ZoomMeeting).where(condition).with_for_update(key_share=True).execution_options(populate_existing=True)
     )
 
 
-def instance_of(meeting: ZoomMeeting, uuid: str) -> ZoomInstance:
+def get_or_create_instance(meeting: ZoomMeeting, uuid: str) -> ZoomInstance:
     """The instance with Zoom's uuid, made if this is the first we hear of it."""
     instance = db.session.scalar(select(ZoomInstance).where(ZoomInstance.uuid == uuid))
     if instance is None:
@@ -93,24 +93,24 @@ def _times(instance: ZoomInstance) -> tuple[datetime | None, datetime | None, bo
     return instance.started_at, instance.ended_at, instance.start_seen, instance.end_seen
 
 
-def _learn_times(meeting: ZoomMeeting, instance: ZoomInstance, event: Event) -> None:
+def _learn_times(meeting: ZoomMeeting, instance: ZoomInstance, event: WebhookEvent) -> None:
     """Start and end as `meeting.started` and `meeting.ended` say; until they come, what others say of the start."""
     started, ended = event.start_time or event.at, event.end_time or event.at
     if event.event == STARTED and started:
         if not instance.start_seen:
-            note(meeting.id, "started")
+            add_meeting_history(meeting.id, "started")
         instance.started_at = min(instance.started_at or started, started) if instance.start_seen else started
         instance.start_seen = True
     elif not instance.start_seen and event.start_time:
         instance.started_at = min(instance.started_at or event.start_time, event.start_time)
     if event.event == ENDED and ended:
         if not instance.end_seen:
-            note(meeting.id, "ended")
+            add_meeting_history(meeting.id, "ended")
         instance.ended_at = max(instance.ended_at or ended, ended) if instance.end_seen else ended
         instance.end_seen = True
 
 
-def _write_moment(meeting: ZoomMeeting, instance: ZoomInstance, event: Event, who: Participant) -> None:
+def _write_moment(meeting: ZoomMeeting, instance: ZoomInstance, event: WebhookEvent, who: EventParticipant) -> None:
     """Write a join or a leave where there is room for it, unless it is written already."""
     is_join = event.event in _JOINS
     own_time = who.join_time if is_join else who.leave_time
@@ -136,7 +136,7 @@ def _write_moment(meeting: ZoomMeeting, instance: ZoomInstance, event: Event, wh
     row = known or next((row for row in rows if getattr(row, side) is None), None)
     if row is None:
         row = ZoomParticipant(
-            id=row_id(instance.uuid, session, room, "webhook", len(rows)),
+            id=stay_row_id(instance.uuid, session, room, "webhook", len(rows)),
             instance_id=instance.id,
             session=session,
             room=room,
@@ -154,7 +154,7 @@ def _write_moment(meeting: ZoomMeeting, instance: ZoomInstance, event: Event, wh
     db.session.flush()
 
 
-def _session(who: Participant) -> str | None:
+def _session(who: EventParticipant) -> str | None:
     """What a join and its leave have in common: Zoom's id of the session, else who it was."""
     if who.session:
         return who.session[:80]
@@ -162,7 +162,7 @@ def _session(who: Participant) -> str | None:
     return next((f"{kind}:{value}"[:80] for kind, value in said if value), None)
 
 
-def row_id(uuid: str, session: str, room: str, source: str, nth: int) -> UUID:
+def stay_row_id(uuid: str, session: str, room: str, source: str, nth: int) -> UUID:
     """The same row gets the same id however often it is made anew."""
     return uuid5(_ROWS, f"{uuid}\n{session}\n{room}\n{source}\n{nth}")
 
@@ -176,7 +176,7 @@ def _room(name: str) -> str:
     return "waiting" if name in _WAITING_IN + _WAITING_OUT else "meeting"
 
 
-def _write_identity(row: ZoomParticipant, who: Participant, *, over: bool) -> None:
+def _write_identity(row: ZoomParticipant, who: EventParticipant, *, over: bool) -> None:
     """Who it is. What a join says goes over what a leave said, so that the order does not matter."""
     said = {
         "name": (who.name or "")[:200],
@@ -190,14 +190,14 @@ def _write_identity(row: ZoomParticipant, who: Participant, *, over: bool) -> No
             setattr(row, column, value)
 
 
-def _is_host(meeting: ZoomMeeting, event: Event, who: Participant) -> bool:
+def _is_host(meeting: ZoomMeeting, event: WebhookEvent, who: EventParticipant) -> bool:
     """The host's own Zoom user; a registrant is never the host, Zoom does not register hosts."""
     if who.registrant_id:
         return False
     return bool(who.zoom_user_id and who.zoom_user_id == event.host_id) or who.email == meeting.host.lower()
 
 
-def place(meeting: ZoomMeeting, instance: ZoomInstance) -> UUID:
+def assign_instance_occurrence(meeting: ZoomMeeting, instance: ZoomInstance) -> UUID:
     """Give the instance to the class date it belongs to, and mark the sheets concerned as changed.
 
     The date it overlaps most, else the nearest of the same day in Manila, else one of its own that nobody
@@ -205,13 +205,13 @@ def place(meeting: ZoomMeeting, instance: ZoomInstance) -> UUID:
     """
     began = instance.started_at or _first_moment(instance) or clock.now()
     occurrences = list(db.session.scalars(select(MeetingOccurrence).where(MeetingOccurrence.meeting_id == meeting.id)))
-    chosen = choose(occurrences, began, instance.ended_at) or _unscheduled(meeting, began)
+    chosen = choose_best_occurrence(occurrences, began, instance.ended_at) or _unscheduled(meeting, began)
     before = instance.occurrence_id
     instance.occurrence_id = chosen.id
     db.session.flush()
-    touch(chosen.id, counts=chosen.scheduled)
+    mark_sheet_dirty(chosen.id, counts=chosen.scheduled)
     if before and before != chosen.id:
-        touch(before)
+        mark_sheet_dirty(before)
     for occurrence in occurrences if chosen in occurrences else [*occurrences, chosen]:
         if occurrence.id in (chosen.id, before):
             _settle(meeting, occurrence)
@@ -229,7 +229,7 @@ def _first_moment(instance: ZoomInstance) -> datetime | None:
     return min(moments, default=None)
 
 
-def choose(
+def choose_best_occurrence(
     occurrences: Iterable[MeetingOccurrence], began: datetime, ended: datetime | None
 ) -> MeetingOccurrence | None:
     """The occurrence that a running from `began` to `ended` belongs to, or None if it was on another day.
@@ -249,7 +249,7 @@ def choose(
     overlapping = [occurrence for occurrence in scheduled if overlap(occurrence) > 0]
     if overlapping:
         return min(overlapping, key=lambda occurrence: (-overlap(occurrence), distance(occurrence)))
-    day = clock.local(began).date()
+    day = clock.to_manila(began).date()
     same_day = [occurrence for occurrence in scheduled if occurrence.local_date == day]
     own = [occurrence for occurrence in occurrences if occurrence.id == _unscheduled_id(occurrence.meeting_id, day)]
     return min(same_day, key=distance, default=None) or next(iter(own), None)
@@ -261,7 +261,7 @@ def _unscheduled_id(meeting_id: UUID, day: date) -> UUID:
 
 
 def _unscheduled(meeting: ZoomMeeting, began: datetime) -> MeetingOccurrence:
-    day = clock.local(began).date()
+    day = clock.to_manila(began).date()
     occurrence = MeetingOccurrence(
         id=_unscheduled_id(meeting.id, day),
         meeting_id=meeting.id,
@@ -275,10 +275,10 @@ def _unscheduled(meeting: ZoomMeeting, began: datetime) -> MeetingOccurrence:
     return occurrence
 
 
-def touch(occurrence_id: UUID, *, counts: bool = True) -> None:
+def mark_sheet_dirty(occurrence_id: UUID, *, counts: bool = True) -> None:
     """Mark the sheet as changed: it is computed anew by whoever sweeps next. `counts` is for a new sheet."""
     mark = update(AttendanceSheet).where(AttendanceSheet.occurrence_id == occurrence_id).values(dirty=True)
-    if rows_changed(mark):
+    if execute_rowcount(mark):
         return
     values = {
         "occurrence_id": occurrence_id,
@@ -289,7 +289,7 @@ def touch(occurrence_id: UUID, *, counts: bool = True) -> None:
         "evidence_changed": False,
         "counts": counts,
     }
-    if not insert_once(AttendanceSheet, values, ["occurrence_id"]):
+    if not insert_if_absent(AttendanceSheet, values, ["occurrence_id"]):
         db.session.execute(mark)
 
 
@@ -303,9 +303,9 @@ def _settle(meeting: ZoomMeeting, occurrence: MeetingOccurrence) -> None:
             db.session.execute(delete(MeetingOccurrence).where(MeetingOccurrence.id == occurrence.id))
             db.session.expunge(occurrence)
             return
-        _stretch(occurrence, [started for started, _ in runs if started])
+        _move_unscheduled_start(occurrence, [started for started, _ in runs if started])
     if occurrence.state != "cancelled":
-        occurrence.state = "scheduled" if not runs else "started" if runs_now(runs) else "ended"
+        occurrence.state = "scheduled" if not runs else "started" if is_instance_running(runs) else "ended"
     if meeting.kind != "recurring" and occurrence.scheduled and _may_show(meeting, occurrence.state):
         meeting.state = occurrence.state
     db.session.flush()
@@ -318,14 +318,14 @@ def _may_show(meeting: ZoomMeeting, state: str) -> bool:
     return state in ("started", "ended") and meeting.state not in ("cancelled", "deleted", "failed")
 
 
-def runs_now(runs: Iterable[tuple[datetime | None, datetime | None]]) -> bool:
+def is_instance_running(runs: Iterable[tuple[datetime | None, datetime | None]]) -> bool:
     """Does it run, as far as is known? A meeting runs once at a time, so only its last running can go on."""
     listed = [(started, ended) for started, ended in runs]
     last = max((started for started, _ in listed if started), default=None)
     return any(ended is None and (started is None or started == last) for started, ended in listed)
 
 
-def _stretch(occurrence: MeetingOccurrence, starts: list[datetime]) -> None:
+def _move_unscheduled_start(occurrence: MeetingOccurrence, starts: list[datetime]) -> None:
     """An unscheduled date begins with the first of its runs."""
     if starts and occurrence.starts_at != min(starts):
         occurrence.starts_at = min(starts)
@@ -342,9 +342,9 @@ def _untouched_by_people(occurrence: MeetingOccurrence) -> bool:
     return db.session.scalar(by_hand.limit(1)) is None and db.session.scalar(done.limit(1)) is None
 
 
-def settle(meeting: ZoomMeeting, occurrence_id: UUID | None) -> None:
-    """As `place` does for the dates it concerns, for one date whose runs changed otherwise."""
+def refresh_occurrence_state(meeting: ZoomMeeting, occurrence_id: UUID | None) -> None:
+    """As `assign_instance_occurrence` does for the dates it concerns, for one date whose runs changed otherwise."""
     occurrence = db.session.get(MeetingOccurrence, occurrence_id) if occurrence_id else None
     if occurrence:
-        touch(occurrence.id, counts=occurrence.scheduled)
+        mark_sheet_dirty(occurrence.id, counts=occurrence.scheduled)
         _settle(meeting, occurrence)

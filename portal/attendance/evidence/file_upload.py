@@ -14,38 +14,38 @@ from uuid import UUID, uuid4
 from sqlalchemy import delete, select
 
 from portal.accounts.models import User
-from portal.attendance.calculation.marks import SheetResult, compute
+from portal.attendance.calculation.marks import SheetResult, compute_sheet
 from portal.attendance.evidence.events import (
     CSV_UUID,
-    locked_meeting,
-    row_id,
-    settle,
+    lock_zoom_meeting,
+    refresh_occurrence_state,
+    stay_row_id,
 )
 from portal.attendance.evidence.participants_csv import (
-    FileRow,
-    Problem,
-    ZoomFile,
-    parse,
+    FileProblem,
+    ParticipantFile,
+    ParticipantFileRow,
+    parse_participants_csv,
 )
 from portal.attendance.models import AttendanceSheet, ParticipantUpload, ZoomParticipant
-from portal.attendance.sheet.compute import Line, load, recompute
-from portal.attendance.sheet.corrections import SheetIsFinal, remember
+from portal.attendance.sheet.compute import LearnerRecord, load_sheet_evidence, recompute_sheet
+from portal.attendance.sheet.corrections import SheetFinalised, add_sheet_history
 from portal.core import audit_log, clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
 
-FAR = timedelta(hours=12)
+FAR_FROM_CLASS = timedelta(hours=12)
 
 
-class NothingInIt(ValueError):
+class EmptyUpload(ValueError):
     """The file has no participant that could be read."""
 
 
 @dataclass(frozen=True)
-class Change:
+class MarkChange:
     """What the file would change on one learner's line."""
 
-    line: Line
+    line: LearnerRecord
     mark_before: str
     mark_after: str
     seconds_before: int
@@ -53,16 +53,16 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Preview:
+class UploadPreview:
     """What a file holds and what it would do. `other_meeting`, `other_day`: it seems to be of another class."""
 
-    file: ZoomFile
+    file: ParticipantFile
     people: int
     first: datetime | None
     last: datetime | None
     other_meeting: bool
     other_day: bool
-    changes: tuple[Change, ...]
+    changes: tuple[MarkChange, ...]
     unmatched_before: int
     unmatched_after: int
 
@@ -71,9 +71,9 @@ class Preview:
         return bool(self.file.rows) and not self.other_day and not self.other_meeting
 
 
-def take_in(user: User, occurrence: MeetingOccurrence, filename: str, data: bytes) -> ParticipantUpload:
+def create_upload(user: User, occurrence: MeetingOccurrence, filename: str, data: bytes) -> ParticipantUpload:
     """Read the file and keep what it says for the preview; nothing is changed yet."""
-    file = parse(data, near=occurrence.local_date)
+    file = parse_participants_csv(data, near=occurrence.local_date)
     said = {
         "layout": file.layout,
         "meeting_id": file.meeting_id,
@@ -83,7 +83,7 @@ def take_in(user: User, occurrence: MeetingOccurrence, filename: str, data: byte
         "problems": [asdict(problem) for problem in file.problems[:50]],
     }
     digest = hashlib.sha256(json.dumps([str(occurrence.id), said["rows"]], sort_keys=True).encode()).hexdigest()
-    with writing() as session:
+    with write_transaction() as session:
         upload = ParticipantUpload(
             id=uuid4(),
             occurrence_id=occurrence.id,
@@ -94,7 +94,9 @@ def take_in(user: User, occurrence: MeetingOccurrence, filename: str, data: byte
             rows=said,
         )
         session.add(upload)
-        audit_log.record("uploaded a participants file", "occurrence", occurrence.id, by=user.id, rows=len(file.rows))
+        audit_log.record_action(
+            "uploaded a participants file", "occurrence", occurrence.id, by=user.id, rows=len(file.rows)
+        )
     return upload
 
 
@@ -106,30 +108,30 @@ def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def file_of(upload: ParticipantUpload) -> ZoomFile:
+def file_of_upload(upload: ParticipantUpload) -> ParticipantFile:
     """What the upload said, as it was read."""
     said: dict[str, Any] = upload.rows or {}
-    return ZoomFile(
+    return ParticipantFile(
         layout=said.get("layout"),
         rows=tuple(
-            FileRow(**(row | {"joined_at": _moment(row["joined_at"]), "left_at": _moment(row["left_at"])}))
+            ParticipantFileRow(**(row | {"joined_at": _moment(row["joined_at"]), "left_at": _moment(row["left_at"])}))
             for row in said.get("rows", ())
         ),
         meeting_id=said.get("meeting_id"),
         started_at=_moment(said.get("started_at")),
         ended_at=_moment(said.get("ended_at")),
-        problems=tuple(Problem(**problem) for problem in said.get("problems", ())),
+        problems=tuple(FileProblem(**problem) for problem in said.get("problems", ())),
     )
 
 
-def preview(occurrence: MeetingOccurrence, upload: ParticipantUpload) -> Preview:
+def preview_upload(occurrence: MeetingOccurrence, upload: ParticipantUpload) -> UploadPreview:
     """What confirming the upload would do to the sheet."""
-    file = file_of(upload)
-    now = load(occurrence, occurrence.meeting)
-    then = load(occurrence, occurrence.meeting, extra=_evidence(occurrence, upload, file))
-    before, after = compute(now.input), compute(then.input)
+    file = file_of_upload(upload)
+    now = load_sheet_evidence(occurrence, occurrence.meeting)
+    then = load_sheet_evidence(occurrence, occurrence.meeting, extra=_evidence(occurrence, upload, file))
+    before, after = compute_sheet(now.input), compute_sheet(then.input)
     instance = _span(file)
-    return Preview(
+    return UploadPreview(
         file=file,
         people=len({(row.email or row.name.casefold()) for row in file.rows}),
         first=instance[0],
@@ -146,19 +148,19 @@ def _is_far(occurrence: MeetingOccurrence, span: tuple[datetime | None, datetime
     first, last = span
     if first is None or last is None:
         return False
-    return first > occurrence.ends_at + FAR or last < occurrence.starts_at - FAR
+    return first > occurrence.ends_at + FAR_FROM_CLASS or last < occurrence.starts_at - FAR_FROM_CLASS
 
 
-def _changes(lines: tuple[Line, ...], before: SheetResult, after: SheetResult) -> tuple[Change, ...]:
+def _changes(lines: tuple[LearnerRecord, ...], before: SheetResult, after: SheetResult) -> tuple[MarkChange, ...]:
     found = zip(lines, before.learners, after.learners, strict=True)
     return tuple(
-        Change(line, one.mark, two.mark, one.seconds, two.seconds)
+        MarkChange(line, one.mark, two.mark, one.seconds, two.seconds)
         for line, one, two in found
         if (one.mark, one.seconds) != (two.mark, two.seconds)
     )
 
 
-def _span(file: ZoomFile) -> tuple[datetime | None, datetime | None]:
+def _span(file: ParticipantFile) -> tuple[datetime | None, datetime | None]:
     """From the first join to the last leave; what the file says of the meeting itself where rows have no times."""
     if file.layout == "minutes":
         return file.started_at, file.ended_at
@@ -168,14 +170,14 @@ def _span(file: ZoomFile) -> tuple[datetime | None, datetime | None]:
 
 
 def _evidence(
-    occurrence: MeetingOccurrence, upload: ParticipantUpload, file: ZoomFile
+    occurrence: MeetingOccurrence, upload: ParticipantUpload, file: ParticipantFile
 ) -> tuple[ZoomInstance, list[ZoomParticipant]]:
     """The running and the stays that the file tells of, not yet stored."""
     started, ended = _span(file)
     if file.layout == "minutes" or started is None or ended is None:
         started = ended = None
     instance = ZoomInstance(
-        id=row_id(upload.instance_uuid, "", "", "csv", 0),
+        id=stay_row_id(upload.instance_uuid, "", "", "csv", 0),
         uuid=upload.instance_uuid,
         meeting_id=occurrence.meeting_id,
         occurrence_id=occurrence.id,
@@ -187,11 +189,11 @@ def _evidence(
     return instance, [_stay(instance, row) for row in file.rows]
 
 
-def _stay(instance: ZoomInstance, row: FileRow) -> ZoomParticipant:
+def _stay(instance: ZoomInstance, row: ParticipantFileRow) -> ZoomParticipant:
     session = f"line {row.line}"
     room = "waiting" if row.waiting else "meeting"
     return ZoomParticipant(
-        id=row_id(instance.uuid, session, room, "csv", 0),
+        id=stay_row_id(instance.uuid, session, room, "csv", 0),
         instance_id=instance.id,
         session=session,
         room=room,
@@ -208,15 +210,15 @@ def _stay(instance: ZoomInstance, row: FileRow) -> ZoomParticipant:
     )
 
 
-def confirm(user: User, occurrence: MeetingOccurrence, upload: ParticipantUpload) -> None:
-    """Take the file's stays in. Raises SheetIsFinal, NothingInIt; confirming twice is confirming once."""
+def confirm_upload(user: User, occurrence: MeetingOccurrence, upload: ParticipantUpload) -> None:
+    """Take the file's stays in. Raises SheetFinalised, EmptyUpload; confirming twice is confirming once."""
     if upload.state != "preview":
         return
-    seen = preview(occurrence, upload)
+    seen = preview_upload(occurrence, upload)
     if not seen.usable:
-        raise NothingInIt
+        raise EmptyUpload
     instance, stays = _evidence(occurrence, upload, seen.file)
-    with writing() as session:
+    with write_transaction() as session:
         meeting = _locked(occurrence)
         if not _decide(upload, "preview", "confirmed"):
             return
@@ -224,31 +226,31 @@ def confirm(user: User, occurrence: MeetingOccurrence, upload: ParticipantUpload
             session.add(instance)
             session.flush()
             session.add_all(stays)
-        settle(meeting, occurrence.id)
-        remember(occurrence.id, "file taken in", by=user.id, reason=upload.filename)
-        audit_log.record("took in a participants file", "occurrence", occurrence.id, by=user.id, rows=len(stays))
-    recompute(occurrence.id)
+        refresh_occurrence_state(meeting, occurrence.id)
+        add_sheet_history(occurrence.id, "file taken in", by=user.id, reason=upload.filename)
+        audit_log.record_action("took in a participants file", "occurrence", occurrence.id, by=user.id, rows=len(stays))
+    recompute_sheet(occurrence.id)
 
 
-def discard(user: User, occurrence: MeetingOccurrence, upload: ParticipantUpload) -> None:
+def discard_upload(user: User, occurrence: MeetingOccurrence, upload: ParticipantUpload) -> None:
     """Throw an upload away that was only looked at."""
     if upload.state != "preview":
         return
-    with writing():
+    with write_transaction():
         if not _decide(upload, "preview", "discarded"):
             return
-        audit_log.record("discarded a participants file", "occurrence", occurrence.id, by=user.id)
+        audit_log.record_action("discarded a participants file", "occurrence", occurrence.id, by=user.id)
 
 
-def take_back(user: User, occurrence: MeetingOccurrence, upload: ParticipantUpload) -> None:
-    """Remove what a confirmed file told, and the matches made of its rows. Raises SheetIsFinal."""
+def revoke_upload(user: User, occurrence: MeetingOccurrence, upload: ParticipantUpload) -> None:
+    """Remove what a confirmed file told, and the matches made of its rows. Raises SheetFinalised."""
     if upload.state != "confirmed":
         return
-    with writing() as session:
+    with write_transaction() as session:
         meeting = _locked(occurrence)
         if not _decide(upload, "confirmed", "taken back"):
             return
-        for same in confirmed(occurrence.id):  # the same rows brought in twice are one evidence
+        for same in list_confirmed_uploads(occurrence.id):  # the same rows brought in twice are one evidence
             if same.instance_uuid == upload.instance_uuid:
                 same.state = "taken back"
         session.execute(
@@ -256,18 +258,18 @@ def take_back(user: User, occurrence: MeetingOccurrence, upload: ParticipantUplo
                 ZoomInstance.uuid == upload.instance_uuid, ZoomInstance.occurrence_id == occurrence.id
             )
         )
-        settle(meeting, occurrence.id)
-        remember(occurrence.id, "file taken back", by=user.id, reason=upload.filename)
-        audit_log.record("took back a participants file", "occurrence", occurrence.id, by=user.id)
-    recompute(occurrence.id)
+        refresh_occurrence_state(meeting, occurrence.id)
+        add_sheet_history(occurrence.id, "file taken back", by=user.id, reason=upload.filename)
+        audit_log.record_action("took back a participants file", "occurrence", occurrence.id, by=user.id)
+    recompute_sheet(occurrence.id)
 
 
 def _locked(occurrence: MeetingOccurrence) -> ZoomMeeting:
-    meeting = locked_meeting(ZoomMeeting.id == occurrence.meeting_id)
+    meeting = lock_zoom_meeting(ZoomMeeting.id == occurrence.meeting_id)
     assert meeting is not None  # its occurrence is here
     sheet = db.session.get(AttendanceSheet, occurrence.id, with_for_update=True, populate_existing=True)
     if sheet and sheet.finalised_at:
-        raise SheetIsFinal
+        raise SheetFinalised
     return meeting
 
 
@@ -282,13 +284,13 @@ def _decide(upload: ParticipantUpload, before: str, after: str) -> bool:
     return True
 
 
-def find(occurrence_id: UUID, upload_id: UUID) -> ParticipantUpload | None:
+def find_upload(occurrence_id: UUID, upload_id: UUID) -> ParticipantUpload | None:
     """An upload of this class date."""
     upload = db.session.get(ParticipantUpload, upload_id)
     return upload if upload and upload.occurrence_id == occurrence_id else None
 
 
-def confirmed(occurrence_id: UUID) -> list[ParticipantUpload]:
+def list_confirmed_uploads(occurrence_id: UUID) -> list[ParticipantUpload]:
     """The files that this class date's sheet rests on, first to last."""
     return list(
         db.session.scalars(

@@ -6,7 +6,7 @@ End Time ...) and has a row for each stay: "Name (Original Name),User Email,Join
 "Name (Original Name),User Email,Total Duration (Minutes),Guest". Dates are written as the account's country
 does, "11/03/2026 08:01:09 AM" or "03/11/2026 08:01:09", or as ISO; no zone is named, so it is Manila's.
 
-Pure: bytes in, frozen values out. Nothing in a file raises; what cannot be read is a `Problem`.
+Pure: bytes in, frozen values out. Nothing in a file raises; what cannot be read is a `FileProblem`.
 """
 
 import csv
@@ -20,8 +20,8 @@ from typing import Literal
 
 from portal.core.clock import MANILA
 
-MOST_ROWS = 5000
-MOST_BYTES = 2 * 1024 * 1024
+MAX_ROWS = 5000
+MAX_BYTES = 2 * 1024 * 1024
 _LONGEST_CELL = 300
 
 _COLUMNS = {
@@ -54,7 +54,7 @@ _YES = {"yes", "y", "true", "1", "oo"}
 
 
 @dataclass(frozen=True)
-class Problem:
+class FileProblem:
     """Why a file or a row cannot be used: a code for the page's words, and the line in the file."""
 
     code: Literal[
@@ -65,7 +65,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class FileRow:
+class ParticipantFileRow:
     """One row. Either `joined_at` is known, aware, or only `seconds`."""
 
     line: int
@@ -79,42 +79,42 @@ class FileRow:
 
 
 @dataclass(frozen=True)
-class ZoomFile:
+class ParticipantFile:
     """What a file says. `layout` "times" has joins and leaves, "minutes" only lengths; None: not readable."""
 
     layout: Literal["times", "minutes"] | None
-    rows: tuple[FileRow, ...] = ()
+    rows: tuple[ParticipantFileRow, ...] = ()
     meeting_id: str | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[FileProblem, ...] = ()
 
 
-def parse(data: bytes, *, near: date) -> ZoomFile:
+def parse_participants_csv(data: bytes, *, near: date) -> ParticipantFile:
     """The participants in the file. `near` is the day of the class: it tells 3 November from 11 March."""
     text = _text(data)
-    if isinstance(text, Problem):
-        return ZoomFile(None, problems=(text,))
+    if isinstance(text, FileProblem):
+        return ParticipantFile(None, problems=(text,))
     table = _table(text)
     header = next((at for at, cells in enumerate(table) if _is_header(cells)), None)
     if header is None:
-        return ZoomFile(None, problems=(Problem("no columns"),))
+        return ParticipantFile(None, problems=(FileProblem("no columns"),))
     columns = _columns(table[header], _COLUMNS)
     body = [(line, cells) for line, cells in enumerate(table, start=1) if line > header + 1 and any(cells)]
-    if len(body) > MOST_ROWS:
-        return ZoomFile(None, problems=(Problem("too long"),))
+    if len(body) > MAX_ROWS:
+        return ParticipantFile(None, problems=(FileProblem("too long"),))
     about = _about(table[:header])
     timed = "join" in columns
     times = [_cell(cells, columns, name) for _, cells in body for name in ("join", "leave")]
     read = _reader([*times, about.get("start", ""), about.get("end", "")], near)
-    rows: list[FileRow] = []
-    problems: list[Problem] = []
+    rows: list[ParticipantFileRow] = []
+    problems: list[FileProblem] = []
     for line, cells in body:
         row = _row(line, cells, columns, read if timed else None)
-        (rows if isinstance(row, FileRow) else problems).append(row)  # type: ignore[arg-type]  # told apart here
+        (rows if isinstance(row, ParticipantFileRow) else problems).append(row)  # type: ignore[arg-type]  # told apart here
     if not rows and not problems:
-        problems.append(Problem("no rows"))
-    return ZoomFile(
+        problems.append(FileProblem("no rows"))
+    return ParticipantFile(
         layout="times" if timed else "minutes",
         rows=tuple(rows),
         meeting_id=re.sub(r"\D", "", about.get("meeting_id", ""))[:20] or None,
@@ -124,20 +124,20 @@ def parse(data: bytes, *, near: date) -> ZoomFile:
     )
 
 
-def _text(data: bytes) -> str | Problem:
+def _text(data: bytes) -> str | FileProblem:
     if not data.strip():
-        return Problem("empty")
-    if len(data) > MOST_BYTES:
-        return Problem("too large")
+        return FileProblem("empty")
+    if len(data) > MAX_BYTES:
+        return FileProblem("too large")
     if data[:4] == b"PK\x03\x04" or data[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":
-        return Problem("excel")
+        return FileProblem("excel")
     for encoding in ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252"):
         try:
             text = data.decode(encoding)
         except UnicodeDecodeError:
             continue
-        return Problem("not text") if "\x00" in text else text
-    return Problem("not text")
+        return FileProblem("not text") if "\x00" in text else text
+    return FileProblem("not text")
 
 
 def _table(text: str) -> list[list[str]]:
@@ -152,7 +152,7 @@ def _cells(text: str, delimiter: str) -> list[list[str]]:
         rows = list(csv.reader(lines, delimiter=delimiter))
     except csv.Error:
         return []
-    return [[" ".join(cell.split())[:_LONGEST_CELL] for cell in row] for row in rows[: 2 * MOST_ROWS]]
+    return [[" ".join(cell.split())[:_LONGEST_CELL] for cell in row] for row in rows[: 2 * MAX_ROWS]]
 
 
 def _columns(cells: Sequence[str], wanted: dict[str, re.Pattern[str]]) -> dict[str, int]:
@@ -188,7 +188,7 @@ def _cell(cells: Sequence[str], columns: dict[str, int], name: str) -> str:
 
 def _row(
     line: int, cells: Sequence[str], columns: dict[str, int], read: Callable[[str], datetime | None] | None
-) -> FileRow | Problem:
+) -> ParticipantFileRow | FileProblem:
     name = _cell(cells, columns, "name")
     renamed = _ORIGINAL.fullmatch(name)
     email = _cell(cells, columns, "email")
@@ -197,16 +197,16 @@ def _row(
     if read:
         joined, left = read(_cell(cells, columns, "join")), read(_cell(cells, columns, "leave"))
         if joined is None:
-            return Problem("bad time", line, _cell(cells, columns, "join"))
+            return FileProblem("bad time", line, _cell(cells, columns, "join"))
         minutes = _minutes(_cell(cells, columns, "minutes"))
         if left is None and minutes is not None:
             left = joined + timedelta(minutes=minutes)
     else:
         minutes = _minutes(_cell(cells, columns, "minutes"))
         if minutes is None:
-            return Problem("bad minutes", line, _cell(cells, columns, "minutes"))
+            return FileProblem("bad minutes", line, _cell(cells, columns, "minutes"))
         seconds = minutes * 60
-    return FileRow(
+    return ParticipantFileRow(
         line=line,
         name=renamed.group(1) if renamed else name,
         email=email.lower() if "@" in email and len(email) <= 254 else None,

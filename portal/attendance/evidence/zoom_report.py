@@ -18,30 +18,30 @@ from sqlalchemy import select
 
 from portal.attendance.evidence.events import (
     CSV_UUID,
-    instance_of,
-    locked_meeting,
-    place,
-    row_id,
-    settle,
-    touch,
+    assign_instance_occurrence,
+    get_or_create_instance,
+    lock_zoom_meeting,
+    mark_sheet_dirty,
+    refresh_occurrence_state,
+    stay_row_id,
 )
 from portal.attendance.models import AttendanceSheet, ZoomParticipant
 from portal.attendance.sheet.compute import (
-    NEVER_RAN,
-    is_deleted,
-    recompute,
-    report_waits,
+    NEVER_STARTED_AFTER,
+    is_attendance_deleted,
+    recompute_sheet,
+    report_delays_after,
 )
 from portal.core import clock
 from portal.core.db import (
     db,
-    end_reading,
-    insert_once,
+    end_read_transaction,
+    insert_if_absent,
     is_postgresql,
-    writing,
+    write_transaction,
 )
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
-from portal.meetings.zoom_sync.sync import trouble_code
+from portal.meetings.zoom_sync.sync import error_code_of
 from portal.zoom.client import ZoomClient
 from portal.zoom.errors import ZoomError, ZoomNotAuthorised, ZoomNotConfigured, ZoomRateLimited, ZoomRefused
 from portal.zoom.models import PastInstance, PastMeeting, ReportRow
@@ -49,11 +49,11 @@ from portal.zoom.models import PastInstance, PastMeeting, ReportRow
 log = logging.getLogger("portal.attendance")
 NIGHTS = 3
 NIGHT = time(2, 30)  # in Manila, when nobody teaches and Zoom's daily limits are least used
-LEASE = timedelta(minutes=10)  # whoever asks and dies leaves it to the next one after this
+LEASE_TIME = timedelta(minutes=10)  # whoever asks and dies leaves it to the next one after this
 LOOK_BACK = timedelta(days=3)
 
 
-def due() -> list[UUID]:
+def lease_due_reports() -> list[UUID]:
     """Lease the sheets whose report is to be asked now."""
     now = clock.now()
     rows = (
@@ -64,10 +64,10 @@ def due() -> list[UUID]:
     )
     if is_postgresql():
         rows = rows.with_for_update(skip_locked=True)
-    with writing() as session:
+    with write_transaction() as session:
         sheets = list(session.scalars(rows))
         for sheet in sheets:
-            sheet.reconcile_at = now + LEASE
+            sheet.reconcile_at = now + LEASE_TIME
     return [sheet.occurrence_id for sheet in sheets]
 
 
@@ -90,16 +90,16 @@ def _not_ready(error: ZoomError) -> bool:
     return isinstance(error, ZoomRefused) and error.not_ready
 
 
-def reconcile(occurrence_id: UUID, zoom: ZoomClient) -> bool:
+def reconcile_occurrence(occurrence_id: UUID, zoom: ZoomClient) -> bool:
     """Ask Zoom about one class date, merge what it says, plan the next look. True if a report answered."""
     occurrence = db.session.get(MeetingOccurrence, occurrence_id, populate_existing=True)
     meeting = db.session.get(ZoomMeeting, occurrence.meeting_id) if occurrence else None
     if meeting is None or meeting.zoom_id is None:
         return False
-    deleted = is_deleted(meeting)
-    end_reading()
+    deleted = is_attendance_deleted(meeting)
+    end_read_transaction()
     if deleted:  # Zoom must not bring back what the school keeps no longer
-        recompute(occurrence_id)
+        recompute_sheet(occurrence_id)
         return False
     answers = _Answers()
     try:
@@ -113,7 +113,7 @@ def reconcile(occurrence_id: UUID, zoom: ZoomClient) -> bool:
     if answers.error:
         log.warning("occurrence %s: report: %s", occurrence_id, answers.error)
     _keep(meeting.id, occurrence_id, answers)
-    recompute(occurrence_id)
+    recompute_sheet(occurrence_id)
     return _plan_next(occurrence_id, answers)
 
 
@@ -125,7 +125,7 @@ def _instances(occurrence_id: UUID) -> list[ZoomInstance]:
         .order_by(ZoomInstance.uuid)
     )
     found = list(rows)
-    end_reading()
+    end_read_transaction()
     return found
 
 
@@ -134,21 +134,21 @@ def _keep_runs(meeting_id: UUID, runs: Sequence[PastInstance]) -> None:
     known = set(db.session.scalars(select(ZoomInstance.uuid).where(ZoomInstance.meeting_id == meeting_id)))
     unknown = [run for run in runs if run.uuid not in known and len(run.uuid) <= 64]
     if not unknown:
-        end_reading()
+        end_read_transaction()
         return
-    with writing():
-        meeting = locked_meeting(ZoomMeeting.id == meeting_id)
+    with write_transaction():
+        meeting = lock_zoom_meeting(ZoomMeeting.id == meeting_id)
         assert meeting is not None  # it was just selected, and meetings are never deleted
         for run in unknown:
-            instance = instance_of(meeting, run.uuid)
+            instance = get_or_create_instance(meeting, run.uuid)
             instance.started_at = instance.started_at or run.start_time
-            place(meeting, instance)
+            assign_instance_occurrence(meeting, instance)
 
 
 def _is_last_look(occurrence_id: UUID) -> bool:
     sheet = db.session.get(AttendanceSheet, occurrence_id, populate_existing=True)
-    end_reading()
-    return sheet is not None and sheet.reconcile_attempts >= len(report_waits()) - 1
+    end_read_transaction()
+    return sheet is not None and sheet.reconcile_attempts >= len(report_delays_after()) - 1
 
 
 def _ask(instance: ZoomInstance, zoom: ZoomClient, answers: _Answers, *, last_look: bool) -> None:
@@ -178,28 +178,28 @@ def _with_leave(row: ReportRow) -> ReportRow:
 
 
 def _keep(meeting_id: UUID, occurrence_id: UUID, answers: _Answers) -> None:
-    with writing():
-        meeting = locked_meeting(ZoomMeeting.id == meeting_id)
+    with write_transaction():
+        meeting = lock_zoom_meeting(ZoomMeeting.id == meeting_id)
         assert meeting is not None  # meetings are never deleted
         for instance in db.session.scalars(select(ZoomInstance).where(ZoomInstance.occurrence_id == occurrence_id)):
             end = answers.ends.get(instance.uuid)
             if end and end.end_time and not instance.end_seen:
                 instance.ended_at = end.end_time
                 instance.started_at = instance.started_at or end.start_time
-                place(meeting, instance)
-            merge(meeting, instance, answers.reports.get(instance.uuid, ()))
-        touch(occurrence_id)
-        settle(meeting, occurrence_id)
+                assign_instance_occurrence(meeting, instance)
+            merge_report_rows(meeting, instance, answers.reports.get(instance.uuid, ()))
+        mark_sheet_dirty(occurrence_id)
+        refresh_occurrence_state(meeting, occurrence_id)
 
 
-def merge(meeting: ZoomMeeting, instance: ZoomInstance, rows: Sequence[ReportRow]) -> None:
+def merge_report_rows(meeting: ZoomMeeting, instance: ZoomInstance, rows: Sequence[ReportRow]) -> None:
     """Write the report's rows down as what the report says. `pairing` puts them before the events' word."""
     hosts = _host_accounts(meeting) if rows else set()
     nths: dict[tuple[str, str], list[ReportRow]] = {}
     for row in sorted(rows, key=_in_order):
         if row.join_time is None or _is_garbage(row):
             continue
-        key = (session_of(row), "waiting" if row.status == "in_waiting_room" else _room(row))
+        key = (participant_session_of(row), "waiting" if row.status == "in_waiting_room" else _room(row))
         others = nths.setdefault(key, [])
         if others and others[-1].join_time == row.join_time:
             others[-1] = row  # told twice; the one with the later leave comes last
@@ -227,7 +227,7 @@ def _room(row: ReportRow) -> str:
     return "breakout" if row.breakout_id else "meeting"
 
 
-def session_of(row: ReportRow) -> str:
+def participant_session_of(row: ReportRow) -> str:
     """The session of a row, also where the report's older layout has none: who it was, and since when."""
     if row.session:
         return row.session[:80]
@@ -261,8 +261,8 @@ def _write(instance: ZoomInstance, session: str, room: str, nth: int, row: Repor
         "is_host": not row.registrant_id and row.zoom_user_id in hosts,
     }
     key = {"instance_id": instance.id, "session": session, "room": room, "source": "report", "nth": nth}
-    new_id = row_id(instance.uuid, session, room, "report", nth)
-    if insert_once(ZoomParticipant, {"id": new_id} | key | values, list(key)):
+    new_id = stay_row_id(instance.uuid, session, room, "report", nth)
+    if insert_if_absent(ZoomParticipant, {"id": new_id} | key | values, list(key)):
         return
     known = db.session.scalars(select(ZoomParticipant).filter_by(**key)).one()
     for name, value in values.items():
@@ -272,14 +272,14 @@ def _write(instance: ZoomInstance, session: str, room: str, nth: int, row: Repor
 
 def _plan_next(occurrence_id: UUID, answers: _Answers) -> bool:
     """Write down how it went, and when to ask again. True if the reports are in."""
-    with writing() as session:
+    with write_transaction() as session:
         sheet = session.get(AttendanceSheet, occurrence_id, with_for_update=True, populate_existing=True)
         if sheet is None:
             return False
         sheet.reconcile_at = None
         if isinstance(answers.error, ZoomRateLimited):
             sheet.reconcile_at = answers.error.until or clock.now() + timedelta(minutes=5)
-            sheet.trouble = trouble_code(answers.error)
+            sheet.trouble = error_code_of(answers.error)
             return False
         sheet.reconcile_attempts += 1
         asked_all = answers.error is None and not answers.unfinished
@@ -290,7 +290,10 @@ def _plan_next(occurrence_id: UUID, answers: _Answers) -> bool:
             sheet.reconciled_at, sheet.trouble, sheet.report_digest = sheet.reconciled_at or clock.now(), None, digest
         else:
             before, sheet.trouble = sheet.trouble, _trouble(answers)
-            sheet.dirty = sheet.dirty or NEVER_RAN in (before, sheet.trouble)  # whether it ran at all is in the marks
+            sheet.dirty = sheet.dirty or NEVER_STARTED_AFTER in (
+                before,
+                sheet.trouble,
+            )  # whether it ran at all is in the marks
         sheet.reconcile_at = _next_time(sheet, answers, settled=settled)
         if sheet.state == "provisional" and _given_up(sheet, answers):
             sheet.state = "unreported"
@@ -301,8 +304,8 @@ def _trouble(answers: _Answers) -> str:
     if answers.unfinished:
         return "not ready"
     if answers.error is None or (_not_ready(answers.error) and not answers.runs):
-        return "empty report" if answers.reports else NEVER_RAN
-    return "not ready" if _not_ready(answers.error) else trouble_code(answers.error)
+        return "empty report" if answers.reports else NEVER_STARTED_AFTER
+    return "not ready" if _not_ready(answers.error) else error_code_of(answers.error)
 
 
 def _is_lasting(error: ZoomError | None) -> bool:
@@ -313,12 +316,12 @@ def _is_lasting(error: ZoomError | None) -> bool:
 
 
 def _given_up(sheet: AttendanceSheet, answers: _Answers) -> bool:
-    return _is_lasting(answers.error) or sheet.reconcile_attempts >= len(report_waits())
+    return _is_lasting(answers.error) or sheet.reconcile_attempts >= len(report_delays_after())
 
 
 def _next_time(sheet: AttendanceSheet, answers: _Answers, *, settled: bool) -> datetime | None:
     """Until two answers are equal: 30 minutes, 1, 6 and 24 hours after the end; nightly where none came."""
-    waits, asked = report_waits(), sheet.reconcile_attempts
+    waits, asked = report_delays_after(), sheet.reconcile_attempts
     if settled:
         return None
     if asked < len(waits) and not _is_lasting(answers.error):
@@ -332,7 +335,7 @@ def _next_time(sheet: AttendanceSheet, answers: _Answers, *, settled: bool) -> d
 
 def _tonight() -> datetime:
     now = clock.now()
-    tonight = clock.from_local(clock.local(now).date(), NIGHT)
+    tonight = clock.from_manila(clock.to_manila(now).date(), NIGHT)
     return tonight if tonight > now else tonight + timedelta(days=1)
 
 
@@ -340,7 +343,7 @@ def _digest(reports: Mapping[str, Sequence[ReportRow]]) -> str:
     said = {
         (
             uuid,
-            session_of(row),
+            participant_session_of(row),
             row.registrant_id or "",
             str(row.join_time),
             str(row.leave_time),
@@ -352,10 +355,10 @@ def _digest(reports: Mapping[str, Sequence[ReportRow]]) -> str:
     return hashlib.sha256(json.dumps(sorted(said)).encode()).hexdigest()
 
 
-def find_unseen(zoom: ZoomClient) -> int:
+def find_occurrences_without_events(zoom: ZoomClient) -> int:
     """Class dates that should be over and of which no event ever came get a sheet, and their report is asked."""
     now = clock.now()
-    wait = report_waits()[0]
+    wait = report_delays_after()[0]
     rows = db.session.execute(
         select(MeetingOccurrence.id, MeetingOccurrence.starts_at, MeetingOccurrence.minutes)
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
@@ -373,9 +376,9 @@ def find_unseen(zoom: ZoomClient) -> int:
     over = [row.id for row in rows if now >= row.starts_at + timedelta(minutes=row.minutes) + wait]
     if not over or not zoom.is_configured:
         return 0
-    with writing() as session:
+    with write_transaction() as session:
         for occurrence_id in over:
-            touch(occurrence_id)
+            mark_sheet_dirty(occurrence_id)
             sheet = session.get(AttendanceSheet, occurrence_id, populate_existing=True)
             assert sheet is not None  # touch made it
             sheet.reconcile_at = now

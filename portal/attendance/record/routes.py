@@ -11,35 +11,35 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from portal.attendance.record import service
 from portal.attendance.sheet.routes import bp
-from portal.classes.access import governs, section_or_404
+from portal.classes.access import can_manage_section, section_or_404
 from portal.classes.models import Section
 from portal.core import audit_log, clock
 from portal.meetings.school_calendar import service as school_calendar_service
 
-LONGEST = 200  # characters of a reason
+MAX_REASON_LENGTH = 200  # characters of a reason
 
 
 @bp.get("/attendance/sections/<uuid:section_id>/days/<day>")
-def day(section_id: UUID, day: str) -> str:
+def show_daily_record(section_id: UUID, day: str) -> str:
     section = section_or_404(section_id, forms=True)
     on = _day_or_404(day)
-    audit_log.viewed("viewed the day", "section", section.id, by=current_user.id, section_id=section.id, day=day)
+    audit_log.record_view("viewed the day", "section", section.id, by=current_user.id, section_id=section.id, day=day)
     return _page(section, on)
 
 
 @bp.post("/attendance/sections/<uuid:section_id>/days/<day>")
-def record_day(section_id: UUID, day: str) -> str | AnyResponse | tuple[str, int]:
+def record_class_day(section_id: UUID, day: str) -> str | AnyResponse | tuple[str, int]:
     section = section_or_404(section_id, govern=True)
     on = _day_or_404(day)
     reason = request.form.get("reason", "").strip()
     changes, wrong = _said(section, on)
     if wrong:
         return _page(section, on, _("That is no mark of this page. Look at the lines again.")), 422
-    if len(reason) > LONGEST:
+    if len(reason) > MAX_REASON_LENGTH:
         return _page(section, on, _("The reason is too long, 200 characters are the most.")), 422
     try:
-        written = service.record(current_user, section, on, changes, reason)
-    except service.DayToCome:
+        written = service.save_daily_record(current_user, section, on, changes, reason)
+    except service.FutureDay:
         return _page(section, on, _("That day has not come yet. It can be recorded when it is there.")), 422
     except service.ReasonMissing:
         said = _("You say something else than the sheets, or than before. Write the reason, e.g. called by phone.")
@@ -49,26 +49,26 @@ def record_day(section_id: UUID, day: str) -> str | AnyResponse | tuple[str, int
         if written
         else _("Nothing was changed.")
     )
-    return redirect(url_for(".day", section_id=section.id, day=on.isoformat()))
+    return redirect(url_for(".show_daily_record", section_id=section.id, day=on.isoformat()))
 
 
-def _said(section: Section, on: date) -> tuple[list[service.Change], bool]:
+def _said(section: Section, on: date) -> tuple[list[service.RecordChange], bool]:
     """What the form says of each learner; a line left open is not said. True if a word in it is none of ours."""
     changes, wrong = [], False
-    for learner in service.learners_on(section.id, on):
+    for learner in service.learners_enrolled_on(section.id, on):
         status = request.form.get(f"mark-{learner.id}", "")
         tardy = request.form.get(f"tardy-{learner.id}", "")
-        if status not in ("", service.PRESENT, service.ABSENT) or tardy not in service.TARDY:
+        if status not in ("", service.PRESENT, service.ABSENT) or tardy not in service.TARDY_KINDS:
             wrong = True
         elif status:
-            changes.append(service.Change(learner.id, status, tardy))
+            changes.append(service.RecordChange(learner.id, status, tardy))
     return changes, wrong
 
 
 def _page(section: Section, on: date, problem: str = "") -> str:
-    known = service.read(section.id, on, on)
+    known = service.load_daily_record(section.id, on, on)
     lines = []
-    for learner in service.learners_on(section.id, on):
+    for learner in service.learners_enrolled_on(section.id, on):
         entry = known.entries.get((learner.id, on))
         # A day of which nothing is known is proposed as everybody present; nothing is saved before the adviser says so.
         status = (entry.status if entry else service.UNKNOWN) if known.days else service.PRESENT
@@ -80,11 +80,11 @@ def _page(section: Section, on: date, problem: str = "") -> str:
     return render_template(
         "attendance/day.html",
         section=section,
-        governed=governs(section),
+        governed=can_manage_section(section),
         on=on,
         lines=lines,
         known=bool(known.days),
-        off=school_calendar_service.days_off(section, on, on).get(on),
+        off=school_calendar_service.days_off_clause(section, on, on).get(on),
         to_come=on > clock.today(),
         problem=problem,
         reason=request.form.get("reason", ""),

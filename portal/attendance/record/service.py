@@ -15,22 +15,22 @@ from sqlalchemy import ColumnElement, case, func, or_, select
 
 from portal.accounts.models import User
 from portal.attendance.models import AttendanceRecord, AttendanceSheet, DailyAttendance
-from portal.attendance.sheet.tally import mark as sheet_mark
+from portal.attendance.sheet.tally import mark_column as sheet_mark
 from portal.classes.models import Enrolment, Learner, SchoolClass, Section
 from portal.classes.queries import lis_order
 from portal.core import audit_log, clock
-from portal.core.db import db, writing
+from portal.core.db import db, write_transaction
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 
-OVER = ("provisional", "reconciled", "unreported")
+OVER_STATES = ("provisional", "reconciled", "unreported")
 PRESENT, ABSENT, UNKNOWN = "present", "absent", "unknown"
-TARDY = ("", "late", "cutting", "both")
-RULES = ("any", "first", "half")
-CAME = ("present", "partial")
+TARDY_KINDS = ("", "late", "cutting", "both")
+DAY_RULES = ("any", "first", "half")
+ATTENDED_MARKS = ("present", "partial")
 
 
 @dataclass(frozen=True)
-class Entry:
+class RecordEntry:
     """A learner's day. `by_hand`: the adviser said so, for `reason`; `sheets` is what the classes say."""
 
     status: str
@@ -41,15 +41,15 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Register:
+class DailyRecord:
     """Some days of a section. `days` are those of which anything is known."""
 
-    entries: Mapping[tuple[UUID, date], Entry]
+    entries: Mapping[tuple[UUID, date], RecordEntry]
     days: frozenset[date]
 
 
 @dataclass(frozen=True)
-class Change:
+class RecordChange:
     learner_id: UUID
     status: str
     tardy: str
@@ -59,12 +59,12 @@ class ReasonMissing(ValueError):
     """The adviser says something else than the sheets, or than they did before, and not why."""
 
 
-class DayToCome(ValueError):
+class FutureDay(ValueError):
     """The day has not come yet."""
 
 
 @dataclass(frozen=True)
-class Classes:
+class ClassesOfDay:
     """What the sheets say of a learner's day: of how many classes, in how many they were, from how many they
     were absent; the mark of the day's first class, None if they have none; late in the first, early from the last."""
 
@@ -76,7 +76,7 @@ class Classes:
     early: bool = False
 
 
-def read(section_id: UUID, first: date, last: date) -> Register:
+def load_daily_record(section_id: UUID, first: date, last: date) -> DailyRecord:
     """The register from the first to the last day, in three statements."""
     rule = db.session.scalar(select(Section.day_rule).where(Section.id == section_id)) or "any"
     held = (
@@ -92,7 +92,7 @@ def read(section_id: UUID, first: date, last: date) -> Register:
         .where(
             SchoolClass.section_id == section_id,
             MeetingOccurrence.local_date.between(first, last),
-            AttendanceSheet.state.in_(OVER),
+            AttendanceSheet.state.in_(OVER_STATES),
             AttendanceSheet.counts,
         )
         .cte("held")
@@ -103,7 +103,7 @@ def read(section_id: UUID, first: date, last: date) -> Register:
             AttendanceRecord.learner_id,
             held.c.local_date,
             func.count(),
-            func.sum(case((sheet_mark.in_(CAME), 1), else_=0)),
+            func.sum(case((sheet_mark.in_(ATTENDED_MARKS), 1), else_=0)),
             func.sum(case((sheet_mark == ABSENT, 1), else_=0)),
             func.max(case((is_first, sheet_mark))),
             func.max(case((is_first & AttendanceRecord.late, 1), else_=0)),
@@ -113,14 +113,14 @@ def read(section_id: UUID, first: date, last: date) -> Register:
         .group_by(AttendanceRecord.learner_id, held.c.local_date)
     )
     entries = {
-        (learner_id, day): from_sheets(Classes(n, came, absent, mark, bool(late), bool(early)), rule)
+        (learner_id, day): day_status_from_marks(ClassesOfDay(n, came, absent, mark, bool(late), bool(early)), rule)
         for learner_id, day, n, came, absent, mark, late, early in rows
     }
     for row in _rows(section_id, first, last):
         key = (row.learner_id, row.day)
         known = entries.get(key)
-        entries[key] = Entry(row.mark, row.tardy, True, row.reason or "", known.status if known else None)
-    return Register(entries, frozenset(day for _, day in entries))
+        entries[key] = RecordEntry(row.mark, row.tardy, True, row.reason or "", known.status if known else None)
+    return DailyRecord(entries, frozenset(day for _, day in entries))
 
 
 def _rows(section_id: UUID, first: date, last: date) -> Iterable[DailyAttendance]:
@@ -136,14 +136,14 @@ def _nth(order: ColumnElement[Any]) -> ColumnElement[int]:
     return func.row_number().over(partition_by=MeetingOccurrence.local_date, order_by=(order, MeetingOccurrence.id))
 
 
-def from_sheets(day: Classes, rule: str) -> Entry:
+def day_status_from_marks(day: ClassesOfDay, rule: str) -> RecordEntry:
     """The day by the rule; unknown where the classes that nobody knows of would decide.
 
     Late is who was late in the first class of the day, an early leaver who went early from the last; by the rule
     "first" the others are not asked.
     """
     if rule == "first":
-        came = day.first in CAME
+        came = day.first in ATTENDED_MARKS
         absent = day.first == ABSENT
         early = day.early and day.held == 1
     else:
@@ -153,12 +153,12 @@ def from_sheets(day: Classes, rule: str) -> Entry:
         early = day.early
     if came:
         tardy = "both" if day.late and early else "late" if day.late else "cutting" if early else ""
-        return Entry(PRESENT, tardy, False, "", PRESENT)
+        return RecordEntry(PRESENT, tardy, False, "", PRESENT)
     status = ABSENT if absent else UNKNOWN
-    return Entry(status, "", False, "", status)
+    return RecordEntry(status, "", False, "", status)
 
 
-def learners_on(section_id: UUID, day: date) -> list[Learner]:
+def learners_enrolled_on(section_id: UUID, day: date) -> list[Learner]:
     """The roster of that day, in the order of the form."""
     return list(
         db.session.scalars(
@@ -174,7 +174,7 @@ def learners_on(section_id: UUID, day: date) -> list[Learner]:
     )
 
 
-def record(user: User, section: Section, day: date, changes: list[Change], reason: str) -> int:
+def save_daily_record(user: User, section: Section, day: date, changes: list[RecordChange], reason: str) -> int:
     """Record what the adviser says of a day; what agrees with the register already is left as it is.
 
     Of a day of which nothing was known everybody is written down. Returns how many lines were written. Raises
@@ -182,15 +182,15 @@ def record(user: User, section: Section, day: date, changes: list[Change], reaso
     """
     reason = " ".join(reason.split())[:200]
     if day > clock.today():
-        raise DayToCome
-    with writing() as session:
+        raise FutureDay
+    with write_transaction() as session:
         session.get(Section, section.id, with_for_update=True)
-        known = read(section.id, day, day)
-        here = {learner.id for learner in learners_on(section.id, day)}
+        known = load_daily_record(section.id, day, day)
+        here = {learner.id for learner in learners_enrolled_on(section.id, day)}
         rows = {row.learner_id: row for row in _rows(section.id, day, day)}
         written = 0
         for change in changes:
-            if change.status not in (PRESENT, ABSENT) or change.tardy not in TARDY:
+            if change.status not in (PRESENT, ABSENT) or change.tardy not in TARDY_KINDS:
                 raise ValueError("no such mark")
             tardy = change.tardy if change.status == PRESENT else ""
             before = known.entries.get((change.learner_id, day))
@@ -207,25 +207,25 @@ def record(user: User, section: Section, day: date, changes: list[Change], reaso
             row.set_by, row.set_at = user.id, clock.now()
             written += 1
         if written:
-            audit_log.record(
+            audit_log.record_action(
                 "recorded the day", "section", section.id, by=user.id, section_id=section.id,
                 day=day.isoformat(), learners=written,
             )  # fmt: skip
     return written
 
 
-def set_form(
+def set_sf2_options(
     user: User, section: Section, *, cut_off: date, day_rule: str, school_head: str | None, kind: str, paper: str
 ) -> None:
     """What School Form 2 of a section goes by: the day whose enrolment it compares with, which classes make a day,
     who signs as school head (None: the school's admin), which of the forms, on which paper."""
-    if day_rule not in RULES:
+    if day_rule not in DAY_RULES:
         raise ValueError("no such rule")
-    with writing() as session:
+    with write_transaction() as session:
         mine = session.get_one(Section, section.id)
         mine.cut_off, mine.day_rule, mine.school_head = cut_off, day_rule, school_head
         mine.sf2_form, mine.sf2_paper = kind, paper
-        audit_log.record(
+        audit_log.record_action(
             "set up School Form 2", "section", section.id, by=user.id, section_id=section.id,
             cut_off=cut_off.isoformat(), day_rule=day_rule, kind=kind, paper=paper,
         )  # fmt: skip

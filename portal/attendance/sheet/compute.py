@@ -1,6 +1,6 @@
 """The sheet of one class date: its evidence loaded, computed, and written down.
 
-`load` and `compute` are the same for the page, the CSV and the records, so they cannot disagree.
+`load_sheet_evidence` and `compute_sheet` are the same for the page, the CSV and the records, so they cannot disagree.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,24 +16,24 @@ from sqlalchemy.orm import joinedload
 from portal.accounts.models import User
 from portal.attendance.calculation import stays
 from portal.attendance.calculation.marks import (
-    Alias,
-    Computed,
-    Instance,
-    Knowledge,
-    PersonLink,
-    RosterLine,
+    ConfirmedAlias,
+    DataCompleteness,
+    InstanceTimes,
+    LearnerResult,
+    ManualMatch,
+    RosterLearner,
     SheetInput,
     SheetResult,
-    StaffLine,
-    compute,
+    StaffMember,
+    compute_sheet,
 )
-from portal.attendance.evidence.events import CSV_UUID, runs_now
+from portal.attendance.evidence.events import CSV_UUID, is_instance_running
 from portal.attendance.models import (
     AttendanceHistory,
     AttendanceRecord,
     AttendanceSheet,
-    NameAlias,
-    ParticipantLink,
+    ParticipantAlias,
+    ParticipantMatch,
     ZoomParticipant,
 )
 from portal.attendance.sheet import tally
@@ -41,20 +41,20 @@ from portal.classes import queries as class_queries
 from portal.classes.models import Enrolment, SchoolClass, Section, co_teachers
 from portal.config import Settings
 from portal.core import clock
-from portal.core.db import db, end_reading, writing
+from portal.core.db import db, end_read_transaction, write_transaction
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
-from portal.registration.desired_registrants import learner_address
+from portal.registration.desired_registrants import learner_registration_email
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
-from portal.webhooks.outages import had_gap
+from portal.webhooks.outages import had_delivery_gap
 
-GIVE_UP_WAITING = timedelta(minutes=30)  # after the planned end a class counts as over, end or no end
+OVERDUE_AFTER = timedelta(minutes=30)  # after the planned end a class counts as over, end or no end
 
 
 @dataclass(frozen=True)
-class Line:
+class LearnerRecord:
     """A learner with their record as a person has left it."""
 
-    learner: class_queries.RosterLine
+    learner: class_queries.RosterEntry
     override_mark: str | None
     override_reason: str | None
     override_by: str | None
@@ -63,14 +63,14 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class SheetEvidence:
     """Everything a sheet follows from, and the people's own decisions beside it.
 
     `reported`: Zoom's report, or its file, has told of every running. `heard`: some running is known.
     """
 
     input: SheetInput
-    lines: tuple[Line, ...]
+    lines: tuple[LearnerRecord, ...]
     sheet: AttendanceSheet | None
     reported: bool
     ended_at: datetime | None
@@ -81,22 +81,22 @@ class Loaded:
 
 
 @dataclass
-class _Evidence:
+class _EvidenceRows:
     """The rows of one class date. `links`: the row decided about, the learner or None, staff or not."""
 
     sheet: AttendanceSheet | None
     instances: list[ZoomInstance]
-    rows: list[stays.Row]
+    rows: list[stays.SourceRow]
     links: list[tuple[str, str | None, bool | None]]
     section: tuple[str, int | None]
     deleted: bool  # the school keeps the attendance of that year no longer
 
 
-def load(
+def load_sheet_evidence(
     occurrence: MeetingOccurrence,
     meeting: ZoomMeeting,
     extra: tuple[ZoomInstance, list[ZoomParticipant]] | None = None,
-) -> Loaded:
+) -> SheetEvidence:
     """Read the evidence of one class date; five to eight statements, whatever the number of rows.
 
     With `extra` as if the evidence held that running and its stays as well.
@@ -105,35 +105,37 @@ def load(
     if extra and extra[0].uuid not in {instance.uuid for instance in seen.instances}:
         seen.instances.append(extra[0])
         seen.rows.extend(_row(extra[0].uuid, *(getattr(row, name) for name in _SAID)) for row in extra[1])
-    paired = stays.stays_of(seen.rows, meeting.host)
+    paired = stays.build_stays_from_rows(seen.rows, meeting.host)
     lines = _lines(occurrence, meeting)
     registrant_ids, staff = _registered(meeting)
     settings: Settings = current_app.extensions["silid.settings"]
     aliases, elsewhere = _aliases(meeting, lines)
     told = _told(seen)
-    known = knowledge(occurrence, meeting, seen, told, lines)
-    return Loaded(
+    known = assess_data_completeness(occurrence, meeting, seen, told, lines)
+    return SheetEvidence(
         input=SheetInput(
             planned_start=occurrence.starts_at,
             planned_end=occurrence.ends_at,
             threshold=occurrence.threshold_seconds,
             grace_minutes=seen.section[1] if occurrence.scheduled else None,
             instances=tuple(
-                Instance(row.uuid, row.started_at, row.ended_at) for row in seen.instances if not _is_bare_file(row)
+                InstanceTimes(row.uuid, row.started_at, row.ended_at)
+                for row in seen.instances
+                if not _is_bare_file(row)
             ),
             stays=paired.stays,
             roster=tuple(
-                RosterLine(
+                RosterLearner(
                     learner_id=str(line.learner.learner_id),
                     registrant_ids=frozenset(registrant_ids.get(line.learner.learner_id, ())),
                     # what the learner is registered with: Zoom's file knows no registrant id
-                    email=learner_address(line.learner.lrn, line.learner.email, settings.email_domains),
+                    email=learner_registration_email(line.learner.lrn, line.learner.email, settings.email_domains),
                     name=line.learner.lis_name,
                 )
                 for line in lines
             ),
             staff=tuple(
-                StaffLine(str(user_id), frozenset(registrant_ids.get(user_id, ())), email, (name,))
+                StaffMember(str(user_id), frozenset(registrant_ids.get(user_id, ())), email, (name,))
                 for user_id, (email, name) in sorted(staff.items())
             ),
             links=_links(seen.links, paired.stay_of_row),
@@ -190,7 +192,7 @@ _SAID = (
     "parent_session",
     "lasted_seconds",
 )
-_instances, _participants, _decisions = ZoomInstance.__table__, ZoomParticipant.__table__, ParticipantLink.__table__
+_instances, _participants, _decisions = ZoomInstance.__table__, ZoomParticipant.__table__, ParticipantMatch.__table__
 _stays = (
     select(
         _decisions.c.id,
@@ -208,14 +210,14 @@ _stays = (
 )
 
 
-def _evidence(occurrence: MeetingOccurrence) -> _Evidence:
+def _evidence(occurrence: MeetingOccurrence) -> _EvidenceRows:
     """Sheet and runs in one statement, their stays and the decisions about them in another."""
     found = db.session.execute(
         _runs, {"occurrence_id": occurrence.id}, execution_options={"populate_existing": True}
     ).all()
     sheet, grade_level, name, grace, deleted_at = (found[0][0], *found[0][2:]) if found else (None,) * 5
     instances = [row[1] for row in found if row[1] is not None]
-    rows: dict[UUID, stays.Row] = {}
+    rows: dict[UUID, stays.SourceRow] = {}
     links = []
     for link, learner_id, is_staff, uuid, *said in (
         db.session.execute(_stays, {"occurrence_id": occurrence.id}) if instances else ()
@@ -225,7 +227,7 @@ def _evidence(occurrence: MeetingOccurrence) -> _Evidence:
             row = rows[said[0]] = _row(uuid, *said)
         if link is not None:
             links.append((row.id, str(learner_id) if learner_id else None, is_staff))
-    return _Evidence(
+    return _EvidenceRows(
         sheet=sheet,
         instances=instances,
         rows=list(rows.values()),
@@ -235,10 +237,10 @@ def _evidence(occurrence: MeetingOccurrence) -> _Evidence:
     )
 
 
-def _row(uuid: str, row_id: UUID, *said: Any) -> stays.Row:
+def _row(uuid: str, row_id: UUID, *said: Any) -> stays.SourceRow:
     """What a source says of a stay, `said` as `_SAID` names it after the id. Check constraints hold room and source
     to their words."""
-    return stays.Row(str(row_id), uuid, *said)
+    return stays.SourceRow(str(row_id), uuid, *said)
 
 
 def _is_file(instance: ZoomInstance) -> bool:
@@ -250,9 +252,13 @@ def _is_bare_file(instance: ZoomInstance) -> bool:
     return _is_file(instance) and instance.started_at is None
 
 
-def knowledge(
-    occurrence: MeetingOccurrence, meeting: ZoomMeeting, seen: _Evidence, told: set[UUID], lines: Sequence[Line]
-) -> Knowledge:
+def assess_data_completeness(
+    occurrence: MeetingOccurrence,
+    meeting: ZoomMeeting,
+    seen: _EvidenceRows,
+    told: set[UUID],
+    lines: Sequence[LearnerRecord],
+) -> DataCompleteness:
     """Is it over, and is everything known?
 
     Complete: of every running (those in `told` by Zoom's report or file) start and end were received, with no
@@ -261,21 +267,21 @@ def knowledge(
     mark, it stays pending.
     """
     real = [row for row in seen.instances if not _is_file(row)]
-    ended = bool(seen.instances) and not runs_now((row.started_at, row.ended_at) for row in real)
-    past = clock.now() >= occurrence.ends_at + GIVE_UP_WAITING
+    ended = bool(seen.instances) and not is_instance_running((row.started_at, row.ended_at) for row in real)
+    past = clock.now() >= occurrence.ends_at + OVERDUE_AFTER
     over = ended or (past and (bool(seen.instances) or _may_have_run(occurrence, meeting, seen.sheet, lines)))
     untold = [row for row in real if row.id not in told]
     if not over or not seen.instances or not all(row.start_seen and row.end_seen for row in untold):
-        return Knowledge(over=over, complete=False, gap=False)
+        return DataCompleteness(over=over, complete=False, gap=False)
     gap = bool(untold) and _had_gap(occurrence, meeting, untold)
-    return Knowledge(over=over, complete=not gap, gap=gap)
+    return DataCompleteness(over=over, complete=not gap, gap=gap)
 
 
-NEVER_RAN = "no running"  # the trouble of a sheet whose meeting, Zoom says, nobody opened
+NEVER_STARTED_AFTER = "no running"  # the trouble of a sheet whose meeting, Zoom says, nobody opened
 
 
 def _may_have_run(
-    occurrence: MeetingOccurrence, meeting: ZoomMeeting, sheet: AttendanceSheet | None, lines: Sequence[Line]
+    occurrence: MeetingOccurrence, meeting: ZoomMeeting, sheet: AttendanceSheet | None, lines: Sequence[LearnerRecord]
 ) -> bool:
     """A class of which nothing was heard: has its teacher marked somebody, or was it to be held at Zoom, and
     has Zoom not denied it?"""
@@ -283,10 +289,10 @@ def _may_have_run(
         return True
     if meeting.zoom_id is None or occurrence.state == "cancelled" or not occurrence.scheduled:
         return False
-    return sheet is None or sheet.trouble != NEVER_RAN
+    return sheet is None or sheet.trouble != NEVER_STARTED_AFTER
 
 
-def _told(seen: _Evidence) -> set[UUID]:
+def _told(seen: _EvidenceRows) -> set[UUID]:
     """The runnings of which Zoom's report has rows, or over which a teacher uploaded Zoom's file."""
     by_report = {row.instance for row in seen.rows if row.source == "report"}
     reported = {row.id for row in seen.instances if row.uuid in by_report}
@@ -307,18 +313,18 @@ def _had_gap(occurrence: MeetingOccurrence, meeting: ZoomMeeting, runs: list[Zoo
     ends = [row.ended_at for row in runs if row.ended_at]
     if occurrence.scheduled:
         starts.append(occurrence.starts_at)
-    return had_gap(meeting.zoom_id or "", min(starts), max([*ends, min(starts)]))
+    return had_delivery_gap(meeting.zoom_id or "", min(starts), max([*ends, min(starts)]))
 
 
-def _ended_at(seen: _Evidence) -> datetime | None:
+def _ended_at(seen: _EvidenceRows) -> datetime | None:
     real = [row for row in seen.instances if not _is_file(row)]
-    if runs_now((row.started_at, row.ended_at) for row in real):
+    if is_instance_running((row.started_at, row.ended_at) for row in real):
         return None
     return max((row.ended_at for row in real if row.ended_at), default=None)
 
 
 _roster = (
-    class_queries.roster_select(bindparam("day"))
+    class_queries.select_roster(bindparam("day"))
     .join(SchoolClass, SchoolClass.section_id == Enrolment.section_id)
     .outerjoin(
         AttendanceRecord,
@@ -329,7 +335,7 @@ _roster = (
     )
     .outerjoin(User, User.id == AttendanceRecord.override_by)
     .where(SchoolClass.id == bindparam("class_id"))
-    .add_columns(  # in the order of `Line`
+    .add_columns(  # in the order of `LearnerRecord`
         AttendanceRecord.override_mark,
         AttendanceRecord.override_reason,
         User.full_name,
@@ -339,21 +345,21 @@ _roster = (
 )
 
 
-def _lines(occurrence: MeetingOccurrence, meeting: ZoomMeeting) -> tuple[Line, ...]:
+def _lines(occurrence: MeetingOccurrence, meeting: ZoomMeeting) -> tuple[LearnerRecord, ...]:
     """The roster of that day with each learner's record, in LIS order."""
     if meeting.class_id is None:
         return ()
     rows = db.session.execute(
         _roster, {"day": occurrence.local_date, "occurrence_id": occurrence.id, "class_id": meeting.class_id}
     )
-    lines: dict[UUID, Line] = {}
+    lines: dict[UUID, LearnerRecord] = {}
     for row in rows:
-        learner = class_queries.RosterLine(*row[:_OF_A_LEARNER])
-        lines.setdefault(learner.learner_id, Line(learner, *row[_OF_A_LEARNER:]))
+        learner = class_queries.RosterEntry(*row[:_OF_A_LEARNER])
+        lines.setdefault(learner.learner_id, LearnerRecord(learner, *row[_OF_A_LEARNER:]))
     return tuple(lines.values())
 
 
-_OF_A_LEARNER = len(fields(class_queries.RosterLine))
+_OF_A_LEARNER = len(fields(class_queries.RosterEntry))
 
 
 def _registrants(table: type[MeetingRegistrant | FormerRegistrant]) -> Select[*tuple[Any, ...]]:
@@ -394,7 +400,7 @@ def _registered(meeting: ZoomMeeting) -> tuple[dict[UUID, set[str]], dict[UUID, 
 
 def _links(
     decisions: Iterable[tuple[str, str | None, bool | None]], stay_of_row: Mapping[str, str]
-) -> tuple[PersonLink, ...]:
+) -> tuple[ManualMatch, ...]:
     learners: dict[str, set[str]] = {}
     said: dict[str, bool | None] = {}
     for row_id, learner_id, is_staff in decisions:
@@ -404,7 +410,7 @@ def _links(
         if learner_id:
             learners[stay_id].add(learner_id)
     return tuple(
-        PersonLink(
+        ManualMatch(
             stay_id,
             tuple(sorted(ids)),
             staff=not ids and said[stay_id] is True,
@@ -415,13 +421,22 @@ def _links(
 
 
 _names = (
-    select(NameAlias.class_id, NameAlias.folded_name, NameAlias.made_at, NameAlias.learner_id)
-    .where(or_(NameAlias.class_id == _class_id, NameAlias.learner_id.in_(bindparam("learners", expanding=True))))
-    .order_by(NameAlias.folded_name, NameAlias.made_at, NameAlias.learner_id)
+    select(
+        ParticipantAlias.class_id, ParticipantAlias.folded_name, ParticipantAlias.made_at, ParticipantAlias.learner_id
+    )
+    .where(
+        or_(
+            ParticipantAlias.class_id == _class_id,
+            ParticipantAlias.learner_id.in_(bindparam("learners", expanding=True)),
+        )
+    )
+    .order_by(ParticipantAlias.folded_name, ParticipantAlias.made_at, ParticipantAlias.learner_id)
 )
 
 
-def _aliases(meeting: ZoomMeeting, lines: Sequence[Line]) -> tuple[tuple[Alias, ...], tuple[Alias, ...]]:
+def _aliases(
+    meeting: ZoomMeeting, lines: Sequence[LearnerRecord]
+) -> tuple[tuple[ConfirmedAlias, ...], tuple[ConfirmedAlias, ...]]:
     """The names remembered for this class, and those of its learners in other classes."""
     if meeting.class_id is None:
         return (), ()
@@ -432,15 +447,15 @@ def _aliases(meeting: ZoomMeeting, lines: Sequence[Line]) -> tuple[tuple[Alias, 
     tied: dict[tuple[bool, UUID, str, datetime], list[str]] = {}
     for class_id, name, made_at, learner_id in rows:
         tied.setdefault((class_id == meeting.class_id, class_id, name, made_at), []).append(str(learner_id))
-    split: dict[bool, list[Alias]] = {True: [], False: []}
+    split: dict[bool, list[ConfirmedAlias]] = {True: [], False: []}
     for (is_here, _, name, _made_at), ids in tied.items():
-        split[is_here].append(Alias(name, tuple(ids)))
+        split[is_here].append(ConfirmedAlias(name, tuple(ids)))
     return tuple(split[True]), tuple(split[False])
 
 
-def recompute(occurrence_id: UUID) -> SheetResult | None:
+def recompute_sheet(occurrence_id: UUID) -> SheetResult | None:
     """Compute one sheet and write its records, under the sheet's lock. The same evidence writes nothing."""
-    with writing() as session:
+    with write_transaction() as session:
         sheet = session.get(AttendanceSheet, occurrence_id, with_for_update=True, populate_existing=True)
         occurrence = session.scalar(
             select(MeetingOccurrence)
@@ -450,23 +465,23 @@ def recompute(occurrence_id: UUID) -> SheetResult | None:
         )
         if sheet is None or occurrence is None:
             return None
-        loaded = load(occurrence, occurrence.meeting)
+        loaded = load_sheet_evidence(occurrence, occurrence.meeting)
         if loaded.deleted:  # its totals are all that is left, and they stay as they were
             sheet.dirty, sheet.reconcile_at = False, None
             return None
-        result = compute(loaded.input)
+        result = compute_sheet(loaded.input)
         _write_records(occurrence, loaded, result)
-        tally.write(occurrence.id, ran_seconds=result.meeting_seconds)
+        tally.write_sheet_tally(occurrence.id, ran_seconds=result.meeting_seconds)
         known = loaded.input.knowledge
         sheet.dirty, sheet.computed_at, sheet.gap = False, clock.now(), known.gap
-        sheet.state, sheet.unmatched = state_of(occurrence, loaded), len(result.unmatched)
+        sheet.state, sheet.unmatched = sheet_state_of(occurrence, loaded), len(result.unmatched)
         if known.over and occurrence.state == "started":
             occurrence.state = "ended"  # its end was never told
         _plan_report(sheet, occurrence, loaded)
         return result
 
 
-def is_deleted(meeting: ZoomMeeting) -> bool:
+def is_attendance_deleted(meeting: ZoomMeeting) -> bool:
     """True where the school keeps the attendance of the meeting's class no longer."""
     gone = (
         select(Section.attendance_deleted_at)
@@ -476,23 +491,23 @@ def is_deleted(meeting: ZoomMeeting) -> bool:
     return db.session.scalar(gone) is not None
 
 
-def report_waits() -> tuple[timedelta, ...]:
+def report_delays_after() -> tuple[timedelta, ...]:
     """How long after the end of a class Zoom's report is asked: first, second ... time."""
     settings: Settings = current_app.extensions["silid.settings"]
     return tuple(timedelta(minutes=minutes) for minutes in settings.reconcile_minutes)
 
 
-def _plan_report(sheet: AttendanceSheet, occurrence: MeetingOccurrence, loaded: Loaded) -> None:
+def _plan_report(sheet: AttendanceSheet, occurrence: MeetingOccurrence, loaded: SheetEvidence) -> None:
     """Ask some time after the end (or the planned end); and again if more ran since it was answered."""
     if not loaded.input.knowledge.over or sheet.reconcile_at is not None:
         return
     if sheet.reconciled_at and not loaded.reported:
         sheet.reconciled_at, sheet.report_digest, sheet.reconcile_attempts = None, None, 0
     if sheet.reconcile_attempts == 0 and sheet.reconciled_at is None:
-        sheet.reconcile_at = (loaded.ended_at or occurrence.ends_at) + report_waits()[0]
+        sheet.reconcile_at = (loaded.ended_at or occurrence.ends_at) + report_delays_after()[0]
 
 
-def state_of(occurrence: MeetingOccurrence, loaded: Loaded) -> str:
+def sheet_state_of(occurrence: MeetingOccurrence, loaded: SheetEvidence) -> str:
     """The badge: live, then provisional (Zoom's report is awaited), then reconciled or unreported."""
     if not loaded.input.knowledge.over:
         return "live" if occurrence.state == "started" else "waiting"
@@ -501,7 +516,7 @@ def state_of(occurrence: MeetingOccurrence, loaded: Loaded) -> str:
     return "unreported" if loaded.sheet and loaded.sheet.state == "unreported" else "provisional"
 
 
-def _write_records(occurrence: MeetingOccurrence, loaded: Loaded, result: SheetResult) -> None:
+def _write_records(occurrence: MeetingOccurrence, loaded: SheetEvidence, result: SheetResult) -> None:
     session = db.session
     known = {
         record.learner_id: record
@@ -524,11 +539,11 @@ def _write_records(occurrence: MeetingOccurrence, loaded: Loaded, result: SheetR
             session.delete(record)
 
 
-def _changed(record: AttendanceRecord, computed: Computed) -> bool:
+def _changed(record: AttendanceRecord, computed: LearnerResult) -> bool:
     return record.computed_mark != computed.mark or record.seconds != computed.seconds
 
 
-def _note_change(occurrence_id: UUID, record: AttendanceRecord, computed: Computed) -> None:
+def _note_change(occurrence_id: UUID, record: AttendanceRecord, computed: LearnerResult) -> None:
     if record.computed_mark in ("pending", computed.mark):
         return
     db.session.execute(
@@ -543,7 +558,7 @@ def _note_change(occurrence_id: UUID, record: AttendanceRecord, computed: Comput
     )
 
 
-def _write(record: AttendanceRecord, computed: Computed) -> None:
+def _write(record: AttendanceRecord, computed: LearnerResult) -> None:
     values = {
         "computed_mark": computed.mark,
         "seconds": computed.seconds,
@@ -561,10 +576,10 @@ def _write(record: AttendanceRecord, computed: Computed) -> None:
             setattr(record, name, value)
 
 
-ROSTERS_BACK = timedelta(days=31)  # a roster is put right within the month, and reports are written after it
+ROSTER_CHANGE_LOOKBACK = timedelta(days=31)  # a roster is put right within the month, and reports are written after it
 
 
-def touch_changed_rosters(now: datetime) -> int:
+def mark_roster_changed_sheets(now: datetime) -> int:
     """Mark sheets whose records are not of those who, by now, were on the roster that day: somebody was enrolled
     or withdrawn with an earlier date. The page follows by itself, reports read the records."""
     day = MeetingOccurrence.local_date
@@ -586,7 +601,7 @@ def touch_changed_rosters(now: datetime) -> int:
         .where(
             AttendanceSheet.computed_at.is_not(None),
             AttendanceSheet.dirty.is_(False),
-            MeetingOccurrence.starts_at > now - ROSTERS_BACK,
+            MeetingOccurrence.starts_at > now - ROSTER_CHANGE_LOOKBACK,
         )
     )
     missing = computed.join(Enrolment, Enrolment.section_id == SchoolClass.section_id).where(was_enrolled, ~has_record)
@@ -594,14 +609,14 @@ def touch_changed_rosters(now: datetime) -> int:
         AttendanceRecord.override_mark.is_(None), AttendanceRecord.final_mark.is_(None), ~is_enrolled
     )
     found = set(db.session.scalars(missing)) | set(db.session.scalars(too_many))
-    end_reading()
+    end_read_transaction()
     if found:
-        with writing() as session:
+        with write_transaction() as session:
             session.execute(update(AttendanceSheet).where(AttendanceSheet.occurrence_id.in_(found)).values(dirty=True))
     return len(found)
 
 
-def touch_overdue(now: datetime) -> int:
+def mark_overdue_sheets(now: datetime) -> int:
     """Mark sheets of classes that should be over, and never sent their end or were not heard of at all: they
     are computed anew once, as over, and their report is asked."""
     unheard = and_(
@@ -612,7 +627,7 @@ def touch_overdue(now: datetime) -> int:
         MeetingOccurrence.scheduled,
         ZoomMeeting.zoom_id.is_not(None),
     )
-    with writing() as session:
+    with write_transaction() as session:
         rows = session.execute(
             select(AttendanceSheet, MeetingOccurrence)
             .join(MeetingOccurrence, MeetingOccurrence.id == AttendanceSheet.occurrence_id)
@@ -623,10 +638,10 @@ def touch_overdue(now: datetime) -> int:
                 or_(AttendanceSheet.state == "live", unheard),
                 Section.attendance_deleted_at.is_(None),  # of a deleted year nothing is computed any more
                 AttendanceSheet.dirty.is_(False),
-                MeetingOccurrence.starts_at < now - GIVE_UP_WAITING,
+                MeetingOccurrence.starts_at < now - OVERDUE_AFTER,
             )
         ).all()
-        overdue = [sheet for sheet, occurrence in rows if now >= occurrence.ends_at + GIVE_UP_WAITING]
+        overdue = [sheet for sheet, occurrence in rows if now >= occurrence.ends_at + OVERDUE_AFTER]
         for sheet in overdue:
             sheet.dirty = True
     return len(overdue)

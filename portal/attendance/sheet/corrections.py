@@ -7,40 +7,42 @@ from uuid import UUID, uuid4
 from sqlalchemy import delete, insert, select, tuple_, update
 
 from portal.accounts.models import User
-from portal.attendance.calculation.marks import compute
+from portal.attendance.calculation.marks import compute_sheet
 from portal.attendance.calculation.matching import is_device_name
-from portal.attendance.evidence.events import touch
+from portal.attendance.evidence.events import mark_sheet_dirty
 from portal.attendance.models import (
     HAND_MARKS,
     AttendanceHistory,
     AttendanceRecord,
     AttendanceSheet,
-    NameAlias,
-    ParticipantLink,
+    ParticipantAlias,
+    ParticipantMatch,
     ZoomParticipant,
 )
 from portal.attendance.sheet import tally
-from portal.attendance.sheet.compute import load, recompute
+from portal.attendance.sheet.compute import load_sheet_evidence, recompute_sheet
 from portal.classes.lis_names import fold_name
 from portal.classes.models import SchoolClass, Section
 from portal.core import audit_log, clock
-from portal.core.db import db, insert_once, writing
-from portal.core.worker_signals import wake
+from portal.core.db import db, insert_if_absent, write_transaction
+from portal.core.worker_signals import notify_worker
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
 
 
-class SheetIsFinal(ValueError):
+class SheetFinalised(ValueError):
     """The sheet is signed: it has to be reopened, with a reason, before a mark can change."""
 
 
-class NothingToFinalise(ValueError):
+class ClassNotOver(ValueError):
     """The class is not over, so its marks are not known yet."""
 
 
-def set_marks(user: User, occurrence: MeetingOccurrence, learner_ids: list[UUID], mark: str | None, reason: str) -> int:
+def override_marks(
+    user: User, occurrence: MeetingOccurrence, learner_ids: list[UUID], mark: str | None, reason: str
+) -> int:
     """Set a mark by hand for learners of the sheet, or with None go back to what Zoom saw.
 
-    Returns how many records changed. Raises SheetIsFinal; ValueError for a mark that cannot be set or a
+    Returns how many records changed. Raises SheetFinalised; ValueError for a mark that cannot be set or a
     missing reason.
     """
     reason = " ".join(reason.split())
@@ -48,9 +50,9 @@ def set_marks(user: User, occurrence: MeetingOccurrence, learner_ids: list[UUID]
         raise ValueError("no such mark")
     if mark is not None and not reason:
         raise ValueError("a reason is needed")
-    with writing() as session:
+    with write_transaction() as session:
         sheet = _open_sheet(occurrence)
-        allowed = {line.learner.learner_id for line in load(occurrence, occurrence.meeting).lines}
+        allowed = {line.learner.learner_id for line in load_sheet_evidence(occurrence, occurrence.meeting).lines}
         records = _records(occurrence, [row for row in learner_ids if row in allowed])
         changed = 0
         for record in records:
@@ -58,26 +60,26 @@ def set_marks(user: User, occurrence: MeetingOccurrence, learner_ids: list[UUID]
         session.flush()
         if changed:
             sheet.dirty = True
-            audit_log.record(
+            audit_log.record_action(
                 "changed marks", "occurrence", occurrence.id, by=user.id, learners=changed, mark=mark or ""
             )
-    recompute(occurrence.id)
+    recompute_sheet(occurrence.id)
     return changed
 
 
 def _open_sheet(occurrence: MeetingOccurrence) -> AttendanceSheet:
-    touch(occurrence.id)
+    mark_sheet_dirty(occurrence.id)
     sheet = db.session.get(AttendanceSheet, occurrence.id, with_for_update=True, populate_existing=True)
     assert sheet is not None  # touch made it
     if sheet.finalised_at:
-        raise SheetIsFinal
+        raise SheetFinalised
     return sheet
 
 
 def _records(occurrence: MeetingOccurrence, learner_ids: list[UUID]) -> list[AttendanceRecord]:
     """The learners' records, made where the sheet has not been computed yet."""
     for learner_id in learner_ids:
-        insert_once(
+        insert_if_absent(
             AttendanceRecord,
             {
                 "id": uuid4(),
@@ -110,7 +112,7 @@ def _override(user: User, record: AttendanceRecord, mark: str | None, reason: st
     else:
         record.override_mark, record.override_reason = mark, reason
         record.override_by, record.override_at = user.id, clock.now()
-    remember(
+    add_sheet_history(
         record.occurrence_id,
         "override" if mark else "override removed",
         by=user.id,
@@ -122,49 +124,49 @@ def _override(user: User, record: AttendanceRecord, mark: str | None, reason: st
     return 1
 
 
-def remember(occurrence_id: UUID, what: str, *, by: UUID, **values: object) -> None:
+def add_sheet_history(occurrence_id: UUID, what: str, *, by: UUID, **values: object) -> None:
     """Add a line to the sheet's history, in the transaction that is open."""
     db.session.execute(
         insert(AttendanceHistory).values(occurrence_id=occurrence_id, at=clock.now(), by=by, what=what, **values)
     )
 
 
-def finalise(user: User, occurrence: MeetingOccurrence) -> None:
-    """Sign the marks as they stand. Raises NothingToFinalise while the class is not over."""
-    recompute(occurrence.id)
-    with writing():
+def finalise_sheet(user: User, occurrence: MeetingOccurrence) -> None:
+    """Sign the marks as they stand. Raises ClassNotOver while the class is not over."""
+    recompute_sheet(occurrence.id)
+    with write_transaction():
         sheet = _open_sheet(occurrence)
-        loaded = load(occurrence, occurrence.meeting)
+        loaded = load_sheet_evidence(occurrence, occurrence.meeting)
         if not loaded.input.knowledge.over:
-            raise NothingToFinalise
-        result = compute(loaded.input)
+            raise ClassNotOver
+        result = compute_sheet(loaded.input)
         computed = {line.learner_id: line.mark for line in result.learners}
         for record in _records(occurrence, [line.learner.learner_id for line in loaded.lines]):
             record.final_mark = record.override_mark or computed[str(record.learner_id)]
-        tally.write(occurrence.id, ran_seconds=result.meeting_seconds)
+        tally.write_sheet_tally(occurrence.id, ran_seconds=result.meeting_seconds)
         sheet.finalised_at, sheet.finalised_by, sheet.evidence_changed = clock.now(), user.id, False
-        remember(occurrence.id, "finalised", by=user.id)
-        audit_log.record("finalised the sheet", "occurrence", occurrence.id, by=user.id)
+        add_sheet_history(occurrence.id, "finalised", by=user.id)
+        audit_log.record_action("finalised the sheet", "occurrence", occurrence.id, by=user.id)
 
 
-def reopen(user: User, occurrence: MeetingOccurrence, reason: str) -> None:
+def reopen_sheet(user: User, occurrence: MeetingOccurrence, reason: str) -> None:
     """Take the signature back, with a reason. The marks set by hand stay."""
     reason = " ".join(reason.split())
     if not reason:
         raise ValueError("a reason is needed")
-    with writing() as session:
+    with write_transaction() as session:
         sheet = session.get(AttendanceSheet, occurrence.id, with_for_update=True, populate_existing=True)
         if sheet is None or sheet.finalised_at is None:
             return
         for record in session.scalars(select(AttendanceRecord).where(AttendanceRecord.occurrence_id == occurrence.id)):
             record.final_mark = None
         sheet.finalised_at, sheet.finalised_by, sheet.evidence_changed = None, None, False
-        remember(occurrence.id, "reopened", by=user.id, reason=reason)
-        audit_log.record("reopened the sheet", "occurrence", occurrence.id, by=user.id)
-    recompute(occurrence.id)
+        add_sheet_history(occurrence.id, "reopened", by=user.id, reason=reason)
+        audit_log.record_action("reopened the sheet", "occurrence", occurrence.id, by=user.id)
+    recompute_sheet(occurrence.id)
 
 
-def match(
+def match_participant(
     user: User,
     occurrence: MeetingOccurrence,
     stay_ids: list[UUID],
@@ -175,24 +177,26 @@ def match(
     """Say who a participant was: learners of the sheet, staff, or (without either) nobody of the class.
 
     A name that is not just a device's is remembered for the class. What was said before is kept, so that
-    undoing brings it back. Raises SheetIsFinal, ValueError for stays or learners of another sheet.
+    undoing brings it back. Raises SheetFinalised, ValueError for stays or learners of another sheet.
     """
-    with writing() as session:
+    with write_transaction() as session:
         _open_sheet(occurrence)
         stays = _stays_here(occurrence, stay_ids)
-        allowed = {line.learner.learner_id for line in load(occurrence, occurrence.meeting).lines}
+        allowed = {line.learner.learner_id for line in load_sheet_evidence(occurrence, occurrence.meeting).lines}
         is_here = set(stay_ids) <= {stay.id for stay in stays}
         if not is_here or not stays or not set(learner_ids) <= allowed:
             raise ValueError("not of this sheet")
         now = clock.now()
         names = sorted({stay.name for stay in stays if _is_rememberable(stay.name)})
         before = _said_before(occurrence, stays, names)
-        session.execute(delete(ParticipantLink).where(ParticipantLink.participant_id.in_([stay.id for stay in stays])))
+        session.execute(
+            delete(ParticipantMatch).where(ParticipantMatch.participant_id.in_([stay.id for stay in stays]))
+        )
         for stay in stays:
             who: list[UUID | None] = [*learner_ids] or [None]
             for learner_id in who:
                 session.add(
-                    ParticipantLink(
+                    ParticipantMatch(
                         participant_id=stay.id,
                         learner_id=learner_id,
                         is_staff=None if learner_id else staff,
@@ -204,7 +208,7 @@ def match(
             _remember_alias(user, occurrence, fold_name(name), learner_ids, now)
         what = "matched" if learner_ids else "matched staff" if staff else "matched nobody"
         for nth, learner_id in enumerate(learner_ids or [None]):
-            remember(
+            add_sheet_history(
                 occurrence.id,
                 what,
                 by=user.id,
@@ -212,9 +216,9 @@ def match(
                 reason=_shown(stays),
                 details=before if nth == 0 else None,
             )
-        audit_log.record("matched a participant", "occurrence", occurrence.id, by=user.id, stays=len(stays))
-    recompute(occurrence.id)
-    wake("attendance")
+        audit_log.record_action("matched a participant", "occurrence", occurrence.id, by=user.id, stays=len(stays))
+    recompute_sheet(occurrence.id)
+    notify_worker("attendance")
 
 
 def _shown(stays: list[ZoomParticipant]) -> str:
@@ -228,15 +232,15 @@ def _is_rememberable(name: str) -> bool:
 def _said_before(occurrence: MeetingOccurrence, stays: list[ZoomParticipant], names: list[str]) -> dict[str, Any]:
     """The links of the stays and the memory of their names, as they are: for undoing."""
     links = db.session.scalars(
-        select(ParticipantLink)
-        .where(ParticipantLink.participant_id.in_([stay.id for stay in stays]))
-        .order_by(ParticipantLink.participant_id, ParticipantLink.learner_id)
+        select(ParticipantMatch)
+        .where(ParticipantMatch.participant_id.in_([stay.id for stay in stays]))
+        .order_by(ParticipantMatch.participant_id, ParticipantMatch.learner_id)
     )
     folded = sorted({fold_name(name) for name in names})
     aliases = db.session.scalars(
-        select(NameAlias)
-        .where(NameAlias.class_id == occurrence.meeting.class_id, NameAlias.folded_name.in_(folded))
-        .order_by(NameAlias.folded_name, NameAlias.learner_id)
+        select(ParticipantAlias)
+        .where(ParticipantAlias.class_id == occurrence.meeting.class_id, ParticipantAlias.folded_name.in_(folded))
+        .order_by(ParticipantAlias.folded_name, ParticipantAlias.learner_id)
     )
     return {
         "stays": sorted(str(stay.id) for stay in stays),
@@ -248,7 +252,7 @@ def _said_before(occurrence: MeetingOccurrence, stays: list[ZoomParticipant], na
     }
 
 
-def _plain(row: ParticipantLink | NameAlias, columns: tuple[str, ...]) -> dict[str, Any]:
+def _plain(row: ParticipantMatch | ParticipantAlias, columns: tuple[str, ...]) -> dict[str, Any]:
     """Columns of a row as JSON holds them; `_row` reads them back."""
     values = {column: getattr(row, column) for column in columns}
     return {
@@ -268,26 +272,28 @@ def _row(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def unmatch(user: User, occurrence: MeetingOccurrence, stay_ids: list[UUID]) -> None:
+def undo_match(user: User, occurrence: MeetingOccurrence, stay_ids: list[UUID]) -> None:
     """Take the last match of these stays back: links and remembered names are as they were before it.
 
     A name that was matched anew since, on another sheet, is left as it is.
     """
-    with writing() as session:
+    with write_transaction() as session:
         _open_sheet(occurrence)
         stays = _stays_here(occurrence, stay_ids)
         match_id, before = _last_match(occurrence, {str(stay.id) for stay in stays})
         ids = [UUID(text) for text in before["stays"]] if before else [stay.id for stay in stays]
-        links = list(session.scalars(select(ParticipantLink).where(ParticipantLink.participant_id.in_(ids))))
+        links = list(session.scalars(select(ParticipantMatch).where(ParticipantMatch.participant_id.in_(ids))))
         if not links:
             return
-        session.execute(delete(ParticipantLink).where(ParticipantLink.id.in_([link.id for link in links])))
+        session.execute(delete(ParticipantMatch).where(ParticipantMatch.id.in_([link.id for link in links])))
         if before:
-            session.add_all(ParticipantLink(**_row(values)) for values in before["links"])
+            session.add_all(ParticipantMatch(**_row(values)) for values in before["links"])
             _restore_aliases(occurrence, before, {(link.linked_by, link.linked_at) for link in links})
-        remember(occurrence.id, "match removed", by=user.id, reason=_shown(stays), details={"undoes": match_id})
-        audit_log.record("took back a match", "occurrence", occurrence.id, by=user.id, stays=len(ids))
-    recompute(occurrence.id)
+        add_sheet_history(
+            occurrence.id, "match removed", by=user.id, reason=_shown(stays), details={"undoes": match_id}
+        )
+        audit_log.record_action("took back a match", "occurrence", occurrence.id, by=user.id, stays=len(ids))
+    recompute_sheet(occurrence.id)
 
 
 def _last_match(occurrence: MeetingOccurrence, stay_ids: set[str]) -> tuple[int | None, dict[str, Any] | None]:
@@ -311,13 +317,17 @@ def _restore_aliases(
     class_id = occurrence.meeting.class_id
     for name in before["names"]:
         known = list(
-            db.session.scalars(select(NameAlias).where(NameAlias.class_id == class_id, NameAlias.folded_name == name))
+            db.session.scalars(
+                select(ParticipantAlias).where(
+                    ParticipantAlias.class_id == class_id, ParticipantAlias.folded_name == name
+                )
+            )
         )
         if any((alias.made_by, alias.made_at) not in matched for alias in known):
             continue
-        db.session.execute(delete(NameAlias).where(NameAlias.id.in_([alias.id for alias in known])))
+        db.session.execute(delete(ParticipantAlias).where(ParticipantAlias.id.in_([alias.id for alias in known])))
         mine = [_row(values) for values in before["aliases"] if values["folded_name"] == name]
-        db.session.add_all(NameAlias(**values) for values in mine)
+        db.session.add_all(ParticipantAlias(**values) for values in mine)
 
 
 def _stays_here(occurrence: MeetingOccurrence, stay_ids: list[UUID]) -> list[ZoomParticipant]:
@@ -344,32 +354,34 @@ def _remember_alias(
     class_id = occurrence.meeting.class_id
     if class_id is None:
         return
-    db.session.execute(delete(NameAlias).where(NameAlias.class_id == class_id, NameAlias.folded_name == folded))
+    db.session.execute(
+        delete(ParticipantAlias).where(ParticipantAlias.class_id == class_id, ParticipantAlias.folded_name == folded)
+    )
     db.session.add_all(
-        NameAlias(class_id=class_id, folded_name=folded, learner_id=learner_id, made_by=user.id, made_at=at)
+        ParticipantAlias(class_id=class_id, folded_name=folded, learner_id=learner_id, made_by=user.id, made_at=at)
         for learner_id in learner_ids
     )
 
 
-def let_count(user: User, occurrence: MeetingOccurrence, counts: bool) -> None:
+def set_counts_in_reports(user: User, occurrence: MeetingOccurrence, counts: bool) -> None:
     """Say whether a date that nobody scheduled counts in reports."""
-    with writing():
+    with write_transaction():
         sheet = _open_sheet(occurrence)
         if sheet.counts == counts:
             return
         sheet.counts = counts
-        remember(occurrence.id, "counts" if counts else "does not count", by=user.id)
-        audit_log.record(
+        add_sheet_history(occurrence.id, "counts" if counts else "does not count", by=user.id)
+        audit_log.record_action(
             "let the date count" if counts else "left the date out", "occurrence", occurrence.id, by=user.id
         )
 
 
-def set_grace(user: User, section: Section, minutes: int | None) -> None:
+def set_grace_minutes(user: User, section: Section, minutes: int | None) -> None:
     """How many minutes after the start is late, and before the end early, in a section; None: not asked for.
 
     Dates that are over and not signed are computed anew.
     """
-    with writing() as session:
+    with write_transaction() as session:
         session.execute(update(Section).where(Section.id == section.id).values(late_grace_minutes=minutes))
         dates = (
             select(MeetingOccurrence.id).join(ZoomMeeting).join(SchoolClass).where(SchoolClass.section_id == section.id)
@@ -380,5 +392,5 @@ def set_grace(user: User, section: Section, minutes: int | None) -> None:
             .values(dirty=True)
             .execution_options(synchronize_session=False)
         )
-        audit_log.record("set the minutes of grace", "section", section.id, by=user.id, minutes=minutes)
-    wake("attendance")
+        audit_log.record_action("set the minutes of grace", "section", section.id, by=user.id, minutes=minutes)
+    notify_worker("attendance")

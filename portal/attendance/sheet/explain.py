@@ -9,8 +9,8 @@ from datetime import datetime
 
 from flask_babel import lazy_gettext as _l
 
-from portal.attendance.calculation.marks import Computed, Mark
-from portal.core.date_format import clock_time, when
+from portal.attendance.calculation.marks import LearnerResult, Mark
+from portal.core.date_format import format_datetime, format_time
 from portal.core.translations import gettext as _
 from portal.core.translations import ngettext
 
@@ -36,7 +36,7 @@ _FLAGS = {  # those not here are told by the mark itself
 
 
 @dataclass(frozen=True)
-class Override:
+class MarkOverride:
     """A mark set by hand: by whom (a name to show), when (aware), and the reason given."""
 
     mark: Mark
@@ -45,7 +45,7 @@ class Override:
     reason: str
 
 
-def reason(computed: Computed, *, threshold: int, override: Override | None = None) -> str:
+def explain_mark(computed: LearnerResult, *, threshold: int, override: MarkOverride | None = None) -> str:
     """Why the mark is what it is, in one to three sentences; `threshold` in seconds."""
     if override is not None:
         return _joined([_seen_by_zoom(computed, threshold), _set_by_hand(override)])
@@ -55,7 +55,7 @@ def reason(computed: Computed, *, threshold: int, override: Override | None = No
     return _joined([_seen(computed, threshold), *notes, _needed(computed, threshold)])
 
 
-def mark_word(mark: Mark) -> str:
+def mark_label(mark: Mark) -> str:
     """The mark as the page says it."""
     return {
         "pending": _("Pending"),
@@ -66,7 +66,7 @@ def mark_word(mark: Mark) -> str:
     }[mark]
 
 
-def duration(seconds: int, *, exact: bool = False) -> str:
+def format_duration(seconds: int, *, exact: bool = False) -> str:
     """Whole minutes ("38 min"), seconds below one minute ("40 s"); `exact` keeps both ("14 min 59 s")."""
     minutes, rest = divmod(seconds, 60)
     if minutes == 0:
@@ -76,9 +76,9 @@ def duration(seconds: int, *, exact: bool = False) -> str:
     return _("%(minutes)d min", minutes=minutes)
 
 
-def _seen(computed: Computed, threshold: int) -> str:
+def _seen(computed: LearnerResult, threshold: int) -> str:
     parts = {
-        "time": clock_time(computed.first_join) if computed.first_join else "",
+        "time": format_time(computed.first_join) if computed.first_join else "",
         "stays": _stays(computed, threshold),
         "ways": _ways(computed.matched_by),
     }
@@ -89,24 +89,24 @@ def _seen(computed: Computed, threshold: int) -> str:
     return _("Joined %(time)s, %(stays)s, matched by %(ways)s.", **parts)
 
 
-def _punctuality(computed: Computed) -> list[str]:
+def _punctuality(computed: LearnerResult) -> list[str]:
     late = [_("Came late.")] if computed.late else []
     return late + ([_("Left early.")] if computed.left_early else [])
 
 
-def _seen_by_zoom(computed: Computed, threshold: int) -> str:
+def _seen_by_zoom(computed: LearnerResult, threshold: int) -> str:
     if computed.stays == 0:
         return _("Zoom did not see this learner.")
     return _("Zoom saw %(stays)s.", stays=_stays(computed, threshold))
 
 
-def _stays(computed: Computed, threshold: int) -> str:
+def _stays(computed: LearnerResult, threshold: int) -> str:
     return ngettext(
         "%(time)s in %(num)d stay",
         "%(time)s in %(num)d stays",
         computed.stays,
         # To the second where it decides: 14 min 59 s is not 15 min.
-        time=duration(computed.seconds, exact=computed.seconds < threshold),
+        time=format_duration(computed.seconds, exact=computed.seconds < threshold),
     )
 
 
@@ -115,7 +115,7 @@ def _ways(matched_by: Sequence[str]) -> str:
     return ways[0] if len(ways) == 1 else _(" and ").join(ways)
 
 
-def _not_seen(computed: Computed) -> str:
+def _not_seen(computed: LearnerResult) -> str:
     if computed.mark == "pending":
         if "waiting room only" in computed.flags:
             return _("In the waiting room.")
@@ -134,18 +134,18 @@ def _not_seen(computed: Computed) -> str:
     return _("Not seen, but Zoom's data is incomplete. Unknown is not absent: decide.")
 
 
-def _needed(computed: Computed, threshold: int) -> str:
+def _needed(computed: LearnerResult, threshold: int) -> str:
     if computed.mark not in {"partial", "needs review"}:
         return ""
-    return _("Present needs %(time)s.", time=duration(threshold, exact=True))
+    return _("Present needs %(time)s.", time=format_duration(threshold, exact=True))
 
 
-def _set_by_hand(override: Override) -> str:
+def _set_by_hand(override: MarkOverride) -> str:
     return _(
         "Set to %(mark)s by %(who)s, %(when)s: %(why)s",
-        mark=mark_word(override.mark),
+        mark=mark_label(override.mark),
         who=override.by,
-        when=when(override.at),
+        when=format_datetime(override.at),
         why=_sentence(override.reason),
     )
 

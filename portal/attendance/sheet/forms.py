@@ -5,7 +5,7 @@ from wtforms import RadioField, SelectField, SelectMultipleField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, ValidationError
 
-from portal.core.forms import Form, WholeNumberField
+from portal.core.forms import BoundedIntegerField, PortalForm
 
 MARK_CHOICES = [
     SelectChoice("present", _l("Present")),
@@ -14,7 +14,7 @@ MARK_CHOICES = [
 ]
 
 
-class MarkForm(Form):
+class MarkForm(PortalForm):
     """One learner's mark, changed by hand."""
 
     mark = RadioField(_l("Change to"), [InputRequired(_l("Choose a mark."))], choices=MARK_CHOICES)
@@ -32,7 +32,7 @@ BULK_CHOICES = [
 ]
 
 
-class BulkForm(Form):
+class BulkForm(PortalForm):
     """Several learners at once; the empty choice goes back to what Zoom saw."""
 
     who = SelectMultipleField(_l("Learners"), validate_choice=False)
@@ -48,14 +48,14 @@ class BulkForm(Form):
             raise ValidationError(_("Write the reason, e.g. brownout."))
 
 
-class ReasonForm(Form):
+class ReasonForm(PortalForm):
     reason = StringField(
         _l("Reason"),
         [DataRequired(_l("Write why the sheet is opened again.")), Length(max=200, message=_l("At most 200 letters."))],
     )
 
 
-class FileForm(Form):
+class FileForm(PortalForm):
     """Zoom's own participants file."""
 
     file = FileField(
@@ -66,10 +66,10 @@ class FileForm(Form):
     )
 
 
-class GraceForm(Form):
+class GraceForm(PortalForm):
     """Minutes of grace of a section; left empty, late and left early are not asked for."""
 
-    minutes = WholeNumberField(
+    minutes = BoundedIntegerField(
         _l("Minutes of grace"),
         [Optional(), NumberRange(0, 120, _l("Write a number of minutes from 0 to 120."))],
         render_kw={"min": 0, "max": 120, "inputmode": "numeric"},

@@ -11,27 +11,27 @@ from sqlalchemy import bindparam, case, func, select
 
 from portal.accounts.models import User
 from portal.attendance.calculation.marks import (
-    Computed,
+    LearnerResult,
     SheetResult,
-    Unmatched,
-    compute,
+    UnmatchedParticipant,
+    compute_sheet,
 )
 from portal.attendance.models import AttendanceHistory, AttendanceRecord, AttendanceSheet, AttendanceTally
 from portal.attendance.sheet import explain
 from portal.attendance.sheet.compute import (
-    Line,
-    Loaded,
-    load,
-    state_of,
+    LearnerRecord,
+    SheetEvidence,
+    load_sheet_evidence,
+    sheet_state_of,
 )
-from portal.attendance.sheet.explain import Override
-from portal.classes.access import sees_learners
-from portal.classes.disclosure.service import sections_open
+from portal.attendance.sheet.explain import MarkOverride
+from portal.classes.access import can_view_learners
+from portal.classes.disclosure.service import disclosed_sections_select
 from portal.classes.models import Learner, SchoolClass
-from portal.classes.queries import RosterLine
+from portal.classes.queries import RosterEntry
 from portal.core import clock
 from portal.core.db import db
-from portal.meetings.access import meetings_seen
+from portal.meetings.access import visible_meetings_clause
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 
 CSV_COLUMNS = [
@@ -50,24 +50,24 @@ CSV_COLUMNS = [
 
 
 @dataclass(frozen=True)
-class SheetLine:
+class SheetRow:
     """A learner's line: what the evidence says, what a person said, and the mark that counts."""
 
-    learner: RosterLine
-    computed: Computed
+    learner: RosterEntry
+    computed: LearnerResult
     mark: str
     by_hand: bool
     reason: str
-    override: Override | None
+    override: MarkOverride | None
     final_mark: str | None
 
 
 @dataclass(frozen=True)
-class Sheet:
+class SheetData:
     """One class date for the page. `state` is the badge, "finalised" when it is signed."""
 
-    lines: tuple[SheetLine, ...]
-    unmatched: tuple[Unmatched, ...]
+    lines: tuple[SheetRow, ...]
+    unmatched: tuple[UnmatchedParticipant, ...]
     result: SheetResult
     state: str
     row: AttendanceSheet | None
@@ -81,7 +81,7 @@ class Sheet:
     def count(self, mark: str) -> int:
         return sum(line.mark == mark for line in self.lines)
 
-    def of_sex(self, sex: str) -> list[SheetLine]:
+    def of_sex(self, sex: str) -> list[SheetRow]:
         return [line for line in self.lines if line.learner.sex == sex]
 
     @property
@@ -93,15 +93,15 @@ class Sheet:
         return self.state in ("provisional", "reconciled", "unreported", "finalised")
 
 
-def read(occurrence: MeetingOccurrence) -> Sheet:
+def load_sheet_data(occurrence: MeetingOccurrence) -> SheetData:
     """The sheet as its evidence and its people say now."""
-    loaded = load(occurrence, occurrence.meeting)
-    result = compute(loaded.input)
+    loaded = load_sheet_evidence(occurrence, occurrence.meeting)
+    result = compute_sheet(loaded.input)
     computed = {line.learner_id: line for line in result.learners}
     lines = tuple(_line(line, computed[str(line.learner.learner_id)], loaded.input.threshold) for line in loaded.lines)
     row = loaded.sheet
-    state = state_of(occurrence, loaded)
-    return Sheet(
+    state = sheet_state_of(occurrence, loaded)
+    return SheetData(
         lines=lines,
         unmatched=result.unmatched,
         result=result,
@@ -112,54 +112,56 @@ def read(occurrence: MeetingOccurrence) -> Sheet:
         uploaded=loaded.uploaded,
         unheard=not loaded.heard,
         grace_minutes=loaded.grace_minutes,
-        version=version(row.computed_at, row.dirty, occurrence.state) if row else "",
+        version=sheet_version(row.computed_at, row.dirty, occurrence.state) if row else "",
     )
 
 
-def version(computed_at: datetime | None, dirty: bool, occurrence_state: str) -> str:
+def sheet_version(computed_at: datetime | None, dirty: bool, occurrence_state: str) -> str:
     """A text that changes when the sheet does, and with every minute, since minutes are shown."""
     minute = int(clock.now().timestamp()) // 60
     said = f"{computed_at.timestamp() if computed_at else 0} {dirty} {occurrence_state} {minute}"
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
-def version_now(user: User, occurrence_id: UUID) -> str | None:
+def current_sheet_version(user: User, occurrence_id: UUID) -> str | None:
     """The version of a sheet that the person may see, in one statement; None for a stranger."""
     wanted = (
         select(AttendanceSheet.computed_at, AttendanceSheet.dirty, MeetingOccurrence.state)
         .select_from(MeetingOccurrence)
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
         .join(AttendanceSheet, AttendanceSheet.occurrence_id == MeetingOccurrence.id)
-        .where(MeetingOccurrence.id == occurrence_id, meetings_seen(user))
+        .where(MeetingOccurrence.id == occurrence_id, visible_meetings_clause(user))
     )
-    if not sees_learners(user):
-        opened = select(SchoolClass.id).where(SchoolClass.section_id.in_(sections_open(user)))
+    if not can_view_learners(user):
+        opened = select(SchoolClass.id).where(SchoolClass.section_id.in_(disclosed_sections_select(user)))
         wanted = wanted.where(ZoomMeeting.class_id.in_(opened))
     row = db.session.execute(wanted).one_or_none()
-    return version(*row) if row else None
+    return sheet_version(*row) if row else None
 
 
-def _line(line: Line, computed: Computed, threshold: int) -> SheetLine:
+def _line(line: LearnerRecord, computed: LearnerResult, threshold: int) -> SheetRow:
     override = None
     if line.override_mark and line.override_at:
-        override = Override(
+        override = MarkOverride(
             mark=line.override_mark,  # type: ignore[arg-type]  # a check constraint holds it to the words
             by=line.override_by or "",
             at=line.override_at,
             reason=line.override_reason or "",
         )
-    return SheetLine(
+    return SheetRow(
         learner=line.learner,
         computed=computed,
         mark=line.final_mark or line.override_mark or computed.mark,
         by_hand=override is not None,
-        reason=explain.reason(computed, threshold=threshold, override=override),
+        reason=explain.explain_mark(computed, threshold=threshold, override=override),
         override=override,
         final_mark=line.final_mark,
     )
 
 
-def _matched_by_hand(loaded: Loaded, result: SheetResult) -> tuple[tuple[str, tuple[str, ...], tuple[UUID, ...]], ...]:
+def _matched_by_hand(
+    loaded: SheetEvidence, result: SheetResult
+) -> tuple[tuple[str, tuple[str, ...], tuple[UUID, ...]], ...]:
     """Participants that a person has matched: shown name, names of the learners, stays; for undoing."""
     names = {str(line.learner.learner_id): line.learner.lis_name for line in loaded.lines}
     linked = {link.stay_id: link for link in loaded.input.links}
@@ -172,17 +174,17 @@ def _matched_by_hand(loaded: Loaded, result: SheetResult) -> tuple[tuple[str, tu
     return tuple((name, who, tuple(stays)) for (name, who), stays in sorted(groups.items()))
 
 
-def to_csv(occurrence: MeetingOccurrence) -> str:
+def sheet_to_csv(occurrence: MeetingOccurrence) -> str:
     """The sheet as CSV: one row per learner enrolled that day, in LIS order, times in Manila."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(CSV_COLUMNS)
-    for line in read(occurrence).lines:
+    for line in load_sheet_data(occurrence).lines:
         computed = line.computed
         writer.writerow(
             [
                 line.learner.lrn or "",
-                harmless(line.learner.lis_name),
+                escape_csv_formula(line.learner.lis_name),
                 line.learner.sex,
                 line.mark,
                 computed.seconds,
@@ -191,26 +193,26 @@ def to_csv(occurrence: MeetingOccurrence) -> str:
                 _manila(computed.last_leave),
                 computed.stays,
                 line.override.mark if line.override else "",
-                harmless(line.override.reason if line.override else line.reason),
+                escape_csv_formula(line.override.reason if line.override else line.reason),
             ]
         )
     return out.getvalue()
 
 
 def _manila(moment: datetime | None) -> str:
-    return clock.local(moment).strftime("%Y-%m-%d %H:%M:%S") if moment else ""
+    return clock.to_manila(moment).strftime("%Y-%m-%d %H:%M:%S") if moment else ""
 
 
 FORMULA_SIGNS = tuple("=+-@\t\r\n＝＋－＠")  # East Asian Excel takes the wide ones as well
 
 
-def harmless(text: str) -> str:
+def escape_csv_formula(text: str) -> str:
     """Text that a spreadsheet does not take for a formula."""
     return f"'{text}" if text.lstrip(" ")[:1] in FORMULA_SIGNS else text
 
 
 @dataclass(frozen=True)
-class HistoryLine:
+class SheetHistoryEntry:
     at: datetime
     what: str
     who: str | None
@@ -221,7 +223,7 @@ class HistoryLine:
     reason: str | None
 
 
-LATEST = 20
+HISTORY_SHOWN = 20
 
 
 _changes = (
@@ -240,13 +242,13 @@ _changes = (
     .where(AttendanceHistory.occurrence_id == bindparam("occurrence_id"))
     .order_by(AttendanceHistory.at.desc(), AttendanceHistory.id.desc())
 )
-_latest_changes = _changes.limit(LATEST + 1)
+_latest_changes = _changes.limit(HISTORY_SHOWN + 1)
 
 
-def history(occurrence_id: UUID, *, everything: bool = False) -> list[HistoryLine]:
+def list_sheet_history(occurrence_id: UUID, *, everything: bool = False) -> list[SheetHistoryEntry]:
     """What was changed on a sheet, newest first: all of it, or the latest and one more if there are more."""
     asked = _changes if everything else _latest_changes
-    return [HistoryLine(*row) for row in db.session.execute(asked, {"occurrence_id": occurrence_id})]
+    return [SheetHistoryEntry(*row) for row in db.session.execute(asked, {"occurrence_id": occurrence_id})]
 
 
 @dataclass(frozen=True)
@@ -269,7 +271,7 @@ class SheetSummary:
         return self.present + self.partial + self.absent + self.review + self.pending
 
 
-def summaries(occurrence_ids: list[UUID]) -> dict[UUID, SheetSummary]:
+def load_sheet_summaries(occurrence_ids: list[UUID]) -> dict[UUID, SheetSummary]:
     """Badge and counts of several sheets, one statement. The counts are the tallies', which stay when rows go."""
     still_in = (
         select(func.count())

@@ -22,28 +22,28 @@ from portal.attendance.sheet.forms import (
 from portal.classes.access import section_or_404
 from portal.core import audit_log, clock
 from portal.meetings import queries as meeting_queries
-from portal.meetings.access import manages_sheets, occurrence_or_404
+from portal.meetings.access import can_edit_sheet, occurrence_or_404
 from portal.meetings.models import MeetingOccurrence
-from portal.web.rate_limits import learners_rows
+from portal.web.rate_limits import learner_export_limit
 
 bp = Blueprint("attendance", __name__)
-SHOWN = {"present": "present", "partial": "partial", "absent": "absent", "review": "needs review"}
+PAGE_SIZE = {"present": "present", "partial": "partial", "absent": "absent", "review": "needs review"}
 
 
 @bp.get("/attendance")
-def index() -> str:
-    dates = meeting_queries.past(current_user)
+def list_sheets() -> str:
+    dates = meeting_queries.list_recent_occurrences(current_user)
     return render_template(
         "attendance/index.html",
         dates=dates,
-        summaries=queries.summaries([line.occurrence_id for line in dates]),
+        summaries=queries.load_sheet_summaries([line.occurrence_id for line in dates]),
     )
 
 
 @bp.get("/attendance/<uuid:occurrence_id>")
-def sheet(occurrence_id: UUID) -> str:
+def show_sheet(occurrence_id: UUID) -> str:
     occurrence = occurrence_or_404(occurrence_id)
-    audit_log.viewed("viewed the sheet", "occurrence", occurrence.id, by=current_user.id)
+    audit_log.record_view("viewed the sheet", "occurrence", occurrence.id, by=current_user.id)
     return _page(occurrence)
 
 
@@ -56,9 +56,9 @@ def _page(
     grace_form: GraceForm | None = None,
 ) -> str:
     """The sheet. A form that was sent comes along with what was filled in and what is wrong with it."""
-    seen = queries.read(occurrence)
+    seen = queries.load_sheet_data(occurrence)
     open_row = open_row or request.args.get("change", "")
-    show = SHOWN.get(request.args.get("show", ""))
+    show = PAGE_SIZE.get(request.args.get("show", ""))
     return render_template(
         "attendance/sheet.html",
         occurrence=occurrence,
@@ -66,24 +66,24 @@ def _page(
         school_class=occurrence.meeting.school_class,
         sheet=seen,
         show=show,
-        managed=manages_sheets(occurrence.meeting),
+        managed=can_edit_sheet(occurrence.meeting),
         open_row=open_row,
         mark_form=mark_form or (MarkForm() if open_row else None),
         bulk_form=bulk_form,
         bulk_choices=BULK_CHOICES,
         reason_form=reason_form or (ReasonForm(formdata=None) if seen.is_final else None),
         grace_form=grace_form,
-        history=queries.history(occurrence.id),
-        latest=queries.LATEST,
-        trouble=attendance_messages.trouble,
+        history=queries.list_sheet_history(occurrence.id),
+        latest=queries.HISTORY_SHOWN,
+        trouble=attendance_messages.report_error_message,
     )
 
 
 @bp.get("/attendance/<uuid:occurrence_id>/live")
-def live(occurrence_id: UUID) -> str | Response:
+def show_live_attendance(occurrence_id: UUID) -> str | Response:
     """The part of the page that renews itself while the class runs. Nothing at all where the reader has it
     already: `v` is the version that they see. Their first look was written to the audit log."""
-    version = queries.version_now(current_user, occurrence_id)
+    version = queries.current_sheet_version(current_user, occurrence_id)
     if version is None:
         occurrence_or_404(occurrence_id)  # 404 for a stranger; else the time for which the rows were opened is over
         abort(404)
@@ -91,33 +91,35 @@ def live(occurrence_id: UUID) -> str | Response:
         return Response(status=204)
     occurrence = occurrence_or_404(occurrence_id)
     # The page that renews itself is one look, however long it lies open.
-    audit_log.viewed("viewed the sheet", "occurrence", occurrence.id, by=current_user.id, one_look=timedelta(hours=12))
-    seen = queries.read(occurrence)
+    audit_log.record_view(
+        "viewed the sheet", "occurrence", occurrence.id, by=current_user.id, one_look=timedelta(hours=12)
+    )
+    seen = queries.load_sheet_data(occurrence)
     if seen.state != "live":
         return Response(status=204, headers={"HX-Refresh": "true"})
     return render_template("attendance/_live.html", occurrence=occurrence, sheet=seen)
 
 
 @bp.get("/attendance/<uuid:occurrence_id>/history")
-def history(occurrence_id: UUID) -> str:
+def show_sheet_history(occurrence_id: UUID) -> str:
     occurrence = occurrence_or_404(occurrence_id)
-    audit_log.viewed("viewed the history", "occurrence", occurrence.id, by=current_user.id)
+    audit_log.record_view("viewed the history", "occurrence", occurrence.id, by=current_user.id)
     return render_template(
         "attendance/history.html",
         occurrence=occurrence,
         meeting=occurrence.meeting,
-        history=queries.history(occurrence.id, everything=True),
+        history=queries.list_sheet_history(occurrence.id, everything=True),
     )
 
 
 @bp.get("/attendance/<uuid:occurrence_id>.csv")
-@learners_rows
-def download(occurrence_id: UUID) -> Response:
+@learner_export_limit
+def download_sheet_csv(occurrence_id: UUID) -> Response:
     """The sheet as CSV. With `?excel=1` it begins with a mark by which Excel knows that it is UTF-8."""
     occurrence = occurrence_or_404(occurrence_id)
-    audit_log.record("exported the sheet", "occurrence", occurrence.id, by=current_user.id, format="csv")
-    text = queries.to_csv(occurrence)
-    name = f"attendance-{clock.local(occurrence.starts_at):%Y-%m-%d-%H%M}.csv"
+    audit_log.record_action("exported the sheet", "occurrence", occurrence.id, by=current_user.id, format="csv")
+    text = queries.sheet_to_csv(occurrence)
+    name = f"attendance-{clock.to_manila(occurrence.starts_at):%Y-%m-%d-%H%M}.csv"
     return Response(
         ("\ufeff" if request.args.get("excel") else "") + text,
         mimetype="text/csv",
@@ -126,7 +128,7 @@ def download(occurrence_id: UUID) -> Response:
 
 
 @bp.post("/attendance/<uuid:occurrence_id>/learners/<uuid:learner_id>")
-def change_mark(occurrence_id: UUID, learner_id: UUID) -> str | AnyResponse | tuple[str, int]:
+def change_learner_mark(occurrence_id: UUID, learner_id: UUID) -> str | AnyResponse | tuple[str, int]:
     occurrence = occurrence_or_404(occurrence_id, manage=True)
     form = MarkForm()
     if not form.validate_on_submit():
@@ -135,13 +137,13 @@ def change_mark(occurrence_id: UUID, learner_id: UUID) -> str | AnyResponse | tu
 
 
 @bp.post("/attendance/<uuid:occurrence_id>/learners/<uuid:learner_id>/as-zoom-saw")
-def clear_mark(occurrence_id: UUID, learner_id: UUID) -> AnyResponse:
+def clear_learner_mark(occurrence_id: UUID, learner_id: UUID) -> AnyResponse:
     occurrence = occurrence_or_404(occurrence_id, manage=True)
     return _changed(occurrence, [learner_id], None, "")
 
 
 @bp.post("/attendance/<uuid:occurrence_id>/marks")
-def change_marks(occurrence_id: UUID) -> str | AnyResponse | tuple[str, int]:
+def change_selected_marks(occurrence_id: UUID) -> str | AnyResponse | tuple[str, int]:
     """Several learners at once. What was selected and written stays where something is missing."""
     occurrence = occurrence_or_404(occurrence_id, manage=True)
     form = BulkForm()
@@ -165,8 +167,8 @@ def _is_uuid(text: str) -> bool:
 
 def _changed(occurrence: MeetingOccurrence, learners: list[UUID], mark: str | None, reason: str) -> AnyResponse:
     try:
-        count = corrections.set_marks(current_user, occurrence, learners, mark, reason)
-    except corrections.SheetIsFinal:
+        count = corrections.override_marks(current_user, occurrence, learners, mark, reason)
+    except corrections.SheetFinalised:
         flash(_("The sheet is finalised. Open it again first, with a reason."), "bad")
     else:
         flash(ngettext("%(num)d mark is changed.", "%(num)d marks are changed.", count))
@@ -175,17 +177,17 @@ def _changed(occurrence: MeetingOccurrence, learners: list[UUID], mark: str | No
 
 
 def _back(occurrence: MeetingOccurrence, anchor: str | None = None) -> AnyResponse:
-    return redirect(url_for(".sheet", occurrence_id=occurrence.id, _anchor=anchor))
+    return redirect(url_for(".show_sheet", occurrence_id=occurrence.id, _anchor=anchor))
 
 
 @bp.post("/attendance/<uuid:occurrence_id>/finalise")
-def finalise(occurrence_id: UUID) -> AnyResponse:
+def finalise_sheet(occurrence_id: UUID) -> AnyResponse:
     occurrence = occurrence_or_404(occurrence_id, manage=True)
     try:
-        corrections.finalise(current_user, occurrence)
-    except corrections.NothingToFinalise:
+        corrections.finalise_sheet(current_user, occurrence)
+    except corrections.ClassNotOver:
         flash(_("The class is not over yet, so there is nothing to finalise."), "bad")
-    except corrections.SheetIsFinal:
+    except corrections.SheetFinalised:
         flash(_("The sheet was finalised already."))
     else:
         flash(_("The sheet is finalised. Later news from Zoom no longer changes the marks."))
@@ -193,18 +195,18 @@ def finalise(occurrence_id: UUID) -> AnyResponse:
 
 
 @bp.post("/attendance/<uuid:occurrence_id>/reopen")
-def reopen(occurrence_id: UUID) -> AnyResponse | tuple[str, int]:
+def reopen_sheet(occurrence_id: UUID) -> AnyResponse | tuple[str, int]:
     occurrence = occurrence_or_404(occurrence_id, manage=True)
     form = ReasonForm()
     if not form.validate_on_submit():
         return _page(occurrence, reason_form=form), 422
-    corrections.reopen(current_user, occurrence, form.reason.data or "")
+    corrections.reopen_sheet(current_user, occurrence, form.reason.data or "")
     flash(_("The sheet is open again. The marks that you set stay."))
     return _back(occurrence)
 
 
 @bp.post("/attendance/<uuid:occurrence_id>/match")
-def match(occurrence_id: UUID) -> AnyResponse:
+def match_participant(occurrence_id: UUID) -> AnyResponse:
     """One participant (all of their stays) is these learners, or staff, or nobody of the class."""
     occurrence = occurrence_or_404(occurrence_id, manage=True)
     stays = [UUID(text) for text in request.form.getlist("stay") if _is_uuid(text)]
@@ -214,8 +216,8 @@ def match(occurrence_id: UUID) -> AnyResponse:
         return _back(occurrence, "people")
     learners = [UUID(text) for text in chosen if _is_uuid(text)]
     try:
-        corrections.match(current_user, occurrence, stays, learners, staff="staff" in chosen)
-    except corrections.SheetIsFinal:
+        corrections.match_participant(current_user, occurrence, stays, learners, staff="staff" in chosen)
+    except corrections.SheetFinalised:
         flash(_("The sheet is finalised. Open it again first, with a reason."), "bad")
     except ValueError:
         flash(_("That person is not on this sheet any more. Look again."), "bad")
@@ -225,12 +227,12 @@ def match(occurrence_id: UUID) -> AnyResponse:
 
 
 @bp.post("/attendance/<uuid:occurrence_id>/unmatch")
-def unmatch(occurrence_id: UUID) -> AnyResponse:
+def undo_match(occurrence_id: UUID) -> AnyResponse:
     occurrence = occurrence_or_404(occurrence_id, manage=True)
     stays = [UUID(text) for text in request.form.getlist("stay") if _is_uuid(text)]
     try:
-        corrections.unmatch(current_user, occurrence, stays)
-    except corrections.SheetIsFinal:
+        corrections.undo_match(current_user, occurrence, stays)
+    except corrections.SheetFinalised:
         flash(_("The sheet is finalised. Open it again first, with a reason."), "bad")
     else:
         flash(_("The match is undone."))
@@ -238,18 +240,18 @@ def unmatch(occurrence_id: UUID) -> AnyResponse:
 
 
 @bp.post("/attendance/<uuid:occurrence_id>/counts")
-def counts(occurrence_id: UUID) -> AnyResponse:
+def set_counts_in_reports(occurrence_id: UUID) -> AnyResponse:
     """A date that nobody scheduled counts in reports, or does not."""
     occurrence = occurrence_or_404(occurrence_id, manage=True)
     try:
-        corrections.let_count(current_user, occurrence, request.form.get("counts") == "yes")
-    except corrections.SheetIsFinal:
+        corrections.set_counts_in_reports(current_user, occurrence, request.form.get("counts") == "yes")
+    except corrections.SheetFinalised:
         flash(_("The sheet is finalised. Open it again first, with a reason."), "bad")
     return _back(occurrence)
 
 
 @bp.post("/attendance/sections/<uuid:section_id>/grace")
-def set_grace(section_id: UUID) -> AnyResponse | tuple[str, int]:
+def set_grace_minutes(section_id: UUID) -> AnyResponse | tuple[str, int]:
     """The minutes of grace of a section, from the sheet of one of its dates."""
     section = section_or_404(section_id, govern=True)
     back = request.form.get("occurrence", "")
@@ -257,13 +259,13 @@ def set_grace(section_id: UUID) -> AnyResponse | tuple[str, int]:
     form = GraceForm()
     if not form.validate_on_submit():
         return _page(occurrence, grace_form=form), 422
-    corrections.set_grace(current_user, section, form.minutes.data)
+    corrections.set_grace_minutes(current_user, section, form.minutes.data)
     flash(_("The minutes of grace are saved for the whole section."))
-    return redirect(url_for(".sheet", occurrence_id=occurrence.id))
+    return redirect(url_for(".show_sheet", occurrence_id=occurrence.id))
 
 
 @bp.get("/attendance/<uuid:occurrence_id>/file")
-def file(occurrence_id: UUID) -> str:
+def show_file_upload(occurrence_id: UUID) -> str:
     occurrence = occurrence_or_404(occurrence_id, manage=True)
     return _file_page(occurrence, FileForm())
 
@@ -274,53 +276,53 @@ def _file_page(occurrence: MeetingOccurrence, form: FileForm) -> str:
         occurrence=occurrence,
         meeting=occurrence.meeting,
         form=form,
-        files=file_upload.confirmed(occurrence.id),
+        files=file_upload.list_confirmed_uploads(occurrence.id),
     )
 
 
 @bp.post("/attendance/<uuid:occurrence_id>/file")
-def take_file(occurrence_id: UUID) -> str | AnyResponse | tuple[str, int]:
+def upload_participant_file(occurrence_id: UUID) -> str | AnyResponse | tuple[str, int]:
     """Read the file and show what it would do; nothing is changed yet."""
     occurrence = occurrence_or_404(occurrence_id, manage=True)
     form = FileForm()
     if not form.validate_on_submit():
         return _file_page(occurrence, form), 422
-    taken = file_upload.take_in(current_user, occurrence, form.file.data.filename or "", form.file.data.read())
-    return redirect(url_for(".check_file", occurrence_id=occurrence.id, upload_id=taken.id))
+    taken = file_upload.create_upload(current_user, occurrence, form.file.data.filename or "", form.file.data.read())
+    return redirect(url_for(".preview_participant_file", occurrence_id=occurrence.id, upload_id=taken.id))
 
 
 @bp.get("/attendance/<uuid:occurrence_id>/file/<uuid:upload_id>")
-def check_file(occurrence_id: UUID, upload_id: UUID) -> str | AnyResponse:
+def preview_participant_file(occurrence_id: UUID, upload_id: UUID) -> str | AnyResponse:
     occurrence, taken = _upload_or_404(occurrence_id, upload_id)
     if taken.state != "preview":
-        return redirect(url_for(".sheet", occurrence_id=occurrence.id))
-    audit_log.viewed("viewed a participants file", "occurrence", occurrence.id, by=current_user.id)
+        return redirect(url_for(".show_sheet", occurrence_id=occurrence.id))
+    audit_log.record_view("viewed a participants file", "occurrence", occurrence.id, by=current_user.id)
     return render_template(
         "attendance/file_check.html",
         occurrence=occurrence,
         meeting=occurrence.meeting,
         upload=taken,
-        preview=file_upload.preview(occurrence, taken),
-        say=attendance_messages.problem,
+        preview=file_upload.preview_upload(occurrence, taken),
+        say=attendance_messages.file_problem_message,
     )
 
 
 def _upload_or_404(occurrence_id: UUID, upload_id: UUID) -> tuple[MeetingOccurrence, ParticipantUpload]:
     occurrence = occurrence_or_404(occurrence_id, manage=True)
-    taken = file_upload.find(occurrence.id, upload_id)
+    taken = file_upload.find_upload(occurrence.id, upload_id)
     if taken is None:
         abort(404)
     return occurrence, taken
 
 
 @bp.post("/attendance/<uuid:occurrence_id>/file/<uuid:upload_id>/confirm")
-def confirm_file(occurrence_id: UUID, upload_id: UUID) -> AnyResponse:
+def confirm_participant_file(occurrence_id: UUID, upload_id: UUID) -> AnyResponse:
     occurrence, taken = _upload_or_404(occurrence_id, upload_id)
     try:
-        file_upload.confirm(current_user, occurrence, taken)
-    except corrections.SheetIsFinal:
+        file_upload.confirm_upload(current_user, occurrence, taken)
+    except corrections.SheetFinalised:
         flash(_("The sheet is finalised. Open it again first, with a reason."), "bad")
-    except file_upload.NothingInIt:
+    except file_upload.EmptyUpload:
         flash(_("There is nothing in this file that this sheet could take in."), "bad")
     else:
         flash(_("The file is taken in. The sheet is computed from it and from what Zoom told before."))
@@ -328,19 +330,19 @@ def confirm_file(occurrence_id: UUID, upload_id: UUID) -> AnyResponse:
 
 
 @bp.post("/attendance/<uuid:occurrence_id>/file/<uuid:upload_id>/discard")
-def discard_file(occurrence_id: UUID, upload_id: UUID) -> AnyResponse:
+def discard_participant_file(occurrence_id: UUID, upload_id: UUID) -> AnyResponse:
     occurrence, taken = _upload_or_404(occurrence_id, upload_id)
-    file_upload.discard(current_user, occurrence, taken)
-    return redirect(url_for(".file", occurrence_id=occurrence.id))
+    file_upload.discard_upload(current_user, occurrence, taken)
+    return redirect(url_for(".show_file_upload", occurrence_id=occurrence.id))
 
 
 @bp.post("/attendance/<uuid:occurrence_id>/file/<uuid:upload_id>/take-back")
-def take_back_file(occurrence_id: UUID, upload_id: UUID) -> AnyResponse:
+def revoke_participant_file(occurrence_id: UUID, upload_id: UUID) -> AnyResponse:
     occurrence, taken = _upload_or_404(occurrence_id, upload_id)
     try:
-        file_upload.take_back(current_user, occurrence, taken)
-    except corrections.SheetIsFinal:
+        file_upload.revoke_upload(current_user, occurrence, taken)
+    except corrections.SheetFinalised:
         flash(_("The sheet is finalised. Open it again first, with a reason."), "bad")
     else:
         flash(_("What the file told is taken back."))
-    return redirect(url_for(".file", occurrence_id=occurrence.id))
+    return redirect(url_for(".show_file_upload", occurrence_id=occurrence.id))

@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, case, func, literal, select
 
 from portal.attendance.models import AttendanceRecord, AttendanceTally
-from portal.core.db import db, insert_or_update
+from portal.core.db import db, upsert_from_select
 
-mark: ColumnElement[Any] = func.coalesce(
+mark_column: ColumnElement[Any] = func.coalesce(
     AttendanceRecord.final_mark, AttendanceRecord.override_mark, AttendanceRecord.computed_mark
 )
 _WORDS = {
@@ -23,16 +23,20 @@ _WORDS = {
 }
 
 
-def write(occurrence_id: UUID, *, ran_seconds: int | None) -> None:
+def write_sheet_tally(occurrence_id: UUID, *, ran_seconds: int | None) -> None:
     """Count the records of a sheet, in the transaction that wrote them. `ran_seconds`: how long the meeting
     ran, None while it is not known."""
     db.session.flush()
-    counts = {name: func.coalesce(func.sum(case((mark == word, 1), else_=0)), 0) for name, word in _WORDS.items()}
-    came = case((mark.in_(("present", "partial")), AttendanceRecord.seconds), else_=0)
+    counts = {
+        name: func.coalesce(func.sum(case((mark_column == word, 1), else_=0)), 0) for name, word in _WORDS.items()
+    }
+    came = case((mark_column.in_(("present", "partial")), AttendanceRecord.seconds), else_=0)
     counted = select(
         literal(occurrence_id, AttendanceTally.occurrence_id.type),
         *counts.values(),
         func.coalesce(func.sum(came), 0),
         literal(ran_seconds, AttendanceTally.ran_seconds.type),
     ).where(AttendanceRecord.occurrence_id == occurrence_id)
-    insert_or_update(AttendanceTally, ["occurrence_id", *counts, "seconds", "ran_seconds"], counted, ["occurrence_id"])
+    upsert_from_select(
+        AttendanceTally, ["occurrence_id", *counts, "seconds", "ran_seconds"], counted, ["occurrence_id"]
+    )

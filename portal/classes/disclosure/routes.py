@@ -7,26 +7,26 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from portal.accounts.sign_in.next_url import safe_next
+from portal.accounts.sign_in.next_url import safe_next_url
 from portal.classes import access
 from portal.classes.disclosure import service
-from portal.core.date_format import clock_time
+from portal.core.date_format import format_time
 
-bp = Blueprint("opening", __name__)
+bp = Blueprint("disclosure", __name__)
 
 
 @bp.route("/classes/sections/<uuid:section_id>/why", methods=["GET", "POST"])
-def why(section_id: UUID) -> str | Response | tuple[str, int]:
+def ask_disclosure_reason(section_id: UUID) -> str | Response | tuple[str, int]:
     """For admins of a division and the region. Everybody else sees the rows without, or not at all."""
-    section = access.section_to_open_or_404(section_id)
-    form = service.WhyForm()
+    section = access.disclosable_section_or_404(section_id)
+    form = service.DisclosureReasonForm()
     if not form.is_submitted():
         form.next.data = request.args.get("next", "")
     if form.validate_on_submit():
-        until = service.open_rows(current_user._get_current_object(), section, form.reason.data or "")
+        until = service.grant_section_disclosure(current_user._get_current_object(), section, form.reason.data or "")
         flash(
             _("Open to you until %(time)s, to look at. Your reason is written down for the school.",
-              time=clock_time(until))
+              time=format_time(until))
         )  # fmt: skip
-        return redirect(safe_next(form.next.data, url_for("classes.section", section_id=section.id)))
-    return service.page(section, form), 422 if form.errors else 200
+        return redirect(safe_next_url(form.next.data, url_for("classes.show_section", section_id=section.id)))
+    return service.render_reason_form(section, form), 422 if form.errors else 200

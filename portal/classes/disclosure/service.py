@@ -1,7 +1,9 @@
 """Opening learners' rows: a division or region works with figures, and says why before it sees a child's row.
 
-`open_rows` lets one session see one section for 8 hours and writes the reason into the audit log, where the school's
-admin finds it. `sections_open` is the condition, `ask` the page that stands in for the one that was asked for. Who has
+`grant_section_disclosure` lets one session see one section for 8 hours and writes the reason into the audit log,
+where the school's
+admin finds it. `disclosed_sections_select` is the condition, `abort_with_reason_form` the page that stands in for the
+one that was asked for. Who has
 opened a section may look and never change: `governs` and `manages` say no as before.
 """
 
@@ -18,21 +20,21 @@ from wtforms.validators import InputRequired, Length
 from portal.accounts.models import User, UserSession
 from portal.classes.models import Section
 from portal.core import audit_log, clock
-from portal.core.crypto import token_hash
+from portal.core.crypto import hash_token
 from portal.core.db import (
     Model,
-    WithId,
+    UuidPrimaryKey,
     db,
-    writing,
+    write_transaction,
 )
-from portal.core.forms import Form
+from portal.core.forms import PortalForm
 
-OPEN_FOR = timedelta(hours=8)
+DISCLOSURE_LIFETIME = timedelta(hours=8)
 SHORTEST, LONGEST = 10, 300  # characters of a reason
-OPENED = "opened learners' rows"  # as the audit log says it
+OPENED_SECTIONS_KEY = "opened learners' rows"  # as the audit log says it
 
 
-class OpenedSection(WithId, Model):
+class SectionDisclosure(UuidPrimaryKey, Model):
     """The learners' rows of one section, open to one session until a moment. The reason is in the audit log alone."""
 
     __tablename__ = "opened_sections"
@@ -43,7 +45,7 @@ class OpenedSection(WithId, Model):
     until: Mapped[datetime]
 
 
-class WhyForm(Form):
+class DisclosureReasonForm(PortalForm):
     reason = TextAreaField(
         _l("Your reason"),
         [
@@ -61,45 +63,53 @@ class WhyForm(Form):
     next = HiddenField()
 
 
-def open_rows(user: User, section: Section, reason: str) -> datetime:
+def grant_section_disclosure(user: User, section: Section, reason: str) -> datetime:
     """Open the section's rows to the person's present session; until when. The reason is written down."""
-    until = clock.now() + OPEN_FOR
+    until = clock.now() + DISCLOSURE_LIFETIME
     session_id = db.session.scalar(_session(user))
     if session_id is None:
         raise RuntimeError("rows are opened to somebody who is signed in")
-    with writing() as session:
+    with write_transaction() as session:
         session.execute(
-            delete(OpenedSection).where(OpenedSection.session_id == session_id, OpenedSection.section_id == section.id)
+            delete(SectionDisclosure).where(
+                SectionDisclosure.session_id == session_id, SectionDisclosure.section_id == section.id
+            )
         )
-        session.add(OpenedSection(session_id=session_id, section_id=section.id, until=until))
-        audit_log.record(OPENED, "section", section.id, by=user.id, section_id=section.id, reason=reason)
+        session.add(SectionDisclosure(session_id=session_id, section_id=section.id, until=until))
+        audit_log.record_action(
+            OPENED_SECTIONS_KEY, "section", section.id, by=user.id, section_id=section.id, reason=reason
+        )
     return until
 
 
-def sections_open(user: User) -> Select[UUID]:
+def disclosed_sections_select(user: User) -> Select[UUID]:
     """The sections whose rows the person has opened since signing in, where that still holds."""
     mine = _session(user).scalar_subquery()
-    return select(OpenedSection.section_id).where(OpenedSection.session_id == mine, OpenedSection.until > clock.now())
+    return select(SectionDisclosure.section_id).where(
+        SectionDisclosure.session_id == mine, SectionDisclosure.until > clock.now()
+    )
 
 
-def is_open(user: User, section_id: UUID) -> bool:
-    found = sections_open(user).where(OpenedSection.section_id == section_id)
+def is_section_disclosed(user: User, section_id: UUID) -> bool:
+    found = disclosed_sections_select(user).where(SectionDisclosure.section_id == section_id)
     return bool(db.session.scalar(select(exists(found))))
 
 
-def ask(section: Section, back: str = "") -> None:
+def abort_with_reason_form(section: Section, back: str = "") -> None:
     """Answer with the form that asks for the reason, in place of the page: 403, and nothing of a learner on it."""
     asked = back or (request.full_path if request.query_string else request.path)
-    answer = make_response(page(section, WhyForm(formdata=None, next=asked)), 403)
+    answer = make_response(render_reason_form(section, DisclosureReasonForm(formdata=None, next=asked)), 403)
     if "HX-Request" in request.headers:
         answer.headers["HX-Refresh"] = "true"  # a part of a page that lay open until the time was over
     abort(answer)
 
 
-def page(section: Section, form: WhyForm) -> str:
-    return render_template("classes/why.html", section=section, form=form, hours=OPEN_FOR // timedelta(hours=1))
+def render_reason_form(section: Section, form: DisclosureReasonForm) -> str:
+    return render_template(
+        "classes/why.html", section=section, form=form, hours=DISCLOSURE_LIFETIME // timedelta(hours=1)
+    )
 
 
 def _session(user: User) -> Select[UUID]:
     token = getattr(user, "session_token", None) or ""
-    return select(UserSession.id).where(UserSession.token_hash == token_hash(token), UserSession.user_id == user.id)
+    return select(UserSession.id).where(UserSession.token_hash == hash_token(token), UserSession.user_id == user.id)

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 
 from portal.classes.models import Enrolment, Learner
-from portal.core.db import db, write_at_once
+from portal.core.db import batch_column_updates, db
 
 MOVED = "moved to another section"
 ERASED = "erased"  # the line of today stays on its sheets, but the learner is not invited any more
@@ -19,7 +19,7 @@ _ONE_DAY = timedelta(days=1)
 _CHANGING = ("section_id", "position", "from_date", "until_date", "reason", "detail")
 
 
-class OnARoster(ValueError):
+class EnrolmentOverlap(ValueError):
     """The learner is on a roster on one of the days wanted. `enrolment` is that time."""
 
     def __init__(self, enrolment: Enrolment) -> None:
@@ -27,7 +27,7 @@ class OnARoster(ValueError):
         self.enrolment = enrolment
 
 
-class BeforeTheFirstDay(ValueError):
+class EndsBeforeStart(ValueError):
     """The last day would lie before the first. `first_day` is that."""
 
     def __init__(self, first_day: date) -> None:
@@ -35,7 +35,7 @@ class BeforeTheFirstDay(ValueError):
         self.first_day = first_day
 
 
-class Rolls:
+class EnrolmentChanges:
     """The enrolments of some learners, held until the end of the transaction. Use it inside `writing()`.
 
     `save()` writes what has been changed, whatever the number of learners in four statements at most.
@@ -79,7 +79,7 @@ class Rolls:
         until: date | None = None,
         reason: str | None = None,
     ) -> Enrolment:
-        """A new time in a section. Raises OnARoster, BeforeTheFirstDay."""
+        """A new time in a section. Raises EnrolmentOverlap, EndsBeforeStart."""
         row = Enrolment(
             id=uuid4(),
             section_id=section_id,
@@ -95,7 +95,7 @@ class Rolls:
         return row
 
     def withdraw(self, row: Enrolment, *, last_day: date, reason: str | None, detail: str | None = None) -> None:
-        """End a time, or say that it ended on another day. Raises BeforeTheFirstDay, OnARoster."""
+        """End a time, or say that it ended on another day. Raises EndsBeforeStart, EnrolmentOverlap."""
         self._must_fit(row, row.from_date, last_day)
         row.until_date, row.reason, row.detail = last_day, reason, detail
 
@@ -110,7 +110,7 @@ class Rolls:
         db.session.delete(row)
 
     def move(self, row: Enrolment, section_id: UUID, *, position: int, since: date, reason: str = MOVED) -> Enrolment:
-        """From `row` to another section, whose roster the learner is on from `since`. Raises OnARoster.
+        """From `row` to another section, whose roster the learner is on from `since`. Raises EnrolmentOverlap.
 
         The day before was their last in the old one. Where that would be before their first there, they never were
         there: the time itself becomes one in the new section.
@@ -122,14 +122,14 @@ class Rolls:
             return row
         last_day = since - _ONE_DAY
         if last_day > _end(row):
-            raise OnARoster(row)
+            raise EnrolmentOverlap(row)
         self._must_fit(row, since, None)
         row.until_date, row.reason = last_day, reason
         return self.enrol(row.learner_id, section_id, position=position, since=since)
 
     def save(self) -> None:
         """Write it: times that end before times that begin, or the database would see both for a moment."""
-        write_at_once((row for rows in self._times.values() for row in rows if row not in self._new), _CHANGING)
+        batch_column_updates((row for rows in self._times.values() for row in rows if row not in self._new), _CHANGING)
         db.session.flush()
         db.session.add_all(self._new)
         db.session.flush()
@@ -137,13 +137,13 @@ class Rolls:
 
     def _must_fit(self, row: Enrolment, since: date, until: date | None) -> None:
         if until is not None and until < since:
-            raise BeforeTheFirstDay(since)
+            raise EndsBeforeStart(since)
         for other in self.of(row.learner_id):
             if other.id != row.id and other.from_date <= (until or date.max) and _end(other) >= since:
-                raise OnARoster(other)
+                raise EnrolmentOverlap(other)
 
 
-def place_among(roster: Iterable[tuple[str | None, str, int]], sex: str, lis_name: str) -> int:
+def roster_position_among(roster: Iterable[tuple[str | None, str, int]], sex: str, lis_name: str) -> int:
     """Where LIS would print a learner: after the last of that sex whose name comes before. `roster` is sex, name and
     place of the others; equal places are ordered by name."""
     return max((place for other, name, place in roster if other == sex and name <= lis_name), default=1)

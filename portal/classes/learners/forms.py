@@ -7,28 +7,28 @@ from wtforms import BooleanField, EmailField, Field, RadioField, SelectField, St
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, Optional, ValidationError
 
-from portal.accounts.email_domain import NotSchoolEmail, school_email
-from portal.classes.learners.service import MISTAKE, Details
+from portal.accounts.email_domain import EmailDomainError, normalise_school_email
+from portal.classes.learners.service import ENTERED_BY_MISTAKE, LearnerDetails
 from portal.classes.lis_names import (
     EXTENSIONS,
     lis_name,
+    normalise_text,
     split_lis_name,
-    tidy,
 )
 from portal.classes.models import Learner
-from portal.classes.roster_files.messages import say_alone
-from portal.classes.roster_files.rows import NAME_LIMIT, RowNotes, read_lrn
-from portal.core.forms import DayField, Form
+from portal.classes.roster_files.messages import problem_message_short
+from portal.classes.roster_files.rows import NAME_LIMIT, RowNotes, parse_lrn_cell
+from portal.core.forms import PortalForm, SchoolDateField
 
 _LONG = Length(max=NAME_LIMIT, message=_l("At most 120 characters."))
 
 
-def _no_comma(_form: Form, field: Field) -> None:
+def _no_comma(_form: PortalForm, field: Field) -> None:
     if "," in (field.data or ""):
         raise ValidationError(_("There is a comma inside. Put each part of the name in its own field."))
 
 
-class LearnerForm(Form):
+class LearnerForm(PortalForm):
     last_name = StringField(_l("Last name"), [DataRequired(_l("Write the last name.")), _LONG, _no_comma])
     first_name = StringField(_l("First name"), [DataRequired(_l("Write the first name.")), _LONG, _no_comma])
     middle_name = StringField(_l("Middle name"), [Optional(), _LONG, _no_comma])
@@ -57,16 +57,16 @@ class LearnerForm(Form):
 
     def validate_lrn(self, field: Field) -> None:
         notes = RowNotes(0)
-        lrn = read_lrn(field.data, notes, may_be_pending=True)
+        lrn = parse_lrn_cell(field.data, notes, may_be_pending=True)
         if notes.problems:
-            raise ValidationError(say_alone(notes.problems[0]))
+            raise ValidationError(problem_message_short(notes.problems[0]))
         field.data = lrn
 
     def validate_email(self, field: Field) -> None:
         domains = current_app.extensions["silid.settings"].email_domains
         try:
-            field.data = school_email(field.data or "", domains)
-        except NotSchoolEmail:
+            field.data = normalise_school_email(field.data or "", domains)
+        except EmailDomainError:
             raise ValidationError(
                 _(
                     "Only %(domains)s email addresses can join class meetings.",
@@ -74,15 +74,15 @@ class LearnerForm(Form):
                 )
             ) from None
 
-    def details(self) -> Details:
+    def details(self) -> LearnerDetails:
         """What was written, as LIS would print it."""
         last, first, middle = (
-            tidy(field.data or "").upper() for field in (self.last_name, self.first_name, self.middle_name)
+            normalise_text(field.data or "").upper() for field in (self.last_name, self.first_name, self.middle_name)
         )
         # "EMMANUEL JR" typed among the given names is an extension, as it is in a file.
         whole = lis_name(last, first, "" if middle == "-" else middle, self.extension.data or "")
         name = split_lis_name(whole)
-        return Details(
+        return LearnerDetails(
             last_name=name.last,
             first_name=name.first,
             middle_name=name.middle,
@@ -104,7 +104,7 @@ class LearnerForm(Form):
 
 
 class NewLearnerForm(LearnerForm):
-    since = DayField(
+    since = SchoolDateField(
         _l("First day on the roster"),
         [InputRequired(_l("Choose the first day."))],
         description=_l("Sheets of classes held since then get a line for the learner."),
@@ -112,17 +112,17 @@ class NewLearnerForm(LearnerForm):
     another = BooleanField(_l("It is another learner of the same name"))
 
 
-class WithdrawForm(Form):
+class WithdrawForm(PortalForm):
     reason = RadioField(
         _l("Why"),
         [InputRequired(_l("Say why the learner leaves."))],
         choices=[
             SelectChoice("T/O", _l("Transferred out (T/O)")),
             SelectChoice("NLS", _l("No longer in school (NLS)")),
-            SelectChoice(MISTAKE, _l("Never in this section: entered by mistake")),
+            SelectChoice(ENTERED_BY_MISTAKE, _l("Never in this section: entered by mistake")),
         ],
     )
-    last_day = DayField(
+    last_day = SchoolDateField(
         _l("Last day on the roster"),
         [InputRequired(_l("Choose the last day."))],
         description=_l(
@@ -136,9 +136,9 @@ class WithdrawForm(Form):
     )
 
 
-class MoveForm(Form):
+class TransferForm(PortalForm):
     target = SelectField(_l("New section"), [InputRequired(_l("Choose the new section."))])
-    since = DayField(
+    since = SchoolDateField(
         _l("First day there"),
         [InputRequired(_l("Choose the first day in the new section."))],
         description=_l("The day before is the last one here. Past days can be chosen: sheets follow."),
@@ -146,11 +146,11 @@ class MoveForm(Form):
     detail = StringField(_l("Reason"), [Optional(), Length(max=120, message=_l("At most 120 characters."))])
 
 
-class BackForm(Form):
-    since = DayField(_l("First day on the roster again"), [InputRequired(_l("Choose the first day."))])
+class ReadmitForm(PortalForm):
+    since = SchoolDateField(_l("First day on the roster again"), [InputRequired(_l("Choose the first day."))])
 
 
-class MergeForm(Form):
+class MergeForm(PortalForm):
     other = SelectField(_l("The same learner as"), [InputRequired(_l("Choose the other entry."))])
     lrn = RadioField(
         _l("If both have an LRN, keep"),

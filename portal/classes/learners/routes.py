@@ -11,17 +11,17 @@ from wtforms.fields.choices import SelectChoice
 
 from portal.classes import access, queries
 from portal.classes.learners import service
-from portal.classes.learners.enrolments import BeforeTheFirstDay, OnARoster
+from portal.classes.learners.enrolments import EndsBeforeStart, EnrolmentOverlap
 from portal.classes.learners.forms import (
-    BackForm,
     LearnerForm,
-    MoveForm,
     NewLearnerForm,
+    ReadmitForm,
+    TransferForm,
     WithdrawForm,
 )
 from portal.classes.models import Learner, Section
 from portal.core import clock
-from portal.core.forms import Form
+from portal.core.forms import PortalForm
 
 bp = Blueprint("learners", __name__, url_prefix="/classes/sections/<uuid:section_id>/learners")
 
@@ -29,33 +29,33 @@ Page = str | Response | tuple[str, int]
 
 
 @bp.route("/new", methods=["GET", "POST"])
-def new(section_id: UUID) -> Page:
+def new_learner(section_id: UUID) -> Page:
     section = access.section_or_404(section_id, govern=True)
     _must_be_open(section)
     form = NewLearnerForm()
     namesake = bool(form.another.data)
     if form.validate_on_submit() and form.since.data:
         try:
-            learner = service.add(
+            learner = service.add_learner(
                 current_user, section, form.details(), since=form.since.data, another=bool(form.another.data)
             )
         except service.LrnInUse as error:
             form.lrn.errors = [_whose_lrn(error)]
-        except service.OtherName:
+        except service.NameMismatch:
             form.lrn.errors = [
                 _("Your school knows a learner with this LRN by another name. Check both with LIS; "
                   "if the name was wrong before, the learner's last adviser or your admin corrects it.")
             ]  # fmt: skip
-        except service.Namesake:
+        except service.PossibleDuplicate:
             namesake = True
             form.another.errors = [
                 _("A learner of this name is on the roster. If it is the same one, change that line instead.")
             ]
-        except (service.NotInThisYear, OnARoster) as error:
+        except (service.OutsideSchoolYear, EnrolmentOverlap) as error:
             form.since.errors = [_why_not(error)]
         else:
-            flash(_("%(name)s is on the roster.", name=name_of(learner)))
-            return redirect(url_for("classes.section", section_id=section.id))
+            flash(_("%(name)s is on the roster.", name=learner_name(learner)))
+            return redirect(url_for("classes.show_section", section_id=section.id))
     elif not form.is_submitted():
         form.since.data = clock.today()
     page = render_template("classes/learner_new.html", form=form, section=section, namesake=namesake)
@@ -63,12 +63,12 @@ def new(section_id: UUID) -> Page:
 
 
 @bp.route("/<uuid:learner_id>/change", methods=["GET", "POST"])
-def change(section_id: UUID, learner_id: UUID) -> Page:
+def edit_learner(section_id: UUID, learner_id: UUID) -> Page:
     section, learner = _hers(section_id, learner_id)
     form = LearnerForm()
     if form.validate_on_submit():
         try:
-            changed = service.change(current_user, section, learner, form.details())
+            changed = service.update_learner(current_user, section, learner, form.details())
         except service.LrnInUse as error:
             form.lrn.errors = [_whose_lrn(error)]
         else:
@@ -81,26 +81,29 @@ def change(section_id: UUID, learner_id: UUID) -> Page:
 
 
 @bp.route("/<uuid:learner_id>/withdraw", methods=["GET", "POST"])
-def withdraw(section_id: UUID, learner_id: UUID) -> Page:
+def withdraw_learner(section_id: UUID, learner_id: UUID) -> Page:
     section, learner = _hers(section_id, learner_id)
     form = WithdrawForm()
     if form.validate_on_submit() and form.last_day.data:
-        mistake = form.reason.data == service.MISTAKE
+        mistake = form.reason.data == service.ENTERED_BY_MISTAKE
         try:
-            service.withdraw(
+            service.withdraw_learner(
                 current_user, section, learner,
                 last_day=form.last_day.data, reason=form.reason.data, detail=form.detail.data,
             )  # fmt: skip
-        except (service.NotInThisYear, BeforeTheFirstDay, OnARoster) as error:
+        except (service.OutsideSchoolYear, EndsBeforeStart, EnrolmentOverlap) as error:
             form.last_day.errors = [_why_not(error)]
         except service.NotOnThisRoster:
             return _meanwhile(section)
         else:
             flash(
-                _("%(name)s is off the roster. Registrations for coming classes are cancelled.", name=name_of(learner))
+                _(
+                    "%(name)s is off the roster. Registrations for coming classes are cancelled.",
+                    name=learner_name(learner),
+                )
             )
             return (
-                redirect(url_for("classes.section", section_id=section.id))
+                redirect(url_for("classes.show_section", section_id=section.id))
                 if mistake
                 else _to_her_page(section, learner)
             )
@@ -110,10 +113,10 @@ def withdraw(section_id: UUID, learner_id: UUID) -> Page:
 
 
 @bp.route("/<uuid:learner_id>/move", methods=["GET", "POST"])
-def move(section_id: UUID, learner_id: UUID) -> Page:
+def transfer_learner(section_id: UUID, learner_id: UUID) -> Page:
     section, learner = _hers(section_id, learner_id)
-    sisters = {str(sister.id): sister for sister in queries.sister_sections(section)}
-    form = MoveForm()
+    sisters = {str(sister.id): sister for sister in queries.list_sibling_sections(section)}
+    form = TransferForm()
     form.target.choices = [
         SelectChoice("", _("Choose")),
         *(SelectChoice(key, sister.title) for key, sister in sisters.items()),
@@ -121,37 +124,39 @@ def move(section_id: UUID, learner_id: UUID) -> Page:
     if form.validate_on_submit() and form.since.data:
         target = sisters[form.target.data]
         try:
-            service.move(current_user, section, learner, target, since=form.since.data, detail=form.detail.data or "")
-        except (service.NotInThisYear, OnARoster) as error:
+            service.transfer_learner(
+                current_user, section, learner, target, since=form.since.data, detail=form.detail.data or ""
+            )
+        except (service.OutsideSchoolYear, EnrolmentOverlap) as error:
             form.since.errors = [_why_not(error)]
         except service.NotOnThisRoster:
             return _meanwhile(section)
         else:
-            flash(_("%(name)s is on the roster of %(section)s now.", name=name_of(learner), section=target.title))
-            return redirect(url_for("classes.section", section_id=section.id))
+            flash(_("%(name)s is on the roster of %(section)s now.", name=learner_name(learner), section=target.title))
+            return redirect(url_for("classes.show_section", section_id=section.id))
     elif not form.is_submitted():
         form.since.data = clock.today()
     return _change_of_roster("learner_move", form, section, learner)
 
 
 @bp.route("/<uuid:learner_id>/back", methods=["GET", "POST"])
-def back(section_id: UUID, learner_id: UUID) -> Page:
+def readmit_learner(section_id: UUID, learner_id: UUID) -> Page:
     section, learner = _hers(section_id, learner_id)
-    form = BackForm()
+    form = ReadmitForm()
     if form.validate_on_submit() and form.since.data:
         try:
-            service.take_back(current_user, section, learner, since=form.since.data)
-        except (service.NotInThisYear, OnARoster) as error:
+            service.readmit_learner(current_user, section, learner, since=form.since.data)
+        except (service.OutsideSchoolYear, EnrolmentOverlap) as error:
             form.since.errors = [_why_not(error)]
         else:
-            flash(_("%(name)s is on the roster again.", name=name_of(learner)))
+            flash(_("%(name)s is on the roster again.", name=learner_name(learner)))
             return _to_her_page(section, learner)
     elif not form.is_submitted():
         form.since.data = clock.today()
     return _change_of_roster("learner_back", form, section, learner)
 
 
-def name_of(learner: Learner) -> str:
+def learner_name(learner: Learner) -> str:
     """ "ABAD, JUSTINE KYLE", for a sentence."""
     return f"{learner.last_name}, {learner.first_name}"
 
@@ -166,22 +171,22 @@ def _must_be_open(section: Section) -> None:
     """A roster of a school year that is over is only read."""
     if section.is_past:
         flash(_("The school year %(year)s is over: its rosters can only be read.", year=section.school_year), "bad")
-        abort(redirect(url_for("classes.section", section_id=section.id)))
+        abort(redirect(url_for("classes.show_section", section_id=section.id)))
 
 
-def _change_of_roster(template: str, form: Form, section: Section, learner: Learner) -> Page:
-    times = queries.times_of(learner.id)
+def _change_of_roster(template: str, form: PortalForm, section: Section, learner: Learner) -> Page:
+    times = queries.list_enrolment_periods(learner.id)
     page = render_template(f"classes/{template}.html", form=form, section=section, learner=learner, times=times)
     return page, 422 if form.errors else 200
 
 
 def _to_her_page(section: Section, learner: Learner) -> Response:
-    return redirect(url_for("learner_page.show", section_id=section.id, learner_id=learner.id))
+    return redirect(url_for("learner_page.show_learner", section_id=section.id, learner_id=learner.id))
 
 
 def _meanwhile(section: Section) -> Response:
     flash(_("The learner is not on this roster any more: somebody was quicker, or the page was old."), "bad")
-    return redirect(url_for("classes.section", section_id=section.id))
+    return redirect(url_for("classes.show_section", section_id=section.id))
 
 
 def _whose_lrn(error: service.LrnInUse) -> str:
@@ -196,14 +201,14 @@ def _whose_lrn(error: service.LrnInUse) -> str:
 
 
 def _why_not(error: Exception) -> str:
-    if isinstance(error, service.NotInThisYear):
+    if isinstance(error, service.OutsideSchoolYear):
         return _("Choose a day from %(first)s to %(last)s.", first=_day(error.first), last=_day(error.last))
-    if isinstance(error, BeforeTheFirstDay):
+    if isinstance(error, EndsBeforeStart):
         return _(
             "The learner is on the roster since %(day)s. The last day cannot be before that.",
             day=_day(error.first_day),
         )
-    if isinstance(error, OnARoster):
+    if isinstance(error, EnrolmentOverlap):
         row = error.enrolment
         if row.until_date is None:
             return _("The learner is on a roster since %(day)s already.", day=_day(row.from_date))

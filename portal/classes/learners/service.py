@@ -11,19 +11,19 @@ from sqlalchemy.exc import IntegrityError
 
 from portal.accounts.models import User
 from portal.classes import queries
-from portal.classes.learners.enrolments import Rolls, place_among
+from portal.classes.learners.enrolments import EnrolmentChanges, roster_position_among
 from portal.classes.lis_names import fold_name, lis_name
 from portal.classes.models import Enrolment, Learner, Section
-from portal.classes.roster_import.undo import forget_if_unneeded
+from portal.classes.roster_import.undo import delete_orphan_learners
 from portal.core import audit_log, clock
-from portal.core.db import db, writing
-from portal.core.worker_signals import wake
+from portal.core.db import db, write_transaction
+from portal.core.worker_signals import notify_worker
 
-MISTAKE = "mistake"  # instead of a reason for leaving: the learner never was in this section
+ENTERED_BY_MISTAKE = "mistake"  # instead of a reason for leaving: the learner never was in this section
 
 
 @dataclass(frozen=True)
-class Details:
+class LearnerDetails:
     """What is kept of a learner. Names as LIS writes them, in capitals; `lrn` 12 digits or None."""
 
     last_name: str
@@ -48,11 +48,11 @@ class LrnInUse(ValueError):
         self.elsewhere = elsewhere
 
 
-class OtherName(ValueError):
+class NameMismatch(ValueError):
     """The school knows a learner with that LRN by another name: one of the two is wrong."""
 
 
-class Namesake(ValueError):
+class PossibleDuplicate(ValueError):
     """A learner of that name is on the roster: it may be the same one."""
 
 
@@ -60,7 +60,7 @@ class NotOnThisRoster(ValueError):
     """The learner has left the section meanwhile, or is on its roster already."""
 
 
-class NotInThisYear(ValueError):
+class OutsideSchoolYear(ValueError):
     """The day lies outside the section's school year, or in the future. `first` and `last` are the days it may be."""
 
     def __init__(self, first: date, last: date) -> None:
@@ -69,106 +69,114 @@ class NotInThisYear(ValueError):
         self.last = last
 
 
-def add(user: User, section: Section, details: Details, *, since: date, another: bool = False) -> Learner:
+def add_learner(
+    user: User, section: Section, details: LearnerDetails, *, since: date, another: bool = False
+) -> Learner:
     """Put a learner on the roster. One whom the school knows by the LRN and who is on no roster comes back.
 
     Who comes back has to be named as they are known: a slip in the LRN would write this child's name over that of
     another one, on all their past sheets. `another` says that this is not the namesake who is there.
-    Raises LrnInUse, OtherName, Namesake, NotInThisYear, OnARoster.
+    Raises LrnInUse, NameMismatch, PossibleDuplicate, OutsideSchoolYear, OnARoster.
     """
     _must_be_in(section, since)
-    with _lrn_once(), writing() as session:
+    with _lrn_once(), write_transaction() as session:
         known = _by_lrn(details.lrn)
         if known and known.school_id != section.school_id:
             raise LrnInUse(elsewhere=True)
-        here = queries.roster(section.id)
+        here = queries.list_roster(section.id)
         if known and (now := _where_now(known.id)):
             raise LrnInUse(section=now)
         if known and not _is_named(known, details):
-            raise OtherName
+            raise NameMismatch
         folded = fold_name(details.lis_name)
         if known is None and not another and any(fold_name(line.lis_name) == folded for line in here):
-            raise Namesake
+            raise PossibleDuplicate
         learner = known or Learner(id=uuid4(), school_id=section.school_id, created_at=clock.now())
         _write(learner, details)
         session.add(learner)
-        rolls = Rolls([learner.id])
+        rolls = EnrolmentChanges([learner.id])
         rolls.enrol(learner.id, section.id, position=_place(here, details), since=since)
         rolls.save()
-        audit_log.record("added", "learner", learner.id, by=user.id, section_id=section.id, since=since.isoformat())
+        audit_log.record_action(
+            "added", "learner", learner.id, by=user.id, section_id=section.id, since=since.isoformat()
+        )
     _tell()
     return learner
 
 
-def change(user: User, section: Section, learner: Learner, details: Details) -> bool:
+def update_learner(user: User, section: Section, learner: Learner, details: LearnerDetails) -> bool:
     """Correct what is kept of a learner; False if nothing was different. Raises LrnInUse."""
-    with _lrn_once(), writing() as session:
+    with _lrn_once(), write_transaction() as session:
         session.refresh(learner, with_for_update=True)
         if details.lrn != learner.lrn and (other := _by_lrn(details.lrn)):
             raise LrnInUse(section=_where_now(other.id), elsewhere=other.school_id != section.school_id)
         changed = _write(learner, details)
         if changed:
-            audit_log.record("changed", "learner", learner.id, by=user.id, section_id=section.id, fields=changed)
+            audit_log.record_action("changed", "learner", learner.id, by=user.id, section_id=section.id, fields=changed)
     if changed:
         _tell()
     return bool(changed)
 
 
-def withdraw(
+def withdraw_learner(
     user: User, section: Section, learner: Learner, *, last_day: date, reason: str, detail: str | None = None
 ) -> None:
     """The learner leaves: after `last_day`, or as if they never were there if the reason is MISTAKE.
 
-    Raises NotOnThisRoster, NotInThisYear, BeforeTheFirstDay.
+    Raises NotOnThisRoster, OutsideSchoolYear, BeforeTheFirstDay.
     """
-    if reason != MISTAKE:
+    if reason != ENTERED_BY_MISTAKE:
         _must_be_in(section, last_day)
-    with writing():
-        rolls = Rolls([learner.id])
+    with write_transaction():
+        rolls = EnrolmentChanges([learner.id])
         row = _time_here(rolls, section, learner)
-        if reason == MISTAKE:
+        if reason == ENTERED_BY_MISTAKE:
             rolls.strike(row)
         else:
             rolls.withdraw(row, last_day=last_day, reason=reason, detail=detail or None)
         rolls.save()
-        if reason == MISTAKE:
-            forget_if_unneeded([learner.id])
-        audit_log.record(
+        if reason == ENTERED_BY_MISTAKE:
+            delete_orphan_learners([learner.id])
+        audit_log.record_action(
             "withdrew", "learner", learner.id, by=user.id, section_id=section.id,
             reason=reason, last_day=last_day.isoformat(),
         )  # fmt: skip
     _tell()
 
 
-def move(user: User, section: Section, learner: Learner, target: Section, *, since: date, detail: str = "") -> None:
+def transfer_learner(
+    user: User, section: Section, learner: Learner, target: Section, *, since: date, detail: str = ""
+) -> None:
     """The learner changes to another section of the school and year, from `since` on.
 
-    Raises NotOnThisRoster, NotInThisYear, OnARoster.
+    Raises NotOnThisRoster, OutsideSchoolYear, OnARoster.
     """
     _must_be_in(section, since)
-    with writing():
-        rolls = Rolls([learner.id])
+    with write_transaction():
+        rolls = EnrolmentChanges([learner.id])
         row = _time_here(rolls, section, learner)
-        rolls.move(row, target.id, position=_place(queries.roster(target.id), learner), since=since)
+        rolls.move(row, target.id, position=_place(queries.list_roster(target.id), learner), since=since)
         if row.section_id == section.id:
             row.detail = detail or None
         rolls.save()
         for place in (section, target):
-            audit_log.record(
+            audit_log.record_action(
                 "moved", "learner", learner.id, by=user.id, section_id=place.id,
                 to=str(target.id), since=since.isoformat(),
             )  # fmt: skip
     _tell()
 
 
-def take_back(user: User, section: Section, learner: Learner, *, since: date) -> None:
-    """A learner who had left is on the roster again. Raises NotInThisYear, OnARoster."""
+def readmit_learner(user: User, section: Section, learner: Learner, *, since: date) -> None:
+    """A learner who had left is on the roster again. Raises OutsideSchoolYear, OnARoster."""
     _must_be_in(section, since)
-    with writing():
-        rolls = Rolls([learner.id])
-        rolls.enrol(learner.id, section.id, position=_place(queries.roster(section.id), learner), since=since)
+    with write_transaction():
+        rolls = EnrolmentChanges([learner.id])
+        rolls.enrol(learner.id, section.id, position=_place(queries.list_roster(section.id), learner), since=since)
         rolls.save()
-        audit_log.record("took back", "learner", learner.id, by=user.id, section_id=section.id, since=since.isoformat())
+        audit_log.record_action(
+            "took back", "learner", learner.id, by=user.id, section_id=section.id, since=since.isoformat()
+        )
     _tell()
 
 
@@ -184,14 +192,14 @@ def _lrn_once() -> Iterator[None]:
 def _must_be_in(section: Section, day: date) -> None:
     first, last = section.first_day, clock.today()
     if not first <= day <= last:
-        raise NotInThisYear(first, last)
+        raise OutsideSchoolYear(first, last)
 
 
 def _by_lrn(lrn: str | None) -> Learner | None:
     return db.session.scalar(select(Learner).where(Learner.lrn == lrn)) if lrn else None
 
 
-def _is_named(learner: Learner, details: Details) -> bool:
+def _is_named(learner: Learner, details: LearnerDetails) -> bool:
     pairs = ((learner.last_name, details.last_name), (learner.first_name, details.first_name))
     return all(fold_name(ours) == fold_name(theirs) for ours, theirs in pairs)
 
@@ -200,23 +208,25 @@ def _where_now(learner_id: UUID) -> str | None:
     found = db.session.scalar(
         select(Section)
         .join(Enrolment, Enrolment.section_id == Section.id)
-        .where(Enrolment.learner_id == learner_id, queries.enrolled_on(clock.today()))
+        .where(Enrolment.learner_id == learner_id, queries.enrolled_on_clause(clock.today()))
     )
     return found.title if found else None
 
 
-def _time_here(rolls: Rolls, section: Section, learner: Learner) -> Enrolment:
+def _time_here(rolls: EnrolmentChanges, section: Section, learner: Learner) -> Enrolment:
     row = rolls.on(learner.id, clock.today())
     if row is None or row.section_id != section.id:
         raise NotOnThisRoster
     return row
 
 
-def _place(roster: list[queries.RosterLine], learner: Learner | Details) -> int:
-    return place_among(((one.sex, one.lis_name, one.position) for one in roster), learner.sex, learner.lis_name)
+def _place(roster: list[queries.RosterEntry], learner: Learner | LearnerDetails) -> int:
+    return roster_position_among(
+        ((one.sex, one.lis_name, one.position) for one in roster), learner.sex, learner.lis_name
+    )
 
 
-def _write(learner: Learner, details: Details) -> list[str]:
+def _write(learner: Learner, details: LearnerDetails) -> list[str]:
     """Put the details on the row; which of its fields are other than before."""
     changed = []
     for field in ("lis_name", "last_name", "first_name", "middle_name", "extension", "sex", "lrn", "email"):
@@ -228,5 +238,5 @@ def _write(learner: Learner, details: Details) -> list[str]:
 
 def _tell() -> None:
     """The registrations of coming classes and the sheets of past days follow."""
-    wake("registration")
-    wake("changed rosters")
+    notify_worker("registration")
+    notify_worker("changed rosters")

@@ -2,7 +2,7 @@
 
 from flask_babel import gettext
 
-from portal.classes.roster_files.rows import Problem, RosterUnreadable
+from portal.classes.roster_files.rows import RosterFileError, RowProblem
 
 
 def N_(sentence: str) -> str:
@@ -116,16 +116,16 @@ SENTENCES: dict[str, str] = {
 }
 
 
-def say(problem: Problem | RosterUnreadable) -> str:
+def problem_message(problem: RowProblem | RosterFileError) -> str:
     """The sentence for a problem, beginning with its row and column; in the language of the page."""
     sentence = gettext(SENTENCES[problem.code], **problem.params)
-    if isinstance(problem, RosterUnreadable) or (problem.row is None and problem.column is None):
+    if isinstance(problem, RosterFileError) or (problem.row is None and problem.column is None):
         return sentence
     if problem.column is None:
         return gettext("Row %(row)s: %(sentence)s", row=problem.row, sentence=sentence)
     return gettext("Row %(row)s, %(column)s: %(sentence)s", row=problem.row, column=problem.column, sentence=sentence)
 
 
-def say_alone(problem: Problem) -> str:
+def problem_message_short(problem: RowProblem) -> str:
     """The sentence without its row and column, for a field that shows where it is."""
     return gettext(SENTENCES[problem.code], **problem.params)

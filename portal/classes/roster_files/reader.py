@@ -9,26 +9,26 @@ from pathlib import PurePath
 from typing import Any
 
 from portal.classes.roster_files.rows import (
-    Problem,
     RosterFile,
+    RosterFileError,
     RosterRow,
-    RosterUnreadable,
+    RowProblem,
 )
-from portal.classes.roster_files.sf1 import read_workbook
-from portal.classes.roster_files.template_csv import csv_template, read_csv
-from portal.classes.roster_files.xls import read_xls
-from portal.classes.roster_files.xlsx import read_xlsx
+from portal.classes.roster_files.sf1 import parse_sf1_workbook
+from portal.classes.roster_files.template_csv import parse_roster_csv, roster_csv_template
+from portal.classes.roster_files.xls import read_xls_workbook
+from portal.classes.roster_files.xlsx import read_xlsx_workbook
 
 __all__ = [
     "MAX_BYTES",
-    "Problem",
     "RosterFile",
+    "RosterFileError",
     "RosterRow",
-    "RosterUnreadable",
-    "csv_template",
-    "from_json",
-    "read_roster",
-    "to_json",
+    "RowProblem",
+    "parse_roster_file",
+    "roster_csv_template",
+    "roster_file_from_json",
+    "roster_file_to_json",
 ]
 
 MAX_BYTES = 5 * 1024 * 1024
@@ -40,7 +40,7 @@ _NEVER_TEXT = (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"Rar!", 
 _WORKBOOK_NAMES = {".xls", ".xlsx", ".xlsm", ".xlsb", ".ods"}
 
 
-def read_roster(data: bytes, filename: str) -> RosterFile:
+def parse_roster_file(data: bytes, filename: str) -> RosterFile:
     """Read a roster: School Form 1 (`.xls` as the LIS exports it, or `.xlsx`) or the CSV template.
 
     The format is told by the first bytes; the name only shows a file that pretends. Problems in rows do not
@@ -50,31 +50,31 @@ def read_roster(data: bytes, filename: str) -> RosterFile:
         RosterUnreadable: there is nothing to preview; its code says why.
     """
     if not data.strip(b" \t\r\n\0"):
-        raise RosterUnreadable("empty")
+        raise RosterFileError("empty")
     if len(data) > MAX_BYTES:
-        raise RosterUnreadable("too_large", limit=str(MAX_BYTES // 1024 // 1024))
+        raise RosterFileError("too_large", limit=str(MAX_BYTES // 1024 // 1024))
     suffix = PurePath(filename).suffix.lower()
     if data.startswith(_COMPOUND_FILE):
-        return read_workbook(read_xls(data))
+        return parse_sf1_workbook(read_xls_workbook(data))
     if data.startswith(_ARCHIVE):
         if suffix == ".xlsm":
-            raise RosterUnreadable("macros")
-        return read_workbook(read_xlsx(data))
+            raise RosterFileError("macros")
+        return parse_sf1_workbook(read_xlsx_workbook(data))
     _refuse_what_is_no_csv(data, suffix)
-    return read_csv(data)
+    return parse_roster_csv(data)
 
 
 def _refuse_what_is_no_csv(data: bytes, suffix: str) -> None:
     start = data[:200].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if start.startswith(_WEB_PAGE):
-        raise RosterUnreadable("web_page")
+        raise RosterFileError("web_page")
     if data.startswith(_NEVER_TEXT):
-        raise RosterUnreadable("not_spreadsheet")
+        raise RosterFileError("not_spreadsheet")
     if suffix in _WORKBOOK_NAMES:
-        raise RosterUnreadable("text_named_workbook", suffix=suffix)
+        raise RosterFileError("text_named_workbook", suffix=suffix)
 
 
-def to_json(roster: RosterFile) -> dict[str, Any]:
+def roster_file_to_json(roster: RosterFile) -> dict[str, Any]:
     """The roster as JSON keeps it: dates as ISO text, tuples as lists. Nothing else of the file is in it."""
     rows = [
         {**asdict(row), "remark_date": row.remark_date.isoformat() if row.remark_date else None} for row in roster.rows
@@ -82,11 +82,11 @@ def to_json(roster: RosterFile) -> dict[str, Any]:
     return _with_lists({**asdict(roster), "rows": rows})
 
 
-def from_json(kept: dict[str, Any]) -> RosterFile:
-    """The roster `to_json` kept.
+def roster_file_from_json(kept: dict[str, Any]) -> RosterFile:
+    """The roster `roster_file_to_json` kept.
 
     Raises:
-        KeyError, TypeError, ValueError: `kept` did not come from `to_json`.
+        KeyError, TypeError, ValueError: `kept` did not come from `roster_file_to_json`.
     """
     rows = tuple(_row(row) for row in kept["rows"])
     return RosterFile(**{**kept, "rows": rows, **_said(kept)})
@@ -97,8 +97,8 @@ def _row(kept: dict[str, Any]) -> RosterRow:
     return RosterRow(**{**kept, "remark_date": date.fromisoformat(on) if on else None, **_said(kept)})
 
 
-def _said(kept: dict[str, Any]) -> dict[str, tuple[Problem, ...]]:
-    return {key: tuple(Problem(**problem) for problem in kept[key]) for key in ("problems", "warnings")}
+def _said(kept: dict[str, Any]) -> dict[str, tuple[RowProblem, ...]]:
+    return {key: tuple(RowProblem(**problem) for problem in kept[key]) for key in ("problems", "warnings")}
 
 
 def _with_lists(kept: Any) -> Any:

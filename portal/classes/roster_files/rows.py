@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
-from portal.accounts.email_domain import NotSchoolEmail, school_email
-from portal.classes.lis_names import LisName, fold_name, tidy
+from portal.accounts.email_domain import EmailDomainError, normalise_school_email
+from portal.classes.lis_names import LisName, fold_name, normalise_text
 
 MAX_ROWS = 5_000
 MAX_COLUMNS = 50  # School Form 1 has 47
@@ -30,7 +30,7 @@ PENDING = "PENDING"
 
 
 @dataclass(frozen=True)
-class Problem:
+class RowProblem:
     """One thing to say about a file; `portal.classes.roster_files.messages.say` puts it into a sentence.
 
     `row` is the number a person sees beside the row in Excel, or the line of a CSV; `column` its label.
@@ -57,8 +57,8 @@ class RosterRow:
     email: str | None
     remark_code: str | None
     remark_date: date | None
-    problems: tuple[Problem, ...]
-    warnings: tuple[Problem, ...]
+    problems: tuple[RowProblem, ...]
+    warnings: tuple[RowProblem, ...]
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class RosterFile:
     rows: tuple[RosterRow, ...]
     male_tally: int | None
     female_tally: int | None
-    problems: tuple[Problem, ...]
-    warnings: tuple[Problem, ...]
+    problems: tuple[RowProblem, ...]
+    warnings: tuple[RowProblem, ...]
 
     @property
     def ok(self) -> bool:
@@ -83,7 +83,7 @@ class RosterFile:
         return not self.problems and not any(row.problems for row in self.rows)
 
 
-class RosterUnreadable(Exception):
+class RosterFileError(Exception):
     """The file cannot be read as a roster at all; `code` and `params` are put into words like a Problem."""
 
     def __init__(self, code: str, **params: str) -> None:
@@ -97,14 +97,14 @@ class RowNotes:
 
     def __init__(self, row: int) -> None:
         self.row = row
-        self.problems: list[Problem] = []
-        self.warnings: list[Problem] = []
+        self.problems: list[RowProblem] = []
+        self.warnings: list[RowProblem] = []
 
     def problem(self, column: str | None, code: str, **params: str) -> None:
-        self.problems.append(Problem(self.row, column, code, params))
+        self.problems.append(RowProblem(self.row, column, code, params))
 
     def warn(self, column: str | None, code: str, **params: str) -> None:
-        self.warnings.append(Problem(self.row, column, code, params))
+        self.warnings.append(RowProblem(self.row, column, code, params))
 
 
 def cell_text(value: Cell) -> str:
@@ -113,16 +113,16 @@ def cell_text(value: Cell) -> str:
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return tidy(str(value))
+    return normalise_text(str(value))
 
 
-def shown(value: Cell) -> str:
+def quote_cell(value: Cell) -> str:
     """A cell's text short enough to quote in a sentence."""
     text = cell_text(value)
     return text if len(text) <= SHOWN_LIMIT else text[: SHOWN_LIMIT - 1] + "…"
 
 
-def read_lrn(value: Cell, notes: RowNotes, *, may_be_pending: bool) -> str | None:
+def parse_lrn_cell(value: Cell, notes: RowNotes, *, may_be_pending: bool) -> str | None:
     """The 12-digit Learner Reference Number of a cell, or None with the reason in `notes`.
 
     Excel shows a long number as 1.36425E+11; in a CSV saved from it the last digits are gone for good, so
@@ -137,17 +137,17 @@ def read_lrn(value: Cell, notes: RowNotes, *, may_be_pending: bool) -> str | Non
             notes.problem("LRN", "lrn_missing")
         return None
     if _SCIENTIFIC.fullmatch(bare):
-        notes.problem("LRN", "lrn_scientific", value=shown(bare))
+        notes.problem("LRN", "lrn_scientific", value=quote_cell(bare))
     elif not (bare.isascii() and bare.isdigit()):
-        notes.problem("LRN", "lrn_letters", value=shown(text))
+        notes.problem("LRN", "lrn_letters", value=quote_cell(text))
     elif len(bare) != 12:
-        notes.problem("LRN", "lrn_length", value=shown(bare), digits=str(len(bare)))
+        notes.problem("LRN", "lrn_length", value=quote_cell(bare), digits=str(len(bare)))
     else:
         return bare
     return None
 
 
-def read_sex(value: Cell, notes: RowNotes) -> Sex | None:
+def parse_sex_cell(value: Cell, notes: RowNotes) -> Sex | None:
     """M or F from a cell (also Male, Female); None when it is blank, or unreadable with the reason noted."""
     text = cell_text(value).upper().removesuffix(".")
     if text in {"M", "MALE"}:
@@ -155,11 +155,11 @@ def read_sex(value: Cell, notes: RowNotes) -> Sex | None:
     if text in {"F", "FEMALE"}:
         return "F"
     if text:
-        notes.problem("SEX", "sex_unknown", value=shown(value))
+        notes.problem("SEX", "sex_unknown", value=quote_cell(value))
     return None
 
 
-def read_remark(value: Cell, notes: RowNotes) -> tuple[str | None, date | None]:
+def parse_remark_cell(value: Cell, notes: RowNotes) -> tuple[str | None, date | None]:
     """The code of a remark (T/I, T/O, DRP, LE, B/A, ACL, PENDING) and its date; all other text is dropped.
 
     Some exports part several remarks of a cell with `<br>` tags.
@@ -173,7 +173,7 @@ def read_remark(value: Cell, notes: RowNotes) -> tuple[str | None, date | None]:
     return None, None
 
 
-def check_name(name: LisName, notes: RowNotes, *, column: str) -> None:
+def check_name_cell(name: LisName, notes: RowNotes, *, column: str) -> None:
     """Note a name without its two halves or longer than the portal keeps."""
     if not name.last or not name.first:
         notes.problem(column, "name_half")
@@ -181,7 +181,7 @@ def check_name(name: LisName, notes: RowNotes, *, column: str) -> None:
         notes.problem(column, "name_long", limit=str(NAME_LIMIT))
 
 
-def compare_rows(rows: Iterable[RosterRow]) -> tuple[RosterRow, ...]:
+def flag_duplicate_rows(rows: Iterable[RosterRow]) -> tuple[RosterRow, ...]:
     """The rows with what only shows beside the others: an LRN or address twice, the same name twice."""
     rows = list(rows)
     lrns = _first_rows((row.lrn, row.row) for row in rows)
@@ -193,15 +193,15 @@ def compare_rows(rows: Iterable[RosterRow]) -> tuple[RosterRow, ...]:
 def _beside(row: RosterRow, lrns: dict[str, int], names: dict[str, int], emails: dict[str, int]) -> RosterRow:
     problems, warnings = list(row.problems), list(row.warnings)
     if row.lrn and lrns[row.lrn] != row.row:
-        problems.append(Problem(row.row, "LRN", "lrn_twice", {"first": str(lrns[row.lrn]), "value": row.lrn}))
+        problems.append(RowProblem(row.row, "LRN", "lrn_twice", {"first": str(lrns[row.lrn]), "value": row.lrn}))
     elif (key := _name_key(row)) and names[key] != row.row:
-        warnings.append(Problem(row.row, "NAME", "name_twice", {"first": str(names[key])}))
+        warnings.append(RowProblem(row.row, "NAME", "name_twice", {"first": str(names[key])}))
     if row.email and (first := emails[row.email.lower()]) != row.row:
-        warnings.append(Problem(row.row, "EMAIL", "email_twice", {"first": str(first)}))
+        warnings.append(RowProblem(row.row, "EMAIL", "email_twice", {"first": str(first)}))
     return replace(row, problems=tuple(problems), warnings=tuple(warnings))
 
 
-def school_addresses_only(roster: RosterFile, domains: tuple[str, ...]) -> RosterFile:
+def flag_foreign_addresses(roster: RosterFile, domains: tuple[str, ...]) -> RosterFile:
     """The roster with the addresses that may join classes, in lower case. Of others it says in which row they are
     left out and what the learner joins with instead: nobody is kept from the roster for a private address."""
     return replace(roster, rows=tuple(_with_school_address(row, domains) for row in roster.rows))
@@ -211,9 +211,9 @@ def _with_school_address(row: RosterRow, domains: tuple[str, ...]) -> RosterRow:
     if not row.email:
         return row
     try:
-        return replace(row, email=school_email(row.email, domains))
-    except NotSchoolEmail:
-        notes, value, allowed = RowNotes(row.row), shown(row.email), ", ".join(f"@{domain}" for domain in domains)
+        return replace(row, email=normalise_school_email(row.email, domains))
+    except EmailDomainError:
+        notes, value, allowed = RowNotes(row.row), quote_cell(row.email), ", ".join(f"@{domain}" for domain in domains)
         if row.lrn:
             instead = f"{row.lrn}@{domains[0]}"
             notes.warn("EMAIL", "email_outside", value=value, domains=allowed, instead=instead)

@@ -15,22 +15,22 @@ from portal.classes.lis_names import LisName, split_lis_name
 from portal.classes.roster_files.rows import (
     PENDING,
     Cell,
-    Problem,
     RosterFile,
+    RosterFileError,
     RosterRow,
-    RosterUnreadable,
     RowNotes,
+    RowProblem,
     Rows,
     Sex,
     cell_text,
-    check_name,
-    compare_rows,
-    read_lrn,
-    read_remark,
-    read_sex,
-    shown,
+    check_name_cell,
+    flag_duplicate_rows,
+    parse_lrn_cell,
+    parse_remark_cell,
+    parse_sex_cell,
+    quote_cell,
 )
-from portal.classes.roster_files.template_csv import has_template_columns, read_template_rows
+from portal.classes.roster_files.template_csv import has_template_columns, parse_template_rows
 
 Block = Literal["male", "female", "combined"]
 
@@ -76,22 +76,22 @@ class _Total:
 
 
 @dataclass
-class _Walk:
+class _ParsedRows:
     """What a walk down the learners' rows gathers."""
 
     learners: list[_Learner] = field(default_factory=list)
     totals: dict[Block, _Total] = field(default_factory=dict)
-    warnings: list[Problem] = field(default_factory=list)
+    warnings: list[RowProblem] = field(default_factory=list)
 
 
-def read_workbook(sheets: Iterable[tuple[str, Rows]]) -> RosterFile:
+def parse_sf1_workbook(sheets: Iterable[tuple[str, Rows]]) -> RosterFile:
     """The roster on the first sheet with an LRN column: School Form 1, or the template saved in Excel.
 
     Raises:
         RosterUnreadable: no sheet has a roster, a needed column is missing, or there is no learner.
     """
     roster: RosterFile | None = None
-    others: list[Problem] = []
+    others: list[RowProblem] = []
     for name, rows in sheets:
         header = _header_row(rows)
         if header is None:
@@ -99,9 +99,9 @@ def read_workbook(sheets: Iterable[tuple[str, Rows]]) -> RosterFile:
         if roster is None:
             roster = _read_sheet(rows, header)
         else:
-            others.append(Problem(None, None, "sheet_not_read", {"sheet": shown(name)}))
+            others.append(RowProblem(None, None, "sheet_not_read", {"sheet": quote_cell(name)}))
     if roster is None:
-        raise RosterUnreadable("header_missing")
+        raise RosterFileError("header_missing")
     return replace(roster, warnings=(*roster.warnings, *others))
 
 
@@ -114,14 +114,14 @@ def _header_row(rows: Rows) -> int | None:
 
 def _read_sheet(rows: Rows, header: int) -> RosterFile:
     if has_template_columns(rows[header]):
-        return read_template_rows(rows[header], enumerate(rows[header + 1 :], start=header + 2))
+        return parse_template_rows(rows[header], enumerate(rows[header + 1 :], start=header + 2))
     columns = _find_columns(rows[header : header + 2])
     heading = _read_heading(rows[:header])
     kinder = (heading["grade_level"] or "").startswith("Kinder")
     walk = _walk(rows, header, columns, kinder=kinder)
     if not walk.learners:
-        raise RosterUnreadable("no_learners")
-    learners = compare_rows(_settle(learner, blocks="male" in walk.totals) for learner in walk.learners)
+        raise RosterFileError("no_learners")
+    learners = flag_duplicate_rows(_settle(learner, blocks="male" in walk.totals) for learner in walk.learners)
     return RosterFile(
         source="sf1",
         **heading,
@@ -146,7 +146,7 @@ def _find_columns(header: Rows) -> dict[str, int]:
                 if key not in found and re.match(pattern, _label(cell)):
                     found[key] = column
     if "name" not in found:
-        raise RosterUnreadable("columns_missing", columns="NAME")
+        raise RosterFileError("columns_missing", columns="NAME")
     return found
 
 
@@ -204,9 +204,9 @@ def _grade_level(text: str) -> str | None:
 # --- the learners' rows ------------------------------------------------------------------------------------
 
 
-def _walk(rows: Rows, header: int, columns: dict[str, int], *, kinder: bool) -> _Walk:
+def _walk(rows: Rows, header: int, columns: dict[str, int], *, kinder: bool) -> _ParsedRows:
     """Down to the indicators list or the combined total; the total of the males is not the end."""
-    walk = _Walk()
+    walk = _ParsedRows()
     for number, row in enumerate(rows[header + 1 :], start=header + 2):
         if any(_FOOT.search(text) for text in _texts(row)):
             break
@@ -230,30 +230,30 @@ def _total_in(cells: list[Cell]) -> Block | None:
     return None
 
 
-def _read_row(walk: _Walk, number: int, cells: dict[str, Cell], *, kinder: bool) -> None:
+def _read_row(walk: _ParsedRows, number: int, cells: dict[str, Cell], *, kinder: bool) -> None:
     """Add one row's learner to the walk; text that is no learner's is passed over with a warning."""
     name, lrn = cell_text(cells["name"]), cell_text(cells["lrn"])
     has_digits = any(sign.isdigit() for sign in lrn)
     if (not name and not lrn) or (not has_digits and _NOT_A_LEARNER.fullmatch(name.upper())):
         return
     if not has_digits and "," not in name and not cell_text(cells.get("sex")):
-        walk.warnings.append(Problem(number, "NAME", "row_ignored", {"value": shown(name or lrn)}))
+        walk.warnings.append(RowProblem(number, "NAME", "row_ignored", {"value": quote_cell(name or lrn)}))
         return
     walk.learners.append(_read_learner(RowNotes(number), cells, kinder=kinder))
 
 
 def _read_learner(notes: RowNotes, cells: dict[str, Cell], *, kinder: bool) -> _Learner:
     written = cell_text(cells["name"])
-    code, on = read_remark(cells.get("remarks"), notes)
-    lrn = read_lrn(cells["lrn"], notes, may_be_pending=kinder or code == PENDING)
+    code, on = parse_remark_cell(cells.get("remarks"), notes)
+    lrn = parse_lrn_cell(cells["lrn"], notes, may_be_pending=kinder or code == PENDING)
     name = split_lis_name(written)
     if not written:
         notes.problem("NAME", "name_missing")
     elif "," not in written:
-        notes.problem("NAME", "name_comma", value=shown(written))
+        notes.problem("NAME", "name_comma", value=quote_cell(written))
     else:
-        check_name(name, notes, column="NAME")
-    return _Learner(notes, lrn, written, name, read_sex(cells.get("sex"), notes), code, on)
+        check_name_cell(name, notes, column="NAME")
+    return _Learner(notes, lrn, written, name, parse_sex_cell(cells.get("sex"), notes), code, on)
 
 
 def _settle(learner: _Learner, *, blocks: bool) -> RosterRow:
@@ -285,16 +285,16 @@ def _settle(learner: _Learner, *, blocks: bool) -> RosterRow:
 # --- the totals --------------------------------------------------------------------------------------------
 
 
-def _compare_totals(walk: _Walk, rows: tuple[RosterRow, ...]) -> Iterator[Problem]:
+def _compare_totals(walk: _ParsedRows, rows: tuple[RosterRow, ...]) -> Iterator[RowProblem]:
     """A printed total that differs from the rows read means that a row was lost or added."""
     for block, total in walk.totals.items():
         found = _count(walk, rows, block)
         if total.number is not None and total.number != found:
             label = "COMBINED" if block == "combined" else f"TOTAL {block.upper()}"
-            yield Problem(total.row, label, "total_differs", {"stated": str(total.number), "found": str(found)})
+            yield RowProblem(total.row, label, "total_differs", {"stated": str(total.number), "found": str(found)})
 
 
-def _count(walk: _Walk, rows: tuple[RosterRow, ...], block: Block) -> int:
+def _count(walk: _ParsedRows, rows: tuple[RosterRow, ...], block: Block) -> int:
     if block == "combined":
         return len(rows)
     if "male" in walk.totals:
@@ -302,14 +302,14 @@ def _count(walk: _Walk, rows: tuple[RosterRow, ...], block: Block) -> int:
     return sum(row.sex == _SEX_OF_BLOCK[block] for row in rows)
 
 
-def _stated(walk: _Walk, block: Block) -> int | None:
+def _stated(walk: _ParsedRows, block: Block) -> int | None:
     total = walk.totals.get(block)
     return total.number if total else None
 
 
-def _no_totals(walk: _Walk) -> Iterator[Problem]:
+def _no_totals(walk: _ParsedRows) -> Iterator[RowProblem]:
     if all(total.number is None for total in walk.totals.values()):
-        yield Problem(None, None, "totals_missing", {})
+        yield RowProblem(None, None, "totals_missing", {})
 
 
 # --- cells -------------------------------------------------------------------------------------------------

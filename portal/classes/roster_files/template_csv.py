@@ -13,16 +13,16 @@ from portal.classes.roster_files.rows import (
     PENDING,
     Cell,
     RosterFile,
+    RosterFileError,
     RosterRow,
-    RosterUnreadable,
     RowNotes,
     cell_text,
-    check_name,
-    compare_rows,
-    read_lrn,
-    read_remark,
-    read_sex,
-    shown,
+    check_name_cell,
+    flag_duplicate_rows,
+    parse_lrn_cell,
+    parse_remark_cell,
+    parse_sex_cell,
+    quote_cell,
 )
 from portal.core import csv_tables
 
@@ -42,12 +42,12 @@ _COLUMN_WORDS = {
 _HEADING_LINES = 10
 
 
-def csv_template() -> str:
+def roster_csv_template() -> str:
     """The empty template to download. Send it as `utf-8-sig`: Excel takes plain UTF-8 for Windows-1252."""
     return ",".join(TEMPLATE_COLUMNS) + "\r\n"
 
 
-def read_csv(data: bytes) -> RosterFile:
+def parse_roster_csv(data: bytes) -> RosterFile:
     """A roster from text in UTF-8, UTF-16 or Windows-1252; parted by comma, semicolon or tab.
 
     Line ends and the order of the columns do not matter.
@@ -59,9 +59,9 @@ def read_csv(data: bytes) -> RosterFile:
     text = csv_tables.LINE_END.sub("\n", _decode(data))
     lines = _rows(text, _delimiter(text))
     for _, header in lines:
-        if any(cell.strip() for cell in header) and not csv_tables.is_separator_hint(header):
-            return read_template_rows(header, lines)
-    raise RosterUnreadable("empty")
+        if any(cell.strip() for cell in header) and not csv_tables.is_excel_separator_line(header):
+            return parse_template_rows(header, lines)
+    raise RosterFileError("empty")
 
 
 def has_template_columns(header: Sequence[Cell]) -> bool:
@@ -69,7 +69,7 @@ def has_template_columns(header: Sequence[Cell]) -> bool:
     return {"lrn", "last", "first"} <= {_column_key(cell) for cell in header}
 
 
-def read_template_rows(header: Sequence[Cell], rows: Iterable[tuple[int, Sequence[Cell]]]) -> RosterFile:
+def parse_template_rows(header: Sequence[Cell], rows: Iterable[tuple[int, Sequence[Cell]]]) -> RosterFile:
     """The roster of a table with the template's columns; `rows` are numbered as a person sees them.
 
     Raises:
@@ -79,7 +79,7 @@ def read_template_rows(header: Sequence[Cell], rows: Iterable[tuple[int, Sequenc
     width = len(header)
     read = [_read_row(RowNotes(number), row, columns, width) for number, row in rows if any(map(cell_text, row))]
     if not read:
-        raise RosterUnreadable("no_learners")
+        raise RosterFileError("no_learners")
     return RosterFile(
         source="csv",
         school_id=None,
@@ -87,7 +87,7 @@ def read_template_rows(header: Sequence[Cell], rows: Iterable[tuple[int, Sequenc
         school_year=None,
         grade_level=None,
         section=None,
-        rows=compare_rows(read),
+        rows=flag_duplicate_rows(read),
         male_tally=None,
         female_tally=None,
         problems=(),
@@ -100,17 +100,19 @@ def read_template_rows(header: Sequence[Cell], rows: Iterable[tuple[int, Sequenc
 
 def _decode(data: bytes) -> str:
     try:
-        return csv_tables.decode(data)
-    except csv_tables.TableUnreadable as error:
+        return csv_tables.decode_text(data)
+    except csv_tables.CsvError as error:
         if error.code == "encoding":
-            raise RosterUnreadable("encoding", line=error.facts["line"]) from error
-        raise RosterUnreadable("not_spreadsheet") from error
+            raise RosterFileError("encoding", line=error.facts["line"]) from error
+        raise RosterFileError("not_spreadsheet") from error
 
 
 def _delimiter(text: str) -> str:
     """The sign that parts the first line with letters into the most columns we know."""
     lines = (
-        line for line in text.split("\n") if any(map(str.isalpha, line)) and not csv_tables.is_separator_hint([line])
+        line
+        for line in text.split("\n")
+        if any(map(str.isalpha, line)) and not csv_tables.is_excel_separator_line([line])
     )
     header = next(lines, "")
     return max(
@@ -125,11 +127,11 @@ def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     try:
         for row in reader:
             if len(row) > MAX_COLUMNS or line > MAX_ROWS + _HEADING_LINES:
-                raise RosterUnreadable("sheet_size", rows=str(MAX_ROWS), columns=str(MAX_COLUMNS))
+                raise RosterFileError("sheet_size", rows=str(MAX_ROWS), columns=str(MAX_COLUMNS))
             yield line, row
             line = reader.line_num + 1
     except csv.Error as error:
-        raise RosterUnreadable("csv_quotes", line=str(line)) from error
+        raise RosterFileError("csv_quotes", line=str(line)) from error
 
 
 # --- cells to rows -----------------------------------------------------------------------------------------
@@ -145,14 +147,14 @@ def _columns(header: Sequence[Cell]) -> dict[str, int]:
     for index, cell in enumerate(header):
         key = _column_key(cell)
         if key in columns:
-            raise RosterUnreadable("column_twice", column=shown(cell))
+            raise RosterFileError("column_twice", column=quote_cell(cell))
         if key:
             columns[key] = index
     missing = [label for key, label in _REQUIRED.items() if key not in columns]
     if "name" in columns:
         missing = [label for label in missing if label not in {"LastName", "FirstName"}]
     if missing:
-        raise RosterUnreadable("columns_missing", columns=", ".join(missing))
+        raise RosterFileError("columns_missing", columns=", ".join(missing))
     return columns
 
 
@@ -160,15 +162,15 @@ def _read_row(notes: RowNotes, row: Sequence[Cell], columns: dict[str, int], wid
     cells = {key: row[index] if index < len(row) else None for key, index in columns.items()}
     if any(map(cell_text, row[width:])):
         notes.problem(None, "cells_extra", expected=str(width))
-    code, on = read_remark(cells.get("remarks"), notes)
+    code, on = parse_remark_cell(cells.get("remarks"), notes)
     written = _lis_name(cells, notes)
     name = split_lis_name(written)
-    sex = read_sex(cells["sex"], notes)
+    sex = parse_sex_cell(cells["sex"], notes)
     if not cell_text(cells["sex"]):
         notes.problem("SEX", "sex_missing")
     return RosterRow(
         row=notes.row,
-        lrn=read_lrn(cells["lrn"], notes, may_be_pending=code == PENDING),
+        lrn=parse_lrn_cell(cells["lrn"], notes, may_be_pending=code == PENDING),
         lis_name=written,
         last_name=name.last,
         first_name=name.first,
@@ -200,15 +202,15 @@ def _lis_name(cells: dict[str, Cell], notes: RowNotes) -> str:
     # The extension is often typed after the given names, so the parts are read back from the joined name.
     name = split_lis_name(lis_name(last, first, "" if middle == "-" else middle, extension))
     if last and first:
-        check_name(name, notes, column="NAME")
+        check_name_cell(name, notes, column="NAME")
     return lis_name(name.last, name.first, name.middle, name.extension)
 
 
 def _whole_name(whole: str, notes: RowNotes) -> str:
     if "," not in whole:
-        notes.problem("NAME", "name_comma", value=shown(whole))
+        notes.problem("NAME", "name_comma", value=quote_cell(whole))
     else:
-        check_name(split_lis_name(whole), notes, column="NAME")
+        check_name_cell(split_lis_name(whole), notes, column="NAME")
     return whole
 
 
@@ -217,7 +219,7 @@ def _read_extension(written: str, notes: RowNotes) -> str:
     if bare in {"", "-"}:
         return ""
     if bare not in EXTENSIONS:
-        notes.problem("EXTENSION", "extension_unknown", value=shown(written))
+        notes.problem("EXTENSION", "extension_unknown", value=quote_cell(written))
         return ""
     return bare
 

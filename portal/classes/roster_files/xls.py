@@ -16,7 +16,7 @@ from portal.classes.roster_files.rows import (
     MAX_ROWS,
     MAX_SHEETS,
     Cell,
-    RosterUnreadable,
+    RosterFileError,
     Rows,
 )
 
@@ -41,7 +41,7 @@ class _Record:
         return self.pieces[0]
 
 
-def read_xls(data: bytes) -> Iterator[tuple[str, Rows]]:
+def read_xls_workbook(data: bytes) -> Iterator[tuple[str, Rows]]:
     """The first worksheets of a workbook: name, and rows of str, float, bool or None (rows may be short).
 
     Raises:
@@ -50,7 +50,7 @@ def read_xls(data: bytes) -> Iterator[tuple[str, Rows]]:
     try:
         yield from _read_workbook(_Records(_workbook_stream(data)))
     except (struct.error, IndexError, OverflowError, ValueError) as error:
-        raise RosterUnreadable("damaged") from error
+        raise RosterFileError("damaged") from error
 
 
 # --- the container -----------------------------------------------------------------------------------------
@@ -135,12 +135,12 @@ def _workbook_stream(data: bytes) -> bytes:
     container = _Container(data)
     names = {name.upper() for name in container.names}
     if names & _MACRO_ENTRIES:
-        raise RosterUnreadable("macros")
+        raise RosterFileError("macros")
     if "ENCRYPTEDPACKAGE" in names:
-        raise RosterUnreadable("encrypted")
+        raise RosterFileError("encrypted")
     stream = container.stream("Workbook")
     if stream is None:
-        raise RosterUnreadable("old_excel" if "BOOK" in names else "not_spreadsheet")
+        raise RosterFileError("old_excel" if "BOOK" in names else "not_spreadsheet")
     return stream
 
 
@@ -180,12 +180,12 @@ class _Records:
 
 def _read_workbook(records: _Records) -> Iterator[tuple[str, Rows]]:
     if _u16(records.stream, 0) != _BOF or _u16(records.stream, 4) != _BIFF8:
-        raise RosterUnreadable("old_excel")
+        raise RosterFileError("old_excel")
     sheets: list[tuple[str, int]] = []
     strings: list[str] = []
     for record in records.at(0):
         if record.kind == _FILEPASS:
-            raise RosterUnreadable("encrypted")
+            raise RosterFileError("encrypted")
         if record.kind == _BOUNDSHEET and (sheet := _bound_sheet(record.data)):
             sheets.append(sheet)
         elif record.kind == _SST:
@@ -197,7 +197,7 @@ def _read_workbook(records: _Records) -> Iterator[tuple[str, Rows]]:
 def _bound_sheet(data: bytes) -> tuple[str, int] | None:
     """Name and offset of a worksheet; None for a chart."""
     if data[5] == _MACRO_SHEET:
-        raise RosterUnreadable("macros")
+        raise RosterFileError("macros")
     if data[5] != _WORKSHEET:
         return None
     return _characters(data[8:], data[6], data[7]), _u32(data, 0)
@@ -225,8 +225,8 @@ def _put(cells: dict[tuple[int, int], Cell], row: int, column: int, value: Cell)
     cells[row, column] = value
 
 
-def _too_large() -> RosterUnreadable:
-    return RosterUnreadable("sheet_size", rows=str(MAX_ROWS), columns=str(MAX_COLUMNS))
+def _too_large() -> RosterFileError:
+    return RosterFileError("sheet_size", rows=str(MAX_ROWS), columns=str(MAX_COLUMNS))
 
 
 def _value(kind: int, data: bytes, strings: list[str]) -> Cell:

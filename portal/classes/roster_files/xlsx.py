@@ -18,7 +18,7 @@ from portal.classes.roster_files.rows import (
     MAX_COLUMNS,
     MAX_ROWS,
     MAX_SHEETS,
-    RosterUnreadable,
+    RosterFileError,
     Rows,
 )
 
@@ -35,7 +35,7 @@ _BROKEN_ARCHIVE = (
 )  # fmt: skip
 
 
-def read_xlsx(data: bytes) -> Iterator[tuple[str, Rows]]:
+def read_xlsx_workbook(data: bytes) -> Iterator[tuple[str, Rows]]:
     """The first worksheets of a workbook: name and rows of cells, cached values where formulas stand.
 
     Raises:
@@ -45,11 +45,11 @@ def read_xlsx(data: bytes) -> Iterator[tuple[str, Rows]]:
     try:
         yield from _read_cells(measured)
     except (CalamineError, ValueError, OverflowError) as error:
-        raise RosterUnreadable("damaged") from error
+        raise RosterFileError("damaged") from error
     except BaseException as error:
         # A panic in the native reader arrives as this class of PyO3, which derives from BaseException alone.
         if type(error).__name__ == "PanicException":
-            raise RosterUnreadable("damaged") from error
+            raise RosterFileError("damaged") from error
         raise
 
 
@@ -71,25 +71,25 @@ def _measured(data: bytes) -> bytes:
             _check_directory(entries)
             return _repack(archive, entries)
     except _BROKEN_ARCHIVE as error:
-        raise RosterUnreadable("damaged") from error
+        raise RosterFileError("damaged") from error
 
 
 def _check_directory(entries: list[zipfile.ZipInfo]) -> None:
     names = [entry.filename for entry in entries]
     if len(entries) > MAX_ENTRIES:
-        raise RosterUnreadable("zip_too_big")
+        raise RosterFileError("zip_too_big")
     if any(entry.flag_bits & 1 for entry in entries):
-        raise RosterUnreadable("encrypted")
+        raise RosterFileError("encrypted")
     if any("vbaproject" in name.lower() or "/macrosheets/" in name.lower() for name in names):
-        raise RosterUnreadable("macros")
+        raise RosterFileError("macros")
     if any(name.lower().endswith(_ARCHIVES) for name in names):
-        raise RosterUnreadable("zip_nested")
+        raise RosterFileError("zip_nested")
     if "xl/workbook.xml" not in names:
-        raise RosterUnreadable("not_spreadsheet")
+        raise RosterFileError("not_spreadsheet")
     if len(set(names)) != len(names):
-        raise RosterUnreadable("damaged")
+        raise RosterFileError("damaged")
     if sum(entry.file_size for entry in entries) > MAX_UNPACKED or any(map(_packs_too_well, entries)):
-        raise RosterUnreadable("zip_too_big")
+        raise RosterFileError("zip_too_big")
 
 
 def _packs_too_well(entry: zipfile.ZipInfo) -> bool:
@@ -122,11 +122,11 @@ def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]
     with archive.open(entry) as packed:
         while piece := packed.read(_CHUNK):
             if size == 0 and piece.startswith(b"PK\x03\x04"):
-                raise RosterUnreadable("zip_nested")
+                raise RosterFileError("zip_nested")
             size += len(piece)
             yield piece
     if size != entry.file_size:
-        raise RosterUnreadable("damaged")
+        raise RosterFileError("damaged")
 
 
 # --- what the parts claim ----------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ class _TextUsed:
     def check(self) -> None:
         used = sum(self.strings[index] * times for index, times in self.uses.items() if index < len(self.strings))
         if used > MAX_TEXT:
-            raise RosterUnreadable("zip_too_big")
+            raise RosterFileError("zip_too_big")
 
 
 class _PartLook:
@@ -171,10 +171,10 @@ class _PartLook:
         try:
             self._parser.Parse(piece, last)
         except expat.ExpatError as error:
-            raise RosterUnreadable("damaged") from error
+            raise RosterFileError("damaged") from error
 
     def _doctype(self, *_: object) -> None:
-        raise RosterUnreadable("damaged")
+        raise RosterFileError("damaged")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         name = name.rpartition(":")[2]
@@ -218,7 +218,7 @@ class _PartLook:
         letters = reference.rstrip("0123456789").upper()
         digits = reference[len(letters) :]
         if not (letters.isascii() and letters.isalpha() and digits and len(reference) < 12):
-            raise RosterUnreadable("damaged")
+            raise RosterFileError("damaged")
         self._row = int(digits)
         self._column = 0
         for letter in letters:
@@ -227,4 +227,4 @@ class _PartLook:
     def _count_cell(self) -> None:
         self._cells += 1
         if self._row > MAX_ROWS or self._column > MAX_COLUMNS or self._cells > MAX_ROWS * MAX_COLUMNS:
-            raise RosterUnreadable("sheet_size", rows=str(MAX_ROWS), columns=str(MAX_COLUMNS))
+            raise RosterFileError("sheet_size", rows=str(MAX_ROWS), columns=str(MAX_COLUMNS))

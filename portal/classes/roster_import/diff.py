@@ -11,30 +11,38 @@ from sqlalchemy import and_, exists, or_, select
 from portal.accounts.models import School, User
 from portal.classes import queries
 from portal.classes.lis_names import fold_name
-from portal.classes.models import Enrolment, Learner, RosterImport, Section, roster_day_of, school_year_of, year_begins
+from portal.classes.models import (
+    Enrolment,
+    Learner,
+    RosterImport,
+    Section,
+    roster_reference_date,
+    school_year_of,
+    school_year_start,
+)
 from portal.classes.roster_files.reader import (
-    Problem,
     RosterFile,
     RosterRow,
-    from_json,
+    RowProblem,
+    roster_file_from_json,
 )
 from portal.core import clock
 from portal.core.db import db
 
 # "leaves": the register says that the learner left, who is on the roster; "left": it says so, but they are not.
 Status = Literal["new", "same", "changed", "moves here", "leaves", "left", "bad"]
-SAVED: tuple[Status, ...] = ("new", "changed", "moves here", "leaves")
-LEFT = ("T/O", "DRP")
-FIELDS = ("lis_name", "last_name", "first_name", "middle_name", "extension", "sex", "email")
+SAVED_STATUSES: tuple[Status, ...] = ("new", "changed", "moves here", "leaves")
+LEFT_STATUSES = ("T/O", "DRP")
+COMPARED_FIELDS = ("lis_name", "last_name", "first_name", "middle_name", "extension", "sex", "email")
 
 
 @dataclass(frozen=True)
-class PreviewLine:
+class RosterDiffLine:
     """One row of the file beside what the portal knows of the learner."""
 
     row: RosterRow
     status: Status
-    problems: tuple[Problem, ...]
+    problems: tuple[RowProblem, ...]
     learner_id: UUID | None
     changes: tuple[tuple[str, str, str], ...]  # field, before, after
     position: int
@@ -43,16 +51,16 @@ class PreviewLine:
 
 
 @dataclass(frozen=True)
-class Preview:
+class RosterDiff:
     """What a confirmation would do. `missing` are on the roster but not in the file: the person says what became
     of each. `day` is the one whose roster the file is compared with. `learners` and `times` are what it was compared
     with: everybody on the roster or in the file, and all that is known of where they were."""
 
     file: RosterFile
     section: Section | None
-    lines: tuple[PreviewLine, ...]
-    missing: tuple[queries.RosterLine, ...]
-    problems: tuple[Problem, ...]
+    lines: tuple[RosterDiffLine, ...]
+    missing: tuple[queries.RosterEntry, ...]
+    problems: tuple[RowProblem, ...]
     day: date
     learners: dict[UUID, Learner]
     times: tuple[Enrolment, ...]
@@ -66,7 +74,7 @@ class Preview:
 
     @property
     def changes_something(self) -> bool:
-        return bool(self.missing) or any(line.status in SAVED for line in self.lines)
+        return bool(self.missing) or any(line.status in SAVED_STATUSES for line in self.lines)
 
 
 @dataclass(frozen=True)
@@ -84,17 +92,17 @@ class _Known:
     by: User
 
 
-def preview(upload: RosterImport, *, hold: bool = False) -> Preview:
+def diff_roster_file(upload: RosterImport, *, hold: bool = False) -> RosterDiff:
     """Compare an undecided upload with the database as it is now. ValueError if it is decided.
 
     `hold` keeps the learners and where they are from others until the open transaction ends.
     """
     if upload.state != "preview" or upload.rows is None:
         raise ValueError("decided already")
-    file = from_json(upload.rows)
+    file = roster_file_from_json(upload.rows)
     section = _section_of(upload, file)
     year = section.school_year if section else file.school_year or school_year_of(clock.today())
-    day = roster_day_of(year)
+    day = roster_reference_date(year)
     learners = _learners(file, upload.school_id, section, day, hold=hold)
     times = _times(learners)
     known = _what_is_known(upload, section, year, times)
@@ -103,7 +111,7 @@ def preview(upload: RosterImport, *, hold: bool = False) -> Preview:
     missing = [_roster_line(learners[key], time) for key, time in known.here.items() if key not in met]
     missing.sort(key=lambda line: (line.sex != "M", line.position, line.lis_name, line.learner_id))
     problems = _file_problems(upload, file, section, year)
-    return Preview(file, section, lines, tuple(missing), problems, day, learners, tuple(time for time, _ in times))
+    return RosterDiff(file, section, lines, tuple(missing), problems, day, learners, tuple(time for time, _ in times))
 
 
 def _learners(
@@ -116,7 +124,7 @@ def _learners(
         Learner.school_id == school_id, Learner.lrn.is_(None), ~exists().where(Enrolment.learner_id == Learner.id)
     )
     on_the_roster = select(Enrolment.learner_id).where(
-        Enrolment.section_id == (section.id if section else None), queries.enrolled_on(day)
+        Enrolment.section_id == (section.id if section else None), queries.enrolled_on_clause(day)
     )
     # In the order of their ids, so that two who want the same learners wait for each other and never lock up.
     wanted = (
@@ -140,7 +148,7 @@ def _times(learner_ids: Collection[UUID]) -> list[tuple[Enrolment, Section]]:
     return [(time, place) for time, place in rows]
 
 
-def _lines(rows: tuple[RosterRow, ...], learners: dict[UUID, Learner], known: _Known) -> tuple[PreviewLine, ...]:
+def _lines(rows: tuple[RosterRow, ...], learners: dict[UUID, Learner], known: _Known) -> tuple[RosterDiffLine, ...]:
     by_lrn = {learner.lrn: learner for learner in learners.values() if learner.lrn}
     without_lrn: dict[str, list[Learner]] = {}
     for learner in learners.values():
@@ -153,16 +161,16 @@ def _lines(rows: tuple[RosterRow, ...], learners: dict[UUID, Learner], known: _K
     return tuple(lines)
 
 
-def _roster_line(learner: Learner, time: Enrolment) -> queries.RosterLine:
-    of_learner = {name: getattr(learner, name) for name in (*FIELDS, "lrn")}
+def _roster_line(learner: Learner, time: Enrolment) -> queries.RosterEntry:
+    of_learner = {name: getattr(learner, name) for name in (*COMPARED_FIELDS, "lrn")}
     of_time = {name: getattr(time, name) for name in ("position", "from_date", "until_date")}
-    return queries.RosterLine(enrolment_id=time.id, learner_id=learner.id, **of_learner, **of_time)
+    return queries.RosterEntry(enrolment_id=time.id, learner_id=learner.id, **of_learner, **of_time)
 
 
 def _what_is_known(
     upload: RosterImport, section: Section | None, year: str, times: Sequence[tuple[Enrolment, Section]]
 ) -> _Known:
-    day = roster_day_of(year)
+    day = roster_reference_date(year)
     by = db.session.get_one(User, upload.uploaded_by)
     known = _Known(day, day, upload.school_id, year, {}, {}, {}, set(), by)
     for time, place in times:
@@ -176,7 +184,7 @@ def _what_is_known(
         elif time.from_date <= day:
             known.elsewhere[learner_id] = place
     # the first roster has been there since the year began
-    return known if known.here else replace(known, first_day=year_begins(year))
+    return known if known.here else replace(known, first_day=school_year_start(year))
 
 
 def _section_of(upload: RosterImport, file: RosterFile) -> Section | None:
@@ -185,23 +193,25 @@ def _section_of(upload: RosterImport, file: RosterFile) -> Section | None:
     if not (file.grade_level and file.section):
         return None
     year = file.school_year or school_year_of(clock.today())
-    return queries.section_of_school(upload.school_id, year, file.grade_level, file.section)
+    return queries.find_school_section(upload.school_id, year, file.grade_level, file.section)
 
 
-def _file_problems(upload: RosterImport, file: RosterFile, section: Section | None, year: str) -> tuple[Problem, ...]:
+def _file_problems(
+    upload: RosterImport, file: RosterFile, section: Section | None, year: str
+) -> tuple[RowProblem, ...]:
     """What is wrong with the file as a whole for this place."""
     problems = []
     school = db.session.get(School, upload.school_id)
     if file.school_id and school and file.school_id != school.deped_id:
-        problems.append(Problem(None, None, "other_school", {"file": file.school_id, "school": school.deped_id}))
+        problems.append(RowProblem(None, None, "other_school", {"file": file.school_id, "school": school.deped_id}))
     if upload.section_id is None and not (file.grade_level and file.section):
-        problems.append(Problem(None, None, "no_section", {}))
+        problems.append(RowProblem(None, None, "no_section", {}))
     if upload.section_id and section and file.section and file.section.lower() != section.name.lower():
-        problems.append(Problem(None, None, "other_section", {"file": file.section, "section": section.name}))
+        problems.append(RowProblem(None, None, "other_section", {"file": file.section, "section": section.name}))
     if section and file.school_year and file.school_year != section.school_year:
-        problems.append(Problem(None, None, "other_year", {"file": file.school_year, "year": section.school_year}))
+        problems.append(RowProblem(None, None, "other_year", {"file": file.school_year, "year": section.school_year}))
     if year < school_year_of(clock.today()):
-        problems.append(Problem(None, None, "year_over", {"year": year}))
+        problems.append(RowProblem(None, None, "year_over", {"year": year}))
     return tuple(problems)
 
 
@@ -221,21 +231,21 @@ def _positions(rows: tuple[RosterRow, ...]) -> list[int]:
     return positions
 
 
-def _line(row: RosterRow, position: int, learner: Learner | None, known: _Known) -> PreviewLine:
+def _line(row: RosterRow, position: int, learner: Learner | None, known: _Known) -> RosterDiffLine:
     problems = row.problems
     place = known.elsewhere.get(learner.id) if learner else None
     if learner and learner.school_id != known.school_id:
-        problems += (Problem(row.row, "LRN", "lrn_of_other_school", {"lrn": row.lrn or ""}),)
+        problems += (RowProblem(row.row, "LRN", "lrn_of_other_school", {"lrn": row.lrn or ""}),)
         learner = place = None
     unseen = learner is not None and not _has_seen(learner, known)
     if learner and unseen and not _is_meant(learner, row, place, known):
-        problems += (Problem(row.row, "LRN", "lrn_of_another", {"lrn": row.lrn or ""}),)
+        problems += (RowProblem(row.row, "LRN", "lrn_of_another", {"lrn": row.lrn or ""}),)
         learner = place = None
     changes = _changes(learner, row) if learner else ()
     if unseen:
         changes = tuple((name, "", after) for name, _before, after in changes)
     status = _status(row, position, learner, bool(changes), known)
-    return PreviewLine(
+    return RosterDiffLine(
         row=row,
         status="bad" if problems else status,
         problems=problems,
@@ -265,7 +275,7 @@ def _is_meant(learner: Learner, row: RosterRow, place: Section | None, known: _K
 
 
 def _status(row: RosterRow, position: int, learner: Learner | None, changes: bool, known: _Known) -> Status:
-    has_left = row.remark_code in LEFT and row.remark_date is not None
+    has_left = row.remark_code in LEFT_STATUSES and row.remark_date is not None
     if learner is None:
         return "new"
     if line := known.here.get(learner.id):
@@ -281,7 +291,7 @@ def _from_date(row: RosterRow, learner: Learner | None, known: _Known) -> date:
     """From when a learner of the file counts. T/I and LE bring the date they came to the school; if the portal knew
     them before that as a learner of another section, they were there until then, and its sheets stay as they are."""
     began = row.remark_date if row.remark_code in ("T/I", "LE") and row.remark_date else known.first_day
-    earliest = year_begins(known.school_year)
+    earliest = school_year_start(known.school_year)
     if learner and (place := known.elsewhere.get(learner.id)) and place.school_year == known.school_year:
         earliest = known.day
     elif learner and (last_day := known.last_days.get(learner.id)):
@@ -291,7 +301,7 @@ def _from_date(row: RosterRow, learner: Learner | None, known: _Known) -> date:
 
 def _changes(learner: Learner, row: RosterRow) -> tuple[tuple[str, str, str], ...]:
     """Fields that the file changes. A file without an address leaves the known one alone."""
-    pairs = [(name, getattr(learner, name) or "", getattr(row, name) or "") for name in FIELDS]
+    pairs = [(name, getattr(learner, name) or "", getattr(row, name) or "") for name in COMPARED_FIELDS]
     pairs.append(("lrn", learner.lrn or "", row.lrn or ""))
     return tuple(
         (name, before, after)

@@ -9,24 +9,24 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 
 from portal.accounts.models import User
-from portal.classes.access import governs
-from portal.classes.learners.enrolments import Rolls, place_among
+from portal.classes.access import can_manage_section
+from portal.classes.learners.enrolments import EnrolmentChanges, roster_position_among
 from portal.classes.models import Learner, RosterImport, Section, school_year_of
-from portal.classes.roster_files.reader import RosterFile, RosterRow, to_json
-from portal.classes.roster_files.rows import school_addresses_only
+from portal.classes.roster_files.reader import RosterFile, RosterRow, roster_file_to_json
+from portal.classes.roster_files.rows import flag_foreign_addresses
 from portal.classes.roster_import.diff import (
-    FIELDS,
-    LEFT,
-    Preview,
-    PreviewLine,
-    preview,
+    COMPARED_FIELDS,
+    LEFT_STATUSES,
+    RosterDiff,
+    RosterDiffLine,
+    diff_roster_file,
 )
-from portal.classes.roster_import.undo import Journal
+from portal.classes.roster_import.undo import ImportJournal
 from portal.core import audit_log, clock
-from portal.core.db import db, write_at_once, writing
-from portal.core.worker_signals import wake
+from portal.core.db import batch_column_updates, db, write_transaction
+from portal.core.worker_signals import notify_worker
 
-KEEP = "keep"
+PREVIEW_LIFETIME = "keep"
 
 
 class NotImportable(ValueError):
@@ -34,29 +34,29 @@ class NotImportable(ValueError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class MissingLearnerDecision:
     """What became of a learner who is missing from the file: KEEP, or T/O or NLS with the last day."""
 
     what: str
     last_day: date | None = None
 
 
-class NotTheirs(NotImportable):
+class SectionNotManaged(NotImportable):
     """The file is of a section whose roster the person does not change."""
 
 
-class Unanswered(NotImportable):
+class MissingLearnersUndecided(NotImportable):
     """Learners are missing from the file and it is not said what became of them. `learner_ids` are they; `until_when`
     those whose last day is not one of their days on the roster; `seen` is what the file was compared with."""
 
-    def __init__(self, seen: Preview, learner_ids: set[UUID], until_when: set[UUID]) -> None:
+    def __init__(self, seen: RosterDiff, learner_ids: set[UUID], until_when: set[UUID]) -> None:
         super().__init__("what became of the missing learners?")
         self.seen = seen
         self.learner_ids = learner_ids
         self.until_when = until_when
 
 
-def begin(
+def create_roster_import(
     user: User, section: Section | None, file: RosterFile, filename: str, *, domains: tuple[str, ...]
 ) -> RosterImport:
     """Keep the rows of an upload until the person decides. An older undecided upload of theirs goes.
@@ -72,9 +72,9 @@ def begin(
         uploaded_by=user.id,
         uploaded_at=clock.now(),
         filename=filename[:120],
-        rows=to_json(school_addresses_only(file, domains)),
+        rows=roster_file_to_json(flag_foreign_addresses(file, domains)),
     )
-    with writing() as session:
+    with write_transaction() as session:
         for old in session.scalars(
             select(RosterImport).where(RosterImport.uploaded_by == user.id, RosterImport.state == "preview")
         ):
@@ -83,23 +83,25 @@ def begin(
     return row
 
 
-def confirm(upload: RosterImport, user: User, answers: Mapping[UUID, Answer], *, keep_all: bool = False) -> Preview:
+def confirm_roster_import(
+    upload: RosterImport, user: User, answers: Mapping[UUID, MissingLearnerDecision], *, keep_all: bool = False
+) -> RosterDiff:
     """Save everything the preview shows, or nothing. `keep_all` answers for all who are missing.
 
     Compared once, in the transaction that saves: what the person saw may have changed since. Raises NotImportable,
     NotTheirs, Unanswered.
     """
-    with writing() as session:
+    with write_transaction() as session:
         session.refresh(upload, with_for_update=True)
         if upload.state != "preview":
             raise NotImportable("decided already")
-        seen = preview(upload, hold=True)
-        if seen.section and not governs(seen.section, user):
-            raise NotTheirs("another person's section")
+        seen = diff_roster_file(upload, hold=True)
+        if seen.section and not can_manage_section(seen.section, user):
+            raise SectionNotManaged("another person's section")
         if not seen.ok:
             raise NotImportable("the file has problems")
         if keep_all:
-            answers = {line.learner_id: Answer(KEEP) for line in seen.missing}
+            answers = {line.learner_id: MissingLearnerDecision(PREVIEW_LIFETIME) for line in seen.missing}
         _must_be_answered(seen, answers)
         section = seen.section or _make_section(upload, seen.file, user)
         upload.journal = _save(seen, section, answers)
@@ -107,35 +109,37 @@ def confirm(upload: RosterImport, user: User, answers: Mapping[UUID, Answer], *,
         upload.decided_at = clock.now()
         upload.added = seen.count("new") + seen.count("moves here")
         upload.changed = seen.count("changed")
-        audit_log.record(
+        audit_log.record_action(
             "imported a roster", "section", section.id, by=user.id,
             added=upload.added, changed=upload.changed, withdrawn=_withdrawn(seen, answers),
         )  # fmt: skip
-    wake("registration")
-    wake("changed rosters")
+    notify_worker("registration")
+    notify_worker("changed rosters")
     return seen
 
 
-def discard(upload: RosterImport) -> None:
-    with writing():
+def discard_roster_import(upload: RosterImport) -> None:
+    with write_transaction():
         if upload.state == "preview":
             upload.state, upload.rows = "discarded", None
 
 
-def _must_be_answered(seen: Preview, answers: Mapping[UUID, Answer]) -> None:
+def _must_be_answered(seen: RosterDiff, answers: Mapping[UUID, MissingLearnerDecision]) -> None:
     open_ids, bad_days = set(), set()
     for line in seen.missing:
         answer = answers.get(line.learner_id)
-        if answer is None or answer.what not in (KEEP, "T/O", "NLS"):
+        if answer is None or answer.what not in (PREVIEW_LIFETIME, "T/O", "NLS"):
             open_ids.add(line.learner_id)
-        elif answer.what != KEEP and not (answer.last_day and line.from_date <= answer.last_day <= seen.day):
+        elif answer.what != PREVIEW_LIFETIME and not (
+            answer.last_day and line.from_date <= answer.last_day <= seen.day
+        ):
             bad_days.add(line.learner_id)
     if open_ids or bad_days:
-        raise Unanswered(seen, open_ids, bad_days)
+        raise MissingLearnersUndecided(seen, open_ids, bad_days)
 
 
-def _withdrawn(seen: Preview, answers: Mapping[UUID, Answer]) -> int:
-    return seen.count("leaves") + sum(answers[line.learner_id].what != KEEP for line in seen.missing)
+def _withdrawn(seen: RosterDiff, answers: Mapping[UUID, MissingLearnerDecision]) -> int:
+    return seen.count("leaves") + sum(answers[line.learner_id].what != PREVIEW_LIFETIME for line in seen.missing)
 
 
 def _make_section(upload: RosterImport, file: RosterFile, user: User) -> Section:
@@ -152,13 +156,13 @@ def _make_section(upload: RosterImport, file: RosterFile, user: User) -> Section
     return section
 
 
-def _save(seen: Preview, section: Section, answers: Mapping[UUID, Answer]) -> dict[str, Any]:
+def _save(seen: RosterDiff, section: Section, answers: Mapping[UUID, MissingLearnerDecision]) -> dict[str, Any]:
     """Write the lines and the answers; what it takes to undo it."""
     session = db.session
     leaving = {line.learner_id: answers[line.learner_id] for line in seen.missing}
     known = seen.learners
-    rolls = Rolls(known, held=seen.times)
-    journal = Journal(known.values(), rolls)
+    rolls = EnrolmentChanges(known, held=seen.times)
+    journal = ImportJournal(known.values(), rolls)
     for line in seen.lines:
         if line.status == "left":
             continue
@@ -173,16 +177,16 @@ def _save(seen: Preview, section: Section, answers: Mapping[UUID, Answer]) -> di
     listed = [(line.row.sex, line.row.lis_name, line.position) for line in seen.lines]
     for learner_id, answer in leaving.items():
         row, learner = rolls.on(learner_id, seen.day), known[learner_id]
-        if row and answer.what != KEEP and answer.last_day:
+        if row and answer.what != PREVIEW_LIFETIME and answer.last_day:
             rolls.withdraw(row, last_day=answer.last_day, reason=answer.what)
         elif row:
-            row.position = place_among(listed, learner.sex, learner.lis_name)
-    write_at_once(known.values(), (*FIELDS, "lrn"))
+            row.position = roster_position_among(listed, learner.sex, learner.lis_name)
+    batch_column_updates(known.values(), (*COMPARED_FIELDS, "lrn"))
     rolls.save()
     return journal.close()
 
 
-def _place(rolls: Rolls, line: PreviewLine, learner: Learner, section: Section, day: date) -> None:
+def _place(rolls: EnrolmentChanges, line: RosterDiffLine, learner: Learner, section: Section, day: date) -> None:
     row, current = line.row, rolls.on(learner.id, day)
     if current and current.section_id == section.id:
         current.position = line.position
@@ -193,7 +197,7 @@ def _place(rolls: Rolls, line: PreviewLine, learner: Learner, section: Section, 
         rolls.move(current, section.id, position=line.position, since=line.from_date)
     else:
         ending = {}
-        if row.remark_code in LEFT and row.remark_date:  # the register itself says that the learner has left
+        if row.remark_code in LEFT_STATUSES and row.remark_date:  # the register itself says that the learner has left
             ending = {"until": max(row.remark_date, line.from_date), "reason": row.remark_code}
         time = rolls.enrol(learner.id, section.id, position=line.position, since=line.from_date, **ending)  # type: ignore[arg-type]  # two kinds of values
         time.came_by = row.remark_code if row.remark_code in ("T/I", "LE") else None
@@ -206,5 +210,5 @@ def _new_learner(row: RosterRow, section: Section) -> Learner:
         lrn=row.lrn,
         email=row.email,
         created_at=clock.now(),
-        **{name: getattr(row, name) for name in FIELDS if name != "email"},
+        **{name: getattr(row, name) for name in COMPARED_FIELDS if name != "email"},
     )

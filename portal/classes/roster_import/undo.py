@@ -14,23 +14,23 @@ from sqlalchemy import bindparam, delete, exists, select
 from sqlalchemy.orm import load_only
 
 from portal.accounts.models import User
-from portal.classes.learners.enrolments import Rolls
+from portal.classes.learners.enrolments import EnrolmentChanges
 from portal.classes.models import Enrolment, Learner, RosterImport
 from portal.core import audit_log, clock
-from portal.core.db import Base, db, writing
-from portal.core.worker_signals import wake
+from portal.core.db import Base, db, write_transaction
+from portal.core.worker_signals import notify_worker
 
-UNDO_WITHIN = timedelta(hours=24)
+UNDO_WINDOW = timedelta(hours=24)
 _FIELDS = ("lrn", "lis_name", "last_name", "first_name", "middle_name", "extension", "sex", "email")
 _TIME = ("id", "section_id", "position", "from_date", "until_date", "reason", "detail")
-State = dict[str, Any]
+EnrolmentState = dict[str, Any]
 
 
-class TooLate(ValueError):
+class UndoExpired(ValueError):
     """The day in which it could be undone is over, or it is undone already."""
 
 
-class BuiltUpon(ValueError):
+class ChangedSinceImport(ValueError):
     """Later changes stand on the import. `names` are the learners they are about."""
 
     def __init__(self, names: list[str]) -> None:
@@ -38,13 +38,15 @@ class BuiltUpon(ValueError):
         self.names = names
 
 
-class Journal:
+class ImportJournal:
     """What an import changes: begun before the first change, closed after the last."""
 
-    def __init__(self, learners: Iterable[Learner], rolls: Rolls) -> None:
+    def __init__(self, learners: Iterable[Learner], rolls: EnrolmentChanges) -> None:
         self._rolls = rolls
         self._learners = {learner.id: learner for learner in learners}
-        self._before: dict[UUID, State | None] = {key: _state(row, _FIELDS) for key, row in self._learners.items()}
+        self._before: dict[UUID, EnrolmentState | None] = {
+            key: _state(row, _FIELDS) for key, row in self._learners.items()
+        }
         self._times_before = {key: _times(rolls.of(key)) for key in self._learners}
 
     def made(self, learner: Learner) -> None:
@@ -52,7 +54,7 @@ class Journal:
         self._learners[learner.id] = learner
         self._before[learner.id], self._times_before[learner.id] = None, []
 
-    def close(self) -> State:
+    def close(self) -> EnrolmentState:
         """The journal as it is kept: only who was changed."""
         kept = {}
         for key, learner in self._learners.items():
@@ -82,37 +84,39 @@ _last_import = (
 )
 
 
-def can_be_undone(user: User, section_id: UUID) -> RosterImport | None:
+def find_undoable_import(user: User, section_id: UUID) -> RosterImport | None:
     """The last import into the section, if it was this person's and is not a day old."""
     return db.session.scalar(
-        _last_import, {"section_id": section_id, "user_id": user.id, "since": clock.now() - UNDO_WITHIN}
+        _last_import, {"section_id": section_id, "user_id": user.id, "since": clock.now() - UNDO_WINDOW}
     )
 
 
-def undo(upload: RosterImport, user: User) -> int:
-    """Make everything as it was before the import; the number of learners. Raises TooLate, BuiltUpon."""
-    with writing() as session:
+def undo_roster_import(upload: RosterImport, user: User) -> int:
+    """Make everything as it was before the import; the number of learners. Raises UndoExpired, ChangedSinceImport."""
+    with write_transaction() as session:
         session.refresh(upload, with_for_update=True)
         if (
             upload.state != "confirmed"
             or upload.journal is None
             or upload.decided_at is None
-            or upload.decided_at < clock.now() - UNDO_WITHIN
+            or upload.decided_at < clock.now() - UNDO_WINDOW
         ):
-            raise TooLate
+            raise UndoExpired
         journal = {UUID(key): entry for key, entry in upload.journal.items()}
-        rolls = Rolls(journal)
+        rolls = EnrolmentChanges(journal)
         learners = {row.id: row for row in session.scalars(select(Learner).where(Learner.id.in_(journal)))}
         _must_be_as_left(journal, learners, rolls)
         _restore(journal, learners, rolls)
         upload.state, upload.journal = "undone", None
-        audit_log.record("undid an import", "section", upload.section_id or "", by=user.id, learners=len(journal))
-    wake("registration")
-    wake("changed rosters")
+        audit_log.record_action(
+            "undid an import", "section", upload.section_id or "", by=user.id, learners=len(journal)
+        )
+    notify_worker("registration")
+    notify_worker("changed rosters")
     return len(journal)
 
 
-def forget_if_unneeded(learner_ids: Iterable[UUID]) -> None:
+def delete_orphan_learners(learner_ids: Iterable[UUID]) -> None:
     """Delete those of the learners to whom nothing refers any more. Links that go with a learner do not hold them."""
     holding = [
         ~exists().where(column == Learner.id)
@@ -125,7 +129,9 @@ def forget_if_unneeded(learner_ids: Iterable[UUID]) -> None:
     db.session.execute(delete(Learner).where(Learner.id.in_(set(learner_ids)), *holding))
 
 
-def _must_be_as_left(journal: dict[UUID, State], learners: dict[UUID, Learner], rolls: Rolls) -> None:
+def _must_be_as_left(
+    journal: dict[UUID, EnrolmentState], learners: dict[UUID, Learner], rolls: EnrolmentChanges
+) -> None:
     names = []
     for key, entry in journal.items():
         learner = learners.get(key)
@@ -134,10 +140,10 @@ def _must_be_as_left(journal: dict[UUID, State], learners: dict[UUID, Learner], 
             name = learner or entry["after"]
             names.append(name.lis_name if isinstance(name, Learner) else name["lis_name"])
     if names:
-        raise BuiltUpon(sorted(names))
+        raise ChangedSinceImport(sorted(names))
 
 
-def _restore(journal: dict[UUID, State], learners: dict[UUID, Learner], rolls: Rolls) -> None:
+def _restore(journal: dict[UUID, EnrolmentState], learners: dict[UUID, Learner], rolls: EnrolmentChanges) -> None:
     made = {key for key, entry in journal.items() if entry["before"] is None}
     for key, entry in journal.items():
         was = {time["id"]: time for time in entry["times_before"]}
@@ -153,21 +159,21 @@ def _restore(journal: dict[UUID, State], learners: dict[UUID, Learner], rolls: R
             for name in _FIELDS:
                 setattr(learners[key], name, entry["before"][name])
     db.session.flush()
-    forget_if_unneeded(made)
+    delete_orphan_learners(made)
 
 
-def _set_back(row: Enrolment, time: State) -> None:
+def _set_back(row: Enrolment, time: EnrolmentState) -> None:
     row.section_id = UUID(time["section_id"])
     row.position, row.reason, row.detail = time["position"], time["reason"], time["detail"]
     row.from_date = date.fromisoformat(time["from_date"])
     row.until_date = date.fromisoformat(time["until_date"]) if time["until_date"] else None
 
 
-def _times(rows: list[Enrolment]) -> list[State]:
+def _times(rows: list[Enrolment]) -> list[EnrolmentState]:
     return [_state(row, _TIME) for row in rows]
 
 
-def _state(row: Learner | Enrolment, names: tuple[str, ...]) -> State:
+def _state(row: Learner | Enrolment, names: tuple[str, ...]) -> EnrolmentState:
     """Some columns of a row, in words that JSON knows."""
     values = {name: getattr(row, name) for name in names}
     return {

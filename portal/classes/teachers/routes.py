@@ -14,17 +14,17 @@ from wtforms.widgets import CheckboxInput
 
 from portal.accounts.models import User
 from portal.accounts.users import service as users_service
-from portal.classes.access import class_or_404, leads
+from portal.classes.access import can_manage_teachers, class_or_404
 from portal.classes.models import SchoolClass
 from portal.classes.teachers import service
 from portal.core.db import db
-from portal.core.forms import Form
+from portal.core.forms import PortalForm
 
 bp = Blueprint("teachers", __name__)
 Page = str | Response | tuple[str, int]
 
 
-class ColleagueForm(Form):
+class ColleagueForm(PortalForm):
     colleague = SelectField(_l("Colleague"), [InputRequired(_l("Choose a colleague."))])
 
     def offer(self, found: list[User]) -> None:
@@ -45,14 +45,14 @@ class HandOverForm(ColleagueForm):
 
 
 @bp.get("/classes/<uuid:class_id>/teachers")
-def index(class_id: UUID) -> Page:
+def list_class_teachers(class_id: UUID) -> Page:
     """Who teaches the class."""
     school_class = class_or_404(class_id, manage=True)
     return _teachers_page(school_class, _colleague_form(school_class), 200)
 
 
 @bp.post("/classes/<uuid:class_id>/teachers")
-def add(class_id: UUID) -> Page:
+def add_co_teacher(class_id: UUID) -> Page:
     """A colleague teaches the class as well."""
     school_class = _led_or_403(class_id)
     form = _colleague_form(school_class)
@@ -61,44 +61,46 @@ def add(class_id: UUID) -> Page:
         return _teachers_page(school_class, form, 422)
     service.add_co_teacher(current_user, school_class, colleague)
     flash(_("%(name)s teaches this class with you, and can schedule and change marks.", name=colleague.full_name))
-    return redirect(url_for(".index", class_id=class_id))
+    return redirect(url_for(".list_class_teachers", class_id=class_id))
 
 
 @bp.post("/classes/<uuid:class_id>/teachers/<uuid:user_id>/remove")
-def remove(class_id: UUID, user_id: UUID) -> Page:
+def remove_co_teacher(class_id: UUID, user_id: UUID) -> Page:
     """A co-teacher teaches the class no longer."""
     if not service.remove_co_teacher(current_user, _led_or_403(class_id), user_id):
         abort(404)
     flash(_("The class is no longer theirs."))
-    return redirect(url_for(".index", class_id=class_id))
+    return redirect(url_for(".list_class_teachers", class_id=class_id))
 
 
 @bp.route("/admin/people/<uuid:user_id>/classes", methods=["GET", "POST"])
-def hand_over(user_id: UUID) -> Page:
+def transfer_teaching_load(user_id: UUID) -> Page:
     """What a person has, and to whom it goes."""
     if not current_user.is_admin:
         abort(403)
-    person = users_service.one(current_user, user_id) or abort(404)
-    held = service.held_by(person, current_user)
+    person = users_service.get_user_in_scope(current_user, user_id) or abort(404)
+    held = service.teaching_load_of(person, current_user)
     form = HandOverForm()
     form.chosen_ones.choices = _choices(held)
     if not form.is_submitted():
         form.chosen_ones.data = [str(value) for value, _words in form.chosen_ones.choices]
-    form.offer(service.colleagues(held.schools, without=[person.id]))
+    form.offer(service.list_colleagues(held.schools, without=[person.id]))
     if form.validate_on_submit():
         heir = form.chosen() or abort(404)
         try:
-            count = service.hand_over(current_user, person, heir, {UUID(one) for one in form.chosen_ones.data or []})
-        except service.NotOfTheSchool:
+            count = service.transfer_teaching_load(
+                current_user, person, heir, {UUID(one) for one in form.chosen_ones.data or []}
+            )
+        except service.NotSchoolStaff:
             form.colleague.errors = [_("A class goes to a teacher of its own school. Hand over school by school.")]
         else:
             flash(ngettext("%(num)d thing is handed over.", "%(num)d things are handed over.", count))
-            return redirect(url_for(".hand_over", user_id=user_id))
+            return redirect(url_for(".transfer_teaching_load", user_id=user_id))
     page = render_template("classes/hand_over.html", person=person, held=held, form=form)
     return page, 422 if form.is_submitted() else 200
 
 
-def _choices(held: service.Held) -> list[tuple[str, str]]:
+def _choices(held: service.TeachingLoad) -> list[tuple[str, str]]:
     classes = [(str(one.id), f"{one.subject}, {one.section.title}") for one in held.taught]
     sections = [(str(one.id), _("%(section)s, as adviser", section=one.title)) for one in held.advised]
     helped = [
@@ -113,7 +115,7 @@ def _choices(held: service.Held) -> list[tuple[str, str]]:
 
 def _led_or_403(class_id: UUID) -> SchoolClass:
     school_class = class_or_404(class_id, manage=True)
-    if not leads(school_class):
+    if not can_manage_teachers(school_class):
         abort(403)
     return school_class
 
@@ -121,10 +123,12 @@ def _led_or_403(class_id: UUID) -> SchoolClass:
 def _colleague_form(school_class: SchoolClass) -> ColleagueForm:
     form = ColleagueForm()
     there = [school_class.teacher_id, *(user.id for user in school_class.co_teachers)]
-    form.offer(service.colleagues({school_class.section.school_id}, without=there))
+    form.offer(service.list_colleagues({school_class.section.school_id}, without=there))
     return form
 
 
 def _teachers_page(school_class: SchoolClass, form: ColleagueForm, status: int) -> tuple[str, int]:
-    page = render_template("classes/teachers.html", school_class=school_class, form=form, leads=leads(school_class))
+    page = render_template(
+        "classes/teachers.html", school_class=school_class, form=form, leads=can_manage_teachers(school_class)
+    )
     return page, status

@@ -8,19 +8,19 @@ from sqlalchemy import ColumnElement, and_, delete, insert, select, update
 from sqlalchemy.orm import joinedload
 
 from portal.accounts.models import User
-from portal.classes.access import classes_managed, sections_governed
+from portal.classes.access import manageable_classes_clause, manageable_sections_clause
 from portal.classes.models import SchoolClass, Section, co_teachers
 from portal.core import audit_log
-from portal.core.db import db, rows_changed, writing
-from portal.core.worker_signals import wake
+from portal.core.db import db, execute_rowcount, write_transaction
+from portal.core.worker_signals import notify_worker
 
 
-class NotOfTheSchool(ValueError):
+class NotSchoolStaff(ValueError):
     """The person is no open account of the class's school, so the class cannot be theirs."""
 
 
 @dataclass(frozen=True)
-class Held:
+class TeachingLoad:
     """What a person has: classes they teach, classes they help to teach, sections they advise."""
 
     taught: list[SchoolClass]
@@ -36,16 +36,16 @@ class Held:
         return {section.school_id for section in sections}
 
 
-def held_by(person: User, admin: User) -> Held:
+def teaching_load_of(person: User, admin: User) -> TeachingLoad:
     """What of it the admin looks after."""
     helped = select(co_teachers.c.class_id).where(co_teachers.c.user_id == person.id)
-    return Held(
+    return TeachingLoad(
         taught=_classes(admin, SchoolClass.teacher_id == person.id),
         helped=_classes(admin, SchoolClass.id.in_(helped)),
         advised=list(
             db.session.scalars(
                 select(Section)
-                .where(Section.adviser_id == person.id, sections_governed(admin))
+                .where(Section.adviser_id == person.id, manageable_sections_clause(admin))
                 .order_by(Section.school_year.desc(), Section.grade_level, Section.name)
             )
         ),
@@ -57,14 +57,14 @@ def _classes(admin: User, whose: ColumnElement[bool]) -> list[SchoolClass]:
         db.session.scalars(
             select(SchoolClass)
             .join(Section, Section.id == SchoolClass.section_id)
-            .where(whose, classes_managed(admin))
+            .where(whose, manageable_classes_clause(admin))
             .options(joinedload(SchoolClass.section))
             .order_by(Section.school_year.desc(), Section.grade_level, Section.name, SchoolClass.subject)
         )
     )
 
 
-def colleagues(schools: set[UUID], *, without: Sequence[UUID]) -> list[User]:
+def list_colleagues(schools: set[UUID], *, without: Sequence[UUID]) -> list[User]:
     """The teachers of these schools whose account is open, by name."""
     return list(
         db.session.scalars(
@@ -82,21 +82,21 @@ def _open_in(schools: set[UUID]) -> ColumnElement[bool]:
     )
 
 
-def hand_over(admin: User, person: User, heir: User, chosen: set[UUID]) -> int:
+def transfer_teaching_load(admin: User, person: User, heir: User, chosen: set[UUID]) -> int:
     """Give the chosen classes and sections of `person` to `heir`, and end the help they gave in chosen ones; how many.
 
-    Ids of what they have not, or what is outside the admin's scope, count for nothing. Raises NotOfTheSchool, and then
+    Ids of what they have not, or what is outside the admin's scope, count for nothing. Raises NotSchoolStaff, and then
     nothing is changed.
     """
-    with writing() as session:
-        held = held_by(person, admin)
+    with write_transaction() as session:
+        held = teaching_load_of(person, admin)
         taught = [one.id for one in held.taught if one.id in chosen]
         helped = [one.id for one in held.helped if one.id in chosen]
         advised = [one.id for one in held.advised if one.id in chosen]
         schools = {one.section.school_id for one in held.taught if one.id in chosen}
         schools |= {one.school_id for one in held.advised if one.id in chosen}
         if any(not _is_of(heir, school) for school in schools) or heir.id == person.id:
-            raise NotOfTheSchool
+            raise NotSchoolStaff
         session.execute(update(SchoolClass).where(SchoolClass.id.in_(taught)).values(teacher_id=heir.id))
         session.execute(update(Section).where(Section.id.in_(advised)).values(adviser_id=heir.id))
         for class_ids, user_id in ((taught, heir.id), (helped, person.id)):  # no one is teacher and co-teacher
@@ -104,41 +104,43 @@ def hand_over(admin: User, person: User, heir: User, chosen: set[UUID]) -> int:
                 delete(co_teachers).where(co_teachers.c.class_id.in_(class_ids), co_teachers.c.user_id == user_id)
             )
         for class_id in taught:
-            audit_log.record("handed over", "class", class_id, by=admin.id, old=str(person.id), new=str(heir.id))
+            audit_log.record_action("handed over", "class", class_id, by=admin.id, old=str(person.id), new=str(heir.id))
         for section_id in advised:
-            audit_log.record("handed over", "section", section_id, by=admin.id, old=str(person.id), new=str(heir.id))
+            audit_log.record_action(
+                "handed over", "section", section_id, by=admin.id, old=str(person.id), new=str(heir.id)
+            )
         for class_id in helped:
-            audit_log.record("removed a co-teacher", "class", class_id, by=admin.id, teacher=str(person.id))
-    wake("registration")
+            audit_log.record_action("removed a co-teacher", "class", class_id, by=admin.id, teacher=str(person.id))
+    notify_worker("registration")
     return len(taught) + len(helped) + len(advised)
 
 
 def add_co_teacher(by: User, school_class: SchoolClass, colleague: User) -> None:
-    """Let a colleague of the school teach the class as well. Raises NotOfTheSchool. Twice is once."""
+    """Let a colleague of the school teach the class as well. Raises NotSchoolStaff. Twice is once."""
     school_id = db.session.scalars(select(Section.school_id).where(Section.id == school_class.section_id)).one()
     if not _is_of(colleague, school_id):
-        raise NotOfTheSchool
+        raise NotSchoolStaff
     if colleague.id == school_class.teacher_id:
         return
-    with writing() as session:
+    with write_transaction() as session:
         there = select(co_teachers.c.class_id).where(
             co_teachers.c.class_id == school_class.id, co_teachers.c.user_id == colleague.id
         )
         if session.scalar(there) is None:
             session.execute(insert(co_teachers).values(class_id=school_class.id, user_id=colleague.id))
-            audit_log.record("added a co-teacher", "class", school_class.id, by=by.id, teacher=str(colleague.id))
-    wake("registration")
+            audit_log.record_action("added a co-teacher", "class", school_class.id, by=by.id, teacher=str(colleague.id))
+    notify_worker("registration")
 
 
 def remove_co_teacher(by: User, school_class: SchoolClass, user_id: UUID) -> bool:
     """Take a co-teacher out of the class. False if they are none."""
-    with writing():
-        gone = rows_changed(
+    with write_transaction():
+        gone = execute_rowcount(
             delete(co_teachers).where(co_teachers.c.class_id == school_class.id, co_teachers.c.user_id == user_id)
         )
         if gone:
-            audit_log.record("removed a co-teacher", "class", school_class.id, by=by.id, teacher=str(user_id))
-    wake("registration")
+            audit_log.record_action("removed a co-teacher", "class", school_class.id, by=by.id, teacher=str(user_id))
+    notify_worker("registration")
     return bool(gone)
 
 

@@ -1,4 +1,4 @@
-"""The database: one declarative base, typed columns, and `writing()`, the one way to change a row.
+"""The database: one declarative base, typed columns, and `write_transaction()`, the one way to change a row.
 
 SQLite and PostgreSQL run the same code. SQLite is opened in WAL with `synchronous=FULL` (an acknowledged
 event survives a power cut; NORMAL would lose it) and every change begins with BEGIN IMMEDIATE, because a
@@ -26,7 +26,7 @@ from sqlalchemy.orm.attributes import flag_modified
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.types import TypeDecorator
 
-NAMES = {
+NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     "ck": "ck_%(table_name)s_%(constraint_name)s",
@@ -34,10 +34,10 @@ NAMES = {
     "pk": "pk_%(table_name)s",
 }
 _QUOTED = re.compile(r""": ['"].*""")  # the value in "invalid input syntax for type date: ..."
-BUSY_MS = 5000  # how long a page waits for another writer on SQLite
+BUSY_TIMEOUT_MS = 5000  # how long a page waits for another writer on SQLite
 
 
-class _Turn:
+class _FairLock:
     """A lock for which some are let in first, every other time: neither side keeps the other out for long."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class _Turn:
         return not self._taken and not (others_first and self._waiting[not urgent])
 
 
-_turn = _Turn()
+_turn = _FairLock()
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -94,7 +94,7 @@ class UTCDateTime(TypeDecorator[datetime]):
 
 class Base(DeclarativeBase):
     registry = registry(
-        metadata=MetaData(naming_convention=NAMES),
+        metadata=MetaData(naming_convention=NAMING_CONVENTION),
         type_annotation_map={datetime: UTCDateTime, UUID: Uuid, str: String},
     )
 
@@ -108,7 +108,7 @@ else:
     Model = db.Model
 
 
-class WithId:
+class UuidPrimaryKey:
     """A row with a random UUID, safe to show in an address."""
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
@@ -140,18 +140,18 @@ def _first_line(text: str) -> str:
 
 def _open_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_MS}"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_sqlite(connection: Connection) -> None:
     options = connection.get_execution_options()
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={options.get('lock_wait_ms') or BUSY_MS}")
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={options.get('lock_wait_ms') or BUSY_TIMEOUT_MS}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writing") else "BEGIN")
 
 
 @contextmanager
-def sqlite_turn(wait_ms: int = BUSY_MS, *, urgent: bool = False) -> Iterator[None]:
+def sqlite_write_lock(wait_ms: int = BUSY_TIMEOUT_MS, *, urgent: bool = False) -> Iterator[None]:
     """The turn to write to SQLite, which takes one writer at a time.
 
     Waiting for its file lock is looking again every 100 ms, so a thread that writes one thing after the other
@@ -167,11 +167,11 @@ def sqlite_turn(wait_ms: int = BUSY_MS, *, urgent: bool = False) -> Iterator[Non
 
 
 @contextmanager
-def writing(lock_wait_ms: int | None = None) -> Iterator[Session]:
+def write_transaction(lock_wait_ms: int | None = None) -> Iterator[Session]:
     """Everything inside is one transaction, committed at the end, rolled back if it raises.
 
     A reading transaction that is open is ended first (what was loaded stays usable). Inside another
-    `writing()` it joins that one, so that services can be put together. `lock_wait_ms` is how long to wait
+    `write_transaction()` it joins that one, so that services can be put together. `lock_wait_ms` is how long to wait
     for somebody else's lock before the database error is raised.
     """
     session = db.session()
@@ -182,7 +182,7 @@ def writing(lock_wait_ms: int | None = None) -> Iterator[Session]:
         if session.new or session.dirty or session.deleted:
             raise RuntimeError("changes were made outside of writing()")
         session.commit()
-    with nullcontext() if is_postgresql() else sqlite_turn(lock_wait_ms or BUSY_MS):
+    with nullcontext() if is_postgresql() else sqlite_write_lock(lock_wait_ms or BUSY_TIMEOUT_MS):
         connection = session.connection(execution_options={"writing": True, "lock_wait_ms": lock_wait_ms})
         session.info["writing"] = True
         try:
@@ -197,7 +197,7 @@ def writing(lock_wait_ms: int | None = None) -> Iterator[Session]:
             session.info.pop("writing", None)
 
 
-def write_at_once(rows: Iterable[Any], names: Iterable[str]) -> None:
+def batch_column_updates(rows: Iterable[Any], names: Iterable[str]) -> None:
     """Let the next flush write those of the rows that were changed in one statement.
 
     SQLAlchemy sends one for each run of rows with the same changed columns: with two kinds of changes in turns, one a
@@ -209,7 +209,7 @@ def write_at_once(rows: Iterable[Any], names: Iterable[str]) -> None:
                 flag_modified(row, name)
 
 
-def end_reading() -> None:
+def end_read_transaction() -> None:
     """Let go of the reading transaction, so that no snapshot or lock is held during a call to Zoom."""
     session = db.session()
     if session.in_transaction():
@@ -222,13 +222,13 @@ def is_postgresql(engine: Engine | None = None) -> bool:
     return (engine or db.engine).dialect.name == "postgresql"
 
 
-def rows_changed(statement: UpdateBase) -> int:
+def execute_rowcount(statement: UpdateBase) -> int:
     """Carry out an UPDATE or DELETE; how many rows it changed."""
     done = db.session.execute(statement)
     return int(done.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
 
 
-def insert_once(table: Any, values: dict[str, Any], unique: list[str]) -> bool:
+def insert_if_absent(table: Any, values: dict[str, Any], unique: list[str]) -> bool:
     """INSERT that does nothing where a row with the same unique columns exists. True if it was new."""
     statement = _dialect().insert(table).values(**values).on_conflict_do_nothing(index_elements=unique)
     # An INSERT's count is not kept unless asked for; psycopg's cursor has forgotten it once it is closed.
@@ -236,13 +236,13 @@ def insert_once(table: Any, values: dict[str, Any], unique: list[str]) -> bool:
     return bool(done.rowcount == 1)  # type: ignore[attr-defined]  # CursorResult at run time
 
 
-def insert_missing(table: Any, rows: list[dict[str, Any]]) -> None:
+def bulk_insert_ignore(table: Any, rows: list[dict[str, Any]]) -> None:
     """INSERT of many rows in one go, leaving out those that any unique column or index knows already."""
     statement = _dialect().insert(table.__table__).on_conflict_do_nothing()
     db.session.connection().execute(statement, rows)
 
 
-def insert_or_update(table: Any, columns: list[str], rows: Any, unique: list[str]) -> None:
+def upsert_from_select(table: Any, columns: list[str], rows: Any, unique: list[str]) -> None:
     """INSERT of what a SELECT finds; where a row with the same unique columns exists, it takes the new values."""
     statement = _dialect().insert(table.__table__).from_select(columns, rows)
     new = {name: statement.excluded[name] for name in columns if name not in unique}

@@ -1,4 +1,5 @@
-"""queue(to, template, language, **values) -> UUID (inside or outside `writing()`) · send_due() -> int (the sweep).
+"""queue(to, template, language, **values) -> UUID (inside or outside `write_transaction()`) · send_due() -> int (the
+sweep).
 
 Mail is rows first: a page writes the letter in its own transaction, the worker sends it later, so that no page
 waits for a mail server and no letter is lost with one. The content is sealed and leaves the row once it was sent;
@@ -25,29 +26,29 @@ from sqlalchemy.orm import Mapped, mapped_column
 from portal.config import Settings
 from portal.core import clock
 from portal.core.crypto import (
-    SealBroken,
-    keyed_hash,
-    seal,
-    unseal,
+    DecryptionError,
+    decrypt_for_row,
+    encrypt_for_row,
+    hmac_hex,
 )
 from portal.core.db import (
     Model,
-    WithId,
+    UuidPrimaryKey,
     db,
+    execute_rowcount,
     leases,
-    rows_changed,
-    writing,
+    write_transaction,
 )
-from portal.core.mail.smtp_transport import NotNow, NotThisLetter, Post
-from portal.core.worker_signals import wake
+from portal.core.mail.smtp_transport import MailTransport, PermanentMailError, TemporaryMailError
+from portal.core.worker_signals import notify_worker
 
-GIVE_UP = timedelta(days=3)
-BATCH = 20
+MAX_AGE = timedelta(days=3)
+BATCH_SIZE = 20
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _ADDRESS = re.compile(r"[A-Za-z0-9._'-]{1,64}@[A-Za-z0-9.-]{1,189}")
 
 
-class Mail(WithId, Model):
+class OutboxMail(UuidPrimaryKey, Model):
     """One letter to one person. `sealed` holds address, subject and texts until it was sent."""
 
     __tablename__ = "mail_outbox"
@@ -71,7 +72,7 @@ class Mail(WithId, Model):
     sent_at: Mapped[datetime | None]
 
 
-def queue(to: str, template: str, language: str, **values: object) -> UUID:
+def enqueue_mail(to: str, template: str, language: str, **values: object) -> UUID:
     """Put a letter into the outbox, within the transaction that is open or in one of its own; its id.
 
     `values` go to the templates. Raises ValueError for an address that is none: such a letter never leaves.
@@ -82,40 +83,40 @@ def queue(to: str, template: str, language: str, **values: object) -> UUID:
     letter_id = uuid4()
     now = clock.now()
     content = json.dumps({"to": to, "subject": subject, "text": text, "html": html})
-    with writing() as session:
+    with write_transaction() as session:
         session.add(
-            Mail(
+            OutboxMail(
                 id=letter_id,
                 kind=template,
-                to_hash=address_hash(to),
+                to_hash=hash_email_address(to),
                 language=language,
-                sealed=seal(content, _row(letter_id)),
+                sealed=encrypt_for_row(content, _row(letter_id)),
                 next_try_at=now,
                 created_at=now,
             )
         )
-    wake("mail")
+    notify_worker("mail")
     return letter_id
 
 
-def address_hash(address: str) -> str:
+def hash_email_address(address: str) -> str:
     """What is kept of an address after sending: enough to find its letters by, useless without our key."""
-    return keyed_hash(f"mail\0{address.lower()}")
+    return hmac_hex(f"mail\0{address.lower()}")
 
 
-def one_line(text: str) -> str:
+def strip_control_characters(text: str) -> str:
     """The text without line breaks and control characters, which would begin another header."""
     return " ".join(_CONTROL.sub(" ", text).split())
 
 
-def send_due() -> int:
+def send_due_mail() -> int:
     """Send what is due; how many letters were looked at. A dead server costs a wait, never a letter."""
     now = clock.now()
-    due = (Mail.state == "waiting") & (Mail.next_try_at <= now)
-    ids = leases.take(Mail, due, limit=BATCH, order=Mail.created_at)
+    due = (OutboxMail.state == "waiting") & (OutboxMail.next_try_at <= now)
+    ids = leases.acquire_leases(OutboxMail, due, limit=BATCH_SIZE, order=OutboxMail.created_at)
     if not ids:
         return 0
-    letters = list(db.session.scalars(select(Mail).where(Mail.id.in_(ids)).order_by(Mail.created_at)))
+    letters = list(db.session.scalars(select(OutboxMail).where(OutboxMail.id.in_(ids)).order_by(OutboxMail.created_at)))
     post = _post()
     try:
         for letter in letters:
@@ -131,49 +132,55 @@ def _render(template: str, language: str, values: dict[str, object]) -> tuple[st
     with force_locale(language):
         subject, _, text = current_app.jinja_env.get_template(f"email/{template}.txt").render(**names).partition("\n")
         html = current_app.jinja_env.get_template(f"email/{template}.html").render(**names)
-    return one_line(subject), text.strip() + "\n", html
+    return strip_control_characters(subject), text.strip() + "\n", html
 
 
-def _send(post: Post, letter: Mail) -> None:
+def _send(post: MailTransport, letter: OutboxMail) -> None:
     try:
         message = _message(letter)
         post.send(message, str(letter.id))
-    except NotNow as problem:
-        if clock.now() - letter.created_at > GIVE_UP:
+    except TemporaryMailError as problem:
+        if clock.now() - letter.created_at > MAX_AGE:
             _finish(letter, "failed", error=str(problem))
         else:
             attempts = letter.attempts + 1
-            leases.release(
-                Mail, [letter.id], attempts=attempts, next_try_at=leases.next_try(attempts), error=str(problem)[:200]
+            leases.release_leases(
+                OutboxMail,
+                [letter.id],
+                attempts=attempts,
+                next_try_at=leases.next_attempt_at(attempts),
+                error=str(problem)[:200],
             )
-    except (NotThisLetter, SealBroken) as problem:
+    except (PermanentMailError, DecryptionError) as problem:
         _finish(letter, "failed", error=str(problem))
     else:
         _finish(letter, "sent", sent_at=clock.now())
 
 
-def send_again(letter_ids: Collection[UUID] | None = None) -> int:
+def requeue_mail(letter_ids: Collection[UUID] | None = None) -> int:
     """Have letters sent at once that were given up or wait for their next try: these, or all of them; how many.
 
     They count as new: they are tried for another three days. What has no content any more cannot be sent.
     """
-    stuck = and_(Mail.state.in_(("failed", "waiting")), Mail.sealed.is_not(None))
+    stuck = and_(OutboxMail.state.in_(("failed", "waiting")), OutboxMail.sealed.is_not(None))
     # One that a worker has in hand is being sent already; one never tried yet is due anyway.
-    stuck = and_(stuck, Mail.attempts > 0, or_(Mail.leased_until.is_(None), Mail.leased_until < clock.now()))
+    stuck = and_(
+        stuck, OutboxMail.attempts > 0, or_(OutboxMail.leased_until.is_(None), OutboxMail.leased_until < clock.now())
+    )
     if letter_ids is not None:
-        stuck = and_(stuck, Mail.id.in_(letter_ids))
+        stuck = and_(stuck, OutboxMail.id.in_(letter_ids))
     now = clock.now()
-    with writing():
-        changed = rows_changed(
-            update(Mail).where(stuck).values(state="waiting", attempts=0, next_try_at=now, created_at=now)
+    with write_transaction():
+        changed = execute_rowcount(
+            update(OutboxMail).where(stuck).values(state="waiting", attempts=0, next_try_at=now, created_at=now)
         )
-    wake("mail")
+    notify_worker("mail")
     return changed
 
 
-def _finish(letter: Mail, state: str, error: str | None = None, sent_at: datetime | None = None) -> None:
-    leases.release(
-        Mail,
+def _finish(letter: OutboxMail, state: str, error: str | None = None, sent_at: datetime | None = None) -> None:
+    leases.release_leases(
+        OutboxMail,
         [letter.id],
         state=state,
         sealed=letter.sealed if state == "failed" else None,
@@ -183,9 +190,9 @@ def _finish(letter: Mail, state: str, error: str | None = None, sent_at: datetim
     )
 
 
-def _message(letter: Mail) -> EmailMessage:
+def _message(letter: OutboxMail) -> EmailMessage:
     """The letter as it goes out. Its Message-ID is the row's, so that a repeat after a crash is seen as one."""
-    content = json.loads(unseal(letter.sealed or "", _row(letter.id)))
+    content = json.loads(decrypt_for_row(letter.sealed or "", _row(letter.id)))
     sender = _settings().mail_from
     message = EmailMessage()
     message["From"] = f"Silid <{sender}>"
@@ -199,12 +206,12 @@ def _message(letter: Mail) -> EmailMessage:
     return message
 
 
-def _post() -> Post:
+def _post() -> MailTransport:
     settings = _settings()
-    return Post(urlsplit(settings.mail_url), folder())
+    return MailTransport(urlsplit(settings.mail_url), mail_directory())
 
 
-def folder() -> Path:
+def mail_directory() -> Path:
     """Where letters are put as files while there is no mail server."""
     return _settings().instance / "mail"
 

@@ -9,15 +9,15 @@ from urllib.parse import SplitResult, unquote
 TIMEOUT = 15  # seconds
 
 
-class NotNow(Exception):
+class TemporaryMailError(Exception):
     """The server did not take it; later it may. The text has no address in it."""
 
 
-class NotThisLetter(Exception):
+class PermanentMailError(Exception):
     """The server refuses this letter for good."""
 
 
-class Post:
+class MailTransport:
     """One connection for a batch of letters, opened with the first. `smtp://`, `smtp+starttls://`, `smtps://`."""
 
     def __init__(self, url: SplitResult, folder: Path) -> None:
@@ -27,19 +27,21 @@ class Post:
         self._dead = ""
 
     def send(self, message: EmailMessage, name: str) -> None:
-        """Hand one letter over. Raises NotNow or NotThisLetter."""
+        """Hand one letter over. Raises TemporaryMailError or PermanentMailError."""
         if not self._url.hostname:
             self._to_file(message, name)
             return
         if self._dead:
-            raise NotNow(self._dead)
+            raise TemporaryMailError(self._dead)
         try:
             if self._server is None:
                 self._server = self._connect()
             self._server.send_message(message)
         except smtplib.SMTPRecipientsRefused as refused:
             code = next(iter(refused.recipients.values()))[0]
-            raise (NotThisLetter if code >= 500 else NotNow)(f"the server refused the recipient ({code})") from None
+            raise (PermanentMailError if code >= 500 else TemporaryMailError)(
+                f"the server refused the recipient ({code})"
+            ) from None
         except smtplib.SMTPAuthenticationError as refused:
             self._give_up(f"the server refused the password of MAIL_URL ({refused.smtp_code})")
         except smtplib.SMTPResponseException as refused:
@@ -58,7 +60,7 @@ class Post:
     def _give_up(self, reason: str) -> None:
         """The rest of the batch need not knock again: each would wait for the same time-out."""
         self._dead = reason
-        raise NotNow(reason) from None
+        raise TemporaryMailError(reason) from None
 
     def _connect(self) -> smtplib.SMTP:
         host, secure = self._url.hostname or "", ssl.create_default_context()

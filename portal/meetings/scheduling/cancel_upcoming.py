@@ -8,26 +8,26 @@ from sqlalchemy.orm import joinedload
 
 from portal.accounts.models import User
 from portal.core import clock
-from portal.core.db import db, writing
-from portal.core.worker_signals import wake
+from portal.core.db import db, write_transaction
+from portal.core.worker_signals import notify_worker
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.scheduling import schedules
-from portal.meetings.service import NotChangeable
+from portal.meetings.service import MeetingNotChangeable
 
 
-def count_coming(class_id: UUID) -> int:
+def count_upcoming_occurrences(class_id: UUID) -> int:
     """How many dates of the class are scheduled from now on."""
     wanted = select(func.count()).select_from(MeetingOccurrence).join(MeetingOccurrence.meeting)
     return db.session.scalar(wanted.where(*_coming(class_id))) or 0
 
 
-def cancel_coming(user: User, class_id: UUID, reason: str = "") -> int:
+def cancel_upcoming_occurrences(user: User, class_id: UUID, reason: str = "") -> int:
     """Call off every date of the class from now on, in one transaction; how many. The worker tells Zoom afterwards.
 
     One that has begun runs to its end, and what was held stays.
     """
     done = 0
-    with writing() as session:
+    with write_transaction() as session:
         rows = session.scalars(
             select(MeetingOccurrence)
             .join(MeetingOccurrence.meeting)
@@ -37,11 +37,11 @@ def cancel_coming(user: User, class_id: UUID, reason: str = "") -> int:
         ).all()
         for row in rows:
             try:
-                schedules.cancel_date(user, row, reason)
-            except NotChangeable:  # begun, or called off by somebody else, at this moment
+                schedules.cancel_occurrence(user, row, reason)
+            except MeetingNotChangeable:  # begun, or called off by somebody else, at this moment
                 continue
             done += 1
-    wake("meetings")  # once more: the worker may have looked before it was committed
+    notify_worker("meetings")  # once more: the worker may have looked before it was committed
     return done
 
 

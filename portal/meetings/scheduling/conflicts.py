@@ -18,15 +18,15 @@ from portal.classes.models import SchoolClass, Section
 from portal.core import clock
 from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-from portal.meetings.scheduling.recurrence import Slot
+from portal.meetings.scheduling.recurrence import TimeSlot
 
 BUFFER = timedelta(minutes=10)
-STEP = timedelta(minutes=5)
+SLOT_STEP = timedelta(minutes=5)
 FIRST_START, LAST_START = time(6, 0), time(20, 0)  # nobody is offered a class that begins earlier, or later
 
 
 @dataclass(frozen=True)
-class Busy:
+class BookedSlot:
     """A class that is scheduled already."""
 
     starts_at: datetime
@@ -46,11 +46,11 @@ class Busy:
 
 
 @dataclass(frozen=True)
-class Clash:
+class Conflict:
     """A wanted class that meets another one. `free_at` is the next start that day without any clash, if any."""
 
-    slot: Slot
-    other: Busy
+    slot: TimeSlot
+    other: BookedSlot
     same_host: bool
     same_teacher: bool
     same_section: bool
@@ -65,12 +65,12 @@ class Clash:
     @property
     def usual_day(self) -> str:
         """The day of the rhythm it belongs to, as forms send it."""
-        return clock.local(self.slot.pattern).date().isoformat()
+        return clock.to_manila(self.slot.pattern).date().isoformat()
 
     @property
     def free_time(self) -> str:
         """`free_at` on the clock in Manila, as forms send it."""
-        return clock.local(self.free_at).strftime("%H:%M") if self.free_at else ""
+        return clock.to_manila(self.free_at).strftime("%H:%M") if self.free_at else ""
 
     @property
     def needs_a_decision(self) -> bool:
@@ -78,15 +78,15 @@ class Clash:
         return self.overlaps or self.same_host
 
 
-def busy(
-    slots: Sequence[Slot],
+def list_booked_slots(
+    slots: Sequence[TimeSlot],
     *,
     hosts: Collection[str],
     teacher_id: UUID | None = None,
     section_id: UUID | None = None,
     except_meeting: UUID | None = None,
     except_date: UUID | None = None,
-) -> list[Busy]:
+) -> list[BookedSlot]:
     """Everything of these hosts, this teacher and this section around the slots' dates, in one statement."""
     if not slots:
         return []
@@ -118,7 +118,7 @@ def busy(
         .outerjoin(Section, Section.id == SchoolClass.section_id)
         .outerjoin(teacher, teacher.id == busy_teacher)
         .where(
-            MeetingOccurrence.local_date.between(clock.local(first).date(), clock.local(last).date()),
+            MeetingOccurrence.local_date.between(clock.to_manila(first).date(), clock.to_manila(last).date()),
             MeetingOccurrence.state.in_(("scheduled", "started")),
             MeetingOccurrence.scheduled,
             ZoomMeeting.state.in_(("waiting", "scheduled", "started")),
@@ -129,7 +129,7 @@ def busy(
         .order_by(MeetingOccurrence.starts_at, MeetingOccurrence.id)
     )
     return [
-        Busy(
+        BookedSlot(
             starts_at=starts_at,
             minutes=minutes,
             meeting_id=meeting_id,
@@ -145,16 +145,21 @@ def busy(
     ]
 
 
-def find(
-    slots: Sequence[Slot], taken: Sequence[Busy], *, host: str, teacher_id: UUID | None, section_id: UUID | None
-) -> list[Clash]:
+def find_conflicts(
+    slots: Sequence[TimeSlot],
+    taken: Sequence[BookedSlot],
+    *,
+    host: str,
+    teacher_id: UUID | None,
+    section_id: UUID | None,
+) -> list[Conflict]:
     """Every clash of the slots with what is scheduled, in the order of the slots."""
-    by_day: dict[object, list[Busy]] = {}
+    by_day: dict[object, list[BookedSlot]] = {}
     for one in taken:
-        by_day.setdefault(clock.local(one.starts_at).date(), []).append(one)
+        by_day.setdefault(clock.to_manila(one.starts_at).date(), []).append(one)
     found = []
     for slot in slots:
-        day = clock.local(slot.starts_at).date()
+        day = clock.to_manila(slot.starts_at).date()
         near = [one for shift in (-1, 0, 1) for one in by_day.get(day + timedelta(days=shift), [])]
         for one in near:
             clash = _meet(slot, one, host, teacher_id, section_id)
@@ -163,27 +168,27 @@ def find(
     return found
 
 
-def with_alternatives(clashes: Sequence[Clash], taken: Sequence[Busy]) -> list[Clash]:
+def with_next_free_start(clashes: Sequence[Conflict], taken: Sequence[BookedSlot]) -> list[Conflict]:
     """The same, each with the next start of that day at which nothing clashes."""
     return [
-        Clash(
+        Conflict(
             clash.slot,
             clash.other,
             clash.same_host,
             clash.same_teacher,
             clash.same_section,
             clash.overlaps,
-            next_free(clash.slot, taken),
+            next_free_start(clash.slot, taken),
         )
         for clash in clashes
     ]
 
 
-def next_free(slot: Slot, taken: Sequence[Busy]) -> datetime | None:
+def next_free_start(slot: TimeSlot, taken: Sequence[BookedSlot]) -> datetime | None:
     """The next start on the slot's day that leaves the buffer to everything in `taken`."""
     length = timedelta(minutes=slot.minutes)
-    day = clock.local(slot.starts_at).date()
-    last = clock.from_local(day, LAST_START)
+    day = clock.to_manila(slot.starts_at).date()
+    last = clock.from_manila(day, LAST_START)
     start = max(slot.starts_at, clock.now())
     for one in sorted(taken, key=lambda busy: busy.starts_at):
         if one.starts_at < start + length + BUFFER and one.ends_at > start - BUFFER:
@@ -192,11 +197,13 @@ def next_free(slot: Slot, taken: Sequence[Busy]) -> datetime | None:
 
 
 def _round_up(moment: datetime) -> datetime:
-    rest = moment.timestamp() % STEP.total_seconds()
-    return moment if not rest else moment + STEP - timedelta(seconds=rest)
+    rest = moment.timestamp() % SLOT_STEP.total_seconds()
+    return moment if not rest else moment + SLOT_STEP - timedelta(seconds=rest)
 
 
-def _meet(slot: Slot, one: Busy, host: str, teacher_id: UUID | None, section_id: UUID | None) -> Clash | None:
+def _meet(
+    slot: TimeSlot, one: BookedSlot, host: str, teacher_id: UUID | None, section_id: UUID | None
+) -> Conflict | None:
     if one.starts_at >= slot.ends_at + BUFFER or one.ends_at + BUFFER <= slot.starts_at:
         return None
     same = (
@@ -207,4 +214,4 @@ def _meet(slot: Slot, one: Busy, host: str, teacher_id: UUID | None, section_id:
     if not any(same):
         return None
     overlaps = one.starts_at < slot.ends_at and one.ends_at > slot.starts_at
-    return Clash(slot, one, *same, overlaps)
+    return Conflict(slot, one, *same, overlaps)

@@ -10,10 +10,10 @@ from portal.accounts.models import User
 from portal.core import clock
 from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence, Schedule, ZoomMeeting
-from portal.meetings.scheduling.recurrence import LONGEST, MOST_DATES
+from portal.meetings.scheduling.recurrence import MAX_DATES, MAX_SPAN
 from portal.meetings.school_calendar import service as school_calendar_service
-from portal.meetings.staff_meetings.service import addresses
-from portal.meetings.zoom_sync.desired_state import rhythm
+from portal.meetings.staff_meetings.service import named_invitee_addresses
+from portal.meetings.zoom_sync.desired_state import recurrence_of
 
 WEEK = timedelta(days=7)
 TEXTS = ("title", "description")
@@ -30,7 +30,7 @@ OPTIONS = (
 )
 
 
-def like(user: User, meeting: ZoomMeeting) -> dict[str, object]:
+def form_values_like(user: User, meeting: ZoomMeeting) -> dict[str, object]:
     """The form's values for another meeting like this one (loaded with class, section, school and occurrences).
 
     A single meeting comes on the same weekday at the same time, the first one that is ahead and not a day without
@@ -42,35 +42,35 @@ def like(user: User, meeting: ZoomMeeting) -> dict[str, object]:
     if meeting.class_id:
         values["class_id"] = str(meeting.class_id)
     else:
-        values["invited"] = "\n".join(addresses(meeting.id))
+        values["invited"] = "\n".join(named_invitee_addresses(meeting.id))
     if meeting.kind != "recurring":
         return values | _single(user, meeting)
     return values | _series(meeting)
 
 
 def _single(user: User, meeting: ZoomMeeting) -> dict[str, object]:
-    local = clock.local(meeting.starts_at)
-    day = next_weekly(local.date(), local.time(), _off(user, meeting, clock.today()))
+    local = clock.to_manila(meeting.starts_at)
+    day = next_weekly_start(local.date(), local.time(), _off(user, meeting, clock.today()))
     return {"day": day, "start": local.time(), "minutes": meeting.minutes}
 
 
-def next_weekly(day: date, start: time, off: Container[date]) -> date:
+def next_weekly_start(day: date, start: time, off: Container[date]) -> date:
     """The first day a whole number of weeks after `day` on which `start` is ahead and which is not in `off`."""
     now = clock.now()
     found = day + WEEK
-    if (behind := (clock.local(now).date() - found).days) > 0:
+    if (behind := (clock.to_manila(now).date() - found).days) > 0:
         found += WEEK * (behind // 7)
-    last = found + LONGEST - WEEK
-    while clock.from_local(found, start) <= now or (found in off and found < last):
+    last = found + MAX_SPAN - WEEK
+    while clock.from_manila(found, start) <= now or (found in off and found < last):
         found += WEEK
     return found
 
 
 def _off(user: User, meeting: ZoomMeeting, first: date) -> dict[date, str]:
-    last = max(first, clock.local(meeting.starts_at).date()) + LONGEST
+    last = max(first, clock.to_manila(meeting.starts_at).date()) + MAX_SPAN
     if meeting.school_class:
-        return school_calendar_service.days_off(meeting.school_class.section, first, last)
-    return school_calendar_service.known_to(user, first, last)
+        return school_calendar_service.days_off_clause(meeting.school_class.section, first, last)
+    return school_calendar_service.days_off_for_user(user, first, last)
 
 
 def _series(meeting: ZoomMeeting) -> dict[str, object]:
@@ -84,7 +84,7 @@ def _series(meeting: ZoomMeeting) -> dict[str, object]:
         "start": start,
         "minutes": minutes,
         "weekdays": sorted(times),
-        "dates": max(1, min(MOST_DATES, sum(row.state != "cancelled" for row in rows))),
+        "dates": max(1, min(MAX_DATES, sum(row.state != "cancelled" for row in rows))),
     }
     for weekday, (at, length) in times.items():
         if (at, length) != (start, minutes):
@@ -97,8 +97,8 @@ def _times(meeting: ZoomMeeting) -> dict[int, tuple[time, int]]:
     if meeting.schedule_id:
         whole = db.session.get_one(Schedule, meeting.schedule_id, options=[selectinload(Schedule.times)])
         return {row.weekday: (row.start, row.minutes) for row in whole.times}
-    usual = (clock.local(meeting.starts_at).time(), meeting.minutes)
-    return dict.fromkeys(rhythm(meeting)["weekdays"], usual)
+    usual = (clock.to_manila(meeting.starts_at).time(), meeting.minutes)
+    return dict.fromkeys(recurrence_of(meeting)["weekdays"], usual)
 
 
 def _dates(meeting: ZoomMeeting) -> list[MeetingOccurrence]:
@@ -114,8 +114,8 @@ def _dates(meeting: ZoomMeeting) -> list[MeetingOccurrence]:
     )
 
 
-def start_of(values: Mapping[str, object]) -> datetime | None:
+def single_start(values: Mapping[str, object]) -> datetime | None:
     """When a single meeting of these values would start; None for a schedule."""
     day, start = values["day"], values["start"]
     assert isinstance(day, date) and isinstance(start, time)  # as made above
-    return None if "weekdays" in values else clock.from_local(day, start)
+    return None if "weekdays" in values else clock.from_manila(day, start)

@@ -11,18 +11,18 @@ from portal.classes.models import SchoolClass
 from portal.core.db import db
 from portal.meetings.models import ZoomMeeting
 from portal.meetings.scheduling import conflicts
-from portal.meetings.scheduling.conflicts import Clash
-from portal.meetings.scheduling.recurrence import Slot
+from portal.meetings.scheduling.conflicts import Conflict
+from portal.meetings.scheduling.recurrence import TimeSlot
 from portal.zoom_account import hosts
-from portal.zoom_account.hosts import Host
+from portal.zoom_account.hosts import CachedHost
 
 
 @dataclass(frozen=True)
-class Choice:
+class HostChoice:
     """The host for some dates and what they clash with. `is_possible` is false where every host is taken."""
 
     host: str
-    clashes: tuple[Clash, ...]
+    clashes: tuple[Conflict, ...]
 
     @property
     def is_possible(self) -> bool:
@@ -34,52 +34,54 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Whose:
+class ScheduleParties:
     """Who is busy while it lasts: the teacher, or whoever made a meeting without a class, and the section."""
 
     teacher_id: UUID
     section_id: UUID | None = None
 
     @classmethod
-    def of_class(cls, school_class: SchoolClass) -> "Whose":
+    def of_class(cls, school_class: SchoolClass) -> "ScheduleParties":
         return cls(school_class.teacher_id, school_class.section_id)
 
 
-def whose(meeting: ZoomMeeting) -> Whose:
+def parties_of_schedule(meeting: ZoomMeeting) -> ScheduleParties:
     """The same of a meeting that is there already."""
     if meeting.class_id is None:
-        return Whose(meeting.created_by)
-    return Whose.of_class(db.session.get_one(SchoolClass, meeting.class_id))
+        return ScheduleParties(meeting.created_by)
+    return ScheduleParties.of_class(db.session.get_one(SchoolClass, meeting.class_id))
 
 
-def own_host(who: Whose) -> str:
+def teacher_host_email(who: ScheduleParties) -> str:
     """The teacher by address: their own Zoom user, if they have one."""
     return db.session.scalars(select(User.email).where(User.id == who.teacher_id)).one()
 
 
-def candidates(first: str) -> list[str]:
+def list_candidate_hosts(first: str) -> list[str]:
     """Who may be asked to host, the teacher first. Who Zoom does not know comes only when nobody else is there."""
-    known = hosts.remembered([first, *hosts.pool()])
+    known = hosts.load_cached_hosts([first, *hosts.shared_host_emails()])
     usable = [email for email, host in known.items() if host.known is not False]
     return usable or [first]
 
 
-def choose(
-    who: Whose,
-    slots: Sequence[Slot],
+def choose_meeting_host(
+    who: ScheduleParties,
+    slots: Sequence[TimeSlot],
     *,
     except_meeting: UUID | None = None,
     except_date: UUID | None = None,
     only: str | None = None,
-) -> Choice:
+) -> HostChoice:
     """The first candidate who is free at all these times, else the first one with what is in the way.
 
     `only` is the host a meeting has already: it does not change any more.
     """
-    able = [only] if only else candidates(own_host(who))
+    able = [only] if only else list_candidate_hosts(teacher_host_email(who))
     them = {"teacher_id": who.teacher_id, "section_id": who.section_id}
-    taken = conflicts.busy(slots, hosts=able, except_meeting=except_meeting, except_date=except_date, **them)
-    choices = [Choice(host, tuple(conflicts.find(slots, taken, host=host, **them))) for host in able]
+    taken = conflicts.list_booked_slots(
+        slots, hosts=able, except_meeting=except_meeting, except_date=except_date, **them
+    )
+    choices = [HostChoice(host, tuple(conflicts.find_conflicts(slots, taken, host=host, **them))) for host in able]
     chosen = next((one for one in choices if one.is_possible), choices[0])
     # Others' classes on other hosts of the pool are no reason to move.
     mine = [
@@ -89,20 +91,20 @@ def choose(
         or one.teacher_id == who.teacher_id
         or (who.section_id is not None and one.section_id == who.section_id)
     ]
-    return Choice(chosen.host, tuple(conflicts.with_alternatives(chosen.clashes, mine)))
+    return HostChoice(chosen.host, tuple(conflicts.with_next_free_start(chosen.clashes, mine)))
 
 
-def hold(who: Whose) -> None:
+def lock_candidate_hosts(who: ScheduleParties) -> None:
     """Within the transaction that is open: nobody else gives these hosts a class until it ends."""
-    hosts.hold([own_host(who), *hosts.pool()])
+    hosts.lock_zoom_hosts([teacher_host_email(who), *hosts.shared_host_emails()])
 
 
-def free_host(meeting: ZoomMeeting, able: Sequence[Host], slots: Sequence[Slot]) -> Host | None:
+def find_free_host(meeting: ZoomMeeting, able: Sequence[CachedHost], slots: Sequence[TimeSlot]) -> CachedHost | None:
     """One of these hosts who has nothing else at these times, within the transaction that is open."""
-    hosts.hold([host.email for host in able])
-    taken = conflicts.busy(slots, hosts=[host.email for host in able], except_meeting=meeting.id)
+    hosts.lock_zoom_hosts([host.email for host in able])
+    taken = conflicts.list_booked_slots(slots, hosts=[host.email for host in able], except_meeting=meeting.id)
     for host in able:
-        found = conflicts.find(slots, taken, host=host.email, teacher_id=None, section_id=None)
+        found = conflicts.find_conflicts(slots, taken, host=host.email, teacher_id=None, section_id=None)
         if not any(clash.is_impossible for clash in found):
             return host
     return None

@@ -6,29 +6,29 @@ from datetime import datetime
 
 from portal.classes.models import SchoolClass
 from portal.core import clock
-from portal.meetings.forms import MeetingForm, PeopleForm
+from portal.meetings.forms import MeetingForm, StaffMeetingForm
 from portal.meetings.scheduling import host_assignment
-from portal.meetings.scheduling.conflicts import Clash
-from portal.meetings.scheduling.host_assignment import Choice, Whose
+from portal.meetings.scheduling.conflicts import Conflict
+from portal.meetings.scheduling.host_assignment import HostChoice, ScheduleParties
 from portal.meetings.scheduling.recurrence import (
-    LONGEST,
-    Expansion,
-    Rule,
-    Skipped,
-    Slot,
-    expand,
+    MAX_SPAN,
+    RuleExpansion,
+    SkippedDate,
+    TimeSlot,
+    WeeklyRule,
+    expand_weekly_rule,
 )
-from portal.meetings.scheduling.schedules import Plan, plan_of
+from portal.meetings.scheduling.schedules import SchedulePlan, plan_from_expansion
 from portal.meetings.school_calendar import service as school_calendar_service
 
 
 @dataclass(frozen=True)
-class Line:
+class PreviewRow:
     """One line of the preview: a class, or a day without one (`skipped`)."""
 
-    slot: Slot | None
-    skipped: Skipped | None
-    clash: Clash | None
+    slot: TimeSlot | None
+    skipped: SkippedDate | None
+    clash: Conflict | None
 
     @property
     def starts_at(self) -> datetime:
@@ -38,12 +38,12 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Preview:
+class SchedulePreview:
     """`stops` tells that a person has to decide before it can be saved, `impossible` that they cannot."""
 
-    rule: Rule | None
-    plan: Plan
-    clashes: tuple[Clash, ...]
+    rule: WeeklyRule | None
+    plan: SchedulePlan
+    clashes: tuple[Conflict, ...]
     holiday: str | None = None  # of a single class
     too_few: bool = False  # fewer classes fit into a year than were asked for
 
@@ -61,7 +61,7 @@ class Preview:
         return bool(self.plan.slots) and not self.too_few
 
     @property
-    def shown_clashes(self) -> list[Clash]:
+    def shown_clashes(self) -> list[Conflict]:
         """Those worth a note, one for each date, the gravest first."""
         grave = sorted(
             (clash for clash in self.clashes if clash.needs_a_decision),
@@ -70,48 +70,50 @@ class Preview:
         return list({clash.slot.starts_at: clash for clash in reversed(grave)}.values())[::-1]
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[PreviewRow]:
         by_start = {clash.slot.starts_at: clash for clash in reversed(self.clashes)}
-        lines = [Line(slot, None, by_start.get(slot.starts_at)) for slot in self.plan.slots]
-        lines += [Line(None, skipped, None) for skipped in self.plan.expansion.skipped]
+        lines = [PreviewRow(slot, None, by_start.get(slot.starts_at)) for slot in self.plan.slots]
+        lines += [PreviewRow(None, skipped, None) for skipped in self.plan.expansion.skipped]
         return sorted(lines, key=lambda line: line.starts_at)
 
-    def with_clashes(self, choice: Choice) -> "Preview":
+    def with_clashes(self, choice: HostChoice) -> "SchedulePreview":
         return replace(self, clashes=choice.clashes)
 
 
-def of(form: MeetingForm, school_class: SchoolClass) -> Preview:
+def preview_class_form(form: MeetingForm, school_class: SchoolClass) -> SchedulePreview:
     """The preview of a valid form for a class (with its section and school)."""
     rule, details = form.rule(), form.details()
-    first = rule.first if rule else clock.local(details.starts_at).date()
-    off = school_calendar_service.days_off(school_class.section, first, first + LONGEST)
+    first = rule.first if rule else clock.to_manila(details.starts_at).date()
+    off = school_calendar_service.days_off_clause(school_class.section, first, first + MAX_SPAN)
     if rule is None:
-        slot = Slot(details.starts_at, details.minutes)
-        plan = plan_of(Expansion((slot,), ()))
-        return Preview(None, plan, _clashes(Whose.of_class(school_class), [slot]), holiday=off.get(first))
-    plan = plan_of(expand(rule, off=off, exceptions=form.said_of_days(), now=clock.now()))
+        slot = TimeSlot(details.starts_at, details.minutes)
+        plan = plan_from_expansion(RuleExpansion((slot,), ()))
+        return SchedulePreview(
+            None, plan, _clashes(ScheduleParties.of_class(school_class), [slot]), holiday=off.get(first)
+        )
+    plan = plan_from_expansion(expand_weekly_rule(rule, off=off, exceptions=form.said_of_days(), now=clock.now()))
     too_few = rule.dates is not None and len(plan.slots) < rule.dates
-    return Preview(rule, plan, _clashes(Whose.of_class(school_class), plan.slots), too_few=too_few)
+    return SchedulePreview(rule, plan, _clashes(ScheduleParties.of_class(school_class), plan.slots), too_few=too_few)
 
 
-def of_people(form: PeopleForm, who: Whose) -> Preview:
+def preview_staff_form(form: StaffMeetingForm, who: ScheduleParties) -> SchedulePreview:
     """The preview of a valid form for a meeting without a class."""
     details = form.details()
-    slot = Slot(details.starts_at, details.minutes)
-    return Preview(None, plan_of(Expansion((slot,), ())), _clashes(who, [slot]))
+    slot = TimeSlot(details.starts_at, details.minutes)
+    return SchedulePreview(None, plan_from_expansion(RuleExpansion((slot,), ())), _clashes(who, [slot]))
 
 
-def free_start(who: Whose, slot: Slot) -> datetime:
+def first_free_start(who: ScheduleParties, slot: TimeSlot) -> datetime:
     """The start of the slot, or the next one that day without a clash, if there is one."""
     clashes = [clash for clash in _clashes(who, [slot]) if clash.needs_a_decision]
     return next((clash.free_at for clash in clashes if clash.free_at), slot.starts_at)
 
 
-def of_clash(choice: Choice) -> Preview:
+def preview_moved_occurrence(choice: HostChoice) -> SchedulePreview:
     """Only what is in the way of one class."""
     slots = tuple({clash.slot for clash in choice.clashes})
-    return Preview(None, Plan(Expansion(slots, ()), ()), choice.clashes)
+    return SchedulePreview(None, SchedulePlan(RuleExpansion(slots, ()), ()), choice.clashes)
 
 
-def _clashes(who: Whose, slots: Sequence[Slot]) -> tuple[Clash, ...]:
-    return host_assignment.choose(who, slots).clashes if slots else ()
+def _clashes(who: ScheduleParties, slots: Sequence[TimeSlot]) -> tuple[Conflict, ...]:
+    return host_assignment.choose_meeting_host(who, slots).clashes if slots else ()

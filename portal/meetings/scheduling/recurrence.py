@@ -12,12 +12,12 @@ from datetime import date, datetime, time, timedelta
 from portal.core import clock
 from portal.zoom.models import MAX_OCCURRENCES
 
-MOST_DATES = 300  # a school year has at most 220 class days (Republic Act 11480)
-LONGEST = timedelta(days=366)
+MAX_DATES = 300  # a school year has at most 220 class days (Republic Act 11480)
+MAX_SPAN = timedelta(days=366)
 
 
 @dataclass(frozen=True)
-class Slot:
+class TimeSlot:
     """A class on one day: aware UTC start, length in minutes. `moved_from` is its usual start, where it differs."""
 
     starts_at: datetime
@@ -35,7 +35,7 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedDate:
     """A day of the rhythm without class, and why: a holiday's name, or empty where a person left it out."""
 
     starts_at: datetime
@@ -43,7 +43,7 @@ class Skipped:
 
 
 @dataclass(frozen=True)
-class Rule:
+class WeeklyRule:
     """A weekly rhythm: weekday (1 is Monday) to (start on the clock in Manila, minutes).
 
     Ends with the day `until` or after `dates` classes; exactly one of the two.
@@ -62,48 +62,50 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Expansion:
-    slots: tuple[Slot, ...]
-    skipped: tuple[Skipped, ...]
+class RuleExpansion:
+    slots: tuple[TimeSlot, ...]
+    skipped: tuple[SkippedDate, ...]
 
 
-def expand(
-    rule: Rule,
+def expand_weekly_rule(
+    rule: WeeklyRule,
     *,
     off: Mapping[date, str],
     exceptions: Mapping[date, time | None] | None = None,
     now: datetime | None = None,
-) -> Expansion:
+) -> RuleExpansion:
     """The dates of a rhythm, in order.
 
     `off` names the days without class. `exceptions` are what a person said of single days: another time, or
     None for no class. A class that is over at `now` is left out. Days off do not count towards `rule.dates`.
     """
     exceptions = exceptions or {}
-    slots: list[Slot] = []
-    skipped: list[Skipped] = []
+    slots: list[TimeSlot] = []
+    skipped: list[SkippedDate] = []
     for day in _days(rule):
         start, minutes = rule.times[day.isoweekday()]
-        usual = clock.from_local(day, start)
+        usual = clock.from_manila(day, start)
         if now is not None and usual + timedelta(minutes=minutes) <= now:
             continue
         if day in off:
-            skipped.append(Skipped(usual, off[day]))
+            skipped.append(SkippedDate(usual, off[day]))
             continue
         if day in exceptions and exceptions[day] is None:
-            skipped.append(Skipped(usual, ""))
+            skipped.append(SkippedDate(usual, ""))
             continue
         at = exceptions.get(day)
-        moved = clock.from_local(day, at) if at is not None and at != start else None
-        slots.append(Slot(moved or usual, minutes, usual if moved else None))
-        if len(slots) == (rule.dates or MOST_DATES):
+        moved = clock.from_manila(day, at) if at is not None and at != start else None
+        slots.append(TimeSlot(moved or usual, minutes, usual if moved else None))
+        if len(slots) == (rule.dates or MAX_DATES):
             break
     last = slots[-1].pattern if slots else None
-    return Expansion(tuple(slots), tuple(one for one in skipped if rule.until or last is None or one.starts_at < last))
+    return RuleExpansion(
+        tuple(slots), tuple(one for one in skipped if rule.until or last is None or one.starts_at < last)
+    )
 
 
-def _days(rule: Rule) -> Iterator[date]:
-    last = min(rule.until or date.max, rule.first + LONGEST)
+def _days(rule: WeeklyRule) -> Iterator[date]:
+    last = min(rule.until or date.max, rule.first + MAX_SPAN)
     day = rule.first
     while day <= last:
         if day.isoweekday() in rule.times:
@@ -112,10 +114,10 @@ def _days(rule: Rule) -> Iterator[date]:
 
 
 @dataclass(frozen=True)
-class Block:
+class MeetingBlock:
     """What one meeting at Zoom holds: classes of one time and length, on `weekdays`, within 50 dates of the rhythm."""
 
-    slots: tuple[Slot, ...]
+    slots: tuple[TimeSlot, ...]
     weekdays: tuple[int, ...]
 
     @property
@@ -133,7 +135,7 @@ class Block:
     @property
     def pattern(self) -> list[datetime]:
         """Every start that Zoom makes of it, days without class included."""
-        return pattern(self.starts_at, self.weekdays, until=self.slots[-1].pattern)
+        return weekly_starts(self.starts_at, self.weekdays, until=self.slots[-1].pattern)
 
     @property
     def holes(self) -> list[datetime]:
@@ -142,38 +144,38 @@ class Block:
         return [start for start in self.pattern if start not in wanted]
 
 
-def blocks(slots: Sequence[Slot]) -> list[Block]:
+def split_into_meetings(slots: Sequence[TimeSlot]) -> list[MeetingBlock]:
     """As few meetings as the times and Zoom's 50 dates need, ordered by their first date."""
-    groups: dict[tuple[time, int], list[Slot]] = {}
+    groups: dict[tuple[time, int], list[TimeSlot]] = {}
     for slot in slots:
-        groups.setdefault((clock.local(slot.pattern).time(), slot.minutes), []).append(slot)
+        groups.setdefault((clock.to_manila(slot.pattern).time(), slot.minutes), []).append(slot)
     found = [block for group in groups.values() for block in _cut(group)]
     return sorted(found, key=lambda block: block.starts_at)
 
 
-def _cut(group: list[Slot]) -> Iterator[Block]:
+def _cut(group: list[TimeSlot]) -> Iterator[MeetingBlock]:
     """Blocks that begin and end with a class: days off at the edges need no room in a block."""
-    weekdays = tuple(sorted({clock.local(slot.pattern).isoweekday() for slot in group}))
+    weekdays = tuple(sorted({clock.to_manila(slot.pattern).isoweekday() for slot in group}))
     rest = group
     while rest:
-        reach = set(pattern(rest[0].pattern, weekdays, dates=MAX_OCCURRENCES))
+        reach = set(weekly_starts(rest[0].pattern, weekdays, dates=MAX_OCCURRENCES))
         size = next((place for place, slot in enumerate(rest) if slot.pattern not in reach), len(rest))
         taken, rest = tuple(rest[:size]), rest[size:]
-        yield Block(taken, tuple(sorted({clock.local(slot.pattern).isoweekday() for slot in taken})))
+        yield MeetingBlock(taken, tuple(sorted({clock.to_manila(slot.pattern).isoweekday() for slot in taken})))
 
 
-def pattern(
+def weekly_starts(
     first: datetime, weekdays: Sequence[int], *, dates: int | None = None, until: datetime | None = None
 ) -> list[datetime]:
     """The starts that a weekly repetition makes from `first` on, `dates` of them or up to `until`.
 
     The wall clock in Manila stays; weekdays are 1 (Monday) to 7.
     """
-    local = clock.local(first)
+    local = clock.to_manila(first)
     found: list[datetime] = []
     day = local.date()
-    while (dates is None or len(found) < dates) and (until is None or day <= clock.local(until).date()):
+    while (dates is None or len(found) < dates) and (until is None or day <= clock.to_manila(until).date()):
         if day.isoweekday() in weekdays:
-            found.append(clock.from_local(day, local.time()))
+            found.append(clock.from_manila(day, local.time()))
         day += timedelta(days=1)
     return found

@@ -12,20 +12,20 @@ from sqlalchemy.orm import aliased, joinedload
 from portal.accounts.models import School, User
 from portal.classes.models import SchoolClass, Section
 from portal.core import clock
-from portal.core.db import db, writing
-from portal.core.worker_signals import wake
-from portal.meetings.access import meetings_managed, meetings_seen
-from portal.meetings.models import ClassDay, MeetingOccurrence, ZoomMeeting
+from portal.core.db import db, write_transaction
+from portal.core.worker_signals import notify_worker
+from portal.meetings.access import manageable_meetings_clause, visible_meetings_clause
+from portal.meetings.models import CalendarDay, MeetingOccurrence, ZoomMeeting
 from portal.meetings.scheduling import schedules
-from portal.meetings.school_calendar.national_holidays import NATIONAL, national
-from portal.meetings.school_calendar.service import FOR_ALL, merged
-from portal.meetings.service import NotChangeable
+from portal.meetings.school_calendar.national_holidays import NATIONAL_HOLIDAYS, national_holidays
+from portal.meetings.school_calendar.service import ALL_SCHOOLS_KEY, merge_calendar_days
+from portal.meetings.service import MeetingNotChangeable
 
-MOST = 100  # dates that one press cancels: 0.7 s of SQLite on a busy machine, and a delivery of Zoom waits 1 s
+MAX_ROWS = 100  # dates that one press cancels: 0.7 s of SQLite on a busy machine, and a delivery of Zoom waits 1 s
 
 
 @dataclass(frozen=True)
-class Stranded:
+class ClassOnDayOff:
     """A class date on a day without class. `off` is the day's name; `managed` that the person may cancel it."""
 
     occurrence_id: UUID
@@ -41,16 +41,18 @@ class Stranded:
     managed: bool
 
 
-def stranded(user: User, first: date, last: date, most: int = MOST) -> tuple[list[Stranded], bool]:
+def find_affected_classes(
+    user: User, first: date, last: date, most: int = MAX_ROWS
+) -> tuple[list[ClassOnDayOff], bool]:
     """The dates to come, seen by the person, on days without class of their section; and whether there are more.
 
     The first `most` in the order of time. Both ends are included.
     """
-    declared = list(db.session.scalars(select(ClassDay).where(ClassDay.date.between(first, last))))
-    by_day: dict[date, list[ClassDay]] = {day: [] for day in NATIONAL if first <= day <= last}
+    declared = list(db.session.scalars(select(CalendarDay).where(CalendarDay.date.between(first, last))))
+    by_day: dict[date, list[CalendarDay]] = {day: [] for day in NATIONAL_HOLIDAYS if first <= day <= last}
     for row in declared:
         by_day.setdefault(row.date, []).append(row)
-    may_be_off = [_concerned(day, rows) for day, rows in by_day.items() if day in NATIONAL or _is_off(rows)]
+    may_be_off = [_concerned(day, rows) for day, rows in by_day.items() if day in NATIONAL_HOLIDAYS or _is_off(rows)]
     if not may_be_off:
         return [], False
     teacher = aliased(User)
@@ -70,14 +72,14 @@ def stranded(user: User, first: date, last: date, most: int = MOST) -> tuple[lis
             MeetingOccurrence.local_date,
             MeetingOccurrence.starts_at,
             MeetingOccurrence.minutes,
-            meetings_managed(user).label("managed"),
+            manageable_meetings_clause(user).label("managed"),
         )
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
         .join(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
         .join(Section, Section.id == SchoolClass.section_id)
         .join(School, School.id == Section.school_id)
         .join(teacher, teacher.id == SchoolClass.teacher_id)
-        .where(meetings_seen(user), *_still_on(), or_(*may_be_off))
+        .where(visible_meetings_clause(user), *_still_on(), or_(*may_be_off))
         .order_by(MeetingOccurrence.starts_at, MeetingOccurrence.id)
         .limit(most + 1)
     ).all()
@@ -85,20 +87,20 @@ def stranded(user: User, first: date, last: date, most: int = MOST) -> tuple[lis
     return lines, len(found) > most
 
 
-def _line(row: Any, said: Sequence[ClassDay]) -> Stranded | None:
+def _line(row: Any, said: Sequence[CalendarDay]) -> ClassOnDayOff | None:
     """The date of the row with what is said of its day; None where its own section has class after all."""
     concerns = [
         one
         for one in said
-        if one.scope in FOR_ALL
+        if one.scope in ALL_SCHOOLS_KEY
         or one.division == row.division
         or one.school_id == row.school_id
         or one.section_id == row.section_id
     ]
-    off = merged(national(row.local_date, row.local_date), concerns).get(row.local_date)
+    off = merge_calendar_days(national_holidays(row.local_date, row.local_date), concerns).get(row.local_date)
     if off is None:
         return None
-    return Stranded(
+    return ClassOnDayOff(
         row.occurrence_id,
         row.meeting_id,
         row.title,
@@ -113,15 +115,15 @@ def _line(row: Any, said: Sequence[ClassDay]) -> Stranded | None:
     )
 
 
-def _is_off(rows: Sequence[ClassDay]) -> bool:
+def _is_off(rows: Sequence[CalendarDay]) -> bool:
     return any(row.kind != "class" for row in rows)
 
 
-def _concerned(day: date, rows: Sequence[ClassDay]) -> ColumnElement[bool]:
+def _concerned(day: date, rows: Sequence[CalendarDay]) -> ColumnElement[bool]:
     """A condition on the joined rows: the day may be without class for them. Exceptions are looked at afterwards."""
     off = [row for row in rows if row.kind != "class"]
     on_that_day = MeetingOccurrence.local_date == day
-    if day in NATIONAL or any(row.scope in FOR_ALL for row in off):
+    if day in NATIONAL_HOLIDAYS or any(row.scope in ALL_SCHOOLS_KEY for row in off):
         return on_that_day
     return and_(
         on_that_day,
@@ -143,15 +145,16 @@ def _still_on() -> list[Any]:
     ]
 
 
-def cancel_dates(user: User, first: date, last: date, chosen: Collection[UUID]) -> int:
+def cancel_listed_occurrences(user: User, first: date, last: date, chosen: Collection[UUID]) -> int:
     """Cancel the chosen dates, in one transaction; how many.
 
-    Only such as `stranded` shows at this moment and the person manages; each keeps the day's name as the reason.
+    Only such as `find_affected_classes` shows at this moment and the person manages; each keeps the day's name as the
+    reason.
     The worker tells Zoom afterwards.
     """
     done = 0
-    with writing() as session:
-        reasons = {line.occurrence_id: line.off for line in stranded(user, first, last)[0] if line.managed}
+    with write_transaction() as session:
+        reasons = {line.occurrence_id: line.off for line in find_affected_classes(user, first, last)[0] if line.managed}
         rows = session.scalars(
             select(MeetingOccurrence)
             .where(MeetingOccurrence.id.in_(reasons.keys() & set(chosen)))
@@ -160,9 +163,9 @@ def cancel_dates(user: User, first: date, last: date, chosen: Collection[UUID]) 
         ).all()
         for row in rows:
             try:
-                schedules.cancel_date(user, row, reasons[row.id])
-            except NotChangeable:  # begun, or called off by somebody else, at this moment
+                schedules.cancel_occurrence(user, row, reasons[row.id])
+            except MeetingNotChangeable:  # begun, or called off by somebody else, at this moment
                 continue
             done += 1
-    wake("meetings")  # once more: the worker may have looked before it was committed
+    notify_worker("meetings")  # once more: the worker may have looked before it was committed
     return done

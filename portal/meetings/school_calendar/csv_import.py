@@ -8,9 +8,9 @@ from datetime import date
 from flask_babel import gettext as _
 
 from portal.core import csv_tables
-from portal.meetings.school_calendar.service import Said
+from portal.meetings.school_calendar.service import CalendarEntry
 
-MOST_ROWS = 400
+MAX_ROWS = 400
 NAME_LIMIT = 120
 COLUMNS = {"date": {"date", "day"}, "kind": {"kind", "type"}, "name": {"name", "title", "holiday", "description"}}
 KINDS = {
@@ -22,29 +22,32 @@ TEMPLATE = "date,kind,name\r\n2026-12-18,holiday,Foundation day\r\n2027-01-09,cl
 
 
 @dataclass(frozen=True)
-class Row:
+class CalendarImportRow:
     """One row of the file. `said` is there where nothing is wrong; `problems` are sentences."""
 
     number: int
     written: str
-    said: Said | None
+    said: CalendarEntry | None
     problems: tuple[str, ...]
 
 
-def read(data: bytes, is_allowed: Callable[[date], bool]) -> list[Row]:
+def parse_calendar_csv(data: bytes, is_allowed: Callable[[date], bool]) -> list[CalendarImportRow]:
     """The rows with their problems, all at once. `is_allowed` says whether a date is one people may declare.
 
     Raises:
         TableUnreadable: there is nothing to show; see `csv_text.sentence`.
     """
-    rows = [_row(number, cells, is_allowed) for number, cells in csv_tables.table(data, COLUMNS, most=MOST_ROWS)]
+    rows = [
+        _row(number, cells, is_allowed)
+        for number, cells in csv_tables.parse_delimited_table(data, COLUMNS, most=MAX_ROWS)
+    ]
     first: dict[date, int] = {}
     return [_once(row, first) for row in rows]
 
 
-def _row(number: int, cells: dict[str, str], is_allowed: Callable[[date], bool]) -> Row:
+def _row(number: int, cells: dict[str, str], is_allowed: Callable[[date], bool]) -> CalendarImportRow:
     problems = []
-    day = read_date(cells["date"])
+    day = parse_calendar_date(cells["date"])
     if day is None:
         problems.append(
             _("Row %(row)s: “%(value)s” is not a date. Write it as 2026-12-25.", row=number, value=cells["date"][:40])
@@ -66,11 +69,13 @@ def _row(number: int, cells: dict[str, str], is_allowed: Callable[[date], bool])
         problems.append(_("Row %(row)s has no name. Write what day it is.", row=number))
     elif len(cells["name"]) > NAME_LIMIT:
         problems.append(_("Row %(row)s: the name is too long. At most %(most)s letters.", row=number, most=NAME_LIMIT))
-    said = Said(day, kind, cells["name"]) if day and kind and not problems else None
-    return Row(number, " ".join((cells["date"], cells["kind"], cells["name"]))[:80], said, tuple(problems))
+    said = CalendarEntry(day, kind, cells["name"]) if day and kind and not problems else None
+    return CalendarImportRow(
+        number, " ".join((cells["date"], cells["kind"], cells["name"]))[:80], said, tuple(problems)
+    )
 
 
-def _once(row: Row, first: dict[date, int]) -> Row:
+def _once(row: CalendarImportRow, first: dict[date, int]) -> CalendarImportRow:
     if row.said is None:
         return row
     before = first.setdefault(row.said.date, row.number)
@@ -85,7 +90,7 @@ def _once(row: Row, first: dict[date, int]) -> Row:
     return replace(row, said=None, problems=(problem,))
 
 
-def read_date(text: str) -> date | None:
+def parse_calendar_date(text: str) -> date | None:
     """2026-12-25, or 12/25/2026 as Excel writes it here (month first, as the Philippine locale of Windows has it)."""
     if found := re.fullmatch(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})", text, re.ASCII):
         year, month, day = found.groups()

@@ -10,33 +10,33 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, Optional, Regexp, ValidationError
 
 from portal.core import clock
-from portal.core.forms import DayField, FileOrPaste, Form
-from portal.meetings.school_calendar.access import Offer
+from portal.core.forms import FileOrTextMixin, PortalForm, SchoolDateField
+from portal.meetings.school_calendar.access import ScopeOption
 from portal.meetings.school_calendar.csv_import import NAME_LIMIT
-from portal.meetings.school_calendar.service import Said
+from portal.meetings.school_calendar.service import CalendarEntry
 
 KINDS = [
     SelectChoice("suspended", _l("Classes suspended")),
     SelectChoice("holiday", _l("Holiday")),
     SelectChoice("class", _l("Class after all (make-up class day)")),
 ]
-LONGEST = timedelta(days=120)
+MAX_DAYS = timedelta(days=120)
 
 
-def is_near(day: date) -> bool:
+def is_day_plannable(day: date) -> bool:
     """People declare days of the school years around this one."""
     return abs(day - clock.today()) <= timedelta(days=2 * 366)
 
 
-def _near(_form: Form, field: DayField) -> None:
-    if field.data and not is_near(field.data):
+def _near(_form: PortalForm, field: SchoolDateField) -> None:
+    if field.data and not is_day_plannable(field.data):
         raise ValidationError(_("This is too far away. Correct the year."))
 
 
-class DayForm(Form):
+class CalendarDayForm(PortalForm):
     """One day that was declared, to be changed."""
 
-    day = DayField(_l("Day"), [InputRequired(_l("Choose the day.")), _near], render_kw={"data-say-day": True})
+    day = SchoolDateField(_l("Day"), [InputRequired(_l("Choose the day.")), _near], render_kw={"data-say-day": True})
     kind = RadioField(_l("What is it"), [InputRequired(_l("Choose what it is."))], choices=KINDS, default="suspended")
     name = StringField(
         _l("Name"),
@@ -45,12 +45,12 @@ class DayForm(Form):
     )
 
     @property
-    def said(self) -> Said:
+    def said(self) -> CalendarEntry:
         assert self.day.data  # required
-        return Said(self.day.data, str(self.kind.data), " ".join((self.name.data or "").split()))
+        return CalendarEntry(self.day.data, str(self.kind.data), " ".join((self.name.data or "").split()))
 
 
-class PlaceForm(Form):
+class CalendarScopeForm(PortalForm):
     """For whom. The school's ID is asked of those who look after several."""
 
     place = SelectField(_l("For whom"))
@@ -61,9 +61,9 @@ class PlaceForm(Form):
         render_kw={"inputmode": "numeric"},
     )
 
-    def __init__(self, offers: Sequence[Offer], *args: Any, **values: Any) -> None:
+    def __init__(self, offers: Sequence[ScopeOption], *args: Any, **values: Any) -> None:
         super().__init__(*args, **values)
-        self.place.choices = [SelectChoice(offer.key, offer_words(offer)) for offer in offers]
+        self.place.choices = [SelectChoice(offer.key, scope_option_label(offer)) for offer in offers]
         if all(offer.place for offer in offers):
             del self.school
 
@@ -72,25 +72,27 @@ class PlaceForm(Form):
         return (self.school.data or "") if self.school else ""
 
 
-class DaysForm(DayForm, PlaceForm):
-    last = DayField(
+class CalendarDaysForm(CalendarDayForm, CalendarScopeForm):
+    last = SchoolDateField(
         _l("Last day"), [Optional(), _near], description=_l("For several days in a row. Leave it empty for one day.")
     )
     weekdays = BooleanField(_l("Leave out Saturdays and Sundays in between"), default=True)
 
-    def validate_last(self, field: DayField) -> None:
-        if field.data and self.day.data and not timedelta() <= field.data - self.day.data <= LONGEST:
+    def validate_last(self, field: SchoolDateField) -> None:
+        if field.data and self.day.data and not timedelta() <= field.data - self.day.data <= MAX_DAYS:
             raise ValidationError(_("The last day comes after the first, at most 120 days later."))
 
     @property
-    def days(self) -> list[Said]:
+    def days(self) -> list[CalendarEntry]:
         first = self.said
         last = self.last.data or first.date
         if last == first.date:
             return [first]
         all_days = [first.date + timedelta(days=number) for number in range((last - first.date).days + 1)]
         return [
-            Said(day, first.kind, first.name) for day in all_days if not self.weekdays.data or day.isoweekday() <= 5
+            CalendarEntry(day, first.kind, first.name)
+            for day in all_days
+            if not self.weekdays.data or day.isoweekday() <= 5
         ]
 
     def validate_weekdays(self, _field: BooleanField) -> None:
@@ -98,7 +100,7 @@ class DaysForm(DayForm, PlaceForm):
             raise ValidationError(_("Then no day is left: these are a Saturday and a Sunday."))
 
 
-class DaysFileForm(FileOrPaste, PlaceForm):
+class CalendarFileForm(FileOrTextMixin, CalendarScopeForm):
     file = FileField(
         _l("CSV file"),
         description=_l("With the columns date, kind and name. Kinds are holiday, suspended and class."),
@@ -107,7 +109,7 @@ class DaysFileForm(FileOrPaste, PlaceForm):
     pasted = TextAreaField(_l("Paste the rows"), [Length(max=100_000)], render_kw={"rows": 4})
 
 
-def offer_words(offer: Offer) -> str:
+def scope_option_label(offer: ScopeOption) -> str:
     """A place in the words of the form."""
     if offer.scope == "region":
         return _("All schools of the region")

@@ -25,7 +25,7 @@ _HEROES = N_("National Heroes Day")
 _INDEPENDENCE = N_("Independence Day")
 
 
-def easter(year: int) -> date:
+def easter_sunday(year: int) -> date:
     """Easter Sunday of the western church (the anonymous Gregorian computus, Meeus, Astronomical Algorithms, ch. 8)."""
     century, rest = divmod(year, 100)
     leap, century_rest = divmod(century, 4)
@@ -36,7 +36,7 @@ def easter(year: int) -> date:
     return date(year, month, day + 1)
 
 
-NATIONAL: dict[date, str] = {
+NATIONAL_HOLIDAYS: dict[date, str] = {
     date(2026, 6, 12): _INDEPENDENCE,
     date(2026, 8, 21): N_("Ninoy Aquino Day"),
     date(2026, 8, 31): _HEROES,
@@ -49,8 +49,8 @@ NATIONAL: dict[date, str] = {
     date(2026, 12, 30): _RIZAL,
     date(2026, 12, 31): _LAST_DAY,
     date(2027, 1, 1): _NEW_YEAR,
-    easter(2027) - timedelta(days=3): N_("Maundy Thursday"),
-    easter(2027) - timedelta(days=2): N_("Good Friday"),
+    easter_sunday(2027) - timedelta(days=3): N_("Maundy Thursday"),
+    easter_sunday(2027) - timedelta(days=2): N_("Good Friday"),
     date(2027, 5, 1): N_("Labor Day"),
     date(2027, 6, 12): _INDEPENDENCE,
     date(2027, 8, 30): _HEROES,  # the last Monday of August
@@ -62,6 +62,6 @@ NATIONAL: dict[date, str] = {
 }
 
 
-def national(first: date, last: date) -> dict[date, str]:
+def national_holidays(first: date, last: date) -> dict[date, str]:
     """The national holidays of some days, both ends included, named in the reader's language."""
-    return {day: gettext(name) for day, name in NATIONAL.items() if first <= day <= last}
+    return {day: gettext(name) for day, name in NATIONAL_HOLIDAYS.items() if first <= day <= last}

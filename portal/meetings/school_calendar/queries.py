@@ -9,16 +9,16 @@ from sqlalchemy import select
 from portal.accounts.models import School, User
 from portal.classes.models import Section
 from portal.core.db import db
-from portal.meetings.models import ClassDay
-from portal.meetings.school_calendar.access import days_changed, days_seen
-from portal.meetings.school_calendar.national_holidays import national
+from portal.meetings.models import CalendarDay
+from portal.meetings.school_calendar.access import editable_days_clause, visible_days_clause
+from portal.meetings.school_calendar.national_holidays import national_holidays
 from portal.meetings.school_calendar.service import WIDEST_FIRST
 
-MOST = 300
+MAX_ROWS = 300
 
 
 @dataclass(frozen=True)
-class DayLine:
+class CalendarDayRow:
     """Something said of a day. `id` is None for a national holiday the portal knows by itself."""
 
     id: UUID | None
@@ -32,40 +32,40 @@ class DayLine:
 
 
 @dataclass(frozen=True)
-class Square:
+class MonthCell:
     """One day of the month view. `off` names it where none of those whom the person looks after has class."""
 
     date: date
     inside: bool
     off: str | None
-    lines: list[DayLine]
+    lines: list[CalendarDayRow]
 
 
-def lines(user: User, first: date, last: date) -> tuple[list[DayLine], bool]:
+def list_calendar_days(user: User, first: date, last: date) -> tuple[list[CalendarDayRow], bool]:
     """What is said of the days, both ends included, in order, the wider first; and whether there is more."""
     rows = db.session.execute(
         select(
-            ClassDay.id,
-            ClassDay.date,
-            ClassDay.kind,
-            ClassDay.scope,
-            ClassDay.division,
+            CalendarDay.id,
+            CalendarDay.date,
+            CalendarDay.kind,
+            CalendarDay.scope,
+            CalendarDay.division,
             School.name.label("school"),
             Section.grade_level,
             Section.name.label("section_name"),
-            ClassDay.name,
+            CalendarDay.name,
             User.full_name.label("who"),
-            days_changed(user).label("changeable"),
+            editable_days_clause(user).label("changeable"),
         )
-        .outerjoin(School, School.id == ClassDay.school_id)
-        .outerjoin(Section, Section.id == ClassDay.section_id)
-        .outerjoin(User, User.id == ClassDay.created_by)
-        .where(ClassDay.date.between(first, last), days_seen(user))
-        .order_by(ClassDay.date, School.name, Section.grade_level, Section.name)
-        .limit(MOST + 1)
+        .outerjoin(School, School.id == CalendarDay.school_id)
+        .outerjoin(Section, Section.id == CalendarDay.section_id)
+        .outerjoin(User, User.id == CalendarDay.created_by)
+        .where(CalendarDay.date.between(first, last), visible_days_clause(user))
+        .order_by(CalendarDay.date, School.name, Section.grade_level, Section.name)
+        .limit(MAX_ROWS + 1)
     ).all()
     found = [
-        DayLine(
+        CalendarDayRow(
             row.id,
             row.date,
             row.kind,
@@ -75,25 +75,27 @@ def lines(user: User, first: date, last: date) -> tuple[list[DayLine], bool]:
             row.who,
             bool(row.changeable),
         )
-        for row in rows[:MOST]
+        for row in rows[:MAX_ROWS]
     ]
     seeds = [
-        DayLine(None, day, "holiday", "national", "", name, None, False) for day, name in national(first, last).items()
+        CalendarDayRow(None, day, "holiday", "national", "", name, None, False)
+        for day, name in national_holidays(first, last).items()
     ]
     ordered = sorted([*seeds, *found], key=lambda line: (line.date, WIDEST_FIRST.index(line.scope)))
-    return ordered, len(rows) > MOST
+    return ordered, len(rows) > MAX_ROWS
 
 
-def squares(user: User, month: date, said: list[DayLine]) -> list[Square]:
-    """The weeks of a month, Monday first, with what is said of each day (of the weeks' days, see `span`)."""
-    first, last = span(month)
-    by_day: dict[date, list[DayLine]] = {}
+def build_month_grid(user: User, month: date, said: list[CalendarDayRow]) -> list[MonthCell]:
+    """The weeks of a month, Monday first, with what is said of each day (of the weeks' days, see
+    `month_grid_range`)."""
+    first, last = month_grid_range(month)
+    by_day: dict[date, list[CalendarDayRow]] = {}
     for line in said:
         by_day.setdefault(line.date, []).append(line)
     widest = _scopes_of(user)
     days = (first + timedelta(days=number) for number in range((last - first).days + 1))
     return [
-        Square(
+        MonthCell(
             day,
             day.month == month.month,
             _off([line for line in by_day.get(day, []) if line.scope in widest]),
@@ -110,7 +112,7 @@ def _scopes_of(user: User) -> tuple[str, ...]:
     return WIDEST_FIRST[:3] if user.scope == "division" else WIDEST_FIRST[:4]
 
 
-def _off(said: list[DayLine]) -> str | None:
+def _off(said: list[CalendarDayRow]) -> str | None:
     """The last word: the narrowest that says something."""
     off = None
     for line in said:
@@ -118,7 +120,7 @@ def _off(said: list[DayLine]) -> str | None:
     return off
 
 
-def span(month: date) -> tuple[date, date]:
+def month_grid_range(month: date) -> tuple[date, date]:
     """The whole weeks, Monday to Sunday, around a month (its first day)."""
     last = (month.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
     return month - timedelta(days=month.weekday()), last + timedelta(days=6 - last.weekday())

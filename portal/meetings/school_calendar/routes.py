@@ -19,39 +19,41 @@ from portal.meetings.school_calendar import (
     queries,
     service,
 )
-from portal.meetings.school_calendar.forms import DayForm, DaysFileForm, DaysForm
-from portal.meetings.school_calendar.service import Place, Said
+from portal.meetings.school_calendar.forms import CalendarDayForm, CalendarDaysForm, CalendarFileForm
+from portal.meetings.school_calendar.service import CalendarEntry, CalendarScope
 
-bp = Blueprint("class_days", __name__, url_prefix="/class-days")
+bp = Blueprint("school_calendar", __name__, url_prefix="/class-days")
 Answer = str | AnyResponse | tuple[str, int]
 REMAINS = timedelta(days=400)  # how far ahead classes are looked for; schedules end within a year
 
 
 @bp.get("")
-def index() -> str:
+def show_school_calendar() -> str:
     month = _month(request.args.get("month", ""))
-    said, more = queries.lines(current_user, *queries.span(month))
-    concerned, _more = affected_classes.stranded(current_user, clock.today(), clock.today() + REMAINS, most=50)
+    said, more = queries.list_calendar_days(current_user, *queries.month_grid_range(month))
+    concerned, _more = affected_classes.find_affected_classes(
+        current_user, clock.today(), clock.today() + REMAINS, most=50
+    )
     return render_template(
         "class_days/index.html",
         month=month,
         before=(month - timedelta(days=1)).replace(day=1),
         after=(month + timedelta(days=31)).replace(day=1),
         today=clock.today(),
-        squares=queries.squares(current_user, month, said),
+        squares=queries.build_month_grid(current_user, month, said),
         lines=[line for line in said if line.date.month == month.month],
         more=more,
-        may_declare=bool(access.offered(current_user)),
+        may_declare=bool(access.calendar_scope_options(current_user)),
         concerned=len([line for line in concerned if line.managed]),
     )
 
 
 @bp.route("/new", methods=["GET", "POST"])
-def new() -> Answer:
-    offers = access.offered(current_user) or abort(403)
-    form = DaysForm(offers, day=_day(request.args.get("on", "")))
+def add_calendar_days() -> Answer:
+    offers = access.calendar_scope_options(current_user) or abort(403)
+    form = CalendarDaysForm(offers, day=_day(request.args.get("on", "")))
     if form.validate_on_submit():
-        place = access.chosen(current_user, offers, str(form.place.data), form.deped_id)
+        place = access.resolve_calendar_scope(current_user, offers, str(form.place.data), form.deped_id)
         if place is None:
             _no_such_school(form)
         else:
@@ -60,20 +62,20 @@ def new() -> Answer:
 
 
 @bp.route("/import", methods=["GET", "POST"])
-def import_days() -> Answer:
+def import_calendar_days() -> Answer:
     """A CSV of days: shown with what is wrong, then saved as a whole. The file itself is not kept."""
-    offers = access.offered(current_user) or abort(403)
-    form = DaysFileForm(offers)
+    offers = access.calendar_scope_options(current_user) or abort(403)
+    form = CalendarFileForm(offers)
     rows, text = [], ""
     if form.validate_on_submit():
-        place = access.chosen(current_user, offers, str(form.place.data), form.deped_id)
+        place = access.resolve_calendar_scope(current_user, offers, str(form.place.data), form.deped_id)
         if place is None:
             _no_such_school(form)
         try:
-            text = form.pasted.data = csv_tables.decode(form.content())  # a file can then be corrected on the page
-            rows = csv_import.read(text.encode(), forms.is_near)
-        except csv_tables.TableUnreadable as error:
-            form.file.errors = [csv_tables.sentence(error)]
+            text = form.pasted.data = csv_tables.decode_text(form.content())  # a file can then be corrected on the page
+            rows = csv_import.parse_calendar_csv(text.encode(), forms.is_day_plannable)
+        except csv_tables.CsvError as error:
+            form.file.errors = [csv_tables.csv_error_message(error)]
         if place and not form.errors and "save" in request.form and all(row.said for row in rows):
             return _saved(place, [row.said for row in rows if row.said])
     bad = form.errors or not rows or not all(row.said for row in rows)
@@ -84,7 +86,7 @@ def import_days() -> Answer:
 
 
 @bp.get("/template.csv")
-def template() -> Response:
+def calendar_csv_template() -> Response:
     return Response(
         csv_import.TEMPLATE.encode("utf-8-sig"),
         mimetype="text/csv",
@@ -92,8 +94,8 @@ def template() -> Response:
     )
 
 
-def _saved(place: Place, days: list[Said]) -> AnyResponse:
-    service.declare(current_user, place, days)
+def _saved(place: CalendarScope, days: list[CalendarEntry]) -> AnyResponse:
+    service.add_calendar_days(current_user, place, days)
     flash(ngettext("%(num)d day is in the calendar.", "%(num)d days are in the calendar.", len(days)))
     first, last = min(one.date for one in days), max(one.date for one in days)
     return _to_what_it_concerns(first, last)
@@ -101,24 +103,24 @@ def _saved(place: Place, days: list[Said]) -> AnyResponse:
 
 def _to_what_it_concerns(first: date, last: date) -> AnyResponse:
     """On to the classes that are scheduled on those days, where there are any."""
-    found, _more = affected_classes.stranded(current_user, first, last, most=1)
+    found, _more = affected_classes.find_affected_classes(current_user, first, last, most=1)
     if found:
-        return redirect(url_for(".meetings", first=first.isoformat(), last=last.isoformat()))
-    return redirect(url_for(".index", month=first.strftime("%Y-%m")))
+        return redirect(url_for(".show_affected_classes", first=first.isoformat(), last=last.isoformat()))
+    return redirect(url_for(".show_school_calendar", month=first.strftime("%Y-%m")))
 
 
-def _no_such_school(form: DaysForm | DaysFileForm) -> None:
+def _no_such_school(form: CalendarDaysForm | CalendarFileForm) -> None:
     form.school.errors = [_("No school of yours has this ID.") if form.deped_id else _("Write the school's ID.")]
 
 
 @bp.route("/<uuid:day_id>", methods=["GET", "POST"])
-def change(day_id: UUID) -> Answer:
-    row = access.day_or_404(day_id)
-    form = DayForm(day=row.date, kind=row.kind, name=row.name)
+def edit_calendar_day(day_id: UUID) -> Answer:
+    row = access.calendar_day_or_404(day_id)
+    form = CalendarDayForm(day=row.date, kind=row.kind, name=row.name)
     if form.validate_on_submit():
         try:
-            service.change(current_user, row, form.said)
-        except service.Taken:
+            service.update_calendar_day(current_user, row, form.said)
+        except service.DuplicateCalendarDay:
             form.day.errors = [_("Something is said of this day already. Change or remove that first.")]
         else:
             flash(_("Saved."))
@@ -127,9 +129,9 @@ def change(day_id: UUID) -> Answer:
 
 
 @bp.post("/<uuid:day_id>/remove")
-def remove(day_id: UUID) -> AnyResponse:
-    row = access.day_or_404(day_id)
-    service.remove(current_user, row)
+def delete_calendar_day(day_id: UUID) -> AnyResponse:
+    row = access.calendar_day_or_404(day_id)
+    service.delete_calendar_day(current_user, row)
     flash(
         _(
             "Removed. Class dates that were cancelled or left out for it do not come back by themselves: "
@@ -137,14 +139,14 @@ def remove(day_id: UUID) -> AnyResponse:
         ),
         "warm",
     )
-    return redirect(url_for(".index", month=row.date.strftime("%Y-%m")))
+    return redirect(url_for(".show_school_calendar", month=row.date.strftime("%Y-%m")))
 
 
 @bp.get("/classes")
-def meetings() -> str:
+def show_affected_classes() -> str:
     """Classes that are still scheduled on days without class, from one day to another: cancel them, or keep them."""
     first, last = _span(request.args)
-    found, more = affected_classes.stranded(current_user, first, last)
+    found, more = affected_classes.find_affected_classes(current_user, first, last)
     return render_template(
         "class_days/meetings.html",
         own=[line for line in found if line.managed],
@@ -156,14 +158,14 @@ def meetings() -> str:
 
 
 @bp.post("/classes/cancel")
-def cancel() -> AnyResponse:
+def cancel_affected_classes() -> AnyResponse:
     first, last = _span(request.form)
-    again = redirect(url_for(".meetings", first=first.isoformat(), last=last.isoformat()))
+    again = redirect(url_for(".show_affected_classes", first=first.isoformat(), last=last.isoformat()))
     chosen = _ids(request.form.getlist("date"))
     if not chosen:
         flash(_("Choose the dates to cancel."), "bad")
         return again
-    done = affected_classes.cancel_dates(current_user, first, last, chosen)
+    done = affected_classes.cancel_listed_occurrences(current_user, first, last, chosen)
     if done:
         flash(
             ngettext(
@@ -174,7 +176,11 @@ def cancel() -> AnyResponse:
         )
     else:
         flash(_("Nothing was cancelled: these classes have begun or were cancelled already."), "warm")
-    return again if len(chosen) >= affected_classes.MOST else redirect(url_for(".index", month=first.strftime("%Y-%m")))
+    return (
+        again
+        if len(chosen) >= affected_classes.MAX_ROWS
+        else redirect(url_for(".show_school_calendar", month=first.strftime("%Y-%m")))
+    )
 
 
 def _span(values: Mapping[str, str]) -> tuple[date, date]:
@@ -184,7 +190,7 @@ def _span(values: Mapping[str, str]) -> tuple[date, date]:
 
 def _ids(texts: list[str]) -> list[UUID]:
     try:
-        return [UUID(text) for text in texts[: affected_classes.MOST]]
+        return [UUID(text) for text in texts[: affected_classes.MAX_ROWS]]
     except ValueError:
         abort(400)
 
@@ -195,7 +201,7 @@ def _day(text: str) -> date | None:
         day = date.fromisoformat(text)
     except ValueError:
         return None
-    return day if forms.is_near(day) else None
+    return day if forms.is_day_plannable(day) else None
 
 
 def _month(text: str) -> date:

@@ -10,34 +10,34 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from portal.accounts.models import User
 from portal.classes.models import Section
 from portal.core import audit_log, clock
-from portal.core.db import db, writing
-from portal.meetings.models import ClassDay
+from portal.core.db import db, write_transaction
+from portal.meetings.models import CalendarDay
 from portal.meetings.school_calendar import national_holidays
 
 WIDEST_FIRST = ("national", "region", "division", "school", "section")
-FOR_ALL = ("national", "region")
+ALL_SCHOOLS_KEY = ("national", "region")
 
 
-def days_off(section: Section, first: date, last: date) -> dict[date, str]:
+def days_off_clause(section: Section, first: date, last: date) -> dict[date, str]:
     """The days without class of a section (with its school loaded), with their names, both ends included.
 
     The narrowest scope that says something of a day decides, so a school may hold class on a holiday.
     """
     rows = db.session.scalars(
-        select(ClassDay).where(
-            ClassDay.date.between(first, last),
+        select(CalendarDay).where(
+            CalendarDay.date.between(first, last),
             or_(
-                ClassDay.scope.in_(FOR_ALL),
-                ClassDay.division == section.school.division,
-                ClassDay.school_id == section.school_id,
-                ClassDay.section_id == section.id,
+                CalendarDay.scope.in_(ALL_SCHOOLS_KEY),
+                CalendarDay.division == section.school.division,
+                CalendarDay.school_id == section.school_id,
+                CalendarDay.section_id == section.id,
             ),
         )
     )
-    return merged(national_holidays.national(first, last), rows)
+    return merge_calendar_days(national_holidays.national_holidays(first, last), rows)
 
 
-def merged(seed: dict[date, str], rows: Iterable[ClassDay]) -> dict[date, str]:
+def merge_calendar_days(seed: dict[date, str], rows: Iterable[CalendarDay]) -> dict[date, str]:
     """The seed with declared days laid over it, the wider scopes first."""
     off = dict(seed)
     for row in sorted(rows, key=lambda one: (WIDEST_FIRST.index(one.scope), one.created_at)):
@@ -49,8 +49,9 @@ def merged(seed: dict[date, str], rows: Iterable[ClassDay]) -> dict[date, str]:
 
 
 @dataclass(frozen=True)
-class Place:
-    """For whom a day is declared: all (`national`, `region`), or the division, school or section that is given."""
+class CalendarScope:
+    """For whom a day is declared: all (`national_holidays`, `region`), or the division, school or section that is
+    given."""
 
     scope: str
     division: str | None = None
@@ -66,15 +67,15 @@ class Place:
     def is_said_of(self) -> ColumnElement[bool]:
         """A condition on ClassDay: it was declared for just this place."""
         return and_(
-            ClassDay.scope == self.scope,
-            ClassDay.division.is_not_distinct_from(self.division),
-            ClassDay.school_id.is_not_distinct_from(self.school_id),
-            ClassDay.section_id.is_not_distinct_from(self.section_id),
+            CalendarDay.scope == self.scope,
+            CalendarDay.division.is_not_distinct_from(self.division),
+            CalendarDay.school_id.is_not_distinct_from(self.school_id),
+            CalendarDay.section_id.is_not_distinct_from(self.section_id),
         )
 
 
 @dataclass(frozen=True)
-class Said:
+class CalendarEntry:
     """What is said of a day: `kind` is holiday, suspended or class (there is class after all)."""
 
     date: date
@@ -82,25 +83,26 @@ class Said:
     name: str
 
 
-class Taken(ValueError):
+class DuplicateCalendarDay(ValueError):
     """Something is said of that day for the same place already."""
 
 
-def declare(user: User, place: Place, days: Sequence[Said]) -> list[ClassDay]:
+def add_calendar_days(user: User, place: CalendarScope, days: Sequence[CalendarEntry]) -> list[CalendarDay]:
     """Say that days are holidays, that classes are suspended, or that there is class after all; all or none.
 
     Who may say it is for the page to check. Saying it again for the same day and place replaces what was said.
     """
-    with writing() as session:
+    with write_transaction() as session:
         dates = [one.date for one in days]
         known = {
-            row.date: row for row in session.scalars(select(ClassDay).where(ClassDay.date.in_(dates), place.is_said_of))
+            row.date: row
+            for row in session.scalars(select(CalendarDay).where(CalendarDay.date.in_(dates), place.is_said_of))
         }
         rows = []
         for one in days:
             row = known.setdefault(
                 one.date,
-                ClassDay(
+                CalendarDay(
                     date=one.date,
                     scope=place.scope,
                     division=place.division,
@@ -116,29 +118,29 @@ def declare(user: User, place: Place, days: Sequence[Said]) -> list[ClassDay]:
     return rows
 
 
-def change(user: User, row: ClassDay, said: Said) -> None:
-    """Another date, kind or name of a day. Raises Taken where the place has the new date already."""
-    place = Place(row.scope, row.division, row.school_id, row.section_id)
-    with writing() as session:
-        others = select(ClassDay.id).where(ClassDay.date == said.date, place.is_said_of, ClassDay.id != row.id)
+def update_calendar_day(user: User, row: CalendarDay, said: CalendarEntry) -> None:
+    """Another date, kind or name of a day. Raises DuplicateCalendarDay where the place has the new date already."""
+    place = CalendarScope(row.scope, row.division, row.school_id, row.section_id)
+    with write_transaction() as session:
+        others = select(CalendarDay.id).where(CalendarDay.date == said.date, place.is_said_of, CalendarDay.id != row.id)
         if session.scalar(others.limit(1)):
-            raise Taken(said.date.isoformat())
+            raise DuplicateCalendarDay(said.date.isoformat())
         row.date, row.kind, row.name = said.date, said.kind, said.name
         row.created_by, row.created_at = user.id, clock.now()
         _note("changed", [row], user)
 
 
-def remove(user: User, row: ClassDay) -> None:
+def delete_calendar_day(user: User, row: CalendarDay) -> None:
     """Take back what was said of a day. Class dates that were cancelled for it stay cancelled."""
-    with writing() as session:
+    with write_transaction() as session:
         session.delete(row)
         _note("removed", [row], user)
 
 
-def _note(action: str, rows: Sequence[ClassDay], user: User) -> None:
+def _note(action: str, rows: Sequence[CalendarDay], user: User) -> None:
     """One entry for what was done at once."""
     first = rows[0]
-    audit_log.record(
+    audit_log.record_action(
         action,
         "class day",
         str(first.id),
@@ -151,11 +153,11 @@ def _note(action: str, rows: Sequence[ClassDay], user: User) -> None:
     )
 
 
-def known_to(user: User, first: date, last: date) -> dict[date, str]:
+def days_off_for_user(user: User, first: date, last: date) -> dict[date, str]:
     """The days without class that concern a person's school, with their names, both ends included."""
     school = user.school
-    places: list[ColumnElement[bool]] = [ClassDay.scope.in_(FOR_ALL)]
+    places: list[ColumnElement[bool]] = [CalendarDay.scope.in_(ALL_SCHOOLS_KEY)]
     if school is not None:
-        places += [ClassDay.division == school.division, ClassDay.school_id == school.id]
-    rows = db.session.scalars(select(ClassDay).where(ClassDay.date.between(first, last), or_(*places)))
-    return merged(national_holidays.national(first, last), rows)
+        places += [CalendarDay.division == school.division, CalendarDay.school_id == school.id]
+    rows = db.session.scalars(select(CalendarDay).where(CalendarDay.date.between(first, last), or_(*places)))
+    return merge_calendar_days(national_holidays.national_holidays(first, last), rows)

@@ -12,30 +12,30 @@ from portal.accounts.models import User
 from portal.config import Settings
 from portal.core import clock
 from portal.meetings import access, option_policies, service
-from portal.meetings.forms import PeopleForm, put_time, suggested_start
+from portal.meetings.forms import StaffMeetingForm, set_time_field, suggested_start_time
 from portal.meetings.models import ZoomMeeting
 from portal.meetings.scheduling import duplicate, preview
-from portal.meetings.scheduling.host_assignment import Whose
-from portal.meetings.scheduling.preview import Preview
-from portal.meetings.scheduling.recurrence import Slot
+from portal.meetings.scheduling.host_assignment import ScheduleParties
+from portal.meetings.scheduling.preview import SchedulePreview
+from portal.meetings.scheduling.recurrence import TimeSlot
 from portal.meetings.staff_meetings import service as staff_meetings_service
-from portal.meetings.staff_meetings.service import NotInvitable, Wrong
+from portal.meetings.staff_meetings.service import InvalidAddress, NotInvitable
 from portal.zoom_account import host_quota
 
-bp = Blueprint("invitations", __name__)
+bp = Blueprint("staff_meetings", __name__)
 FORM_WAIT = 1.5  # seconds to wait for Zoom before the page says "waiting"
 
 
 @bp.route("/meetings/new/people", methods=["GET", "POST"])
-def new() -> str | AnyResponse | tuple[str, int]:
+def new_staff_meeting() -> str | AnyResponse | tuple[str, int]:
     """A meeting of colleagues: no roster, no sheet, but invitations."""
     values = _values_like()
     form = _form(**values)
     if request.method == "GET":
         form.client_key.data = str(uuid4())
-        wanted = (duplicate.start_of(values) if values else None) or suggested_start()
-        start = preview.free_start(Whose(current_user.id), Slot(wanted, form.minutes.data or 60))
-        local = clock.local(start)
+        wanted = (duplicate.single_start(values) if values else None) or suggested_start_time()
+        start = preview.first_free_start(ScheduleParties(current_user.id), TimeSlot(wanted, form.minutes.data or 60))
+        local = clock.to_manila(start)
         form.day.data, form.start.data = local.date(), local.time()
     if "now" in request.form:
         form.start_now()
@@ -43,22 +43,22 @@ def new() -> str | AnyResponse | tuple[str, int]:
     is_valid = form.validate_on_submit()
     people = _people(form) if form.is_submitted() and not form.invited.errors else None  # all that is wrong at once
     if is_valid and people is not None:
-        shown = preview.of_people(form, Whose(current_user.id))
+        shown = preview.preview_staff_form(form, ScheduleParties(current_user.id))
         key = f"{current_user.id.hex}{(form.client_key.data or uuid4().hex).replace('-', '')[:32]}"
         try:
-            meeting = staff_meetings_service.schedule(
+            meeting = staff_meetings_service.create_staff_meeting(
                 current_user, form.details(), people, client_key=key, instant="now" in request.form, check=_check()
             )
-        except service.Clashing as clash:
+        except service.SchedulingConflict as clash:
             shown = shown.with_clashes(clash.choice)
         else:
             service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
-            return redirect(url_for("pages.meeting", meeting_id=meeting.id))
+            return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
     return _page(form, None, shown)
 
 
 @bp.route("/meetings/<uuid:meeting_id>/change/people", methods=["GET", "POST"])
-def change(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
+def edit_staff_meeting(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
     meeting = access.meeting_or_404(meeting_id, manage=True)
     if meeting.class_id is not None:
         abort(404)
@@ -68,16 +68,16 @@ def change(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
     people = _people(form) if form.is_submitted() and not form.invited.errors else None  # all that is wrong at once
     if is_valid and people is not None:
         try:
-            staff_meetings_service.change(current_user, meeting, form.details(), people, check=_check())
-        except service.NotChangeable:
+            staff_meetings_service.update_staff_meeting(current_user, meeting, form.details(), people, check=_check())
+        except service.MeetingNotChangeable:
             flash(_("This meeting is over or called off, so it cannot be changed."), "bad")
-            return redirect(url_for("pages.meeting", meeting_id=meeting.id))
-        except service.Clashing as clash:
-            shown = preview.of_clash(clash.choice)
+            return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
+        except service.SchedulingConflict as clash:
+            shown = preview.preview_moved_occurrence(clash.choice)
         else:
             service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
             flash(_("The change is saved."))
-            return redirect(url_for("pages.meeting", meeting_id=meeting.id))
+            return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
     return _page(form, meeting, shown)
 
 
@@ -91,51 +91,51 @@ def _values_like() -> dict[str, object]:
         abort(404)
     if model.class_id is not None:
         abort(404)
-    return duplicate.like(current_user, model)
+    return duplicate.form_values_like(current_user, model)
 
 
-def _form(**values: object) -> PeopleForm:
-    form = PeopleForm(**values)
-    form.offer(staff_meetings_service.audiences(current_user))
+def _form(**values: object) -> StaffMeetingForm:
+    form = StaffMeetingForm(**values)
+    form.offer(staff_meetings_service.allowed_audiences_of(current_user))
     form.heed(_holding(), fresh=request.method == "GET" and not values)
     if "shift" in request.form:
         try:
-            put_time(form.start, time.fromisoformat(request.form["shift"]))
+            set_time_field(form.start, time.fromisoformat(request.form["shift"]))
         except ValueError:
             abort(400)
     return form
 
 
 def _values(meeting: ZoomMeeting) -> dict[str, object]:
-    local = clock.local(meeting.starts_at)
+    local = clock.to_manila(meeting.starts_at)
     columns = {column.key for column in ZoomMeeting.__table__.columns}
-    values = {name: getattr(meeting, name) for name in PeopleForm()._fields if name in columns}
-    invited = "\n".join(staff_meetings_service.addresses(meeting.id))
+    values = {name: getattr(meeting, name) for name in StaffMeetingForm()._fields if name in columns}
+    invited = "\n".join(staff_meetings_service.named_invitee_addresses(meeting.id))
     return values | {"day": local.date(), "start": local.time(), "invited": invited}
 
 
-def _check() -> service.Check:
-    return service.Check.IMPOSSIBLE if "anyway" in request.form else service.Check.ALL
+def _check() -> service.ConflictCheck:
+    return service.ConflictCheck.IMPOSSIBLE if "anyway" in request.form else service.ConflictCheck.ALL
 
 
-def _people(form: PeopleForm) -> list[User] | None:
+def _people(form: StaffMeetingForm) -> list[User] | None:
     """Those named, for the audience that names them; None, with the errors on the field, where that cannot be."""
     if form.audience.data != "personal":
         return []
     settings: Settings = current_app.extensions["silid.settings"]
     try:
-        people = staff_meetings_service.named(form.invited.data or "", settings.email_domains)
+        people = staff_meetings_service.resolve_invitees(form.invited.data or "", settings.email_domains)
     except NotInvitable as refused:
         form.invited.errors = [_words(one, settings.email_domains) for one in refused.wrong]
         return None
     if not people:
         form.invited.errors = [_("Write at least one address.")]
-    elif len(people) > staff_meetings_service.MOST:
-        form.invited.errors = [_("At most %(num)d people can be named.", num=staff_meetings_service.MOST)]
+    elif len(people) > staff_meetings_service.MAX_INVITEES:
+        form.invited.errors = [_("At most %(num)d people can be named.", num=staff_meetings_service.MAX_INVITEES)]
     return None if form.invited.errors else people
 
 
-def _words(wrong: Wrong, domains: tuple[str, ...]) -> str:
+def _words(wrong: InvalidAddress, domains: tuple[str, ...]) -> str:
     if wrong.why == "outside":
         return _(
             "Line %(line)d: %(address)s is no school address. Only %(domains)s email addresses can join.",
@@ -151,19 +151,19 @@ def _words(wrong: Wrong, domains: tuple[str, ...]) -> str:
     )
 
 
-def _holding() -> option_policies.Rulings:
-    return option_policies.rulings(current_user.school)
+def _holding() -> option_policies.EffectivePolicies:
+    return option_policies.effective_policies(current_user.school)
 
 
-def _page(form: PeopleForm, meeting: ZoomMeeting | None, shown: Preview | None) -> tuple[str, int]:
+def _page(form: StaffMeetingForm, meeting: ZoomMeeting | None, shown: SchedulePreview | None) -> tuple[str, int]:
     page = render_template(
         "meetings/people.html",
         form=form,
         holding=_holding(),
         meeting=meeting,
         shown=shown,
-        used=host_quota.used(meeting.host if meeting else current_user.email),
-        warn_from=host_quota.WARN_FROM,
-        a_day=host_quota.A_DAY,
+        used=host_quota.writes_used_today(meeting.host if meeting else current_user.email),
+        warn_from=host_quota.WARNING_THRESHOLD,
+        a_day=host_quota.WRITES_PER_DAY,
     )
     return page, 422 if form.errors else 409 if shown and shown.stops else 200

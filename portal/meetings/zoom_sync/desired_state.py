@@ -3,7 +3,7 @@
 Three versions are kept apart so that nothing is sent twice and no change made in Zoom itself is lost: the row
 (wanted here), `told` (what Zoom was last asked for) and what Zoom answers. A value that differs between the
 row and `told` was changed here; one that differs between `told` and Zoom was changed there. Settings that Zoom
-has otherwise than it was asked are in `overridden`: they are neither.
+has otherwise than it was asked are in `list_overridden_values`: they are neither.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,9 +12,9 @@ from typing import Any
 
 from portal.core import clock
 from portal.meetings.models import ZoomMeeting
-from portal.meetings.scheduling.recurrence import pattern
-from portal.zoom.agenda_marker import without_marker
-from portal.zoom.json_values import mapping, moment
+from portal.meetings.scheduling.recurrence import weekly_starts
+from portal.zoom.agenda_marker import strip_agenda_marker
+from portal.zoom.json_values import as_datetime, as_object
 from portal.zoom.models import RECURRING, SCHEDULED, Meeting, MeetingDraft, MeetingSettings, Recurrence
 
 Values = dict[str, Any]
@@ -31,12 +31,12 @@ SETTINGS = (
 RECORDING = ("none", "local", "cloud")
 
 
-def draft_of(meeting: ZoomMeeting) -> MeetingDraft:
+def desired_meeting_draft(meeting: ZoomMeeting) -> MeetingDraft:
     """The meeting as it is wanted. A recurring one repeats by its pattern, whatever its single dates say."""
-    return _draft(wanted_values(meeting), meeting)
+    return _draft(desired_meeting_values(meeting), meeting)
 
 
-def wanted_values(meeting: ZoomMeeting) -> Values:
+def desired_meeting_values(meeting: ZoomMeeting) -> Values:
     """What a person may change, by column; of a recurring meeting the times belong to its dates."""
     values: Values = {"title": meeting.title, "description": _plain(meeting.description)}
     if meeting.kind != "recurring":
@@ -44,7 +44,7 @@ def wanted_values(meeting: ZoomMeeting) -> Values:
     return values | {name: getattr(meeting, name) for name in SETTINGS}
 
 
-def told_values(meeting: ZoomMeeting) -> Values:
+def last_sent_values(meeting: ZoomMeeting) -> Values:
     """What Zoom was last asked for; empty before it was asked for anything."""
     values = dict(meeting.told or {})
     if "starts_at" in values:
@@ -52,35 +52,37 @@ def told_values(meeting: ZoomMeeting) -> Values:
     return values
 
 
-def told_draft(meeting: ZoomMeeting) -> MeetingDraft:
+def last_sent_draft(meeting: ZoomMeeting) -> MeetingDraft:
     """The same as a draft, to be compared with the one wanted now."""
-    return _draft(told_values(meeting), meeting)
+    return _draft(last_sent_values(meeting), meeting)
 
 
-def as_told(values: Values) -> Values:
+def serialise_meeting_values(values: Values) -> Values:
     """Values in the form that the column `told` keeps."""
     return {name: value.astimezone(UTC).isoformat() if name == "starts_at" else value for name, value in values.items()}
 
 
-def values_at_zoom(found: Meeting, kind: str) -> Values:
+def actual_meeting_values(found: Meeting, kind: str) -> Values:
     """The same values as Zoom has them; a start it did not name is left out."""
-    values: Values = {"title": found.topic, "description": _plain(without_marker(found.agenda))}
+    values: Values = {"title": found.topic, "description": _plain(strip_agenda_marker(found.agenda))}
     if kind != "recurring" and found.start_time is not None and found.minutes is not None:
         values |= {"starts_at": found.start_time, "minutes": found.minutes}
     return values | {name: getattr(found.settings, name) for name in SETTINGS}
 
 
-def overridden(asked: Values, seen: Values, names: Iterable[str]) -> Values:
+def list_overridden_values(asked: Values, seen: Values, names: Iterable[str]) -> Values:
     """What Zoom has otherwise than it was asked, among `names`, in the form that the column keeps."""
-    return as_told({name: seen[name] for name in names if name in seen and seen[name] != asked.get(name)})
+    return serialise_meeting_values(
+        {name: seen[name] for name in names if name in seen and seen[name] != asked.get(name)}
+    )
 
 
-def changed_there(meeting: ZoomMeeting, seen: Values) -> Values:
+def list_remote_changes(meeting: ZoomMeeting, seen: Values) -> Values:
     """What somebody changed in Zoom itself and nobody changed here since: it is taken over.
 
     Values that the portal could not keep (an unknown kind of recording, no title) are left out.
     """
-    told, mine = told_values(meeting), wanted_values(meeting)
+    told, mine = last_sent_values(meeting), desired_meeting_values(meeting)
     known = told | {
         name: datetime.fromisoformat(value) if name == "starts_at" else value
         for name, value in (meeting.overridden or {}).items()
@@ -105,9 +107,9 @@ def _fits(name: str, value: Any) -> bool:
     return True
 
 
-def is_news(meeting: ZoomMeeting, changes: Mapping[str, Any]) -> bool:
+def is_remote_change(meeting: ZoomMeeting, changes: Mapping[str, Any]) -> bool:
     """Whether the changed fields of a `meeting.updated` event say something that Zoom was not told by us."""
-    told = told_values(meeting)
+    told = last_sent_values(meeting)
     plain = {"id", "uuid", "topic", "agenda", "start_time", "duration", "timezone", "settings"}
     if not told or set(changes) - plain:
         return True
@@ -115,25 +117,25 @@ def is_news(meeting: ZoomMeeting, changes: Mapping[str, Any]) -> bool:
     if "topic" in changes:
         said["title"] = changes["topic"]
     if "agenda" in changes:
-        said["description"] = _plain(without_marker(str(changes["agenda"] or "")))
+        said["description"] = _plain(strip_agenda_marker(str(changes["agenda"] or "")))
     if "start_time" in changes:
-        said["starts_at"] = moment(changes["start_time"])
+        said["starts_at"] = as_datetime(changes["start_time"])
     if "duration" in changes:
         said["minutes"] = changes["duration"]
-    settings = mapping(changes.get("settings"))
+    settings = as_object(changes.get("settings"))
     said |= {name: settings[name] for name in SETTINGS if name in settings}
     return any(told.get(name) != value for name, value in said.items())
 
 
-def first_dates(meeting: ZoomMeeting) -> list[datetime]:
+def pattern_starts(meeting: ZoomMeeting) -> list[datetime]:
     """The starts that a recurring meeting's pattern makes at Zoom, days without class included."""
-    rule = rhythm(meeting)
-    return pattern(meeting.starts_at, rule["weekdays"], dates=rule["dates"])
+    rule = recurrence_of(meeting)
+    return weekly_starts(meeting.starts_at, rule["weekdays"], dates=rule["dates"])
 
 
-def rhythm(meeting: ZoomMeeting) -> Values:
+def recurrence_of(meeting: ZoomMeeting) -> Values:
     """Weekdays and number of dates of a recurring meeting; its own day alone where nothing else was said."""
-    return meeting.recurrence or {"weekdays": [clock.local(meeting.starts_at).isoweekday()], "dates": 1}
+    return meeting.recurrence or {"weekdays": [clock.to_manila(meeting.starts_at).isoweekday()], "dates": 1}
 
 
 def _draft(values: Values, meeting: ZoomMeeting) -> MeetingDraft:
@@ -154,7 +156,7 @@ def _draft(values: Values, meeting: ZoomMeeting) -> MeetingDraft:
 
 
 def _recurrence(meeting: ZoomMeeting) -> Recurrence:
-    rule = rhythm(meeting)
+    rule = recurrence_of(meeting)
     # Zoom counts weekdays from Sunday, which is 1.
     days = tuple(day % 7 + 1 for day in rule["weekdays"])
     return Recurrence(weekly_days=days, end_times=rule["dates"])
@@ -165,5 +167,5 @@ def _plain(text: str) -> str:
     return text.replace("\r\n", "\n").strip()
 
 
-def ends_at(meeting: ZoomMeeting) -> datetime:
+def last_end_of(meeting: ZoomMeeting) -> datetime:
     return meeting.starts_at + timedelta(minutes=meeting.minutes)

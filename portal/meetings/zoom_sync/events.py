@@ -8,18 +8,18 @@ from sqlalchemy import select
 
 from portal.core import clock
 from portal.core.db import db
-from portal.core.worker_signals import wake
+from portal.core.worker_signals import notify_worker
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-from portal.meetings.service import note
-from portal.meetings.zoom_sync.desired_state import is_news
-from portal.zoom.webhooks.events import Event
+from portal.meetings.service import add_meeting_history
+from portal.meetings.zoom_sync.desired_state import is_remote_change
+from portal.zoom.webhooks.events import WebhookEvent
 
 UPDATED = "meeting.updated"
 RECOVERED = "meeting.recovered"
 DELETED = ("meeting.deleted", "meeting.permanently_deleted")
 
 
-def apply(event: Event) -> bool:
+def apply_meeting_event(event: WebhookEvent) -> bool:
     """Apply one event within the transaction that is open.
 
     True where it was such an event of a meeting of ours, whether or not it said anything new.
@@ -33,12 +33,12 @@ def apply(event: Event) -> bool:
         _deleted(meeting, event)
     elif event.event == RECOVERED:
         _recovered(meeting)
-    elif is_news(meeting, event.changes):
+    elif is_remote_change(meeting, event.changes):
         _look(meeting)
     return True
 
 
-def _deleted(meeting: ZoomMeeting, event: Event) -> None:
+def _deleted(meeting: ZoomMeeting, event: WebhookEvent) -> None:
     if meeting.kind == "recurring" and event.occurrence_ids and event.scope != "all":
         _dates_deleted(meeting, event.occurrence_ids)
     elif meeting.kind == "recurring" and event.scope == "single":
@@ -47,7 +47,7 @@ def _deleted(meeting: ZoomMeeting, event: Event) -> None:
         meeting.wanted = None  # by us, or by somebody who was quicker
     elif meeting.state in ("scheduled", "started"):
         meeting.state, meeting.wanted = "deleted", None
-        note(meeting.id, "gone at Zoom")
+        add_meeting_history(meeting.id, "gone at Zoom")
 
 
 def _dates_deleted(meeting: ZoomMeeting, ids: tuple[str, ...]) -> None:
@@ -61,13 +61,13 @@ def _dates_deleted(meeting: ZoomMeeting, ids: tuple[str, ...]) -> None:
     )
     for row in rows:
         row.state = "cancelled"
-        note(meeting.id, "date cancelled at Zoom", detail=row.local_date.isoformat())
+        add_meeting_history(meeting.id, "date cancelled at Zoom", detail=row.local_date.isoformat())
 
 
 def _recovered(meeting: ZoomMeeting) -> None:
     if meeting.state == "deleted":
         meeting.state = "scheduled"
-        note(meeting.id, "recovered at Zoom")
+        add_meeting_history(meeting.id, "recovered at Zoom")
         _look(meeting)
 
 
@@ -75,4 +75,4 @@ def _look(meeting: ZoomMeeting) -> None:
     """Have the worker read the meeting from Zoom, unless it is to be sent there anyway."""
     if meeting.wanted is None and meeting.state in ("scheduled", "started"):
         meeting.wanted, meeting.next_try_at = "check", None
-        wake("meetings")
+        notify_worker("meetings")

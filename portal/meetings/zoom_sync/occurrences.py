@@ -11,14 +11,14 @@ from uuid import uuid4
 from portal.core import clock
 from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-from portal.meetings.zoom_sync.desired_state import first_dates
+from portal.meetings.zoom_sync.desired_state import pattern_starts
 from portal.zoom.models import Meeting, Occurrence
 
 Pair = tuple[MeetingOccurrence, Occurrence]
 
 
 @dataclass
-class Comparison:
+class OccurrenceDiff:
     """What is to be sent: Zoom's dates to delete, and ours that Zoom has at another time. `missing` are dates that
     Zoom never made; `news` is true where something was changed in Zoom itself."""
 
@@ -32,7 +32,7 @@ class Comparison:
         return not self.surplus and not self.moved
 
 
-def compare(meeting: ZoomMeeting, rows: list[MeetingOccurrence], seen: Meeting) -> Comparison:
+def diff_zoom_occurrences(meeting: ZoomMeeting, rows: list[MeetingOccurrence], seen: Meeting) -> OccurrenceDiff:
     """Take over what was changed in Zoom itself, within the transaction that is open, and say what to send.
 
     Dates that have begun are left alone.
@@ -41,7 +41,7 @@ def compare(meeting: ZoomMeeting, rows: list[MeetingOccurrence], seen: Meeting) 
     coming = [one for one in seen.occurrences if one.status != "deleted" and one.start_time and one.start_time > now]
     ours = [row for row in rows if row.scheduled]
     pairs, extra = _match(ours, coming)
-    found = Comparison()
+    found = OccurrenceDiff()
     for row, theirs in pairs:
         _learn(row, theirs, rows, found)
         if row.state == "cancelled":
@@ -52,10 +52,10 @@ def compare(meeting: ZoomMeeting, rows: list[MeetingOccurrence], seen: Meeting) 
     for row in ours:
         if row.id not in matched and _place(row) > now:
             _gone(row, found)
-    planned = {clock.local(start).date() for start in first_dates(meeting)}
+    planned = {clock.to_manila(start).date() for start in pattern_starts(meeting)}
     for theirs in extra:
         assert theirs.start_time is not None  # `coming` has only those with a start
-        if clock.local(theirs.start_time).date() in planned:
+        if clock.to_manila(theirs.start_time).date() in planned:
             found.surplus.append(theirs)  # a day without class, which Zoom cannot leave out by itself
         else:
             _new(meeting, rows, theirs, theirs.start_time, found)
@@ -87,7 +87,10 @@ def _same_start(row: MeetingOccurrence, theirs: Occurrence) -> bool:
 
 
 def _same_day(row: MeetingOccurrence, theirs: Occurrence) -> bool:
-    return theirs.start_time is not None and clock.local(_place(row)).date() == clock.local(theirs.start_time).date()
+    return (
+        theirs.start_time is not None
+        and clock.to_manila(_place(row)).date() == clock.to_manila(theirs.start_time).date()
+    )
 
 
 def _place(row: MeetingOccurrence) -> datetime:
@@ -95,7 +98,7 @@ def _place(row: MeetingOccurrence) -> datetime:
     return row.zoom_starts_at or row.starts_at
 
 
-def _learn(row: MeetingOccurrence, theirs: Occurrence, rows: list[MeetingOccurrence], found: Comparison) -> None:
+def _learn(row: MeetingOccurrence, theirs: Occurrence, rows: list[MeetingOccurrence], found: OccurrenceDiff) -> None:
     """Note what Zoom has; a time that was changed there and not here is taken over."""
     start, minutes = theirs.start_time, theirs.minutes or row.zoom_minutes or row.minutes
     changed_there = (start, minutes) != (row.zoom_starts_at, row.zoom_minutes)
@@ -103,12 +106,12 @@ def _learn(row: MeetingOccurrence, theirs: Occurrence, rows: list[MeetingOccurre
     free = all(other is row or other.starts_at != start for other in rows)
     if start and changed_there and not changed_here and free and row.state == "scheduled":
         row.starts_at, row.minutes = start, minutes
-        row.local_date = clock.local(start).date()
+        row.local_date = clock.to_manila(start).date()
         found.news = True
     row.zoom_occurrence_id, row.zoom_starts_at, row.zoom_minutes = theirs.id, start, minutes
 
 
-def _gone(row: MeetingOccurrence, found: Comparison) -> None:
+def _gone(row: MeetingOccurrence, found: OccurrenceDiff) -> None:
     """Zoom does not have this date: somebody deleted it there, or Zoom never made it."""
     if row.state == "scheduled":
         if row.zoom_occurrence_id is None:
@@ -119,7 +122,7 @@ def _gone(row: MeetingOccurrence, found: Comparison) -> None:
 
 
 def _new(
-    meeting: ZoomMeeting, rows: list[MeetingOccurrence], theirs: Occurrence, start: datetime, found: Comparison
+    meeting: ZoomMeeting, rows: list[MeetingOccurrence], theirs: Occurrence, start: datetime, found: OccurrenceDiff
 ) -> None:
     """A date that was added in Zoom itself."""
     if any(row.starts_at == start for row in rows):
@@ -129,7 +132,7 @@ def _new(
         meeting_id=meeting.id,
         starts_at=start,
         minutes=theirs.minutes or meeting.minutes,
-        local_date=clock.local(start).date(),
+        local_date=clock.to_manila(start).date(),
         zoom_occurrence_id=theirs.id,
         zoom_starts_at=start,
         zoom_minutes=theirs.minutes or meeting.minutes,

@@ -16,16 +16,16 @@ from uuid import UUID
 from sqlalchemy import or_, select
 
 from portal.core import clock
-from portal.core.db import db, writing
-from portal.core.db.leases import next_try, take
-from portal.core.worker_signals import wake
+from portal.core.db import db, write_transaction
+from portal.core.db.leases import acquire_leases, next_attempt_at
+from portal.core.worker_signals import notify_worker
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.scheduling import host_assignment
-from portal.meetings.scheduling.recurrence import Slot
-from portal.meetings.scheduling.schedules import follow_the_dates
-from portal.meetings.service import note
+from portal.meetings.scheduling.recurrence import TimeSlot
+from portal.meetings.scheduling.schedules import update_meeting_recurrence
+from portal.meetings.service import add_meeting_history
 from portal.meetings.zoom_sync import desired_state
-from portal.meetings.zoom_sync.occurrences import Comparison, compare
+from portal.meetings.zoom_sync.occurrences import OccurrenceDiff, diff_zoom_occurrences
 from portal.zoom.client import ZoomClient
 from portal.zoom.errors import (
     CircuitOpen,
@@ -37,16 +37,16 @@ from portal.zoom.errors import (
     ZoomRefused,
     ZoomUnavailable,
 )
-from portal.zoom.models import Meeting, changes
+from portal.zoom.models import Meeting, diff_meeting_drafts
 from portal.zoom_account import host_quota, hosts, write_block
 
 log = logging.getLogger("portal.meetings")
-AT_ONCE = 3
-RESTING = timedelta(seconds=30)  # a Zoom that is down is asked again this often
-IN_PROGRESS = 3002  # Zoom does not delete a meeting that is running
+BATCH_SIZE = 3
+CIRCUIT_RETRY_AFTER = timedelta(seconds=30)  # a Zoom that is down is asked again this often
+MEETING_IN_PROGRESS = 3002  # Zoom does not delete a meeting that is running
 
 
-class NotPossible(Exception):
+class MeetingNotCreatable(Exception):
     """The worker cannot make the meeting, and trying again changes nothing. `code` is for `words.trouble`."""
 
     def __init__(self, code: str) -> None:
@@ -54,35 +54,35 @@ class NotPossible(Exception):
         self.code = code
 
 
-def due() -> list[UUID]:
+def lease_due_meetings() -> list[UUID]:
     """Lease the meetings for which something is to be done at Zoom now."""
-    if write_block.holds():
+    if write_block.is_writing_blocked():
         return []
     now = clock.now()
-    return take(
+    return acquire_leases(
         ZoomMeeting,
         ZoomMeeting.wanted.is_not(None) & or_(ZoomMeeting.next_try_at.is_(None), ZoomMeeting.next_try_at <= now),
-        limit=AT_ONCE,
+        limit=BATCH_SIZE,
         order=ZoomMeeting.starts_at,
     )
 
 
-def carry_out(meeting_id: UUID, zoom: ZoomClient) -> None:
+def sync_meeting_with_zoom(meeting_id: UUID, zoom: ZoomClient) -> None:
     """Do what the leased meeting wants, and write down how it went."""
     meeting = db.session.get(ZoomMeeting, meeting_id, populate_existing=True)
     if meeting is None:
         return
     try:
-        if not write_block.holds():  # the one before may have found the credentials refused
+        if not write_block.is_writing_blocked():  # the one before may have found the credentials refused
             _STEPS[meeting.wanted](meeting, zoom)
-            write_block.lift()
-    except NotPossible as problem:
-        _given_up(meeting, problem.code)
+            write_block.clear_write_block()
+    except MeetingNotCreatable as problem:
+        _mark_failed(meeting, problem.code)
     except ZoomError as error:
         log.warning("meeting %s: %s: %s", meeting.id, meeting.wanted, error)
-        _failed(meeting, error)
+        _record_error(meeting, error)
     finally:
-        with writing():
+        with write_transaction():
             meeting.leased_until = None
 
 
@@ -93,53 +93,53 @@ def _nothing(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
 def _create(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
     found = zoom.find_by_marker(meeting.host, meeting.marker) if meeting.unsure else None
     if found is not None:
-        asked = desired_state.values_at_zoom(found, meeting.kind)
+        asked = desired_state.actual_meeting_values(found, meeting.kind)
     else:
         _drop_what_has_passed(meeting)
         _settle_host(meeting, zoom)
-        draft, asked = desired_state.draft_of(meeting), desired_state.wanted_values(meeting)
+        draft, asked = desired_state.desired_meeting_draft(meeting), desired_state.desired_meeting_values(meeting)
         with _counted(meeting):
             found = zoom.create_meeting(meeting.host, draft)
-    with writing():
+    with write_transaction():
         _refresh(meeting)
         meeting.zoom_id, meeting.made_at = found.id, clock.now()
-        meeting.told = desired_state.as_told(asked)
-        note(meeting.id, "made at Zoom")
+        meeting.told = desired_state.serialise_meeting_values(asked)
+        add_meeting_history(meeting.id, "made at Zoom")
         if meeting.state == "waiting":
             meeting.state = "scheduled"
-        _finish(meeting, _learn(meeting, found, asked))
-    wake("registration")
-    wake("inbox")  # events of this meeting may have come before its id was known here
+        _finish(meeting, _apply_zoom_state(meeting, found, asked))
+    notify_worker("registration")
+    notify_worker("inbox")  # events of this meeting may have come before its id was known here
 
 
 def _drop_what_has_passed(meeting: ZoomMeeting) -> None:
-    """Zoom was away so long that dates have passed: only the others are made. Raises NotPossible."""
+    """Zoom was away so long that dates have passed: only the others are made. Raises MeetingNotCreatable."""
     if meeting.kind == "recurring" and meeting.starts_at <= clock.now():
-        with writing():
+        with write_transaction():
             _refresh(meeting)
-            follow_the_dates(meeting, _rows(meeting))
-    if desired_state.ends_at(meeting) <= clock.now():
-        raise NotPossible("too late")
+            update_meeting_recurrence(meeting, _rows(meeting))
+    if desired_state.last_end_of(meeting) <= clock.now():
+        raise MeetingNotCreatable("too late")
 
 
 def _settle_host(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
-    """Who hosts: the user the meeting was given to, else a free one of the pool. Raises NotPossible.
+    """Who hosts: the user the meeting was given to, else a free one of the pool. Raises MeetingNotCreatable.
 
     Without a licence there is no registration (Zoom's rule), so the class runs in open mode.
     """
-    host = hosts.look_up(zoom, meeting.host)
+    host = hosts.fetch_zoom_host(zoom, meeting.host)
     if host.known is False:
-        others = [hosts.look_up(zoom, email) for email in hosts.pool() if email != meeting.host]
-        with writing():
+        others = [hosts.fetch_zoom_host(zoom, email) for email in hosts.shared_host_emails() if email != meeting.host]
+        with write_transaction():
             _refresh(meeting)
-            slots = [Slot(row.starts_at, row.minutes) for row in _rows(meeting) if row.state == "scheduled"]
-            chosen = host_assignment.free_host(meeting, [one for one in others if one.known is not False], slots)
+            slots = [TimeSlot(row.starts_at, row.minutes) for row in _rows(meeting) if row.state == "scheduled"]
+            chosen = host_assignment.find_free_host(meeting, [one for one in others if one.known is not False], slots)
             if chosen is None:
-                raise NotPossible("no host free" if others else "host unknown")
-            note(meeting.id, "other host", detail=chosen.email)
+                raise MeetingNotCreatable("no host free" if others else "host unknown")
+            add_meeting_history(meeting.id, "other host", detail=chosen.email)
             meeting.host, host = chosen.email, chosen
     if (host.licensed is False) != meeting.open_mode and host.licensed is not None:
-        with writing():
+        with write_transaction():
             _open_mode(meeting, not host.licensed)
 
 
@@ -148,7 +148,7 @@ def _open_mode(meeting: ZoomMeeting, on: bool) -> None:
         return  # a person chose it: then it is no matter of licences
     meeting.open_mode, meeting.approval_type = on, 2 if on else 1
     if on:
-        note(meeting.id, "open mode")
+        add_meeting_history(meeting.id, "open mode")
 
 
 def _update(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
@@ -156,23 +156,23 @@ def _update(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
     if meeting.zoom_id is None:
         raise ZoomUnavailable("an update is wanted for a meeting without an id", maybe_done=False)
     seen = _read_first(meeting, zoom)
-    draft, asked = desired_state.draft_of(meeting), desired_state.wanted_values(meeting)
-    told = desired_state.told_values(meeting)
-    body = changes(desired_state.told_draft(meeting), draft)
+    draft, asked = desired_state.desired_meeting_draft(meeting), desired_state.desired_meeting_values(meeting)
+    told = desired_state.last_sent_values(meeting)
+    body = diff_meeting_drafts(desired_state.last_sent_draft(meeting), draft)
     if body:
         with _counted(meeting):
             zoom.update_meeting(meeting.zoom_id, body)
-        with writing():
+        with write_transaction():
             _refresh(meeting)
-            meeting.told = desired_state.as_told(asked)
-            note(meeting.id, "changed at Zoom")
+            meeting.told = desired_state.serialise_meeting_values(asked)
+            add_meeting_history(meeting.id, "changed at Zoom")
     sent_dates = seen is not None and meeting.kind == "recurring" and _send_dates(meeting, seen, zoom)
     if seen is None or body or sent_dates:
         seen = zoom.get_meeting(meeting.zoom_id)
     sent = {name: value for name, value in asked.items() if value != told.get(name)}
-    with writing():
+    with write_transaction():
         _refresh(meeting)
-        _finish(meeting, _learn(meeting, seen, sent))
+        _finish(meeting, _apply_zoom_state(meeting, seen, sent))
 
 
 def _read_first(meeting: ZoomMeeting, zoom: ZoomClient) -> Meeting | None:
@@ -181,79 +181,84 @@ def _read_first(meeting: ZoomMeeting, zoom: ZoomClient) -> Meeting | None:
     if known and meeting.kind != "recurring" and meeting.wanted != "check":
         return None
     seen = zoom.get_meeting(meeting.zoom_id or "")
-    with writing():
+    with write_transaction():
         _refresh(meeting)
         if not known:
-            meeting.told = desired_state.as_told(desired_state.values_at_zoom(seen, meeting.kind))
-        _learn(meeting, seen)
+            meeting.told = desired_state.serialise_meeting_values(
+                desired_state.actual_meeting_values(seen, meeting.kind)
+            )
+        _apply_zoom_state(meeting, seen)
     return seen
 
 
 def _send_dates(meeting: ZoomMeeting, seen: Meeting, zoom: ZoomClient) -> bool:
     """Delete and move single dates at Zoom; True if there was anything to send."""
     zoom_id = meeting.zoom_id or ""
-    with writing():
-        found = compare(meeting, _rows(meeting), seen)
+    with write_transaction():
+        found = diff_zoom_occurrences(meeting, _rows(meeting), seen)
     for theirs in found.surplus:
         zoom.delete_meeting(zoom_id, occurrence_id=theirs.id)
-    draft = desired_state.draft_of(meeting)
+    draft = desired_state.desired_meeting_draft(meeting)
     for row, theirs in found.moved:
         single = replace(draft, starts_at=row.starts_at, minutes=row.minutes)
         starts_at, minutes = row.starts_at, row.minutes
         with _counted(meeting):
             zoom.update_meeting(zoom_id, single, occurrence_id=theirs.id)
-        with writing():
+        with write_transaction():
             row.zoom_starts_at, row.zoom_minutes = starts_at, minutes
     if found.surplus or found.moved:
-        with writing():
-            note(meeting.id, "dates changed at Zoom", detail=str(len(found.surplus) + len(found.moved)))
+        with write_transaction():
+            add_meeting_history(meeting.id, "dates changed at Zoom", detail=str(len(found.surplus) + len(found.moved)))
     return not found.in_step
 
 
-def _learn(meeting: ZoomMeeting, seen: Meeting, sent: desired_state.Values | None = None) -> Comparison:
+def _apply_zoom_state(meeting: ZoomMeeting, seen: Meeting, sent: desired_state.Values | None = None) -> OccurrenceDiff:
     """Compare what Zoom has with what it was told, and take over what was changed there.
 
     `sent` are the values that were just sent: where Zoom has those otherwise, it has overridden them. Returns
     what is still to be done about single dates. Within the transaction that is open.
     """
-    values = desired_state.values_at_zoom(seen, meeting.kind)
+    values = desired_state.actual_meeting_values(seen, meeting.kind)
     kept = {name: value for name, value in (meeting.overridden or {}).items() if name not in (sent or {})}
     meeting.overridden = (
-        kept | desired_state.overridden(desired_state.told_values(meeting), values, sent or {})
+        kept | desired_state.list_overridden_values(desired_state.last_sent_values(meeting), values, sent or {})
     ) or None
-    news = desired_state.changed_there(meeting, values)
+    news = desired_state.list_remote_changes(meeting, values)
     _take_over(meeting, news)
     if seen.join_url and seen.join_url != meeting.join_url:
         meeting.join_url = seen.join_url
     if seen.password and seen.password != meeting.password:
         meeting.password = seen.password
-    dates = compare(meeting, _rows(meeting), seen) if meeting.kind == "recurring" else Comparison()
+    dates = diff_zoom_occurrences(meeting, _rows(meeting), seen) if meeting.kind == "recurring" else OccurrenceDiff()
     if news or dates.news:
-        note(meeting.id, "moved at Zoom")
+        add_meeting_history(meeting.id, "moved at Zoom")
     return dates
 
 
 def _take_over(meeting: ZoomMeeting, news: desired_state.Values) -> None:
     for name, value in news.items():
         setattr(meeting, name, value)
-    meeting.told = (meeting.told or {}) | desired_state.as_told(news)
+    meeting.told = (meeting.told or {}) | desired_state.serialise_meeting_values(news)
     meeting.overridden = {k: v for k, v in (meeting.overridden or {}).items() if k not in news} or None
     if "starts_at" in news or "minutes" in news:
         row = next((row for row in _rows(meeting) if row.scheduled), None)
         if row is not None:
             row.starts_at, row.minutes = meeting.starts_at, meeting.minutes
-            row.local_date = clock.local(meeting.starts_at).date()
+            row.local_date = clock.to_manila(meeting.starts_at).date()
 
 
-def _finish(meeting: ZoomMeeting, dates: Comparison) -> None:
+def _finish(meeting: ZoomMeeting, dates: OccurrenceDiff) -> None:
     """Zoom has it. What was changed or called off meanwhile is still wanted; the rest is done."""
     meeting.unsure = False
-    _settled(meeting)
+    _clear_error(meeting)
     if dates.missing:
         meeting.trouble = "dates missing"
     if meeting.state == "cancelled":
         meeting.wanted = "delete"
-    elif changes(desired_state.told_draft(meeting), desired_state.draft_of(meeting)) or not dates.in_step:
+    elif (
+        diff_meeting_drafts(desired_state.last_sent_draft(meeting), desired_state.desired_meeting_draft(meeting))
+        or not dates.in_step
+    ):
         meeting.wanted = "update"
     else:
         meeting.wanted = None
@@ -263,15 +268,15 @@ def _delete(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
     if meeting.zoom_id is None:
         found = zoom.find_by_marker(meeting.host, meeting.marker)
         if found:
-            with writing():
+            with write_transaction():
                 meeting.zoom_id = found.id
     if meeting.zoom_id:
         zoom.delete_meeting(meeting.zoom_id)
-    with writing():
+    with write_transaction():
         _refresh(meeting)
         meeting.wanted, meeting.unsure = None, False
-        _settled(meeting)
-        note(meeting.id, "deleted at Zoom")
+        _clear_error(meeting)
+        add_meeting_history(meeting.id, "deleted at Zoom")
 
 
 _STEPS: dict[str | None, Callable[[ZoomMeeting, ZoomClient], None]] = {
@@ -289,20 +294,20 @@ def _counted(meeting: ZoomMeeting) -> Iterator[None]:
 
     Raises ZoomRateLimited where the host has none left today.
     """
-    with writing():
-        if not host_quota.take(meeting.host):
+    with write_transaction():
+        if not host_quota.consume_host_write(meeting.host):
             raise ZoomRateLimited(
-                "100 writes of this host today", until=host_quota.resumes_at(), daily=True, per="host-day"
+                "100 writes of this host today", until=host_quota.quota_resets_at(), daily=True, per="host-day"
             )
         meeting.unsure = True
     try:
         yield
     except ZoomError as error:
         if not (isinstance(error, ZoomUnavailable) and error.maybe_done):
-            with writing():
+            with write_transaction():
                 meeting.unsure = False
             if not isinstance(error, ZoomRefused):
-                host_quota.give_back(meeting.host)
+                host_quota.refund_host_write(meeting.host)
         raise
 
 
@@ -321,46 +326,46 @@ def _rows(meeting: ZoomMeeting) -> list[MeetingOccurrence]:
     )
 
 
-def _settled(meeting: ZoomMeeting) -> None:
+def _clear_error(meeting: ZoomMeeting) -> None:
     meeting.attempts, meeting.next_try_at, meeting.trouble, meeting.trouble_detail = 0, None, None, None
 
 
-def _given_up(meeting: ZoomMeeting, code: str) -> None:
-    with writing():
+def _mark_failed(meeting: ZoomMeeting, code: str) -> None:
+    with write_transaction():
         _refresh(meeting)
         meeting.wanted = None
         if meeting.state == "cancelled":
             return  # called off meanwhile, and Zoom never had it
         meeting.state = "failed"
         meeting.trouble, meeting.trouble_detail = code, None
-        note(meeting.id, "trouble", detail=code)
+        add_meeting_history(meeting.id, "trouble", detail=code)
 
 
-def _failed(meeting: ZoomMeeting, error: ZoomError) -> None:
+def _record_error(meeting: ZoomMeeting, error: ZoomError) -> None:
     """Write down why, and when to try again. What Zoom will refuse again waits for a person."""
     until = _parked_until(meeting, error)
-    with writing():
+    with write_transaction():
         _refresh(meeting)
-        code, first = trouble_code(error), meeting.trouble != trouble_code(error)
+        code, first = error_code_of(error), meeting.trouble != error_code_of(error)
         if not isinstance(error, CircuitOpen):
             meeting.attempts += 1
         meeting.trouble, meeting.trouble_detail = code, _detail(error)
-        meeting.next_try_at = until or next_try(meeting.attempts)
+        meeting.next_try_at = until or next_attempt_at(meeting.attempts)
         if isinstance(error, ZoomRefused):
             _refused(meeting, error)
         if first:
-            note(meeting.id, "trouble", detail=meeting.trouble)
+            add_meeting_history(meeting.id, "trouble", detail=meeting.trouble)
 
 
 def _parked_until(meeting: ZoomMeeting, error: ZoomError) -> datetime | None:
     """When to try again, where that does not depend on how often it failed."""
-    if write_block.reason_of(error):
-        return write_block.put(error)
+    if write_block.write_block_reason(error):
+        return write_block.set_write_block(error)
     if isinstance(error, CircuitOpen):
-        return clock.now() + RESTING
+        return clock.now() + CIRCUIT_RETRY_AFTER
     if isinstance(error, ZoomRateLimited):
         if error.per == "host-day":
-            host_quota.used_up(meeting.host)
+            host_quota.mark_quota_exhausted(meeting.host)
         return error.until
     return None
 
@@ -377,8 +382,8 @@ def _refused(meeting: ZoomMeeting, error: ZoomRefused) -> None:
         _refused_to_create(meeting, error)
     elif error.gone and meeting.wanted in ("update", "check"):
         meeting.state, meeting.wanted = "deleted", None
-        note(meeting.id, "gone at Zoom")
-    elif meeting.wanted == "delete" and error.code == IN_PROGRESS:
+        add_meeting_history(meeting.id, "gone at Zoom")
+    elif meeting.wanted == "delete" and error.code == MEETING_IN_PROGRESS:
         return  # the class is still running: it is deleted when it is over
     else:
         meeting.wanted = None
@@ -388,17 +393,19 @@ def _refused_to_create(meeting: ZoomMeeting, error: ZoomRefused) -> None:
     """A host who may not register people can still run the class in open mode; one who may not host at all is
     looked for among the pool. Each is tried once."""
     if error.host_not_licensed and error.code != 3161 and meeting.has_registration:
-        hosts.remember(hosts.Host(meeting.host, known=True, licensed=False))
+        hosts.store_zoom_host(hosts.CachedHost(meeting.host, known=True, licensed=False))
         _open_mode(meeting, True)
         meeting.next_try_at = None
-    elif (error.host_unknown or error.code == 3161) and [one for one in hosts.pool() if one != meeting.host]:
-        hosts.remember(hosts.Host(meeting.host, known=False))
+    elif (error.host_unknown or error.code == 3161) and [
+        one for one in hosts.shared_host_emails() if one != meeting.host
+    ]:
+        hosts.store_zoom_host(hosts.CachedHost(meeting.host, known=False))
         meeting.next_try_at = None
     else:
         meeting.state, meeting.wanted = "failed", None
 
 
-def trouble_code(error: ZoomError) -> str:
+def error_code_of(error: ZoomError) -> str:
     """A word for what went wrong; `words.trouble` turns it into a sentence."""
     if isinstance(error, ZoomNotConfigured):
         return "not configured"

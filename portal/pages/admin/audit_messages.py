@@ -13,32 +13,32 @@ from flask import url_for
 from sqlalchemy import Select, String, cast, literal, null, select, union_all
 
 from portal.accounts.models import School, User
-from portal.classes.access import sees_learners
+from portal.classes.access import can_view_learners
 from portal.classes.models import Learner, SchoolClass, Section
-from portal.core.date_format import day
+from portal.core.date_format import format_day
 from portal.core.db import UTCDateTime, db
 from portal.meetings.models import MeetingOccurrence, Schedule, ZoomMeeting
 
 # of a subject's type: the view that shows it, and the name of its id in the address
 _VIEWS = {
-    "user": ("people.person", "user_id"),
-    "school": ("schools.school", "school_id"),
-    "section": ("classes.section", "section_id"),
-    "class": ("pages.school_class", "class_id"),
-    "meeting": ("pages.meeting", "meeting_id"),
-    "class date": ("attendance.sheet", "occurrence_id"),
-    "occurrence": ("attendance.sheet", "occurrence_id"),
-    "learner": ("one_learner.show", "learner_id"),
+    "user": ("users.show_user", "user_id"),
+    "school": ("schools.show_school", "school_id"),
+    "section": ("classes.show_section", "section_id"),
+    "class": ("pages.show_class_page", "class_id"),
+    "meeting": ("pages.show_meeting_page", "meeting_id"),
+    "class date": ("attendance.show_sheet", "occurrence_id"),
+    "occurrence": ("attendance.show_sheet", "occurrence_id"),
+    "learner": ("privacy.show_learner_data", "learner_id"),
 }
 _ID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}|[0-9a-f]{32,}", re.IGNORECASE)
 Subject = tuple[str, UUID]
 
 
-def names(admin: User, subjects: Iterable[tuple[str, str]]) -> dict[Subject, str]:
+def audit_subject_names(admin: User, subjects: Iterable[tuple[str, str]]) -> dict[Subject, str]:
     """The names of subjects, given as (type, id); those that are gone, or not to be named, are left out."""
     wanted: dict[str, set[UUID]] = {}
     for kind, key in subjects:
-        if kind in _WAYS and (kind != "learner" or sees_learners(admin)) and _ID.fullmatch(key):
+        if kind in _WAYS and (kind != "learner" or can_view_learners(admin)) and _ID.fullmatch(key):
             wanted.setdefault(kind, set()).add(UUID(key))
     if not wanted:
         return {}
@@ -46,7 +46,7 @@ def names(admin: User, subjects: Iterable[tuple[str, str]]) -> dict[Subject, str
     return {(kind, key): _with_day(name, moment) for kind, key, name, moment in rows}
 
 
-def address(kind: str, key: str, found: Mapping[Subject, str]) -> str | None:
+def audit_subject_url(kind: str, key: str, found: Mapping[Subject, str]) -> str | None:
     """Where a subject that was found can be looked at."""
     if kind not in _VIEWS or not _ID.fullmatch(key) or (kind, UUID(key)) not in found:
         return None
@@ -55,7 +55,7 @@ def address(kind: str, key: str, found: Mapping[Subject, str]) -> str | None:
     return url_for(view, **values)
 
 
-def plain(details: Mapping[str, Any]) -> list[tuple[str, str]]:
+def audit_detail_lines(details: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The details that are words and figures, as (name, value): no ids and hashes, and not the reason."""
     said = []
     for name, value in details.items():
@@ -66,7 +66,7 @@ def plain(details: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _with_day(name: str, moment: datetime | None) -> str:
-    return f"{name}, {day(moment)}" if moment else name
+    return f"{name}, {format_day(moment)}" if moment else name
 
 
 def _select(kind: str, key: Any, name: Any, moment: Any = None) -> Select[Any]:

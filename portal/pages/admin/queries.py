@@ -7,21 +7,21 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 
-from portal.accounts.access import schools_in_scope
+from portal.accounts.access import schools_in_scope_clause
 from portal.accounts.models import School, User
-from portal.accounts.users.service import in_scope
+from portal.accounts.users.service import users_in_scope_clause
 from portal.classes.models import SchoolClass, Section
 from portal.core import clock
 from portal.core.audit_log import AuditEntry
 from portal.core.db import db
-from portal.core.mail.outbox import Mail
+from portal.core.mail.outbox import OutboxMail
 from portal.webhooks.models import ZoomEvent
 
-PAGE = 100
+PAGE_SIZE = 100
 
 
 @dataclass(frozen=True)
-class AuditLine:
+class AuditEntryRow:
     at: datetime
     who: str | None
     email: str | None
@@ -53,7 +53,7 @@ class AuditSearch:
     last: date | None = None
 
 
-def audit_lines(admin: User, search: AuditSearch, page: int = 1, most: int = PAGE) -> list[AuditLine]:
+def list_audit_entries(admin: User, search: AuditSearch, page: int = 1, most: int = PAGE_SIZE) -> list[AuditEntryRow]:
     """The newest first, one more than `most` where there are more.
 
     Only what people in the admin's scope did, and whatever anybody did with records of the admin's schools.
@@ -76,15 +76,15 @@ def audit_lines(admin: User, search: AuditSearch, page: int = 1, most: int = PAG
         .limit(most + 1)
         .offset((max(1, page) - 1) * most)
     )
-    return [AuditLine(**row._mapping) for row in rows]
+    return [AuditEntryRow(**row._mapping) for row in rows]
 
 
 def _wanted(admin: User, search: AuditSearch) -> list[ColumnElement[bool]]:
     wanted: list[ColumnElement[bool]] = []
     if admin.scope != "region":
-        schools = select(School.id).where(schools_in_scope(admin)).correlate(None)
+        schools = select(School.id).where(schools_in_scope_clause(admin)).correlate(None)
         sections = select(Section.id).where(Section.school_id.in_(schools)).correlate(None)
-        wanted.append(or_(in_scope(admin), AuditEntry.section_id.in_(sections)))
+        wanted.append(or_(users_in_scope_clause(admin), AuditEntry.section_id.in_(sections)))
     for word in search.who.lower().split()[:5]:
         like = f"%{_escaped(word)}%"
         wanted.append(or_(func.lower(User.full_name).like(like, escape="\\"), User.email.like(like, escape="\\")))
@@ -102,9 +102,9 @@ def _wanted(admin: User, search: AuditSearch) -> list[ColumnElement[bool]]:
     if search.section:
         wanted.append(AuditEntry.section_id == search.section)
     if search.first:
-        wanted.append(AuditEntry.at >= clock.from_local(search.first, time()))
+        wanted.append(AuditEntry.at >= clock.from_manila(search.first, time()))
     if search.last:
-        wanted.append(AuditEntry.at < clock.from_local(search.last + timedelta(days=1), time()))
+        wanted.append(AuditEntry.at < clock.from_manila(search.last + timedelta(days=1), time()))
     return wanted
 
 
@@ -121,9 +121,9 @@ class SectionChoice:
     classes: tuple[tuple[UUID, str], ...]
 
 
-def in_reach(admin: User, search: AuditSearch) -> bool:
+def limit_to_scope(admin: User, search: AuditSearch) -> bool:
     """The section and the class that are asked for are of the admin's schools."""
-    schools = select(School.id).where(schools_in_scope(admin)).correlate(None)
+    schools = select(School.id).where(schools_in_scope_clause(admin)).correlate(None)
     sections = select(Section.id).where(Section.school_id.in_(schools)).correlate(None)
     wanted: list[ColumnElement[bool]] = [Section.id.in_(sections)]
     if search.section:
@@ -135,9 +135,9 @@ def in_reach(admin: User, search: AuditSearch) -> bool:
     return bool(db.session.scalar(select(exists().where(*wanted))))
 
 
-def sections_in_scope(admin: User) -> list[SectionChoice]:
+def list_sections_in_scope(admin: User) -> list[SectionChoice]:
     """The sections and classes that can be asked for."""
-    schools = select(School.id).where(schools_in_scope(admin)).correlate(None)
+    schools = select(School.id).where(schools_in_scope_clause(admin)).correlate(None)
     rows = db.session.execute(
         select(Section.id, Section.grade_level, Section.name, SchoolClass.id, SchoolClass.subject)
         .outerjoin(SchoolClass, SchoolClass.section_id == Section.id)
@@ -152,7 +152,7 @@ def sections_in_scope(admin: User) -> list[SectionChoice]:
 
 
 @dataclass(frozen=True)
-class DeliveryLine:
+class DeliveryRow:
     id: int
     received_at: datetime
     event: str
@@ -162,7 +162,7 @@ class DeliveryLine:
     error: str | None
 
 
-def deliveries(state: str) -> tuple[list[DeliveryLine], dict[str, int]]:
+def list_webhook_deliveries(state: str) -> tuple[list[DeliveryRow], dict[str, int]]:
     """The newest deliveries, of one state or of all, and how many there are of each. Never what they say."""
     rows = select(
         ZoomEvent.id,
@@ -175,13 +175,13 @@ def deliveries(state: str) -> tuple[list[DeliveryLine], dict[str, int]]:
     )
     if state:
         rows = rows.where(ZoomEvent.state == state)
-    found = db.session.execute(rows.order_by(ZoomEvent.id.desc()).limit(PAGE))
+    found = db.session.execute(rows.order_by(ZoomEvent.id.desc()).limit(PAGE_SIZE))
     counts = db.session.execute(select(ZoomEvent.state, func.count()).group_by(ZoomEvent.state))
-    return [DeliveryLine(**row._mapping) for row in found], dict(counts.all())
+    return [DeliveryRow(**row._mapping) for row in found], dict(counts.all())
 
 
 @dataclass(frozen=True)
-class MailLine:
+class MailRow:
     id: UUID
     kind: str
     language: str
@@ -192,35 +192,42 @@ class MailLine:
     next_try_at: datetime
 
 
-def letters() -> tuple[list[MailLine], dict[str, int]]:
+def list_outbox_mail() -> tuple[list[MailRow], dict[str, int]]:
     """The newest letters, without addressee and text, and how many there are of each state."""
     rows = db.session.execute(
         select(
-            Mail.id, Mail.kind, Mail.language, Mail.state, Mail.attempts, Mail.error, Mail.created_at, Mail.next_try_at
+            OutboxMail.id,
+            OutboxMail.kind,
+            OutboxMail.language,
+            OutboxMail.state,
+            OutboxMail.attempts,
+            OutboxMail.error,
+            OutboxMail.created_at,
+            OutboxMail.next_try_at,
         )
-        .order_by(Mail.created_at.desc())
-        .limit(PAGE)
+        .order_by(OutboxMail.created_at.desc())
+        .limit(PAGE_SIZE)
     )
-    counts = db.session.execute(select(Mail.state, func.count()).group_by(Mail.state))
-    return [MailLine(**row._mapping) for row in rows], dict(counts.all())
+    counts = db.session.execute(select(OutboxMail.state, func.count()).group_by(OutboxMail.state))
+    return [MailRow(**row._mapping) for row in rows], dict(counts.all())
 
 
-def stuck_letters() -> int:
+def count_resendable_mails() -> int:
     """How many letters a button can send: given up with their content kept, or put off after a failure."""
-    stuck = (Mail.attempts > 0) & Mail.sealed.is_not(None) & Mail.state.in_(("failed", "waiting"))
-    return db.session.scalar(select(func.count()).select_from(Mail).where(stuck)) or 0
+    stuck = (OutboxMail.attempts > 0) & OutboxMail.sealed.is_not(None) & OutboxMail.state.in_(("failed", "waiting"))
+    return db.session.scalar(select(func.count()).select_from(OutboxMail).where(stuck)) or 0
 
 
-def overview(admin: User) -> dict[str, int]:
+def count_admin_overview(admin: User) -> dict[str, int]:
     """Figures of the admin's scope: schools, people, sections, classes."""
-    schools = select(School.id).where(schools_in_scope(admin)).correlate(None)
+    schools = select(School.id).where(schools_in_scope_clause(admin)).correlate(None)
     sections = select(Section.id).where(Section.school_id.in_(schools))
     row = db.session.execute(
         select(
-            select(func.count()).select_from(School).where(schools_in_scope(admin)).scalar_subquery(),
+            select(func.count()).select_from(School).where(schools_in_scope_clause(admin)).scalar_subquery(),
             select(func.count())
             .select_from(User)
-            .where(in_scope(admin), User.deactivated_at.is_(None))
+            .where(users_in_scope_clause(admin), User.deactivated_at.is_(None))
             .scalar_subquery(),
             select(func.count()).select_from(Section).where(Section.school_id.in_(schools)).scalar_subquery(),
             select(func.count()).select_from(SchoolClass).where(SchoolClass.section_id.in_(sections)).scalar_subquery(),

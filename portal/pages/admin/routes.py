@@ -9,32 +9,32 @@ from flask_babel import ngettext
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
-from portal.classes.access import sees_learners
+from portal.classes.access import can_view_learners
 from portal.config import Settings
 from portal.core import audit_log as audit
-from portal.core.forms import DayField
-from portal.core.mail.outbox import send_again
+from portal.core.forms import SchoolDateField
+from portal.core.mail.outbox import requeue_mail
 from portal.meetings import messages as meeting_words
 from portal.meetings import option_policies as meeting_policies
 from portal.meetings.forms import PolicyForm
-from portal.operations.metrics import health
+from portal.operations.metrics import portal_health_state
 from portal.pages.admin import audit_messages, queries
 from portal.pages.admin import today as admin_today
-from portal.pages.admin.zoom_status import zoom_status as status_now
+from portal.pages.admin.zoom_status import load_zoom_status as status_now
 from portal.registration import messages as registration_words
 from portal.webhooks.models import ZoomEvent
-from portal.webhooks.replay import renew, replay
+from portal.webhooks.replay import replay_deliveries, requeue_deliveries
 from portal.zoom.errors import ZoomError
 from portal.zoom_account import write_block
-from portal.zoom_account.client import zoom
+from portal.zoom_account.client import get_zoom_client
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
-MOST_PAGES = 10_000  # further back nobody turns pages: there are days and names to search by
-STATES = ("", "new", "done", "ignored", "waiting", "set aside")
+MAX_PAGES = 10_000  # further back nobody turns pages: there are days and names to search by
+DELIVERY_STATES = ("", "new", "done", "ignored", "waiting", "set aside")
 
 
 @bp.before_request
-def only_admins() -> None:
+def require_admin() -> None:
     if current_user.is_authenticated and not current_user.is_admin:
         abort(403)
 
@@ -46,43 +46,43 @@ def _region_only() -> None:
 
 
 @bp.get("")
-def index() -> str:
-    return overview()
+def admin_start_page() -> str:
+    return show_admin_overview()
 
 
-def overview(*, at_home: bool = False) -> str:
+def show_admin_overview(*, at_home: bool = False) -> str:
     """Where an admin begins; for those of a division and the region it is the home page too."""
     return render_template(
         "admin/index.html",
         at_home=at_home,
-        figures=queries.overview(current_user),
-        today=admin_today.figures(current_user),
-        health=admin_today.health(),
+        figures=queries.count_admin_overview(current_user),
+        today=admin_today.count_todays_classes(current_user),
+        health=admin_today.assess_backlog_health(),
         blocked=_blocked(),
-        configured=zoom().is_configured,
+        configured=get_zoom_client().is_configured,
         region=current_user.scope == "region",
     )
 
 
 @bp.get("/today")
-def today() -> str:
+def show_todays_classes() -> str:
     """The class dates behind one figure of the overview, which `show` names."""
     kind = request.args.get("show", "live")
     if kind not in admin_today.KINDS:
         abort(404)
-    lines, more = admin_today.lines(current_user, kind)
+    lines, more = admin_today.list_todays_classes(current_user, kind)
     return render_template(
         "admin/today.html",
         kind=kind,
         lines=lines,
         more=more,
-        sheets=sees_learners(current_user),
-        trouble=meeting_words.trouble,
+        sheets=can_view_learners(current_user),
+        trouble=meeting_words.meeting_error_message,
     )
 
 
 @bp.get("/audit")
-def audit_log() -> str:
+def show_audit_log() -> str:
     """Who looked at, changed or exported what; looking here is written down as well."""
     search = queries.AuditSearch(
         who=request.args.get("who", "")[:100],
@@ -92,23 +92,25 @@ def audit_log() -> str:
         first=_date(request.args.get("from", "")),
         last=_date(request.args.get("to", "")),
     )
-    sections = queries.sections_in_scope(current_user)
-    if not queries.in_reach(current_user, search):
+    sections = queries.list_sections_in_scope(current_user)
+    if not queries.limit_to_scope(current_user, search):
         abort(404)
-    page = max(1, min(request.args.get("page", 1, type=int) or 1, MOST_PAGES))
-    lines = queries.audit_lines(current_user, search, page)
-    audit.record("searched the audit log", "audit", "log", by=current_user.id, found=min(len(lines), queries.PAGE))
+    page = max(1, min(request.args.get("page", 1, type=int) or 1, MAX_PAGES))
+    lines = queries.list_audit_entries(current_user, search, page)
+    audit.record_action(
+        "searched the audit log", "audit", "log", by=current_user.id, found=min(len(lines), queries.PAGE_SIZE)
+    )
     query = {name: value for name, value in request.args.items() if value and name != "page"}
     return render_template(
         "admin/audit.html",
-        lines=lines[: queries.PAGE],
-        names=audit_messages.names(
+        lines=lines[: queries.PAGE_SIZE],
+        names=audit_messages.audit_subject_names(
             current_user._get_current_object(), [(line.subject_type, line.subject_id) for line in lines]
         ),
-        address=audit_messages.address,
-        plain=audit_messages.plain,
+        address=audit_messages.audit_subject_url,
+        plain=audit_messages.audit_detail_lines,
         with_ids="ids" in request.args,
-        more=len(lines) > queries.PAGE,
+        more=len(lines) > queries.PAGE_SIZE,
         page=page,
         search=search,
         sections=sections,
@@ -118,41 +120,43 @@ def audit_log() -> str:
 
 
 @bp.route("/policies", methods=["GET", "POST"])
-def policies() -> str | AnyResponse | tuple[str, int]:
+def edit_option_policies() -> str | AnyResponse | tuple[str, int]:
     """What the admin's scope says of Zoom's options in every meeting below it."""
-    above = meeting_policies.rulings(current_user.school, above=current_user.scope)
-    own = meeting_policies.of_place(current_user.scope, current_user.school)
+    above = meeting_policies.effective_policies(current_user.school, above=current_user.scope)
+    own = meeting_policies.own_policies(current_user.scope, current_user.school)
     form = PolicyForm(data=own)
     if form.validate_on_submit():
         # What is decided above is not on the form: what was said of it here stays, for when that is lifted.
         bound = {option for option, ruling in above.items() if ruling.is_fixed}
-        said = {option: form[option].data for option in meeting_policies.OPTIONS if option not in bound}
+        said = {option: form[option].data for option in meeting_policies.POLICY_OPTIONS if option not in bound}
         kept = {option: rule for option, rule in own.items() if option in bound}
-        meeting_policies.say(current_user, kept | {option: rule for option, rule in said.items() if rule})
+        meeting_policies.set_option_policies(
+            current_user, kept | {option: rule for option, rule in said.items() if rule}
+        )
         flash(_("The rules are saved. They hold for what is scheduled or changed from now on."))
-        return redirect(url_for(".policies"))
-    fields = [form[option] for option in meeting_policies.OPTIONS]
+        return redirect(url_for(".edit_option_policies"))
+    fields = [form[option] for option in meeting_policies.POLICY_OPTIONS]
     page = render_template("admin/policies.html", form=form, fields=fields, above=above)
     return page, 422 if form.errors else 200
 
 
 @bp.get("/zoom")
-def zoom_status() -> str:
+def show_zoom_status() -> str:
     settings: Settings = current_app.extensions["silid.settings"]
     return render_template(
         "admin/zoom.html",
         status=status_now(),
         blocked=_blocked(),
-        meeting_reason=meeting_words.trouble,
-        registration_reason=lambda code: registration_words.reason(code, settings.email_domains),
+        meeting_reason=meeting_words.meeting_error_message,
+        registration_reason=lambda code: registration_words.failure_reason_message(code, settings.email_domains),
     )
 
 
 @bp.post("/zoom/check")
-def check_zoom() -> AnyResponse:
+def check_zoom_account() -> AnyResponse:
     """Ask Zoom now whether credentials and scopes are good: two short calls, with the client's own time limits."""
     try:
-        probe = zoom().probe()
+        probe = get_zoom_client().probe()
     except ZoomError as error:
         flash(error.for_teachers, "bad")
     else:
@@ -163,17 +167,19 @@ def check_zoom() -> AnyResponse:
         if probe.missing_optional:
             scopes = ", ".join(sorted(probe.missing_optional))
             flash(_("It would also be good to have: %(scopes)s", scopes=scopes), "warm")
-    audit.record("checked Zoom", "zoom", "account", by=current_user.id)
-    return redirect(url_for(".zoom_status"))
+    audit.record_action("checked Zoom", "zoom", "account", by=current_user.id)
+    return redirect(url_for(".show_zoom_status"))
 
 
 @bp.get("/webhooks")
-def webhooks() -> str:
+def list_webhook_deliveries() -> str:
     _region_only()
     state = request.args.get("state", "")
-    state = state if state in STATES else ""
-    lines, counts = queries.deliveries(state)
-    return render_template("admin/webhooks.html", lines=lines, counts=counts, state=state, inbox=health(current_app))
+    state = state if state in DELIVERY_STATES else ""
+    lines, counts = queries.list_webhook_deliveries(state)
+    return render_template(
+        "admin/webhooks.html", lines=lines, counts=counts, state=state, inbox=portal_health_state(current_app)
+    )
 
 
 @bp.post("/webhooks/replay")
@@ -182,38 +188,46 @@ def replay_webhooks() -> AnyResponse:
     harmless for one that was read, since what it says is there already."""
     _region_only()
     one = request.form.get("delivery", type=int)
-    count = replay(("set aside",)) if one is None else renew(ZoomEvent.id == one)
-    audit.record(
+    count = replay_deliveries(("set aside",)) if one is None else requeue_deliveries(ZoomEvent.id == one)
+    audit.record_action(
         "replayed deliveries", "inbox", "set aside" if one is None else str(one), by=current_user.id, deliveries=count
     )
     flash(ngettext("%(num)d delivery is looked at again.", "%(num)d deliveries are looked at again.", count))
     state = request.form.get("state", "")
-    return redirect(url_for(".webhooks", state=state) if state in STATES[1:] else url_for(".webhooks"))
+    return redirect(
+        url_for(".list_webhook_deliveries", state=state)
+        if state in DELIVERY_STATES[1:]
+        else url_for(".list_webhook_deliveries")
+    )
 
 
 @bp.get("/mail")
-def mail() -> str:
+def list_outbox_mail() -> str:
     _region_only()
     settings: Settings = current_app.extensions["silid.settings"]
-    lines, counts = queries.letters()
+    lines, counts = queries.list_outbox_mail()
     return render_template(
-        "admin/mail.html", lines=lines, counts=counts, to_folder=not settings.mail_url, stuck=queries.stuck_letters()
+        "admin/mail.html",
+        lines=lines,
+        counts=counts,
+        to_folder=not settings.mail_url,
+        stuck=queries.count_resendable_mails(),
     )
 
 
 @bp.post("/mail/send")
-def send_letters() -> AnyResponse:
+def resend_failed_mail() -> AnyResponse:
     """Send at once what was given up and what waits for its next try: the mail server is right again."""
     _region_only()
-    count = send_again()
-    audit.record("sent letters again", "mail", "outbox", by=current_user.id, letters=count)
+    count = requeue_mail()
+    audit.record_action("sent letters again", "mail", "outbox", by=current_user.id, letters=count)
     flash(ngettext("%(num)d letter is tried again.", "%(num)d letters are tried again.", count))
-    return redirect(url_for(".mail"))
+    return redirect(url_for(".list_outbox_mail"))
 
 
 def _blocked() -> str:
-    found = write_block.current()
-    return meeting_words.blocked(found.reason, found.detail) if found else ""
+    found = write_block.current_write_block()
+    return meeting_words.write_block_message(found.reason, found.detail) if found else ""
 
 
 def _uuid(text: str) -> UUID | None:
@@ -228,4 +242,4 @@ def _date(text: str) -> date | None:
         found = date.fromisoformat(text) if text else None
     except ValueError:
         return None
-    return found if found and found.year in DayField.YEARS else None
+    return found if found and found.year in SchoolDateField.YEARS else None

@@ -12,26 +12,26 @@ from sqlalchemy import ColumnElement, and_, func, literal, or_, select
 from sqlalchemy.orm import aliased
 
 from portal.accounts.models import School, User
-from portal.attendance.models import READY, AttendanceSheet
+from portal.attendance.models import READY_STATES, AttendanceSheet
 from portal.classes.models import SchoolClass, Section
 from portal.core import clock
 from portal.core.db import db
-from portal.core.mail.outbox import Mail
-from portal.meetings.access import meetings_seen
+from portal.core.mail.outbox import OutboxMail
+from portal.meetings.access import visible_meetings_clause
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.models import FAILURES, MeetingRegistrant
 from portal.webhooks.models import ZoomEvent
 
 KINDS = ("live", "late", "coming", "over", "unsigned", "match", "registration", "zoom")
-ON_SHEETS = ("unsigned", "match")
-BACK = timedelta(days=14)  # sheets older than this are the report's matter
-MOST = 100
-LATE = timedelta(minutes=30)  # a report of Zoom that should have been asked so long ago
-BACKLOG = timedelta(minutes=2)  # a delivery that waits so long to be read
+SHEET_KINDS = ("unsigned", "match")
+LOOK_BACK = timedelta(days=14)  # sheets older than this are the report's matter
+MAX_ROWS = 100
+LATE_AFTER = timedelta(minutes=30)  # a report of Zoom that should have been asked so long ago
+BACKLOG_LIMIT = timedelta(minutes=2)  # a delivery that waits so long to be read
 
 
 @dataclass(frozen=True)
-class TodayLine:
+class TodaysClassRow:
     """A class date in one of the lists. `number` counts what the list is about: people, registrations, or one."""
 
     occurrence_id: UUID
@@ -46,7 +46,7 @@ class TodayLine:
     number: int
 
 
-def figures(admin: User) -> dict[str, int]:
+def count_todays_classes(admin: User) -> dict[str, int]:
     """How many there are of each kind, in one statement."""
     row = db.session.execute(select(*(_counted(admin, kind).scalar_subquery() for kind in KINDS))).one()
     return {kind: number or 0 for kind, number in zip(KINDS, row, strict=True)}
@@ -61,7 +61,7 @@ def _counted(admin: User, kind: str) -> Any:
             .where(_failed(), *_of_a_meeting_to_come(admin))
         )
     rows = select(_number(kind)).select_from(MeetingOccurrence).join(*_TO_MEETING).where(*_wanted(admin, kind))
-    return rows.join(*_TO_SHEET) if kind in ON_SHEETS else rows
+    return rows.join(*_TO_SHEET) if kind in SHEET_KINDS else rows
 
 
 _TO_MEETING: Any = (ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
@@ -80,13 +80,13 @@ def _wanted(admin: User, kind: str) -> list[ColumnElement[bool]]:
     today = clock.today()
     held = ZoomMeeting.state.not_in(("cancelled", "deleted", "failed"))
     of_today: list[ColumnElement[bool]] = [
-        meetings_seen(admin),
+        visible_meetings_clause(admin),
         ZoomMeeting.class_id.is_not(None),
         MeetingOccurrence.local_date == today,
     ]
     open_sheets: list[ColumnElement[bool]] = [
-        meetings_seen(admin),
-        MeetingOccurrence.local_date >= today - BACK,
+        visible_meetings_clause(admin),
+        MeetingOccurrence.local_date >= today - LOOK_BACK,
         MeetingOccurrence.state != "cancelled",
         AttendanceSheet.finalised_at.is_(None),
         AttendanceSheet.counts.is_(True),
@@ -96,7 +96,7 @@ def _wanted(admin: User, kind: str) -> list[ColumnElement[bool]]:
         "coming": [*of_today, held, MeetingOccurrence.state == "scheduled", MeetingOccurrence.starts_at > clock.now()],
         "late": [*of_today, held, MeetingOccurrence.state == "scheduled", MeetingOccurrence.starts_at <= clock.now()],
         "over": [*of_today, MeetingOccurrence.state == "ended"],
-        "unsigned": [*open_sheets, AttendanceSheet.state.in_(READY)],
+        "unsigned": [*open_sheets, AttendanceSheet.state.in_(READY_STATES)],
         "match": [*open_sheets, AttendanceSheet.unmatched > 0],
         "zoom": [
             *_of_a_meeting_to_come(admin),
@@ -115,7 +115,7 @@ def _of_a_meeting_to_come(admin: User) -> list[ColumnElement[bool]]:
         MeetingOccurrence.local_date >= clock.today(), MeetingOccurrence.state.in_(("scheduled", "started"))
     )
     return [
-        meetings_seen(admin),
+        visible_meetings_clause(admin),
         ZoomMeeting.class_id.is_not(None),
         ZoomMeeting.state.not_in(("ended", "cancelled", "deleted")),
         ZoomMeeting.id.in_(to_come.correlate(None)),
@@ -126,7 +126,7 @@ def _failed() -> ColumnElement[bool]:
     return and_(MeetingRegistrant.wanted, MeetingRegistrant.state.in_(FAILURES))
 
 
-def lines(admin: User, kind: str) -> tuple[list[TodayLine], bool]:
+def list_todays_classes(admin: User, kind: str) -> tuple[list[TodaysClassRow], bool]:
     """The class dates behind a figure, in one statement; and whether there are more than MOST.
 
     A meeting with failed registrations or trouble stands there once, with its next date.
@@ -160,9 +160,9 @@ def lines(admin: User, kind: str) -> tuple[list[TodayLine], bool]:
         .join(School, School.id == Section.school_id)
         .join(teacher, teacher.id == SchoolClass.teacher_id)
         .order_by(MeetingOccurrence.starts_at, MeetingOccurrence.id)
-        .limit(MOST + 1)
+        .limit(MAX_ROWS + 1)
     )
-    if kind in ON_SHEETS:
+    if kind in SHEET_KINDS:
         rows = rows.join(*_TO_SHEET)
     if kind in ("registration", "zoom"):
         # One line a meeting: that of its first date from today on.
@@ -184,7 +184,7 @@ def lines(admin: User, kind: str) -> tuple[list[TodayLine], bool]:
         rows = rows.where(*_wanted(admin, kind))
     found = db.session.execute(rows).all()
     return [
-        TodayLine(
+        TodaysClassRow(
             row.id,
             row.meeting_id,
             row.title,
@@ -196,12 +196,12 @@ def lines(admin: User, kind: str) -> tuple[list[TodayLine], bool]:
             row.trouble,
             row.number,
         )
-        for row in found[:MOST]
-    ], len(found) > MOST
+        for row in found[:MAX_ROWS]
+    ], len(found) > MAX_ROWS
 
 
 @dataclass(frozen=True)
-class Health:
+class BacklogHealth:
     """What the portal itself has to say, in one statement: what waits too long, what was given up."""
 
     set_aside: int
@@ -214,17 +214,17 @@ class Health:
         return not (self.set_aside or self.backlog or self.late_reports or self.letters_given_up)
 
 
-def health() -> Health:
+def assess_backlog_health() -> BacklogHealth:
     now = clock.now()
     row = db.session.execute(
         select(
             _count(ZoomEvent.state == "set aside"),
-            _count(and_(ZoomEvent.state == "new", ZoomEvent.received_at < now - BACKLOG)),
-            _count(AttendanceSheet.reconcile_at < now - LATE),
-            _count(Mail.state == "failed"),
+            _count(and_(ZoomEvent.state == "new", ZoomEvent.received_at < now - BACKLOG_LIMIT)),
+            _count(AttendanceSheet.reconcile_at < now - LATE_AFTER),
+            _count(OutboxMail.state == "failed"),
         )
     ).one()
-    return Health(*row)
+    return BacklogHealth(*row)
 
 
 def _count(condition: ColumnElement[bool]) -> Any:

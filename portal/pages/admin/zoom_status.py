@@ -14,15 +14,15 @@ from portal.meetings.models import ZoomMeeting
 from portal.registration.models import MeetingRegistrant
 from portal.webhooks.models import ZoomEvent
 from portal.zoom_account import host_quota, write_block
-from portal.zoom_account.client import zoom
+from portal.zoom_account.client import get_zoom_client
 from portal.zoom_account.models import ZoomHost, ZoomQuota
-from portal.zoom_account.write_block import Block
+from portal.zoom_account.write_block import WriteBlock
 
-MOST_HOSTS = 50
+MAX_HOSTS = 50
 
 
 @dataclass(frozen=True)
-class HostToday:
+class HostUsage:
     """A host's creates and updates since 00:00 UTC. `licensed` is None where Zoom was not asked."""
 
     email: str
@@ -31,9 +31,9 @@ class HostToday:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class PendingWork:
     """Work that is to go to Zoom: how much in all, how much of it only from a later time on, the first of which
-    is `resumes_at`, and why (a code of the page's words, the most frequent first)."""
+    is `quota_resets_at`, and why (a code of the page's words, the most frequent first)."""
 
     number: int
     parked: int
@@ -48,24 +48,24 @@ class ZoomStatus:
     configured: bool
     webhooks: bool
     webhook_url: str
-    blocked: Block | None
+    blocked: WriteBlock | None
     last_event_at: datetime | None
-    meetings: Waiting
-    registrations: Waiting
-    hosts: tuple[HostToday, ...]
+    meetings: PendingWork
+    registrations: PendingWork
+    hosts: tuple[HostUsage, ...]
     a_day: int
     warn_from: int
     resumes_at: datetime
 
 
-def zoom_status() -> ZoomStatus:
+def load_zoom_status() -> ZoomStatus:
     """Five statements, no call to Zoom."""
     settings: Settings = current_app.extensions["silid.settings"]
     return ZoomStatus(
-        configured=zoom().is_configured,
+        configured=get_zoom_client().is_configured,
         webhooks=bool(settings.zoom_webhook_secrets),
         webhook_url=f"{settings.base_url}/api/zoom/webhook",
-        blocked=write_block.current(),
+        blocked=write_block.current_write_block(),
         last_event_at=db.session.scalar(select(ZoomEvent.received_at).order_by(ZoomEvent.id.desc()).limit(1)),
         meetings=_waiting(ZoomMeeting.trouble, ZoomMeeting.next_try_at, ZoomMeeting.wanted.is_not(None)),
         registrations=_waiting(
@@ -74,9 +74,9 @@ def zoom_status() -> ZoomStatus:
             MeetingRegistrant.wanted & MeetingRegistrant.state.in_(("waiting", "pending")),
         ),
         hosts=_hosts(),
-        a_day=host_quota.A_DAY,
-        warn_from=host_quota.WARN_FROM,
-        resumes_at=host_quota.resumes_at(),
+        a_day=host_quota.WRITES_PER_DAY,
+        warn_from=host_quota.WARNING_THRESHOLD,
+        resumes_at=host_quota.quota_resets_at(),
     )
 
 
@@ -84,7 +84,7 @@ def _waiting(
     reason: InstrumentedAttribute[str | None],
     next_try_at: InstrumentedAttribute[datetime | None],
     condition: ColumnElement[bool],
-) -> Waiting:
+) -> PendingWork:
     later = case((next_try_at > clock.now(), next_try_at))
     rows = db.session.execute(
         select(reason, func.count(), func.count(later), func.min(later, type_=UTCDateTime()))
@@ -92,7 +92,7 @@ def _waiting(
         .group_by(reason)
     ).all()
     named = sorted(((code, number) for code, number, _, _ in rows if code), key=lambda one: (-one[1], one[0]))
-    return Waiting(
+    return PendingWork(
         number=sum(number for _, number, _, _ in rows),
         parked=sum(parked for _, _, parked, _ in rows),
         resumes_at=min((moment for *_, moment in rows if moment), default=None),
@@ -100,12 +100,12 @@ def _waiting(
     )
 
 
-def _hosts() -> tuple[HostToday, ...]:
+def _hosts() -> tuple[HostUsage, ...]:
     rows = db.session.execute(
         select(ZoomQuota.host, ZoomQuota.writes, ZoomHost.licensed)
         .outerjoin(ZoomHost, ZoomHost.email == ZoomQuota.host)
-        .where(ZoomQuota.day == host_quota.today())
+        .where(ZoomQuota.day == host_quota.zoom_quota_day())
         .order_by(ZoomQuota.writes.desc(), ZoomQuota.host)
-        .limit(MOST_HOSTS)
+        .limit(MAX_HOSTS)
     )
-    return tuple(HostToday(*row) for row in rows)
+    return tuple(HostUsage(*row) for row in rows)

@@ -13,21 +13,21 @@ from icalendar import Alarm, Calendar, Event
 from sqlalchemy import ColumnElement, func, select
 
 from portal.accounts.models import User
-from portal.classes.access import teaches
+from portal.classes.access import teaches_clause
 from portal.classes.models import SchoolClass, Section
 from portal.core import clock
 from portal.core.db import db
-from portal.meetings.access import invited_to
+from portal.meetings.access import invited_meetings_clause
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
 from portal.registration.join_links import AUDIENCES
 
 BACK, AHEAD = timedelta(days=60), timedelta(days=366)
-MOST = 3000
-REMIND = timedelta(minutes=10)
+MAX_EVENTS = 3000
+REMINDER_MINUTES = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
-class Entry:
+class CalendarEvent:
     """One class date of a calendar. `changes` counts what happened to its meeting, `changed_at` the last of it."""
 
     occurrence_id: UUID
@@ -44,22 +44,22 @@ class Entry:
     changed_at: datetime
 
 
-def of_teacher(user: User) -> list[Entry]:
+def events_of_teacher(user: User) -> list[CalendarEvent]:
     """What a person teaches, alone or with others, and meetings without a class that they made or are invited to."""
     own = ZoomMeeting.class_id.is_(None) & (ZoomMeeting.created_by == user.id)
-    return _entries(teaches(user) | own | invited_to(user))
+    return _entries(teaches_clause(user) | own | invited_meetings_clause(user))
 
 
-def of_class(class_id: UUID) -> list[Entry]:
+def events_of_class(class_id: UUID) -> list[CalendarEvent]:
     """The dates of one class that are for its learners."""
     return _entries(ZoomMeeting.class_id == class_id, ZoomMeeting.audience.in_(AUDIENCES))
 
 
-def of_meeting(meeting_id: UUID) -> list[Entry]:
+def events_of_meeting(meeting_id: UUID) -> list[CalendarEvent]:
     return _entries(ZoomMeeting.id == meeting_id)
 
 
-def _entries(*conditions: ColumnElement[bool]) -> list[Entry]:
+def _entries(*conditions: ColumnElement[bool]) -> list[CalendarEvent]:
     today = clock.today()
     history = (
         select(
@@ -90,10 +90,10 @@ def _entries(*conditions: ColumnElement[bool]) -> list[Entry]:
             *conditions,
         )
         .order_by(MeetingOccurrence.starts_at, MeetingOccurrence.id)
-        .limit(MOST)
+        .limit(MAX_EVENTS)
     )
     return [
-        Entry(
+        CalendarEvent(
             occurrence_id=occurrence.id,
             meeting_id=meeting.id,
             title=meeting.title,
@@ -111,7 +111,7 @@ def _entries(*conditions: ColumnElement[bool]) -> list[Entry]:
     ]
 
 
-def calendar(entries: list[Entry], *, name: str, base_url: str, url: str | None = None) -> bytes:
+def build_ics_calendar(entries: list[CalendarEvent], *, name: str, base_url: str, url: str | None = None) -> bytes:
     """The calendar file. `url` is what each date leads to; without it, to the meeting's page in the portal."""
     made = Calendar()
     made.add("prodid", "-//Silid//Class calendar//EN")
@@ -130,13 +130,13 @@ def calendar(entries: list[Entry], *, name: str, base_url: str, url: str | None 
     return bytes(made.to_ical())
 
 
-def _event(entry: Entry, host: str, url: str) -> Event:
+def _event(entry: CalendarEvent, host: str, url: str) -> Event:
     event = Event()
     event.add("uid", f"{entry.occurrence_id}@{host}")
     event.add("dtstamp", entry.changed_at.astimezone(UTC))
     event.add("last-modified", entry.changed_at.astimezone(UTC))
     event.add("sequence", entry.changes)
-    begins = clock.local(entry.starts_at)
+    begins = clock.to_manila(entry.starts_at)
     event.add("dtstart", begins)
     event.add("dtend", begins + timedelta(minutes=entry.minutes))
     where = f"{entry.subject}, {entry.section}" if entry.subject else ""
@@ -152,11 +152,11 @@ def _event(entry: Entry, host: str, url: str) -> Event:
     return event
 
 
-def _reminder(entry: Entry) -> Alarm:
+def _reminder(entry: CalendarEvent) -> Alarm:
     """Ten minutes before, when the door opens as well."""
     alarm = Alarm()
     alarm.add("action", "DISPLAY")
-    alarm.add("trigger", -REMIND)
+    alarm.add("trigger", -REMINDER_MINUTES)
     alarm.add("description", _plain(entry.title))
     return alarm
 

@@ -24,42 +24,42 @@ from portal.config import Settings
 from portal.core import clock
 from portal.meetings import queries as meeting_queries
 from portal.meetings.access import meeting_or_404
-from portal.meetings.queries import OccurrenceLine
+from portal.meetings.queries import OccurrenceRow
 from portal.meetings.school_calendar import service as school_calendar_service
 from portal.pages.calendar import ics
 from portal.registration import join_links
-from portal.web import public
-from portal.web.rate_limits import MISSES, is_miss, limiter
+from portal.web import mark_endpoint_public
+from portal.web.rate_limits import MISS_LIMIT, is_not_found_response, limiter
 
 bp = Blueprint("calendar", __name__)
 VIEWS = ("agenda", "week", "month")
-AGENDA = 14  # days
-FURTHEST = timedelta(days=3 * 366)
+AGENDA_DAYS = 14  # days
+MAX_DISTANCE = timedelta(days=3 * 366)
 
 
 @dataclass(frozen=True)
-class Day:
+class AgendaDay:
     """One square of the calendar."""
 
     date: date
-    lines: list[OccurrenceLine]
+    lines: list[OccurrenceRow]
     off: str | None  # the holiday or suspension
     inside: bool  # of the month that is shown
 
 
 @bp.get("/calendar")
-def index() -> str:
+def show_calendar() -> str:
     view = request.args.get("view", "agenda")
     view = view if view in VIEWS else "agenda"
     on = _asked_day()
     first, last = _span(view, on)
-    lines = meeting_queries.between(current_user, first, last)
-    off = school_calendar_service.known_to(current_user, first, last)
-    by_day: dict[date, list[OccurrenceLine]] = {}
+    lines = meeting_queries.list_occurrences_between(current_user, first, last)
+    off = school_calendar_service.days_off_for_user(current_user, first, last)
+    by_day: dict[date, list[OccurrenceRow]] = {}
     for line in lines:
-        by_day.setdefault(clock.local(line.starts_at).date(), []).append(line)
+        by_day.setdefault(clock.to_manila(line.starts_at).date(), []).append(line)
     days = [
-        Day(day, by_day.get(day, []), off.get(day), view != "month" or day.month == on.month)
+        AgendaDay(day, by_day.get(day, []), off.get(day), view != "month" or day.month == on.month)
         for day in (first + timedelta(days=number) for number in range((last - first).days + 1))
     ]
     return render_template(
@@ -72,66 +72,69 @@ def index() -> str:
         days=days,
         before=_shifted(view, on, -1),
         after=_shifted(view, on, 1),
-        token=join_links.calendar_token(current_user),
-        feed=lambda token: _settings().base_url + url_for(".own_feed", token=token),
+        token=join_links.get_calendar_token(current_user),
+        feed=lambda token: _settings().base_url + url_for(".own_calendar_feed", token=token),
     )
 
 
 @bp.post("/calendar/link")
-def renew() -> AnyResponse:
+def renew_calendar_link() -> AnyResponse:
     """Make the own address, or make it anew."""
-    join_links.renew_calendar(current_user)
+    join_links.rotate_calendar_link(current_user)
     flash(_("Your calendar has a new address. An old one does not work any more."))
-    return redirect(url_for(".index") + "#subscribe")
+    return redirect(url_for(".show_calendar") + "#subscribe")
 
 
 @bp.post("/calendar/link/end")
-def end() -> AnyResponse:
-    join_links.end_calendar(current_user)
+def end_calendar_link() -> AnyResponse:
+    join_links.revoke_calendar_link(current_user)
     flash(_("The address does not work any more. Calendars that used it get nothing new."))
-    return redirect(url_for(".index") + "#subscribe")
+    return redirect(url_for(".show_calendar") + "#subscribe")
 
 
 def _is_owners() -> bool:
-    return join_links.calendar_owner((request.view_args or {}).get("token", "")) is not None
+    return join_links.find_calendar_owner((request.view_args or {}).get("token", "")) is not None
 
 
 def _is_learners() -> bool:
-    return join_links.is_good((request.view_args or {}).get("token", ""))
+    return join_links.is_valid_token((request.view_args or {}).get("token", ""))
 
 
 @bp.get("/calendar/<token>.ics")
-@limiter.limit(MISSES, deduct_when=is_miss, exempt_when=_is_owners)
-@public
-def own_feed(token: str) -> Response:
+@limiter.limit(MISS_LIMIT, deduct_when=is_not_found_response, exempt_when=_is_owners)
+@mark_endpoint_public
+def own_calendar_feed(token: str) -> Response:
     """A teacher's own dates, for a calendar that subscribes."""
-    owner = join_links.calendar_owner(token) or abort(404)
+    owner = join_links.find_calendar_owner(token) or abort(404)
     return _file(
-        ics.calendar(ics.of_teacher(owner), name=f"Silid: {owner.full_name}", base_url=_settings().base_url), "silid"
+        ics.build_ics_calendar(
+            ics.events_of_teacher(owner), name=f"Silid: {owner.full_name}", base_url=_settings().base_url
+        ),
+        "silid",
     )
 
 
 @bp.get("/join/<token>/calendar.ics")
-@limiter.limit(MISSES, deduct_when=is_miss, exempt_when=_is_learners)
-@public
-def learner_feed(token: str) -> Response:
+@limiter.limit(MISS_LIMIT, deduct_when=is_not_found_response, exempt_when=_is_learners)
+@mark_endpoint_public
+def learner_calendar_feed(token: str) -> Response:
     """The dates of one class, each leading to the page behind the same link."""
-    link = join_links.link_of(token) or abort(404)
+    link = join_links.find_join_link(token) or abort(404)
     school_class = link.school_class
-    made = ics.calendar(
-        ics.of_class(school_class.id),
+    made = ics.build_ics_calendar(
+        ics.events_of_class(school_class.id),
         name=f"{school_class.subject}, {school_class.section.title}",
         base_url=_settings().base_url,
-        url=_settings().base_url + url_for("join.show", token=token),
+        url=_settings().base_url + url_for("join.show_join_page", token=token),
     )
     return _file(made, "class")
 
 
 @bp.get("/calendar/meetings/<uuid:meeting_id>.ics")
-def meeting_file(meeting_id: UUID) -> Response:
+def download_meeting_ics(meeting_id: UUID) -> Response:
     """One meeting with all its dates, to save."""
     meeting = meeting_or_404(meeting_id)
-    made = ics.calendar(ics.of_meeting(meeting.id), name=meeting.title, base_url=_settings().base_url)
+    made = ics.build_ics_calendar(ics.events_of_meeting(meeting.id), name=meeting.title, base_url=_settings().base_url)
     return _file(made, "meeting")
 
 
@@ -154,13 +157,13 @@ def _asked_day() -> date:
         asked = date.fromisoformat(request.args.get("on", ""))
     except ValueError:
         return today
-    return asked if abs(asked - today) <= FURTHEST else today
+    return asked if abs(asked - today) <= MAX_DISTANCE else today
 
 
 def _span(view: str, on: date) -> tuple[date, date]:
     """The first and the last day shown; weeks begin on Monday."""
     if view == "agenda":
-        return on, on + timedelta(days=AGENDA - 1)
+        return on, on + timedelta(days=AGENDA_DAYS - 1)
     if view == "week":
         monday = on - timedelta(days=on.weekday())
         return monday, monday + timedelta(days=6)
@@ -174,7 +177,7 @@ def _shifted(view: str, on: date, by: int) -> date:
     if view == "month":
         first = on.replace(day=1)
         return _next_month(first) if by > 0 else (first - timedelta(days=1)).replace(day=1)
-    return on + by * timedelta(days=AGENDA if view == "agenda" else 7)
+    return on + by * timedelta(days=AGENDA_DAYS if view == "agenda" else 7)
 
 
 def _next_month(first: date) -> date:

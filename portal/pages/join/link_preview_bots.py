@@ -16,12 +16,12 @@ _ROBOTS = re.compile(
 _LOOKING_AHEAD = ("Sec-Purpose", "Purpose", "X-Moz", "X-Purpose")
 
 
-def is_robot(request: Request) -> bool:
+def is_link_preview_bot(request: Request) -> bool:
     """Is it one of those that follow links by themselves? A person inside Messenger's own browser is none."""
     return _ROBOTS.search(request.headers.get("User-Agent", "").lower()) is not None
 
 
-def only_looks_ahead(request: Request) -> bool:
+def is_prefetch_request(request: Request) -> bool:
     """A HEAD, or a browser that loads a page before anybody asked for it."""
     purposes = " ".join(request.headers.get(name, "") for name in _LOOKING_AHEAD).lower()
     return request.method == "HEAD" or "prefetch" in purposes or "preview" in purposes or "prerender" in purposes

@@ -16,7 +16,7 @@ from portal.config import Settings
 from portal.core import clock
 from portal.core.db import db
 from portal.meetings.models import ZoomMeeting
-from portal.pages.join.state import Door
+from portal.pages.join.state import JoinState
 from portal.registration.join_links import JoinLink
 from portal.registration.models import MeetingRegistrant
 from portal.zoom.sdk_signature import (
@@ -54,7 +54,7 @@ HEADERS = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class SdkJoinConfig:
     """What the SDK is given. `scripts` are the addresses to load, in this order."""
 
     signature: str
@@ -67,11 +67,11 @@ class Entry:
     scripts: tuple[str, ...]
 
 
-def is_on() -> bool:
+def is_sdk_configured() -> bool:
     return _settings().zoom_sdk_is_configured
 
 
-def entry(link: JoinLink, door: Door) -> Entry | None:
+def sdk_join_config(link: JoinLink, door: JoinState) -> SdkJoinConfig | None:
     """How the learner of a link goes in; None where the door is not open, or only Zoom's own app can go in.
 
     The class's own link has no name to go in by, and a meeting for people signed in to Zoom is not for the SDK.
@@ -90,7 +90,7 @@ def entry(link: JoinLink, door: Door) -> Entry | None:
     settings, now = _settings(), clock.now()
     left = (door.ends_at or now) + AFTER_THE_END - now
     ttl = min(max(int(left.total_seconds()), 2 * SHORTEST), LONGEST)
-    return Entry(
+    return SdkJoinConfig(
         signature=meeting_sdk_signature(
             settings.zoom_sdk_key, settings.zoom_sdk_secret, meeting.zoom_id, ATTENDEE, now, ttl
         ),

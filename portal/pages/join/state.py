@@ -12,7 +12,7 @@ from flask import current_app, url_for
 from sqlalchemy import exists, select
 
 from portal.classes.models import Enrolment
-from portal.classes.queries import expected_on
+from portal.classes.queries import expected_on_clause
 from portal.config import Settings
 from portal.core import clock
 from portal.core.db import db
@@ -21,8 +21,8 @@ from portal.meetings.zoom_urls import is_zoom_link
 from portal.registration.join_links import AUDIENCES, JoinLink
 from portal.registration.models import MeetingRegistrant
 
-OPENS = timedelta(minutes=10)  # before the planned start
-LINGERS = timedelta(minutes=15)  # after the planned end, where nobody has ended the class yet
+OPENS_BEFORE = timedelta(minutes=10)  # before the planned start
+STAYS_OPEN = timedelta(minutes=15)  # after the planned end, where nobody has ended the class yet
 AHEAD, BACK = timedelta(days=60), timedelta(days=1)
 
 State = Literal[
@@ -31,7 +31,7 @@ State = Literal[
 
 
 @dataclass(frozen=True)
-class Door:
+class JoinState:
     """`state` says what to show; times and title are those of the class date it is about, if there is one.
 
     `url` is Zoom's, only where the state is open. `next_at` is the next date after a cancelled or past one.
@@ -54,20 +54,20 @@ class Door:
         return max(1, -(-int((self.opens_at - clock.now()).total_seconds()) // 60)) if self.opens_at else 0
 
 
-def address(token: str) -> str:
+def join_page_url(token: str) -> str:
     """The whole address of a link, from the portal's own base alone."""
     settings: Settings = current_app.extensions["silid.settings"]
-    return settings.base_url + url_for("join.show", token=token, _external=False)
+    return settings.base_url + url_for("join.show_join_page", token=token, _external=False)
 
 
-def door(link: JoinLink) -> Door:
+def join_state_of(link: JoinLink) -> JoinState:
     """What is behind a link now."""
     if link.learner_id is not None and not _is_enrolled(link):
-        return Door("left")
+        return JoinState("left")
     dates = _dates(link.class_id)
     shown = _shown(dates)
     if shown is None:
-        return Door("none")
+        return JoinState("none")
     occurrence, meeting = shown
     now = clock.now()
     following = next((one.starts_at for one, other in dates if one.starts_at > now and _is_on(one, other)), None)
@@ -77,15 +77,15 @@ def door(link: JoinLink) -> Door:
         "title": meeting.title,
         "starts_at": occurrence.starts_at,
         "ends_at": occurrence.ends_at,
-        "opens_at": occurrence.starts_at - OPENS,
+        "opens_at": occurrence.starts_at - OPENS_BEFORE,
         "next_at": following,
         "recorded": meeting.auto_recording != "none",
     }
     state = _state(occurrence, meeting, now)
     if state != "open":
-        return Door(state, **base)  # type: ignore[arg-type]  # a dict of what the fields are
+        return JoinState(state, **base)  # type: ignore[arg-type]  # a dict of what the fields are
     state, url = _way_in(link, meeting)
-    return Door(state, **base, url=url)  # type: ignore[arg-type]  # likewise
+    return JoinState(state, **base, url=url)  # type: ignore[arg-type]  # likewise
 
 
 def _is_enrolled(link: JoinLink) -> bool:
@@ -95,7 +95,7 @@ def _is_enrolled(link: JoinLink) -> bool:
                 exists().where(
                     Enrolment.learner_id == link.learner_id,
                     Enrolment.section_id == link.school_class.section_id,
-                    expected_on(clock.today()),
+                    expected_on_clause(clock.today()),
                 )
             )
         )
@@ -129,8 +129,8 @@ def _shown(dates: list[tuple[MeetingOccurrence, ZoomMeeting]]) -> tuple[MeetingO
     to come; else the last that is over."""
     now, today = clock.now(), clock.today()
     running = [one for one in dates if one[0].state == "started"]
-    ahead = [one for one in dates if _is_on(*one) and one[0].state != "ended" and one[0].ends_at + LINGERS > now]
-    of_today = [one for one in ahead if one[0].local_date == today or one[0].starts_at - OPENS <= now]
+    ahead = [one for one in dates if _is_on(*one) and one[0].state != "ended" and one[0].ends_at + STAYS_OPEN > now]
+    of_today = [one for one in ahead if one[0].local_date == today or one[0].starts_at - OPENS_BEFORE <= now]
     off_today = [one for one in dates if not _is_on(*one) and one[0].local_date == today and one[0].ends_at > now]
     ended = [one for one in dates if one[0].state == "ended" and one[0].ends_at > now]
     past = [one for one in dates if one[0].ends_at <= now and one[0].local_date == today]
@@ -147,9 +147,9 @@ def _state(occurrence: MeetingOccurrence, meeting: ZoomMeeting, now: datetime) -
         return "cancelled"
     if occurrence.state == "started":
         return "open"
-    if occurrence.state == "ended" or now > occurrence.ends_at + LINGERS:
+    if occurrence.state == "ended" or now > occurrence.ends_at + STAYS_OPEN:
         return "over"
-    if now < occurrence.starts_at - OPENS:
+    if now < occurrence.starts_at - OPENS_BEFORE:
         return "early"
     return "open"
 

@@ -6,18 +6,18 @@ from uuid import UUID
 
 from sqlalchemy import Select, func, or_, select
 
-from portal.accounts.access import schools_in_scope
+from portal.accounts.access import schools_in_scope_clause
 from portal.accounts.models import School, User
 from portal.classes.models import Enrolment, Section
 from portal.classes.service import school_year_of
 from portal.core import clock
 from portal.core.db import db
 
-PAGE = 50
+PAGE_SIZE = 50
 
 
 @dataclass(frozen=True)
-class SchoolLine:
+class SchoolRow:
     """A school with its open accounts of teachers, its sections of this school year, and the learners on them today."""
 
     school: School
@@ -27,20 +27,20 @@ class SchoolLine:
 
 
 @dataclass(frozen=True)
-class Found:
-    lines: list[SchoolLine]
+class SchoolPage:
+    lines: list[SchoolRow]
     total: int
     page: int
 
     @property
     def pages(self) -> int:
-        return max(1, -(-self.total // PAGE))
+        return max(1, -(-self.total // PAGE_SIZE))
 
 
-def find(admin: User, words: str, show: str, page: int) -> Found:
+def search_schools_in_scope(admin: User, words: str, show: str, page: int) -> SchoolPage:
     """Schools in scope whose name, ID or division has every word; `show` is "" (open ones) or "closed"."""
     wanted = [
-        schools_in_scope(admin),
+        schools_in_scope_clause(admin),
         School.closed_at.is_not(None) if show == "closed" else School.closed_at.is_(None),
     ]
     for word in words.lower().split()[:5]:
@@ -48,17 +48,17 @@ def find(admin: User, words: str, show: str, page: int) -> Found:
         columns = (func.lower(School.name), School.deped_id, func.lower(School.division))
         wanted.append(or_(*(column.like(like, escape="\\") for column in columns)))
     total = db.session.scalar(select(func.count()).select_from(School).where(*wanted)) or 0
-    page = min(max(1, page), max(1, -(-total // PAGE)))
+    page = min(max(1, page), max(1, -(-total // PAGE_SIZE)))
     rows = select(School).where(*wanted).order_by(School.division, func.lower(School.name), School.id)
-    schools = list(db.session.scalars(rows.limit(PAGE).offset((page - 1) * PAGE)))
-    return Found(_with_figures(schools), total, page)
+    schools = list(db.session.scalars(rows.limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)))
+    return SchoolPage(_with_figures(schools), total, page)
 
 
-def figures(school: School) -> SchoolLine:
+def count_school_contents(school: School) -> SchoolRow:
     return _with_figures([school])[0]
 
 
-def _with_figures(schools: list[School]) -> list[SchoolLine]:
+def _with_figures(schools: list[School]) -> list[SchoolRow]:
     ids = [school.id for school in schools]
     today = clock.today()
     this_year = Section.school_year >= school_year_of(today)
@@ -82,7 +82,7 @@ def _with_figures(schools: list[School]) -> list[SchoolLine]:
         .group_by(Section.school_id)
     )
     return [
-        SchoolLine(one, teachers.get(one.id, 0), sections.get(one.id, 0), learners.get(one.id, 0)) for one in schools
+        SchoolRow(one, teachers.get(one.id, 0), sections.get(one.id, 0), learners.get(one.id, 0)) for one in schools
     ]
 
 

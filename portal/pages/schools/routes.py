@@ -14,7 +14,7 @@ from wtforms.validators import DataRequired, Length, Regexp, ValidationError
 
 from portal.accounts.models import School
 from portal.accounts.schools import service as schools_service
-from portal.core.forms import Form
+from portal.core.forms import PortalForm
 from portal.pages.schools import queries
 from portal.privacy import attendance_retention
 
@@ -22,7 +22,7 @@ bp = Blueprint("schools", __name__, url_prefix="/admin/schools")
 Answer = str | Response | tuple[str, int]
 
 
-class SchoolForm(Form):
+class SchoolForm(PortalForm):
     """A division is asked of the region alone: an admin of a division has their own."""
 
     name = StringField(
@@ -52,7 +52,7 @@ class SchoolForm(Form):
         return {"name": self.name.data or "", "deped_id": self.deped_id.data or "", "division": division}
 
 
-class KeepingForm(Form):
+class RetentionForm(PortalForm):
     """How long attendance is kept. `sure` comes with the second look, where something would go at once: the number of
     years for which that was shown."""
 
@@ -83,109 +83,109 @@ class KeepingForm(Form):
 
 
 @bp.before_request
-def only_admins() -> None:
+def require_school_admin() -> None:
     if current_user.is_authenticated and not current_user.is_admin:
         abort(403)
 
 
 @bp.get("")
-def index() -> str:
+def list_schools() -> str:
     words, show = request.args.get("q", "")[:100], request.args.get("show", "")
     show = show if show == "closed" else ""
-    found = queries.find(current_user, words, show, request.args.get("page", 1, type=int) or 1)
+    found = queries.search_schools_in_scope(current_user, words, show, request.args.get("page", 1, type=int) or 1)
     return render_template(
-        "schools/index.html", found=found, q=words, show=show, may_change=schools_service.may_change(current_user)
+        "schools/index.html", found=found, q=words, show=show, may_change=schools_service.can_edit_schools(current_user)
     )
 
 
 @bp.route("/new", methods=["GET", "POST"])
-def new() -> Answer:
-    if not schools_service.may_change(current_user):
+def new_school() -> Answer:
+    if not schools_service.can_edit_schools(current_user):
         abort(403)
     form = SchoolForm()
     if form.validate_on_submit():
         try:
-            made = schools_service.add(current_user, **form.values)
-        except schools_service.IdTaken:
+            made = schools_service.create_school(current_user, **form.values)
+        except schools_service.SchoolIdTaken:
             _id_taken(form)
         else:
             flash(_("%(school)s is there. Invite its first people now.", school=made.name))
-            return redirect(url_for(".school", school_id=made.id))
+            return redirect(url_for(".show_school", school_id=made.id))
     return _page("schools/new.html", form)
 
 
 @bp.get("/<uuid:school_id>")
-def school(school_id: UUID) -> Answer:
+def show_school(school_id: UUID) -> Answer:
     found = _school_or_404(school_id)
     return _school_page(found, _form_of(found))
 
 
 @bp.post("/<uuid:school_id>")
-def change(school_id: UUID) -> Answer:
+def edit_school(school_id: UUID) -> Answer:
     found = _school_or_404(school_id, change=True)
     form = SchoolForm()
     if form.validate_on_submit():
         try:
-            schools_service.change(current_user, found, **form.values)
-        except schools_service.IdTaken:
+            schools_service.update_school(current_user, found, **form.values)
+        except schools_service.SchoolIdTaken:
             _id_taken(form)
         else:
             flash(_("Saved."))
-            return redirect(url_for(".school", school_id=found.id))
+            return redirect(url_for(".show_school", school_id=found.id))
     return _school_page(found, form)
 
 
 @bp.post("/<uuid:school_id>/close")
-def close(school_id: UUID) -> Answer:
+def close_school(school_id: UUID) -> Answer:
     found = _school_or_404(school_id, change=True)
-    schools_service.close(current_user, found)
+    schools_service.close_school(current_user, found)
     flash(_("The school is closed: nobody new can be invited to it."))
-    return redirect(url_for(".school", school_id=found.id))
+    return redirect(url_for(".show_school", school_id=found.id))
 
 
 @bp.post("/<uuid:school_id>/reopen")
-def reopen(school_id: UUID) -> Answer:
+def reopen_school(school_id: UUID) -> Answer:
     found = _school_or_404(school_id, change=True)
-    schools_service.reopen(current_user, found)
+    schools_service.reopen_school(current_user, found)
     flash(_("The school is open again."))
-    return redirect(url_for(".school", school_id=found.id))
+    return redirect(url_for(".show_school", school_id=found.id))
 
 
 @bp.route("/<uuid:school_id>/keeping", methods=["GET", "POST"])
-def keep(school_id: UUID) -> Answer:
+def set_attendance_retention(school_id: UUID) -> Answer:
     """How many school years the school's attendance is kept. What would go at once is shown before it is so."""
     found = _school_or_404(school_id)
-    form = KeepingForm(years=str(found.attendance_years or ""))
+    form = RetentionForm(years=str(found.attendance_years or ""))
     years = int(form.years.data) if (form.years.data or "").isdigit() else None
     at_once = []
     if form.validate_on_submit():
-        at_once = attendance_retention.due_now(found, years)
+        at_once = attendance_retention.list_expired_years(found, years)
         if form.sure.data == str(years) or not at_once:
-            attendance_retention.keep(current_user, found, years, authority=form.authority.data or "")
+            attendance_retention.set_retention_years(current_user, found, years, authority=form.authority.data or "")
             flash(_("Saved."))
-            return redirect(url_for(".school", school_id=found.id))
-    lines = attendance_retention.years_over(found, found.attendance_years)
+            return redirect(url_for(".show_school", school_id=found.id))
+    lines = attendance_retention.list_past_years(found, found.attendance_years)
     page = render_template("schools/keeping.html", school=found, form=form, lines=lines, at_once=at_once)
     return page, 422 if form.errors else 200
 
 
 def _school_or_404(school_id: UUID, *, change: bool = False) -> School:
     """A school in scope; 404 elsewhere, 403 for an admin of the school itself who wants to change it."""
-    found = schools_service.one(current_user, school_id)
+    found = schools_service.get_school_in_scope(current_user, school_id)
     if found is None:
         abort(404)
-    if change and not schools_service.may_change(current_user):
+    if change and not schools_service.can_edit_schools(current_user):
         abort(403)
     return found
 
 
 def _school_page(found: School, form: SchoolForm) -> Answer:
-    line, may_change = queries.figures(found), schools_service.may_change(current_user)
+    line, may_change = queries.count_school_contents(found), schools_service.can_edit_schools(current_user)
     return _page("schools/school.html", form, line=line, school=found, may_change=may_change)
 
 
 def _page(template: str, form: SchoolForm, **values: Any) -> Answer:
-    divisions = schools_service.divisions() if form.division else []
+    divisions = schools_service.list_divisions_in_scope() if form.division else []
     page = render_template(template, form=form, divisions=divisions, **values)
     return page, 422 if form.is_submitted() else 200
 

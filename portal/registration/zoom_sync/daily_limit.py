@@ -11,57 +11,57 @@ from uuid import UUID
 from sqlalchemy import func, select, union_all, update
 
 from portal.core import clock
-from portal.core.db import db, insert_once, writing
-from portal.registration.models import FormerRegistrant, MeetingRegistrant, PostLimit
+from portal.core.db import db, insert_if_absent, write_transaction
+from portal.registration.models import DailyPostLimit, FormerRegistrant, MeetingRegistrant
 
-POSTS_A_DAY = 3
+POSTS_PER_DAY = 3
 
 
-def today() -> datetime:
+def zoom_day_start() -> datetime:
     """The beginning of Zoom's day."""
     return clock.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def tomorrow() -> datetime:
+def next_zoom_day() -> datetime:
     """When Zoom counts anew."""
-    return today() + timedelta(days=1)
+    return zoom_day_start() + timedelta(days=1)
 
 
-def counts_over_all_meetings() -> bool:
-    return bool(db.session.scalar(select(PostLimit.over_all_meetings).where(PostLimit.id == 1)))
+def is_limit_across_meetings() -> bool:
+    return bool(db.session.scalar(select(DailyPostLimit.over_all_meetings).where(DailyPostLimit.id == 1)))
 
 
-def count_over_all_meetings(yes: bool) -> None:
+def set_daily_limit_scope(yes: bool) -> None:
     """Remember how Zoom counts."""
     now = clock.now()
-    with writing() as session:
-        if not insert_once(PostLimit, {"id": 1, "over_all_meetings": yes, "learned_at": now}, ["id"]):
-            session.execute(update(PostLimit).values(over_all_meetings=yes, learned_at=now))
+    with write_transaction() as session:
+        if not insert_if_absent(DailyPostLimit, {"id": 1, "over_all_meetings": yes, "learned_at": now}, ["id"]):
+            session.execute(update(DailyPostLimit).values(over_all_meetings=yes, learned_at=now))
 
 
-def sent_today(addresses: Iterable[str], meeting_id: UUID | None) -> dict[str, int]:
+def count_posts_today(addresses: Iterable[str], meeting_id: UUID | None) -> dict[str, int]:
     """How often each address was sent to Zoom today, for one meeting, or with None for all of them."""
     asked = list(addresses)
     parts = []
     for table in (MeetingRegistrant, FormerRegistrant):
-        part = select(table.email, table.posts).where(table.email.in_(asked), table.posts_day == today())
+        part = select(table.email, table.posts).where(table.email.in_(asked), table.posts_day == zoom_day_start())
         parts.append(part if meeting_id is None else part.where(table.meeting_id == meeting_id))
     both = union_all(*parts).subquery()
     rows = db.session.execute(select(both.c.email, func.sum(both.c.posts)).group_by(both.c.email))
     return {email: int(number) for email, number in rows}
 
 
-def spent(addresses: Iterable[str], meeting_id: UUID) -> set[str]:
+def addresses_over_limit(addresses: Iterable[str], meeting_id: UUID) -> set[str]:
     """Those of the addresses that Zoom takes no more for this meeting today."""
-    over_all = counts_over_all_meetings()
-    counts = sent_today(addresses, None if over_all else meeting_id)
-    return {address for address, number in counts.items() if number >= POSTS_A_DAY}
+    over_all = is_limit_across_meetings()
+    counts = count_posts_today(addresses, None if over_all else meeting_id)
+    return {address for address, number in counts.items() if number >= POSTS_PER_DAY}
 
 
-def learn_from_refusal(address: str, meeting_id: UUID) -> None:
+def learn_counting_mode(address: str, meeting_id: UUID) -> None:
     """Zoom refused an address for the day. Where the meeting's own three posts were not used up, but those of
     all meetings together were, Zoom counts over all meetings. The refused post is among those counted."""
-    here = sent_today([address], meeting_id).get(address, 0)
-    everywhere = sent_today([address], None).get(address, 0)
-    if here <= POSTS_A_DAY < everywhere and not counts_over_all_meetings():
-        count_over_all_meetings(True)
+    here = count_posts_today([address], meeting_id).get(address, 0)
+    everywhere = count_posts_today([address], None).get(address, 0)
+    if here <= POSTS_PER_DAY < everywhere and not is_limit_across_meetings():
+        set_daily_limit_scope(True)

@@ -14,20 +14,20 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from portal.core import clock
-from portal.core.db import db, end_reading, writing
-from portal.core.db.leases import take
+from portal.core.db import db, end_read_transaction, write_transaction
+from portal.core.db.leases import acquire_leases
 from portal.meetings.models import ZoomMeeting
-from portal.meetings.service import note
+from portal.meetings.service import add_meeting_history
 from portal.registration.models import MeetingRegistrant
 from portal.registration.zoom_sync import daily_limit
 from portal.registration.zoom_sync.leased_registrants import (
-    Former,
-    Ledger,
-    Row,
-    everybody_is_registered,
-    nobody_was_registered,
+    FormerRegistration,
+    LeasedRegistrants,
+    RegistrantRow,
+    is_everybody_registered,
+    is_nobody_registered,
 )
-from portal.registration.zoom_sync.parallel_calls import NotSent, SideBySide
+from portal.registration.zoom_sync.parallel_calls import CallNotSent, ParallelCalls
 from portal.zoom.client import ZoomClient
 from portal.zoom.errors import (
     ZoomError,
@@ -37,28 +37,28 @@ from portal.zoom.errors import (
     ZoomRefused,
     ZoomUnavailable,
 )
-from portal.zoom.models import Person, Registered, Registrant
+from portal.zoom.models import Registrant, RegistrantInput, RegistrationResult
 from portal.zoom_account import write_block
 
 log = logging.getLogger("portal.registration")
-BATCH = 30  # Zoom's limit for one batch call
-AT_ONCE = 300  # rows of one meeting that one worker takes at a time
+BATCH_SIZE = 30  # Zoom's limit for one batch call
+PARALLEL_MEETINGS = 300  # rows of one meeting that one worker takes at a time
 MEETINGS_AT_ONCE = 10
 # Zoom would say the same of everybody else: nothing more is sent for the meeting.
-FOR_THE_WHOLE_MEETING = ("gone", "host_not_licensed", "registration_off", "over")
-FOR_ONE_PERSON = {"not_registrable_host": "host", "full": "full"}
+MEETING_ERRORS = ("gone", "host_not_licensed", "registration_off", "over")
+PERSON_ERRORS = {"not_registrable_host": "host", "full": "full"}
 APPROVAL_PAUSE = timedelta(minutes=15)  # Zoom takes ten changes of a registrant's status a day
 
-Sent = list[Registered]
-Part = tuple[Row, ...]
+Sent = list[RegistrationResult]
+Part = tuple[RegistrantRow, ...]
 
 
-def due_meetings() -> list[UUID]:
+def lease_meetings_to_register() -> list[UUID]:
     """Meetings at Zoom for which some registrant is to be added or taken away now, the soonest class first.
 
     None while Zoom does not accept the portal at all.
     """
-    if write_block.holds():
+    if write_block.is_writing_blocked():
         return []
     waiting = select(MeetingRegistrant.meeting_id).where(_due(), _free())
     found = db.session.scalars(
@@ -73,22 +73,24 @@ def due_meetings() -> list[UUID]:
         .order_by(ZoomMeeting.starts_at)
         .limit(MEETINGS_AT_ONCE)
     ).all()
-    end_reading()
+    end_read_transaction()
     return list(found)
 
 
-def work(meeting_id: UUID, zoom: ZoomClient) -> int:
+def process_meeting_registrations(meeting_id: UUID, zoom: ZoomClient) -> int:
     """Do what is due for one meeting; the number of rows that were worked on."""
-    ids = take(MeetingRegistrant, and_(MeetingRegistrant.meeting_id == meeting_id, _due()), limit=AT_ONCE)
+    ids = acquire_leases(
+        MeetingRegistrant, and_(MeetingRegistrant.meeting_id == meeting_id, _due()), limit=PARALLEL_MEETINGS
+    )
     if not ids:
         return 0
     meeting = db.session.get(ZoomMeeting, meeting_id, populate_existing=True)
     if meeting is None:
         return 0
-    ledger = Ledger(meeting_id, ids, meeting.generation)
+    ledger = LeasedRegistrants(meeting_id, ids, meeting.generation)
     try:
         if meeting.zoom_id and ledger.rows:
-            _Work(meeting, ledger, zoom).do()
+            _RegistrationRun(meeting, ledger, zoom).do()
     finally:
         ledger.release()
     return len(ledger.rows)
@@ -102,10 +104,10 @@ def _free() -> ColumnElement[bool]:
     return or_(MeetingRegistrant.leased_until.is_(None), MeetingRegistrant.leased_until < clock.now())
 
 
-class _Work:
+class _RegistrationRun:
     """One go at the leased rows of one meeting."""
 
-    def __init__(self, meeting: ZoomMeeting, ledger: Ledger, zoom: ZoomClient) -> None:
+    def __init__(self, meeting: ZoomMeeting, ledger: LeasedRegistrants, zoom: ZoomClient) -> None:
         self._meeting = meeting
         self._zoom_id = str(meeting.zoom_id)
         self._one_by_one = meeting.kind == "recurring"
@@ -113,7 +115,7 @@ class _Work:
         self._zoom = zoom
 
     def do(self) -> None:
-        began = nobody_was_registered(self._meeting.id)
+        began = is_nobody_registered(self._meeting.id)
         try:
             self._end_formers(self._ledger.formers())
             self._take_away([row for row in self._ledger.rows if not row.wanted])
@@ -128,7 +130,7 @@ class _Work:
 
     # Taking away
 
-    def _end_formers(self, formers: list[Former]) -> None:
+    def _end_formers(self, formers: list[FormerRegistration]) -> None:
         """Cancel what the leased people had before, by another address."""
         if not formers:
             return
@@ -144,7 +146,7 @@ class _Work:
         self._cancel([(registrant_id, email) for registrant_id, email in known if registrant_id])
         self._ledger.close(formers)
 
-    def _take_away(self, rows: list[Row]) -> None:
+    def _take_away(self, rows: list[RegistrantRow]) -> None:
         if not rows:
             return
         known = {row: row.zoom_registrant_id for row in rows if row.state in ("registered", "pending")}
@@ -157,8 +159,8 @@ class _Work:
         self._ledger.settle([row for row in rows if row not in known], "cancelled")
 
     def _cancel(self, registrants: list[tuple[str, str]]) -> None:
-        for start in range(0, len(registrants), BATCH):
-            part = registrants[start : start + BATCH]
+        for start in range(0, len(registrants), BATCH_SIZE):
+            part = registrants[start : start + BATCH_SIZE]
             try:
                 self._zoom.set_registrants_status(self._zoom_id, "cancel", part)
             except ZoomRefused as error:
@@ -177,7 +179,7 @@ class _Work:
 
     # Bringing in
 
-    def _bring_in(self, rows: list[Row]) -> None:
+    def _bring_in(self, rows: list[RegistrantRow]) -> None:
         freed = self._ledger.addresses_to_be_freed() if rows else set()
         held_back = [row for row in rows if row.address in freed]
         self._ledger.later(held_back, "unavailable")
@@ -190,7 +192,7 @@ class _Work:
         for row in [row for row in self._ledger.undone.values() if row.wanted and row.state in ("failed", "denied")]:
             self._ledger.settle([row], row.state, row.reason)
 
-    def _look(self, rows: list[Row]) -> list[Row]:
+    def _look(self, rows: list[RegistrantRow]) -> list[RegistrantRow]:
         """Take over what Zoom has already, matched by address; those that it has not and that shall be sent."""
         approved = self._find(rows, list(self._zoom.list_registrants(self._zoom_id)))
         self._ledger.keep({row: (found.id, found.join_url) for row, found in approved.items()})
@@ -208,7 +210,7 @@ class _Work:
         self._ledger.not_sent(missing)
         return missing
 
-    def _find(self, rows: list[Row], listed: list[Registrant]) -> dict[Row, Registrant]:
+    def _find(self, rows: list[RegistrantRow], listed: list[Registrant]) -> dict[RegistrantRow, Registrant]:
         """Who of the rows is in a list of Zoom's, by address; never a registration that is somebody else's."""
         theirs = self._ledger.ids_of_others(row.id for row in rows)
         by_address = {_folded(found.email): found for found in listed if found.id not in theirs}
@@ -220,7 +222,7 @@ class _Work:
             *self._zoom.list_registrants(self._zoom_id, status="pending"),
         ]
 
-    def _approve(self, rows: list[Row]) -> None:
+    def _approve(self, rows: list[RegistrantRow]) -> None:
         """Approve those that Zoom keeps waiting: whoever is on the roster may come in."""
         people = [(row.zoom_registrant_id, row.email) for row in rows if row.zoom_registrant_id]
         if people:
@@ -232,18 +234,18 @@ class _Work:
                 until = clock.now() + APPROVAL_PAUSE * 2 ** min(row.attempts, 4)
                 self._ledger.later([row], "approval", until)
 
-    def _add(self, rows: list[Row]) -> None:
+    def _add(self, rows: list[RegistrantRow]) -> None:
         """Send those that Zoom may be sent today. The others wait until it counts anew."""
-        spent = daily_limit.spent({row.email for row in rows}, self._meeting.id) if rows else set()
-        end_reading()
-        self._ledger.later([row for row in rows if row.email in spent], "limit of the day", daily_limit.tomorrow())
+        spent = daily_limit.addresses_over_limit({row.email for row in rows}, self._meeting.id) if rows else set()
+        end_read_transaction()
+        self._ledger.later([row for row in rows if row.email in spent], "limit of the day", daily_limit.next_zoom_day())
         rows = [row for row in rows if row.email not in spent]
         if not rows:
             return
         if self._one_by_one or len(rows) == 1:
             self._send([(row,) for row in rows], self._add_one)
             return
-        parts = [tuple(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)]
+        parts = [tuple(rows[start : start + BATCH_SIZE]) for start in range(0, len(rows), BATCH_SIZE)]
         singles = self._send(parts, self._add_batch)
         if singles:
             self._send([(row,) for row in singles], self._add_one)
@@ -254,16 +256,16 @@ class _Work:
     def _add_batch(self, part: Part) -> Sent:
         return self._zoom.add_registrants(self._zoom_id, [_person(row) for row in part])
 
-    def _send(self, parts: list[Part], send: Callable[[Part], Sent]) -> list[Row]:
+    def _send(self, parts: list[Part], send: Callable[[Part], Sent]) -> list[RegistrantRow]:
         """Send all parts side by side, keep each answer as it comes. Rows of a refused batch are returned, to
         be tried one by one, since one bad address refuses all thirty."""
         self._ledger.sending([row for part in parts for row in part])
-        again: list[Row] = []
+        again: list[RegistrantRow] = []
         trouble: ZoomError | None = None
-        for finished in SideBySide(send, parts, _ends_all):
+        for finished in ParallelCalls(send, parts, _ends_all):
             self._answered([(part, answer) for part, answer in finished if isinstance(answer, list)])
             for part, answer in finished:
-                if isinstance(answer, NotSent):
+                if isinstance(answer, CallNotSent):
                     self._ledger.not_sent(list(part))
                 elif isinstance(answer, ZoomError):
                     self._not_answered(part, answer, again)
@@ -274,8 +276,8 @@ class _Work:
 
     def _answered(self, answers: list[tuple[Part, Sent]]) -> None:
         """Match by address, never by order. Who is not in the answer stays waiting and is looked for."""
-        kept: dict[Row, tuple[str, str | None]] = {}
-        lost: list[Row] = []
+        kept: dict[RegistrantRow, tuple[str, str | None]] = {}
+        lost: list[RegistrantRow] = []
         for part, sent in answers:
             by_address = {_folded(one.email): one for one in sent}
             for row in part:
@@ -287,7 +289,7 @@ class _Work:
         self._ledger.keep(kept)
         self._ledger.later(lost, "unavailable")
 
-    def _not_answered(self, part: Part, error: ZoomError, again: list[Row]) -> None:
+    def _not_answered(self, part: Part, error: ZoomError, again: list[RegistrantRow]) -> None:
         """Write down a call that failed. Where all would fail, the end of the whole go says the rest."""
         rows = list(part)
         if _ends_all(error):
@@ -300,15 +302,15 @@ class _Work:
         elif isinstance(error, ZoomRefused):
             self._ledger.settle(rows, "failed", _reason_of_one(error))
         elif isinstance(error, ZoomRateLimited):
-            daily_limit.learn_from_refusal(part[0].email, self._meeting.id)
-            self._ledger.spent(rows, error.until or daily_limit.tomorrow())
+            daily_limit.learn_counting_mode(part[0].email, self._meeting.id)
+            self._ledger.spent(rows, error.until or daily_limit.next_zoom_day())
 
     # How it went
 
-    def _give_up(self, rows: list[Row], error: ZoomError) -> None:
+    def _give_up(self, rows: list[RegistrantRow], error: ZoomError) -> None:
         """For everybody of whom nothing was written: wait, or say why where Zoom would say the same again."""
         if isinstance(error, ZoomRefused):
-            meaning = next((name for name in FOR_THE_WHOLE_MEETING if getattr(error, name)), None)
+            meaning = next((name for name in MEETING_ERRORS if getattr(error, name)), None)
             self._ledger.settle(
                 [row for row in rows if row.wanted],
                 "failed",
@@ -320,11 +322,11 @@ class _Work:
             return
         reason, until = _wait_for(error)
         if isinstance(error, ZoomNotConfigured | ZoomNotAuthorised):
-            until = write_block.put(error)
+            until = write_block.set_write_block(error)
         self._ledger.later(rows, reason, until)
 
     def _deleted_at_zoom(self) -> None:
-        with writing() as session:
+        with write_transaction() as session:
             session.execute(
                 update(ZoomMeeting)
                 .where(
@@ -338,17 +340,17 @@ class _Work:
     def _tell(self, began: bool) -> None:
         if not self._ledger.newly_registered:
             return
-        complete = everybody_is_registered(self._meeting.id)
+        complete = is_everybody_registered(self._meeting.id)
         if began or complete:
-            with writing():
+            with write_transaction():
                 if began:
-                    note(self._meeting.id, "registration began", detail=str(len(self._ledger.rows)))
+                    add_meeting_history(self._meeting.id, "registration began", detail=str(len(self._ledger.rows)))
                 if complete:
-                    note(self._meeting.id, "everybody registered")
+                    add_meeting_history(self._meeting.id, "everybody registered")
 
 
-def _person(row: Row) -> Person:
-    return Person(email=row.email, first_name=row.first_name, last_name=row.last_name)
+def _person(row: RegistrantRow) -> RegistrantInput:
+    return RegistrantInput(email=row.email, first_name=row.first_name, last_name=row.last_name)
 
 
 def _folded(email: str | None) -> str:
@@ -359,21 +361,21 @@ def _ends_all(error: ZoomError) -> bool:
     """Tell whether other people of the meeting would fare the same: not where it is about one of them, nor
     where one answer was lost."""
     if isinstance(error, ZoomRefused):
-        return any(getattr(error, meaning) for meaning in FOR_THE_WHOLE_MEETING)
+        return any(getattr(error, meaning) for meaning in MEETING_ERRORS)
     if isinstance(error, ZoomRateLimited):
         return error.per != "registrant-day"
     return not (isinstance(error, ZoomUnavailable) and error.maybe_done)
 
 
 def _reason_of_one(error: ZoomRefused) -> str:
-    return next((reason for meaning, reason in FOR_ONE_PERSON.items() if getattr(error, meaning)), "refused by Zoom")
+    return next((reason for meaning, reason in PERSON_ERRORS.items() if getattr(error, meaning)), "refused by Zoom")
 
 
 def _wait_for(error: ZoomError) -> tuple[str, datetime | None]:
     """Why to wait, and until when where that is known."""
     if isinstance(error, ZoomRateLimited):
         if error.daily:
-            return "limit of the account", error.until or daily_limit.tomorrow()
+            return "limit of the account", error.until or daily_limit.next_zoom_day()
         return "rate limited", error.until
     if isinstance(error, ZoomNotConfigured):
         return "not configured", None

@@ -7,11 +7,11 @@ something else than the row, the row is looked up at Zoom. Our own doings echo, 
 from sqlalchemy import or_, select, update
 
 from portal.core import clock
-from portal.core.db import rows_changed
-from portal.core.worker_signals import wake
+from portal.core.db import execute_rowcount
+from portal.core.worker_signals import notify_worker
 from portal.meetings.models import ZoomMeeting
 from portal.registration.models import MeetingRegistrant
-from portal.zoom.webhooks.events import Event
+from portal.zoom.webhooks.events import WebhookEvent
 
 # What the row would say if the event were news.
 _NEWS = {
@@ -21,13 +21,13 @@ _NEWS = {
 }
 
 
-def apply(event: Event) -> bool:
+def apply_registration_event(event: WebhookEvent) -> bool:
     """Within the open transaction: have the registrant looked up where the event is news. True if it was."""
     states = _NEWS.get(event.event)
     if states is None or event.registrant is None or event.registrant.id is None or event.meeting_id is None:
         return False
     now = clock.now()
-    changed = rows_changed(
+    changed = execute_rowcount(
         update(MeetingRegistrant)
         .where(
             MeetingRegistrant.meeting_id.in_(select(ZoomMeeting.id).where(ZoomMeeting.zoom_id == event.meeting_id)),
@@ -41,5 +41,5 @@ def apply(event: Event) -> bool:
     )
     if not changed:
         return False
-    wake("registrants")
+    notify_worker("registrants")
     return True

@@ -9,14 +9,14 @@ from uuid import UUID, uuid4
 from sqlalchemy import bindparam, case, func, insert, select, update
 
 from portal.core import clock
-from portal.core.crypto import seal
-from portal.core.db import db, end_reading, writing
+from portal.core.crypto import encrypt_for_row
+from portal.core.db import db, end_read_transaction, write_transaction
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
 from portal.registration.zoom_sync import daily_limit
 
 
 @dataclass(frozen=True)
-class Row:
+class RegistrantRow:
     """A leased registrant row as it was when it was taken."""
 
     id: UUID
@@ -39,7 +39,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Former:
+class FormerRegistration:
     """A registration of one of the leased people that is still to be taken away at Zoom."""
 
     id: UUID
@@ -51,7 +51,7 @@ class Former:
         return self.email.casefold()
 
 
-class Ledger:
+class LeasedRegistrants:
     """The leased rows of one meeting. `undone` are those of which nothing was written yet."""
 
     def __init__(self, meeting_id: UUID, ids: list[UUID], generation: int) -> None:
@@ -61,17 +61,17 @@ class Ledger:
             select(
                 MeetingRegistrant.leased_until,
                 MeetingRegistrant.generation,
-                *(getattr(MeetingRegistrant, name) for name in Row.__dataclass_fields__),
+                *(getattr(MeetingRegistrant, name) for name in RegistrantRow.__dataclass_fields__),
             ).where(MeetingRegistrant.id.in_(ids))
         ).all()
-        end_reading()
+        end_read_transaction()
         self._lease: datetime | None = found[0][0] if found else None
         # Rows of an earlier making of the meeting are put right by `wanted.refresh` first.
-        self.rows = [Row(*row[2:]) for row in found if row[1] == generation]
+        self.rows = [RegistrantRow(*row[2:]) for row in found if row[1] == generation]
         self.undone = {row.id: row for row in self.rows}
         self.newly_registered = 0
 
-    def formers(self) -> list[Former]:
+    def formers(self) -> list[FormerRegistration]:
         """Earlier registrations of the leased people that may still be valid at Zoom."""
         people = [row.learner_id or row.user_id for row in self.rows]
         found = db.session.execute(
@@ -81,15 +81,15 @@ class Ledger:
                 FormerRegistrant.learner_id.in_(people) | FormerRegistrant.user_id.in_(people),
             )
         ).all()
-        end_reading()
-        return [Former(*one) for one in found]
+        end_read_transaction()
+        return [FormerRegistration(*one) for one in found]
 
     def addresses_to_be_freed(self) -> set[str]:
         """Addresses by which somebody's earlier registration still stands at Zoom."""
         found = db.session.scalars(
             select(FormerRegistrant.email).where(FormerRegistrant.meeting_id == self.meeting_id, FormerRegistrant.open)
         ).all()
-        end_reading()
+        end_read_transaction()
         return {email.casefold() for email in found}
 
     def ids_of_others(self, row_ids: Iterable[UUID]) -> set[str]:
@@ -102,18 +102,18 @@ class Ledger:
                 select(FormerRegistrant.zoom_registrant_id).where(FormerRegistrant.meeting_id == self.meeting_id)
             )
         ).all()
-        end_reading()
+        end_read_transaction()
         return {one for one in found if one}
 
-    def close(self, formers: list[Former]) -> None:
+    def close(self, formers: list[FormerRegistration]) -> None:
         """They are no longer valid at Zoom."""
-        with writing() as session:
+        with write_transaction() as session:
             ids = [former.id for former in formers]
             session.execute(update(FormerRegistrant).where(FormerRegistrant.id.in_(ids)).values(open=False))
 
-    def sending(self, rows: list[Row]) -> None:
+    def sending(self, rows: list[RegistrantRow]) -> None:
         """Say that these are sent to Zoom now: from here on, without an answer, nobody knows."""
-        day = daily_limit.today()
+        day = daily_limit.zoom_day_start()
         same_day = MeetingRegistrant.posts_day == day
         self._write(
             rows,
@@ -122,11 +122,11 @@ class Ledger:
             unsure=True,
         )
 
-    def not_sent(self, rows: list[Row]) -> None:
+    def not_sent(self, rows: list[RegistrantRow]) -> None:
         """Zoom did not get these after all."""
         self._write(rows, posts=_one_post_less(), unsure=False)
 
-    def keep(self, found: Mapping[Row, tuple[str, str | None]]) -> None:
+    def keep(self, found: Mapping[RegistrantRow, tuple[str, str | None]]) -> None:
         """Zoom has registered these: by row the registrant id and, unless it is pending, the link."""
         changes = [self._kept(row, registrant_id, join_url) for row, (registrant_id, join_url) in found.items()]
         if not changes:
@@ -134,7 +134,7 @@ class Ledger:
         statement = update(MeetingRegistrant.__table__).where(  # type: ignore[arg-type]  # the table, for many rows
             MeetingRegistrant.id == bindparam("row_id"), MeetingRegistrant.leased_until == bindparam("lease")
         )
-        with writing() as session:
+        with write_transaction() as session:
             for row, (registrant_id, _) in found.items():
                 if row.zoom_registrant_id and row.zoom_registrant_id != registrant_id:
                     session.execute(insert(FormerRegistrant).values(_past(self.meeting_id, row)))
@@ -143,14 +143,14 @@ class Ledger:
             self.undone.pop(row.id, None)
         self.newly_registered += len(found)
 
-    def _kept(self, row: Row, registrant_id: str, join_url: str | None) -> dict[str, Any]:
+    def _kept(self, row: RegistrantRow, registrant_id: str, join_url: str | None) -> dict[str, Any]:
         now = clock.now()
         return {
             "row_id": row.id,
             "lease": self._lease,
             "state": "registered" if join_url else "pending",
             "zoom_registrant_id": registrant_id,
-            "join_url_sealed": seal(join_url, f"meeting_registrants/{row.id}") if join_url else None,
+            "join_url_sealed": encrypt_for_row(join_url, f"meeting_registrants/{row.id}") if join_url else None,
             "reason": None,
             "attempts": 0,
             "unsure": False,
@@ -158,14 +158,14 @@ class Ledger:
             "updated_at": now,
         }
 
-    def settle(self, rows: list[Row], state: str, reason: str | None = None, **values: object) -> None:
+    def settle(self, rows: list[RegistrantRow], state: str, reason: str | None = None, **values: object) -> None:
         """A final state: nothing more is to be done."""
         if state != "registered":
             values["join_url_sealed"] = None
         self._write(rows, state=state, reason=reason, next_try_at=None, attempts=0, unsure=False, **values)
         self._done(rows)
 
-    def later(self, rows: list[Row], reason: str, until: datetime | None = None, **values: object) -> None:
+    def later(self, rows: list[RegistrantRow], reason: str, until: datetime | None = None, **values: object) -> None:
         """Try again at `until`, else after a pause that grows with the attempts (5 s to 15 min)."""
         pauses = {row.attempts: until or clock.now() + _pause(row.attempts) for row in rows}
         for attempts, moment in pauses.items():
@@ -173,14 +173,19 @@ class Ledger:
             self._write(some, reason=reason, next_try_at=moment, attempts=attempts + 1, **values)
         self._done(rows)
 
-    def spent(self, rows: list[Row], until: datetime) -> None:
+    def spent(self, rows: list[RegistrantRow], until: datetime) -> None:
         """Zoom takes these addresses no more today, whatever was counted here."""
         self.later(
-            rows, "limit of the day", until, posts=daily_limit.POSTS_A_DAY, posts_day=daily_limit.today(), unsure=False
+            rows,
+            "limit of the day",
+            until,
+            posts=daily_limit.POSTS_PER_DAY,
+            posts_day=daily_limit.zoom_day_start(),
+            unsure=False,
         )
 
     def release(self) -> None:
-        with writing() as session:
+        with write_transaction() as session:
             session.execute(
                 update(MeetingRegistrant)
                 .where(MeetingRegistrant.id.in_(self._ids), MeetingRegistrant.leased_until == self._lease)
@@ -188,14 +193,14 @@ class Ledger:
                 .execution_options(synchronize_session=False)
             )
 
-    def _done(self, rows: list[Row]) -> None:
+    def _done(self, rows: list[RegistrantRow]) -> None:
         for row in rows:
             self.undone.pop(row.id, None)
 
-    def _write(self, rows: list[Row], **values: object) -> None:
+    def _write(self, rows: list[RegistrantRow], **values: object) -> None:
         if not rows:
             return
-        with writing() as session:
+        with write_transaction() as session:
             session.execute(
                 update(MeetingRegistrant)
                 .where(
@@ -214,7 +219,7 @@ def _pause(attempts: int) -> timedelta:
     return timedelta(seconds=min(900, 5 * 2 ** min(attempts, 8)))
 
 
-def _past(meeting_id: UUID, row: Row) -> dict[str, Any]:
+def _past(meeting_id: UUID, row: RegistrantRow) -> dict[str, Any]:
     return {
         "id": uuid4(),
         "meeting_id": meeting_id,
@@ -228,7 +233,7 @@ def _past(meeting_id: UUID, row: Row) -> dict[str, Any]:
     }
 
 
-def everybody_is_registered(meeting_id: UUID) -> bool:
+def is_everybody_registered(meeting_id: UUID) -> bool:
     """Tell whether nobody who is wanted at the meeting is still without a registration."""
     left = db.session.scalar(
         select(func.count())
@@ -239,16 +244,16 @@ def everybody_is_registered(meeting_id: UUID) -> bool:
             MeetingRegistrant.state != "registered",
         )
     )
-    end_reading()
+    end_read_transaction()
     return left == 0
 
 
-def nobody_was_registered(meeting_id: UUID) -> bool:
+def is_nobody_registered(meeting_id: UUID) -> bool:
     """Tell whether Zoom never had anybody registered for the meeting, as far as the portal knows."""
     found = db.session.scalar(
         select(MeetingRegistrant.id)
         .where(MeetingRegistrant.meeting_id == meeting_id, MeetingRegistrant.zoom_registrant_id.is_not(None))
         .limit(1)
     )
-    end_reading()
+    end_read_transaction()
     return found is None

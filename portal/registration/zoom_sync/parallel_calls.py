@@ -8,23 +8,23 @@ from typing import Generic, TypeVar
 
 from portal.zoom.errors import ZoomError
 
-IN_FLIGHT = 10
-PATIENCE = 60.0  # seconds; after them nothing more is begun, well before the rows' lease runs out
+MAX_IN_FLIGHT = 10
+WAIT_SECONDS = 60.0  # seconds; after them nothing more is begun, well before the rows' lease runs out
 
 Part = TypeVar("Part")
 Answer = TypeVar("Answer")
 
 
-class NotSent:
+class CallNotSent:
     """The outcome of a call that was not begun, since an earlier one showed that there is no point."""
 
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="to-zoom")
+    return ThreadPoolExecutor(MAX_IN_FLIGHT, thread_name_prefix="to-zoom")
 
 
-class SideBySide(Generic[Part, Answer]):
+class ParallelCalls(Generic[Part, Answer]):
     """Sends parts side by side. Iterating gives the finished ones, several at a time, as
     (part, answer or ZoomError or NotSent)."""
 
@@ -35,12 +35,12 @@ class SideBySide(Generic[Part, Answer]):
         self._send = send
         self._ends_all = ends_all
         self._stopped = False
-        self._until = time.monotonic() + PATIENCE
-        self._calls: dict[Future[Answer | ZoomError | NotSent], Part] = {
+        self._until = time.monotonic() + WAIT_SECONDS
+        self._calls: dict[Future[Answer | ZoomError | CallNotSent], Part] = {
             _pool().submit(self._one, part): part for part in parts
         }
 
-    def __iter__(self) -> Iterator[list[tuple[Part, Answer | ZoomError | NotSent]]]:
+    def __iter__(self) -> Iterator[list[tuple[Part, Answer | ZoomError | CallNotSent]]]:
         left = set(self._calls)
         try:
             while left:
@@ -51,9 +51,9 @@ class SideBySide(Generic[Part, Answer]):
             self._stopped = True
             wait(left)
 
-    def _one(self, part: Part) -> Answer | ZoomError | NotSent:
+    def _one(self, part: Part) -> Answer | ZoomError | CallNotSent:
         if self._stopped or time.monotonic() > self._until:
-            return NotSent()
+            return CallNotSent()
         try:
             return self._send(part)
         except ZoomError as error:

@@ -17,13 +17,13 @@ Tardy = Literal["", "late", "cutting", "both"]
 Sex = Literal["M", "F"]
 
 ABSENT, NOT_ENROLLED = "x", "-"
-RUN = 5  # consecutive class days of absence that the form counts
-WATCH = Fraction(1, 5)  # of the class days: more absences can mean a failing grade (DO 8 s. 2015)
-WEEKS = 5
+CONSECUTIVE_ABSENCES = 5  # consecutive class days of absence that the form counts
+WATCHED_SHARE = Fraction(1, 5)  # of the class days: more absences can mean a failing grade (DO 8 s. 2015)
+SF2_WEEKS = 5
 
 
 @dataclass(frozen=True)
-class Day:
+class RecordDay:
     """What the register says of one learner on one class day. `tardy` is of those present."""
 
     status: Status
@@ -31,7 +31,7 @@ class Day:
 
 
 @dataclass(frozen=True)
-class Enrolled:
+class EnrolmentPeriod:
     """A learner's time in the section. `came_by`: T/I or LE; `left_by`: T/O, NLS, DRP or moved within the school."""
 
     key: str
@@ -48,10 +48,10 @@ class Enrolled:
 
 
 @dataclass(frozen=True)
-class Line:
+class Sf2Line:
     """A learner's line: what stands in each day's cell ("" is present), the totals, and the remarks."""
 
-    learner: Enrolled
+    learner: EnrolmentPeriod
     cells: Mapping[date, str]
     tardy: Mapping[date, Tardy]
     open: tuple[date, ...]  # class days of which nobody knows
@@ -65,7 +65,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Summary:
+class Sf2Summary:
     """A column of the summary: for males, females or both."""
 
     enrolment: int
@@ -91,21 +91,21 @@ class Summary:
     def of_attendance(self) -> Fraction | None:
         return self.daily / self.registered if self.daily is not None and self.registered else None
 
-    def __add__(self, other: "Summary") -> "Summary":
+    def __add__(self, other: "Sf2Summary") -> "Sf2Summary":
         if self.class_days != other.class_days:
             raise ValueError("two summaries of different months")
-        names = [name for name in Summary.__dataclass_fields__ if name != "class_days"]
-        return Summary(
+        names = [name for name in Sf2Summary.__dataclass_fields__ if name != "class_days"]
+        return Sf2Summary(
             **{name: getattr(self, name) + getattr(other, name) for name in names}, class_days=self.class_days
         )
 
 
 @dataclass(frozen=True)
-class Watched:
+class AtRiskLearner:
     """A learner to look after: absent on `absent` of the `of_days` class days of the school year on which they were
     on the roster, until the end of the month; `run` are the days of absences in a row that the form counts, if any."""
 
-    learner: Enrolled
+    learner: EnrolmentPeriod
     absent: int
     of_days: int
     run: tuple[date, ...]
@@ -117,28 +117,28 @@ class Watched:
     @property
     def often(self) -> bool:
         """Absent on a fifth of the days so far, or more."""
-        return self.of_days > 0 and self.share >= WATCH
+        return self.of_days > 0 and self.share >= WATCHED_SHARE
 
 
 @dataclass(frozen=True)
-class Form:
+class Sf2Form:
     """The whole form. `slots` are its 25 columns, Monday to Friday of five weeks; None is one without a date."""
 
     first: date
     last: date
     slots: tuple[date | None, ...]
     class_days: tuple[date, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[Sf2Line, ...]
     per_day: Mapping[tuple[Sex, date], int]
-    male: Summary
-    female: Summary
-    watch: tuple[Watched, ...]  # absent often, or on five days in a row
+    male: Sf2Summary
+    female: Sf2Summary
+    watch: tuple[AtRiskLearner, ...]  # absent often, or on five days in a row
 
     @property
-    def both(self) -> Summary:
+    def both(self) -> Sf2Summary:
         return self.male + self.female
 
-    def of(self, sex: Sex) -> list[Line]:
+    def of(self, sex: Sex) -> list[Sf2Line]:
         return [line for line in self.lines if line.learner.sex == sex]
 
     @property
@@ -151,30 +151,30 @@ class Form:
         return sum(len(line.open) for line in self.lines)
 
 
-def month_of(year: int, month: int) -> tuple[date, date]:
+def days_of_month(year: int, month: int) -> tuple[date, date]:
     """The first and the last day of a month."""
     first = date(year, month, 1)
     return first, (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
 
 
-def slots_of(first: date, last: date) -> tuple[date | None, ...]:
+def assign_day_columns(first: date, last: date) -> tuple[date | None, ...]:
     """The form's 25 columns: each weekday of the month in its own place. Five weeks are enough for any month, as
     a month that begins on a Saturday or Sunday has its first weekday on the Monday after."""
     monday = first - timedelta(days=first.weekday()) if first.weekday() < 5 else first + timedelta(7 - first.weekday())
-    days = [monday + timedelta(days=7 * week + weekday) for week in range(WEEKS) for weekday in range(5)]
+    days = [monday + timedelta(days=7 * week + weekday) for week in range(SF2_WEEKS) for weekday in range(5)]
     return tuple(day if first <= day <= last else None for day in days)
 
 
-def compute(
+def compute_sf2(
     first: date,
     last: date,
     *,
     class_days: Sequence[date],
     before: Sequence[date],
-    learners: Sequence[Enrolled],
-    register: Mapping[tuple[str, date], Day],
+    learners: Sequence[EnrolmentPeriod],
+    register: Mapping[tuple[str, date], RecordDay],
     cut_off: date,
-) -> Form:
+) -> Sf2Form:
     """The form of the month from `first` to `last`.
 
     `class_days` are the days of the month on which there was class, `before` those of the school year's earlier
@@ -193,15 +193,15 @@ def compute(
             per_day[sex, day] = sum(line.learner.sex == sex and line.cells[day] == "" for line in lines)
 
     all_days = [*before, *class_days]
-    people: dict[str, list[Enrolled]] = {}
+    people: dict[str, list[EnrolmentPeriod]] = {}
     for one in learners:
         people.setdefault(one.key, []).append(one)
     seen = [_seen(times, first, all_days, register) for times in people.values()]
     in_a_row = {one.learner.key for one in seen if one.run}
 
-    def summary(sex: Sex) -> Summary:
+    def summary(sex: Sex) -> Sf2Summary:
         ours = [one for one in learners if one.sex == sex]
-        return Summary(
+        return Sf2Summary(
             enrolment=_people(ours, lambda one: one.on(cut_off)),
             late=_people(
                 ours, lambda one: first <= one.first_day <= last and one.first_day > cut_off and one.came_by != "T/I"
@@ -215,10 +215,10 @@ def compute(
             transferred_in=_people(ours, lambda one: first <= one.first_day <= last and one.came_by == "T/I"),
         )
 
-    return Form(
+    return Sf2Form(
         first,
         last,
-        slots_of(first, last),
+        assign_day_columns(first, last),
         tuple(class_days),
         lines,
         per_day,
@@ -228,23 +228,27 @@ def compute(
     )
 
 
-def _people(learners: Iterable[Enrolled], is_one: Callable[[Enrolled], bool]) -> int:
+def _people(learners: Iterable[EnrolmentPeriod], is_one: Callable[[EnrolmentPeriod], bool]) -> int:
     """Each counts once, whoever came back counts no second time."""
     return len({one.key for one in learners if is_one(one)})
 
 
-def _left_in(one: Enrolled, first: date, last: date) -> bool:
+def _left_in(one: EnrolmentPeriod, first: date, last: date) -> bool:
     return one.last_day is not None and first <= one.last_day <= last
 
 
 def _line(
-    one: Enrolled, first: date, last: date, class_days: Sequence[date], register: Mapping[tuple[str, date], Day]
-) -> Line:
+    one: EnrolmentPeriod,
+    first: date,
+    last: date,
+    class_days: Sequence[date],
+    register: Mapping[tuple[str, date], RecordDay],
+) -> Sf2Line:
     cells: dict[date, str] = {}
     tardy: dict[date, Tardy] = {}
     open_days: list[date] = []
     for day in class_days:
-        said = register.get((one.key, day), Day("unknown"))
+        said = register.get((one.key, day), RecordDay("unknown"))
         if not one.on(day):
             cells[day] = NOT_ENROLLED
         elif said.status == "absent":
@@ -256,10 +260,12 @@ def _line(
             elif said.tardy:
                 tardy[day] = said.tardy
     words = list(cells.values())
-    return Line(one, cells, tardy, tuple(open_days), words.count(ABSENT), words.count(""), _remarks(one, first, last))
+    return Sf2Line(
+        one, cells, tardy, tuple(open_days), words.count(ABSENT), words.count(""), _remarks(one, first, last)
+    )
 
 
-def _remarks(one: Enrolled, first: date, last: date) -> tuple[tuple[str, date, str], ...]:
+def _remarks(one: EnrolmentPeriod, first: date, last: date) -> tuple[tuple[str, date, str], ...]:
     """Code, day and detail of what happened in the month."""
     found = []
     if first <= one.first_day <= last and one.came_by:
@@ -270,8 +276,8 @@ def _remarks(one: Enrolled, first: date, last: date) -> tuple[tuple[str, date, s
 
 
 def _seen(
-    times: Sequence[Enrolled], first: date, days: Sequence[date], register: Mapping[tuple[str, date], Day]
-) -> Watched:
+    times: Sequence[EnrolmentPeriod], first: date, days: Sequence[date], register: Mapping[tuple[str, date], RecordDay]
+) -> AtRiskLearner:
     """A learner's absences up to now, with the days of the last five or more in a row of which the fifth or a later
     one is in this month. Days without class do not part a run, nor does what nobody knows make one longer."""
     run: list[date] = []
@@ -280,17 +286,17 @@ def _seen(
     for day in days:
         on_roster = any(one.on(day) for one in times)
         here += on_roster
-        if on_roster and register.get((times[0].key, day), Day("unknown")).status == "absent":
+        if on_roster and register.get((times[0].key, day), RecordDay("unknown")).status == "absent":
             absent += 1
             run.append(day)
-            if len(run) >= RUN and day >= first:
+            if len(run) >= CONSECUTIVE_ABSENCES and day >= first:
                 longest = tuple(run)
         else:
             run = []
-    return Watched(times[-1], absent, here, longest)
+    return AtRiskLearner(times[-1], absent, here, longest)
 
 
-def does_not_add_up(before: int, now: Summary) -> int:
+def find_enrolment_discrepancy(before: int, now: Sf2Summary) -> int:
     """By how many the registered differ from those of the month before, plus who came, less who left: 0 is well.
     Learners who moved between the school's sections make a difference that the form has no line for."""
     return now.registered - (before + now.late + now.transferred_in - now.transferred_out - now.left)

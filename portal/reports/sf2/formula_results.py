@@ -12,7 +12,7 @@ SHEET = "xl/worksheets/sheet1.xml"
 _CELL = re.compile(r'<c r="([A-Z]+[0-9]+)"((?: s="[0-9]+")?)(?: t="[a-z]+")?><f>([^<]*)</f><v\s*(?:/>|></v>)</c>')
 
 
-class Formulas:
+class FormulaResults:
     """The results of the formulas of a workbook's first sheet, by cell."""
 
     def __init__(self) -> None:

@@ -17,21 +17,21 @@ from portal.meetings.school_calendar import service as school_calendar_service
 from portal.reports.sf2 import calculation
 
 # When school years opened: DO 12 s. 2025 and DO 9 s. 2026. The cut-off is their first Friday.
-OPENED = {2025: date(2025, 6, 16), 2026: date(2026, 6, 8)}
-PRESCRIBED = {2025: 197, 2026: 201}  # class days of the year, by the same orders
+OPENING_MONTH = {2025: date(2025, 6, 16), 2026: date(2026, 6, 8)}
+PRESCRIBED_DAYS = {2025: 197, 2026: 201}  # class days of the year, by the same orders
 FORMS = ("present", "tardy", "shs")
 PAPERS = ("a4", "long")
 
 
 @dataclass(frozen=True)
-class Month:
+class Sf2Month:
     """The form, and what the page says beside it. `off` are the days without class with their names; `unrecorded`
     class days that are past and of which nothing is known, which are left out; `adrift` says by how many the
     registered differ from those of the month before, plus who came, less who left. `head` is the name of who signs as
     school head, empty if nobody knows; `kind` is the form (see FORMS), `prescribed` the class days of the school year,
     where they are known."""
 
-    form: calculation.Form
+    form: calculation.Sf2Form
     off: dict[date, str]
     unrecorded: tuple[date, ...]
     cut_off: date
@@ -41,14 +41,14 @@ class Month:
     prescribed: int | None
 
 
-def kind_of(section: Section) -> str:
+def sf2_form_kind(section: Section) -> str:
     """The form that the section chose; else senior high school's for Grades 11 and 12, and LIS's for the others."""
     if section.sf2_form in FORMS:
         return section.sf2_form
     return "shs" if re.search(r"\b1[12]\b", section.grade_level) else "present"
 
 
-def head_of(section: Section) -> str:
+def school_head_name(section: Section) -> str:
     """Who signs as school head: as the section says, else the school's admin if there is one only."""
     if section.school_head:
         return section.school_head
@@ -66,19 +66,19 @@ def head_of(section: Section) -> str:
     return names[0] if len(names) == 1 else ""
 
 
-def first_friday(school_year: str) -> date:
+def first_friday_of_year(school_year: str) -> date:
     """The cut-off day of a school year ("2026-2027"): the first Friday of its classes, or of June."""
     year = int(school_year[:4])
-    day = OPENED.get(year, date(year, 6, 1))
+    day = OPENING_MONTH.get(year, date(year, 6, 1))
     return day + timedelta(days=(4 - day.weekday()) % 7)
 
 
-def read(section: Section, year: int, month: int) -> Month:
+def load_sf2_month(section: Section, year: int, month: int) -> Sf2Month:
     """The month of a section (with its school loaded), in seven statements."""
-    first, last = calculation.month_of(year, month)
+    first, last = calculation.days_of_month(year, month)
     today = clock.today()
-    off = school_calendar_service.days_off(section, first, last)
-    known = record_service.read(section.id, min(section.first_day, first), min(last, today))
+    off = school_calendar_service.days_off_clause(section, first, last)
+    known = record_service.load_daily_record(section.id, min(section.first_day, first), min(last, today))
     learners = _enrolled(section)
     usual = [
         day
@@ -89,13 +89,13 @@ def read(section: Section, year: int, month: int) -> Month:
     # counted yet, for a blank cell would call everybody present.
     held = sorted(known.days)
     entries = {
-        (str(learner_id), day): calculation.Day(
+        (str(learner_id), day): calculation.RecordDay(
             cast(calculation.Status, one.status), cast(calculation.Tardy, one.tardy)
         )
         for (learner_id, day), one in known.entries.items()
     }
-    cut_off = section.cut_off or first_friday(section.school_year)
-    form = calculation.compute(
+    cut_off = section.cut_off or first_friday_of_year(section.school_year)
+    form = calculation.compute_sf2(
         first,
         last,
         class_days=[day for day in held if day >= first],
@@ -105,19 +105,19 @@ def read(section: Section, year: int, month: int) -> Month:
         cut_off=cut_off,
     )
     before = len({one.key for one in learners if one.on(first - timedelta(days=1))})
-    return Month(
+    return Sf2Month(
         form=form,
         off=off,
         unrecorded=tuple(day for day in usual if day not in known.days),
         cut_off=cut_off,
-        adrift=calculation.does_not_add_up(before, form.both) if before else 0,
-        head=head_of(section),
-        kind=kind_of(section),
-        prescribed=PRESCRIBED.get(int(section.school_year[:4])),
+        adrift=calculation.find_enrolment_discrepancy(before, form.both) if before else 0,
+        head=school_head_name(section),
+        kind=sf2_form_kind(section),
+        prescribed=PRESCRIBED_DAYS.get(int(section.school_year[:4])),
     )
 
 
-def _enrolled(section: Section) -> list[calculation.Enrolled]:
+def _enrolled(section: Section) -> list[calculation.EnrolmentPeriod]:
     rows = db.session.execute(
         select(
             Learner.id,
@@ -134,6 +134,8 @@ def _enrolled(section: Section) -> list[calculation.Enrolled]:
         .order_by(*lis_order, Enrolment.from_date)
     )
     return [
-        calculation.Enrolled(str(row[0]), row[1], cast(calculation.Sex, row[2]), row[3], row[4], row[5], row[6], row[7])
+        calculation.EnrolmentPeriod(
+            str(row[0]), row[1], cast(calculation.Sex, row[2]), row[3], row[4], row[5], row[6], row[7]
+        )
         for row in rows
     ]

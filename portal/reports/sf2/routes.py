@@ -10,21 +10,21 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from portal.attendance.record import service as record_service
-from portal.classes.access import governs, section_or_404
+from portal.classes.access import can_manage_section, section_or_404
 from portal.classes.models import Section, school_year_of
 from portal.core import audit_log
 from portal.reports import xlsx_writer
 from portal.reports.routes import bp
 from portal.reports.sf2 import queries, workbook
-from portal.web.rate_limits import learners_rows
+from portal.web.rate_limits import learner_export_limit
 
 LONGEST_NAME = 120
 
 
 @bp.get("/reports/sections/<uuid:section_id>/sf2/<month>")
-def sf2(section_id: UUID, month: str) -> str:
+def show_sf2(section_id: UUID, month: str) -> str:
     section = section_or_404(section_id, forms=True)
-    audit_log.viewed(
+    audit_log.record_view(
         "viewed School Form 2", "section", section.id, by=current_user.id, section_id=section.id, month=month
     )
     return _page(section, month)
@@ -32,19 +32,19 @@ def sf2(section_id: UUID, month: str) -> str:
 
 def _page(section: Section, month: str, problems: dict[str, str] | None = None) -> str:
     first = _month_or_404(section, month)
-    found = queries.read(section, first.year, first.month)
+    found = queries.load_sf2_month(section, first.year, first.month)
     earlier, later = first - timedelta(days=1), first + timedelta(days=31)
     return render_template(
         "reports/sf2.html",
         section=section,
-        governed=governs(section),
+        governed=can_manage_section(section),
         month=month,
         found=found,
         form=found.form,
-        columns=[day for day in workbook.placed(found.form) if day],
+        columns=[day for day in workbook.dates_by_column(found.form) if day],
         earlier=f"{earlier:%Y-%m}" if earlier >= section.first_day else None,
         later=f"{later:%Y-%m}" if later.replace(day=1) <= section.roster_day else None,
-        remarks=workbook.remarks,
+        remarks=workbook.format_sf2_remarks,
         rules={
             "any": _("any class of the day"),
             "first": _("the first class of the day"),
@@ -69,23 +69,23 @@ def _page(section: Section, month: str, problems: dict[str, str] | None = None) 
 
 
 @bp.get("/reports/sections/<uuid:section_id>/sf2/<month>.xlsx")
-@learners_rows
-def sf2_workbook(section_id: UUID, month: str) -> Response:
+@learner_export_limit
+def download_sf2_workbook(section_id: UUID, month: str) -> Response:
     section = section_or_404(section_id, forms=True)
     first = _month_or_404(section, month)
-    found = queries.read(section, first.year, first.month)
-    audit_log.record(
+    found = queries.load_sf2_month(section, first.year, first.month)
+    audit_log.record_action(
         "exported School Form 2", "section", section.id, by=current_user.id, section_id=section.id, month=month
     )
     live = request.args.get("figures") != "only"
-    answer = Response(workbook.make(section, found, live=live), mimetype=xlsx_writer.MIMETYPE)
+    answer = Response(workbook.build_sf2_workbook(section, found, live=live), mimetype=xlsx_writer.MIMETYPE)
     name = re.sub(r"[^A-Za-z0-9]+", "-", section.title).strip("-")
     answer.headers.set("Content-Disposition", "attachment", filename=f"SF2-{name}-{month}.xlsx")
     return answer
 
 
 @bp.post("/reports/sections/<uuid:section_id>/sf2/<month>/settings")
-def sf2_settings(section_id: UUID, month: str) -> AnyResponse | tuple[str, int]:
+def save_sf2_settings(section_id: UUID, month: str) -> AnyResponse | tuple[str, int]:
     """What the form of the section goes by."""
     section = section_or_404(section_id, govern=True)
     _month_or_404(section, month)
@@ -95,7 +95,7 @@ def sf2_settings(section_id: UUID, month: str) -> AnyResponse | tuple[str, int]:
         problems["school_head"] = _("School head: the name is too long, 120 characters are the most.")
     chosen = {}
     for name, offered, said in (
-        ("day_rule", record_service.RULES, _("Which classes make a day: take one of the list.")),
+        ("day_rule", record_service.DAY_RULES, _("Which classes make a day: take one of the list.")),
         ("kind", queries.FORMS, _("Form: take one of the list.")),
         ("paper", queries.PAPERS, _("Paper: take one of the list.")),
     ):
@@ -104,9 +104,9 @@ def sf2_settings(section_id: UUID, month: str) -> AnyResponse | tuple[str, int]:
             problems[name] = said
     if problems or day is None:
         return _page(section, month, problems), 422
-    record_service.set_form(current_user, section, cut_off=day, school_head=head or None, **chosen)
+    record_service.set_sf2_options(current_user, section, cut_off=day, school_head=head or None, **chosen)
     flash(_("The form is set up for the section."))
-    return redirect(url_for(".sf2", section_id=section.id, month=month))
+    return redirect(url_for(".show_sf2", section_id=section.id, month=month))
 
 
 def _cut_off(section: Section) -> tuple[date | None, dict[str, str]]:

@@ -18,8 +18,8 @@ from openpyxl.worksheet.worksheet import Worksheet
 from portal.classes.models import Section
 from portal.reports.sf2 import calculation
 from portal.reports.sf2 import labels as sf2_labels
-from portal.reports.sf2.formula_results import Formulas
-from portal.reports.sf2.queries import Month
+from portal.reports.sf2.formula_results import FormulaResults
+from portal.reports.sf2.queries import Sf2Month
 
 THIN = Side(style="thin")
 BOX = Border(left=THIN, right=THIN, top=THIN, bottom=THIN)
@@ -40,14 +40,14 @@ LEFT = Alignment(horizontal="left", vertical="center", wrap_text=True)
 TOP = Alignment(horizontal="left", vertical="top", wrap_text=True)
 
 
-def make(section: Section, month: Month, *, live: bool = True) -> bytes:
+def build_sf2_workbook(section: Section, month: Sf2Month, *, live: bool = True) -> bytes:
     """The workbook of a month. `live`: totals are formulas, which show what the portal counted until a mark is
     changed, and days before and after a learner's time are marked "-". Whatever the number of learners, rows are
     added, never left out."""
     return _Form(section, month, live=live).bytes()
 
 
-def placed(form: calculation.Form) -> list[date | None]:
+def dates_by_column(form: calculation.Sf2Form) -> list[date | None]:
     """The date of each slot, make-up days on Saturdays and Sundays in spare ones."""
     columns = list(form.slots)
     spare = [at for at, day in enumerate(columns) if day is None]
@@ -56,7 +56,7 @@ def placed(form: calculation.Form) -> list[date | None]:
     return columns
 
 
-def remarks(line: calculation.Line) -> str:
+def format_sf2_remarks(line: calculation.Sf2Line) -> str:
     """As advisers write them: "T/O to Laoag Central 2026-11-13"."""
     said = []
     for code, day, detail in line.remarks:
@@ -68,17 +68,17 @@ def remarks(line: calculation.Line) -> str:
 class _Form:
     """The sheet while it is drawn."""
 
-    def __init__(self, section: Section, month: Month, *, live: bool) -> None:
+    def __init__(self, section: Section, month: Sf2Month, *, live: bool) -> None:
         self.section, self.month, self.form = section, month, month.form
         self.shs, self.tardy = month.kind == "shs", month.kind in ("tardy", "shs")
-        self.days = placed(self.form)
+        self.days = dates_by_column(self.form)
         # A class day for which not even a spare column is left cannot be counted by a formula.
         self.live = live and set(self.form.class_days) <= set(self.days)
         self.book = Workbook()
         sheet = self.book.active
         assert isinstance(sheet, Worksheet)  # a new workbook has one
         self.sheet = sheet
-        self.formulas = Formulas()
+        self.formulas = FormulaResults()
         males, females = self.form.of("M"), self.form.of("F")
         self.rows = {"M": FIRST + len(males)}  # of the totals per day
         self.rows["F"] = self.rows["M"] + 1 + len(females)
@@ -235,7 +235,7 @@ class _Form:
             self._totals(row, start, title, lines, {d: self.form.per_day[sex, d] for d in self.form.class_days})  # type: ignore[index]
             row += 1
 
-    def _learner(self, row: int, number: int, line: calculation.Line) -> None:
+    def _learner(self, row: int, number: int, line: calculation.Sf2Line) -> None:
         self.put(f"A{row}:B{row}", number, border=BOX)
         self.put(f"C{row}:E{row}", line.learner.name, align=LEFT, border=BOX)
         for where, day in self._slots(row):
@@ -258,16 +258,16 @@ class _Form:
             self.put(f"AO{row}:AP{row}", line.tardies, border=BOX)
         else:
             self.put(f"AO{row}:AP{row}", line.present, present, border=BOX)
-        self.put(f"AQ{row}:AU{row}", remarks(line) or None, size=7, align=LEFT, border=BOX)
+        self.put(f"AQ{row}:AU{row}", format_sf2_remarks(line) or None, size=7, align=LEFT, border=BOX)
         if self.live:
             self.sheet[f"{TARDIES}{row}"] = line.tardies
 
-    def _second(self, line: calculation.Line) -> int:
+    def _second(self, line: calculation.Sf2Line) -> int:
         """What the second column of totals counts."""
         return line.tardies if self.tardy else line.present
 
     def _totals(
-        self, row: int, start: int, title: str, lines: list[calculation.Line], per_day: dict[date, int]
+        self, row: int, start: int, title: str, lines: list[calculation.Sf2Line], per_day: dict[date, int]
     ) -> None:
         """The line below the learners of a sex, who stand from row `start` on."""
 

@@ -6,26 +6,26 @@ import hmac
 import json
 from datetime import datetime, timedelta
 
-from portal.sandbox.api.times import stamp
+from portal.sandbox.api.times import format_timestamp
 from portal.sandbox.simulation.models import (
     INSTANT,
     JSON,
     RECURRING_FIXED,
-    Instance,
-    Meeting,
-    Registrant,
-    User,
+    SimulatedInstance,
+    SimulatedMeeting,
+    SimulatedRegistrant,
+    SimulatedUser,
 )
-from portal.sandbox.simulation.state import State
+from portal.sandbox.simulation.state import SimulationState
 
 AGENDA_IN_LISTS = 250
 ZAK_LIFE = timedelta(hours=2)
 
 
-class Answers(State):
+class ResponseBodies(SimulationState):
     """The part of the world that writes answers."""
 
-    def running(self, meeting_id: str) -> Instance | None:
+    def running(self, meeting_id: str) -> SimulatedInstance | None:
         """The run of that meeting that has not ended, or None."""
         for instance in self.instances.values():
             if instance.meeting_id == meeting_id and instance.running:
@@ -37,15 +37,15 @@ class Answers(State):
     def _link(self, tail: str) -> str:
         return f"{self.public_url.rstrip('/')}{tail}"
 
-    def _join_url(self, meeting: Meeting) -> str:
+    def _join_url(self, meeting: SimulatedMeeting) -> str:
         tail = f"/j/{meeting.id}"
         return self._link(f"{tail}?pwd={self._folded_password(meeting)}" if meeting.password else tail)
 
-    def _folded_password(self, meeting: Meeting) -> str:
+    def _folded_password(self, meeting: SimulatedMeeting) -> str:
         digest = hashlib.sha256(f"{meeting.id}:{meeting.password}".encode()).digest()
         return base64.urlsafe_b64encode(digest)[:32].decode() + ".1"
 
-    def link_of(self, registrant: Registrant) -> str:
+    def link_of(self, registrant: SimulatedRegistrant) -> str:
         """The personal link: `.../w/<meeting>?tk=...`; empty unless approved."""
         if registrant.status != "approved":
             return ""
@@ -53,13 +53,13 @@ class Answers(State):
         password = f"&pwd={self._folded_password(meeting)}" if meeting.password else ""
         return self._link(f"/w/{meeting.id}?tk={registrant.tk}{password}")
 
-    def zak(self, user: User) -> str:
+    def zak(self, user: SimulatedUser) -> str:
         """A host's key, good for two hours (GET /users/{id}/token?type=zak)."""
         claims = {"uid": user.id, "exp": (self.now() + ZAK_LIFE).timestamp()}
         body = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
         return f"{body}.{self._sign(body)}"
 
-    def zak_owner(self, zak: str) -> User | None:
+    def zak_owner(self, zak: str) -> SimulatedUser | None:
         """Whose key this is; None when it is forged or over two hours old."""
         body, _, signature = zak.partition(".")
         if not hmac.compare_digest(self._sign(body).encode(), signature.encode()):
@@ -72,7 +72,7 @@ class Answers(State):
 
     # Meetings
 
-    def meeting_json(self, meeting: Meeting, *, with_past: bool = False) -> JSON:
+    def meeting_json(self, meeting: SimulatedMeeting, *, with_past: bool = False) -> JSON:
         """The full answer of create and get."""
         host = self.users[meeting.host_id]
         answer: JSON = {
@@ -87,7 +87,7 @@ class Answers(State):
             "duration": meeting.minutes,
             "timezone": meeting.timezone,
             "agenda": meeting.agenda,
-            "created_at": stamp(meeting.created_at),
+            "created_at": format_timestamp(meeting.created_at),
             "start_url": self._link(f"/s/{meeting.id}?zak={self.zak(host)}"),
             "join_url": self._join_url(meeting),
             "password": meeting.password,
@@ -99,7 +99,7 @@ class Answers(State):
             "settings": dict(meeting.settings),
         }
         if meeting.start_time:
-            answer["start_time"] = stamp(meeting.start_time)
+            answer["start_time"] = format_timestamp(meeting.start_time)
         if meeting.tracking_fields:
             answer["tracking_fields"] = meeting.tracking_fields
         if meeting.takes_registrations:
@@ -109,16 +109,16 @@ class Answers(State):
             answer["occurrences"] = self._occurrences(meeting, with_past=with_past)
         return answer
 
-    def _digits_of(self, meeting: Meeting) -> str:
+    def _digits_of(self, meeting: SimulatedMeeting) -> str:
         digest = hashlib.sha256(meeting.password.encode()).hexdigest()
         return str(int(digest, 16))[:6] if meeting.password else ""
 
-    def _occurrences(self, meeting: Meeting, *, with_past: bool = True) -> list[JSON]:
+    def _occurrences(self, meeting: SimulatedMeeting, *, with_past: bool = True) -> list[JSON]:
         now = self.now()
         return [
             {
                 "occurrence_id": one.occurrence_id,
-                "start_time": stamp(one.start_time),
+                "start_time": format_timestamp(one.start_time),
                 "duration": one.minutes,
                 "status": one.status,
             }
@@ -126,7 +126,7 @@ class Answers(State):
             if with_past or one.start_time + timedelta(minutes=one.minutes) > now
         ]
 
-    def _row(self, meeting: Meeting, start: datetime | None = None) -> JSON:
+    def _row(self, meeting: SimulatedMeeting, start: datetime | None = None) -> JSON:
         row: JSON = {
             "id": int(meeting.id),
             "uuid": meeting.uuid,
@@ -136,15 +136,15 @@ class Answers(State):
             "duration": meeting.minutes,
             "timezone": meeting.timezone,
             "agenda": meeting.agenda[:AGENDA_IN_LISTS],
-            "created_at": stamp(meeting.created_at),
+            "created_at": format_timestamp(meeting.created_at),
             "join_url": self._join_url(meeting),
         }
         moment = start or meeting.start_time
         if moment:
-            row["start_time"] = stamp(moment)
+            row["start_time"] = format_timestamp(moment)
         return row
 
-    def _short(self, meeting: Meeting) -> JSON:
+    def _short(self, meeting: SimulatedMeeting) -> JSON:
         """The object of meeting.created, .deleted and .registration_*: the id is a number there."""
         told: JSON = {
             "uuid": meeting.uuid,
@@ -156,7 +156,7 @@ class Answers(State):
             "timezone": meeting.timezone,
         }
         if meeting.start_time or meeting.type == INSTANT:
-            told["start_time"] = stamp(meeting.start_time or meeting.created_at)
+            told["start_time"] = format_timestamp(meeting.start_time or meeting.created_at)
         return told
 
     def _id_as(self, meeting_id: str, usual: str) -> str | int:
@@ -164,12 +164,12 @@ class Answers(State):
         kind = usual if self.switches.id_as == "zoom" else self.switches.id_as
         return int(meeting_id) if kind == "number" else meeting_id
 
-    def _operator(self, user: User) -> JSON:
+    def _operator(self, user: SimulatedUser) -> JSON:
         return {"operator": user.email, "operator_id": user.id}
 
     # People
 
-    def user_json(self, user: User) -> JSON:
+    def user_json(self, user: SimulatedUser) -> JSON:
         """A user as GET /users and GET /users/{id} give it."""
         return {
             "id": user.id,
@@ -182,8 +182,8 @@ class Answers(State):
             "timezone": user.timezone,
             "verified": 1,
             "dept": "",
-            "created_at": stamp(user.created_at),
-            "last_login_time": stamp(user.created_at),
+            "created_at": format_timestamp(user.created_at),
+            "last_login_time": format_timestamp(user.created_at),
             "status": user.status,
             "role_id": "2",
             "language": "en-US",
@@ -191,7 +191,7 @@ class Answers(State):
             "group_ids": [],
         }
 
-    def registrant_json(self, registrant: Registrant) -> JSON:
+    def registrant_json(self, registrant: SimulatedRegistrant) -> JSON:
         """A registrant as the list gives it; no link unless approved."""
         row: JSON = {
             **registrant.details,
@@ -200,7 +200,7 @@ class Answers(State):
             "first_name": registrant.first_name,
             "last_name": registrant.last_name,
             "status": registrant.status,
-            "create_time": stamp(registrant.created_at),
+            "create_time": format_timestamp(registrant.created_at),
             "participant_pin_code": registrant.pin,
         }
         if registrant.status == "approved":

@@ -6,7 +6,7 @@ from portal.sandbox.simulation.rate_limits import HEAVY, LIGHT, MEDIUM
 
 
 @dataclass(frozen=True)
-class Gate:
+class ScopeGate:
     """What a call needs: the granular or the classic scope, and its rate label."""
 
     granular: str
@@ -15,26 +15,26 @@ class Gate:
 
 
 GATES = {
-    "create_meeting": Gate("meeting:write:meeting:admin", "meeting:write:admin", MEDIUM),
-    "list_meetings": Gate("meeting:read:list_meetings:admin", "meeting:read:admin", MEDIUM),
-    "get_meeting": Gate("meeting:read:meeting:admin", "meeting:read:admin", LIGHT),
-    "update_meeting": Gate("meeting:update:meeting:admin", "meeting:write:admin", LIGHT),
-    "delete_meeting": Gate("meeting:delete:meeting:admin", "meeting:write:admin", LIGHT),
-    "meeting_status": Gate("meeting:update:status:admin", "meeting:write:admin", LIGHT),
-    "list_registrants": Gate("meeting:read:list_registrants:admin", "meeting:read:admin", MEDIUM),
-    "get_registrant": Gate("meeting:read:registrant:admin", "meeting:read:admin", LIGHT),
-    "add_registrant": Gate("meeting:write:registrant:admin", "meeting:write:admin", LIGHT),
-    "add_registrants": Gate("meeting:write:batch_registrants:admin", "meeting:write:admin", HEAVY),
-    "registrant_status": Gate("meeting:update:registrant_status:admin", "meeting:write:admin", MEDIUM),
-    "delete_registrant": Gate("meeting:delete:registrant:admin", "meeting:write:admin", LIGHT),
-    "past_meeting": Gate("meeting:read:past_meeting:admin", "meeting:read:admin", LIGHT),
-    "past_participants": Gate("meeting:read:list_past_participants:admin", "meeting:read:admin", MEDIUM),
-    "past_instances": Gate("meeting:read:list_past_instances:admin", "meeting:read:admin", MEDIUM),
-    "report_meeting": Gate("report:read:meeting:admin", "report:read:admin", HEAVY),
-    "report_participants": Gate("report:read:list_meeting_participants:admin", "report:read:admin", HEAVY),
-    "list_users": Gate("user:read:list_users:admin", "user:read:admin", MEDIUM),
-    "get_user": Gate("user:read:user:admin", "user:read:admin", LIGHT),
-    "user_settings": Gate("user:read:settings:admin", "user:read:admin", MEDIUM),
-    "user_token": Gate("user:read:token:admin", "user:read:admin", LIGHT),
+    "create_meeting": ScopeGate("meeting:write:meeting:admin", "meeting:write:admin", MEDIUM),
+    "list_meetings": ScopeGate("meeting:read:list_meetings:admin", "meeting:read:admin", MEDIUM),
+    "get_meeting": ScopeGate("meeting:read:meeting:admin", "meeting:read:admin", LIGHT),
+    "update_meeting": ScopeGate("meeting:update:meeting:admin", "meeting:write:admin", LIGHT),
+    "delete_meeting": ScopeGate("meeting:delete:meeting:admin", "meeting:write:admin", LIGHT),
+    "meeting_status": ScopeGate("meeting:update:status:admin", "meeting:write:admin", LIGHT),
+    "list_registrants": ScopeGate("meeting:read:list_registrants:admin", "meeting:read:admin", MEDIUM),
+    "get_registrant": ScopeGate("meeting:read:registrant:admin", "meeting:read:admin", LIGHT),
+    "add_registrant": ScopeGate("meeting:write:registrant:admin", "meeting:write:admin", LIGHT),
+    "add_registrants": ScopeGate("meeting:write:batch_registrants:admin", "meeting:write:admin", HEAVY),
+    "registrant_status": ScopeGate("meeting:update:registrant_status:admin", "meeting:write:admin", MEDIUM),
+    "delete_registrant": ScopeGate("meeting:delete:registrant:admin", "meeting:write:admin", LIGHT),
+    "past_meeting": ScopeGate("meeting:read:past_meeting:admin", "meeting:read:admin", LIGHT),
+    "past_participants": ScopeGate("meeting:read:list_past_participants:admin", "meeting:read:admin", MEDIUM),
+    "past_instances": ScopeGate("meeting:read:list_past_instances:admin", "meeting:read:admin", MEDIUM),
+    "report_meeting": ScopeGate("report:read:meeting:admin", "report:read:admin", HEAVY),
+    "report_participants": ScopeGate("report:read:list_meeting_participants:admin", "report:read:admin", HEAVY),
+    "list_users": ScopeGate("user:read:list_users:admin", "user:read:admin", MEDIUM),
+    "get_user": ScopeGate("user:read:user:admin", "user:read:admin", LIGHT),
+    "user_settings": ScopeGate("user:read:settings:admin", "user:read:admin", MEDIUM),
+    "user_token": ScopeGate("user:read:token:admin", "user:read:admin", LIGHT),
 }
 ALL_SCOPES = tuple(sorted({gate.granular for gate in GATES.values()} | {"meeting:read:participant:admin"}))

@@ -3,30 +3,30 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from portal.sandbox.simulation.errors import invalid
+from portal.sandbox.simulation.errors import invalid_field
 
 
-def real_now() -> datetime:
+def real_utc_now() -> datetime:
     """The real time, aware, UTC."""
     return datetime.now(UTC)
 
 
-def seconds_of(moment: datetime) -> datetime:
+def whole_seconds(moment: datetime) -> datetime:
     """The moment in UTC without a fraction: Zoom reports whole seconds."""
     return moment.astimezone(UTC).replace(microsecond=0)
 
 
-def stamp(moment: datetime | None) -> str:
+def format_timestamp(moment: datetime | None) -> str:
     """`2026-01-31T14:00:00Z`, as in every answer of Zoom; empty for none."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""
 
 
-def millis(moment: datetime) -> int:
+def to_milliseconds(moment: datetime) -> int:
     """Milliseconds since 1970, as in `event_ts` and `occurrence_id`."""
     return int(moment.timestamp() * 1000)
 
 
-def zone(name: str) -> ZoneInfo:
+def parse_time_zone(name: str) -> ZoneInfo:
     """The time zone of that IANA name.
 
     :raises Refusal: 400/300 naming `timezone`.
@@ -34,24 +34,24 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise invalid("timezone") from error
+        raise invalid_field("timezone") from error
 
 
-def read_start(text: object, timezone: str) -> datetime:
+def parse_start_time(text: object, timezone: str) -> datetime:
     """A `start_time` of a request: with Z it is GMT, without it is local in `timezone`.
 
     :raises Refusal: 400/300 naming `start_time`.
     """
     if not isinstance(text, str):
-        raise invalid("start_time")
+        raise invalid_field("start_time")
     shape = "%Y-%m-%dT%H:%M:%SZ" if text.endswith("Z") else "%Y-%m-%dT%H:%M:%S"
     try:
         written = datetime.strptime(text, shape)  # noqa: DTZ007 - the zone is put on in the next line
     except ValueError as error:
-        raise invalid("start_time") from error
+        raise invalid_field("start_time") from error
     if text.endswith("Z"):
         return written.replace(tzinfo=UTC)
-    return written.replace(tzinfo=zone(timezone)).astimezone(UTC)
+    return written.replace(tzinfo=parse_time_zone(timezone)).astimezone(UTC)
 
 
 def next_midnight(moment: datetime) -> datetime:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from portal.sandbox.api.times import seconds_of
-from portal.sandbox.simulation.models import Instance, Registrant, Stay
+from portal.sandbox.api.times import whole_seconds
+from portal.sandbox.simulation.models import SimulatedInstance, SimulatedRegistrant, SimulatedStay
 from portal.sandbox.simulation.running_meetings import IN_MEETING, IN_WAITING_ROOM
-from portal.sandbox.simulation.simulated_zoom import World
+from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 
 STRANGER = "OPPO A5s"
 LOST_SIGNAL = "network connection error."
@@ -29,7 +29,7 @@ PASSERS_BY = (
 
 
 @dataclass(frozen=True)
-class Learner:
+class ScriptedLearner:
     """Somebody who may walk in: a registrant, or a name where there is no registration."""
 
     name: str
@@ -38,27 +38,27 @@ class Learner:
 
 
 @dataclass
-class Step:
+class ScriptStep:
     """One thing somebody does, `at` seconds after the start of the class."""
 
     at: int
     act: Callable[[], None] = field(compare=False)
 
 
-def learners_of(world: World, meeting_id: str) -> list[Learner]:
+def learners_of_meeting(world: SimulatedZoom, meeting_id: str) -> list[ScriptedLearner]:
     """The approved registrants by surname; where nobody may register, some passers-by."""
     with world.lock:
         approved = [one for one in world.active_registrants(meeting_id) if one.status == "approved"]
         if not approved and not world.meeting_named(meeting_id).takes_registrations:
-            return [Learner(name) for name in PASSERS_BY]
-    return [Learner(one.name, one.id, one.email) for one in sorted(approved, key=_surname)]
+            return [ScriptedLearner(name) for name in PASSERS_BY]
+    return [ScriptedLearner(one.name, one.id, one.email) for one in sorted(approved, key=_surname)]
 
 
-def _surname(registrant: Registrant) -> tuple[str, str]:
+def _surname(registrant: SimulatedRegistrant) -> tuple[str, str]:
     return registrant.last_name.casefold(), registrant.first_name.casefold()
 
 
-def stays_now(world: World, meeting_id: str, learner: Learner) -> list[Stay]:
+def current_stays_of(world: SimulatedZoom, meeting_id: str, learner: ScriptedLearner) -> list[SimulatedStay]:
     """This learner's stays in the running class, open or over."""
     running = world.running(meeting_id)
     if running is None:
@@ -69,12 +69,12 @@ def stays_now(world: World, meeting_id: str, learner: Learner) -> list[Stay]:
     return [one for one in stays if not one.registrant_id and not one.zoom_user_id and one.name == learner.name]
 
 
-def is_in(stays: Sequence[Stay]) -> bool:
+def is_in_meeting(stays: Sequence[SimulatedStay]) -> bool:
     """Whether one of these stays is open."""
     return any(one.open for one in stays)
 
 
-def open_class(world: World, meeting_id: str, at: datetime | None = None) -> Instance:
+def start_class(world: SimulatedZoom, meeting_id: str, at: datetime | None = None) -> SimulatedInstance:
     """The host starts the class and is in it; a class that runs goes on."""
     with world.changing():
         running = world.running(meeting_id)
@@ -85,7 +85,9 @@ def open_class(world: World, meeting_id: str, at: datetime | None = None) -> Ins
         return running
 
 
-def enter(world: World, meeting_id: str, learner: Learner, at: datetime | None = None) -> Stay:
+def join_learner(
+    world: SimulatedZoom, meeting_id: str, learner: ScriptedLearner, at: datetime | None = None
+) -> SimulatedStay:
     """A learner comes in; through the waiting room where there is one, admitted half a minute later."""
     waiting_room = bool(world.meeting_named(meeting_id).settings["waiting_room"])
     stay = world.join(
@@ -98,12 +100,12 @@ def enter(world: World, meeting_id: str, learner: Learner, at: datetime | None =
     return world.admit(stay, stay.join_time + timedelta(seconds=30)) if stay.where == IN_WAITING_ROOM else stay
 
 
-def walk_in(world: World, meeting_id: str) -> None:
+def join_all_learners(world: SimulatedZoom, meeting_id: str) -> None:
     """Those not yet seen come: most within three minutes, a few six to twelve minutes late, one never."""
     with world.changing():
-        open_class(world, meeting_id)
+        start_class(world, meeting_id)
         dice, clock = _dice(meeting_id), world.class_clock(meeting_id)
-        coming = [one for one in learners_of(world, meeting_id) if not stays_now(world, meeting_id, one)]
+        coming = [one for one in learners_of_meeting(world, meeting_id) if not current_stays_of(world, meeting_id, one)]
         dice.shuffle(coming)
         never = 1 if len(coming) > 3 else 0
         steps = []
@@ -112,43 +114,49 @@ def walk_in(world: World, meeting_id: str) -> None:
             seconds = dice.randrange(360, 720) if late else dice.randrange(0, 180)
             steps.append((clock + timedelta(seconds=seconds), learner))
         for moment, learner in sorted(steps, key=lambda step: step[0]):
-            enter(world, meeting_id, learner, moment)
+            join_learner(world, meeting_id, learner, moment)
 
 
-def somebody_drops(world: World, meeting_id: str, how_many: int = 3) -> None:
+def disconnect_some_learners(world: SimulatedZoom, meeting_id: str, how_many: int = 3) -> None:
     """Three learners who are in lose the signal."""
     with world.changing():
-        inside = [one for one in learners_of(world, meeting_id) if is_in(stays_now(world, meeting_id, one))]
+        inside = [
+            one
+            for one in learners_of_meeting(world, meeting_id)
+            if is_in_meeting(current_stays_of(world, meeting_id, one))
+        ]
         chosen = _dice(f"{meeting_id}{len(world.stays_of(meeting_id))}").sample(inside, min(how_many, len(inside)))
         for learner in chosen:
-            go_out(world, meeting_id, learner, LOST_SIGNAL)
+            leave_meeting(world, meeting_id, learner, LOST_SIGNAL)
 
 
-def go_out(world: World, meeting_id: str, learner: Learner, reason: str = "left the meeting.") -> None:
+def leave_meeting(
+    world: SimulatedZoom, meeting_id: str, learner: ScriptedLearner, reason: str = "left the meeting."
+) -> None:
     """A learner leaves with every device."""
     with world.changing():
-        for stay in stays_now(world, meeting_id, learner):
+        for stay in current_stays_of(world, meeting_id, learner):
             if stay.open:
                 world.leave(stay, reason=reason)
 
 
-def come_back(world: World, meeting_id: str) -> None:
+def rejoin_all_learners(world: SimulatedZoom, meeting_id: str) -> None:
     """Those who were in and are not now come in again."""
     with world.changing():
-        for learner in learners_of(world, meeting_id):
-            stays = stays_now(world, meeting_id, learner)
-            if stays and not is_in(stays):
-                enter(world, meeting_id, learner)
+        for learner in learners_of_meeting(world, meeting_id):
+            stays = current_stays_of(world, meeting_id, learner)
+            if stays and not is_in_meeting(stays):
+                join_learner(world, meeting_id, learner)
 
 
-def stranger_joins(world: World, meeting_id: str) -> Stay:
+def join_unknown_person(world: SimulatedZoom, meeting_id: str) -> SimulatedStay:
     """Somebody with a device's name and nobody's link."""
     with world.changing():
-        open_class(world, meeting_id)
+        start_class(world, meeting_id)
         return world.join(meeting_id, name=STRANGER)
 
 
-def all_leave(world: World, meeting_id: str) -> None:
+def end_class(world: SimulatedZoom, meeting_id: str) -> None:
     """Everybody but the host goes, within a minute."""
     with world.changing():
         running = world.running(meeting_id)
@@ -163,7 +171,7 @@ def all_leave(world: World, meeting_id: str) -> None:
                 world.leave(stay, clock + timedelta(seconds=dice.randrange(0, 60)))
 
 
-def planned_start(world: World, meeting_id: str) -> datetime | None:
+def planned_start_of(world: SimulatedZoom, meeting_id: str) -> datetime | None:
     """When the class is planned: the date of a recurring one that is nearest to now; None without a time."""
     meeting = world.meeting_named(meeting_id)
     dates = [one.start_time for one in meeting.occurrences if one.status == "available"]
@@ -172,14 +180,14 @@ def planned_start(world: World, meeting_id: str) -> datetime | None:
     return meeting.start_time
 
 
-def run_whole_class(world: World, meeting_id: str, at: datetime | None = None) -> Instance:
+def run_whole_class(world: SimulatedZoom, meeting_id: str, at: datetime | None = None) -> SimulatedInstance:
     """A class from start to end: on time, late, dropped and back, two devices, a stranger, never.
 
     :param at: when it begins; as planned if not given, now where nothing is planned.
     :raises Refusal: when the meeting is unknown, or runs already.
     """
     with world.changing():
-        begins = seconds_of(at or planned_start(world, meeting_id) or world.now())
+        begins = whole_seconds(at or planned_start_of(world, meeting_id) or world.now())
         minutes = world.meeting_named(meeting_id).minutes
         instance = world.start(meeting_id, begins - timedelta(minutes=2))
         world.join(meeting_id, host=True)
@@ -189,31 +197,31 @@ def run_whole_class(world: World, meeting_id: str, at: datetime | None = None) -
         return instance
 
 
-def _script(world: World, meeting_id: str, begins: datetime, minutes: int) -> list[Step]:
+def _script(world: SimulatedZoom, meeting_id: str, begins: datetime, minutes: int) -> list[ScriptStep]:
     dice, length = _dice(meeting_id), minutes * 60
-    learners = learners_of(world, meeting_id)
+    learners = learners_of_meeting(world, meeting_id)
     dice.shuffle(learners)
-    steps: list[Step] = []
+    steps: list[ScriptStep] = []
 
-    def visit(learner: Learner, comes: int, goes: int | None) -> None:
+    def visit(learner: ScriptedLearner, comes: int, goes: int | None) -> None:
         """One stay from second `comes` to second `goes`, or to the end; squeezed into a short class."""
         comes = min(comes, length - 2)
         goes = goes and min(max(goes, comes + 1), length)
-        held: list[Stay] = []
+        held: list[SimulatedStay] = []
         come_at = begins + timedelta(seconds=comes)
-        steps.append(Step(comes, lambda: held.append(enter(world, meeting_id, learner, come_at))))
+        steps.append(ScriptStep(comes, lambda: held.append(join_learner(world, meeting_id, learner, come_at))))
         if goes is not None:
             go_at = begins + timedelta(seconds=goes)
-            steps.append(Step(goes, lambda: _leave(world, held[0], go_at)))
+            steps.append(ScriptStep(goes, lambda: _leave(world, held[0], go_at)))
 
     for place, learner in enumerate(learners):
         for comes, goes in _visits(place, dice, length):
             visit(learner, comes, goes)
-    visit(Learner(STRANGER), dice.randrange(200, 400), length - 90)
+    visit(ScriptedLearner(STRANGER), dice.randrange(200, 400), length - 90)
     return steps
 
 
-def _leave(world: World, stay: Stay, at: datetime) -> None:
+def _leave(world: SimulatedZoom, stay: SimulatedStay, at: datetime) -> None:
     world.leave(stay, at, LOST_SIGNAL)
 
 

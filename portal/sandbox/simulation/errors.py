@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 
-class Refusal(Exception):
+class ZoomApiError(Exception):
     """Zoom's error answer: an HTTP status, Zoom's own code, a message, and for code 300 the fields."""
 
     def __init__(
@@ -30,16 +30,16 @@ class Refusal(Exception):
         return body
 
 
-def invalid(field: str, message: str = "Invalid field.") -> Refusal:
+def invalid_field(field: str, message: str = "Invalid field.") -> ZoomApiError:
     """400/300 for one field of a request."""
-    return Refusal(400, 300, "Validation Failed.", fields=[(field, message)])
+    return ZoomApiError(400, 300, "Validation Failed.", fields=[(field, message)])
 
 
-def no_meeting(meeting_id: str) -> Refusal:
+def meeting_not_found(meeting_id: str) -> ZoomApiError:
     """404/3001: unknown, deleted or expired meetings all look alike."""
-    return Refusal(404, 3001, f"Meeting does not exist: {meeting_id}.")
+    return ZoomApiError(404, 3001, f"Meeting does not exist: {meeting_id}.")
 
 
-def no_user(user_id: str) -> Refusal:
+def user_not_found(user_id: str) -> ZoomApiError:
     """404/1001: nobody of this account has the id or the address."""
-    return Refusal(404, 1001, f"User does not exist: {user_id}.")
+    return ZoomApiError(404, 1001, f"User does not exist: {user_id}.")

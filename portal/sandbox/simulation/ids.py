@@ -7,7 +7,7 @@ import string
 import uuid
 
 
-class Ids:
+class IdGenerator:
     """Gives out ids; the same seed gives the same ids in the same order, without a seed they are random."""
 
     def __init__(self, seed: int | None = None) -> None:
@@ -50,6 +50,6 @@ class Ids:
         return base64.b64encode(bytes(raw)).decode()
 
 
-def secret(length: int = 48) -> str:
+def derive_secret(length: int = 48) -> str:
     """A random text for tokens, never repeatable."""
     return secrets.token_urlsafe(length)

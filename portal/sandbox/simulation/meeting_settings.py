@@ -6,7 +6,7 @@ Zoom's defaults, what values they take, and what Zoom changes without being aske
 from collections.abc import Callable
 from typing import Any
 
-from portal.sandbox.simulation.errors import Refusal, invalid
+from portal.sandbox.simulation.errors import ZoomApiError, invalid_field
 from portal.sandbox.simulation.models import JSON
 
 DEFAULTS: JSON = {
@@ -60,15 +60,15 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 }
 
 
-def merged(old: JSON, asked: object) -> JSON:
+def merge_meeting_settings(old: JSON, asked: object) -> JSON:
     """The old settings with what was asked for; unknown fields are ignored, as Zoom does.
 
-    :raises Refusal: 400/300 naming the setting.
+    :raises ZoomApiError: 400/300 naming the setting.
     """
     if asked is None:
         return dict(old)
     if not isinstance(asked, dict):
-        raise invalid("settings")
+        raise invalid_field("settings")
     new = dict(old)
     for name, value in asked.items():
         if name not in DEFAULTS or value is None:
@@ -83,28 +83,28 @@ def _check(name: str, value: object) -> None:
     default = DEFAULTS[name]
     # bool is an int to Python but not to Zoom, hence the exact type.
     if type(value) is not type(default):
-        raise invalid(f"settings.{name}")
+        raise invalid_field(f"settings.{name}")
     if name in CHOICES and value not in CHOICES[name]:
-        raise invalid(f"settings.{name}")
+        raise invalid_field(f"settings.{name}")
 
 
-def forced(settings: JSON, password: str) -> JSON:
+def apply_forced_settings(settings: JSON, password: str) -> JSON:
     """Zoom's security rule: no passcode, no waiting room and no authentication turns the waiting room on."""
     if not password and not settings["waiting_room"] and not settings["meeting_authentication"]:
         return settings | {"waiting_room": True}
     return settings
 
 
-def alternative_hosts(settings: JSON) -> list[str]:
-    """The addresses or ids in `alternative_hosts`, split at `;` or `,`."""
+def parse_alternative_hosts(settings: JSON) -> list[str]:
+    """The addresses or ids in `parse_alternative_hosts`, split at `;` or `,`."""
     return [name.strip() for name in settings["alternative_hosts"].replace(",", ";").split(";") if name.strip()]
 
 
 def check_alternative_hosts(settings: JSON, is_licensed: Callable[[str], bool]) -> None:
     """Alternative hosts must be Licensed users of the account.
 
-    :raises Refusal: 400; Zoom's code for it is in no source, so only the status means something.
+    :raises ZoomApiError: 400; Zoom's code for it is in no source, so only the status means something.
     """
-    for name in alternative_hosts(settings):
+    for name in parse_alternative_hosts(settings):
         if not is_licensed(name):
-            raise Refusal(400, 300, f"Who can not be selected as alternative host: {name}.")
+            raise ZoomApiError(400, 300, f"Who can not be selected as alternative host: {name}.")

@@ -5,15 +5,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from portal.sandbox.api.response_bodies import Answers
+from portal.sandbox.api.response_bodies import ResponseBodies
 from portal.sandbox.api.times import (
-    millis,
-    read_start,
-    stamp,
-    zone,
+    format_timestamp,
+    parse_start_time,
+    parse_time_zone,
+    to_milliseconds,
 )
 from portal.sandbox.simulation import meeting_settings, recurrence
-from portal.sandbox.simulation.errors import Refusal, invalid, no_meeting
+from portal.sandbox.simulation.errors import ZoomApiError, invalid_field, meeting_not_found
 from portal.sandbox.simulation.models import (
     INSTANT,
     JSON,
@@ -21,9 +21,9 @@ from portal.sandbox.simulation.models import (
     RECURRING_FIXED,
     SCHEDULED,
     SCREEN_SHARE,
-    Meeting,
-    Occurrence,
-    User,
+    SimulatedMeeting,
+    SimulatedOccurrence,
+    SimulatedUser,
 )
 
 TYPES = (INSTANT, SCHEDULED, RECURRING, RECURRING_FIXED, SCREEN_SHARE)
@@ -36,13 +36,13 @@ TEXT_LIMITS = {"topic": 200, "agenda": 2000, "password": 10}
 NOT_ALLOWED = "Your user account is not allowed meeting hosting and scheduling capabilities."
 
 
-class Scheduling(Answers):
+class MeetingService(ResponseBodies):
     """The part of the world that schedules."""
 
-    def create_meeting(self, user_name: str, asked: JSON) -> Meeting:
+    def create_meeting(self, user_name: str, asked: JSON) -> SimulatedMeeting:
         """Create a meeting for that host from the body of a request; unknown fields are ignored.
 
-        :raises Refusal: 404/1001, 400/3161, 400/300 naming the field, 429 after 100 a day.
+        :raises ZoomApiError: 404/1001, 400/3161, 400/300 naming the field, 429 after 100 a day.
         """
         with self.changing():
             host = self._host(user_name, asked)
@@ -53,23 +53,23 @@ class Scheduling(Answers):
             self._tell_created(meeting, host)
             return meeting
 
-    def _host(self, user_name: str, asked: JSON) -> User:
+    def _host(self, user_name: str, asked: JSON) -> SimulatedUser:
         host = self.find_user(user_name)
         if asked.get("schedule_for"):
             if asked.get("type") == INSTANT:
-                raise Refusal(400, 3000, f"You cannot schedule a meeting for {asked['schedule_for']}.")
+                raise ZoomApiError(400, 3000, f"You cannot schedule a meeting for {asked['schedule_for']}.")
             try:
                 host = self.find_user(str(asked["schedule_for"]))
-            except Refusal as error:
-                raise invalid("schedule_for") from error
+            except ZoomApiError as error:
+                raise invalid_field("schedule_for") from error
         if host.type not in (1, 2) or host.status != "active":
-            raise Refusal(400, 3161, NOT_ALLOWED)
+            raise ZoomApiError(400, 3161, NOT_ALLOWED)
         return host
 
-    def _draft(self, host: User, asked: JSON) -> Meeting:
+    def _draft(self, host: SimulatedUser, asked: JSON) -> SimulatedMeeting:
         kind = asked.get("type", SCHEDULED)
         if isinstance(kind, bool) or kind not in TYPES:
-            raise invalid("type")
+            raise invalid_field("type")
         if kind == SCHEDULED and not asked.get("start_time"):
             kind = INSTANT
         password = ""
@@ -78,7 +78,7 @@ class Scheduling(Answers):
         meeting_id = self.ids.meeting_id()
         while meeting_id in self.meetings:
             meeting_id = self.ids.meeting_id()
-        return Meeting(
+        return SimulatedMeeting(
             id=meeting_id,
             uuid=self.ids.meeting_uuid(1),
             host_id=host.id,
@@ -94,57 +94,57 @@ class Scheduling(Answers):
             start_time=self.now() if kind == INSTANT else None,
         )
 
-    def _apply(self, meeting: Meeting, asked: JSON, host: User) -> None:
+    def _apply(self, meeting: SimulatedMeeting, asked: JSON, host: SimulatedUser) -> None:
         """Put what was asked for into the meeting. All checks come before any of it is kept."""
         for name, longest in TEXT_LIMITS.items():
             if asked.get(name) is not None:
                 if not isinstance(asked[name], str) or len(asked[name]) > longest:
-                    raise invalid(name)
+                    raise invalid_field(name)
                 setattr(meeting, name, asked[name])
         if asked.get("timezone"):
-            zone(asked["timezone"])
+            parse_time_zone(asked["timezone"])
             meeting.timezone = asked["timezone"]
         meeting.minutes = _minutes(asked, meeting.minutes)
         if isinstance(asked.get("tracking_fields"), list):
             meeting.tracking_fields = asked["tracking_fields"]
-        chosen = meeting_settings.merged(meeting.settings, asked.get("settings"))
+        chosen = meeting_settings.merge_meeting_settings(meeting.settings, asked.get("settings"))
         meeting_settings.check_alternative_hosts(chosen, self._is_licensed)
-        meeting.settings = meeting_settings.forced(chosen, meeting.password)
+        meeting.settings = meeting_settings.apply_forced_settings(chosen, meeting.password)
         self._apply_times(meeting, asked)
 
-    def _apply_times(self, meeting: Meeting, asked: JSON) -> None:
+    def _apply_times(self, meeting: SimulatedMeeting, asked: JSON) -> None:
         if meeting.type in (SCHEDULED, RECURRING_FIXED) and asked.get("start_time"):
-            start = read_start(asked["start_time"], meeting.timezone)
+            start = parse_start_time(asked["start_time"], meeting.timezone)
             in_the_past_on_change = meeting.start_time is not None and start < self.now()
             meeting.start_time = meeting.start_time if in_the_past_on_change else start
         if meeting.type != RECURRING_FIXED:
             return
         if meeting.start_time is None:
-            raise invalid("start_time")
+            raise invalid_field("start_time")
         if not meeting.occurrences or any(asked.get(name) for name in ("recurrence", "start_time", "duration")):
             rule = asked.get("recurrence") or meeting.recurrence
             self._expand(meeting, rule)
 
-    def _expand(self, meeting: Meeting, rule: Any) -> None:
+    def _expand(self, meeting: SimulatedMeeting, rule: Any) -> None:
         assert meeting.start_time is not None
-        starts = recurrence.starts(rule, meeting.start_time, zone(meeting.timezone))
+        starts = recurrence.recurrence_starts(rule, meeting.start_time, parse_time_zone(meeting.timezone))
         if not starts:
-            raise invalid("recurrence")
+            raise invalid_field("recurrence")
         now = self.now()
         # Occurrences of the past keep their ids when the series changes.
         held = [occurrence for occurrence in meeting.occurrences if occurrence.start_time < now]
         ids = {occurrence.occurrence_id for occurrence in held}
-        coming = [Occurrence(str(millis(start)), start, meeting.minutes) for start in starts]
+        coming = [SimulatedOccurrence(str(to_milliseconds(start)), start, meeting.minutes) for start in starts]
         meeting.occurrences = held + [one for one in coming if one.occurrence_id not in ids]
         meeting.recurrence = dict(rule)
 
     def _is_licensed(self, name: str) -> bool:
         try:
             return self.find_user(name).licensed
-        except Refusal:
+        except ZoomApiError:
             return False
 
-    def _tell_created(self, meeting: Meeting, host: User) -> None:
+    def _tell_created(self, meeting: SimulatedMeeting, host: SimulatedUser) -> None:
         told = self._short(meeting) | {
             "join_url": self._join_url(meeting),
             "password": meeting.password,
@@ -160,18 +160,18 @@ class Scheduling(Answers):
             self.now(),
         )
 
-    def usable_meeting(self, meeting_id: str) -> Meeting:
+    def usable_meeting(self, meeting_id: str) -> SimulatedMeeting:
         """The meeting, if it neither was deleted nor has expired.
 
-        :raises Refusal: 404/3001.
+        :raises ZoomApiError: 404/3001.
         """
         with self.lock:
             meeting = self.meeting_named(meeting_id)
             if self._expired(meeting):
-                raise no_meeting(meeting_id)
+                raise meeting_not_found(meeting_id)
             return meeting
 
-    def _expired(self, meeting: Meeting) -> bool:
+    def _expired(self, meeting: SimulatedMeeting) -> bool:
         if self.running(meeting.id) is not None:
             return False
         if meeting.type == INSTANT:
@@ -182,10 +182,10 @@ class Scheduling(Answers):
         used += [occurrence.start_time for occurrence in meeting.occurrences]
         return self.now() > max(moment for moment in used if moment) + KEPT_AFTER[meeting.type]
 
-    def update_meeting(self, meeting_id: str, asked: JSON, occurrence_id: str = "") -> Meeting:
+    def update_meeting(self, meeting_id: str, asked: JSON, occurrence_id: str = "") -> SimulatedMeeting:
         """Change a meeting, or one occurrence of it. Fires `meeting.updated` if anything changed.
 
-        :raises Refusal: as `create_meeting`, and 404/3001; 400/300 for an unknown occurrence.
+        :raises ZoomApiError: as `create_meeting`, and 404/3001; 400/300 for an unknown occurrence.
         """
         with self.changing():
             meeting = self.usable_meeting(meeting_id)
@@ -201,26 +201,26 @@ class Scheduling(Answers):
             self._tell_updated(changed, before, host)
             return changed
 
-    def _with_occurrence(self, meeting: Meeting, occurrence_id: str, asked: JSON) -> Meeting:
+    def _with_occurrence(self, meeting: SimulatedMeeting, occurrence_id: str, asked: JSON) -> SimulatedMeeting:
         old = self.occurrence(meeting, occurrence_id)
         start = old.start_time
         if asked.get("start_time"):
-            start = read_start(asked["start_time"], asked.get("timezone") or meeting.timezone)
+            start = parse_start_time(asked["start_time"], asked.get("timezone") or meeting.timezone)
         new = replace(old, start_time=start, minutes=_minutes(asked, old.minutes))
         rest = [one for one in meeting.occurrences if one is not old]
         return replace(meeting, occurrences=sorted([*rest, new], key=lambda one: one.start_time))
 
-    def occurrence(self, meeting: Meeting, occurrence_id: str) -> Occurrence:
+    def occurrence(self, meeting: SimulatedMeeting, occurrence_id: str) -> SimulatedOccurrence:
         """The occurrence of that id that was not deleted.
 
-        :raises Refusal: 400/300.
+        :raises ZoomApiError: 400/300.
         """
         for one in meeting.occurrences:
             if one.occurrence_id == occurrence_id and one.status == "available":
                 return one
-        raise Refusal(400, 300, "Invalid parameter: `occurrence_id`.")
+        raise ZoomApiError(400, 300, "Invalid parameter: `occurrence_id`.")
 
-    def _tell_updated(self, meeting: Meeting, before: JSON, host: User) -> None:
+    def _tell_updated(self, meeting: SimulatedMeeting, before: JSON, host: SimulatedUser) -> None:
         after = self.meeting_json(meeting)
         named = ("topic", "type", "start_time", "duration", "timezone", "agenda", "password", "occurrences")
         changed = [name for name in named if after.get(name) != before.get(name)]
@@ -234,7 +234,7 @@ class Scheduling(Answers):
             old["settings"] = {name: before["settings"][name] for name in switched}
         payload = self._operator(host) | {
             "scope": "single",
-            "time_stamp": millis(self.now()),
+            "time_stamp": to_milliseconds(self.now()),
             "object": new,
             "old_object": old,
         }
@@ -243,17 +243,19 @@ class Scheduling(Answers):
     def delete_meeting(self, meeting_id: str, occurrence_id: str = "") -> None:
         """Delete a meeting, or one occurrence of it.
 
-        :raises Refusal: 404/3001; 400/3002 while it runs; 400/300 for an unknown occurrence.
+        :raises ZoomApiError: 404/3001; 400/3002 while it runs; 400/300 for an unknown occurrence.
         """
         with self.changing():
             meeting = self.usable_meeting(meeting_id)
             if self.running(meeting.id) is not None:
-                raise Refusal(400, 3002, "Cannot delete a meeting that is in progress.")
+                raise ZoomApiError(400, 3002, "Cannot delete a meeting that is in progress.")
             told = self._short(meeting)
             if occurrence_id:
                 one = self.occurrence(meeting, occurrence_id)
                 one.status = "deleted"
-                told["occurrences"] = [{"occurrence_id": one.occurrence_id, "start_time": stamp(one.start_time)}]
+                told["occurrences"] = [
+                    {"occurrence_id": one.occurrence_id, "start_time": format_timestamp(one.start_time)}
+                ]
             else:
                 meeting.deleted_at = self.now()
             self.keep_meeting(meeting)
@@ -264,17 +266,17 @@ class Scheduling(Answers):
     def recover_meeting(self, meeting_id: str) -> None:
         """Bring a deleted meeting back, within 30 days.
 
-        :raises Refusal: 404/3001.
+        :raises ZoomApiError: 404/3001.
         """
         with self.changing():
             meeting = self.meetings.get(meeting_id)
             if meeting is None or meeting.deleted_at is None:
-                raise no_meeting(meeting_id)
+                raise meeting_not_found(meeting_id)
             if self.now() > meeting.deleted_at + timedelta(days=30):
-                raise no_meeting(meeting_id)
+                raise meeting_not_found(meeting_id)
             meeting.deleted_at = None
             self.keep_meeting(meeting)
-            told = self._short(meeting) | {"start_time": stamp(meeting.start_time or meeting.created_at)}
+            told = self._short(meeting) | {"start_time": format_timestamp(meeting.start_time or meeting.created_at)}
             payload = self._operator(self.users[meeting.host_id]) | {"operation": "single", "object": told}
             self.emit("meeting.recovered", meeting, payload, self.now())
 
@@ -282,7 +284,7 @@ class Scheduling(Answers):
         """A host's meetings as Zoom lists them: agenda cut at 250, no settings.
 
         :param kind: scheduled, live, upcoming, upcoming_meetings or previous_meetings.
-        :raises Refusal: 404/1001; 400/300 for another kind.
+        :raises ZoomApiError: 404/1001; 400/300 for another kind.
         """
         with self.lock:
             host = self.find_user(user_name)
@@ -293,7 +295,7 @@ class Scheduling(Answers):
             ]
             return [row for meeting in mine for row in self._listed(meeting, kind)]
 
-    def _listed(self, meeting: Meeting, kind: str) -> Iterable[JSON]:
+    def _listed(self, meeting: SimulatedMeeting, kind: str) -> Iterable[JSON]:
         live = self.running(meeting.id) is not None
         match kind:
             case "scheduled":
@@ -304,9 +306,9 @@ class Scheduling(Answers):
                 return [self._row(meeting)] if meeting.ended_once else []
             case "upcoming" | "upcoming_meetings":
                 return [self._row(meeting, start) for start in self._coming(meeting)]
-        raise invalid("type")
+        raise invalid_field("type")
 
-    def _coming(self, meeting: Meeting) -> list[datetime]:
+    def _coming(self, meeting: SimulatedMeeting) -> list[datetime]:
         half_a_year = self.now() + timedelta(days=183)
         dates = [one.start_time for one in meeting.occurrences if one.status == "available"]
         if meeting.type == SCHEDULED and meeting.start_time:
@@ -320,5 +322,5 @@ def _minutes(asked: JSON, default: int) -> int:
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise invalid("duration")
+        raise invalid_field("duration")
     return value

@@ -15,7 +15,7 @@ APPROVE_AUTOMATICALLY, APPROVE_BY_HAND, NO_REGISTRATION = 0, 1, 2
 
 
 @dataclass
-class User:
+class SimulatedUser:
     """A person of the account, who may host. `type` 1 is Basic, 2 Licensed, 99 may not host at all."""
 
     id: str
@@ -38,7 +38,7 @@ class User:
 
 
 @dataclass
-class Occurrence:
+class SimulatedOccurrence:
     """One date of a recurring meeting; `minutes` long; status `available` or `deleted`."""
 
     occurrence_id: str
@@ -48,8 +48,8 @@ class Occurrence:
 
 
 @dataclass
-class Meeting:
-    """A meeting as scheduled; runs of it are `Instance`s."""
+class SimulatedMeeting:
+    """A meeting as scheduled; runs of it are `SimulatedInstance`s."""
 
     id: str
     uuid: str
@@ -65,7 +65,7 @@ class Meeting:
     registration_code: str
     start_time: datetime | None = None
     recurrence: JSON | None = None
-    occurrences: list[Occurrence] = field(default_factory=list)
+    occurrences: list[SimulatedOccurrence] = field(default_factory=list)
     tracking_fields: list[JSON] = field(default_factory=list)
     deleted_at: datetime | None = None
     last_used_at: datetime | None = None
@@ -77,7 +77,7 @@ class Meeting:
 
 
 @dataclass
-class Registrant:
+class SimulatedRegistrant:
     """Somebody registered for a meeting; status `approved`, `pending`, `denied` or `cancelled`."""
 
     id: str
@@ -102,7 +102,7 @@ class Registrant:
 
 
 @dataclass
-class Instance:
+class SimulatedInstance:
     """One run of a meeting. `class_clock_ahead` is how many seconds its clock is ahead of the real one.
 
     `ended_really_at` is when the end was told on the real clock: reports become ready from then.
@@ -122,7 +122,7 @@ class Instance:
 
 
 @dataclass
-class Stay:
+class SimulatedStay:
     """One person on one device, from join to leave.
 
     `where` is meeting, waiting_room, breakout_room or before_host.
@@ -163,7 +163,7 @@ class Stay:
 
 
 @dataclass
-class Delivery:
+class WebhookDelivery:
     """One webhook on its way. State: `waiting`, `held`, `delivered`, `failed` (given up),
     `lost` (a fault swallowed it) or `kept` (nobody had asked for it)."""
 
@@ -179,7 +179,7 @@ class Delivery:
 
 
 @dataclass
-class Call:
+class ApiCall:
     """One request to the API or for a token; `status` 0 while it is under way or when nothing was done."""
 
     method: str

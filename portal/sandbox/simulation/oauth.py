@@ -5,12 +5,12 @@ import binascii
 import hmac
 from datetime import timedelta
 
-from portal.sandbox.api.scopes import Gate
-from portal.sandbox.api.times import seconds_of
-from portal.sandbox.simulation.errors import Refusal
-from portal.sandbox.simulation.ids import secret
+from portal.sandbox.api.scopes import ScopeGate
+from portal.sandbox.api.times import whole_seconds
+from portal.sandbox.simulation.errors import ZoomApiError
+from portal.sandbox.simulation.ids import derive_secret
 from portal.sandbox.simulation.models import JSON
-from portal.sandbox.simulation.reports import Reporting
+from portal.sandbox.simulation.reports import ReportService
 
 GRANT = "account_credentials"
 
@@ -27,7 +27,7 @@ class TokenRefusal(Exception):
         return {"reason": self.reason, "error": self.error}
 
 
-class OAuth(Reporting):
+class OAuthServer(ReportService):
     """The part of the world that gives out tokens and checks them."""
 
     def issue_token(self, authorization: str, grant_type: str, account_id: str) -> JSON:
@@ -59,7 +59,7 @@ class OAuth(Reporting):
 
     def _token(self) -> str:
         """Opaque, but as long as Zoom's, so that nobody keeps it in a short column."""
-        return f"eyJzdiI6IjAwMDAwMiIsImFsZyI6IkhTNTEyIn0.{secret(360)}.{secret(64)}"
+        return f"eyJzdiI6IjAwMDAwMiIsImFsZyI6IkhTNTEyIn0.{derive_secret(360)}.{derive_secret(64)}"
 
     def _check_client(self, authorization: str) -> None:
         kind, _, encoded = authorization.partition(" ")
@@ -91,20 +91,20 @@ class OAuth(Reporting):
                 del self.tokens[token]
                 self.drop("token", token)
 
-    def let_through(self, authorization: str, gate: Gate) -> None:
+    def let_through(self, authorization: str, gate: ScopeGate) -> None:
         """Check the bearer token, its scope and the rate limits, in this order.
 
-        :raises Refusal: 401/124, 400/4711, 429.
+        :raises ZoomApiError: 401/124, 400/4711, 429.
         """
         with self.changing():
             kind, _, token = authorization.partition(" ")
             row = self.tokens.get(token.strip()) if kind.lower() == "bearer" else None
             if row is None or not self.switches.app_enabled:
-                raise Refusal(401, 124, "Invalid access token.")
-            if seconds_of(row["expires_at"]) <= self.now():
-                raise Refusal(401, 124, "Access token is expired.")
+                raise ZoomApiError(401, 124, "Invalid access token.")
+            if whole_seconds(row["expires_at"]) <= self.now():
+                raise ZoomApiError(401, 124, "Access token is expired.")
             granted = set(row["scope"].split())
             if not granted & {gate.granular, gate.classic}:
                 message = f"Invalid access token, does not contain scopes:[{gate.granular}]."
-                raise Refusal(400, 4711, message)
+                raise ZoomApiError(400, 4711, message)
             self.limits.admit(gate.label)

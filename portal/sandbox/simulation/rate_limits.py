@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 
-from portal.sandbox.api.times import next_midnight, stamp
-from portal.sandbox.simulation.errors import Refusal
+from portal.sandbox.api.times import format_timestamp, next_midnight
+from portal.sandbox.simulation.errors import ZoomApiError
 
 LIGHT, MEDIUM, HEAVY = "Light", "Medium", "Heavy"
 
@@ -45,7 +45,7 @@ STATUS_MESSAGE = (
 )
 
 
-class Limits:
+class RateLimits:
     """Counts what is used, per second and per UTC day. `plan` is free, pro, business or unlimited.
 
     `per_second` and `per_day` may be changed label by label; `count` reads and `spend` adds to a daily
@@ -83,7 +83,7 @@ class Limits:
     def admit(self, label: str) -> None:
         """Count one request of that label.
 
-        :raises Refusal: 429, per second (`X-RateLimit-Type: QPS`) or per day (with an ISO `Retry-After`).
+        :raises ZoomApiError: 429, per second (`X-RateLimit-Type: QPS`) or per day (with an ISO `Retry-After`).
         """
         self._admit_second(label)
         self._admit_day(label)
@@ -97,7 +97,7 @@ class Limits:
             recent.popleft()
         if len(recent) >= allowed:
             headers = {"X-RateLimit-Category": label, "X-RateLimit-Type": "QPS"}
-            raise Refusal(429, 429, SECOND_MESSAGE, headers=headers)
+            raise ZoomApiError(429, 429, SECOND_MESSAGE, headers=headers)
         recent.append(tick)
 
     def _admit_day(self, label: str) -> None:
@@ -110,22 +110,22 @@ class Limits:
                 "X-RateLimit-Type": "Daily-limit",
                 "X-RateLimit-Limit": str(allowed),
                 "X-RateLimit-Remaining": "0",
-                "Retry-After": stamp(next_midnight(self._now())),
+                "Retry-After": format_timestamp(next_midnight(self._now())),
             }
-            raise Refusal(429, 429, DAY_MESSAGE, headers=headers)
+            raise ZoomApiError(429, 429, DAY_MESSAGE, headers=headers)
         self._spend(f"label|{label}")
 
     def admit_host(self, host_id: str) -> None:
         """Count one create or update for that host.
 
-        :raises Refusal: 429 after 100 a day; without Type and Retry-After, as seen in the wild.
+        :raises ZoomApiError: 429 after 100 a day; without Type and Retry-After, as seen in the wild.
         """
         self._admit_subject(f"host|{host_id}", self.host_per_day, HOST_MESSAGE, "")
 
     def admit_registrant(self, meeting_id: str, email: str) -> None:
         """Count one registration request for that folded address.
 
-        :raises Refusal: 429 after three a day.
+        :raises ZoomApiError: 429 after three a day.
         """
         scope = "*" if self.registrant_counts_over_all_meetings else meeting_id
         self._admit_subject(f"registrant|{scope}|{email}", self.registrant_per_day, REGISTRANT_MESSAGE, email)
@@ -133,7 +133,7 @@ class Limits:
     def admit_status(self, meeting_id: str, email: str) -> None:
         """Count one change of a registrant's status.
 
-        :raises Refusal: 429 after ten a day.
+        :raises ZoomApiError: 429 after ten a day.
         """
         self._admit_subject(f"status|{meeting_id}|{email}", self.status_per_day, STATUS_MESSAGE, email)
 
@@ -147,5 +147,5 @@ class Limits:
             if subject.startswith("host|"):
                 # The live answer carried the category's figures, not the host's.
                 headers |= {"X-RateLimit-Limit": "6000", "X-RateLimit-Remaining": "5893"}
-            raise Refusal(429, 429, message.format(limit=allowed, email=email), headers=headers)
+            raise ZoomApiError(429, 429, message.format(limit=allowed, email=email), headers=headers)
         self._spend(subject)

@@ -4,25 +4,25 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from portal.sandbox.simulation.errors import Refusal, invalid
+from portal.sandbox.simulation.errors import ZoomApiError, invalid_field
 from portal.sandbox.simulation.models import JSON
 
 DAILY, WEEKLY, MONTHLY = 1, 2, 3
 MOST_OCCURRENCES = 50
 LONGEST_INTERVAL = {DAILY: 99, WEEKLY: 50, MONTHLY: 10}
 DAYS_LOOKED_AT = 366 * 5
-Fits = Callable[[date], bool]
+DateFilter = Callable[[date], bool]
 
 
-def starts(recurrence: object, first: datetime, zone: ZoneInfo) -> list[datetime]:
+def recurrence_starts(recurrence: object, first: datetime, zone: ZoneInfo) -> list[datetime]:
     """The start of every occurrence, UTC; the wall-clock time of `first` stays the same in `zone`.
 
     :param recurrence: Zoom's object: `type`, `repeat_interval`, `weekly_days`, `monthly_*`, and `end_times`
         or `end_date_time` but not both; without an end there is one occurrence.
-    :raises Refusal: 400/300 naming the field.
+    :raises ZoomApiError: 400/300 naming the field.
     """
     if not isinstance(recurrence, dict):
-        raise invalid("recurrence")
+        raise invalid_field("recurrence")
     count, until = _end(recurrence)
     local = first.astimezone(zone)
     found: list[datetime] = []
@@ -39,23 +39,23 @@ def starts(recurrence: object, first: datetime, zone: ZoneInfo) -> list[datetime
 def _end(recurrence: JSON) -> tuple[int, datetime | None]:
     times, end = recurrence.get("end_times"), recurrence.get("end_date_time")
     if times and end:
-        raise Refusal(400, 300, "The recurrence may have `end_times` or `end_date_time`, not both.")
+        raise ZoomApiError(400, 300, "The recurrence may have `end_times` or `end_date_time`, not both.")
     if end:
         try:
             until = datetime.strptime(str(end), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
         except ValueError as error:
-            raise invalid("recurrence.end_date_time") from error
+            raise invalid_field("recurrence.end_date_time") from error
         return MOST_OCCURRENCES, until
     number = _number(recurrence, "end_times", 1)
     if not 1 <= number <= MOST_OCCURRENCES:
-        raise invalid("recurrence.end_times")
+        raise invalid_field("recurrence.end_times")
     return number, None
 
 
 def _number(recurrence: JSON, name: str, default: int) -> int:
     value = recurrence.get(name) or default
     if isinstance(value, bool) or not isinstance(value, int):
-        raise invalid(f"recurrence.{name}")
+        raise invalid_field(f"recurrence.{name}")
     return value
 
 
@@ -63,31 +63,31 @@ def _days(recurrence: JSON, first: date) -> Iterator[date]:
     """The days from `first` on that the pattern names."""
     kind = recurrence.get("type")
     if kind not in LONGEST_INTERVAL:
-        raise invalid("recurrence.type")
+        raise invalid_field("recurrence.type")
     every = _number(recurrence, "repeat_interval", 1)
     if not 1 <= every <= LONGEST_INTERVAL[kind]:
-        raise invalid("recurrence.repeat_interval")
+        raise invalid_field("recurrence.repeat_interval")
     fits = {DAILY: _daily, WEEKLY: _weekly, MONTHLY: _monthly}[kind](recurrence, first, every)
     return (day for day in (first + timedelta(days=n) for n in range(DAYS_LOOKED_AT)) if fits(day))
 
 
-def _daily(recurrence: JSON, first: date, every: int) -> Fits:
+def _daily(recurrence: JSON, first: date, every: int) -> DateFilter:
     return lambda day: (day - first).days % every == 0
 
 
-def _weekly(recurrence: JSON, first: date, every: int) -> Fits:
+def _weekly(recurrence: JSON, first: date, every: int) -> DateFilter:
     try:
         # Zoom counts Sunday as 1; the schema's pattern forbids lists such as "1,3", the text allows them.
         days = {int(day) for day in str(recurrence.get("weekly_days") or _zoom_weekday(first)).split(",")}
     except ValueError as error:
-        raise invalid("recurrence.weekly_days") from error
+        raise invalid_field("recurrence.weekly_days") from error
     if not days <= set(range(1, 8)):
-        raise invalid("recurrence.weekly_days")
+        raise invalid_field("recurrence.weekly_days")
     sunday = first - timedelta(days=_zoom_weekday(first) - 1)
     return lambda day: _zoom_weekday(day) in days and (day - sunday).days // 7 % every == 0
 
 
-def _monthly(recurrence: JSON, first: date, every: int) -> Fits:
+def _monthly(recurrence: JSON, first: date, every: int) -> DateFilter:
     week, weekday = recurrence.get("monthly_week"), recurrence.get("monthly_week_day")
 
     def in_month(day: date) -> bool:
@@ -97,7 +97,7 @@ def _monthly(recurrence: JSON, first: date, every: int) -> Fits:
         wanted = _number(recurrence, "monthly_day", first.day)
         return lambda day: in_month(day) and day.day == wanted
     if week not in (-1, 1, 2, 3, 4) or weekday not in range(1, 8):
-        raise invalid("recurrence.monthly_week")
+        raise invalid_field("recurrence.monthly_week")
     if week == -1:
         return lambda day: (
             in_month(day) and _zoom_weekday(day) == weekday and (day + timedelta(days=7)).month != day.month

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from portal.sandbox.api.times import stamp
-from portal.sandbox.simulation.errors import Refusal, invalid
-from portal.sandbox.simulation.meeting_settings import alternative_hosts
-from portal.sandbox.simulation.meetings import Scheduling
+from portal.sandbox.api.times import format_timestamp
+from portal.sandbox.simulation.errors import ZoomApiError, invalid_field
+from portal.sandbox.simulation.meeting_settings import parse_alternative_hosts
+from portal.sandbox.simulation.meetings import MeetingService
 from portal.sandbox.simulation.models import (
     APPROVE_AUTOMATICALLY,
     JSON,
     SCHEDULED,
-    Meeting,
-    Registrant,
+    SimulatedMeeting,
+    SimulatedRegistrant,
 )
 
 LONGEST_EMAIL, LONGEST_NAME, MOST_AT_ONCE = 128, 64, 30
@@ -40,18 +40,18 @@ ONLY_TYPE_2 = (
 )
 
 
-class Registering(Scheduling):
+class RegistrationService(MeetingService):
     """The part of the world that registers."""
 
-    def register(self, meeting_id: str, asked: JSON, occurrence_ids: Sequence[str] = ()) -> Registrant:
+    def register(self, meeting_id: str, asked: JSON, occurrence_ids: Sequence[str] = ()) -> SimulatedRegistrant:
         """Add one registrant, or return the one with the same address, whatever its case.
 
-        :raises Refusal: 404/3001; 400/200 unlicensed host; 404/300 registration off; 400/3038 over; 400/3027
+        :raises ZoomApiError: 404/3001; 400/200 unlicensed host; 404/300 registration off; 400/3038 over; 400/3027
             for hosts; 400/3043 full; 400/300 naming the field; 429 at the fourth request of a day for one
             address.
         """
         with self.changing():
-            meeting = self._open_for_registration(meeting_id, Refusal(404, 300, self._off(meeting_id)))
+            meeting = self._open_for_registration(meeting_id, ZoomApiError(404, 300, self._off(meeting_id)))
             email = _email(asked)
             self._count_post(meeting.id, email)
             self.limits.admit_registrant(meeting.id, email)
@@ -60,17 +60,17 @@ class Registering(Scheduling):
                 self.occurrence(meeting, occurrence_id)
             return self._put_down(meeting, email, asked, bool(asked.get("auto_approve")), occurrence_ids)
 
-    def register_many(self, meeting_id: str, asked: JSON) -> list[Registrant]:
+    def register_many(self, meeting_id: str, asked: JSON) -> list[SimulatedRegistrant]:
         """Add up to thirty registrants of a meeting of type 2: all of them or none.
 
         :return: in an order of Zoom's own: match them by address.
-        :raises Refusal: as `register`, with 400/404 where registration is off and 400/303 for other types.
+        :raises ZoomApiError: as `register`, with 400/404 where registration is off and 400/303 for other types.
         """
         with self.changing():
             meeting = self.usable_meeting(meeting_id)
             if meeting.type != SCHEDULED:
-                raise Refusal(400, 303, ONLY_TYPE_2)
-            meeting = self._open_for_registration(meeting_id, Refusal(400, 404, self._off(meeting_id)))
+                raise ZoomApiError(400, 303, ONLY_TYPE_2)
+            meeting = self._open_for_registration(meeting_id, ZoomApiError(400, 404, self._off(meeting_id)))
             people = _people(asked)
             emails = [_email(person) for person in people]
             for email in emails:
@@ -78,7 +78,7 @@ class Registering(Scheduling):
                 self._may_register(meeting, email)
             known = {one.email.casefold() for one in self.active_registrants(meeting.id)}
             if len(known | set(emails)) > self.switches.capacity:
-                raise Refusal(400, 3043, "Meeting has reached maximum attendee capacity.")
+                raise ZoomApiError(400, 3043, "Meeting has reached maximum attendee capacity.")
             approve = bool(asked.get("auto_approve"))
             found = [
                 self._put_down(meeting, email, person, approve, ())
@@ -97,48 +97,48 @@ class Registering(Scheduling):
     def _off(self, meeting_id: str) -> str:
         return f"Registration has not been enabled for this meeting: {meeting_id}."
 
-    def _open_for_registration(self, meeting_id: str, off: Refusal) -> Meeting:
+    def _open_for_registration(self, meeting_id: str, off: ZoomApiError) -> SimulatedMeeting:
         meeting = self.usable_meeting(meeting_id)
         self._paid(meeting)
         if not meeting.takes_registrations:
             raise off
         if self._over(meeting):
-            raise Refusal(400, 3038, "Meeting is over, you can not register now.")
+            raise ZoomApiError(400, 3038, "Meeting is over, you can not register now.")
         return meeting
 
-    def _paid(self, meeting: Meeting) -> None:
+    def _paid(self, meeting: SimulatedMeeting) -> None:
         host = self.users[meeting.host_id]
         if not host.licensed:
-            raise Refusal(400, 200, f"Only available for Paid users: {host.id}.")
+            raise ZoomApiError(400, 200, f"Only available for Paid users: {host.id}.")
 
-    def _over(self, meeting: Meeting) -> bool:
+    def _over(self, meeting: SimulatedMeeting) -> bool:
         if not self.switches.over_closes_registration or self.running(meeting.id) is not None:
             return False
         if meeting.type not in (SCHEDULED, 8):
             return False
         return not self._coming_ever(meeting)
 
-    def _coming_ever(self, meeting: Meeting) -> bool:
+    def _coming_ever(self, meeting: SimulatedMeeting) -> bool:
         ends = [one.start_time.timestamp() + one.minutes * 60 for one in meeting.occurrences]
         if meeting.start_time and not meeting.occurrences:
             ends = [meeting.start_time.timestamp() + meeting.minutes * 60]
         return any(end > self.now().timestamp() for end in ends)
 
-    def _may_register(self, meeting: Meeting, email: str) -> None:
+    def _may_register(self, meeting: SimulatedMeeting, email: str) -> None:
         host = self.users[meeting.host_id]
-        if email in {host.email.casefold(), *map(str.casefold, alternative_hosts(meeting.settings))}:
-            raise Refusal(400, 3027, "Host can not register.")
+        if email in {host.email.casefold(), *map(str.casefold, parse_alternative_hosts(meeting.settings))}:
+            raise ZoomApiError(400, 3027, "Host can not register.")
 
     def _put_down(
-        self, meeting: Meeting, email: str, asked: JSON, approve: bool, occurrence_ids: Sequence[str]
-    ) -> Registrant:
+        self, meeting: SimulatedMeeting, email: str, asked: JSON, approve: bool, occurrence_ids: Sequence[str]
+    ) -> SimulatedRegistrant:
         approve = approve or meeting.settings["approval_type"] == APPROVE_AUTOMATICALLY
         for known in self.registrants.get(meeting.id, {}).values():
             if known.email.casefold() == email and known.status != "cancelled":
                 return self._registered_again(known, approve)
         if len(self.active_registrants(meeting.id)) >= self.switches.capacity:
-            raise Refusal(400, 3043, "Meeting has reached maximum attendee capacity.")
-        registrant = Registrant(
+            raise ZoomApiError(400, 3043, "Meeting has reached maximum attendee capacity.")
+        registrant = SimulatedRegistrant(
             id=self.ids.code(),
             meeting_id=meeting.id,
             email=str(asked["email"]).strip(),
@@ -155,22 +155,22 @@ class Registering(Scheduling):
         self._tell_registered(meeting, registrant)
         return registrant
 
-    def _registered_again(self, known: Registrant, approve: bool) -> Registrant:
+    def _registered_again(self, known: SimulatedRegistrant, approve: bool) -> SimulatedRegistrant:
         if known.status == "pending" and approve:
             self._set_status(known, "approved")
         return known
 
-    def _tell_registered(self, meeting: Meeting, registrant: Registrant) -> None:
+    def _tell_registered(self, meeting: SimulatedMeeting, registrant: SimulatedRegistrant) -> None:
         told = self.registrant_json(registrant)
         told = {name: told[name] for name in told if name != "create_time"}
         self._tell_registration("created", meeting, told | {"join_url": self.link_of(registrant)})
 
-    def _tell_registration(self, what: str, meeting: Meeting, registrant: JSON) -> None:
-        start = stamp(meeting.start_time or meeting.created_at)
+    def _tell_registration(self, what: str, meeting: SimulatedMeeting, registrant: JSON) -> None:
+        start = format_timestamp(meeting.start_time or meeting.created_at)
         told = self._short(meeting) | {"start_time": start, "registrant": registrant}
         if meeting.occurrences:
             told["occurrences"] = [
-                {"occurrence_id": one.occurrence_id, "start_time": stamp(one.start_time)}
+                {"occurrence_id": one.occurrence_id, "start_time": format_timestamp(one.start_time)}
                 for one in meeting.occurrences
                 if one.status == "available"
             ]
@@ -179,44 +179,46 @@ class Registering(Scheduling):
             payload |= self._operator(self.users[meeting.host_id])
         self.emit(f"meeting.registration_{what}", meeting, payload, self.now())
 
-    def active_registrants(self, meeting_id: str) -> list[Registrant]:
+    def active_registrants(self, meeting_id: str) -> list[SimulatedRegistrant]:
         """Who is approved or pending, in the order they registered."""
         with self.lock:
             return [one for one in self.registrants.get(meeting_id, {}).values() if one.active]
 
-    def list_registrants(self, meeting_id: str, status: str = "approved", occurrence_id: str = "") -> list[Registrant]:
+    def list_registrants(
+        self, meeting_id: str, status: str = "approved", occurrence_id: str = ""
+    ) -> list[SimulatedRegistrant]:
         """The registrants of that status: approved, pending or denied. The cancelled are in no list.
 
-        :raises Refusal: 404/3001; 400/300 for another status; 400/200 unlicensed host; 404/300 registration
+        :raises ZoomApiError: 404/3001; 400/300 for another status; 400/200 unlicensed host; 404/300 registration
             off.
         """
         if status not in ("approved", "pending", "denied"):
-            raise invalid("status")
+            raise invalid_field("status")
         with self.lock:
             meeting = self.usable_meeting(meeting_id)
             self._paid(meeting)
             if not meeting.takes_registrations:
-                raise Refusal(404, 300, self._off(meeting_id))
+                raise ZoomApiError(404, 300, self._off(meeting_id))
             return [
                 one
                 for one in self.registrants.get(meeting.id, {}).values()
                 if one.status == status and _comes(one, occurrence_id)
             ]
 
-    def registrant(self, meeting_id: str, registrant_id: str) -> Registrant:
+    def registrant(self, meeting_id: str, registrant_id: str) -> SimulatedRegistrant:
         """One registrant, not cancelled.
 
-        :raises Refusal: 404/3001; 400/300 for an unknown id.
+        :raises ZoomApiError: 404/3001; 400/300 for an unknown id.
         """
         with self.lock:
             self.usable_meeting(meeting_id)
             one = self.registrants.get(meeting_id, {}).get(registrant_id)
             if one is None or one.status == "cancelled":
                 text = "The value that you entered for the Registrant ID field is invalid. Enter a valid value."
-                raise Refusal(400, 300, text)
+                raise ZoomApiError(400, 300, text)
             return one
 
-    def by_tk(self, meeting_id: str, tk: str) -> Registrant | None:
+    def by_tk(self, meeting_id: str, tk: str) -> SimulatedRegistrant | None:
         """Whose personal link this is; None for a key that is unknown, pending, denied or cancelled."""
         with self.lock:
             for one in self.registrants.get(meeting_id, {}).values():
@@ -227,13 +229,13 @@ class Registering(Scheduling):
     def set_registrants_status(self, meeting_id: str, action: str, people: Sequence[JSON]) -> None:
         """Approve, deny or cancel up to thirty registrants, named by id or address. Unknown ones are skipped.
 
-        :raises Refusal: 404/3001; 400/300 for another action or more than thirty; 429 after ten changes a
+        :raises ZoomApiError: 404/3001; 400/300 for another action or more than thirty; 429 after ten changes a
             day.
         """
         if action not in STATUS_AFTER:
-            raise invalid("action")
+            raise invalid_field("action")
         if not isinstance(people, list) or len(people) > MOST_AT_ONCE:
-            raise invalid("registrants")
+            raise invalid_field("registrants")
         with self.changing():
             meeting = self.usable_meeting(meeting_id)
             self._paid(meeting)
@@ -243,16 +245,16 @@ class Registering(Scheduling):
                     self.limits.admit_status(meeting.id, one.email.casefold())
                     self._set_status(one, STATUS_AFTER[action])
 
-    def _named(self, meeting_id: str, person: object) -> Registrant | None:
+    def _named(self, meeting_id: str, person: object) -> SimulatedRegistrant | None:
         if not isinstance(person, dict):
-            raise invalid("registrants")
+            raise invalid_field("registrants")
         for one in self.registrants.get(meeting_id, {}).values():
             same_email = one.email.casefold() == str(person.get("email") or "").casefold()
             if one.status != "cancelled" and (one.id == person.get("id") or (not person.get("id") and same_email)):
                 return one
         return None
 
-    def _set_status(self, registrant: Registrant, status: str) -> None:
+    def _set_status(self, registrant: SimulatedRegistrant, status: str) -> None:
         if registrant.status == status:
             return
         registrant.status = status
@@ -270,36 +272,36 @@ class Registering(Scheduling):
     def delete_registrant(self, meeting_id: str, registrant_id: str) -> None:
         """Cancel one registration: its link stops working.
 
-        :raises Refusal: 404/3001; 400/300 for an unknown id or registration off; 400/200 unlicensed host.
+        :raises ZoomApiError: 404/3001; 400/300 for an unknown id or registration off; 400/200 unlicensed host.
         """
         with self.changing():
             meeting = self.usable_meeting(meeting_id)
             self._paid(meeting)
             if not meeting.takes_registrations:
-                raise Refusal(400, 300, self._off(meeting_id))
+                raise ZoomApiError(400, 300, self._off(meeting_id))
             self._set_status(self.registrant(meeting_id, registrant_id), "cancelled")
 
 
-def _comes(registrant: Registrant, occurrence_id: str) -> bool:
+def _comes(registrant: SimulatedRegistrant, occurrence_id: str) -> bool:
     return not occurrence_id or not registrant.occurrence_ids or occurrence_id in registrant.occurrence_ids
 
 
 def _people(asked: JSON) -> list[Any]:
     people = asked.get("registrants")
     if not isinstance(people, list) or not 1 <= len(people) <= MOST_AT_ONCE:
-        raise invalid("registrants")
+        raise invalid_field("registrants")
     return people
 
 
 def _email(asked: Any) -> str:
     """The folded address of a registration request, after checking the request."""
     if not isinstance(asked, dict):
-        raise invalid("registrants")
+        raise invalid_field("registrants")
     email, first, last = asked.get("email"), asked.get("first_name"), asked.get("last_name")
     if not isinstance(email, str) or len(email) > LONGEST_EMAIL or email.strip().count("@") != 1:
-        raise invalid("email")
+        raise invalid_field("email")
     if not isinstance(first, str) or not 1 <= len(first) <= LONGEST_NAME:
-        raise invalid("first_name")
+        raise invalid_field("first_name")
     if last is not None and (not isinstance(last, str) or len(last) > LONGEST_NAME):
-        raise invalid("last_name")
+        raise invalid_field("last_name")
     return email.strip().casefold()

@@ -2,20 +2,20 @@
 
 from datetime import datetime, timedelta
 
-from portal.sandbox.api.times import stamp
-from portal.sandbox.simulation.errors import Refusal, no_meeting
+from portal.sandbox.api.times import format_timestamp
+from portal.sandbox.simulation.errors import ZoomApiError, meeting_not_found
 from portal.sandbox.simulation.models import (
     JSON,
-    Instance,
-    Meeting,
-    Stay,
+    SimulatedInstance,
+    SimulatedMeeting,
+    SimulatedStay,
 )
 from portal.sandbox.simulation.running_meetings import (
     BEFORE_HOST,
     IN_BREAKOUT,
     IN_MEETING,
     IN_WAITING_ROOM,
-    Classroom,
+    RunningMeetings,
 )
 
 A_YEAR = timedelta(days=365)
@@ -23,45 +23,45 @@ FIFTEEN_MONTHS = timedelta(days=456)
 TOO_OLD = "Can not access a meeting a year ago."
 
 
-class Reporting(Classroom):
+class ReportService(RunningMeetings):
     """The part of the world that looks back."""
 
-    def past(self, name: str) -> tuple[Meeting, Instance]:
+    def past(self, name: str) -> tuple[SimulatedMeeting, SimulatedInstance]:
         """The ended run of that uuid; by a meeting's id the latest ended one.
 
-        :raises Refusal: 404/3001 unknown, still running or not yet processed; 400/12702 over a year ago.
+        :raises ZoomApiError: 404/3001 unknown, still running or not yet processed; 400/12702 over a year ago.
         """
         with self.lock:
             found = self.instances.get(name)
             ended = [one for one in ([found] if found else self.instances_of(name)) if not one.running]
             if not ended:
-                raise Refusal(404, 3001, f"Meeting {name} not found or has expired.")
+                raise ZoomApiError(404, 3001, f"Meeting {name} not found or has expired.")
             last = max(ended, key=lambda one: (one.end_time or one.start_time, one.nth))
             if self._since_end(last) < self.switches.report_delay:
-                raise Refusal(404, 3001, f"Meeting {name} not found or has expired.")
+                raise ZoomApiError(404, 3001, f"Meeting {name} not found or has expired.")
             if self.now() - last.start_time > A_YEAR:
-                raise Refusal(400, 12702, TOO_OLD)
+                raise ZoomApiError(400, 12702, TOO_OLD)
             return self.meetings[last.meeting_id], last
 
-    def _since_end(self, instance: Instance) -> timedelta:
+    def _since_end(self, instance: SimulatedInstance) -> timedelta:
         return self.now() - (instance.ended_really_at or self.now())
 
     def past_instances(self, meeting_id: str) -> list[JSON]:
         """The ended runs of the last fifteen months; the order is not promised (here: newest first).
 
-        :raises Refusal: 404/3001 for a meeting that never was.
+        :raises ZoomApiError: 404/3001 for a meeting that never was.
         """
         with self.lock:
             if meeting_id not in self.meetings:
-                raise no_meeting(meeting_id)
+                raise meeting_not_found(meeting_id)
             since = self.now() - FIFTEEN_MONTHS
             ended = [one for one in self.instances_of(meeting_id) if not one.running and one.start_time > since]
-            return [{"uuid": one.uuid, "start_time": stamp(one.start_time)} for one in reversed(ended)]
+            return [{"uuid": one.uuid, "start_time": format_timestamp(one.start_time)} for one in reversed(ended)]
 
     def past_meeting(self, name: str) -> JSON:
         """GET /past_meetings/{id}: one ended run in figures.
 
-        :raises Refusal: as `past`.
+        :raises ZoomApiError: as `past`.
         """
         with self.lock:
             meeting, instance = self.past(name)
@@ -78,8 +78,8 @@ class Reporting(Classroom):
                 "source": "Zoom",
                 "user_name": host.name,
                 "user_email": host.email,
-                "start_time": stamp(instance.start_time),
-                "end_time": stamp(instance.end_time),
+                "start_time": format_timestamp(instance.start_time),
+                "end_time": format_timestamp(instance.end_time),
                 "duration": _minutes_up(instance.end_time - instance.start_time),
                 "total_minutes": sum(-(-row.seconds(instance.end_time) // 60) for row in rows),
                 "participants_count": len({row.person for row in rows}),
@@ -89,7 +89,7 @@ class Reporting(Classroom):
     def report_meeting(self, name: str) -> JSON:
         """GET /report/meetings/{id}.
 
-        :raises Refusal: as `past`; 400/200 on a free plan.
+        :raises ZoomApiError: as `past`; 400/200 on a free plan.
         """
         with self.lock:
             self._paid_plan("No permission.")
@@ -100,7 +100,7 @@ class Reporting(Classroom):
     def past_participants(self, name: str) -> list[JSON]:
         """GET /past_meetings/{id}/participants: rows as in the report, and always the registrant.
 
-        :raises Refusal: as `past`; 400/200 on a free plan.
+        :raises ZoomApiError: as `past`; 400/200 on a free plan.
         """
         with self.lock:
             self._paid_plan(f"Only available for paid account: {self.account_id}.")
@@ -118,7 +118,7 @@ class Reporting(Classroom):
         """GET /report/meetings/{id}/participants: one row per session, waiting and breakout rooms included.
 
         :param include_fields: `registrant_id` adds it; without, rows do not have it.
-        :raises Refusal: as `past`; 400/200 on a free plan.
+        :raises ZoomApiError: as `past`; 400/200 on a free plan.
         """
         with self.lock:
             self._paid_plan("No permission.")
@@ -136,15 +136,15 @@ class Reporting(Classroom):
 
     def _paid_plan(self, message: str) -> None:
         if self.limits.plan == "free":
-            raise Refusal(400, 200, message)
+            raise ZoomApiError(400, 200, message)
 
-    def _rows(self, instance: Instance) -> list[Stay]:
+    def _rows(self, instance: SimulatedInstance) -> list[SimulatedStay]:
         """The sessions of a run; none where only one person was ever in (Zoom's rule)."""
         stays = [one for one in self.stays_of(instance.meeting_id, instance.uuid) if one.where != BEFORE_HOST]
         people = {one.person for one in stays if one.where in (IN_MEETING, IN_BREAKOUT)}
         return stays if len(people) > 1 else []
 
-    def _row_json(self, stay: Stay, instance: Instance) -> JSON:
+    def _row_json(self, stay: SimulatedStay, instance: SimulatedInstance) -> JSON:
         processing = self._since_end(instance) < self.switches.report_delay + self.switches.report_zero_for
         left: datetime | None = stay.leave_time
         return {
@@ -152,8 +152,8 @@ class Reporting(Classroom):
             "user_id": stay.user_id,
             "name": stay.name,
             "user_email": stay.email,
-            "join_time": stamp(stay.join_time),
-            "leave_time": "" if processing else stamp(left),
+            "join_time": format_timestamp(stay.join_time),
+            "leave_time": "" if processing else format_timestamp(left),
             "duration": 0 if processing or left is None else stay.seconds(left),
             "failover": False,
             "status": "in_waiting_room" if stay.where == IN_WAITING_ROOM else "in_meeting",

@@ -7,17 +7,17 @@ happens then.
 
 from datetime import datetime, timedelta
 
-from portal.sandbox.api.times import seconds_of, stamp
-from portal.sandbox.simulation.errors import Refusal
+from portal.sandbox.api.times import format_timestamp, whole_seconds
+from portal.sandbox.simulation.errors import ZoomApiError
 from portal.sandbox.simulation.models import (
     JSON,
     RECURRING_FIXED,
-    Delivery,
-    Instance,
-    Meeting,
-    Stay,
+    SimulatedInstance,
+    SimulatedMeeting,
+    SimulatedStay,
+    WebhookDelivery,
 )
-from portal.sandbox.simulation.registrants import Registering
+from portal.sandbox.simulation.registrants import RegistrationService
 
 IN_MEETING, IN_WAITING_ROOM, IN_BREAKOUT, BEFORE_HOST = (
     "meeting",
@@ -29,7 +29,7 @@ ENDED_BY_HOST = "Host ended the meeting."
 FIRST_USER_ID = 16_778_240
 
 
-class Classroom(Registering):
+class RunningMeetings(RegistrationService):
     """The part of the world that runs classes."""
 
     def class_clock(self, meeting_id: str) -> datetime:
@@ -37,12 +37,12 @@ class Classroom(Registering):
         with self.lock:
             instance = self.running(meeting_id)
             ahead = instance.class_clock_ahead if instance else 0.0
-            return seconds_of(self.now() + timedelta(seconds=ahead))
+            return whole_seconds(self.now() + timedelta(seconds=ahead))
 
     def advance(self, meeting_id: str, minutes: float) -> datetime:
         """Move the class clock on (never back); returns what it shows.
 
-        :raises Refusal: 400/3001 when the meeting does not run.
+        :raises ZoomApiError: 400/3001 when the meeting does not run.
         """
         with self.changing():
             instance = self._must_run(meeting_id)
@@ -50,17 +50,17 @@ class Classroom(Registering):
             self.keep_instance(instance)
             return self.class_clock(meeting_id)
 
-    def _must_run(self, meeting_id: str) -> Instance:
+    def _must_run(self, meeting_id: str) -> SimulatedInstance:
         instance = self.running(meeting_id)
         if instance is None:
-            raise Refusal(400, 3001, f"Meeting {meeting_id} is not running.")
+            raise ZoomApiError(400, 3001, f"Meeting {meeting_id} is not running.")
         return instance
 
-    def _moment(self, instance: Instance, at: datetime | None) -> datetime:
+    def _moment(self, instance: SimulatedInstance, at: datetime | None) -> datetime:
         """The moment something happens; the class clock follows it."""
         if at is None:
             return self.class_clock(instance.meeting_id)
-        moment = seconds_of(at)
+        moment = whole_seconds(at)
         ahead = (moment - self.now()).total_seconds()
         if ahead > instance.class_clock_ahead:
             instance.class_clock_ahead = ahead
@@ -69,20 +69,20 @@ class Classroom(Registering):
 
     # Start and end
 
-    def start(self, meeting_id: str, at: datetime | None = None, *, uuid: str | None = None) -> Instance:
+    def start(self, meeting_id: str, at: datetime | None = None, *, uuid: str | None = None) -> SimulatedInstance:
         """Start a run of the meeting: a new uuid, `meeting.started`; who waited for the host comes in.
 
         :param at: when the class says it is; the real now if not given.
         :param uuid: the uuid to use, for a test that needs a certain one.
-        :raises Refusal: 404/3001; 400/3000 when it runs already.
+        :raises ZoomApiError: 404/3001; 400/3000 when it runs already.
         """
         with self.changing():
             meeting = self.usable_meeting(meeting_id)
             if self.running(meeting.id) is not None:
-                raise Refusal(400, 3000, f"Meeting {meeting_id} is already running.")
+                raise ZoomApiError(400, 3000, f"Meeting {meeting_id} is already running.")
             nth = self.next_number("instance")
-            begun = seconds_of(at) if at else self.now()
-            instance = Instance(
+            begun = whole_seconds(at) if at else self.now()
+            instance = SimulatedInstance(
                 uuid=uuid or self.ids.meeting_uuid(nth),
                 meeting_id=meeting.id,
                 start_time=begun,
@@ -97,7 +97,7 @@ class Classroom(Registering):
                 self._let_in_after_host(waiting, begun)
             return instance
 
-    def _let_in_after_host(self, waiting: Stay, at: datetime) -> None:
+    def _let_in_after_host(self, waiting: SimulatedStay, at: datetime) -> None:
         meeting = self.meetings[waiting.meeting_id]
         told: JSON = {"id": waiting.zoom_user_id, "user_name": waiting.name}
         told |= {"registrant_id": waiting.registrant_id} if waiting.registrant_id else {}
@@ -107,10 +107,10 @@ class Classroom(Registering):
         self.keep_stay(waiting)
         self._enter(self._must_run(meeting.id), waiting, at, IN_MEETING)
 
-    def end(self, meeting_id: str, at: datetime | None = None) -> Instance:
+    def end(self, meeting_id: str, at: datetime | None = None) -> SimulatedInstance:
         """End the run: everybody still in gets `participant_left`, then `meeting.ended`.
 
-        :raises Refusal: 404/3001; 400/3001 when it does not run.
+        :raises ZoomApiError: 404/3001; 400/3001 when it does not run.
         """
         with self.changing():
             meeting = self.meeting_named(meeting_id)
@@ -124,7 +124,7 @@ class Classroom(Registering):
             meeting.last_used_at = max(moment, self.now())
             self.keep_meeting(meeting)
             self.keep_instance(instance)
-            told = self._object(meeting, instance) | {"end_time": stamp(moment)}
+            told = self._object(meeting, instance) | {"end_time": format_timestamp(moment)}
             self.emit("meeting.ended", meeting, {"object": told}, moment)
             return instance
 
@@ -142,7 +142,7 @@ class Classroom(Registering):
         zoom_user_id: str = "",
         customer_key: str | None = None,
         host: bool = False,
-    ) -> Stay:
+    ) -> SimulatedStay:
         """Somebody joins on some device; every join is a new session with its own `user_id`.
 
         Before the meeting runs, the host starts it, as does anyone where "join before host" is on; others
@@ -152,7 +152,7 @@ class Classroom(Registering):
             given.
         :param email: shown by Zoom only for people signed in to the account; a registrant's is always known.
         :param host: the host in person, recognised by the host's Zoom id.
-        :raises Refusal: 404/3001; 400/300 for a link that is unknown, pending, denied or cancelled.
+        :raises ZoomApiError: 404/3001; 400/300 for a link that is unknown, pending, denied or cancelled.
         """
         with self.changing():
             meeting = self.usable_meeting(meeting_id)
@@ -166,19 +166,19 @@ class Classroom(Registering):
             moment = self._moment(instance, at)
             return self._enter(instance, stay, moment, IN_WAITING_ROOM if waiting_room else IN_MEETING)
 
-    def _open_before_host(self, meeting: Meeting) -> bool:
+    def _open_before_host(self, meeting: SimulatedMeeting) -> bool:
         # The waiting room disables joining before the host.
         return bool(meeting.settings["join_before_host"]) and not meeting.settings["waiting_room"]
 
     def _person(
         self,
-        meeting: Meeting,
+        meeting: SimulatedMeeting,
         registrant_id: str | None,
         name: str | None,
         email: str,
         zoom_user_id: str,
         host: bool,
-    ) -> Stay:
+    ) -> SimulatedStay:
         """A stay not yet begun, of the person the arguments of `join` describe."""
         if host:
             user = self.users[meeting.host_id]
@@ -186,9 +186,9 @@ class Classroom(Registering):
         if registrant_id:
             known = self.registrant(meeting.id, registrant_id)
             if known.status != "approved":
-                raise Refusal(400, 300, "This link is not valid.")
+                raise ZoomApiError(400, 300, "This link is not valid.")
             name, email = name or known.name, known.email
-        return Stay(
+        return SimulatedStay(
             user_id="",
             participant_uuid="",
             meeting_id=meeting.id,
@@ -200,9 +200,9 @@ class Classroom(Registering):
             zoom_user_id=zoom_user_id,
         )
 
-    def _new_session(self, like: Stay, instance_uuid: str, at: datetime, where: str) -> Stay:
+    def _new_session(self, like: SimulatedStay, instance_uuid: str, at: datetime, where: str) -> SimulatedStay:
         nth = self.next_number("stay")
-        stay = Stay(
+        stay = SimulatedStay(
             user_id=str(FIRST_USER_ID + 1024 * nth),
             participant_uuid=self.ids.participant_uuid(),
             meeting_id=like.meeting_id,
@@ -220,14 +220,16 @@ class Classroom(Registering):
         self.keep_stay(stay)
         return stay
 
-    def _wait_for_host(self, meeting: Meeting, like: Stay, at: datetime | None) -> Stay:
-        stay = self._new_session(like, "", seconds_of(at) if at else self.now(), BEFORE_HOST)
+    def _wait_for_host(self, meeting: SimulatedMeeting, like: SimulatedStay, at: datetime | None) -> SimulatedStay:
+        stay = self._new_session(like, "", whole_seconds(at) if at else self.now(), BEFORE_HOST)
         told = {"id": stay.zoom_user_id, "user_name": stay.name}
         payload = {"object": self._object(meeting, None) | {"participant": told}}
         self.emit("meeting.participant_jbh_waiting", meeting, payload, stay.join_time)
         return stay
 
-    def _enter(self, instance: Instance, like: Stay, at: datetime, where: str, *, same: bool = False) -> Stay:
+    def _enter(
+        self, instance: SimulatedInstance, like: SimulatedStay, at: datetime, where: str, *, same: bool = False
+    ) -> SimulatedStay:
         stay = self._new_session(like, instance.uuid, at, where)
         if same:
             stay.user_id, stay.participant_uuid = like.user_id, like.participant_uuid
@@ -236,10 +238,10 @@ class Classroom(Registering):
         self._tell(event, stay, "date_time" if waiting else "join_time", at)
         return stay
 
-    def admit(self, stay: Stay | str, at: datetime | None = None) -> Stay:
+    def admit(self, stay: SimulatedStay | str, at: datetime | None = None) -> SimulatedStay:
         """The host lets somebody in from the waiting room; returns the stay in the meeting.
 
-        :raises Refusal: 400/3001 when it does not run or the person is not waiting.
+        :raises ZoomApiError: 400/3001 when it does not run or the person is not waiting.
         """
         with self.changing():
             waiting = self._open_stay(stay, IN_WAITING_ROOM)
@@ -251,10 +253,10 @@ class Classroom(Registering):
             same = not self.switches.admission_changes_user_id
             return self._enter(instance, waiting, moment, IN_MEETING, same=same)
 
-    def put_in_waiting_room(self, stay: Stay | str, at: datetime | None = None) -> Stay:
+    def put_in_waiting_room(self, stay: SimulatedStay | str, at: datetime | None = None) -> SimulatedStay:
         """The host moves somebody out into the waiting room; returns the stay there.
 
-        :raises Refusal: 400/3001 when it does not run or the person is not in the meeting.
+        :raises ZoomApiError: 400/3001 when it does not run or the person is not in the meeting.
         """
         with self.changing():
             inside = self._open_stay(stay, IN_MEETING)
@@ -265,10 +267,12 @@ class Classroom(Registering):
             self._tell("participant_put_in_waiting_room", moved, "date_time", moment)
             return moved
 
-    def join_breakout_room(self, stay: Stay | str, at: datetime | None = None, *, room: str = "1") -> Stay:
+    def join_breakout_room(
+        self, stay: SimulatedStay | str, at: datetime | None = None, *, room: str = "1"
+    ) -> SimulatedStay:
         """Somebody in the meeting goes to a breakout room: a second, overlapping session; returns that one.
 
-        :raises Refusal: 400/3001 when it does not run or the person is not in the meeting.
+        :raises ZoomApiError: 400/3001 when it does not run or the person is not in the meeting.
         """
         with self.changing():
             inside = self._open_stay(stay, IN_MEETING)
@@ -281,21 +285,23 @@ class Classroom(Registering):
             self._tell("participant_joined_breakout_room", visit, "join_time", moment)
             return visit
 
-    def leave_breakout_room(self, stay: Stay | str, at: datetime | None = None) -> Stay:
+    def leave_breakout_room(self, stay: SimulatedStay | str, at: datetime | None = None) -> SimulatedStay:
         """Back from a breakout room to the meeting.
 
-        :raises Refusal: 400/3001 when it does not run or the person is not in such a room.
+        :raises ZoomApiError: 400/3001 when it does not run or the person is not in such a room.
         """
         with self.changing():
             visit = self._open_stay(stay, IN_BREAKOUT)
             moment = self._moment(self._must_run(visit.meeting_id), at)
             return self._leave(visit, moment, "left the breakout room.")
 
-    def leave(self, stay: Stay | str, at: datetime | None = None, reason: str = "left the meeting.") -> Stay:
+    def leave(
+        self, stay: SimulatedStay | str, at: datetime | None = None, reason: str = "left the meeting."
+    ) -> SimulatedStay:
         """Somebody leaves, from wherever they are. A stay that has ended stays as it is.
 
         :param stay: the stay, or its `user_id`.
-        :raises Refusal: 400/300 for a session nobody has.
+        :raises ZoomApiError: 400/300 for a session nobody has.
         """
         with self.changing():
             found = self._find_stay(stay)
@@ -308,12 +314,12 @@ class Classroom(Registering):
                 self._leave_rooms_of(found, moment)
             return self._leave(found, moment, reason)
 
-    def _leave_rooms_of(self, stay: Stay, at: datetime) -> None:
+    def _leave_rooms_of(self, stay: SimulatedStay, at: datetime) -> None:
         for visit in self._open_stays(stay.meeting_id, IN_BREAKOUT):
             if visit.parent_user_id == stay.user_id:
                 self._leave(visit, at, "left the meeting.")
 
-    def _leave(self, stay: Stay, at: datetime, reason: str) -> Stay:
+    def _leave(self, stay: SimulatedStay, at: datetime, reason: str) -> SimulatedStay:
         stay.leave_time = at
         stay.leave_reason = f"{stay.name} left the meeting.<br>Reason: {reason}"
         self.keep_stay(stay)
@@ -324,14 +330,14 @@ class Classroom(Registering):
         self._tell(event, stay, key, at)
         return stay
 
-    def _stop_waiting_for_host(self, stay: Stay, at: datetime | None) -> Stay:
+    def _stop_waiting_for_host(self, stay: SimulatedStay, at: datetime | None) -> SimulatedStay:
         meeting = self.meetings[stay.meeting_id]
-        stay.leave_time = seconds_of(at) if at else self.now()
+        stay.leave_time = whole_seconds(at) if at else self.now()
         self.keep_stay(stay)
         told: JSON = {"id": stay.zoom_user_id, "user_name": stay.name, "registrant_id": stay.registrant_id}
         meeting_object = self._object(meeting, None) | {
             "id": self._id_as(meeting.id, "number"),
-            "start_time": stamp(meeting.start_time or meeting.created_at),
+            "start_time": format_timestamp(meeting.start_time or meeting.created_at),
         }
         payload = {"object": meeting_object | {"participant": told}}
         self.emit("meeting.participant_jbh_waiting_left", meeting, payload, stay.leave_time)
@@ -339,40 +345,42 @@ class Classroom(Registering):
 
     # Looking
 
-    def stays_of(self, meeting_id: str, instance_uuid: str | None = None) -> list[Stay]:
+    def stays_of(self, meeting_id: str, instance_uuid: str | None = None) -> list[SimulatedStay]:
         """The stays of a meeting, or of one run of it, in the order they began."""
         with self.lock:
             found = self.stays.get(meeting_id, [])
             return [one for one in found if instance_uuid is None or one.instance_uuid == instance_uuid]
 
-    def instances_of(self, meeting_id: str) -> list[Instance]:
+    def instances_of(self, meeting_id: str) -> list[SimulatedInstance]:
         """The runs of a meeting, first to last."""
         with self.lock:
             return [one for one in self.instances.values() if one.meeting_id == meeting_id]
 
-    def _open_stays(self, meeting_id: str, where: str | None = None) -> list[Stay]:
+    def _open_stays(self, meeting_id: str, where: str | None = None) -> list[SimulatedStay]:
         # Breakout rooms are younger than the stay they belong to, so they close first.
         stays = [one for one in self.stays.get(meeting_id, []) if one.open and where in (None, one.where)]
         return sorted(stays, key=lambda one: (one.where != IN_BREAKOUT, one.nth))
 
-    def _find_stay(self, stay: Stay | str) -> Stay:
-        session = stay.user_id if isinstance(stay, Stay) else str(stay)
-        meetings = [self.stays.get(stay.meeting_id, [])] if isinstance(stay, Stay) else list(self.stays.values())
+    def _find_stay(self, stay: SimulatedStay | str) -> SimulatedStay:
+        session = stay.user_id if isinstance(stay, SimulatedStay) else str(stay)
+        meetings = (
+            [self.stays.get(stay.meeting_id, [])] if isinstance(stay, SimulatedStay) else list(self.stays.values())
+        )
         found = [one for stays in meetings for one in stays if one.user_id == session]
         if not found:
-            raise Refusal(400, 300, "No participant has such a session.")
+            raise ZoomApiError(400, 300, "No participant has such a session.")
         # Waiting room and meeting may share a session: the last one is where the person is.
         return found[-1]
 
-    def _open_stay(self, stay: Stay | str, where: str) -> Stay:
+    def _open_stay(self, stay: SimulatedStay | str, where: str) -> SimulatedStay:
         found = self._find_stay(stay)
         if not found.open or found.where != where:
-            raise Refusal(400, 3001, f"This person is not in the {where.replace('_', ' ')}.")
+            raise ZoomApiError(400, 3001, f"This person is not in the {where.replace('_', ' ')}.")
         return found
 
     # Telling
 
-    def _object(self, meeting: Meeting, instance: Instance | None) -> JSON:
+    def _object(self, meeting: SimulatedMeeting, instance: SimulatedInstance | None) -> JSON:
         """The object of meeting.started, .ended and .participant_*: the id is text there."""
         begun = instance.start_time if instance else meeting.start_time
         told: JSON = {
@@ -385,16 +393,16 @@ class Classroom(Registering):
             "duration": self._minutes_now(meeting, instance),
         }
         if begun:
-            told["start_time"] = stamp(begun)
+            told["start_time"] = format_timestamp(begun)
         return told
 
-    def _minutes_now(self, meeting: Meeting, instance: Instance | None) -> int:
+    def _minutes_now(self, meeting: SimulatedMeeting, instance: SimulatedInstance | None) -> int:
         if meeting.type != RECURRING_FIXED or instance is None:
             return meeting.minutes
         nearest = min(meeting.occurrences, key=lambda one: abs(one.start_time - instance.start_time))
         return nearest.minutes
 
-    def _tell(self, event: str, stay: Stay, time_key: str, at: datetime) -> Delivery:
+    def _tell(self, event: str, stay: SimulatedStay, time_key: str, at: datetime) -> WebhookDelivery:
         participant: JSON = {
             "user_id": stay.user_id,
             "user_name": stay.name,
@@ -402,7 +410,7 @@ class Classroom(Registering):
             "participant_uuid": stay.participant_uuid,
             "email": stay.email,
             "participant_user_id": stay.zoom_user_id,
-            time_key: stamp(at),
+            time_key: format_timestamp(at),
         }
         optional = {
             "registrant_id": stay.registrant_id,

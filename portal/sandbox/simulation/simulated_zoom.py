@@ -1,6 +1,6 @@
 """The pretend Zoom without HTTP: its state and Zoom's rules.
 
-`World` is assembled from floors, each in its own file: state, answers, scheduling, registering, classroom,
+`SimulatedZoom` is assembled from floors, each in its own file: state, answers, scheduling, registering, classroom,
 reporting, oauth. Tests, the demo and the pages call its verbs; the API calls the same ones.
 """
 
@@ -9,18 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from portal.sandbox.simulation.models import JSON
-from portal.sandbox.simulation.oauth import OAuth
+from portal.sandbox.simulation.oauth import OAuthServer
 
 
 @dataclass(frozen=True)
-class Count:
+class CallCount:
     """Calls that matched, and how many were under way at the same time at most, ever."""
 
     calls: int
     most_in_flight: int
 
 
-class World(OAuth):
+class SimulatedZoom(OAuthServer):
     """A Zoom account with its users, meetings, runs, reports, quotas and tokens; safe in many threads.
 
     :param store: an SQLite file that keeps the state over restarts; in memory only without.
@@ -30,11 +30,11 @@ class World(OAuth):
     :param ticks: seconds for the per-second limits; a monotonic clock unless a test brings its own.
     """
 
-    def count(self, method: str = "", path: str = "") -> Count:
+    def count(self, method: str = "", path: str = "") -> CallCount:
         """How many calls had this method and a path that the regular expression matches somewhere."""
         with self.lock:
             found = [call for call in self.calls if method in ("", call.method) and re.search(path, call.path)]
-            return Count(len(found), self.most_in_flight)
+            return CallCount(len(found), self.most_in_flight)
 
     def forget_calls(self) -> None:
         """Begin the calls log anew."""

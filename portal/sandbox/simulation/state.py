@@ -11,27 +11,27 @@ from typing import Any
 
 from portal.sandbox import defaults
 from portal.sandbox.api.scopes import ALL_SCOPES
-from portal.sandbox.api.times import millis, real_now, seconds_of
-from portal.sandbox.simulation.errors import no_meeting, no_user
-from portal.sandbox.simulation.ids import Ids, secret
+from portal.sandbox.api.times import real_utc_now, to_milliseconds, whole_seconds
+from portal.sandbox.simulation.errors import meeting_not_found, user_not_found
+from portal.sandbox.simulation.ids import IdGenerator, derive_secret
 from portal.sandbox.simulation.models import (
     JSON,
-    Call,
-    Delivery,
-    Instance,
-    Meeting,
-    Registrant,
-    Stay,
-    User,
+    ApiCall,
+    SimulatedInstance,
+    SimulatedMeeting,
+    SimulatedRegistrant,
+    SimulatedStay,
+    SimulatedUser,
+    WebhookDelivery,
 )
-from portal.sandbox.simulation.rate_limits import Limits
-from portal.sandbox.sqlite_store import Store
+from portal.sandbox.simulation.rate_limits import RateLimits
+from portal.sandbox.sqlite_store import SqliteStore
 
 KEPT_CALLS = 20_000
 
 
 @dataclass
-class Switches:
+class BehaviourFlags:
     """Where Zoom differs between accounts, years or reports; the defaults follow its present pages."""
 
     revoke_old_on_issue: bool = False  # seen in 2022-23: a new token killed the former one
@@ -54,14 +54,14 @@ class _Changes:
     gone: set[tuple[str, str]] = field(default_factory=set)
 
 
-class State:
+class SimulationState:
     """Everything the pretend Zoom knows. One lock guards it; `changing()` keeps what changed when it ends."""
 
     def __init__(
         self,
         store: Path | None = None,
         *,
-        now: Callable[[], datetime] = real_now,
+        now: Callable[[], datetime] = real_utc_now,
         plan: str = "pro",
         account_id: str = defaults.ACCOUNT_ID,
         client_id: str = defaults.CLIENT_ID,
@@ -70,37 +70,37 @@ class State:
         seed: int | None = None,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.now = lambda: seconds_of(now())
+        self.now = lambda: whole_seconds(now())
         self.account_id, self.client_id, self.client_secret = account_id, client_id, client_secret
         self.scopes = frozenset(scopes)
         self.lock = threading.RLock()
-        self.switches = Switches()
-        self.ids = Ids(seed)
-        self.limits = Limits(plan, now=self.now, ticks=ticks, count=self._used_today, spend=self._use_today)
+        self.switches = BehaviourFlags()
+        self.ids = IdGenerator(seed)
+        self.limits = RateLimits(plan, now=self.now, ticks=ticks, count=self._used_today, spend=self._use_today)
         self.public_url = ""
         self.woken: Callable[[], None] = lambda: None
         self.asks_for: Callable[[str], bool] = lambda event: False
         self._changes = _Changes()
-        self._store = Store(store) if store else None
+        self._store = SqliteStore(store) if store else None
         self._forget()
         self._recall()
 
     def _forget(self) -> None:
-        self.users: dict[str, User] = {}
-        self.meetings: dict[str, Meeting] = {}
-        self.registrants: dict[str, dict[str, Registrant]] = {}
-        self.instances: dict[str, Instance] = {}
-        self.stays: dict[str, list[Stay]] = {}
-        self.deliveries: dict[int, Delivery] = {}
-        self.waiting: dict[int, Delivery] = {}
+        self.users: dict[str, SimulatedUser] = {}
+        self.meetings: dict[str, SimulatedMeeting] = {}
+        self.registrants: dict[str, dict[str, SimulatedRegistrant]] = {}
+        self.instances: dict[str, SimulatedInstance] = {}
+        self.stays: dict[str, list[SimulatedStay]] = {}
+        self.deliveries: dict[int, WebhookDelivery] = {}
+        self.waiting: dict[int, WebhookDelivery] = {}
         self.tokens: dict[str, JSON] = {}
         self.pages: dict[str, JSON] = {}
         self.used: dict[str, int] = {}
         self.counters: dict[str, int] = {}
-        self.calls: list[Call] = []
+        self.calls: list[ApiCall] = []
         self.most_in_flight = 0
         self.in_flight = 0
-        self.signing_key = secret()
+        self.signing_key = derive_secret()
 
     def _recall(self) -> None:
         if self._store is None:
@@ -155,22 +155,22 @@ class State:
         self._changes.rows.pop((kind, key), None)
         self._changes.gone.add((kind, key))
 
-    def keep_meeting(self, meeting: Meeting) -> None:
+    def keep_meeting(self, meeting: SimulatedMeeting) -> None:
         self.meetings[meeting.id] = meeting
         self.keep("meeting", meeting.id, meeting)
 
-    def keep_registrant(self, registrant: Registrant) -> None:
+    def keep_registrant(self, registrant: SimulatedRegistrant) -> None:
         self.registrants.setdefault(registrant.meeting_id, {})[registrant.id] = registrant
         self.keep("registrant", registrant.id, registrant)
 
-    def keep_stay(self, stay: Stay) -> None:
+    def keep_stay(self, stay: SimulatedStay) -> None:
         self.keep("stay", f"{stay.meeting_id}|{stay.nth}", stay)
 
-    def keep_instance(self, instance: Instance) -> None:
+    def keep_instance(self, instance: SimulatedInstance) -> None:
         self.instances[instance.uuid] = instance
         self.keep("instance", instance.uuid, instance)
 
-    def keep_delivery(self, delivery: Delivery) -> None:
+    def keep_delivery(self, delivery: WebhookDelivery) -> None:
         self.deliveries[delivery.id] = delivery
         if delivery.state == "waiting":
             self.waiting[delivery.id] = delivery
@@ -221,7 +221,7 @@ class State:
         *,
         licensed: bool = True,
         zoom_type: int | None = None,
-    ) -> User:
+    ) -> SimulatedUser:
         """Add a person to the account; who is there already gets the licence and name given.
 
         :param zoom_type: Zoom's number where neither Licensed (2) nor Basic (1) is meant, as 99 for "may not
@@ -234,7 +234,7 @@ class State:
                     known.type, known.first_name, known.last_name = kind, first_name, last_name
                     self.keep("user", known.id, known)
                     return known
-            user = User(
+            user = SimulatedUser(
                 id=self.ids.code(),
                 email=email,
                 first_name=first_name,
@@ -248,7 +248,7 @@ class State:
             self.keep("user", user.id, user)
             return user
 
-    def find_user(self, name: str) -> User:
+    def find_user(self, name: str) -> SimulatedUser:
         """The user with that id or address; `me` is the first one, unless `strict_me`.
 
         :raises Refusal: 404/1001.
@@ -261,29 +261,29 @@ class State:
             for user in self.users.values():
                 if user.email.casefold() == name.casefold():
                     return user
-        raise no_user(name)
+        raise user_not_found(name)
 
-    def meeting_named(self, meeting_id: str) -> Meeting:
+    def meeting_named(self, meeting_id: str) -> SimulatedMeeting:
         """The meeting of that id, if it is not deleted.
 
         :raises Refusal: 404/3001.
         """
         meeting = self.meetings.get(meeting_id)
         if meeting is None or meeting.deleted_at is not None:
-            raise no_meeting(meeting_id)
+            raise meeting_not_found(meeting_id)
         return meeting
 
     # Telling
 
-    def emit(self, event: str, meeting: Meeting, payload: JSON, at: datetime) -> Delivery:
+    def emit(self, event: str, meeting: SimulatedMeeting, payload: JSON, at: datetime) -> WebhookDelivery:
         """Say that something happened; the sender delivers it if the webhook's owner asked for this event."""
         body: JSON = {
             "event": event,
-            "event_ts": millis(at),
+            "event_ts": to_milliseconds(at),
             "payload": {"account_id": self.account_id, **payload},
         }
         with self.changing():
-            delivery = Delivery(
+            delivery = WebhookDelivery(
                 id=self.next_number("delivery"),
                 event=event,
                 meeting_id=meeting.id,

@@ -9,7 +9,7 @@ from portal.zoom.api.rate_limiter import HEAVY, LIGHT, MEDIUM
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class ApiEndpoint:
     """One operation. ``personal`` names a daily limit beside the account's, ``resource`` what it is about."""
 
     method: str
@@ -31,14 +31,16 @@ _MEETING = "/meetings/{}"
 _REGISTRANTS = "/meetings/{}/registrants"
 _READ, _WRITE = "meeting:read:admin", "meeting:write:admin"
 
-CREATE_MEETING = Endpoint("POST", _MEETINGS, MEDIUM, "meeting:write:meeting:admin", _WRITE, "user", personal="host-day")
-LIST_MEETINGS = Endpoint("GET", _MEETINGS, MEDIUM, "meeting:read:list_meetings:admin", _READ, "user")
-GET_MEETING = Endpoint("GET", _MEETING, LIGHT, "meeting:read:meeting:admin", _READ)
-UPDATE_MEETING = Endpoint("PATCH", _MEETING, LIGHT, "meeting:update:meeting:admin", _WRITE, personal="host-day")
-DELETE_MEETING = Endpoint("DELETE", _MEETING, LIGHT, "meeting:delete:meeting:admin", _WRITE)
-END_MEETING = Endpoint("PUT", "/meetings/{}/status", LIGHT, "meeting:update:status:admin", _WRITE)
+CREATE_MEETING = ApiEndpoint(
+    "POST", _MEETINGS, MEDIUM, "meeting:write:meeting:admin", _WRITE, "user", personal="host-day"
+)
+LIST_MEETINGS = ApiEndpoint("GET", _MEETINGS, MEDIUM, "meeting:read:list_meetings:admin", _READ, "user")
+GET_MEETING = ApiEndpoint("GET", _MEETING, LIGHT, "meeting:read:meeting:admin", _READ)
+UPDATE_MEETING = ApiEndpoint("PATCH", _MEETING, LIGHT, "meeting:update:meeting:admin", _WRITE, personal="host-day")
+DELETE_MEETING = ApiEndpoint("DELETE", _MEETING, LIGHT, "meeting:delete:meeting:admin", _WRITE)
+END_MEETING = ApiEndpoint("PUT", "/meetings/{}/status", LIGHT, "meeting:update:status:admin", _WRITE)
 
-ADD_REGISTRANT = Endpoint(
+ADD_REGISTRANT = ApiEndpoint(
     "POST",
     _REGISTRANTS,
     LIGHT,
@@ -47,7 +49,7 @@ ADD_REGISTRANT = Endpoint(
     "registrants",
     personal="registrant-day",
 )
-ADD_REGISTRANTS = Endpoint(
+ADD_REGISTRANTS = ApiEndpoint(
     "POST",
     "/meetings/{}/batch_registrants",
     HEAVY,
@@ -56,8 +58,8 @@ ADD_REGISTRANTS = Endpoint(
     "registrants",
     personal="registrant-day",
 )
-LIST_REGISTRANTS = Endpoint("GET", _REGISTRANTS, MEDIUM, "meeting:read:list_registrants:admin", _READ, "registrants")
-SET_REGISTRANTS_STATUS = Endpoint(
+LIST_REGISTRANTS = ApiEndpoint("GET", _REGISTRANTS, MEDIUM, "meeting:read:list_registrants:admin", _READ, "registrants")
+SET_REGISTRANTS_STATUS = ApiEndpoint(
     "PUT",
     "/meetings/{}/registrants/status",
     MEDIUM,
@@ -66,7 +68,7 @@ SET_REGISTRANTS_STATUS = Endpoint(
     "registrants",
     personal="registrant-day",
 )
-DELETE_REGISTRANT = Endpoint(
+DELETE_REGISTRANT = ApiEndpoint(
     "DELETE",
     "/meetings/{}/registrants/{}",
     LIGHT,
@@ -75,11 +77,11 @@ DELETE_REGISTRANT = Endpoint(
     "registrants",
 )
 
-PAST_INSTANCES = Endpoint(
+PAST_INSTANCES = ApiEndpoint(
     "GET", "/past_meetings/{}/instances", MEDIUM, "meeting:read:list_past_instances:admin", _READ, "past"
 )
-PAST_MEETING = Endpoint("GET", "/past_meetings/{}", LIGHT, "meeting:read:past_meeting:admin", _READ, "past")
-PAST_PARTICIPANTS = Endpoint(
+PAST_MEETING = ApiEndpoint("GET", "/past_meetings/{}", LIGHT, "meeting:read:past_meeting:admin", _READ, "past")
+PAST_PARTICIPANTS = ApiEndpoint(
     "GET",
     "/past_meetings/{}/participants",
     MEDIUM,
@@ -87,7 +89,7 @@ PAST_PARTICIPANTS = Endpoint(
     _READ,
     "past",
 )
-REPORT_PARTICIPANTS = Endpoint(
+REPORT_PARTICIPANTS = ApiEndpoint(
     "GET",
     "/report/meetings/{}/participants",
     HEAVY,
@@ -95,13 +97,13 @@ REPORT_PARTICIPANTS = Endpoint(
     "report:read:admin",
     "report",
 )
-REPORT_MEETING = Endpoint(
+REPORT_MEETING = ApiEndpoint(
     "GET", "/report/meetings/{}", HEAVY, "report:read:meeting:admin", "report:read:admin", "report"
 )
 
-LIST_USERS = Endpoint("GET", "/users", MEDIUM, "user:read:list_users:admin", "user:read:admin", "user")
-GET_USER = Endpoint("GET", "/users/{}", LIGHT, "user:read:user:admin", "user:read:admin", "user")
-USER_TOKEN = Endpoint("GET", "/users/{}/token", LIGHT, "user:read:token:admin", "user:read:admin", "user")
+LIST_USERS = ApiEndpoint("GET", "/users", MEDIUM, "user:read:list_users:admin", "user:read:admin", "user")
+GET_USER = ApiEndpoint("GET", "/users/{}", LIGHT, "user:read:user:admin", "user:read:admin", "user")
+USER_TOKEN = ApiEndpoint("GET", "/users/{}/token", LIGHT, "user:read:token:admin", "user:read:admin", "user")
 
 _REQUIRED = {
     CREATE_MEETING: "schedule classes",
@@ -139,7 +141,7 @@ _CLASSIC = {endpoint.scope: endpoint.classic for endpoint in (*_REQUIRED, *_OPTI
 }
 
 
-def missing_scopes(wanted: dict[str, str], held: frozenset[str]) -> dict[str, str]:
+def find_missing_scopes(wanted: dict[str, str], held: frozenset[str]) -> dict[str, str]:
     """Return the scopes of ``wanted`` that a token lacks, with what each is for.
 
     The user-level form (without ``:admin``) and the classic scope of apps made before 2024 count too.

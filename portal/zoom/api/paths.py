@@ -8,7 +8,7 @@ OAUTH_PATH = "/oauth/token"
 _MEETING_ID = re.compile(r"[0-9]{1,20}")
 
 
-def path_uuid(uuid: str) -> str:
+def encode_path_uuid(uuid: str) -> str:
     """Return a meeting's uuid (or id) for a path.
 
     Encoded once, and twice if it starts with ``/`` or contains ``//``: Zoom asks for that.
@@ -17,7 +17,7 @@ def path_uuid(uuid: str) -> str:
     return quote(once, safe="") if uuid.startswith("/") or "//" in uuid else once
 
 
-def path_meeting(meeting_id: str) -> str:
+def encode_path_meeting(meeting_id: str) -> str:
     """Return a meeting id for a path; the blanks and hyphens that people write are dropped.
 
     Raises ValueError for anything but digits.
@@ -28,22 +28,22 @@ def path_meeting(meeting_id: str) -> str:
     return digits
 
 
-def path_name(value: str) -> str:
+def encode_path_name(value: str) -> str:
     """Return a user id, an address or a registrant id for a path."""
     return _segment(value)
 
 
-def api_base(url: str) -> str:
+def api_base_url(url: str) -> str:
     """Return the API's address without a trailing slash; one without a path gets ``/v2``."""
     return _with_path(url, API_PATH)
 
 
-def oauth_address(url: str) -> str:
+def oauth_token_url(url: str) -> str:
     """Return the token endpoint; an address without a path gets ``/oauth/token``."""
     return _with_path(url, OAUTH_PATH)
 
 
-def regional_base(configured: str, answered: str) -> str:
+def regional_base_url(configured: str, answered: str) -> str:
     """Return the API's address after a token answer named ``answered`` (its ``api_url``).
 
     It is followed only from Zoom to Zoom: a test server is never left for the real Zoom, nor the reverse.

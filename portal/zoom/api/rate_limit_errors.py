@@ -10,22 +10,22 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from portal.zoom.errors import ZoomRateLimited
-from portal.zoom.json_values import moment
+from portal.zoom.json_values import as_datetime
 
 # A wait longer than this is not slept through.
-LONGEST_SLEEP = 10.0
+MAX_SLEEP_SECONDS = 10.0
 _DIGITS = re.compile(r"[0-9]{1,7}(?:\.[0-9]{1,6})?")
 _FURTHEST = timedelta(days=2)
 
 
-def retry_after(headers: Mapping[str, str], now: datetime) -> datetime | None:
+def parse_retry_after(headers: Mapping[str, str], now: datetime) -> datetime | None:
     """Return when ``Retry-After`` allows the next try, as aware UTC.
 
     Takes seconds, an HTTP date or an ISO date. None where it is absent or nonsense (also: more than two days
     ahead, or past by more than a minute).
     """
     value = headers.get("Retry-After", "").strip()
-    found = _seconds(value, now) or moment(value) or _http_date(value)
+    found = _seconds(value, now) or as_datetime(value) or _http_date(value)
     if found is None or not now - timedelta(minutes=1) <= found <= now + _FURTHEST:
         return None
     return found
@@ -37,7 +37,7 @@ def next_utc_midnight(now: datetime) -> datetime:
     return today + timedelta(days=1)
 
 
-def rate_limited(
+def rate_limit_error(
     headers: Mapping[str, str],
     message: str,
     now: datetime,
@@ -50,7 +50,7 @@ def rate_limited(
     ``personal`` is the limit that the operation has beside the account's: ``host-day`` or ``registrant-day``.
     ``until`` of a per-second limit is None unless Zoom named a time.
     """
-    until = retry_after(headers, now)
+    until = parse_retry_after(headers, now)
     per = _whose(headers, message, until, now, personal)
     daily = per != "second"
     if daily and (until is None or until <= now):

@@ -19,7 +19,7 @@ LIGHT, MEDIUM, HEAVY, RESOURCE = "light", "medium", "heavy", "resource"
 PRO_RATES = {LIGHT: 25.0, MEDIUM: 16.0, HEAVY: 8.0, RESOURCE: 8 / 60}
 
 
-class Pace(Protocol):
+class RateLimiter(Protocol):
     """Whoever decides when the next request may go."""
 
     def wait(self, label: str) -> None:
@@ -27,14 +27,14 @@ class Pace(Protocol):
         ...
 
 
-class NoPace:
+class NullRateLimiter:
     """Never waits."""
 
     def wait(self, label: str) -> None:
         """See `Pace.wait`."""
 
 
-class LocalPace:
+class LocalRateLimiter:
     """A token bucket per label for the threads of one process; ``now`` and ``sleep`` are in seconds."""
 
     def __init__(
@@ -68,7 +68,7 @@ class LocalPace:
         return start - now
 
 
-class Circuit:
+class CircuitBreaker:
     """Opens after ``threshold`` failures in a row; then one probe per ``pause`` until something answers."""
 
     def __init__(

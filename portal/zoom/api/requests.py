@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from portal.zoom.api.endpoints import Endpoint
-from portal.zoom.api.paths import regional_base
-from portal.zoom.api.rate_limit_errors import LONGEST_SLEEP
-from portal.zoom.api.rate_limiter import Circuit, Pace
+from portal.zoom.api.endpoints import ApiEndpoint
+from portal.zoom.api.paths import regional_base_url
+from portal.zoom.api.rate_limit_errors import MAX_SLEEP_SECONDS
+from portal.zoom.api.rate_limiter import CircuitBreaker, RateLimiter
 from portal.zoom.api.responses import (
-    TokenRefused,
-    list_of,
-    unwrap,
-    unwrap_token,
+    TokenRejected,
+    parse_token_response,
+    parse_zoom_response,
+    rows_of_response,
 )
-from portal.zoom.api.token_store import Token, TokenSource
-from portal.zoom.api.transport import Answer, Bearer, Transport
+from portal.zoom.api.token_store import AccessToken, TokenStore
+from portal.zoom.api.transport import BearerAuth, HttpResponse, HttpTransport
 from portal.zoom.errors import (
     CircuitOpen,
     ZoomBadCredentials,
@@ -25,10 +25,10 @@ from portal.zoom.errors import (
     ZoomRateLimited,
     ZoomUnavailable,
 )
-from portal.zoom.json_values import text
+from portal.zoom.json_values import as_text
 
-TRIES_WHEN_DOWN = 3
-TRIES_WHEN_LIMITED = 5
+ATTEMPTS_WHEN_DOWN = 3
+ATTEMPTS_WHEN_LIMITED = 5
 # A failure that itself took longer is not tried again here: somebody may be waiting for the page.
 RETRY_WITHIN = timedelta(seconds=2)
 PAGE_SIZE = 300
@@ -36,7 +36,7 @@ MAX_PAGES = 200
 
 
 @dataclass(frozen=True)
-class Credentials:
+class ApiCredentials:
     """A Server-to-Server app at Zoom."""
 
     account_id: str
@@ -49,22 +49,22 @@ class Credentials:
         return bool(self.account_id and self.client_id and self.client_secret)
 
 
-def utc_now() -> datetime:
+def current_utc_time() -> datetime:
     """Return the present as aware UTC."""
     return datetime.now(UTC)
 
 
-class Api:
+class AuthenticatedApi:
     """Sends operations to Zoom and gives back JSON objects or our errors."""
 
     def __init__(
         self,
-        credentials: Credentials | None,
+        credentials: ApiCredentials | None,
         *,
-        tokens: TokenSource,
+        tokens: TokenStore,
         base: str,
         oauth: str,
-        pace: Pace,
+        pace: RateLimiter,
         now: Callable[[], datetime],
         sleep: Callable[[float], None],
         timeout: tuple[float, float],
@@ -76,10 +76,10 @@ class Api:
         self._pace = pace
         self._now = now
         self._sleep = sleep
-        self._transport = Transport(timeout)
-        self.circuit = Circuit(now)
+        self._transport = HttpTransport(timeout)
+        self.circuit = CircuitBreaker(now)
 
-    def token(self, rejected: str | None = None) -> Token:
+    def token(self, rejected: str | None = None) -> AccessToken:
         """Return the shared token. Raises `ZoomNotConfigured` and what minting one raises."""
         if self.credentials is None or not self.credentials.are_complete:
             raise ZoomNotConfigured("no Zoom credentials")
@@ -87,7 +87,7 @@ class Api:
 
     def call(
         self,
-        endpoint: Endpoint,
+        endpoint: ApiEndpoint,
         *parts: str,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
@@ -98,11 +98,11 @@ class Api:
         again (429s per second up to 5 tries, no connection and reads up to 3), any other write never is.
         """
         token = self.token()
-        tries = _Tries(self._now())
+        tries = _RetryState(self._now())
         while True:
             try:
                 return self._once(endpoint, parts, token, query, body)
-            except TokenRefused as problem:
+            except TokenRejected as problem:
                 token = self._another_token(tries, token, problem)
             except ZoomRateLimited as problem:
                 self._sleep(self._pause_when_limited(tries, problem))
@@ -110,7 +110,7 @@ class Api:
                 self._sleep(self._pause_when_down(tries, problem, endpoint))
 
     def pages(
-        self, endpoint: Endpoint, *parts: str, key: str, query: Mapping[str, str] | None = None
+        self, endpoint: ApiEndpoint, *parts: str, key: str, query: Mapping[str, str] | None = None
     ) -> Iterator[Mapping[str, Any]]:
         """Yield the rows under ``key`` of all pages, one request per page as they are asked for.
 
@@ -120,8 +120,8 @@ class Api:
         seen: set[str] = set()
         for _ in range(MAX_PAGES):
             found = self.call(endpoint, *parts, query=asked)
-            yield from list_of(found, key, endpoint)
-            following = text(found.get("next_page_token"))
+            yield from rows_of_response(found, key, endpoint)
+            following = as_text(found.get("next_page_token"))
             if following is None:
                 return
             if following in seen:
@@ -132,32 +132,32 @@ class Api:
 
     def _once(
         self,
-        endpoint: Endpoint,
+        endpoint: ApiEndpoint,
         parts: Sequence[str],
-        token: Token,
+        token: AccessToken,
         query: Mapping[str, str] | None,
         body: Mapping[str, Any] | None,
     ) -> dict[str, Any]:
         self._pace.wait(endpoint.label)
-        url = regional_base(self.base, token.api_url) + endpoint.path.format(*parts)
+        url = regional_base_url(self.base, token.api_url) + endpoint.path.format(*parts)
         with self.circuit.watch():
             answer = self._transport.send(
                 endpoint.method,
                 url,
                 template=endpoint.path,
-                auth=Bearer(token.value),
+                auth=BearerAuth(token.value),
                 params=query,
                 json=body,
             )
-            return unwrap(answer, endpoint, self._now())
+            return parse_zoom_response(answer, endpoint, self._now())
 
-    def _mint(self) -> Token:
+    def _mint(self) -> AccessToken:
         """Ask Zoom for a token. A mint may be repeated: at worst one token more was made."""
-        tries = _Tries(self._now())
+        tries = _RetryState(self._now())
         while True:
             try:
                 with self.circuit.watch():
-                    return unwrap_token(self._ask_for_token(), self._now())
+                    return parse_token_response(self._ask_for_token(), self._now())
             except ZoomRateLimited as problem:
                 self._sleep(self._pause_when_limited(tries, problem))
             except CircuitOpen:
@@ -167,7 +167,7 @@ class Api:
                 problem.maybe_done = False
                 self._sleep(self._pause_when_down(tries, problem, None))
 
-    def _ask_for_token(self) -> Answer:
+    def _ask_for_token(self) -> HttpResponse:
         assert self.credentials is not None
         return self._transport.send(
             "POST",
@@ -177,33 +177,33 @@ class Api:
             form={"grant_type": "account_credentials", "account_id": self.credentials.account_id},
         )
 
-    def _another_token(self, tries: "_Tries", refused: Token, problem: TokenRefused) -> Token:
+    def _another_token(self, tries: "_RetryState", refused: AccessToken, problem: TokenRejected) -> AccessToken:
         if tries.token_was_renewed:
             raise ZoomBadCredentials(str(problem), tracking_id=problem.tracking_id) from None
         tries.token_was_renewed = True
         return self.token(rejected=refused.value)
 
-    def _pause_when_limited(self, tries: "_Tries", problem: ZoomRateLimited) -> float:
+    def _pause_when_limited(self, tries: "_RetryState", problem: ZoomRateLimited) -> float:
         tries.limited += 1
         pause = random.uniform(1.0, 2.0)  # noqa: S311 - spreads retries, guards nothing
         if problem.until is not None:
             wanted = (problem.until - self._now()).total_seconds()
             pause = max(pause, wanted + random.uniform(0.0, 1.0))  # noqa: S311 - as above
-        if problem.daily or tries.limited >= TRIES_WHEN_LIMITED or pause > LONGEST_SLEEP + 1:
+        if problem.daily or tries.limited >= ATTEMPTS_WHEN_LIMITED or pause > MAX_SLEEP_SECONDS + 1:
             raise problem
         return pause
 
-    def _pause_when_down(self, tries: "_Tries", problem: ZoomUnavailable, endpoint: Endpoint | None) -> float:
+    def _pause_when_down(self, tries: "_RetryState", problem: ZoomUnavailable, endpoint: ApiEndpoint | None) -> float:
         tries.down += 1
         repeatable = endpoint is None or not problem.maybe_done
         late = self._now() - tries.started > RETRY_WITHIN
-        if isinstance(problem, CircuitOpen) or not repeatable or late or tries.down >= TRIES_WHEN_DOWN:
+        if isinstance(problem, CircuitOpen) or not repeatable or late or tries.down >= ATTEMPTS_WHEN_DOWN:
             raise problem
         return random.uniform(0.2, 0.6) * tries.down  # noqa: S311 - spreads retries, guards nothing
 
 
 @dataclass
-class _Tries:
+class _RetryState:
     started: datetime
     limited: int = 0
     down: int = 0

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from portal.zoom.api.endpoints import Endpoint
-from portal.zoom.api.rate_limit_errors import rate_limited
-from portal.zoom.api.token_store import Token
-from portal.zoom.api.transport import Answer
+from portal.zoom.api.endpoints import ApiEndpoint
+from portal.zoom.api.rate_limit_errors import rate_limit_error
+from portal.zoom.api.token_store import AccessToken
+from portal.zoom.api.transport import HttpResponse
 from portal.zoom.errors import (
     ZoomBadCredentials,
     ZoomError,
@@ -17,7 +17,7 @@ from portal.zoom.errors import (
     ZoomRefused,
     ZoomUnavailable,
 )
-from portal.zoom.json_values import rows, text, whole
+from portal.zoom.json_values import as_int, as_object_list, as_text
 
 INVALID_TOKEN, REVOKED_TOKEN = 124, 4741
 NO_TOKEN_SCOPE, MISSING_SCOPE = 4700, 4711
@@ -30,14 +30,14 @@ _SCOPE = re.compile(r"[a-z_]+(?::[a-z_]+){1,4}")
 _WRONG_KIND_OF_TOKEN = re.compile(r"invalid api key or secret", re.IGNORECASE)
 
 
-class TokenRefused(ZoomBadCredentials):
+class TokenRejected(ZoomBadCredentials):
     """Zoom refused the token (124): a new one may do."""
 
 
-def unwrap(answer: Answer, endpoint: Endpoint, now: datetime) -> dict[str, Any]:
+def parse_zoom_response(answer: HttpResponse, endpoint: ApiEndpoint, now: datetime) -> dict[str, Any]:
     """Return the JSON object of a good answer; an empty one for an empty body.
 
-    Raises `TokenRefused`, `ZoomNotAuthorised`, `ZoomRateLimited`, `ZoomRefused` or `ZoomUnavailable`.
+    Raises `TokenRejected`, `ZoomNotAuthorised`, `ZoomRateLimited`, `ZoomRefused` or `ZoomUnavailable`.
     """
     if answer.status == 204:
         return {}
@@ -52,7 +52,7 @@ def unwrap(answer: Answer, endpoint: Endpoint, now: datetime) -> dict[str, Any]:
     raise _refusal(answer, endpoint, now)
 
 
-def unwrap_token(answer: Answer, now: datetime) -> Token:
+def parse_token_response(answer: HttpResponse, now: datetime) -> AccessToken:
     """Return the token of the token endpoint's answer.
 
     Raises `ZoomBadCredentials` for any 4xx (it has codes of its own kind: ``invalid_client`` and so on),
@@ -60,33 +60,33 @@ def unwrap_token(answer: Answer, now: datetime) -> Token:
     """
     track = answer.tracking_id
     if answer.status == 429:
-        raise rate_limited(answer.headers, "", now, tracking_id=track)
+        raise rate_limit_error(answer.headers, "", now, tracking_id=track)
     if 400 <= answer.status < 500 and answer.status != 408:
-        kind = text((_object(answer.body) or {}).get("error"), 60) or "no reason"
+        kind = as_text((_object(answer.body) or {}).get("error"), 60) or "no reason"
         raise ZoomBadCredentials(f"token refused: {answer.status} {kind!a}", tracking_id=track)
     found = _object(answer.body) if answer.status == 200 else None
     value = found.get("access_token") if found else None
     if not found or not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value:
         raise ZoomUnavailable(f"no token in the answer with status {answer.status}", tracking_id=track)
-    seconds = whole(found.get("expires_in"))
-    return Token(
+    seconds = as_int(found.get("expires_in"))
+    return AccessToken(
         value=value,
         expires_at=now + timedelta(seconds=min(max(3600 if seconds is None else seconds, 0), 86_400)),
-        api_url=text(found.get("api_url")) or "",
-        scopes=frozenset((text(found.get("scope"), 20_000) or "").replace(",", " ").split()),
+        api_url=as_text(found.get("api_url")) or "",
+        scopes=frozenset((as_text(found.get("scope"), 20_000) or "").replace(",", " ").split()),
     )
 
 
-def _refusal(answer: Answer, endpoint: Endpoint, now: datetime) -> ZoomError:
+def _refusal(answer: HttpResponse, endpoint: ApiEndpoint, now: datetime) -> ZoomError:
     code, message, fields = _complaint(answer.body)
     track = answer.tracking_id
     if answer.status == 429:
-        return rate_limited(answer.headers, message, now, personal=endpoint.personal, tracking_id=track)
+        return rate_limit_error(answer.headers, message, now, personal=endpoint.personal, tracking_id=track)
     if code in (NO_TOKEN_SCOPE, MISSING_SCOPE):
         missing = _scopes_named(message) or (endpoint.scope,)
         return ZoomNotAuthorised(f"missing scopes: {', '.join(missing)}", missing_scopes=missing, tracking_id=track)
     if code in (INVALID_TOKEN, REVOKED_TOKEN) or (answer.status == 401 and code not in _APP_OFF):
-        return TokenRefused(f"token refused with {answer.status}, code {code}", tracking_id=track)
+        return TokenRejected(f"token refused with {answer.status}, code {code}", tracking_id=track)
     if code in _APP_OFF or (code == 200 and _WRONG_KIND_OF_TOKEN.search(message)):
         return ZoomBadCredentials(f"credentials refused with {answer.status}, code {code}", tracking_id=track)
     return ZoomRefused(answer.status, code, message, fields, resource=endpoint.resource, tracking_id=track)
@@ -103,9 +103,10 @@ def _complaint(body: bytes) -> tuple[int | None, str, tuple[tuple[str, str], ...
         code, message = _LOOSE_CODE.search(loose), _LOOSE_MESSAGE.search(loose)
         return (int(code[1]) if code else None), (message[1] if message else ""), ()
     fields = tuple(
-        (text(row.get("field"), 100) or "?", text(row.get("message"), 500) or "") for row in rows(found.get("errors"))
+        (as_text(row.get("field"), 100) or "?", as_text(row.get("message"), 500) or "")
+        for row in as_object_list(found.get("errors"))
     )
-    return whole(found.get("code")), text(found.get("message")) or "", fields
+    return as_int(found.get("code")), as_text(found.get("message")) or "", fields
 
 
 def _scopes_named(message: str) -> tuple[str, ...]:
@@ -121,7 +122,7 @@ def _object(body: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _unavailable(endpoint: Endpoint, answer: Answer, what: str) -> ZoomUnavailable:
+def _unavailable(endpoint: ApiEndpoint, answer: HttpResponse, what: str) -> ZoomUnavailable:
     return ZoomUnavailable(
         f"{endpoint.method} {endpoint.path}: {what}",
         maybe_done=not endpoint.is_read,
@@ -129,7 +130,7 @@ def _unavailable(endpoint: Endpoint, answer: Answer, what: str) -> ZoomUnavailab
     )
 
 
-def list_of(found: Mapping[str, Any], key: str, endpoint: Endpoint) -> list[Mapping[str, Any]]:
+def rows_of_response(found: Mapping[str, Any], key: str, endpoint: ApiEndpoint) -> list[Mapping[str, Any]]:
     """Return the rows under ``key``.
 
     Raises `ZoomUnavailable` where there is no list: taking that for "none" would register or create twice.
@@ -139,4 +140,4 @@ def list_of(found: Mapping[str, Any], key: str, endpoint: Endpoint) -> list[Mapp
         raise ZoomUnavailable(
             f"{endpoint.method} {endpoint.path}: no {key} in the answer", maybe_done=not endpoint.is_read
         )
-    return rows(value)
+    return as_object_list(value)

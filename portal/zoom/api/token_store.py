@@ -1,7 +1,7 @@
 """Access tokens: one for everybody, renewed by one at a time.
 
 A new token may end the one before it (seen with Server-to-Server apps in 2022 and 2023, devforum threads
-72070 and 74432), so nobody mints on their own: whoever needs a token asks a `TokenSource`.
+72070 and 74432), so nobody mints on their own: whoever needs a token asks a `TokenStore`.
 """
 
 import threading
@@ -13,11 +13,11 @@ from typing import Protocol
 from portal.zoom.errors import ZoomBadCredentials
 
 RENEW_BEFORE = timedelta(minutes=5)
-MINT_FLOOR = timedelta(minutes=5)
+MIN_REFRESH_INTERVAL = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
-class Token:
+class AccessToken:
     """An access token as Zoom gave it; ``expires_at`` is aware UTC, ``api_url`` may be empty."""
 
     value: str = field(repr=False)
@@ -30,10 +30,10 @@ class Token:
         return self.expires_at - now >= RENEW_BEFORE
 
 
-class TokenSource(Protocol):
+class TokenStore(Protocol):
     """Where the shared token lives."""
 
-    def token(self, mint: Callable[[], Token], *, rejected: str | None = None) -> Token:
+    def token(self, mint: Callable[[], AccessToken], *, rejected: str | None = None) -> AccessToken:
         """Return a usable token, calling ``mint`` at most once and never twice at the same time.
 
         ``rejected`` is the value that Zoom has just refused: if another one is stored by now it is returned,
@@ -43,16 +43,16 @@ class TokenSource(Protocol):
         ...
 
 
-class MemoryTokens:
-    """A `TokenSource` for one process; threads share it."""
+class InMemoryTokenStore:
+    """A `TokenStore` for one process; threads share it."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._lock = threading.Lock()
-        self._token: Token | None = None
+        self._token: AccessToken | None = None
         self._replaced_at: datetime | None = None
 
-    def token(self, mint: Callable[[], Token], *, rejected: str | None = None) -> Token:
+    def token(self, mint: Callable[[], AccessToken], *, rejected: str | None = None) -> AccessToken:
         """See `TokenSource.token`."""
         with self._lock:
             now = self._now()
@@ -68,5 +68,5 @@ class MemoryTokens:
             return self._token
 
     def _hold_the_floor(self, now: datetime) -> None:
-        if self._replaced_at is not None and now - self._replaced_at < MINT_FLOOR:
+        if self._replaced_at is not None and now - self._replaced_at < MIN_REFRESH_INTERVAL:
             raise ZoomBadCredentials("the replacement token was refused too; no other for five minutes")

@@ -25,7 +25,7 @@ _CHUNK = 64 * 1024
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """A complete answer; ``headers`` ignore case."""
 
     status: int
@@ -38,7 +38,7 @@ class Answer:
         return (self.headers.get("x-zm-trackingid") or "")[:200] or None
 
 
-class Bearer(AuthBase):
+class BearerAuth(AuthBase):
     """Sends the token. As ``auth`` rather than as a header, so that no ``.netrc`` can replace it."""
 
     def __init__(self, value: str) -> None:
@@ -50,7 +50,7 @@ class Bearer(AuthBase):
         return request
 
 
-class Transport:
+class HttpTransport:
     """One session for all threads: timeouts always, TLS checked, no redirects, no cookies."""
 
     def __init__(self, timeout: tuple[float, float], longest: float = LONGEST_EXCHANGE) -> None:
@@ -75,7 +75,7 @@ class Transport:
         params: Mapping[str, str] | None = None,
         json: Any = None,
         form: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> HttpResponse:
         """Send one request and read its answer, of 8 MB at most.
 
         ``template`` stands for the path in the log. Raises `ZoomUnavailable`, whose ``maybe_done`` is false
@@ -101,7 +101,7 @@ class Transport:
                 body = _read(response, started, self._longest)
             except (HTTPError, requests.RequestException, OSError) as problem:
                 raise self._unavailable(method, template, problem, started) from None
-        answer = Answer(response.status_code, CaseInsensitiveDict(response.headers), body)
+        answer = HttpResponse(response.status_code, CaseInsensitiveDict(response.headers), body)
         log.info(
             "%s %s %s %d ms, tracking %s",
             method,

@@ -1,7 +1,7 @@
 """Zoom's webhook events as frozen values, and a fingerprint of what an event means.
 
 Zoom sends an event again when our answer was late, promises no order and gives no event id (its tracking id
-is new with each delivery). So two deliveries are the same when they mean the same; see `fingerprint`.
+is new with each delivery). So two deliveries are the same when they mean the same; see `event_fingerprint`.
 """
 
 import hashlib
@@ -12,14 +12,14 @@ from datetime import datetime
 from typing import Any
 
 from portal.zoom.json_values import (
-    address,
-    identifier,
-    mapping,
-    moment,
-    moment_of_ms,
-    rows,
-    text,
-    whole,
+    as_datetime,
+    as_email,
+    as_id,
+    as_int,
+    as_object,
+    as_object_list,
+    as_text,
+    datetime_from_ms,
 )
 
 URL_VALIDATION = "endpoint.url_validation"
@@ -70,7 +70,7 @@ class BadEvent(ValueError):
 
 
 @dataclass(frozen=True)
-class Participant:
+class EventParticipant:
     """One person on one device in one running of a meeting; every field may be missing at Zoom.
 
     ``session`` is what a join and its leave have in common (``user_id``, else ``participant_uuid``); it is
@@ -108,7 +108,7 @@ class EventRegistrant:
 
 
 @dataclass(frozen=True)
-class Event:
+class WebhookEvent:
     """A webhook event in our words. ``changes`` and ``old`` hold Zoom's own fields of ``meeting.updated``."""
 
     event: str
@@ -123,7 +123,7 @@ class Event:
     end_time: datetime | None = None
     minutes: int | None = None
     breakout_room_uuid: str | None = None
-    participant: Participant | None = None
+    participant: EventParticipant | None = None
     registrant: EventRegistrant | None = None
     occurrence_ids: tuple[str, ...] = ()
     scope: str | None = None
@@ -137,45 +137,45 @@ class Event:
         return self.event in KNOWN
 
 
-def parse(body: object) -> Event:
-    """Return a decoded JSON body as an `Event`.
+def parse_webhook_event(body: object) -> WebhookEvent:
+    """Return a decoded JSON body as an `WebhookEvent`.
 
     Raises `BadEvent` when it is not an object with a non-empty text ``event``; any other field of an odd type
     becomes None.
     """
     if not isinstance(body, dict):
         raise BadEvent("the body is not an object")
-    name = text(body.get("event"))
+    name = as_text(body.get("event"))
     if name is None:
         raise BadEvent("the body names no event")
-    payload = mapping(body.get("payload"))
-    about = mapping(payload.get("object"))
+    payload = as_object(body.get("payload"))
+    about = as_object(payload.get("object"))
     updated = name == "meeting.updated"
-    return Event(
+    return WebhookEvent(
         event=name,
-        at=moment_of_ms(body.get("event_ts")),
-        account_id=identifier(payload.get("account_id")),
-        meeting_id=identifier(about.get("id")),
-        uuid=identifier(about.get("uuid")),
-        host_id=identifier(about.get("host_id")),
-        type=whole(about.get("type")),
-        topic=text(about.get("topic")),
-        start_time=moment(about.get("start_time")),
-        end_time=moment(about.get("end_time")),
-        minutes=whole(about.get("duration")),
-        breakout_room_uuid=identifier(about.get("breakout_room_uuid")),
+        at=datetime_from_ms(body.get("event_ts")),
+        account_id=as_id(payload.get("account_id")),
+        meeting_id=as_id(about.get("id")),
+        uuid=as_id(about.get("uuid")),
+        host_id=as_id(about.get("host_id")),
+        type=as_int(about.get("type")),
+        topic=as_text(about.get("topic")),
+        start_time=as_datetime(about.get("start_time")),
+        end_time=as_datetime(about.get("end_time")),
+        minutes=as_int(about.get("duration")),
+        breakout_room_uuid=as_id(about.get("breakout_room_uuid")),
         participant=_participant(about.get("participant")),
         registrant=_registrant(about.get("registrant")),
         occurrence_ids=_occurrence_ids(about.get("occurrences")),
         # created and deleted call it "operation", updated calls it "scope": one date or the whole series
-        scope=text(payload.get("scope")) or text(payload.get("operation")),
-        operator=address(payload.get("operator")),
+        scope=as_text(payload.get("scope")) or as_text(payload.get("operation")),
+        operator=as_email(payload.get("operator")),
         changes=dict(about) if updated else {},
-        old=dict(mapping(payload.get("old_object"))) if updated else {},
+        old=dict(as_object(payload.get("old_object"))) if updated else {},
     )
 
 
-def fingerprint(event: Event, body: Mapping[str, Any]) -> str:
+def event_fingerprint(event: WebhookEvent, body: Mapping[str, Any]) -> str:
     """Return 64 hex digits that are equal for two deliveries of the same fact.
 
     A fact is the event, the instance (else the meeting), the session (else the registrant) and the time of
@@ -188,7 +188,7 @@ def fingerprint(event: Event, body: Mapping[str, Any]) -> str:
     return hashlib.sha256(content.encode("ascii")).hexdigest()
 
 
-def _meaning(event: Event) -> list[str | None] | None:
+def _meaning(event: WebhookEvent) -> list[str | None] | None:
     where = event.uuid or event.meeting_id
     if where is None:
         return None
@@ -203,7 +203,7 @@ def _meaning(event: Event) -> list[str | None] | None:
     return None
 
 
-def _meaning_of_participant(event: Event, who: Participant, where: str) -> list[str | None] | None:
+def _meaning_of_participant(event: WebhookEvent, who: EventParticipant, where: str) -> list[str | None] | None:
     session = who.session or who.registrant_id
     when = _own_time(event.event, who) or event.at
     if session is None or when is None:
@@ -211,32 +211,32 @@ def _meaning_of_participant(event: Event, who: Participant, where: str) -> list[
     return [event.event, where, session, when.isoformat(), who.new_role, who.bind_session]
 
 
-def _own_time(name: str, who: Participant) -> datetime | None:
+def _own_time(name: str, who: EventParticipant) -> datetime | None:
     if name.endswith(("_left", "left_breakout_room")):
         return who.leave_time or who.date_time
     return who.join_time or who.date_time or who.leave_time
 
 
-def _participant(value: Any) -> Participant | None:
+def _participant(value: Any) -> EventParticipant | None:
     if not isinstance(value, dict):
         return None
-    user_id, participant_uuid = identifier(value.get("user_id")), identifier(value.get("participant_uuid"))
-    return Participant(
+    user_id, participant_uuid = as_id(value.get("user_id")), as_id(value.get("participant_uuid"))
+    return EventParticipant(
         session=user_id or participant_uuid,
         user_id=user_id,
         participant_uuid=participant_uuid,
-        zoom_user_id=identifier(value.get("id")) or identifier(value.get("participant_user_id")),
-        name=text(value.get("user_name")),
-        email=address(value.get("email")),
-        registrant_id=identifier(value.get("registrant_id")),
-        customer_key=identifier(value.get("customer_key")),
-        join_time=moment(value.get("join_time")),
-        leave_time=moment(value.get("leave_time")),
-        date_time=moment(value.get("date_time")),
-        leave_reason=text(value.get("leave_reason")),
-        parent_session=identifier(value.get("parent_user_id")),
-        bind_session=identifier(value.get("bind_user_id")) or identifier(value.get("bind_participant_uuid")),
-        new_role=text(value.get("new_role")),
+        zoom_user_id=as_id(value.get("id")) or as_id(value.get("participant_user_id")),
+        name=as_text(value.get("user_name")),
+        email=as_email(value.get("email")),
+        registrant_id=as_id(value.get("registrant_id")),
+        customer_key=as_id(value.get("customer_key")),
+        join_time=as_datetime(value.get("join_time")),
+        leave_time=as_datetime(value.get("leave_time")),
+        date_time=as_datetime(value.get("date_time")),
+        leave_reason=as_text(value.get("leave_reason")),
+        parent_session=as_id(value.get("parent_user_id")),
+        bind_session=as_id(value.get("bind_user_id")) or as_id(value.get("bind_participant_uuid")),
+        new_role=as_text(value.get("new_role")),
     )
 
 
@@ -244,15 +244,15 @@ def _registrant(value: Any) -> EventRegistrant | None:
     if not isinstance(value, dict):
         return None
     return EventRegistrant(
-        id=identifier(value.get("id")) or identifier(value.get("registrant_id")),
-        email=address(value.get("email")),
-        first_name=text(value.get("first_name")),
-        last_name=text(value.get("last_name")),
-        status=text(value.get("status")),
-        join_url=text(value.get("join_url")),
+        id=as_id(value.get("id")) or as_id(value.get("registrant_id")),
+        email=as_email(value.get("email")),
+        first_name=as_text(value.get("first_name")),
+        last_name=as_text(value.get("last_name")),
+        status=as_text(value.get("status")),
+        join_url=as_text(value.get("join_url")),
     )
 
 
 def _occurrence_ids(value: Any) -> tuple[str, ...]:
-    ids = (identifier(row.get("occurrence_id")) for row in rows(value))
+    ids = (as_id(row.get("occurrence_id")) for row in as_object_list(value))
     return tuple(found for found in ids if found)

@@ -18,8 +18,8 @@ from requests.exceptions import SSLError
 from portal.zoom.webhooks.signature import (
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
-    crc_answer,
-    sign,
+    sign_webhook,
+    url_validation_answer,
 )
 
 Outcome = Literal[
@@ -30,7 +30,7 @@ _LARGEST = 10_000
 
 
 @dataclass(frozen=True)
-class Reach:
+class WebhookProbe:
     """What came of the call. `private`: it answers rightly, but only on this computer or network, by its address.
 
     `detail` is the status or the kind of trouble, for whoever repairs it.
@@ -44,7 +44,7 @@ class Reach:
         return self.outcome == "good"
 
 
-def call_webhook(url: str, secret: str, now: datetime, timeout: tuple[float, float] = TIMEOUT) -> Reach:
+def probe_webhook_url(url: str, secret: str, now: datetime, timeout: tuple[float, float] = TIMEOUT) -> WebhookProbe:
     """Send the portal an `endpoint.url_validation` of our own, signed with `secret`, and look at the answer."""
     token = secrets.token_urlsafe(16)
     stamp = int(now.timestamp())
@@ -53,7 +53,7 @@ def call_webhook(url: str, secret: str, now: datetime, timeout: tuple[float, flo
     headers = {
         "Content-Type": "application/json",
         TIMESTAMP_HEADER: str(stamp),
-        SIGNATURE_HEADER: sign(secret, stamp, raw),
+        SIGNATURE_HEADER: sign_webhook(secret, stamp, raw),
     }
     try:
         with requests.post(
@@ -61,28 +61,28 @@ def call_webhook(url: str, secret: str, now: datetime, timeout: tuple[float, flo
         ) as answer:
             status, body = answer.status_code, answer.raw.read(_LARGEST, decode_content=True)
     except SSLError as error:
-        return Reach("certificate", type(error).__name__)
+        return WebhookProbe("certificate", type(error).__name__)
     except (requests.RequestException, OSError) as error:
-        return Reach("unreachable", type(error).__name__)
-    return _judged(status, body, crc_answer(token, secret), url)
+        return WebhookProbe("unreachable", type(error).__name__)
+    return _judged(status, body, url_validation_answer(token, secret), url)
 
 
-def _judged(status: int, body: bytes, wanted: dict[str, str], url: str) -> Reach:
+def _judged(status: int, body: bytes, wanted: dict[str, str], url: str) -> WebhookProbe:
     if 300 <= status < 400:
-        return Reach("redirected", str(status))
+        return WebhookProbe("redirected", str(status))
     if status == 401:
-        return Reach("other secret", str(status))
+        return WebhookProbe("other secret", str(status))
     if status == 503:
-        return Reach("switched off", str(status))
+        return WebhookProbe("switched off", str(status))
     if status in (404, 405):  # 405: a page of the portal or of something else, but no webhook
-        return Reach("not there", str(status))
+        return WebhookProbe("not there", str(status))
     try:
         said = json.loads(body)
     except ValueError:
         said = None
     if status != 200 or said != wanted:
-        return Reach("not there" if status == 200 else "broken", str(status))
-    return Reach("private" if _is_private(url) else "good")
+        return WebhookProbe("not there" if status == 200 else "broken", str(status))
+    return WebhookProbe("private" if _is_private(url) else "good")
 
 
 def _is_private(url: str) -> bool:

@@ -33,13 +33,13 @@ class BadSignature(Exception):
         self.reason = reason
 
 
-def sign(secret: str, timestamp: int | str, raw: bytes) -> str:
+def sign_webhook(secret: str, timestamp: int | str, raw: bytes) -> str:
     """Return the ``x-zm-signature`` of a raw body sent at ``timestamp`` (seconds since 1970)."""
     message = b"v0:" + str(timestamp).encode() + b":" + raw
     return "v0=" + hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
 
 
-def verify(
+def verify_webhook_signature(
     headers: Mapping[str, str],
     raw: bytes,
     secrets: Sequence[str],
@@ -75,7 +75,7 @@ def is_clean_token(token: object) -> bool:
     return isinstance(token, str) and _CLEAN_TOKEN.fullmatch(token) is not None
 
 
-def crc_answer(plain_token: str, secret: str) -> dict[str, str]:
+def url_validation_answer(plain_token: str, secret: str) -> dict[str, str]:
     """Return the JSON answer to ``endpoint.url_validation``.
 
     Raises ValueError for a token that is not clean and for an empty secret.
@@ -92,7 +92,7 @@ def _signed_by_one(secrets: Sequence[str], sent_at: str, raw: bytes, claimed: st
     fits = False
     for secret in secrets:
         if secret:
-            fits |= hmac.compare_digest(sign(secret, sent_at, raw).encode(), claimed.encode())
+            fits |= hmac.compare_digest(sign_webhook(secret, sent_at, raw).encode(), claimed.encode())
     return fits
 
 
