@@ -174,6 +174,6 @@ class School:
         end_read_transaction()
         made = get_zoom_client().create_meeting(HOST, MeetingDraft(topic="A class", starts_at=starts_at))
         with write_transaction():
-            meeting.zoom_id, meeting.state, meeting.wanted, meeting.kind = made.id, "scheduled", None, kind
+            meeting.zoom_id, meeting.state, meeting.pending_action, meeting.kind = made.id, "scheduled", None, kind
         end_read_transaction()
         return meeting

@@ -65,7 +65,7 @@ def run(database: str, kind: str, learners: int, every: int) -> None:
 def _start_over(meeting: ZoomMeeting) -> None:
     draft = MeetingDraft(topic="x", starts_at=meeting.starts_at)
     end_read_transaction()
-    made = get_zoom_client().create_meeting(meeting.host, draft)
+    made = get_zoom_client().create_meeting(meeting.host_email, draft)
     with write_transaction() as session:
         session.execute(update(ZoomMeeting).where(ZoomMeeting.id == meeting.id).values(zoom_id=made.id))
         session.execute(delete(MeetingRegistrant))

@@ -99,7 +99,7 @@ def _accounts(app: Flask, rounds: int) -> dict[str, Callable[[int], str]]:
                     )
                 )
         session.flush()
-        session.execute(update(User).where(User.role == "admin").values(totp_since=clock.now()))
+        session.execute(update(User).where(User.role == "admin").values(totp_enabled_at=clock.now()))
     return {
         "wrong password": lambda number: f"plain.{number}@r1.deped.gov.ph",
         "admin with codes": lambda number: f"admin.{number}@r1.deped.gov.ph",

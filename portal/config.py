@@ -16,11 +16,11 @@ from environs import Env, EnvError
 from portal.oidc.claims import is_guid
 
 ROOT = Path(__file__).resolve().parent.parent
-ZOOM_SDK_URL = "5.1.4"  # of the Meeting SDK for the web; Zoom stops serving meetings to old ones
+ZOOM_SDK_VERSION = "5.1.4"  # of the Meeting SDK for the web; Zoom stops serving meetings to old ones
 ZOOM_API_URL = "https://api.zoom.us/v2"
 ZOOM_OAUTH_URL = "https://zoom.us/oauth/token"
-GOOGLE_VARIABLES = "https://accounts.google.com"
-MICROSOFT_VARIABLES = "https://login.microsoftonline.com"
+GOOGLE_URL = "https://accounts.google.com"
+MICROSOFT_URL = "https://login.microsoftonline.com"
 SANDBOX_MOUNT = "/zoom-sandbox"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -53,7 +53,7 @@ class Settings:
     zoom_webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     zoom_sdk_key: str = ""
     zoom_sdk_secret: str = field(default="", repr=False)
-    zoom_sdk_version: str = ZOOM_SDK_URL
+    zoom_sdk_version: str = ZOOM_SDK_VERSION
     zoom_api_url: str = ZOOM_API_URL
     zoom_oauth_url: str = ZOOM_OAUTH_URL
     mail_url: str = field(default="", repr=False)
@@ -73,7 +73,7 @@ class Settings:
     log_level: str = "INFO"
     google_client_id: str = ""  # empty: no sign-in with Google
     google_client_secret: str = field(default="", repr=False)
-    google_issuer: str = GOOGLE_VARIABLES
+    google_issuer: str = GOOGLE_URL
     microsoft_client_id: str = ""  # empty: no sign-in with Microsoft
     microsoft_client_secret: str = field(default="", repr=False)
     microsoft_tenant: str = ""
@@ -162,7 +162,7 @@ def _live(env: Env) -> Settings:
         zoom_webhook_secrets=_list(env, "ZOOM_WEBHOOK_SECRET"),
         zoom_sdk_key=env.str("ZOOM_SDK_KEY", ""),
         zoom_sdk_secret=env.str("ZOOM_SDK_SECRET", ""),
-        zoom_sdk_version=env.str("ZOOM_SDK_VERSION", "") or ZOOM_SDK_URL,
+        zoom_sdk_version=env.str("ZOOM_SDK_VERSION", "") or ZOOM_SDK_VERSION,
         zoom_api_url=env.str("ZOOM_API_URL", "") or ZOOM_API_URL,
         zoom_oauth_url=env.str("ZOOM_OAUTH_URL", "") or ZOOM_OAUTH_URL,
         zoom_hosts=tuple(host.lower() for host in _list(env, "ZOOM_HOSTS")),
@@ -179,11 +179,11 @@ def _live(env: Env) -> Settings:
         log_level=env.str("LOG_LEVEL", "").upper() or "INFO",
         google_client_id=env.str("GOOGLE_CLIENT_ID", "").strip(),
         google_client_secret=env.str("GOOGLE_CLIENT_SECRET", "").strip(),
-        google_issuer=env.str("GOOGLE_ISSUER", "").rstrip("/") or GOOGLE_VARIABLES,
+        google_issuer=env.str("GOOGLE_ISSUER", "").rstrip("/") or GOOGLE_URL,
         microsoft_client_id=env.str("MICROSOFT_CLIENT_ID", "").strip(),
         microsoft_client_secret=env.str("MICROSOFT_CLIENT_SECRET", "").strip(),
         microsoft_tenant=_tenant(env),
-        microsoft_issuer=env.str("MICROSOFT_ISSUER", "").rstrip("/") or f"{MICROSOFT_VARIABLES}/{_tenant(env)}/v2.0",
+        microsoft_issuer=env.str("MICROSOFT_ISSUER", "").rstrip("/") or f"{MICROSOFT_URL}/{_tenant(env)}/v2.0",
     )
     problems = validate_settings(settings)
     problems += [

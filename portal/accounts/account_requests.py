@@ -51,7 +51,7 @@ def store_account_request(email: str, full_name: str, deped_id: str, language: s
 
 def _keep(kind: str, address: str, said: dict[str, str]) -> None:
     place = lockout.current_client_hash()
-    lockout.check_attempt_rate(PendingAuthRequest.at, PendingAuthRequest.place_hash == place)
+    lockout.check_attempt_rate(PendingAuthRequest.requested_at, PendingAuthRequest.client_hash == place)
     wish_id = uuid4()
     content = encrypt_for_row(json.dumps({"address": address, **said}), _row(wish_id))
     with write_transaction() as session:
@@ -60,9 +60,9 @@ def _keep(kind: str, address: str, said: dict[str, str]) -> None:
                 id=wish_id,
                 kind=kind,
                 address_hash=hmac_hex(f"wish\0{address}"),
-                place_hash=place,
-                sealed=content,
-                at=clock.now(),
+                client_hash=place,
+                request_encrypted=content,
+                requested_at=clock.now(),
             )
         )
     notify_worker("door")
@@ -71,26 +71,33 @@ def _keep(kind: str, address: str, said: dict[str, str]) -> None:
 def process_pending_requests() -> int:
     """Answer what was asked for; how many wishes were looked at. A letter and its wish's end are one transaction."""
     ids = leases.acquire_leases(
-        PendingAuthRequest, PendingAuthRequest.sealed.is_not(None), limit=BATCH_SIZE, order=PendingAuthRequest.at
+        PendingAuthRequest,
+        PendingAuthRequest.request_encrypted.is_not(None),
+        limit=BATCH_SIZE,
+        order=PendingAuthRequest.requested_at,
     )
     for wish in db.session.scalars(
-        select(PendingAuthRequest).where(PendingAuthRequest.id.in_(ids)).order_by(PendingAuthRequest.at)
+        select(PendingAuthRequest).where(PendingAuthRequest.id.in_(ids)).order_by(PendingAuthRequest.requested_at)
     ).all():
         with write_transaction():
             _answer(wish)
-            wish.sealed = wish.leased_until = None
+            wish.request_encrypted = wish.leased_until = None
     return len(ids)
 
 
 def _answer(wish: PendingAuthRequest) -> None:
     try:
-        said: dict[str, Any] = json.loads(decrypt_for_row(wish.sealed or "", _row(wish.id)))
+        said: dict[str, Any] = json.loads(decrypt_for_row(wish.request_encrypted or "", _row(wish.id)))
     except DecryptionError:
         return  # its key was taken out of ENCRYPTION_KEYS: nobody can know any more what was asked
     user = db.session.scalar(select(User).where(User.email == said["address"]))
     earlier: ColumnElement[bool] = PendingAuthRequest.address_hash == wish.address_hash
     number = db.session.scalar(
-        select(func.count()).where(earlier, PendingAuthRequest.at > wish.at - HOUR, PendingAuthRequest.at < wish.at)
+        select(func.count()).where(
+            earlier,
+            PendingAuthRequest.requested_at > wish.requested_at - HOUR,
+            PendingAuthRequest.requested_at < wish.requested_at,
+        )
     )
     if (number or 0) < MAX_MAILS_PER_HOUR:
         REQUEST_HANDLERS[wish.kind](user, said)

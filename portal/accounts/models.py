@@ -24,7 +24,9 @@ class School(UuidPrimaryKey, Model):
     region: Mapped[str] = mapped_column(default="Region I")
     created_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]  # takes no new people; who and what is there stays
-    attendance_years: Mapped[int | None]  # school years that attendance is kept after its own; None: it is kept
+    attendance_retention_years: Mapped[int | None] = mapped_column(
+        "attendance_years", key="attendance_retention_years"
+    )  # school years that attendance is kept after its own; None: it is kept
 
 
 _PARTICLES = {"DE", "DEL", "DELA", "DELOS", "DELAS", "LA", "LAS", "LOS", "SAN", "STA.", "STO.", "SANTA", "SANTO", "Y"}
@@ -61,8 +63,10 @@ class User(UuidPrimaryKey, UserMixin, Model):
     deactivated_at: Mapped[datetime | None]
     language: Mapped[str] = mapped_column(default="en")
     created_at: Mapped[datetime]
-    totp_sealed: Mapped[str | None]  # the secret of the code app; in use once `totp_since` says so
-    totp_since: Mapped[datetime | None]
+    totp_secret_encrypted: Mapped[str | None] = mapped_column(
+        "totp_sealed", key="totp_secret_encrypted"
+    )  # the secret of the code app; in use once `totp_since` says so
+    totp_enabled_at: Mapped[datetime | None] = mapped_column("totp_since", key="totp_enabled_at")
     totp_last_step: Mapped[int | None]  # of the last code used: it and older ones are refused
 
     school: Mapped[School | None] = relationship(lazy="joined")
@@ -79,7 +83,7 @@ class User(UuidPrimaryKey, UserMixin, Model):
 
     @property
     def has_codes(self) -> bool:
-        return self.totp_since is not None
+        return self.totp_enabled_at is not None
 
     @property
     def surname(self) -> str:
@@ -160,7 +164,7 @@ class UsedOidcState(Model):
     __tablename__ = "spent_states"
 
     state_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
-    at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime] = mapped_column("at", key="used_at", index=True)
 
 
 class SignInFailure(Model):
@@ -168,14 +172,14 @@ class SignInFailure(Model):
 
     __tablename__ = "sign_in_failures"
     __table_args__ = (
-        Index("ix_sign_in_failures_account_hash_at", "account_hash", "at"),
-        Index("ix_sign_in_failures_place_hash_at", "place_hash", "at"),
+        Index("ix_sign_in_failures_account_hash_at", "account_hash", "failed_at"),
+        Index("ix_sign_in_failures_place_hash_at", "client_hash", "failed_at"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     account_hash: Mapped[str | None] = mapped_column(String(64))
-    place_hash: Mapped[str] = mapped_column(String(64))
-    at: Mapped[datetime]
+    client_hash: Mapped[str] = mapped_column("place_hash", String(64), key="client_hash")
+    failed_at: Mapped[datetime] = mapped_column("at", key="failed_at")
 
 
 class AccountRequest(UuidPrimaryKey, Model):
@@ -206,15 +210,15 @@ class PendingAuthRequest(UuidPrimaryKey, Model):
     __tablename__ = "door_wishes"
     __table_args__ = (
         CheckConstraint("kind IN ('password', 'account')", name="kind"),
-        Index("ix_door_wishes_place_hash_at", "place_hash", "at"),
-        Index("ix_door_wishes_address_hash_at", "address_hash", "at"),
+        Index("ix_door_wishes_place_hash_at", "client_hash", "requested_at"),
+        Index("ix_door_wishes_address_hash_at", "address_hash", "requested_at"),
     )
 
     kind: Mapped[str] = mapped_column(String(10))
     address_hash: Mapped[str] = mapped_column(String(64))
-    place_hash: Mapped[str] = mapped_column(String(64))
-    sealed: Mapped[str | None]
-    at: Mapped[datetime]
+    client_hash: Mapped[str] = mapped_column("place_hash", String(64), key="client_hash")
+    request_encrypted: Mapped[str | None] = mapped_column("sealed", key="request_encrypted")
+    requested_at: Mapped[datetime] = mapped_column("at", key="requested_at")
     leased_until: Mapped[datetime | None]
 
 

@@ -31,7 +31,7 @@ class ZoomParticipant(UuidPrimaryKey, Model):
 
     __tablename__ = "zoom_participants"
     __table_args__ = (
-        UniqueConstraint("instance_id", "session", "room", "source", "nth"),
+        UniqueConstraint("instance_id", "session", "room", "source", "sequence"),
         CheckConstraint("room IN ('meeting', 'waiting', 'breakout')", name="room"),
         CheckConstraint("source IN ('webhook', 'report', 'csv')", name="source"),
         CheckConstraint("left_source IN ('event', 'ended', 'report', 'csv')", name="left_source"),
@@ -47,11 +47,11 @@ class ZoomParticipant(UuidPrimaryKey, Model):
     left_at: Mapped[datetime | None]
     room: Mapped[str] = mapped_column(default="meeting")
     source: Mapped[str] = mapped_column(default="webhook")
-    nth: Mapped[int] = mapped_column(default=0)
-    left_source: Mapped[str | None]
+    sequence: Mapped[int] = mapped_column("nth", key="sequence", default=0)
+    leave_source: Mapped[str | None] = mapped_column("left_source", key="leave_source")
     is_host: Mapped[bool] = mapped_column(default=False)
     parent_session: Mapped[str | None] = mapped_column(String(80))  # of somebody in a breakout room
-    lasted_seconds: Mapped[int | None]
+    duration_seconds: Mapped[int | None] = mapped_column("lasted_seconds", key="duration_seconds")
 
 
 class ParticipantMatch(UuidPrimaryKey, Model):
@@ -67,8 +67,8 @@ class ParticipantMatch(UuidPrimaryKey, Model):
     participant_id: Mapped[UUID] = mapped_column(ForeignKey("zoom_participants.id", ondelete="CASCADE"))
     learner_id: Mapped[UUID | None] = mapped_column(ForeignKey("learners.id"), index=True)
     is_staff: Mapped[bool | None]  # without a learner: True staff, False nobody of the class
-    linked_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    linked_at: Mapped[datetime]
+    matched_by: Mapped[UUID] = mapped_column("linked_by", ForeignKey("users.id"), key="matched_by")
+    matched_at: Mapped[datetime] = mapped_column("linked_at", key="matched_at")
 
 
 class ParticipantAlias(UuidPrimaryKey, Model):
@@ -80,8 +80,8 @@ class ParticipantAlias(UuidPrimaryKey, Model):
     class_id: Mapped[UUID] = mapped_column(ForeignKey("classes.id", ondelete="CASCADE"))
     folded_name: Mapped[str]
     learner_id: Mapped[UUID] = mapped_column(ForeignKey("learners.id"))
-    made_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    made_at: Mapped[datetime]
+    created_by: Mapped[UUID] = mapped_column("made_by", ForeignKey("users.id"), key="created_by")
+    created_at: Mapped[datetime] = mapped_column("made_at", key="created_at")
 
 
 class AttendanceSheet(Model):
@@ -93,7 +93,7 @@ class AttendanceSheet(Model):
             "state IN ('waiting', 'live', 'provisional', 'reconciled', 'unreported')",
             name="state",
         ),
-        Index("ix_attendance_sheets_dirty", "dirty"),
+        Index("ix_attendance_sheets_dirty", "needs_recompute"),
         Index("ix_attendance_sheets_reconcile_at", "reconcile_at"),
         Index("ix_attendance_sheets_untold", "occurrence_id", sqlite_where=NOT_NOTIFIED, postgresql_where=NOT_NOTIFIED),
     )
@@ -102,22 +102,28 @@ class AttendanceSheet(Model):
         ForeignKey("meeting_occurrences.id", ondelete="CASCADE"), primary_key=True
     )
     state: Mapped[str] = mapped_column(default="waiting")
-    dirty: Mapped[bool] = mapped_column(default=False)  # evidence came since it was computed
+    needs_recompute: Mapped[bool] = mapped_column(
+        "dirty", key="needs_recompute", default=False
+    )  # evidence came since it was computed
     computed_at: Mapped[datetime | None]
-    gap: Mapped[bool] = mapped_column(default=False)  # our own outage or backlog fell into the class
+    has_delivery_gap: Mapped[bool] = mapped_column(
+        "gap", key="has_delivery_gap", default=False
+    )  # our own outage or backlog fell into the class
     reconcile_at: Mapped[datetime | None]  # when to ask Zoom's report next
     reconcile_attempts: Mapped[int] = mapped_column(default=0)
     reconciled_at: Mapped[datetime | None]
     report_digest: Mapped[str | None] = mapped_column(String(64))  # of the last answer: two equal ones end it
-    trouble: Mapped[str | None] = mapped_column(String(40))
+    report_error: Mapped[str | None] = mapped_column("trouble", String(40), key="report_error")
     finalised_at: Mapped[datetime | None]
     finalised_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     evidence_changed: Mapped[bool] = mapped_column(default=False)  # since it was finalised
     # False: a room opened on a day without class, which is in no report unless a teacher says so
-    counts: Mapped[bool] = mapped_column(default=True)
-    told: Mapped[bool] = mapped_column(default=False)  # the teacher knows that it is ready
+    counts_in_reports: Mapped[bool] = mapped_column("counts", key="counts_in_reports", default=True)
+    is_notified: Mapped[bool] = mapped_column(
+        "told", key="is_notified", default=False
+    )  # the teacher knows that it is ready
     # people in the meeting whom nobody has matched, when it was last computed
-    unmatched: Mapped[int] = mapped_column(default=0, server_default="0")
+    unmatched_count: Mapped[int] = mapped_column("unmatched", key="unmatched_count", default=0, server_default="0")
 
 
 class AttendanceRecord(UuidPrimaryKey, Model):
@@ -139,11 +145,11 @@ class AttendanceRecord(UuidPrimaryKey, Model):
     seconds: Mapped[int] = mapped_column(default=0)
     first_join_at: Mapped[datetime | None]
     last_leave_at: Mapped[datetime | None]
-    stays: Mapped[int] = mapped_column(default=0)
+    stay_count: Mapped[int] = mapped_column("stays", key="stay_count", default=0)
     matched_by: Mapped[list[Any]] = mapped_column(JSON, default=list)
     flags: Mapped[list[Any]] = mapped_column(JSON, default=list)
-    still_in: Mapped[bool] = mapped_column(default=False)
-    late: Mapped[bool] = mapped_column(default=False)
+    is_in_meeting: Mapped[bool] = mapped_column("still_in", key="is_in_meeting", default=False)
+    is_late: Mapped[bool] = mapped_column("late", key="is_late", default=False)
     left_early: Mapped[bool] = mapped_column(default=False)
     override_mark: Mapped[str | None]
     override_reason: Mapped[str | None]
@@ -168,24 +174,26 @@ class AttendanceTally(Model):
     present: Mapped[int]
     partial: Mapped[int]
     absent: Mapped[int]
-    review: Mapped[int]
+    needs_review: Mapped[int] = mapped_column("review", key="needs_review")
     pending: Mapped[int]
     seconds: Mapped[int]
-    ran_seconds: Mapped[int | None]
+    meeting_seconds: Mapped[int | None] = mapped_column("ran_seconds", key="meeting_seconds")
 
 
 class AttendanceHistory(Model):
     """Every change of a mark or of the sheet: who, when, from, to, why. A computed change has no person."""
 
     __tablename__ = "attendance_history"
-    __table_args__ = (Index("ix_attendance_history_occurrence_id_at", "occurrence_id", "at"),)
+    __table_args__ = (Index("ix_attendance_history_occurrence_id_at", "occurrence_id", "occurred_at"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     occurrence_id: Mapped[UUID] = mapped_column(ForeignKey("meeting_occurrences.id", ondelete="CASCADE"))
     learner_id: Mapped[UUID | None] = mapped_column(ForeignKey("learners.id"))
-    at: Mapped[datetime]
-    by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
-    what: Mapped[str] = mapped_column(String(24))  # computed, override, override removed, finalised, reopened...
+    occurred_at: Mapped[datetime] = mapped_column("at", key="occurred_at")
+    actor_id: Mapped[UUID | None] = mapped_column("by", ForeignKey("users.id", ondelete="SET NULL"), key="actor_id")
+    event: Mapped[str] = mapped_column(
+        "what", String(24), key="event"
+    )  # computed, override, override removed, finalised, reopened...
     from_mark: Mapped[str | None]
     to_mark: Mapped[str | None]
     reason: Mapped[str | None]

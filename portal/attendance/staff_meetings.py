@@ -37,8 +37,8 @@ class StaffMeetingAttendance:
 
     people: tuple[InviteePresence, ...]
     others: tuple[UnmatchedParticipant, ...]
-    heard: bool  # some running of the meeting is known
-    over: bool
+    has_instances: bool  # some running of the meeting is known
+    is_over: bool
 
     @property
     def joined(self) -> int:
@@ -97,8 +97,8 @@ def load_invitee_evidence(occurrence: MeetingOccurrence) -> InviteeEvidence:
                 seconds=stays.seconds,
                 first_join=stays.first_join,
                 last_leave=stays.last_leave,
-                stays=stays.stays,
-                inside=stays.open,
+                stays=stays.stay_count,
+                inside=stays.is_in_meeting,
             )
         found.append(here)
     return InviteeEvidence(tuple(found), loaded, result)
@@ -110,6 +110,6 @@ def staff_meeting_attendance(occurrence: MeetingOccurrence) -> StaffMeetingAtten
     return StaffMeetingAttendance(
         people=tuple(sorted(gathered.people, key=lambda one: (not one.stays, one.name))),
         others=gathered.result.unmatched,
-        heard=gathered.loaded.heard,
-        over=gathered.loaded.input.knowledge.over,
+        has_instances=gathered.loaded.has_instances,
+        is_over=gathered.loaded.input.knowledge.is_over,
     )

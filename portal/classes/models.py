@@ -59,8 +59,12 @@ class Section(UuidPrimaryKey, Model):
     name: Mapped[str] = mapped_column(String(80))  # "Jadeite"
     adviser_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"), index=True)
     created_at: Mapped[datetime]
-    cut_off: Mapped[date | None]  # whose enrolment School Form 2 compares with; None: as the school year has it
-    day_rule: Mapped[str] = mapped_column(String(5), default="any", server_default="any")  # classes that make a day
+    sf2_cutoff_date: Mapped[date | None] = mapped_column(
+        "cut_off", key="sf2_cutoff_date"
+    )  # whose enrolment School Form 2 compares with; None: as the school year has it
+    day_attendance_rule: Mapped[str] = mapped_column(
+        "day_rule", String(5), key="day_attendance_rule", default="any", server_default="any"
+    )  # classes that make a day
     school_head: Mapped[str | None] = mapped_column(String(120))  # who signs School Form 2; None: the school's admin
     sf2_form: Mapped[str | None] = mapped_column(String(7))  # present, tardy or shs; None: as the grade has it
     sf2_paper: Mapped[str] = mapped_column(String(4), default="a4", server_default="a4")  # a4 or long
@@ -125,9 +129,15 @@ class Enrolment(UuidPrimaryKey, Model):
     position: Mapped[int]  # place in the LIS order within the sex
     from_date: Mapped[date]
     until_date: Mapped[date | None]  # last day on the roster
-    came_by: Mapped[str | None] = mapped_column(String(4))  # T/I or LE, as the register says
-    reason: Mapped[str | None]  # T/O, NLS, DRP (of a register), or "moved to another section"
-    detail: Mapped[str | None] = mapped_column(String(120))  # the school they went to, or why they left
+    entry_reason: Mapped[str | None] = mapped_column(
+        "came_by", String(4), key="entry_reason"
+    )  # T/I or LE, as the register says
+    exit_reason: Mapped[str | None] = mapped_column(
+        "reason", key="exit_reason"
+    )  # T/O, NLS, DRP (of a register), or "moved to another section"
+    exit_detail: Mapped[str | None] = mapped_column(
+        "detail", String(120), key="exit_detail"
+    )  # the school they went to, or why they left
 
     learner: Mapped[Learner] = relationship(lazy="raise_on_sql")
 
@@ -173,11 +183,13 @@ class RosterImport(UuidPrimaryKey, Model):
     uploaded_at: Mapped[datetime]
     filename: Mapped[str]
     state: Mapped[str] = mapped_column(default="preview")
-    rows: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    preview_rows: Mapped[dict[str, Any] | None] = mapped_column("rows", JSON, key="preview_rows")
     added: Mapped[int] = mapped_column(default=0)
     changed: Mapped[int] = mapped_column(default=0)
     decided_at: Mapped[datetime | None]
-    journal: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # what was before, for a day
+    undo_journal: Mapped[dict[str, Any] | None] = mapped_column(
+        "journal", JSON(none_as_null=True), key="undo_journal"
+    )  # what was before, for a day
 
 
 # Whose records an entry of the audit log is about. A learner's are those of the section where they are, or were last.

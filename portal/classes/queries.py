@@ -64,7 +64,7 @@ def enrolled_on_clause(day: date | BindParameter[date]) -> ColumnElement[bool]:
 
 def expected_on_clause(day: date) -> ColumnElement[bool]:
     """A condition on Enrolment: on the roster that day, and to be let into class."""
-    return and_(enrolled_on_clause(day), Enrolment.reason.is_distinct_from(ERASED))
+    return and_(enrolled_on_clause(day), Enrolment.exit_reason.is_distinct_from(ERASED))
 
 
 lis_order = (case((Learner.sex == "M", 0), else_=1), Enrolment.position, Learner.lis_name, Learner.id)
@@ -125,8 +125,8 @@ _former = (
         Learner.middle_name,
         Learner.extension,
         Enrolment.until_date,
-        Enrolment.reason,
-        Enrolment.detail,
+        Enrolment.exit_reason,
+        Enrolment.exit_detail,
     )
     .join(Learner, Learner.id == Enrolment.learner_id)
     .where(
@@ -171,7 +171,13 @@ def list_enrolment_periods(learner_id: UUID) -> list[EnrolmentPeriod]:
     )
     return [
         EnrolmentPeriod(
-            section.id, section.title, section.school_year, row.from_date, row.until_date, row.reason, row.detail
+            section.id,
+            section.title,
+            section.school_year,
+            row.from_date,
+            row.until_date,
+            row.exit_reason,
+            row.exit_detail,
         )
         for row, section in rows
     ]

@@ -237,7 +237,7 @@ def confirm_roster_import(import_id: UUID) -> Response | tuple[str, int]:
     if upload.state != "preview":
         return _decided(upload.section_id)
     try:
-        keep_all = request.form.get("all") == roster_import_service.PREVIEW_LIFETIME
+        keep_all = request.form.get("all") == roster_import_service.KEEP_ON_ROSTER
         seen = roster_import_service.confirm_roster_import(upload, current_user, _answers(), keep_all=keep_all)
     except roster_import_service.SectionNotManaged:
         abort(403)

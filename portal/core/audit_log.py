@@ -26,14 +26,14 @@ class AuditEntry(Model):
 
     __tablename__ = "audit_log"
     __table_args__ = (
-        Index("ix_audit_log_subject_at", "subject_type", "subject_id", "at"),
-        Index("ix_audit_log_user_id_at", "user_id", "at"),
-        Index("ix_audit_log_class_id_at", "class_id", "at"),
-        Index("ix_audit_log_section_id_at", "section_id", "at"),
+        Index("ix_audit_log_subject_at", "subject_type", "subject_id", "occurred_at"),
+        Index("ix_audit_log_user_id_at", "user_id", "occurred_at"),
+        Index("ix_audit_log_class_id_at", "class_id", "occurred_at"),
+        Index("ix_audit_log_section_id_at", "section_id", "occurred_at"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
-    at: Mapped[datetime]
+    occurred_at: Mapped[datetime] = mapped_column("at", key="occurred_at")
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     action: Mapped[str]
     subject_type: Mapped[str]
@@ -69,7 +69,7 @@ def record_action(
             whose = (select(found.c[0]).scalar_subquery(), select(found.c[1]).scalar_subquery())
         db.session.execute(
             insert(AuditEntry).values(
-                at=clock.now(),
+                occurred_at=clock.now(),
                 user_id=by,
                 action=action,
                 subject_type=subject_type,
@@ -86,7 +86,7 @@ _looked_lately = (
     .where(
         AuditEntry.subject_type == bindparam("type"),
         AuditEntry.subject_id == bindparam("id"),
-        AuditEntry.at > bindparam("since"),
+        AuditEntry.occurred_at > bindparam("since"),
         AuditEntry.user_id == bindparam("by", type_=Uuid()),  # its own type is that of a table not known here yet
         AuditEntry.action == bindparam("action"),
     )

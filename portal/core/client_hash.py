@@ -32,7 +32,7 @@ class IpHashKey(Model):
     __tablename__ = "ip_day_keys"
 
     day: Mapped[date] = mapped_column(primary_key=True)
-    sealed: Mapped[str]
+    key_encrypted: Mapped[str] = mapped_column("sealed", key="key_encrypted")
 
 
 def hash_client_ip(address: str | None) -> str:
@@ -68,7 +68,9 @@ def _key(day: date) -> bytes:
     if sealed is None:
         with write_transaction():
             fresh = encrypt_for_row(secrets.token_hex(32), _row(day))
-            insert_if_absent(IpHashKey, {"day": day, "sealed": fresh}, ["day"])  # another process may have been quicker
+            insert_if_absent(
+                IpHashKey, {"day": day, "key_encrypted": fresh}, ["day"]
+            )  # another process may have been quicker
             sealed = _sealed(day)
     if sealed is None:
         raise RuntimeError("the key of the day was not kept")
@@ -76,7 +78,7 @@ def _key(day: date) -> bytes:
 
 
 def _sealed(day: date) -> str | None:
-    return db.session.scalar(select(IpHashKey.sealed).where(IpHashKey.day == day))
+    return db.session.scalar(select(IpHashKey.key_encrypted).where(IpHashKey.day == day))
 
 
 def _row(day: date) -> str:

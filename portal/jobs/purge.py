@@ -25,7 +25,7 @@ from portal.registration.join_links import JoinLinkUse
 from portal.webhooks.models import ZoomEvent
 
 BATCH_SIZE = 5000
-SIGN_IN_RETENTION = ("signed in", "refused a sign-in")
+SIGN_IN_ACTIONS = ("signed in", "refused a sign-in")
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,26 @@ class RetentionRule:
 RETENTION_RULES = (
     # Raw deliveries hold names and addresses. One that could not be projected in a month will not be.
     RetentionRule("raw events", ZoomEvent, ZoomEvent.id, 30, lambda limit: ZoomEvent.received_at < limit),
-    RetentionRule("join openings", JoinLinkUse, JoinLinkUse.id, 30, lambda limit: JoinLinkUse.at < limit),
-    RetentionRule("failed sign-ins", SignInFailure, SignInFailure.id, 180, lambda limit: SignInFailure.at < limit),
+    RetentionRule("join openings", JoinLinkUse, JoinLinkUse.id, 30, lambda limit: JoinLinkUse.opened_at < limit),
+    RetentionRule(
+        "failed sign-ins", SignInFailure, SignInFailure.id, 180, lambda limit: SignInFailure.failed_at < limit
+    ),
     RetentionRule(
         "sign-in log",
         AuditEntry,
         AuditEntry.id,
         180,
-        lambda limit: AuditEntry.action.in_(SIGN_IN_RETENTION) & (AuditEntry.at < limit),
+        lambda limit: AuditEntry.action.in_(SIGN_IN_ACTIONS) & (AuditEntry.occurred_at < limit),
     ),
     RetentionRule(
-        "wishes at the door", PendingAuthRequest, PendingAuthRequest.id, 2, lambda limit: PendingAuthRequest.at < limit
+        "wishes at the door",
+        PendingAuthRequest,
+        PendingAuthRequest.id,
+        2,
+        lambda limit: PendingAuthRequest.requested_at < limit,
     ),
     RetentionRule(
-        "sign-ins elsewhere", UsedOidcState, UsedOidcState.state_hash, 1, lambda limit: UsedOidcState.at < limit
+        "sign-ins elsewhere", UsedOidcState, UsedOidcState.state_hash, 1, lambda limit: UsedOidcState.used_at < limit
     ),
     RetentionRule("one-time links", OneTimeLink, OneTimeLink.id, 30, lambda limit: OneTimeLink.expires_at < limit),
     RetentionRule(
@@ -66,9 +72,13 @@ RETENTION_RULES = (
         lambda limit: or_(UserSession.ended_at < limit, UserSession.created_at < limit),
     ),
     RetentionRule(
-        "opened sections", SectionDisclosure, SectionDisclosure.id, 1, lambda limit: SectionDisclosure.until < limit
+        "opened sections",
+        SectionDisclosure,
+        SectionDisclosure.id,
+        1,
+        lambda limit: SectionDisclosure.expires_at < limit,
     ),
-    RetentionRule("notifications", Notification, Notification.id, 90, lambda limit: Notification.at < limit),
+    RetentionRule("notifications", Notification, Notification.id, 90, lambda limit: Notification.occurred_at < limit),
     RetentionRule(
         "letters",
         OutboxMail,
@@ -91,7 +101,7 @@ def delete_expired_rows(*, dry_run: bool = False) -> dict[str, int]:
         old = rule.old(now - timedelta(days=rule.days))
         found[rule.name] = _number(rule.table, old) if dry_run else _delete(rule, old)
     undecided = (RosterImport.state == "preview") & (RosterImport.uploaded_at < now - UNDECIDED)
-    too_old_to_undo = RosterImport.journal.is_not(None) & (RosterImport.decided_at < now - UNDO_WINDOW)
+    too_old_to_undo = RosterImport.undo_journal.is_not(None) & (RosterImport.decided_at < now - UNDO_WINDOW)
     if dry_run:
         found["undecided rosters"] = _number(RosterImport, undecided)
         found["journals of imports"] = _number(RosterImport, too_old_to_undo)
@@ -101,11 +111,11 @@ def delete_expired_rows(*, dry_run: bool = False) -> dict[str, int]:
     else:
         with write_transaction():
             found["undecided rosters"] = execute_rowcount(
-                update(RosterImport).where(undecided).values(state="discarded", rows=None)
+                update(RosterImport).where(undecided).values(state="discarded", preview_rows=None)
             )
         with write_transaction():
             found["journals of imports"] = execute_rowcount(
-                update(RosterImport).where(too_old_to_undo).values(journal=None)
+                update(RosterImport).where(too_old_to_undo).values(undo_journal=None)
             )
         found["keys of the day"] = client_hash.delete_expired_ip_keys()
     return found | (

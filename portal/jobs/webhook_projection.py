@@ -49,7 +49,7 @@ def _fresh() -> ColumnElement[bool]:
 
 def _failed_before() -> ColumnElement[bool]:
     """Due again. They are taken one by one, so that they spoil no batch."""
-    next_try = or_(ZoomEvent.next_try_at.is_(None), ZoomEvent.next_try_at <= clock.now())
+    next_try = or_(ZoomEvent.next_attempt_at.is_(None), ZoomEvent.next_attempt_at <= clock.now())
     return and_(ZoomEvent.state == "new", ZoomEvent.attempts > 0, next_try)
 
 
@@ -88,7 +88,7 @@ def _lock(which: ColumnElement[bool]) -> list[ZoomEvent]:
 
 
 def _project(row: ZoomEvent) -> None:
-    result = _apply(parse_webhook_event(json.loads(row.raw)))
+    result = _apply(parse_webhook_event(json.loads(row.body)))
     row.state, row.projected_at, row.error = result.state, clock.now(), None
 
 
@@ -119,7 +119,7 @@ def _count_failure(event_id: int, error: Exception) -> None:
         row.attempts += 1
         row.error = type(error).__name__  # its text may hold names
         row.state = "set aside" if row.attempts >= MAX_ATTEMPTS else "new"
-        row.next_try_at = clock.now() + min(retry_backoff_delay(row.attempts), timedelta(seconds=30))
+        row.next_attempt_at = clock.now() + min(retry_backoff_delay(row.attempts), timedelta(seconds=30))
 
 
 def requeue_unmatched_deliveries() -> int:
@@ -131,7 +131,7 @@ def requeue_unmatched_deliveries() -> int:
 
 def mark_sheets_of_missed() -> int:
     """Mark the sheets as changed to which a delivery is missing that had to be refused; how many deliveries."""
-    untold = select(MissedDelivery).where(MissedDelivery.told.is_(False)).order_by(MissedDelivery.missed_at)
+    untold = select(MissedDelivery).where(MissedDelivery.sheets_marked.is_(False)).order_by(MissedDelivery.missed_at)
     missed = list(db.session.scalars(untold.limit(BATCH_SIZE)))
     if not missed:
         return 0
@@ -141,7 +141,7 @@ def mark_sheets_of_missed() -> int:
         for _, occurrence_id in sorted(near):
             mark_sheet_dirty(occurrence_id)
         for one in missed:
-            one.told = True
+            one.sheets_marked = True
     notify_worker("attendance")
     return len(missed)
 

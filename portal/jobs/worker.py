@@ -66,7 +66,7 @@ def recompute_due_sheets() -> int:
     ids = list(
         db.session.scalars(
             select(AttendanceSheet.occurrence_id)
-            .where(AttendanceSheet.dirty)
+            .where(AttendanceSheet.needs_recompute)
             .order_by(AttendanceSheet.occurrence_id)
             .limit(50)
         )

@@ -180,7 +180,7 @@ class MeetingForm(PortalForm):
         if starts_at + timedelta(minutes=self.minutes.data or 60) < clock.now():
             raise ValidationError(_l("That time has passed. Choose a later one."))
 
-    def heed(self, holding: EffectivePolicies, *, fresh: bool) -> None:
+    def apply_policies(self, holding: EffectivePolicies, *, fresh: bool) -> None:
         """Show what admins have forced or not allowed, and on a form that nobody has touched their defaults."""
         for option, ruling in holding.items():
             field = self[option]
@@ -214,7 +214,7 @@ class MeetingForm(PortalForm):
             times, self.day.data, until=self.until.data, dates=None if self.until.data else self.dates.data
         )
 
-    def said_of_days(self) -> dict[date, time | None]:
+    def exceptions_by_date(self) -> dict[date, time | None]:
         """What `exceptions` holds; what is no day or no time is left out."""
         found: dict[date, time | None] = {}
         for part in (self.exceptions.data or "").split(",")[:MAX_DATES]:
@@ -225,7 +225,7 @@ class MeetingForm(PortalForm):
                 continue
         return found
 
-    def say_of_day(self, said: str) -> None:
+    def add_exception(self, said: str) -> None:
         """Add one exception, as a button of the page sends it; a later one for the same day replaces it."""
         day = said.partition("=")[0]
         rest = [part for part in (self.exceptions.data or "").split(",") if part and part.partition("=")[0] != day]
@@ -300,7 +300,7 @@ class StaffMeetingForm(MeetingForm):
         render_kw={"rows": 5, "inputmode": "email", "autocapitalize": "none", "spellcheck": "false"},
     )
 
-    def offer(self, audiences: Collection[str]) -> None:
+    def limit_audiences(self, audiences: Collection[str]) -> None:
         """Leave only these audiences."""
         self.audience.choices = [choice for choice in self.audience.choices or [] if choice.value in audiences]
 

@@ -43,7 +43,9 @@ class Schedule(UuidPrimaryKey, Model):
     title: Mapped[str] = mapped_column(String(200))
     from_date: Mapped[date]
     until_date: Mapped[date | None]
-    dates: Mapped[int | None]  # how many, where no last day was given
+    occurrence_count: Mapped[int | None] = mapped_column(
+        "dates", key="occurrence_count"
+    )  # how many, where no last day was given
     created_at: Mapped[datetime]
 
     times: Mapped[list["ScheduleTime"]] = relationship(lazy="raise_on_sql", order_by="ScheduleTime.weekday")
@@ -115,9 +117,9 @@ class ZoomMeeting(UuidPrimaryKey, Model):
         CheckConstraint("registration_type BETWEEN 1 AND 3", name="registration_type"),
         CheckConstraint("approval_type BETWEEN 0 AND 2", name="approval_type"),
         CheckConstraint("minutes BETWEEN 1 AND 1440", name="minutes"),
-        Index("ix_zoom_meetings_wanted_next_try_at", "wanted", "next_try_at"),
+        Index("ix_zoom_meetings_wanted_next_try_at", "pending_action", "next_attempt_at"),
         Index("ix_zoom_meetings_class_id_starts_at", "class_id", "starts_at"),
-        Index("ix_zoom_meetings_host_starts_at", "host", "starts_at"),
+        Index("ix_zoom_meetings_host_starts_at", "host_email", "starts_at"),
         Index("ix_zoom_meetings_schedule_id", "schedule_id"),
         Index("ix_zoom_meetings_school_id", "school_id"),
     )
@@ -128,7 +130,9 @@ class ZoomMeeting(UuidPrimaryKey, Model):
     schedule_id: Mapped[UUID | None] = mapped_column(ForeignKey("schedules.id"))
     school_id: Mapped[UUID | None] = mapped_column(ForeignKey("schools.id"))  # whose teachers, or all, are invited
     created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    host: Mapped[str] = mapped_column(String(254))  # the Zoom user who hosts it, by address
+    host_email: Mapped[str] = mapped_column(
+        "host", String(254), key="host_email"
+    )  # the Zoom user who hosts it, by address
     title: Mapped[str] = mapped_column(String(200))
     description: Mapped[str] = mapped_column(default="")
     kind: Mapped[str] = mapped_column(default="scheduled")
@@ -150,22 +154,30 @@ class ZoomMeeting(UuidPrimaryKey, Model):
 
     state: Mapped[str] = mapped_column(default="waiting")
     zoom_id: Mapped[str | None] = mapped_column(String(64), unique=True)
-    join_url_sealed: Mapped[str | None]
-    password_sealed: Mapped[str | None]
+    join_url_encrypted: Mapped[str | None] = mapped_column("join_url_sealed", key="join_url_encrypted")
+    passcode_encrypted: Mapped[str | None] = mapped_column("password_sealed", key="passcode_encrypted")
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
-    made_at: Mapped[datetime | None]  # when Zoom had it
-    generation: Mapped[int] = mapped_column(default=0)
-    told: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # what Zoom was last asked for
-    overridden: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # settings Zoom has otherwise
+    created_at_zoom: Mapped[datetime | None] = mapped_column("made_at", key="created_at_zoom")  # when Zoom had it
+    zoom_generation: Mapped[int] = mapped_column("generation", key="zoom_generation", default=0)
+    last_sent: Mapped[dict[str, Any] | None] = mapped_column(
+        "told", JSON(none_as_null=True), key="last_sent"
+    )  # what Zoom was last asked for
+    overridden_settings: Mapped[dict[str, Any] | None] = mapped_column(
+        "overridden", JSON(none_as_null=True), key="overridden_settings"
+    )  # settings Zoom has otherwise
 
-    wanted: Mapped[str | None] = mapped_column(default="create")
-    unsure: Mapped[bool] = mapped_column(default=False)  # a create may have been carried out: look first
+    pending_action: Mapped[str | None] = mapped_column("wanted", key="pending_action", default="create")
+    outcome_unknown: Mapped[bool] = mapped_column(
+        "unsure", key="outcome_unknown", default=False
+    )  # a create may have been carried out: look first
     attempts: Mapped[int] = mapped_column(default=0)
-    next_try_at: Mapped[datetime | None]
+    next_attempt_at: Mapped[datetime | None] = mapped_column("next_try_at", key="next_attempt_at")
     leased_until: Mapped[datetime | None]
-    trouble: Mapped[str | None] = mapped_column(String(40))  # a code that a page turns into words
-    trouble_detail: Mapped[str | None]
+    error_code: Mapped[str | None] = mapped_column(
+        "trouble", String(40), key="error_code"
+    )  # a code that a page turns into words
+    error_detail: Mapped[str | None] = mapped_column("trouble_detail", key="error_detail")
 
     school_class: Mapped[SchoolClass | None] = relationship(lazy="raise_on_sql")
     creator: Mapped[User] = relationship(lazy="raise_on_sql")
@@ -176,22 +188,26 @@ class ZoomMeeting(UuidPrimaryKey, Model):
     @property
     def join_url(self) -> str | None:
         return (
-            decrypt_for_row(self.join_url_sealed, f"zoom_meetings/{self.id}/join_url") if self.join_url_sealed else None
+            decrypt_for_row(self.join_url_encrypted, f"zoom_meetings/{self.id}/join_url")
+            if self.join_url_encrypted
+            else None
         )
 
     @join_url.setter
     def join_url(self, url: str | None) -> None:
-        self.join_url_sealed = encrypt_for_row(url, f"zoom_meetings/{self.id}/join_url") if url else None
+        self.join_url_encrypted = encrypt_for_row(url, f"zoom_meetings/{self.id}/join_url") if url else None
 
     @property
-    def password(self) -> str | None:
+    def passcode(self) -> str | None:
         return (
-            decrypt_for_row(self.password_sealed, f"zoom_meetings/{self.id}/password") if self.password_sealed else None
+            decrypt_for_row(self.passcode_encrypted, f"zoom_meetings/{self.id}/password")
+            if self.passcode_encrypted
+            else None
         )
 
-    @password.setter
-    def password(self, text: str | None) -> None:
-        self.password_sealed = encrypt_for_row(text, f"zoom_meetings/{self.id}/password") if text else None
+    @passcode.setter
+    def passcode(self, text: str | None) -> None:
+        self.passcode_encrypted = encrypt_for_row(text, f"zoom_meetings/{self.id}/password") if text else None
 
     @property
     def has_registration(self) -> bool:
@@ -219,7 +235,9 @@ class MeetingOccurrence(UuidPrimaryKey, Model):
     zoom_starts_at: Mapped[datetime | None]  # of a recurring meeting: when Zoom has it, or will at first
     zoom_minutes: Mapped[int | None]
     state: Mapped[str] = mapped_column(default="scheduled")
-    scheduled: Mapped[bool] = mapped_column(default=True)  # False: the room was opened on a day without class
+    is_scheduled: Mapped[bool] = mapped_column(
+        "scheduled", key="is_scheduled", default=True
+    )  # False: the room was opened on a day without class
     threshold_seconds: Mapped[int] = mapped_column(default=900)
 
     meeting: Mapped[ZoomMeeting] = relationship(back_populates="occurrences", lazy="raise_on_sql")
@@ -241,8 +259,12 @@ class ZoomInstance(UuidPrimaryKey, Model):
     )
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
-    start_seen: Mapped[bool] = mapped_column(default=False)  # by meeting.started itself
-    end_seen: Mapped[bool] = mapped_column(default=False)  # by meeting.ended itself
+    started_event_received: Mapped[bool] = mapped_column(
+        "start_seen", key="started_event_received", default=False
+    )  # by meeting.started itself
+    ended_event_received: Mapped[bool] = mapped_column(
+        "end_seen", key="ended_event_received", default=False
+    )  # by meeting.ended itself
 
 
 class MeetingInvitation(Model):
@@ -264,17 +286,19 @@ class MeetingHistory(Model):
 
     __tablename__ = "meeting_history"
     __table_args__ = (
-        Index("ix_meeting_history_meeting_id_at", "meeting_id", "at"),
+        Index("ix_meeting_history_meeting_id_at", "meeting_id", "occurred_at"),
         Index("ix_meeting_history_untold", "id", sqlite_where=text("NOT told"), postgresql_where=text("NOT told")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     meeting_id: Mapped[UUID] = mapped_column(ForeignKey("zoom_meetings.id", ondelete="CASCADE"))
-    at: Mapped[datetime]
-    by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
-    what: Mapped[str] = mapped_column(String(40))  # a code that a page turns into words
+    occurred_at: Mapped[datetime] = mapped_column("at", key="occurred_at")
+    actor_id: Mapped[UUID | None] = mapped_column("by", ForeignKey("users.id", ondelete="SET NULL"), key="actor_id")
+    event: Mapped[str] = mapped_column("what", String(40), key="event")  # a code that a page turns into words
     detail: Mapped[str | None]
-    told: Mapped[bool] = mapped_column(default=False)  # to those whom it concerns, or to nobody
+    is_notified: Mapped[bool] = mapped_column(
+        "told", key="is_notified", default=False
+    )  # to those whom it concerns, or to nobody
 
 
 # Whose records an entry of the audit log is about.

@@ -37,7 +37,7 @@ POLICY_OPTIONS = (
 )
 FORCED, ON, OFF, NEVER = POLICY_RULES = ("forced on", "default on", "default off", "not allowed")
 WIDEST_FIRST = ("region", "division", "school")
-RECORDING_CHOICES = "cloud"  # what "on" means for recording, where the choice is not on or off
+RECORDING_ON = "cloud"  # what "on" means for recording, where the choice is not on or off
 
 
 class OptionPolicy(UuidPrimaryKey, Model):
@@ -45,7 +45,7 @@ class OptionPolicy(UuidPrimaryKey, Model):
 
     __tablename__ = "option_policies"
     __table_args__ = (
-        UniqueConstraint("scope", "place", "option"),
+        UniqueConstraint("scope", "scope_key", "option"),
         CheckConstraint("scope IN ('region', 'division', 'school')", name="scope"),
         CheckConstraint(
             "option IN ('host_video', 'participant_video', 'join_before_host', 'mute_upon_entry', 'waiting_room', "
@@ -56,7 +56,7 @@ class OptionPolicy(UuidPrimaryKey, Model):
     )
 
     scope: Mapped[str] = mapped_column(String(10))
-    place: Mapped[str] = mapped_column(String(120), default="")
+    scope_key: Mapped[str] = mapped_column("place", String(120), key="scope_key", default="")
     option: Mapped[str] = mapped_column(String(40))
     rule: Mapped[str] = mapped_column(String(20))
     set_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
@@ -80,7 +80,7 @@ class EffectivePolicy:
     def value(self) -> bool | str:
         """The value that is forced, or stands in the form at first."""
         on = self.rule in (FORCED, ON)
-        return (RECORDING_CHOICES if on else "none") if self.option == "auto_recording" else on
+        return (RECORDING_ON if on else "none") if self.option == "auto_recording" else on
 
 
 EffectivePolicies = Mapping[str, EffectivePolicy]
@@ -97,7 +97,7 @@ def own_policies(scope: str, school: School | None) -> dict[str, str]:
     """What one scope itself says: rule by option."""
     rows = db.session.execute(
         select(OptionPolicy.option, OptionPolicy.rule).where(
-            OptionPolicy.scope == scope, OptionPolicy.place == policy_scope_key(scope, school)
+            OptionPolicy.scope == scope, OptionPolicy.scope_key == policy_scope_key(scope, school)
         )
     )
     return dict(rows.all())
@@ -116,7 +116,7 @@ def effective_policies(school: School | None, *, above: str = "") -> dict[str, E
         select(OptionPolicy.scope, OptionPolicy.option, OptionPolicy.rule).where(
             or_(
                 *(
-                    and_(OptionPolicy.scope == one, OptionPolicy.place == policy_scope_key(one, school))
+                    and_(OptionPolicy.scope == one, OptionPolicy.scope_key == policy_scope_key(one, school))
                     for one in scopes
                 )
             )
@@ -174,12 +174,14 @@ def set_option_policies(user: User, rules: Mapping[str, str]) -> None:
             return
         session.execute(
             delete(OptionPolicy).where(
-                OptionPolicy.scope == user.scope, OptionPolicy.place == place, OptionPolicy.option.in_(changed)
+                OptionPolicy.scope == user.scope, OptionPolicy.scope_key == place, OptionPolicy.option.in_(changed)
             )
         )
         now = clock.now()
         session.add_all(
-            OptionPolicy(scope=user.scope, place=place, option=option, rule=rules[option], set_by=user.id, set_at=now)
+            OptionPolicy(
+                scope=user.scope, scope_key=place, option=option, rule=rules[option], set_by=user.id, set_at=now
+            )
             for option in changed
             if option in rules
         )

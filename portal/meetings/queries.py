@@ -31,7 +31,7 @@ class OccurrenceRow:
     minutes: int
     state: str
     meeting_state: str
-    trouble: str | None
+    error_code: str | None
     zoom_id: str | None
     managed: bool  # by the person who asks: they may start and sign it
 
@@ -72,7 +72,7 @@ def _lines(
             MeetingOccurrence.minutes,
             MeetingOccurrence.state,
             ZoomMeeting.state.label("meeting_state"),
-            ZoomMeeting.trouble,
+            ZoomMeeting.error_code,
             ZoomMeeting.zoom_id,
             manageable_meetings_clause(user).label("managed"),
         )
@@ -152,15 +152,15 @@ OCCURRENCE_EVENTS = ("date moved", "date cancelled", "date cancelled at Zoom")
 
 @dataclass(frozen=True)
 class MeetingHistoryEntry:
-    at: datetime
-    what: str
+    occurred_at: datetime
+    event: str
     detail: str | None
     who: str | None
 
     @property
     def on(self) -> date | None:
         """The date of a schedule that the line is about."""
-        return date.fromisoformat(self.detail[:10]) if self.detail and self.what in OCCURRENCE_EVENTS else None
+        return date.fromisoformat(self.detail[:10]) if self.detail and self.event in OCCURRENCE_EVENTS else None
 
     @property
     def reason(self) -> str:
@@ -170,16 +170,16 @@ class MeetingHistoryEntry:
     @property
     def moved_to(self) -> datetime | None:
         """When the date is now, of one that was moved here."""
-        moved = self.what == "date moved" and self.detail and self.detail[11:]
+        moved = self.event == "date moved" and self.detail and self.detail[11:]
         return datetime.fromisoformat(moved) if moved else None
 
 
 def list_meeting_history(meeting_id: UUID) -> list[MeetingHistoryEntry]:
     rows = db.session.execute(
-        select(MeetingHistory.at, MeetingHistory.what, MeetingHistory.detail, User.full_name.label("who"))
-        .outerjoin(User, User.id == MeetingHistory.by)
+        select(MeetingHistory.occurred_at, MeetingHistory.event, MeetingHistory.detail, User.full_name.label("who"))
+        .outerjoin(User, User.id == MeetingHistory.actor_id)
         .where(MeetingHistory.meeting_id == meeting_id)
-        .order_by(MeetingHistory.at.desc(), MeetingHistory.id.desc())
+        .order_by(MeetingHistory.occurred_at.desc(), MeetingHistory.id.desc())
         .limit(50)
     )
     return [MeetingHistoryEntry(**row._mapping) for row in rows]

@@ -62,11 +62,11 @@ def new_meeting() -> str | AnyResponse | tuple[str, int]:
     if request.method == "GET":
         _prefill(form, classes, values)
     holding = _effective_policies(form, classes)
-    form.heed(holding, fresh=request.method == "GET" and not values)
+    form.apply_policies(holding, fresh=request.method == "GET" and not values)
     if "now" in pressed:
         form.start_now()
     if "except" in pressed:
-        form.say_of_day(pressed["except"])
+        form.add_exception(pressed["except"])
     if "shift" in pressed:
         _shift(form, pressed["shift"])
     shown = None
@@ -89,7 +89,7 @@ def new_meeting() -> str | AnyResponse | tuple[str, int]:
         used=host_quota.writes_used_today(current_user.email),
         **_quota_words(),
     )
-    return page, 422 if form.errors else 409 if shown and shown.stops else 200
+    return page, 422 if form.errors else 409 if shown and shown.needs_confirmation else 200
 
 
 def _saved(form: MeetingForm, school_class: SchoolClass, shown: preview.SchedulePreview) -> AnyResponse:
@@ -177,7 +177,7 @@ def edit_meeting(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
     form = kind(**_values(meeting)) if request.method == "GET" else kind()
     form.class_id.choices = [SelectChoice(str(meeting.class_id), _class_title(meeting))]
     holding = option_policies.effective_policies(option_policies.school_id_of(meeting.class_id, current_user))
-    form.heed(holding, fresh=False)
+    form.apply_policies(holding, fresh=False)
     if form.day and "shift" in request.form:
         _shift(form, request.form["shift"])
     shown = None
@@ -201,7 +201,7 @@ def edit_meeting(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
         meeting=meeting,
         shown=shown,
         weekdays=(),
-        used=host_quota.writes_used_today(meeting.host),
+        used=host_quota.writes_used_today(meeting.host_email),
         **_quota_words(),
     )
     return page, 422 if form.errors else 409 if shown else 200
@@ -369,7 +369,7 @@ def start_meeting(meeting_id: UUID) -> AnyResponse | tuple[str, int]:
     try:
         start_url = get_zoom_client().get_meeting(meeting.zoom_id).start_url
     except ZoomError as error:
-        return render_template("meetings/start_failed.html", meeting=meeting, error=_(error.for_teachers)), 503
+        return render_template("meetings/start_failed.html", meeting=meeting, error=_(error.user_message)), 503
     if not start_url or not is_zoom_link(start_url, current_app.extensions["silid.settings"]):
         return render_template("meetings/start_failed.html", meeting=meeting, error=_("Zoom gave no start link.")), 503
     audit_log.record_action("started", "meeting", meeting.id, by=current_user.id)

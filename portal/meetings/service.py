@@ -125,7 +125,7 @@ def assign_meeting_host(who: ScheduleParties, slots: Sequence[TimeSlot], check: 
     host_assignment.lock_candidate_hosts(who)
     choice = host_assignment.choose_meeting_host(who, slots)
     if (check is not ConflictCheck.NOT and not choice.is_possible) or (
-        check is ConflictCheck.ALL and choice.needs_a_decision
+        check is ConflictCheck.ALL and choice.needs_confirmation
     ):
         raise SchedulingConflict(choice)
     return choice.host
@@ -158,10 +158,10 @@ def add_meeting(
         schedule_id=schedule_id,
         school_id=school_id,
         created_by=user.id,
-        host=host,
+        host_email=host,
         kind=kind,
         recurrence=recurrence,
-        next_try_at=not_before,
+        next_attempt_at=not_before,
         created_at=now,
         updated_at=now,
         **asdict(details),
@@ -204,7 +204,7 @@ def update_meeting(
             setattr(meeting, name, value)
         occurrence = session.scalar(
             select(MeetingOccurrence)
-            .where(MeetingOccurrence.meeting_id == meeting.id, MeetingOccurrence.scheduled)
+            .where(MeetingOccurrence.meeting_id == meeting.id, MeetingOccurrence.is_scheduled)
             .order_by(MeetingOccurrence.starts_at)
             .limit(1)
         )
@@ -231,15 +231,15 @@ def check_conflicts_of_move(
     meeting: ZoomMeeting, slot: TimeSlot, check: ConflictCheck, *, except_date: UUID | None = None
 ) -> None:
     """Raises SchedulingConflict. The host of a meeting that Zoom may have does not change any more."""
-    hosts.lock_zoom_hosts([meeting.host])
+    hosts.lock_zoom_hosts([meeting.host_email])
     choice = host_assignment.choose_meeting_host(
         host_assignment.parties_of_schedule(meeting),
         [slot],
-        only=meeting.host,
+        only=meeting.host_email,
         except_meeting=None if except_date else meeting.id,
         except_date=except_date,
     )
-    if not choice.is_possible or (check is ConflictCheck.ALL and choice.needs_a_decision):
+    if not choice.is_possible or (check is ConflictCheck.ALL and choice.needs_confirmation):
         raise SchedulingConflict(choice)
 
 
@@ -249,17 +249,17 @@ def request_meeting_update(meeting: ZoomMeeting) -> None:
     now = clock.now()
     if meeting.state == "failed":
         _offer_again(meeting)
-    elif meeting.wanted != "create":
-        meeting.wanted = "update"
-        meeting.next_try_at = None
-    elif meeting.trouble:
-        meeting.next_try_at = None
+    elif meeting.pending_action != "create":
+        meeting.pending_action = "update"
+        meeting.next_attempt_at = None
+    elif meeting.error_code:
+        meeting.next_attempt_at = None
     meeting.updated_at, meeting.attempts = now, 0
 
 
 def _offer_again(meeting: ZoomMeeting) -> None:
-    meeting.state, meeting.wanted = "waiting", "create"
-    meeting.next_try_at = meeting.trouble = meeting.trouble_detail = None
+    meeting.state, meeting.pending_action = "waiting", "create"
+    meeting.next_attempt_at = meeting.error_code = meeting.error_detail = None
 
 
 def cancel_meeting(user: User, meeting: ZoomMeeting, reason: str = "") -> None:
@@ -268,8 +268,8 @@ def cancel_meeting(user: User, meeting: ZoomMeeting, reason: str = "") -> None:
         lock_editable_meeting(meeting)
         meeting.state = "cancelled"
         # A creation whose answer never came may still have made a meeting: the worker has to look.
-        meeting.wanted = "delete" if meeting.zoom_id or meeting.unsure else None
-        meeting.updated_at, meeting.next_try_at, meeting.attempts = clock.now(), None, 0
+        meeting.pending_action = "delete" if meeting.zoom_id or meeting.outcome_unknown else None
+        meeting.updated_at, meeting.next_attempt_at, meeting.attempts = clock.now(), None, 0
         for occurrence in db.session.scalars(
             select(MeetingOccurrence).where(
                 MeetingOccurrence.meeting_id == meeting.id, MeetingOccurrence.state == "scheduled"
@@ -287,7 +287,7 @@ def retry_meeting_now(user: User, meeting: ZoomMeeting) -> None:
         lock_meeting_row(meeting)
         if meeting.state == "failed":
             _offer_again(meeting)
-        meeting.next_try_at, meeting.attempts, meeting.trouble = None, 0, None
+        meeting.next_attempt_at, meeting.attempts, meeting.error_code = None, 0, None
         add_meeting_history(meeting.id, "tried again", by=user.id)
     notify_worker("meetings")
 
@@ -324,7 +324,9 @@ def lock_editable_meeting(meeting: ZoomMeeting) -> None:
 def add_meeting_history(meeting_id: UUID, what: str, *, by: UUID | None = None, detail: str | None = None) -> None:
     """Add a line to the meeting's history, in the transaction that is open."""
     db.session.execute(
-        insert(MeetingHistory).values(meeting_id=meeting_id, at=clock.now(), by=by, what=what, detail=detail)
+        insert(MeetingHistory).values(
+            meeting_id=meeting_id, occurred_at=clock.now(), actor_id=by, event=what, detail=detail
+        )
     )
 
 
@@ -333,9 +335,9 @@ def wait_for_zoom(meeting_id: UUID, seconds: float) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         row = db.session.execute(
-            select(ZoomMeeting.wanted, ZoomMeeting.trouble).where(ZoomMeeting.id == meeting_id)
+            select(ZoomMeeting.pending_action, ZoomMeeting.error_code).where(ZoomMeeting.id == meeting_id)
         ).one_or_none()
         end_read_transaction()  # the next look must see what the worker wrote
-        if row is None or row.wanted is None or row.trouble is not None:
+        if row is None or row.pending_action is None or row.error_code is not None:
             return
         time.sleep(0.1)

@@ -24,15 +24,15 @@ MAX_ITEMS = 30  # lines in a letter; the rest is a number
 
 def queue_due_digests() -> int:
     """Write the letters that are due; how many notifications they tell of."""
-    due = select(Notification.user_id).where(Notification.mail_at <= clock.now()).distinct().limit(USERS_PER_BATCH)
+    due = select(Notification.user_id).where(Notification.mail_due_at <= clock.now()).distinct().limit(USERS_PER_BATCH)
     return sum(_write(user_id) for user_id in db.session.scalars(due).all())
 
 
 def _write(user_id: UUID) -> int:
     rows = (
         select(Notification)
-        .where(Notification.user_id == user_id, Notification.mail_at.is_not(None))
-        .order_by(Notification.at, Notification.kind.desc(), Notification.id)
+        .where(Notification.user_id == user_id, Notification.mail_due_at.is_not(None))
+        .order_by(Notification.occurred_at, Notification.kind.desc(), Notification.id)
         .execution_options(populate_existing=True)
     )
     if is_postgresql():
@@ -41,7 +41,7 @@ def _write(user_id: UUID) -> int:
         waiting = list(session.scalars(rows))
         user = session.get(User, user_id, populate_existing=True)
         for one in waiting:
-            one.mail_at = None
+            one.mail_due_at = None
         news = [one for one in waiting if one.read_at is None]
         if news and user is not None and user.is_active:
             _queue(user, news)

@@ -38,7 +38,7 @@ SHEETS_PER_BATCH = 10
 SETTLE_DELAY = timedelta(minutes=2)  # registrations fail one after the other: they are told together
 MAX_EVENT_AGE = timedelta(days=3)  # told in the portal alone: nobody wants letters about last week
 SOON, LATER = timedelta(minutes=1), timedelta(minutes=10)  # how long a letter waits for more to say
-URGENT_WITHIN = ("changed", "cancelled")
+URGENT_KINDS = ("changed", "cancelled")
 
 # What of a meeting's history is told, as which kind; the rest concerns nobody but the page.
 KIND_OF_EVENT = {
@@ -63,12 +63,12 @@ class NotificationEvent:
     meeting without a class, is told as well."""
 
     kind: str
-    thing: str
+    dedup_key: str
     meeting_id: UUID
-    at: datetime
-    facts: dict[str, Any]
+    occurred_at: datetime
+    payload: dict[str, Any]
     occurrence_id: UUID | None = None
-    by: UUID | None = None
+    actor_id: UUID | None = None
     adviser: bool = False
 
 
@@ -82,56 +82,57 @@ class _Recipients:
 
 def notify_meeting_changes() -> int:
     """Scheduled, changed, cancelled: what is new in the meetings' histories; how many lines."""
-    untold = ~MeetingHistory.told
+    untold = ~MeetingHistory.is_notified
     if db.session.scalar(select(MeetingHistory.id).where(untold).limit(1)) is None:
         return 0
     with write_transaction() as session:
         lines = list(session.scalars(_mine(select(MeetingHistory).where(untold).order_by(MeetingHistory.id))))
-        news = [line for line in lines if line.what in KIND_OF_EVENT]
+        news = [line for line in lines if line.event in KIND_OF_EVENT]
         meetings = _meetings({line.meeting_id for line in news})
-        doers = _names({line.by for line in news if line.by})
+        doers = _names({line.actor_id for line in news if line.actor_id})
         create_due_notifications(
-            _of_history(line, *meetings[line.meeting_id], doers.get(line.by) if line.by else None) for line in news
+            _of_history(line, *meetings[line.meeting_id], doers.get(line.actor_id) if line.actor_id else None)
+            for line in news
         )
         session.execute(
-            update(MeetingHistory).where(MeetingHistory.id.in_([line.id for line in lines])).values(told=True)
+            update(MeetingHistory).where(MeetingHistory.id.in_([line.id for line in lines])).values(is_notified=True)
         )
     return len(lines)
 
 
 def _of_history(line: MeetingHistory, meeting: ZoomMeeting, facts: dict[str, Any], by: str | None) -> NotificationEvent:
-    about_one = line.what in OCCURRENCE_EVENTS
-    said = {**facts, "by": by, "at_zoom": line.what.endswith("at Zoom"), "one_date": about_one}
+    about_one = line.event in OCCURRENCE_EVENTS
+    said = {**facts, "by": by, "at_zoom": line.event.endswith("at Zoom"), "one_date": about_one}
     if about_one and line.detail:
         # The line begins with the date as it was; of one that was moved here it goes on with the new time.
         before, _space, rest = line.detail.partition(" ")
-        moved = line.what == "date moved"
+        moved = line.event == "date moved"
         said |= {
             "before": before,
             "starts_at": None,
             "moved_to": rest if moved else "",
             "reason": "" if moved else rest,
         }
-    elif line.what == "cancelled":
+    elif line.event == "cancelled":
         said["reason"] = line.detail
-    whole = f"meeting/{meeting.id}/{meeting.generation}"
-    if line.what == "scheduled" and meeting.schedule_id:  # of one schedule all meetings are told as one
+    whole = f"meeting/{meeting.id}/{meeting.zoom_generation}"
+    if line.event == "scheduled" and meeting.schedule_id:  # of one schedule all meetings are told as one
         whole = f"schedule/{meeting.schedule_id}"
         said["dates"] = facts["dates_of_schedule"]
     return NotificationEvent(
-        kind=KIND_OF_EVENT[line.what],
-        thing=whole if line.what in ONLY_ONCE else f"history/{line.id}",
+        kind=KIND_OF_EVENT[line.event],
+        dedup_key=whole if line.event in ONLY_ONCE else f"history/{line.id}",
         meeting_id=meeting.id,
-        at=line.at,
-        facts=said,
-        by=line.by,
+        occurred_at=line.occurred_at,
+        payload=said,
+        actor_id=line.actor_id,
         adviser=True,
     )
 
 
 def notify_registration_failures() -> int:
     """Meetings for which Zoom could not register somebody: once a day each, when nothing new has failed for a while."""
-    failed = and_(MeetingRegistrant.wanted, MeetingRegistrant.state.in_(FAILURES))
+    failed = and_(MeetingRegistrant.is_expected, MeetingRegistrant.state.in_(FAILURES))
     rows = db.session.execute(
         select(MeetingRegistrant.meeting_id, func.max(MeetingRegistrant.updated_at))
         .where(FAILURE_UNTOLD)
@@ -140,14 +141,14 @@ def notify_registration_failures() -> int:
         .limit(BATCH_SIZE)
     )
     ids = [meeting_id for meeting_id, _latest in rows]
-    again = and_(MeetingRegistrant.told, ~failed)
+    again = and_(MeetingRegistrant.failure_notified, ~failed)
     better = db.session.scalar(select(MeetingRegistrant.id).where(again).limit(1)) is not None
     if not ids and not better:
         return 0
     now = clock.now()
     with write_transaction() as session:
         if better:  # who fails anew is told anew
-            session.execute(update(MeetingRegistrant).where(again).values(told=False))
+            session.execute(update(MeetingRegistrant).where(again).values(failure_notified=False))
         counted = select(MeetingRegistrant.meeting_id, func.count()).where(
             MeetingRegistrant.meeting_id.in_(ids), failed
         )
@@ -157,16 +158,16 @@ def notify_registration_failures() -> int:
         create_due_notifications(
             NotificationEvent(
                 kind="registration failed",
-                thing=f"meeting/{meeting.id}/{clock.today().isoformat()}",
+                dedup_key=f"meeting/{meeting.id}/{clock.today().isoformat()}",
                 meeting_id=meeting.id,
-                at=now,
-                facts={**facts, "number": numbers.get(meeting.id, 0)},
+                occurred_at=now,
+                payload={**facts, "number": numbers.get(meeting.id, 0)},
             )
             for meeting, facts in coming
             if numbers.get(meeting.id)
         )
         session.execute(
-            update(MeetingRegistrant).where(MeetingRegistrant.meeting_id.in_(ids), failed).values(told=True)
+            update(MeetingRegistrant).where(MeetingRegistrant.meeting_id.in_(ids), failed).values(failure_notified=True)
         )
     return len(ids)
 
@@ -195,9 +196,9 @@ def _tell_of_sheet(occurrence_id: UUID) -> int:
     summary = attendance_queries.load_sheet_summaries([occurrence_id]).get(occurrence_id)
     with write_transaction() as session:
         row = session.scalar(_mine(select(AttendanceSheet).where(AttendanceSheet.occurrence_id == occurrence_id), 1))
-        if row is None or row.told:
+        if row is None or row.is_notified:
             return 0
-        row.told = True
+        row.is_notified = True
         # A meeting without a class has evidence of who came, but no sheet.
         if row.finalised_at is None and occurrence.meeting.class_id is not None:
             [(meeting, facts)] = _meetings({occurrence.meeting_id}).values()
@@ -207,11 +208,11 @@ def _tell_of_sheet(occurrence_id: UUID) -> int:
             create_due_notifications(
                 NotificationEvent(
                     kind=kind,
-                    thing=f"occurrence/{occurrence.id}",
+                    dedup_key=f"occurrence/{occurrence.id}",
                     meeting_id=meeting.id,
                     occurrence_id=occurrence.id,
-                    at=clock.now(),
-                    facts=said | more,
+                    occurred_at=clock.now(),
+                    payload=said | more,
                 )
                 for kind, more in kinds
             )
@@ -228,9 +229,9 @@ def create_due_notifications(happenings: Iterable[NotificationEvent]) -> None:
     for one in news:
         found = staff[one.meeting_id]
         told = found.managers | (found.lookers if one.adviser else set())
-        for user_id in sorted(told - {one.by}):
+        for user_id in sorted(told - {one.actor_id}):
             shown = (user_id, one.kind, "portal") not in off
-            mailed = (user_id, one.kind, "mail") not in off and one.at > clock.now() - MAX_EVENT_AGE
+            mailed = (user_id, one.kind, "mail") not in off and one.occurred_at > clock.now() - MAX_EVENT_AGE
             if shown or mailed:
                 rows.append(_row(one, user_id, shown=shown, mailed=mailed))
     if rows:
@@ -238,19 +239,19 @@ def create_due_notifications(happenings: Iterable[NotificationEvent]) -> None:
 
 
 def _row(one: NotificationEvent, user_id: UUID, *, shown: bool, mailed: bool) -> dict[str, Any]:
-    wait = SOON if one.kind in URGENT_WITHIN else LATER
+    wait = SOON if one.kind in URGENT_KINDS else LATER
     return {
         "id": uuid4(),
         "user_id": user_id,
         "kind": one.kind,
-        "thing": one.thing,
+        "dedup_key": one.dedup_key,
         "meeting_id": one.meeting_id,
         "occurrence_id": one.occurrence_id,
-        "facts": one.facts,
-        "at": one.at,
-        "shown": shown,
+        "payload": one.payload,
+        "occurred_at": one.occurred_at,
+        "in_portal": shown,
         "read_at": None,
-        "mail_at": clock.now() + wait if mailed else None,
+        "mail_due_at": clock.now() + wait if mailed else None,
     }
 
 
@@ -262,7 +263,7 @@ def _mine(rows: Select[Any], most: int = BATCH_SIZE) -> Select[Any]:
 
 def _meetings(ids: set[UUID]) -> dict[UUID, tuple[ZoomMeeting, dict[str, Any]]]:
     """Meetings, each with the facts that every sentence about it needs."""
-    dates = select(func.count()).select_from(MeetingOccurrence).where(MeetingOccurrence.scheduled)
+    dates = select(func.count()).select_from(MeetingOccurrence).where(MeetingOccurrence.is_scheduled)
     other = aliased(ZoomMeeting)
     of_schedule = dates.join(other, other.id == MeetingOccurrence.meeting_id)
     rows = db.session.execute(

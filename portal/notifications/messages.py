@@ -27,14 +27,14 @@ def notification_kind_label(name: str) -> str:
 
 def notification_title(one: Notification) -> str:
     """What happened, with the class in a word: fit for a letter's subject, where no title and no reason stands."""
-    what, number = _class_of(one), int(one.facts.get("number") or 1)
+    what, number = _class_of(one), int(one.payload.get("number") or 1)
     if one.kind == "to match":
         text = ngettext("%(num)d person to match: %(what)s", "%(num)d people to match: %(what)s", number, what=what)
     elif one.kind == "registration failed":
         text = ngettext("%(num)d not registered: %(what)s", "%(num)d not registered: %(what)s", number, what=what)
-    elif one.kind == "cancelled" and one.facts.get("one_date"):
+    elif one.kind == "cancelled" and one.payload.get("one_date"):
         text = _("One date cancelled: %(what)s", what=what)
-    elif not one.facts.get("subject") and one.kind in ("scheduled", "changed", "cancelled"):
+    elif not one.payload.get("subject") and one.kind in ("scheduled", "changed", "cancelled"):
         text = {
             "scheduled": _("Meeting scheduled: %(what)s", what=what),
             "changed": _("Meeting changed: %(what)s", what=what),
@@ -52,7 +52,7 @@ def notification_title(one: Notification) -> str:
 
 def notification_times(one: Notification) -> str:
     """When the class is or was, and who did it; nothing that anybody typed but names of staff."""
-    facts = one.facts
+    facts = one.payload
     parts = []
     if facts.get("starts_at"):
         begins = datetime.fromisoformat(facts["starts_at"])
@@ -84,9 +84,9 @@ def notification_times(one: Notification) -> str:
 
 def user_written_text(one: Notification) -> str:
     """What a person typed: the title, and why a class is off. For the page alone: a letter may be read by others."""
-    title, reason = one.facts.get("title") or "", one.facts.get("reason") or ""
+    title, reason = one.payload.get("title") or "", one.payload.get("reason") or ""
     parts = [
-        title if title != one.facts.get("subject") else "",
+        title if title != one.payload.get("subject") else "",
         _("Reason: %(reason)s", reason=reason) if reason else "",
     ]
     return strip_control_characters(". ".join(part for part in parts if part))
@@ -116,9 +116,9 @@ def redact_notification_text(text: str) -> str:
 
 
 def _class_of(one: Notification) -> str:
-    if one.facts.get("subject"):
-        return f"{one.facts['subject']}, {one.facts['section']}"
-    return str(one.facts.get("title") or "")
+    if one.payload.get("subject"):
+        return f"{one.payload['subject']}, {one.payload['section']}"
+    return str(one.payload.get("title") or "")
 
 
 def _counts(facts: dict[str, object]) -> dict[str, object]:

@@ -26,13 +26,13 @@ class Notification(UuidPrimaryKey, Model):
 
     __tablename__ = "notifications"
     __table_args__ = (
-        UniqueConstraint("user_id", "kind", "thing"),
+        UniqueConstraint("user_id", "kind", "dedup_key"),
         CheckConstraint(_one_of("kind", KINDS), name="kind"),
         Index("ix_notifications_user_id_read_at", "user_id", "read_at"),
-        Index("ix_notifications_at", "at"),
+        Index("ix_notifications_at", "occurred_at"),
         Index(
             "ix_notifications_mail_at",
-            "mail_at",
+            "mail_due_at",
             sqlite_where=text("mail_at IS NOT NULL"),
             postgresql_where=text("mail_at IS NOT NULL"),
         ),
@@ -42,14 +42,14 @@ class Notification(UuidPrimaryKey, Model):
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     kind: Mapped[str] = mapped_column(String(24))
-    thing: Mapped[str] = mapped_column(String(100))
+    dedup_key: Mapped[str] = mapped_column("thing", String(100), key="dedup_key")
     meeting_id: Mapped[UUID] = mapped_column(ForeignKey("zoom_meetings.id", ondelete="CASCADE"))
     occurrence_id: Mapped[UUID | None] = mapped_column(ForeignKey("meeting_occurrences.id", ondelete="CASCADE"))
-    facts: Mapped[dict[str, Any]] = mapped_column(JSON)
-    at: Mapped[datetime]
-    shown: Mapped[bool] = mapped_column(default=True)  # in the portal
+    payload: Mapped[dict[str, Any]] = mapped_column("facts", JSON, key="payload")
+    occurred_at: Mapped[datetime] = mapped_column("at", key="occurred_at")
+    in_portal: Mapped[bool] = mapped_column("shown", key="in_portal", default=True)  # in the portal
     read_at: Mapped[datetime | None]
-    mail_at: Mapped[datetime | None]
+    mail_due_at: Mapped[datetime | None] = mapped_column("mail_at", key="mail_due_at")
 
 
 class NotificationOptOut(Model):

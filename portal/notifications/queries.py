@@ -15,14 +15,14 @@ MAX_COUNTED = 100  # nobody counts further
 
 
 def _of(user: User) -> list[ColumnElement[bool]]:
-    return [Notification.user_id == user.id, Notification.shown.is_(True)]
+    return [Notification.user_id == user.id, Notification.in_portal.is_(True)]
 
 
 _unread = select(func.count()).select_from(
     select(literal(1))
     .where(
         Notification.user_id == bindparam("user_id", type_=Uuid()),
-        Notification.shown.is_(True),
+        Notification.in_portal.is_(True),
         Notification.read_at.is_(None),
     )
     .limit(MAX_COUNTED)
@@ -47,7 +47,7 @@ def list_notifications(user: User, page: int = 1) -> tuple[list[Notification], b
     rows = db.session.scalars(
         select(Notification)
         .where(*_of(user))
-        .order_by(Notification.read_at.is_not(None), Notification.at.desc(), Notification.id)
+        .order_by(Notification.read_at.is_not(None), Notification.occurred_at.desc(), Notification.id)
         .limit(PAGE_SIZE + 1)
         .offset((page - 1) * PAGE_SIZE)
     ).all()

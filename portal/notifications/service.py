@@ -17,7 +17,7 @@ def mark_notifications_read(user: User, notification_id: UUID | None = None) -> 
     if notification_id is not None:
         rows = rows.where(Notification.id == notification_id)
     with write_transaction():
-        return execute_rowcount(rows.values(read_at=clock.now(), mail_at=None))
+        return execute_rowcount(rows.values(read_at=clock.now(), mail_due_at=None))
 
 
 def save_notification_preferences(user: User, wanted: dict[str, Collection[str]]) -> None:

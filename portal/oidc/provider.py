@@ -58,7 +58,7 @@ class OidcProvider:
         self._kept: dict[str, tuple[float, dict[str, Any]]] = {}
         self._looked_again = -JWKS_REFRESH_INTERVAL
 
-    def address(self, trip: LoginSecrets, back: str) -> str:
+    def authorization_url(self, trip: LoginSecrets, back: str) -> str:
         """Where to send the browser; it comes back to `back`. Raises ProviderUnavailable."""
         address: str = prepare_grant_uri(
             self._endpoint("authorization_endpoint"),
@@ -75,7 +75,7 @@ class OidcProvider:
         )
         return address
 
-    def person(self, code: str, trip: LoginSecrets, back: str, now: int) -> ExternalUser:
+    def fetch_user(self, code: str, trip: LoginSecrets, back: str, now: int) -> ExternalUser:
         """Who came back with this code. `now` in seconds since 1970. Raises LoginRefused and ProviderUnavailable."""
         status, answer = self._http.post(
             self._endpoint("token_endpoint"),

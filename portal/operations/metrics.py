@@ -31,14 +31,14 @@ def portal_health_state(app: Flask) -> dict[str, Any]:
     reports, since = db.session.execute(
         select(func.count(), func.min(AttendanceSheet.reconcile_at)).where(AttendanceSheet.reconcile_at <= now)
     ).one()
-    waiting = _count(ZoomMeeting.wanted.is_not(None))
+    waiting = _count(ZoomMeeting.pending_action.is_not(None))
     return {
         "status": "ok",
         "zoom": "configured" if get_zoom_client().is_configured else "not configured",
         **inbox_health(app),
         "jobs_blocked": {
             "zoom": write_block.current_write_block() is not None,
-            "meetings": _count(ZoomMeeting.trouble.is_not(None), ZoomMeeting.wanted.is_not(None)),
+            "meetings": _count(ZoomMeeting.error_code.is_not(None), ZoomMeeting.pending_action.is_not(None)),
             "registrants": _count(MeetingRegistrant.state == "failed"),
             "mail": _count(OutboxMail.state == "failed"),
         },

@@ -68,7 +68,7 @@ def show_home_page() -> str:
         ],
         to_finalise=[line for line in mine if _wants_signature(summaries.get(line.occurrence_id))],
         to_review=[line for line in mine if _wants_review(summaries.get(line.occurrence_id))],
-        troubled=[line for line in dates if line.managed and (line.trouble or line.shown_state == "failed")],
+        troubled=[line for line in dates if line.managed and (line.error_code or line.shown_state == "failed")],
         progress=registration_queries.progress_of_meetings([line.meeting_id for line in dates]),
         summaries=summaries,
         trouble=meeting_words.meeting_error_message,
@@ -86,15 +86,20 @@ def _blocked() -> str:
 
 
 def _wants_signature(summary: attendance_queries.SheetSummary | None) -> bool:
-    return bool(summary and summary.counts and not summary.finalised and summary.state in ("reconciled", "unreported"))
+    return bool(
+        summary
+        and summary.counts_in_reports
+        and not summary.finalised
+        and summary.state in ("reconciled", "unreported")
+    )
 
 
 def _wants_matching(summary: attendance_queries.SheetSummary | None) -> bool:
-    return bool(summary and summary.counts and not summary.finalised and summary.unmatched)
+    return bool(summary and summary.counts_in_reports and not summary.finalised and summary.unmatched_count)
 
 
 def _wants_review(summary: attendance_queries.SheetSummary | None) -> bool:
-    return bool(summary and summary.counts and not summary.finalised and summary.review)
+    return bool(summary and summary.counts_in_reports and not summary.finalised and summary.needs_review)
 
 
 def _part_of_day() -> str:
@@ -147,7 +152,7 @@ def show_meeting_page(meeting_id: UUID) -> str:
         summaries=attendance_queries.load_sheet_summaries([occurrence.id for occurrence in found.occurrences]),
         setting=meeting_words.setting_label,
         setting_value=meeting_words.setting_value_label,
-        used=host_quota.writes_used_today(found.host) if managed else 0,
+        used=host_quota.writes_used_today(found.host_email) if managed else 0,
         warn_from=host_quota.WARNING_THRESHOLD,
         a_day=host_quota.WRITES_PER_DAY,
     )

@@ -124,18 +124,18 @@ def set_retention_years(admin: User, school: School, years: int | None, *, autho
         raise ValueError("no such time of keeping, or nobody allowed it")
     with write_transaction() as session:
         held = session.scalar(select(School).where(School.id == school.id).with_for_update())
-        if held is None or held.attendance_years == years:
+        if held is None or held.attendance_retention_years == years:
             return
         audit_log.record_action(
             "set how long attendance is kept",
             "school",
             school.id,
             by=admin.id,
-            before=held.attendance_years,
+            before=held.attendance_retention_years,
             years=years,
             authority=authority.strip(),
         )
-        held.attendance_years = years
+        held.attendance_retention_years = years
 
 
 def count_expired_attendance() -> dict[str, int]:
@@ -189,7 +189,7 @@ def _due() -> ColumnElement[bool]:
     first = int(school_year_of(clock.today())[:4])
     schools = [
         and_(
-            Section.school_id.in_(select(School.id).where(School.attendance_years == years).correlate(None)),
+            Section.school_id.in_(select(School.id).where(School.attendance_retention_years == years).correlate(None)),
             Section.school_year <= f"{first - 1 - years}-{first - years}",
         )
         for years in range(LEAST, MOST + 1)

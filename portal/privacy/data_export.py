@@ -68,28 +68,28 @@ def collect_learner_data(learner: Learner) -> dict[str, Any]:
         "what_zoom_saw": _stays(learner.id, learner.email, ids),
         "messages_of_zoom": _deliveries(learner.id, ids),
         "names_tied_to_the_learner": _rows(
-            select(ParticipantAlias.folded_name.label("name"), ParticipantAlias.made_at).where(
+            select(ParticipantAlias.folded_name.label("name"), ParticipantAlias.created_at).where(
                 ParticipantAlias.learner_id == learner.id
             )
         ),
         "links": _rows(
-            select(SchoolClass.subject, JoinLink.made_at, JoinLink.ended_at)
+            select(SchoolClass.subject, JoinLink.created_at, JoinLink.ended_at)
             .join(SchoolClass, SchoolClass.id == JoinLink.class_id)
             .where(JoinLink.learner_id == learner.id)
             .order_by(SchoolClass.subject)
         ),
         "uses_of_the_links": _rows(
-            select(SchoolClass.subject, JoinLinkUse.at)
+            select(SchoolClass.subject, JoinLinkUse.opened_at)
             .join(JoinLink, JoinLink.id == JoinLinkUse.link_id)
             .join(SchoolClass, SchoolClass.id == JoinLink.class_id)
             .where(JoinLink.learner_id == learner.id)
-            .order_by(JoinLinkUse.at)
+            .order_by(JoinLinkUse.opened_at)
         ),
         "who_looked_at_this_learner_alone": _rows(
-            select(AuditEntry.at, User.role.label("by"), AuditEntry.action)
+            select(AuditEntry.occurred_at, User.role.label("by"), AuditEntry.action)
             .outerjoin(User, User.id == AuditEntry.user_id)
             .where(AuditEntry.subject_type == "learner", AuditEntry.subject_id == str(learner.id))
-            .order_by(AuditEntry.at)
+            .order_by(AuditEntry.occurred_at)
         ),
     }
 
@@ -103,7 +103,7 @@ def collect_enrolment_history(learner_id: UUID) -> Rows:
             Section.name.label("section"),
             Enrolment.from_date,
             Enrolment.until_date,
-            Enrolment.reason,
+            Enrolment.exit_reason,
         )
         .join(Section, Section.id == Enrolment.section_id)
         .where(Enrolment.learner_id == learner_id)
@@ -132,7 +132,7 @@ def _attendance(learner_id: UUID) -> Rows:
             "seconds": record.seconds,
             "first_join": record.first_join_at,
             "last_leave": record.last_leave_at,
-            "stays": record.stays,
+            "stays": record.stay_count,
             "known_by": record.matched_by,
             "notes": record.flags,
             "set_by_hand": record.override_mark,
@@ -147,17 +147,17 @@ def _history(learner_id: UUID) -> Rows:
     return _rows(
         select(
             MeetingOccurrence.starts_at.label("class_at"),
-            AttendanceHistory.at,
+            AttendanceHistory.occurred_at,
             User.role.label("by"),
-            AttendanceHistory.what,
+            AttendanceHistory.event,
             AttendanceHistory.from_mark,
             AttendanceHistory.to_mark,
             AttendanceHistory.reason,
         )
         .join(MeetingOccurrence, MeetingOccurrence.id == AttendanceHistory.occurrence_id)
-        .outerjoin(User, User.id == AttendanceHistory.by)
+        .outerjoin(User, User.id == AttendanceHistory.actor_id)
         .where(AttendanceHistory.learner_id == learner_id)
-        .order_by(AttendanceHistory.at)
+        .order_by(AttendanceHistory.occurred_at)
     )
 
 
@@ -237,7 +237,7 @@ def _deliveries(learner_id: UUID, registrant_ids: set[str]) -> Rows:
     for event in db.session.scalars(
         select(ZoomEvent).where(ZoomEvent.zoom_meeting_id.in_(zoom_ids)).order_by(ZoomEvent.received_at)
     ):
-        about = _about(json.loads(event.raw), registrant_ids)
+        about = _about(json.loads(event.body), registrant_ids)
         found += [{"event": event.event, "received_at": event.received_at, "about_the_learner": one} for one in about]
     return found
 

@@ -31,7 +31,7 @@ from portal.attendance.models import (
     ParticipantUpload,
 )
 from portal.attendance.sheet import compute as sheet_compute
-from portal.classes.disclosure.service import OPENED_SECTIONS_KEY
+from portal.classes.disclosure.service import DISCLOSURE_ACTION
 from portal.classes.learners.enrolments import ERASED, EnrolmentChanges
 from portal.classes.models import Enrolment, Learner, RosterImport
 from portal.core import audit_log, clock
@@ -71,10 +71,12 @@ class LearnerErasure(UuidPrimaryKey, Model):
     __tablename__ = "erasures"
 
     learner_id: Mapped[UUID] = mapped_column(ForeignKey("learners.id"), unique=True)
-    at: Mapped[datetime]
-    by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    requested_at: Mapped[datetime] = mapped_column("at", key="requested_at")
+    requested_by: Mapped[UUID | None] = mapped_column(
+        "by", ForeignKey("users.id", ondelete="SET NULL"), key="requested_by"
+    )
     reason: Mapped[str] = mapped_column(String(20))
-    marks: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    fingerprints: Mapped[list[str] | None] = mapped_column("marks", JSON(none_as_null=True), key="fingerprints")
     carried_out_at: Mapped[datetime | None] = mapped_column(index=True)
     looked_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -95,7 +97,7 @@ def is_erasure_overdue(learner_id: UUID) -> bool:
     wanted = exists().where(
         LearnerErasure.learner_id == learner_id,
         LearnerErasure.carried_out_at.is_(None),
-        LearnerErasure.at < clock.now() - OVERDUE_AFTER,
+        LearnerErasure.requested_at < clock.now() - OVERDUE_AFTER,
     )
     return bool(db.session.scalar(select(wanted)))
 
@@ -113,13 +115,13 @@ def request_learner_erasure(learner: Learner, reason: str, *, by: User | None) -
         row = LearnerErasure(
             id=uuid4(),
             learner_id=learner.id,
-            at=clock.now(),
-            by=by.id if by else None,
+            requested_at=clock.now(),
+            requested_by=by.id if by else None,
             reason=reason,
-            marks=sorted(LearnerIdentity(learner).marks),
+            fingerprints=sorted(LearnerIdentity(learner).fingerprints),
         )
         session.add(row)
-        audit_log.record_action("erased", "learner", learner.id, by=row.by, reason=reason)
+        audit_log.record_action("erased", "learner", learner.id, by=row.requested_by, reason=reason)
     notify_worker("erasures")
     return row
 
@@ -141,7 +143,9 @@ def process_due_erasures() -> int:
 def _due() -> list[UUID]:
     due = list(
         db.session.scalars(
-            select(LearnerErasure.id).where(LearnerErasure.carried_out_at.is_(None)).order_by(LearnerErasure.at)
+            select(LearnerErasure.id)
+            .where(LearnerErasure.carried_out_at.is_(None))
+            .order_by(LearnerErasure.requested_at)
         )
     )
     end_read_transaction()
@@ -160,11 +164,11 @@ def erase_learner(erasure_id: UUID) -> None:
         if row.carried_out_at is not None:  # another worker was faster
             return
         her = LearnerIdentity(learner)
-        row.marks = sorted({*(row.marks or ()), *her.marks})
-        _pin(pins, row.by)
+        row.fingerprints = sorted({*(row.fingerprints or ()), *her.fingerprints})
+        _pin(pins, row.requested_by)
         _forget_decisions(learner.id, her)
         _leave_rosters(learner, her)
-        redact_learner_stays(learner.id, set(row.marks))
+        redact_learner_stays(learner.id, set(row.fingerprints))
         learner.lrn = learner.email = None
         learner.last_name, learner.first_name, learner.middle_name, learner.extension = LAST_NAME, FIRST_NAME, "", ""
         learner.lis_name = f"{LAST_NAME}, {FIRST_NAME}"
@@ -173,7 +177,7 @@ def erase_learner(erasure_id: UUID) -> None:
         row.carried_out_at = clock.now()
     notify_worker("registration")
     notify_worker("registrants")
-    redact_learner_deliveries(row.learner_id, set(row.marks or ()), None)
+    redact_learner_deliveries(row.learner_id, set(row.fingerprints or ()), None)
 
 
 def finish_pending_erasures() -> int:
@@ -182,16 +186,16 @@ def finish_pending_erasures() -> int:
     unfinished = select(LearnerErasure).where(
         LearnerErasure.carried_out_at.is_not(None), LearnerErasure.finished_at.is_(None)
     )
-    for row in list(db.session.scalars(unfinished.order_by(LearnerErasure.at))):
-        marks = set(row.marks or ())
+    for row in list(db.session.scalars(unfinished.order_by(LearnerErasure.requested_at))):
+        marks = set(row.fingerprints or ())
         end_read_transaction()
         redact_learner_deliveries(row.learner_id, marks, row.looked_at)
         with write_transaction() as session:
             redact_learner_stays(row.learner_id, marks)
             left = _scrub_registrations(row.learner_id)
             row.looked_at = now
-            if not left and now - row.at > RECHECK_INTERVAL:
-                row.marks, row.finished_at = None, now
+            if not left and now - row.requested_at > RECHECK_INTERVAL:
+                row.fingerprints, row.finished_at = None, now
                 done += 1
             session.add(row)
     return done
@@ -214,7 +218,7 @@ def erased_entries_of_database() -> set[str]:
 
 def refresh_erased_list() -> int:
     """The list anew from the database, e.g. with a new SECRET_KEY; how many are on it."""
-    ids = list(db.session.scalars(select(LearnerErasure.learner_id).order_by(LearnerErasure.at)))
+    ids = list(db.session.scalars(select(LearnerErasure.learner_id).order_by(LearnerErasure.requested_at)))
     erased_list.rewrite_erased_list(ids)
     return len(ids)
 
@@ -249,7 +253,7 @@ def _pins(learner_id: UUID) -> list[_Pin]:
     rows = db.session.execute(
         select(MeetingOccurrence, AttendanceRecord.matched_by)
         .join(AttendanceRecord, AttendanceRecord.occurrence_id == MeetingOccurrence.id)
-        .where(AttendanceRecord.learner_id == learner_id, AttendanceRecord.stays > 0)
+        .where(AttendanceRecord.learner_id == learner_id, AttendanceRecord.stay_count > 0)
         .options(joinedload(MeetingOccurrence.meeting))
     )
     pins = []
@@ -277,8 +281,8 @@ def _pin(pins: list[_Pin], by: UUID | None) -> None:
         ParticipantMatch(
             participant_id=pin.participant_id,
             learner_id=learner_id,
-            linked_by=by or pin.teacher_id,
-            linked_at=clock.now(),
+            matched_by=by or pin.teacher_id,
+            matched_at=clock.now(),
         )
         for pin in pins
         if pin.participant_id not in said
@@ -299,25 +303,25 @@ def _leave_rosters(learner: Learner, her: LearnerIdentity) -> None:
     )
     # A sheet of today that has the learner's line keeps it.
     last_day = today if db.session.scalar(select(on_a_sheet)) else today - timedelta(days=1)
-    for time in rolls.of(learner.id):
+    for time in rolls.enrolments_of(learner.id):
         if time.until_date is None or time.until_date > last_day:
             rolls.withdraw(time, last_day=max(last_day, time.from_date), reason=ERASED)
-        time.detail = her.without(time.detail)
+        time.exit_detail = her.without(time.exit_detail)
     rolls.save()
     sections = select(Enrolment.section_id).where(Enrolment.learner_id == learner.id)
     db.session.execute(
         update(RosterImport)
         .where(
-            RosterImport.rows.is_not(None),
+            RosterImport.preview_rows.is_not(None),
             or_(RosterImport.section_id.in_(sections), RosterImport.school_id == learner.school_id),
         )
-        .values(state="discarded", rows=None)
+        .values(state="discarded", preview_rows=None)
         .execution_options(synchronize_session=False)
     )
     db.session.execute(
         update(RosterImport)
         .where(RosterImport.school_id == learner.school_id)
-        .values(journal=None)  # what an import changed names people: it can be undone no more
+        .values(undo_journal=None)  # what an import changed names people: it can be undone no more
         .execution_options(synchronize_session=False)
     )
 
@@ -347,10 +351,10 @@ def _forget_decisions(learner_id: UUID, her: LearnerIdentity) -> None:
             entry.details = None  # the names as they were remembered
         if hers:
             # A match quotes the name that Zoom showed.
-            entry.reason = None if entry.what.startswith("match") else her.without(entry.reason)
+            entry.reason = None if entry.event.startswith("match") else her.without(entry.reason)
     her_sections = select(Enrolment.section_id).where(Enrolment.learner_id == learner_id)
     for opened in session.scalars(
-        select(AuditEntry).where(AuditEntry.action == OPENED_SECTIONS_KEY, AuditEntry.section_id.in_(her_sections))
+        select(AuditEntry).where(AuditEntry.action == DISCLOSURE_ACTION, AuditEntry.section_id.in_(her_sections))
     ):
         opened.details = {**opened.details, "reason": her.without(opened.details.get("reason"))}
     session.execute(
@@ -372,13 +376,13 @@ def _scrub_registrations(learner_id: UUID) -> int:
     ).all()
     for row, meeting in rows:
         row.first_name = row.last_name = ""
-        at_zoom = row.state in ("registered", "pending") or row.unsure
+        at_zoom = row.state in ("registered", "pending") or row.outcome_unknown
         if at_zoom and _can_be_cancelled(meeting):
-            if row.wanted:
-                row.wanted, row.next_try_at, row.attempts = False, clock.now(), 0
+            if row.is_expected:
+                row.is_expected, row.next_attempt_at, row.attempts = False, clock.now(), 0
             left += 1
         else:
-            row.email, row.join_url, row.wanted, row.next_try_at = "", None, False, None
+            row.email, row.join_url, row.is_expected, row.next_attempt_at = "", None, False, None
     before = session.execute(
         select(FormerRegistrant, ZoomMeeting)
         .join(ZoomMeeting, ZoomMeeting.id == FormerRegistrant.meeting_id)
@@ -386,7 +390,7 @@ def _scrub_registrations(learner_id: UUID) -> int:
         .execution_options(populate_existing=True)
     ).all()
     for former, meeting in before:
-        if former.open and _can_be_cancelled(meeting):
+        if former.still_at_zoom and _can_be_cancelled(meeting):
             left += 1
         else:
             former.email = ""

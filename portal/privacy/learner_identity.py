@@ -51,7 +51,7 @@ class LearnerIdentity:
         self.words = {word for word in (*last, *first) if len(word) > 2}
 
     @property
-    def marks(self) -> set[str]:
+    def fingerprints(self) -> set[str]:
         return {_email_mark(email) for email in self.emails} | {_words_mark(name) for name in self.names if name}
 
     def without(self, text: str | None) -> str | None:
@@ -135,7 +135,7 @@ def redact_learner_deliveries(learner_id: UUID, marks: set[str], since: datetime
     zoom_ids = select(ZoomMeeting.zoom_id).where(
         ZoomMeeting.id.in_(meetings_of_learner(learner_id)), ZoomMeeting.zoom_id.is_not(None)
     )
-    wanted = select(ZoomEvent.id, ZoomEvent.raw).where(ZoomEvent.zoom_meeting_id.in_(zoom_ids)).order_by(ZoomEvent.id)
+    wanted = select(ZoomEvent.id, ZoomEvent.body).where(ZoomEvent.zoom_meeting_id.in_(zoom_ids)).order_by(ZoomEvent.id)
     if since is not None:
         wanted = wanted.where(ZoomEvent.received_at >= since - timedelta(hours=1))
     last = None
@@ -144,10 +144,10 @@ def redact_learner_deliveries(learner_id: UUID, marks: set[str], since: datetime
     ).all():
         last = rows[-1].id
         end_read_transaction()
-        scrubbed = [(one.id, text) for one in rows if (text := _without_her(one.raw, registrant_ids, marks))]
+        scrubbed = [(one.id, text) for one in rows if (text := _without_her(one.body, registrant_ids, marks))]
         if scrubbed:
             with write_transaction() as session:
-                session.execute(update(ZoomEvent), [{"id": key, "raw": text} for key, text in scrubbed])
+                session.execute(update(ZoomEvent), [{"id": key, "body": text} for key, text in scrubbed])
     end_read_transaction()
 
 

@@ -40,7 +40,7 @@ SINGLE_ROW_TABLES: tuple[tuple[Any, str], ...] = (
     (AttendanceRecord, "occurrence_id"),
 )
 MANY_ROW_TABLES: tuple[Any, ...] = (FormerRegistrant, AttendanceHistory)
-MANUAL_TABLES = ("override_mark", "override_reason", "override_by", "override_at")
+OVERRIDE_COLUMNS = ("override_mark", "override_reason", "override_by", "override_at")
 
 
 class LearnerErased(ValueError):
@@ -62,14 +62,14 @@ def merge_learners(user: User, section: Section, kept: Learner, other: Learner, 
         _unite_times(EnrolmentChanges([kept.id, other.id]), kept.id, other.id)
         for row in session.scalars(_doubled(MeetingRegistrant, "meeting_id", kept.id, other.id)):
             # Its registration at Zoom, if there is one, is the learner's and is to be taken away.
-            archive_former_registration(row, still_open=row.state in ("registered", "pending") or row.unsure)
+            archive_former_registration(row, still_open=row.state in ("registered", "pending") or row.outcome_unknown)
             # Unsure, so that the engine looks at the meeting once more and does both.
             hers = update(MeetingRegistrant).where(
                 MeetingRegistrant.learner_id == kept.id,
                 MeetingRegistrant.meeting_id == row.meeting_id,
                 MeetingRegistrant.state.in_(("registered", "pending")),
             )
-            session.execute(hers.values(next_try_at=clock.now(), unsure=True))
+            session.execute(hers.values(next_attempt_at=clock.now(), outcome_unknown=True))
         _take_over_marks_by_hand(kept.id, other.id)
         touched = list(
             session.scalars(select(AttendanceRecord.occurrence_id).where(AttendanceRecord.learner_id == other.id))
@@ -84,7 +84,9 @@ def merge_learners(user: User, section: Section, kept: Learner, other: Learner, 
         session.execute(delete(Learner).where(Learner.id == other.id))
         kept.lrn, kept.email = lrn, email
         session.add(kept)
-        session.execute(update(AttendanceSheet).where(AttendanceSheet.occurrence_id.in_(touched)).values(dirty=True))
+        session.execute(
+            update(AttendanceSheet).where(AttendanceSheet.occurrence_id.in_(touched)).values(needs_recompute=True)
+        )
         audit_log.record_action(
             "merged", "learner", kept.id, by=user.id, section_id=section.id, other=str(other.id), sheets=len(touched)
         )
@@ -110,24 +112,24 @@ def list_merge_candidates(section_id: UUID, learner: Learner) -> list[Learner]:
 
 def _unite_times(rolls: EnrolmentChanges, kept: UUID, other: UUID) -> None:
     """All days of both. Where both were in one section, what the days of the second add is added to the first."""
-    for row in rolls.of(other):
-        same = [one for one in rolls.of(kept) if _overlap(one, row)]
+    for row in rolls.enrolments_of(other):
+        same = [one for one in rolls.enrolments_of(kept) if _overlap(one, row)]
         if any(one.section_id != row.section_id for one in same):
             raise OverlappingEnrolments
         if not same:
             _repoint(row, kept)
-            rolls.adopt(row, other)
+            rolls.reassign(row, other)
             continue
         first = min([row.from_date, *(one.from_date for one in same)])
         ends = [row.until_date, *(one.until_date for one in same)]
-        rolls.strike(row)
+        rolls.delete(row)
         for one in same[1:]:
-            rolls.strike(one)
+            rolls.delete(one)
         db.session.flush()
         same[0].from_date = first
         same[0].until_date = None if None in ends else max(end for end in ends if end)
         if same[0].until_date is None:
-            same[0].reason = same[0].detail = None
+            same[0].exit_reason = same[0].exit_detail = None
         db.session.flush()
     rolls.save()
 
@@ -174,6 +176,6 @@ def _take_over_marks_by_hand(kept: UUID, other: UUID) -> None:
         AttendanceRecord.override_mark.is_(None),
     )
     for row in db.session.scalars(mine):
-        for name in MANUAL_TABLES:
+        for name in OVERRIDE_COLUMNS:
             setattr(row, name, getattr(doubled[row.occurrence_id], name))
     db.session.flush()

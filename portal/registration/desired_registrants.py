@@ -44,7 +44,7 @@ class DesiredRegistrant:
     """A person who should be registered for a meeting, and the row there is, if any."""
 
     meeting_id: UUID
-    generation: int
+    zoom_generation: int
     learner_id: UUID | None
     user_id: UUID | None
     address: str
@@ -125,9 +125,9 @@ def _coming() -> Subquery:
         select(
             ZoomMeeting.id,
             ZoomMeeting.class_id,
-            ZoomMeeting.generation,
+            ZoomMeeting.zoom_generation,
             ZoomMeeting.audience,
-            ZoomMeeting.host,
+            ZoomMeeting.host_email,
             ZoomMeeting.starts_at,
             SchoolClass.section_id,
         )
@@ -155,7 +155,9 @@ def _free() -> ColumnElement[bool]:
 
 def _missing_learners(coming: Subquery, domains: tuple[str, ...]) -> list[DesiredRegistrant]:
     rows = db.session.execute(
-        select(coming.c.id, coming.c.generation, Learner.id, _address(domains), Learner.first_name, Learner.last_name)
+        select(
+            coming.c.id, coming.c.zoom_generation, Learner.id, _address(domains), Learner.first_name, Learner.last_name
+        )
         .join(Enrolment, Enrolment.section_id == coming.c.section_id)
         .join(Learner, Learner.id == Enrolment.learner_id)
         .where(
@@ -176,7 +178,9 @@ def _learner_rows(coming: Subquery, domains: tuple[str, ...]) -> list[tuple[Desi
     enrolled = Enrolment.id.is_not(None)
     address = _address(domains)
     rows = db.session.execute(
-        select(MeetingRegistrant, coming.c.generation, Enrolment.id, address, Learner.first_name, Learner.last_name)
+        select(
+            MeetingRegistrant, coming.c.zoom_generation, Enrolment.id, address, Learner.first_name, Learner.last_name
+        )
         .join(coming, coming.c.id == MeetingRegistrant.meeting_id)
         .join(Learner, Learner.id == MeetingRegistrant.learner_id)
         .outerjoin(
@@ -205,8 +209,8 @@ def _learner_rows(coming: Subquery, domains: tuple[str, ...]) -> list[tuple[Desi
 def _differs(expected: ColumnElement[bool], address: ColumnElement[Any]) -> ColumnElement[bool]:
     other_address = func.lower(MeetingRegistrant.email) != func.lower(address)
     return or_(
-        expected != MeetingRegistrant.wanted,
-        and_(expected, MeetingRegistrant.wanted, or_(other_address, _no_longer_shared())),
+        expected != MeetingRegistrant.is_expected,
+        and_(expected, MeetingRegistrant.is_expected, or_(other_address, _no_longer_shared())),
     )
 
 
@@ -218,7 +222,7 @@ def _no_longer_shared() -> ColumnElement[bool]:
             holder.meeting_id == MeetingRegistrant.meeting_id,
             holder.email == MeetingRegistrant.email,
             holder.id != MeetingRegistrant.id,
-            holder.wanted,
+            holder.is_expected,
             or_(holder.reason.is_(None), holder.reason != SHARED),
         ),
     )
@@ -227,7 +231,7 @@ def _no_longer_shared() -> ColumnElement[bool]:
 def _what(row: MeetingRegistrant, expected: bool) -> str:
     if not expected:
         return "leaving"
-    return "changed" if row.wanted else "returning"
+    return "changed" if row.is_expected else "returning"
 
 
 def _teachers(coming: Subquery) -> Subquery:
@@ -245,12 +249,16 @@ def _teachers(coming: Subquery) -> Subquery:
     ).subquery()
     return (
         select(
-            coming.c.id.label("meeting_id"), coming.c.generation, User.id.label("user_id"), User.email, User.full_name
+            coming.c.id.label("meeting_id"),
+            coming.c.zoom_generation,
+            User.id.label("user_id"),
+            User.email,
+            User.full_name,
         )
         .select_from(coming)
         .join(staff, staff.c.meeting_id == coming.c.id)
         .join(User, User.id == staff.c.user_id)
-        .where(User.email != coming.c.host, User.deactivated_at.is_(None))
+        .where(User.email != coming.c.host_email, User.deactivated_at.is_(None))
         .subquery("teachers")
     )
 
@@ -274,7 +282,7 @@ def _staff_rows(coming: Subquery) -> list[tuple[DesiredRegistrant, str]]:
     same = and_(teachers.c.meeting_id == MeetingRegistrant.meeting_id, teachers.c.user_id == MeetingRegistrant.user_id)
     expected = teachers.c.user_id.is_not(None)
     rows = db.session.execute(
-        select(MeetingRegistrant, coming.c.generation, User.email, User.full_name, teachers.c.user_id)
+        select(MeetingRegistrant, coming.c.zoom_generation, User.email, User.full_name, teachers.c.user_id)
         .join(coming, coming.c.id == MeetingRegistrant.meeting_id)
         .join(User, User.id == MeetingRegistrant.user_id)
         .outerjoin(teachers, same)
@@ -299,14 +307,14 @@ def _teacher(
 
 def _outdated() -> list[UUID]:
     """Rows about a meeting that was deleted at Zoom and has been made again since."""
-    again = select(ZoomMeeting.id).where(ZoomMeeting.generation > 0)
+    again = select(ZoomMeeting.id).where(ZoomMeeting.zoom_generation > 0)
     return list(
         db.session.scalars(
             select(MeetingRegistrant.id)
             .join(ZoomMeeting, ZoomMeeting.id == MeetingRegistrant.meeting_id)
             .where(
                 MeetingRegistrant.meeting_id.in_(again),
-                MeetingRegistrant.generation != ZoomMeeting.generation,
+                MeetingRegistrant.zoom_generation != ZoomMeeting.zoom_generation,
                 _free(),
             )
             .limit(BATCH_SIZE)
@@ -321,7 +329,7 @@ def _idle() -> list[UUID]:
             select(MeetingRegistrant.id)
             .join(ZoomMeeting, ZoomMeeting.id == MeetingRegistrant.meeting_id)
             .where(
-                MeetingRegistrant.next_try_at <= clock.now(),
+                MeetingRegistrant.next_attempt_at <= clock.now(),
                 ZoomMeeting.state.in_(("ended", "cancelled", "deleted", "failed")),
                 _free(),
             )
@@ -372,7 +380,7 @@ def _addresses_taken(meetings: set[UUID], except_rows: set[UUID]) -> Taken:
             MeetingRegistrant.user_id,
         ).where(
             MeetingRegistrant.meeting_id.in_(meetings),
-            MeetingRegistrant.wanted,
+            MeetingRegistrant.is_expected,
             or_(MeetingRegistrant.reason.is_(None), MeetingRegistrant.reason != SHARED),
         )
     )
@@ -403,14 +411,14 @@ def _new_row(one: DesiredRegistrant, address: str, reason: str | None) -> dict[s
         "email": address,
         "first_name": one.first_name,
         "last_name": one.last_name,
-        "wanted": True,
+        "is_expected": True,
         "state": "failed" if reason else "waiting",
         "reason": reason,
         "attempts": 0,
-        "posts": 0,
-        "unsure": False,
-        "generation": one.generation,
-        "next_try_at": None if reason else now,
+        "posts_today": 0,
+        "outcome_unknown": False,
+        "zoom_generation": one.zoom_generation,
+        "next_attempt_at": None if reason else now,
         "created_at": now,
         "updated_at": now,
     }
@@ -420,17 +428,17 @@ def _change_address(row: MeetingRegistrant, one: DesiredRegistrant, address: str
     """Register anew by another address. The engine takes the old registration away first."""
     if address == row.email and reason == row.reason:
         return
-    still_there = row.state in ("registered", "pending") or row.unsure
+    still_there = row.state in ("registered", "pending") or row.outcome_unknown
     archive_former_registration(row, still_open=still_there)
     row.email, row.first_name, row.last_name = address, one.first_name, one.last_name
     row.state, row.reason = ("failed", reason) if reason else ("waiting", None)
     _begin(row)
-    row.next_try_at = None if reason and not still_there else clock.now()
+    row.next_attempt_at = None if reason and not still_there else clock.now()
 
 
 def archive_former_registration(row: MeetingRegistrant, *, still_open: bool) -> None:
     """Keep what the row was before it stands for another registration, within the open transaction."""
-    if row.zoom_registrant_id is None and not still_open and not row.posts:
+    if row.zoom_registrant_id is None and not still_open and not row.posts_today:
         return
     db.session.execute(
         insert(FormerRegistrant).values(
@@ -440,9 +448,9 @@ def archive_former_registration(row: MeetingRegistrant, *, still_open: bool) -> 
             user_id=row.user_id,
             email=row.email,
             zoom_registrant_id=row.zoom_registrant_id,
-            posts=row.posts,
-            posts_day=row.posts_day,
-            open=still_open,
+            posts_today=row.posts_today,
+            posts_counted_since=row.posts_counted_since,
+            still_at_zoom=still_open,
             created_at=clock.now(),
         )
     )
@@ -450,8 +458,8 @@ def archive_former_registration(row: MeetingRegistrant, *, still_open: bool) -> 
 
 def _begin(row: MeetingRegistrant) -> None:
     row.zoom_registrant_id, row.join_url = None, None
-    row.posts, row.posts_day, row.attempts, row.unsure = 0, None, 0, False
-    row.next_try_at = row.updated_at = clock.now()
+    row.posts_today, row.posts_counted_since, row.attempts, row.outcome_unknown = 0, None, 0, False
+    row.next_attempt_at = row.updated_at = clock.now()
 
 
 def _update(ids: Iterable[UUID], change: Any) -> None:
@@ -471,28 +479,28 @@ def _update(ids: Iterable[UUID], change: Any) -> None:
 def _begin_anew(row: MeetingRegistrant) -> None:
     """The meeting at Zoom is another one now: nobody is registered there yet."""
     archive_former_registration(row, still_open=False)
-    row.generation = db.session.get_one(ZoomMeeting, row.meeting_id, populate_existing=True).generation
+    row.zoom_generation = db.session.get_one(ZoomMeeting, row.meeting_id, populate_existing=True).zoom_generation
     _begin(row)
-    if not row.wanted:
-        row.state, row.next_try_at = "cancelled", None
+    if not row.is_expected:
+        row.state, row.next_attempt_at = "cancelled", None
     elif row.reason in (NO_ADDRESS, OUTSIDE, SHARED):
-        row.next_try_at = None
+        row.next_attempt_at = None
     else:
         row.state, row.reason = "waiting", None
 
 
 def _leave(row: MeetingRegistrant) -> None:
-    row.wanted, row.next_try_at, row.attempts = False, clock.now(), 0
+    row.is_expected, row.next_attempt_at, row.attempts = False, clock.now(), 0
 
 
 def _return(row: MeetingRegistrant) -> None:
     """Back on the roster. A registration that was still to be taken away may or may not be there."""
-    row.wanted, row.next_try_at, row.attempts, row.reason = True, clock.now(), 0, None
+    row.is_expected, row.next_attempt_at, row.attempts, row.reason = True, clock.now(), 0, None
     if row.state in ("registered", "pending"):
-        row.unsure = True
+        row.outcome_unknown = True
     else:
         row.state = "waiting"
 
 
 def _rest(row: MeetingRegistrant) -> None:
-    row.next_try_at = None
+    row.next_attempt_at = None

@@ -70,8 +70,8 @@ class JoinLink(UuidPrimaryKey, Model):
     class_id: Mapped[UUID] = mapped_column(ForeignKey("classes.id", ondelete="CASCADE"))
     learner_id: Mapped[UUID | None] = mapped_column(ForeignKey("learners.id", ondelete="CASCADE"))
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
-    token_sealed: Mapped[str]
-    made_at: Mapped[datetime]
+    token_encrypted: Mapped[str] = mapped_column("token_sealed", key="token_encrypted")
+    created_at: Mapped[datetime] = mapped_column("made_at", key="created_at")
     ended_at: Mapped[datetime | None]
 
     school_class: Mapped[SchoolClass] = relationship(lazy="raise_on_sql")
@@ -79,7 +79,7 @@ class JoinLink(UuidPrimaryKey, Model):
 
     @property
     def token(self) -> str:
-        return decrypt_for_row(self.token_sealed, _row(self.id))
+        return decrypt_for_row(self.token_encrypted, _row(self.id))
 
 
 class JoinLinkUse(Model):
@@ -89,14 +89,14 @@ class JoinLinkUse(Model):
     __table_args__ = (
         Index("ix_join_openings_link_id", "link_id"),
         Index("ix_join_openings_occurrence_id", "occurrence_id"),
-        Index("ix_join_openings_at", "at"),
+        Index("ix_join_openings_at", "opened_at"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     link_id: Mapped[UUID] = mapped_column(ForeignKey("join_links.id", ondelete="CASCADE"))
     occurrence_id: Mapped[UUID] = mapped_column(ForeignKey("meeting_occurrences.id", ondelete="CASCADE"))
-    at: Mapped[datetime]
-    place_hash: Mapped[str] = mapped_column(String(32))
+    opened_at: Mapped[datetime] = mapped_column("at", key="opened_at")
+    client_hash: Mapped[str] = mapped_column("place_hash", String(32), key="client_hash")
 
 
 class CalendarLink(UuidPrimaryKey, Model):
@@ -106,14 +106,14 @@ class CalendarLink(UuidPrimaryKey, Model):
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), unique=True)
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
-    token_sealed: Mapped[str]
-    made_at: Mapped[datetime]
+    token_encrypted: Mapped[str] = mapped_column("token_sealed", key="token_encrypted")
+    created_at: Mapped[datetime] = mapped_column("made_at", key="created_at")
 
     user: Mapped[User] = relationship(lazy="raise_on_sql")
 
     @property
     def token(self) -> str:
-        return decrypt_for_row(self.token_sealed, f"calendar_links/{self.id}")
+        return decrypt_for_row(self.token_encrypted, f"calendar_links/{self.id}")
 
 
 def _row(link_id: UUID) -> str:
@@ -168,8 +168,8 @@ def _fresh(link_id: UUID, now: datetime) -> dict[str, Any]:
     token = generate_token()
     return {
         "token_hash": hash_token(token),
-        "token_sealed": encrypt_for_row(token, _row(link_id)),
-        "made_at": now,
+        "token_encrypted": encrypt_for_row(token, _row(link_id)),
+        "created_at": now,
         "ended_at": None,
     }
 
@@ -292,7 +292,9 @@ def record_link_use(link: JoinLink, occurrence_id: UUID, place: str) -> None:
     """Remember that the link led to Zoom."""
     with write_transaction():
         db.session.execute(
-            insert(JoinLinkUse).values(link_id=link.id, occurrence_id=occurrence_id, at=clock.now(), place_hash=place)
+            insert(JoinLinkUse).values(
+                link_id=link.id, occurrence_id=occurrence_id, opened_at=clock.now(), client_hash=place
+            )
         )
 
 
@@ -309,8 +311,8 @@ def rotate_calendar_link(user: User) -> None:
         link_id, token = link.id if link else uuid4(), generate_token()
         values = {
             "token_hash": hash_token(token),
-            "token_sealed": encrypt_for_row(token, f"calendar_links/{link_id}"),
-            "made_at": clock.now(),
+            "token_encrypted": encrypt_for_row(token, f"calendar_links/{link_id}"),
+            "created_at": clock.now(),
         }
         if link is None:
             insert_if_absent(CalendarLink, {"id": link_id, "user_id": user.id, **values}, ["user_id"])

@@ -28,7 +28,7 @@ class MeetingRegistrant(UuidPrimaryKey, Model):
         UniqueConstraint("meeting_id", "user_id"),
         CheckConstraint("state IN ({})".format(", ".join(map(repr, STATES))), name="state"),
         CheckConstraint("(learner_id IS NULL) <> (user_id IS NULL)", name="one_person"),
-        Index("ix_meeting_registrants_next_try_at", "next_try_at"),
+        Index("ix_meeting_registrants_next_try_at", "next_attempt_at"),
         Index("ix_meeting_registrants_email", "email"),
         Index("ix_meeting_registrants_meeting_id_zoom_registrant_id", "meeting_id", "zoom_registrant_id"),
         Index("ix_meeting_registrants_learner_id", "learner_id"),
@@ -42,29 +42,41 @@ class MeetingRegistrant(UuidPrimaryKey, Model):
     email: Mapped[str] = mapped_column(String(254))
     first_name: Mapped[str] = mapped_column(String(64))
     last_name: Mapped[str] = mapped_column(String(64))
-    wanted: Mapped[bool] = mapped_column(default=True)
+    is_expected: Mapped[bool] = mapped_column("wanted", key="is_expected", default=True)
     state: Mapped[str] = mapped_column(default="waiting")
     reason: Mapped[str | None] = mapped_column(String(40))  # a code that a page turns into words
     attempts: Mapped[int] = mapped_column(default=0)
-    posts: Mapped[int] = mapped_column(default=0)  # adds sent since `posts_day` began, Zoom allows 3 a day
-    posts_day: Mapped[datetime | None]
-    unsure: Mapped[bool] = mapped_column(default=False)  # what Zoom has may differ from `state`: look first
-    generation: Mapped[int] = mapped_column(default=0)  # the making of the meeting at Zoom that this is about
-    next_try_at: Mapped[datetime | None]
+    posts_today: Mapped[int] = mapped_column(
+        "posts", key="posts_today", default=0
+    )  # adds sent since `posts_day` began, Zoom allows 3 a day
+    posts_counted_since: Mapped[datetime | None] = mapped_column("posts_day", key="posts_counted_since")
+    outcome_unknown: Mapped[bool] = mapped_column(
+        "unsure", key="outcome_unknown", default=False
+    )  # what Zoom has may differ from `state`: look first
+    zoom_generation: Mapped[int] = mapped_column(
+        "generation", key="zoom_generation", default=0
+    )  # the making of the meeting at Zoom that this is about
+    next_attempt_at: Mapped[datetime | None] = mapped_column("next_try_at", key="next_attempt_at")
     leased_until: Mapped[datetime | None]
-    told: Mapped[bool] = mapped_column(default=False)  # the teacher knows that it failed
+    failure_notified: Mapped[bool] = mapped_column(
+        "told", key="failure_notified", default=False
+    )  # the teacher knows that it failed
     zoom_registrant_id: Mapped[str | None] = mapped_column(String(128))
-    join_url_sealed: Mapped[str | None]
+    join_url_encrypted: Mapped[str | None] = mapped_column("join_url_sealed", key="join_url_encrypted")
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
     @property
     def join_url(self) -> str | None:
-        return decrypt_for_row(self.join_url_sealed, f"meeting_registrants/{self.id}") if self.join_url_sealed else None
+        return (
+            decrypt_for_row(self.join_url_encrypted, f"meeting_registrants/{self.id}")
+            if self.join_url_encrypted
+            else None
+        )
 
     @join_url.setter
     def join_url(self, url: str | None) -> None:
-        self.join_url_sealed = encrypt_for_row(url, f"meeting_registrants/{self.id}") if url else None
+        self.join_url_encrypted = encrypt_for_row(url, f"meeting_registrants/{self.id}") if url else None
 
 
 class FormerRegistrant(UuidPrimaryKey, Model):
@@ -87,9 +99,9 @@ class FormerRegistrant(UuidPrimaryKey, Model):
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     email: Mapped[str] = mapped_column(String(254))
     zoom_registrant_id: Mapped[str | None] = mapped_column(String(128))  # None: it is not known if it was made
-    posts: Mapped[int] = mapped_column(default=0)
-    posts_day: Mapped[datetime | None]
-    open: Mapped[bool]
+    posts_today: Mapped[int] = mapped_column("posts", key="posts_today", default=0)
+    posts_counted_since: Mapped[datetime | None] = mapped_column("posts_day", key="posts_counted_since")
+    still_at_zoom: Mapped[bool] = mapped_column("open", key="still_at_zoom")
     created_at: Mapped[datetime]
 
 
@@ -100,5 +112,5 @@ class DailyPostLimit(Model):
     __tablename__ = "registration_post_limit"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    over_all_meetings: Mapped[bool] = mapped_column(default=False)
+    counts_all_meetings: Mapped[bool] = mapped_column("over_all_meetings", key="counts_all_meetings", default=False)
     learned_at: Mapped[datetime]

@@ -45,7 +45,7 @@ class RegistrationProgress:
 def progress_of_meetings(meeting_ids: list[UUID]) -> dict[UUID, RegistrationProgress]:
     """Progress of several meetings in one statement, without estimates; meetings without rows are left out."""
     soon = clock.now() + SOON_WINDOW
-    put_off = case((MeetingRegistrant.next_try_at > soon, MeetingRegistrant.next_try_at))
+    put_off = case((MeetingRegistrant.next_attempt_at > soon, MeetingRegistrant.next_attempt_at))
     rows = db.session.execute(
         select(
             MeetingRegistrant.meeting_id,
@@ -57,7 +57,7 @@ def progress_of_meetings(meeting_ids: list[UUID]) -> dict[UUID, RegistrationProg
         .join(ZoomMeeting, ZoomMeeting.id == MeetingRegistrant.meeting_id)
         .where(
             MeetingRegistrant.meeting_id.in_(meeting_ids),
-            MeetingRegistrant.wanted,
+            MeetingRegistrant.is_expected,
             or_(MeetingRegistrant.learner_id.is_not(None), ZoomMeeting.class_id.is_(None)),
         )
         .group_by(MeetingRegistrant.meeting_id, MeetingRegistrant.state)
@@ -95,7 +95,7 @@ def _seconds_left(meeting_id: UUID) -> int:
         .join(MeetingRegistrant, MeetingRegistrant.meeting_id == ZoomMeeting.id)
         .join(this, and_(this.id == meeting_id, ZoomMeeting.starts_at <= this.starts_at))
         .where(
-            MeetingRegistrant.next_try_at <= clock.now() + SOON_WINDOW,
+            MeetingRegistrant.next_attempt_at <= clock.now() + SOON_WINDOW,
             ZoomMeeting.state.in_(("waiting", "scheduled", "started")),
         )
         .group_by(ZoomMeeting.id, ZoomMeeting.kind)
@@ -160,7 +160,7 @@ def list_registrants(meeting_id: UUID) -> list[RegistrantView]:
             & Enrolment.until_date.is_(None),
         )
         .outerjoin(User, User.id == MeetingRegistrant.user_id)
-        .where(MeetingRegistrant.meeting_id == meeting_id, MeetingRegistrant.wanted)
+        .where(MeetingRegistrant.meeting_id == meeting_id, MeetingRegistrant.is_expected)
         .order_by(
             MeetingRegistrant.learner_id.is_(None),
             *lis_order,
@@ -185,7 +185,7 @@ def _line(registrant: MeetingRegistrant, learner: Learner | None) -> RegistrantV
         email=registrant.email,
         state=registrant.state,
         reason=registrant.reason,
-        resumes_at=registrant.next_try_at if registrant.reason else None,
+        resumes_at=registrant.next_attempt_at if registrant.reason else None,
         join_url=registrant.join_url,
         has_lrn=bool(learner and learner.lrn),
     )
@@ -225,7 +225,7 @@ def list_upcoming_registrations(learner_id: UUID, section_id: UUID, most: int = 
             and_(
                 MeetingRegistrant.meeting_id == ZoomMeeting.id,
                 MeetingRegistrant.learner_id == learner_id,
-                MeetingRegistrant.wanted,
+                MeetingRegistrant.is_expected,
             ),
         )
         .where(

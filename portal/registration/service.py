@@ -20,7 +20,7 @@ def retry_failed_registrants(user: User, meeting: ZoomMeeting) -> int:
             session.scalars(
                 select(MeetingRegistrant).where(
                     MeetingRegistrant.meeting_id == meeting.id,
-                    MeetingRegistrant.wanted,
+                    MeetingRegistrant.is_expected,
                     MeetingRegistrant.state != "registered",
                     _free(),
                 )
@@ -42,11 +42,11 @@ def _free() -> ColumnElement[bool]:
 def _again(row: MeetingRegistrant) -> None:
     """Rows that never reached Zoom are made anew from the roster; the others wait for their next turn. Whom
     the host has denied is approved. The limit of the day still holds."""
-    if row.posts == 0 and row.zoom_registrant_id is None and row.state == "failed":
+    if row.posts_today == 0 and row.zoom_registrant_id is None and row.state == "failed":
         db.session.delete(row)
         return
     row.state = "pending" if row.state in ("denied", "pending") else "waiting"
-    row.reason, row.next_try_at, row.attempts, row.updated_at = None, clock.now(), 0, clock.now()
+    row.reason, row.next_attempt_at, row.attempts, row.updated_at = None, clock.now(), 0, clock.now()
 
 
 def use_lrn_address(user: User, meeting: ZoomMeeting, registrant_id: UUID) -> bool:
@@ -68,7 +68,7 @@ def use_lrn_address(user: User, meeting: ZoomMeeting, registrant_id: UUID) -> bo
         if row is None or learner is None or learner.lrn is None:
             return False
         learner.email = None
-        if row.posts == 0 and row.zoom_registrant_id is None:
+        if row.posts_today == 0 and row.zoom_registrant_id is None:
             session.delete(row)  # else the roster's new address is seen as a change
         audit_log.record_action("changed the address of", "learner", learner.id, by=user.id)
     notify_worker("registration")

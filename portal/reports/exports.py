@@ -59,7 +59,7 @@ def export_figures_rows(groups: Iterable[ReportGroup], level: str) -> Iterator[R
             one.present,
             one.partial,
             one.absent,
-            one.review,
+            one.needs_review,
             one.rate,
             one.average_minutes,
             one.ran_minutes,

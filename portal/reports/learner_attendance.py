@@ -37,12 +37,12 @@ class LearnerAttendance:
     present: int
     partial: int
     absent: int
-    review: int
+    needs_review: int
     last: tuple[AttendedOccurrence, ...]
 
     @property
     def total(self) -> int:
-        return self.present + self.partial + self.absent + self.review
+        return self.present + self.partial + self.absent + self.needs_review
 
 
 def load_learner_attendance(user: User, learner_id: UUID, school_year: str) -> LearnerAttendance:
@@ -82,6 +82,6 @@ def load_learner_attendance(user: User, learner_id: UUID, school_year: str) -> L
         present=counts.get("present", 0),
         partial=counts.get("partial", 0),
         absent=counts.get("absent", 0),
-        review=counts.get("needs review", 0),
+        needs_review=counts.get("needs review", 0),
         last=tuple(AttendedOccurrence(*row) for row in last),
     )

@@ -57,7 +57,7 @@ class InvitedPerson:
 @dataclass(frozen=True)
 class OccurrenceParticipants:
     people: tuple[ParticipantView, ...]
-    ran_seconds: int | None
+    meeting_seconds: int | None
 
     def of(self, *, invited: bool, staff: bool = False) -> list[ParticipantView]:
         return [one for one in self.people if one.invited == invited and one.staff == staff]
@@ -97,7 +97,7 @@ def load_occurrence_participants(occurrence: MeetingOccurrence) -> OccurrencePar
         asked = _invited(gathered)
     stays = {stay.id: stay for stay in loaded.input.stays}
     last = _latest(loaded)
-    open_now = not loaded.input.knowledge.over
+    open_now = not loaded.input.knowledge.is_over
     people: list[ParticipantView] = []
     taken: set[str] = set()
     for one in asked:

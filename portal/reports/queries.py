@@ -35,7 +35,7 @@ class AttendanceTotals:
     present: int = 0
     partial: int = 0
     absent: int = 0
-    review: int = 0
+    needs_review: int = 0
     seconds: int = 0
     ran: int = 0
     not_final: int = 0
@@ -46,7 +46,7 @@ class AttendanceTotals:
 
     @property
     def invited(self) -> int:
-        return self.attendees + self.absent + self.review
+        return self.attendees + self.absent + self.needs_review
 
     @property
     def rate(self) -> float | None:
@@ -76,7 +76,7 @@ class ReportGroup:
 
 
 OVER = ("provisional", "reconciled", "unreported")
-is_held_clause = and_(AttendanceSheet.state.in_(OVER), AttendanceSheet.counts)
+is_held_clause = and_(AttendanceSheet.state.in_(OVER), AttendanceSheet.counts_in_reports)
 
 
 def in_report_clause(user: User, filters: ReportFilters) -> ColumnElement[bool]:
@@ -85,7 +85,7 @@ def in_report_clause(user: User, filters: ReportFilters) -> ColumnElement[bool]:
         visible_classes_clause(user),
         MeetingOccurrence.local_date.between(filters.first, filters.last),
         or_(MeetingOccurrence.state != "cancelled", is_held_clause),
-        or_(MeetingOccurrence.scheduled, AttendanceSheet.counts),
+        or_(MeetingOccurrence.is_scheduled, AttendanceSheet.counts_in_reports),
     ]
     for column, wanted in (
         (School.division, filters.division),
@@ -112,9 +112,9 @@ def _figures(user: User, filters: ReportFilters, *groups: Any) -> Select[Any]:
             held(AttendanceTally.present).label("present"),
             held(AttendanceTally.partial).label("partial"),
             held(AttendanceTally.absent).label("absent"),
-            held(AttendanceTally.review).label("review"),
+            held(AttendanceTally.needs_review).label("needs_review"),
             held(AttendanceTally.seconds).label("seconds"),
-            held(func.coalesce(AttendanceTally.ran_seconds, 0)).label("ran"),
+            held(func.coalesce(AttendanceTally.meeting_seconds, 0)).label("ran"),
             held(case((AttendanceSheet.finalised_at.is_(None), 1), else_=0)).label("not_final"),
         )
         .select_from(MeetingOccurrence)

@@ -50,7 +50,7 @@ def _write(user_id: UUID, kind: str, subject_id: UUID | str, code: int) -> None:
         select(AuditEntry.subject_type, AuditEntry.subject_id)
         .where(
             AuditEntry.user_id == user_id,
-            AuditEntry.at > clock.now() - audit_log.VIEW_DEDUP_WINDOW,
+            AuditEntry.occurred_at > clock.now() - audit_log.VIEW_DEDUP_WINDOW,
             AuditEntry.action == DENIED_ACTION,
         )
         .limit(MAX_ENTRIES)

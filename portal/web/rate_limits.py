@@ -20,7 +20,7 @@ limiter = Limiter(key_func=_place, default_limits=[], swallow_errors=True, heade
 # Guessing a secret link: only misses count, so that a school behind one address opens as many good ones as it likes.
 # Good ones open after too many misses too: a whole school or mobile network may have one address.
 MISS_LIMIT = "60 per 10 minutes"
-EXPORTS_PER_HOUR = timedelta(hours=1)
+EXPORT_WINDOW = timedelta(hours=1)
 
 
 def is_not_found_response(response: object) -> bool:
@@ -49,7 +49,7 @@ def _export_limit_page(limit: RequestLimit) -> Response:
         "user",
         current_user.id,
         by=current_user.id,
-        one_look=EXPORTS_PER_HOUR,
+        one_look=EXPORT_WINDOW,
         most=_most(),
     )
     minutes = (seconds + 59) // 60

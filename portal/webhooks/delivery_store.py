@@ -31,7 +31,7 @@ class SignedDelivery(NamedTuple):
     received_at: datetime
     event: str
     zoom_meeting_id: str | None
-    raw: bytes
+    body: bytes
 
 
 class DeliveryWriter(Protocol):
@@ -140,7 +140,7 @@ class DeliveryStore:
         """How many deliveries wait for the next commit."""
         return len(self._queue)
 
-    def put(self, delivery: SignedDelivery) -> None:
+    def store(self, delivery: SignedDelivery) -> None:
         """Store a delivery, once for each fingerprint. Committed when this returns.
 
         Raises DeliveryNotStored: no database, or somebody held a lock for too long.

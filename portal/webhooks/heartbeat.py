@@ -36,7 +36,7 @@ class Heartbeat:
         self._last: datetime | None = None
         self._missed: dict[str, tuple[str | None, datetime]] = {}
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Start beating, if that was not done before. The first beat comes before anything is taken, so that
         a sheet that an event completes knows of the outage before."""
         if self._thread is not None or self._app.testing:
@@ -47,14 +47,14 @@ class Heartbeat:
                 self._thread = threading.Thread(target=self._run, name="beats", daemon=True)
                 self._thread.start()
 
-    def missed(self, delivery: SignedDelivery) -> None:
+    def record_missed(self, delivery: SignedDelivery) -> None:
         """Remember a delivery that was refused, until it can be written down."""
         if len(self._missed) < MAX_REMEMBERED:
             self._missed.setdefault(delivery.fingerprint, (delivery.zoom_meeting_id, delivery.received_at))
         else:
             self._missed.setdefault("many", (None, delivery.received_at))
 
-    def beat(self) -> None:
+    def write(self) -> None:
         """Write that this process is there, and what it refused. Raises SQLAlchemyError when it cannot."""
         now = clock.now()
         missed = dict(self._missed)
@@ -85,7 +85,7 @@ class Heartbeat:
 
     def _try_to_beat(self) -> None:
         try:
-            self.beat()
+            self.write()
         except SQLAlchemyError as error:
             log.warning("no beat: %s", type(error).__name__)
 

@@ -15,7 +15,7 @@ class ZoomEvent(Model):
     __tablename__ = "zoom_events"
     __table_args__ = (
         CheckConstraint("state IN ('new', 'done', 'ignored', 'waiting', 'set aside')", name="state"),
-        Index("ix_zoom_events_state_next_try_at", "state", "next_try_at"),
+        Index("ix_zoom_events_state_next_try_at", "state", "next_attempt_at"),
         Index("ix_zoom_events_zoom_meeting_id", "zoom_meeting_id"),
         Index("ix_zoom_events_received_at", "received_at"),
     )
@@ -25,10 +25,10 @@ class ZoomEvent(Model):
     received_at: Mapped[datetime]
     event: Mapped[str] = mapped_column(String(100))
     zoom_meeting_id: Mapped[str | None] = mapped_column(String(64))
-    raw: Mapped[bytes] = mapped_column(LargeBinary)
+    body: Mapped[bytes] = mapped_column("raw", LargeBinary, key="body")
     state: Mapped[str] = mapped_column(String(12), default="new", server_default="new")
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
-    next_try_at: Mapped[datetime | None]
+    next_attempt_at: Mapped[datetime | None] = mapped_column("next_try_at", key="next_attempt_at")
     leased_until: Mapped[datetime | None]
     projected_at: Mapped[datetime | None]
     error: Mapped[str | None]
@@ -55,4 +55,6 @@ class MissedDelivery(Model):
     fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
     zoom_meeting_id: Mapped[str | None] = mapped_column(String(64))
     missed_at: Mapped[datetime]
-    told: Mapped[bool] = mapped_column(default=False, server_default=false())  # the sheets it concerns know of it
+    sheets_marked: Mapped[bool] = mapped_column(
+        "told", key="sheets_marked", default=False, server_default=false()
+    )  # the sheets it concerns know of it

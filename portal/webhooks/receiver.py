@@ -66,12 +66,12 @@ class WebhookReceiver:
         Below zero: behind, at least. None: none came yet."""
         return min(self._ages.copy(), default=None)
 
-    def begin(self) -> None:
+    def start_heartbeat(self) -> None:
         """Before every request of whatever kind: from the first one on this process is known to be there."""
         if self._secrets:
-            self._beats.begin()
+            self._beats.start()
 
-    def take(self, environ: dict[str, Any]) -> WebhookResponse:
+    def receive(self, environ: dict[str, Any]) -> WebhookResponse:
         """Check a request, store what it delivers, and say what to answer. Never raises for what it contains."""
         if not self._secrets:
             return self._refuse(503, "no webhook secret is configured")
@@ -86,7 +86,7 @@ class WebhookReceiver:
             return self._refuse(400, "body cut off")
         if len(raw) > MAX_BODY_BYTES:
             return self._refuse(413, "body over 64 kB")
-        if is_signature_valid(environ):
+        if has_signature_header(environ):
             return self._signed(environ, raw)
         return self._unsigned(raw, environ.get("REMOTE_ADDR", ""))
 
@@ -130,12 +130,12 @@ class WebhookReceiver:
             received_at=clock.now(),
             event=event.event[:100],
             zoom_meeting_id=event.meeting_id[:64] if event.meeting_id else None,
-            raw=redact_secrets(raw, body),
+            body=redact_secrets(raw, body),
         )
         try:
-            self._store.put(delivery)
+            self._store.store(delivery)
         except DeliveryNotStored as error:
-            self._beats.missed(delivery)
+            self._beats.record_missed(delivery)
             log.warning("webhook not stored: %s", error)
             return self._refuse(503, "not stored, please repeat")
         self._count("taken")
@@ -208,7 +208,7 @@ def _hidden(part: Any) -> Any:
     return part
 
 
-def is_signature_valid(environ: Mapping[str, Any]) -> bool:
+def has_signature_header(environ: Mapping[str, Any]) -> bool:
     """Does the request at least claim a signature?"""
     return "HTTP_X_ZM_SIGNATURE" in environ or "HTTP_X_ZM_REQUEST_TIMESTAMP" in environ
 

@@ -18,7 +18,7 @@ def requeue_deliveries(which: ColumnElement[bool]) -> int:
         changed = execute_rowcount(
             update(ZoomEvent)
             .where(which)
-            .values(state="new", attempts=0, next_try_at=None, error=None)
+            .values(state="new", attempts=0, next_attempt_at=None, error=None)
             .execution_options(synchronize_session=False)
         )
     notify_worker("inbox")

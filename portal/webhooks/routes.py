@@ -14,7 +14,7 @@ from flask.blueprints import BlueprintSetupState
 from portal import csrf
 from portal.web import mark_endpoint_public
 from portal.webhooks.health import get_webhook_receiver, init_webhooks
-from portal.webhooks.receiver import WebhookResponse, is_signature_valid
+from portal.webhooks.receiver import WebhookResponse, has_signature_header
 
 bp = Blueprint("webhooks", __name__)
 PATH = "/api/zoom/webhook"
@@ -33,7 +33,7 @@ STATUS = {
 @mark_endpoint_public
 def receive_webhook() -> Response:
     """What is not signed comes here: Zoom's URL check may, all else is refused."""
-    status, headers, body = _response(get_webhook_receiver(current_app).take(request.environ))
+    status, headers, body = _response(get_webhook_receiver(current_app).receive(request.environ))
     return Response(body, status=status, headers=headers)
 
 
@@ -46,10 +46,10 @@ class SignedWebhookMiddleware:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         taker = get_webhook_receiver(self._app)
-        taker.begin()
-        if environ["PATH_INFO"] != PATH or environ["REQUEST_METHOD"] != "POST" or not is_signature_valid(environ):
+        taker.start_heartbeat()
+        if environ["PATH_INFO"] != PATH or environ["REQUEST_METHOD"] != "POST" or not has_signature_header(environ):
             return self._behind(environ, start_response)
-        status, headers, body = _response(taker.take(environ))
+        status, headers, body = _response(taker.receive(environ))
         start_response(status, headers)
         return [body]
 

@@ -48,7 +48,7 @@ from portal.zoom.models import (
 __all__ = ["OPTIONAL_SCOPES", "REGISTRANT_BATCH_SIZE", "REQUIRED_SCOPES", "ApiCredentials", "ZoomClient"]
 
 REGISTRANT_BATCH_SIZE = 30
-MEETING_NOT_RUNNING = (3001, 3007)
+NOT_RUNNING_CODES = (3001, 3007)
 Found = TypeVar("Found")
 
 
@@ -133,7 +133,7 @@ class ZoomClient:
         try:
             self._api.call(at.END_MEETING, encode_path_meeting(meeting_id), body={"action": "end"})
         except ZoomRefused as refusal:
-            if refusal.code not in MEETING_NOT_RUNNING:
+            if refusal.code not in NOT_RUNNING_CODES:
                 raise
             return False
         return True
@@ -143,7 +143,7 @@ class ZoomClient:
 
         Instant meetings are never among them.
         """
-        rows = self._api.pages(at.LIST_MEETINGS, encode_path_name(host), key="meetings", query={"type": type})
+        rows = self._api.paginate(at.LIST_MEETINGS, encode_path_name(host), key="meetings", query={"type": type})
         return _present(map(MeetingSummary.read, rows))
 
     def find_by_marker(self, host: str, marker: str) -> Meeting | None:
@@ -156,7 +156,7 @@ class ZoomClient:
             try:
                 return self.get_meeting(meeting_id)
             except ZoomRefused as refusal:
-                if not refusal.gone:
+                if not refusal.is_deleted:
                     raise
         return None
 
@@ -195,7 +195,7 @@ class ZoomClient:
     def list_registrants(self, meeting_id: str, *, status: str = "approved") -> Iterator[Registrant]:
         """Yield a meeting's registrants that are ``approved``, ``pending`` or ``denied``."""
         path = encode_path_meeting(meeting_id)
-        rows = self._api.pages(at.LIST_REGISTRANTS, path, key="registrants", query={"status": status})
+        rows = self._api.paginate(at.LIST_REGISTRANTS, path, key="registrants", query={"status": status})
         return _present(map(Registrant.read, rows))
 
     def delete_registrant(self, meeting_id: str, registrant_id: str, *, occurrence_id: str | None = None) -> None:
@@ -235,7 +235,7 @@ class ZoomClient:
 
     def past_participants(self, uuid: str) -> list[ReportRow]:
         """Return the stays of an ended instance; none where only one person was there."""
-        rows = self._api.pages(at.PAST_PARTICIPANTS, encode_path_uuid(uuid), key="participants")
+        rows = self._api.paginate(at.PAST_PARTICIPANTS, encode_path_uuid(uuid), key="participants")
         return [ReportRow.read(row) for row in rows]
 
     def report_participants(self, uuid: str) -> list[ReportRow]:
@@ -244,7 +244,7 @@ class ZoomClient:
         Raises `ZoomRefused` with ``not_ready`` before Zoom has it, ``too_old`` after a year.
         """
         query = {"include_fields": "registrant_id"}
-        rows = self._api.pages(at.REPORT_PARTICIPANTS, encode_path_uuid(uuid), key="participants", query=query)
+        rows = self._api.paginate(at.REPORT_PARTICIPANTS, encode_path_uuid(uuid), key="participants", query=query)
         return [ReportRow.read(row) for row in rows]
 
     def report_meeting(self, uuid: str) -> PastMeeting:
@@ -255,7 +255,7 @@ class ZoomClient:
 
     def list_users(self, *, status: str = "active") -> Iterator[ZoomUser]:
         """Yield the account's users that are ``active``, ``inactive`` or ``pending``."""
-        return _present(map(ZoomUser.read, self._api.pages(at.LIST_USERS, key="users", query={"status": status})))
+        return _present(map(ZoomUser.read, self._api.paginate(at.LIST_USERS, key="users", query={"status": status})))
 
     def get_user(self, user: str) -> ZoomUser:
         """Return a user by id or address. Raises `ZoomRefused` with ``host_unknown``."""
@@ -286,7 +286,7 @@ def _unless_gone(act: Callable[[], object]) -> None:
     try:
         act()
     except ZoomRefused as refusal:
-        if not refusal.gone:
+        if not refusal.is_deleted:
             raise
 
 

@@ -17,11 +17,11 @@ def N_(words: str) -> str:
 class ZoomError(Exception):
     """Base of every failure of this package.
 
-    ``str(error)`` is for the log, ``for_teachers`` (plain English, no personal data) for the page, and
+    ``str(error)`` is for the log, ``user_message`` (plain English, no personal data) for the page, and
     ``tracking_id`` is what Zoom's support asks for, when Zoom gave one.
     """
 
-    for_teachers: str = N_("Zoom could not do this. Please try again, or ask your administrator.")
+    user_message: str = N_("Zoom could not do this. Please try again, or ask your administrator.")
 
     def __init__(self, message: str = "", *, tracking_id: str | None = None) -> None:
         super().__init__(message or type(self).__name__)
@@ -31,7 +31,7 @@ class ZoomError(Exception):
 class ZoomNotConfigured(ZoomError):
     """The portal has no Zoom credentials."""
 
-    for_teachers = N_("Zoom is not configured. Ask your administrator to enter the Zoom account.")
+    user_message = N_("Zoom is not configured. Ask your administrator to enter the Zoom account.")
 
 
 class ZoomUnavailable(ZoomError):
@@ -41,7 +41,7 @@ class ZoomUnavailable(ZoomError):
     5xx, unreadable answer): look before you write again.
     """
 
-    for_teachers = N_("Zoom is not answering. Your work is saved; the portal tries again by itself.")
+    user_message = N_("Zoom is not answering. Your work is saved; the portal tries again by itself.")
 
     def __init__(self, message: str = "", *, maybe_done: bool = False, tracking_id: str | None = None) -> None:
         super().__init__(message, tracking_id=tracking_id)
@@ -55,7 +55,7 @@ class CircuitOpen(ZoomUnavailable):
 class ZoomNotAuthorised(ZoomError):
     """The token may not do this: ``missing_scopes`` names what the app at Zoom lacks (codes 4700, 4711)."""
 
-    for_teachers = N_("The portal's Zoom app may not do this. Ask your administrator to add the missing permission.")
+    user_message = N_("The portal's Zoom app may not do this. Ask your administrator to add the missing permission.")
 
     def __init__(
         self, message: str = "", *, missing_scopes: tuple[str, ...] = (), tracking_id: str | None = None
@@ -67,7 +67,7 @@ class ZoomNotAuthorised(ZoomError):
 class ZoomBadCredentials(ZoomNotAuthorised):
     """Wrong account id, client id or secret, an app switched off, or Zoom refuses even a new token."""
 
-    for_teachers = N_("Zoom does not accept the portal's credentials. Ask your administrator to check them.")
+    user_message = N_("Zoom does not accept the portal's credentials. Ask your administrator to check them.")
 
 
 class ZoomRateLimited(ZoomError):
@@ -77,7 +77,7 @@ class ZoomRateLimited(ZoomError):
     ``account-day``, ``host-day`` (100 creates and updates) or ``registrant-day`` (3 registrations).
     """
 
-    for_teachers = N_("Zoom is busy. The portal tries again by itself.")
+    user_message = N_("Zoom is busy. The portal tries again by itself.")
     _for_a_day = N_("Zoom's limit for today is reached. The portal goes on by itself when Zoom allows it again.")
 
     def __init__(
@@ -94,7 +94,7 @@ class ZoomRateLimited(ZoomError):
         self.daily = daily
         self.per = per
         if daily:
-            self.for_teachers = self._for_a_day
+            self.user_message = self._for_a_day
 
 
 # Two meanings under status 404, code 300 (or 400, code 300 without a field): the text alone tells them apart.
@@ -102,16 +102,16 @@ _GONE_WORDS = re.compile(r"not found or has expired|does not exist", re.IGNORECA
 _REGISTRATION_WORDS = re.compile(r"registration has not been enabled|has not registration", re.IGNORECASE)
 
 _WORDS = {
-    "gone": N_("This meeting no longer exists at Zoom."),
-    "host_unknown": N_("Zoom does not know this host. Ask your administrator to check the teacher's Zoom user."),
-    "host_not_licensed": N_("This host's Zoom licence does not allow this. Ask your administrator for a licence."),
-    "not_registrable_host": N_("This person hosts the meeting and cannot be registered for it."),
-    "full": N_("This meeting has no room for more registrants."),
-    "over": N_("This meeting is over, so nobody can be registered any more."),
-    "registration_off": N_("Registration is switched off for this meeting at Zoom."),
-    "batch_unsupported": N_("Zoom registers people for this kind of meeting only one by one."),
-    "not_ready": N_("Zoom has no report of this meeting yet."),
-    "too_old": N_("This meeting is more than a year old: Zoom no longer keeps its report."),
+    "is_deleted": N_("This meeting no longer exists at Zoom."),
+    "is_host_unknown": N_("Zoom does not know this host. Ask your administrator to check the teacher's Zoom user."),
+    "is_host_unlicensed": N_("This host's Zoom licence does not allow this. Ask your administrator for a licence."),
+    "is_host_not_registrable": N_("This person hosts the meeting and cannot be registered for it."),
+    "is_full": N_("This meeting has no room for more registrants."),
+    "is_over": N_("This meeting is over, so nobody can be registered any more."),
+    "is_registration_off": N_("Registration is switched off for this meeting at Zoom."),
+    "is_batch_unsupported": N_("Zoom registers people for this kind of meeting only one by one."),
+    "is_not_ready": N_("Zoom has no report of this meeting yet."),
+    "is_too_old": N_("This meeting is more than a year old: Zoom no longer keeps its report."),
 }
 _OTHER_REFUSAL = N_("Zoom refused this request. Check what you entered, or ask your administrator.")
 
@@ -141,10 +141,10 @@ class ZoomRefused(ZoomError):
         self.message = message
         self.fields = fields
         self.resource = resource
-        self.for_teachers = next((words for meaning, words in _WORDS.items() if getattr(self, meaning)), _OTHER_REFUSAL)
+        self.user_message = next((words for meaning, words in _WORDS.items() if getattr(self, meaning)), _OTHER_REFUSAL)
 
     @property
-    def gone(self) -> bool:
+    def is_deleted(self) -> bool:
         """The meeting is deleted or expired (3001; 1001 where a registrant is added; some 300s)."""
         if self.resource not in ("meeting", "registrants"):
             return False
@@ -153,50 +153,50 @@ class ZoomRefused(ZoomError):
         return self.code == 300 and not self.fields and bool(_GONE_WORDS.search(self.message))
 
     @property
-    def not_ready(self) -> bool:
+    def is_not_ready(self) -> bool:
         """A report that Zoom does not have: not ended, not processed yet, or expired (3001)."""
         return self.resource in ("past", "report") and self.code == 3001
 
     @property
-    def too_old(self) -> bool:
+    def is_too_old(self) -> bool:
         """Older than the year that Zoom keeps (12702)."""
         return self.code == 12702
 
     @property
-    def host_unknown(self) -> bool:
+    def is_host_unknown(self) -> bool:
         """No such user in the account (1001, 1010), or one that has not accepted the invitation (1120)."""
         return self.resource != "registrants" and self.code in (1001, 1010, 1120)
 
     @property
-    def host_not_licensed(self) -> bool:
+    def is_host_unlicensed(self) -> bool:
         """The host may not do this: 3161, or code 200 "only available for paid users"."""
         return self.code in (200, 3161)
 
     @property
-    def not_registrable_host(self) -> bool:
+    def is_host_not_registrable(self) -> bool:
         """Hosts and alternative hosts cannot register (3027)."""
         return self.code == 3027
 
     @property
-    def full(self) -> bool:
+    def is_full(self) -> bool:
         """The meeting's capacity of registrants is reached (3043)."""
         return self.code == 3043
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """The meeting is over (3038)."""
         return self.code == 3038
 
     @property
-    def registration_off(self) -> bool:
+    def is_registration_off(self) -> bool:
         """Registration is not enabled: code 404, status 404 with code 300, or 400/300 that says so."""
         if self.code == 404:
             return True
-        if self.resource != "registrants" or self.code != 300 or self.fields or self.gone:
+        if self.resource != "registrants" or self.code != 300 or self.fields or self.is_deleted:
             return False
         return self.status == 404 or bool(_REGISTRATION_WORDS.search(self.message))
 
     @property
-    def batch_unsupported(self) -> bool:
+    def is_batch_unsupported(self) -> bool:
         """The batch call takes only one-off meetings, type 2 (303)."""
         return self.code == 303

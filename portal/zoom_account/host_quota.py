@@ -29,7 +29,9 @@ def zoom_quota_day() -> date:
 def writes_used_today(host: str) -> int:
     """Creates and updates of the host's meetings since 00:00 UTC."""
     return (
-        db.session.scalar(select(ZoomQuota.writes).where(ZoomQuota.host == host, ZoomQuota.day == zoom_quota_day()))
+        db.session.scalar(
+            select(ZoomQuota.writes_used).where(ZoomQuota.host == host, ZoomQuota.day == zoom_quota_day())
+        )
         or 0
     )
 
@@ -40,24 +42,24 @@ def quota_resets_at() -> datetime:
 
 def consume_host_write(host: str) -> bool:
     """Count one write. False, and nothing counted, where the host has none left today."""
-    insert_if_absent(ZoomQuota, {"host": host, "day": zoom_quota_day(), "writes": 0}, ["host", "day"])
-    return _add(host, 1, ZoomQuota.writes < WRITES_PER_DAY)
+    insert_if_absent(ZoomQuota, {"host": host, "day": zoom_quota_day(), "writes_used": 0}, ["host", "day"])
+    return _add(host, 1, ZoomQuota.writes_used < WRITES_PER_DAY)
 
 
 def refund_host_write(host: str) -> None:
     """The write was never sent."""
     with write_transaction():
-        _add(host, -1, ZoomQuota.writes > 0)
+        _add(host, -1, ZoomQuota.writes_used > 0)
 
 
 def mark_quota_exhausted(host: str) -> None:
     """Zoom says so itself: somebody else's app writes for this host, too."""
     with write_transaction() as session:
-        insert_if_absent(ZoomQuota, {"host": host, "day": zoom_quota_day(), "writes": 0}, ["host", "day"])
+        insert_if_absent(ZoomQuota, {"host": host, "day": zoom_quota_day(), "writes_used": 0}, ["host", "day"])
         session.execute(
             update(ZoomQuota)
-            .where(ZoomQuota.host == host, ZoomQuota.day == zoom_quota_day(), ZoomQuota.writes < WRITES_PER_DAY)
-            .values(writes=WRITES_PER_DAY)
+            .where(ZoomQuota.host == host, ZoomQuota.day == zoom_quota_day(), ZoomQuota.writes_used < WRITES_PER_DAY)
+            .values(writes_used=WRITES_PER_DAY)
         )
 
 
@@ -65,7 +67,7 @@ def _add(host: str, number: int, condition: ColumnElement[bool]) -> bool:
     done = execute_rowcount(
         update(ZoomQuota)
         .where(ZoomQuota.host == host, ZoomQuota.day == zoom_quota_day(), condition)
-        .values(writes=ZoomQuota.writes + number)
+        .values(writes_used=ZoomQuota.writes_used + number)
         .execution_options(synchronize_session=False)
     )
     return done == 1

@@ -30,7 +30,7 @@ class CachedHost:
     """A Zoom user by address. `known` and `licensed` are None where nobody knows yet."""
 
     email: str
-    known: bool | None = None
+    exists_at_zoom: bool | None = None
     licensed: bool | None = None
 
 
@@ -44,7 +44,7 @@ def load_cached_hosts(emails: Iterable[str]) -> dict[str, CachedHost]:
     """What is known of these hosts without asking Zoom; every address is in the answer."""
     emails = list(dict.fromkeys(emails))
     rows = db.session.scalars(select(ZoomHost).where(ZoomHost.email.in_(emails)))
-    found = {row.email: CachedHost(row.email, row.known, row.licensed) for row in rows}
+    found = {row.email: CachedHost(row.email, row.exists_at_zoom, row.licensed) for row in rows}
     return {email: found.get(email, CachedHost(email)) for email in emails}
 
 
@@ -57,13 +57,13 @@ def fetch_zoom_host(zoom: ZoomClient, email: str) -> CachedHost:
         and row.checked_at
         and clock.now() - row.checked_at < (CACHE_LIFETIME if row.licensed else REFUSAL_CACHE_LIFETIME)
     ):
-        return CachedHost(email, row.known, row.licensed)
+        return CachedHost(email, row.exists_at_zoom, row.licensed)
     try:
         host = _host(email, zoom.get_user(email))
     except ZoomRefused as refusal:
-        if not refusal.host_unknown:
+        if not refusal.is_host_unknown:
             raise
-        host = CachedHost(email, known=False)
+        host = CachedHost(email, exists_at_zoom=False)
     except ZoomBadCredentials:
         raise
     except ZoomNotAuthorised:
@@ -74,7 +74,7 @@ def fetch_zoom_host(zoom: ZoomClient, email: str) -> CachedHost:
 
 def _host(email: str, user: ZoomUser) -> CachedHost:
     may_host = user.type in _MAY_HOST and user.status in (None, "active")
-    return CachedHost(email, known=may_host, licensed=may_host and user.is_licensed)
+    return CachedHost(email, exists_at_zoom=may_host, licensed=may_host and user.is_licensed)
 
 
 def store_zoom_host(host: CachedHost) -> None:
@@ -83,7 +83,7 @@ def store_zoom_host(host: CachedHost) -> None:
         session.execute(
             update(ZoomHost)
             .where(ZoomHost.email == host.email)
-            .values(known=host.known, licensed=host.licensed, checked_at=clock.now())
+            .values(exists_at_zoom=host.exists_at_zoom, licensed=host.licensed, checked_at=clock.now())
         )
 
 

@@ -38,7 +38,7 @@ LOCK_WAIT_MS = 1000
 
 
 @dataclass(frozen=True)
-class RateCategory:
+class RateLimit:
     """At most `requests` in any `seconds`."""
 
     requests: int
@@ -48,16 +48,16 @@ class RateCategory:
 # A tenth less than Zoom allows, in seconds that are a little longer: requests do not arrive as they were sent.
 CATEGORY_RATES = {
     "pro": {
-        LIGHT: RateCategory(27, 1.05),
-        MEDIUM: RateCategory(18, 1.05),
-        HEAVY: RateCategory(9, 1.05),
-        RESOURCE: RateCategory(9, 61),
+        LIGHT: RateLimit(27, 1.05),
+        MEDIUM: RateLimit(18, 1.05),
+        HEAVY: RateLimit(9, 1.05),
+        RESOURCE: RateLimit(9, 61),
     },
     "business": {
-        LIGHT: RateCategory(72, 1.05),
-        MEDIUM: RateCategory(54, 1.05),
-        HEAVY: RateCategory(36, 1.05),
-        RESOURCE: RateCategory(18, 61),
+        LIGHT: RateLimit(72, 1.05),
+        MEDIUM: RateLimit(54, 1.05),
+        HEAVY: RateLimit(36, 1.05),
+        RESOURCE: RateLimit(18, 61),
     },
 }
 
@@ -68,7 +68,7 @@ class ZoomRateSlots(Model):
     __tablename__ = "zoom_pace"
 
     name: Mapped[str] = mapped_column(String(80), primary_key=True)
-    booked: Mapped[list[float]] = mapped_column(JSON, default=list)
+    reserved_at: Mapped[list[float]] = mapped_column("booked", JSON, key="reserved_at", default=list)
 
 
 @dataclass
@@ -97,7 +97,7 @@ class DatabaseRateLimiter:
         self,
         account: str,
         app_context: Callable[[], AbstractContextManager[Any]],
-        rates: Mapping[str, RateCategory] | None = None,
+        rates: Mapping[str, RateLimit] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._account = account
@@ -139,15 +139,15 @@ class DatabaseRateLimiter:
             ticket.start = now + pause
 
 
-def reserve_rate_slots(name: str, rate: RateCategory, count: int) -> list[float]:
+def reserve_rate_slots(name: str, rate: RateLimit, count: int) -> list[float]:
     """Book `count` moments as early as the rate allows; how many seconds from now each of them is.
 
     A moment is at least `rate.seconds` after the one that was booked `rate.requests` before it.
     """
     with write_transaction(LOCK_WAIT_MS) as session:
-        insert_if_absent(ZoomRateSlots, {"name": name, "booked": []}, ["name"])
+        insert_if_absent(ZoomRateSlots, {"name": name, "reserved_at": []}, ["name"])
         booked = list(
-            session.scalars(select(ZoomRateSlots.booked).where(ZoomRateSlots.name == name).with_for_update()).one()
+            session.scalars(select(ZoomRateSlots.reserved_at).where(ZoomRateSlots.name == name).with_for_update()).one()
         )
         now = _now()
         # Moments far ahead are from before the clock was set back, or the computer started again.
@@ -158,7 +158,7 @@ def reserve_rate_slots(name: str, rate: RateCategory, count: int) -> list[float]
             start = now if len(booked) < rate.requests else max(now, booked[-rate.requests] + rate.seconds)
             booked.append(start)
             starts.append(start - now)
-        session.execute(update(ZoomRateSlots).where(ZoomRateSlots.name == name).values(booked=booked))
+        session.execute(update(ZoomRateSlots).where(ZoomRateSlots.name == name).values(reserved_at=booked))
     return starts
 
 

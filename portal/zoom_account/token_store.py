@@ -93,10 +93,10 @@ class DatabaseTokenStore:
             select(ZoomToken).where(ZoomToken.account == self._account).execution_options(populate_existing=True)
         )
         end_read_transaction()  # the next look must see what another process has written since
-        if row is None or row.sealed is None or row.expires_at is None:
+        if row is None or row.token_encrypted is None or row.expires_at is None:
             return None, row
         try:
-            value = decrypt_for_row(row.sealed, f"zoom_tokens/{self._account}")
+            value = decrypt_for_row(row.token_encrypted, f"zoom_tokens/{self._account}")
         except DecryptionError:  # the encryption key was changed: a token is soon replaced
             return None, row
         return AccessToken(value, row.expires_at, row.api_url, frozenset(row.scopes.split())), row
@@ -112,7 +112,7 @@ class DatabaseTokenStore:
                 .where(
                     ZoomToken.account == self._account,
                     or_(ZoomToken.leased_until.is_(None), ZoomToken.leased_until < now),
-                    ZoomToken.sealed.is_not_distinct_from(seen.sealed if seen else None),
+                    ZoomToken.token_encrypted.is_not_distinct_from(seen.token_encrypted if seen else None),
                 )
                 .values(leased_until=until)
                 .execution_options(synchronize_session=False)
@@ -131,11 +131,11 @@ class DatabaseTokenStore:
         values = {"refused_at": clock.now()} if replaces else {}
         self._write(
             lease,
-            sealed=encrypt_for_row(token.value, f"zoom_tokens/{self._account}"),
+            token_encrypted=encrypt_for_row(token.value, f"zoom_tokens/{self._account}"),
             expires_at=token.expires_at,
             api_url=token.api_url,
             scopes=" ".join(sorted(token.scopes)),
-            minted_at=clock.now(),
+            issued_at=clock.now(),
             leased_until=None,
             **values,
         )

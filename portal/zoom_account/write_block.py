@@ -25,7 +25,7 @@ class WriteBlock:
     reason: str
     detail: str
     since: datetime
-    until: datetime
+    retry_at: datetime
 
 
 def _account() -> str:
@@ -38,13 +38,13 @@ def current_write_block() -> WriteBlock | None:
     row = db.session.scalar(
         select(ZoomBlock).where(ZoomBlock.account == _account()).execution_options(populate_existing=True)
     )
-    return WriteBlock(row.reason, row.detail, row.since, row.until) if row else None
+    return WriteBlock(row.reason, row.detail, row.since, row.retry_at) if row else None
 
 
 def is_writing_blocked() -> bool:
     """True while no try is due."""
     block = current_write_block()
-    return block is not None and block.until > clock.now()
+    return block is not None and block.retry_at > clock.now()
 
 
 def write_block_reason(error: ZoomError) -> str | None:
@@ -62,7 +62,7 @@ def set_write_block(error: ZoomError) -> datetime:
     """Write down that Zoom does not take anything from us; when the next try is."""
     now = clock.now()
     detail = ", ".join(error.missing_scopes) if isinstance(error, ZoomNotAuthorised) else ""
-    values = {"reason": write_block_reason(error) or "credentials", "detail": detail, "until": now + BLOCK_PAUSE}
+    values = {"reason": write_block_reason(error) or "credentials", "detail": detail, "retry_at": now + BLOCK_PAUSE}
     with write_transaction() as session:
         new = insert_if_absent(ZoomBlock, {"account": _account(), "since": now, **values}, ["account"])
         if not new:

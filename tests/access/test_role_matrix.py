@@ -45,11 +45,11 @@ def ids(tuesday: None, people: People, world: SimulatedZoom) -> dict[str, Any]:
     with write_transaction() as session:
         upload = RosterImport(
             school_id=section.school_id, section_id=section.id, uploaded_by=people.ada.id, uploaded_at=clock.now(),
-            filename="r.csv", state="discarded", rows=None,
+            filename="r.csv", state="discarded", preview_rows=None,
         )  # fmt: skip
         schedule = Schedule(
             client_key=uuid4().hex, class_id=school_class.id, created_by=people.ada.id, title="Cells",
-            from_date=date(2026, 11, 24), dates=3, created_at=clock.now(),
+            from_date=date(2026, 11, 24), occurrence_count=3, created_at=clock.now(),
         )  # fmt: skip
         wish = AccountRequest(
             email="new@r1.deped.gov.ph", full_name="New", school_id=section.school_id, language="en",

@@ -30,7 +30,7 @@ def letters(app: Flask) -> Letters:
         )
         found = []
         for row in rows:
-            letter = json.loads(decrypt_for_row(row.sealed or "", f"mail_outbox/{row.id}"))
+            letter = json.loads(decrypt_for_row(row.content_encrypted or "", f"mail_outbox/{row.id}"))
             [address] = set(re.findall(r"https?://\S+", letter["text"]))
             assert address.startswith("https://silid.test/"), "links are built from PORTAL_BASE_URL alone"
             letter["link"] = address.removeprefix("https://silid.test")

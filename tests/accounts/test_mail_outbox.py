@@ -92,12 +92,12 @@ def test_it_sends_a_letter_once_and_then_forgets_it(mailing: Flask, office: Mail
     assert "Niño & Sons" in sent.get_body(("plain",)).get_content()
     assert "Niño &amp; Sons" in sent.get_body(("html",)).get_content()
     row = again(row)
-    assert (row.state, row.sealed, row.kind) == ("sent", None, "reset")
-    assert row.to_hash == outbox.hash_email_address("Ada@r1.deped.gov.ph")
+    assert (row.state, row.content_encrypted, row.kind) == ("sent", None, "reset")
+    assert row.recipient_hash == outbox.hash_email_address("Ada@r1.deped.gov.ph")
 
 
 def test_what_waits_is_sealed(mailing: Flask) -> None:
-    assert "r1.deped" not in (letter().sealed or "")
+    assert "r1.deped" not in (letter().content_encrypted or "")
 
 
 def test_it_survives_a_dead_server(mailing: Flask, office: MailOffice) -> None:
@@ -123,7 +123,7 @@ def test_it_gives_up_on_a_recipient_the_server_does_not_know(mailing: Flask, off
     assert outbox.send_due_mail() == 0, "it is given up"
     office.refuse = 0
     assert outbox.requeue_mail() == 1 and outbox.send_due_mail() == 1
-    assert again(row).sealed is None and len(office.letters) == 1
+    assert again(row).content_encrypted is None and len(office.letters) == 1
     assert outbox.requeue_mail() == 0, "what was sent is not sent again"
 
 

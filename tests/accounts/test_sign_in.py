@@ -73,7 +73,7 @@ def test_one_place_cannot_try_everybody(app: Flask, browser: Browser, people: Pe
 def test_no_address_is_kept_of_a_failed_try(browser: Browser, people: People) -> None:
     attempt(browser, people.ada.email, "wrong password 12")
     row = db.session.scalars(select(SignInFailure)).one()
-    assert len(row.account_hash or "") == 64 and len(row.place_hash) == 32
+    assert len(row.account_hash or "") == 64 and len(row.client_hash) == 32
 
 
 def test_a_reset_opens_a_closed_account(browser: Browser, people: People, letters: Letters) -> None:
@@ -170,7 +170,7 @@ def test_the_secret_and_the_codes_are_not_readable_in_the_database(browser: Brow
     look_again()
     ada = db.session.get_one(User, people.ada.id)
     hashes = set(db.session.scalars(select(RecoveryCode.code_hash)))
-    assert phone.secret not in (ada.totp_sealed or "") and not hashes & set(recovery)
+    assert phone.secret not in (ada.totp_secret_encrypted or "") and not hashes & set(recovery)
     assert db.session.scalar(select(func.count()).select_from(RecoveryCode)) == 10
 
 
@@ -178,7 +178,7 @@ def test_looking_at_the_set_up_page_changes_nothing(browser: Browser, people: Pe
     people.sign_in(browser, people.ada)
     first = browser.get("/settings/codes").select_one("#secret")
     second = browser.get("/settings/codes").select_one("#secret")
-    assert first != second and db.session.get_one(User, people.ada.id).totp_sealed is None
+    assert first != second and db.session.get_one(User, people.ada.id).totp_secret_encrypted is None
 
 
 def test_a_wrong_first_code_keeps_the_secret(browser: Browser, people: People) -> None:

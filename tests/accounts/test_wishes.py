@@ -111,10 +111,10 @@ def test_nothing_readable_is_kept_of_a_wish(browser: Browser, people: People) ->
     browser.get("/ask-for-account")
     browser.submit(full_name="Cora Peña", email="cora@r1.deped.gov.ph", school="300123")
     [wish] = db.session.scalars(select(PendingAuthRequest)).all()
-    assert "cora" not in str(vars(wish)).lower() and wish.sealed
+    assert "cora" not in str(vars(wish)).lower() and wish.request_encrypted
     account_requests.process_pending_requests()
     look_again()
-    assert db.session.scalars(select(PendingAuthRequest)).one().sealed is None
+    assert db.session.scalars(select(PendingAuthRequest)).one().request_encrypted is None
     assert db.session.scalars(select(AccountRequest)).one().full_name == "Cora Peña"
     assert account_requests.process_pending_requests() == 0
 

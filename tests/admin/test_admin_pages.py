@@ -186,7 +186,7 @@ def test_letters_that_were_given_up_are_sent_after_all_by_a_button(
         outbox.send_due_mail()
     look_again()
     row = db.session.get_one(outbox.OutboxMail, letter_id)
-    assert row.state == "failed" and row.sealed and "ada" not in row.sealed
+    assert row.state == "failed" and row.content_encrypted and "ada" not in row.content_encrypted
     people.sign_in(browser, chief).get("/admin/mail")
     assert "1 letter could not be sent so far." in browser.text
     app.extensions["silid.settings"] = replace(settings, instance=tmp_path)

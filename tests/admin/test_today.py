@@ -49,7 +49,9 @@ def day(app: Flask, people: People, world: SimulatedZoom) -> ZoomMeeting:
         _set(yesterday, state="ended")
         _set(last_week, state="ended")
         session.execute(
-            update(ZoomMeeting).where(ZoomMeeting.id == troubled.id).values(trouble="unavailable", wanted="update")
+            update(ZoomMeeting)
+            .where(ZoomMeeting.id == troubled.id)
+            .values(error_code="unavailable", pending_action="update")
         )
         one = session.scalars(
             select(MeetingRegistrant.id).where(MeetingRegistrant.meeting_id == coming.id).limit(1)
@@ -62,15 +64,22 @@ def day(app: Flask, people: People, world: SimulatedZoom) -> ZoomMeeting:
             session.execute(
                 update(AttendanceSheet)
                 .where(AttendanceSheet.occurrence_id == occurrence)
-                .values(state=state, unmatched=unmatched, dirty=False, reconcile_at=None)
+                .values(state=state, unmatched_count=unmatched, needs_recompute=False, reconcile_at=None)
             )
             if not session.get(AttendanceSheet, occurrence):
                 session.execute(
                     insert(AttendanceSheet).values(
-                        occurrence_id=occurrence, state=state, unmatched=unmatched, dirty=False, counts=True, told=True,
-                        gap=False, reconcile_attempts=0, evidence_changed=False,
+                        occurrence_id=occurrence,
+                        state=state,
+                        unmatched_count=unmatched,
+                        needs_recompute=False,
+                        counts_in_reports=True,
+                        is_notified=True,
+                        has_delivery_gap=False,
+                        reconcile_attempts=0,
+                        evidence_changed=False,
                     )
-                )  # fmt: skip
+                )
     return coming
 
 

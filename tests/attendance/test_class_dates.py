@@ -73,7 +73,7 @@ def test_a_test_run_on_sunday_is_a_date_of_its_own_and_in_no_report_unless_the_t
     sunday = Says(uuid="sunday", began=at("19:00", 1))
     whole(lesson, sunday, next(sessions), "19:00", "19:20", day=1)
     test_run, lesson_date = lesson.dates()
-    assert (test_run.scheduled, lesson_date.scheduled) == (False, True)
+    assert (test_run.is_scheduled, lesson_date.is_scheduled) == (False, True)
     assert lesson.verdicts(test_run) == [(1200, "present"), (0, "absent")]
     assert lesson.verdicts(lesson_date) == [(0, "pending"), (0, "pending")]
     report = "/reports?from=2026-11-01&to=2026-11-30"
@@ -93,10 +93,10 @@ def test_a_running_moves_to_its_date_when_its_times_become_known(make_lesson: Ma
     for bare in (left, joined):
         del bare["payload"]["object"]["start_time"]
     lesson.deliver(left)
-    assert [one.scheduled for one in lesson.dates()] == [True, False]
+    assert [one.is_scheduled for one in lesson.dates()] == [True, False]
     lesson.deliver(joined, zoom.ended(at("0:05")), zoom.started())
     (monday,) = lesson.dates()
-    assert monday.scheduled
+    assert monday.is_scheduled
     assert monday.state == "ended"
     assert lesson.verdicts(monday) == [(3600, "present")]
 

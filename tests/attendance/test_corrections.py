@@ -244,7 +244,7 @@ def test_late_and_left_early_stand_beside_the_mark_where_the_section_asks_for_th
     assert ["Came late." in reason for reason in reasons] == [False, True, False]
     assert ["Left early." in reason for reason in reasons] == [False, False, True]
     records = db.session.scalars(db.select(AttendanceRecord)).all()
-    assert sorted((one.late, one.left_early) for one in records) == [(False, False), (False, True), (True, False)]
+    assert sorted((one.is_late, one.left_early) for one in records) == [(False, False), (False, True), (True, False)]
 
 
 def test_a_long_history_is_told_on_a_page_of_its_own(make_lesson: Make, sessions: Iterator[str]) -> None:

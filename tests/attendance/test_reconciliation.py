@@ -124,7 +124,7 @@ def test_a_report_that_zoom_still_works_on_is_no_answer(make_lesson: Make, sessi
     lesson.zoom.rows[UUID] = [row(one, at("8:00"), None, registrant_id="R1")]
     lesson.move(at("9:31"))
     lesson.reconcile()
-    assert (sheet_of(lesson).state, sheet_of(lesson).trouble) == ("provisional", "not ready")
+    assert (sheet_of(lesson).state, sheet_of(lesson).report_error) == ("provisional", "not ready")
     lesson.zoom.rows[UUID] = [row(one, at("8:00"), at("8:10"), registrant_id="R1")]
     lesson.move(at("10:02"))
     lesson.reconcile()

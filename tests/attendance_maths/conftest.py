@@ -67,7 +67,7 @@ class Morning:
             left_at=self.at(left) if left else None,
             room="meeting",
             source="webhook",
-            left_source="event" if left else None,
+            leave_source="event" if left else None,
             is_host=False,
         )
         return replace(plain, **changes)
@@ -95,7 +95,7 @@ class Morning:
             staff=self.staff,
             links=(),
             aliases=(),
-            knowledge=DataCompleteness(over=over, complete=complete, gap=gap),
+            knowledge=DataCompleteness(is_over=over, is_complete=complete, has_delivery_gap=gap),
             now=self.at("9:30"),
         )
         return replace(plain, **changes)

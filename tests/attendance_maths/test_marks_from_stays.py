@@ -119,7 +119,7 @@ class TestWaitingRoom:
 
     def test_a_learner_never_let_in_needs_review_and_is_not_absent(self, morning):
         line = morning.line(morning.wait("8:00", "8:30"))
-        assert (line.seconds, line.stays, line.mark) == (0, 0, "needs review")
+        assert (line.seconds, line.stay_count, line.mark) == (0, 0, "needs review")
         assert line.flags == ("waiting room only",)
 
     def test_a_wait_whose_end_was_lost_before_the_join_ended_with_it(self, morning):
@@ -146,7 +146,7 @@ class TestLostEnds:
         assert line.last_leave == morning.at("9:00")
 
     def test_a_leave_that_was_stored_from_the_end_is_flagged_too(self, morning):
-        assert "closed by meeting end" in morning.line(morning.stay("8:00", "9:00", left_source="ended")).flags
+        assert "closed by meeting end" in morning.line(morning.stay("8:00", "9:00", leave_source="ended")).flags
 
     def test_the_end_of_another_instance_closes_nothing(self, morning):
         runs = (morning.instance("8:00", None), morning.instance("8:30", "9:00", "uuid-2"))
@@ -170,12 +170,12 @@ class TestLostEnds:
         assert line.flags == ("no join seen", "no leave seen")
 
     def test_the_reports_answer_heals_the_mark(self, morning):
-        stay = morning.stay("8:00", "8:50", source="report", left_source="report")
+        stay = morning.stay("8:00", "8:50", source="report", leave_source="report")
         assert morning.verdict(stay, instances=(morning.instance("8:00", None),)) == (3000, "present")
 
     def test_a_leave_without_a_join_needs_review_if_it_could_have_been_long_enough(self, morning):
         line = morning.line(morning.stay(None, "8:30"))
-        assert (line.seconds, line.mark, line.stays) == (0, "needs review", 1)
+        assert (line.seconds, line.mark, line.stay_count) == (0, "needs review", 1)
         assert "no join seen" in line.flags
         assert (line.first_join, line.last_leave) == (None, morning.at("8:30"))
 
@@ -223,36 +223,36 @@ class TestDuringTheClass:
 
     def test_an_open_stay_counts_up_to_now_and_stays_pending(self, morning):
         line = self.live(morning, morning.stay("8:02", None))
-        assert (line.seconds, line.mark, line.open) == (1080, "pending", True)
+        assert (line.seconds, line.mark, line.is_in_meeting) == (1080, "pending", True)
         assert (line.first_join, line.last_leave) == (morning.at("8:02"), None)
 
     def test_who_dropped_is_no_longer_in_and_the_leave_is_known(self, morning):
         line = self.live(morning, morning.stay("8:02", "8:12"))
-        assert (line.open, line.last_leave) == (False, morning.at("8:12"))
+        assert (line.is_in_meeting, line.last_leave) == (False, morning.at("8:12"))
 
     def test_who_was_sent_to_the_waiting_room_is_not_in(self, morning):
         stays = [morning.stay("8:00", None, session="s1"), morning.wait("8:10", None, session="s1")]
         line = self.live(morning, *stays)
-        assert (line.seconds, line.open) == (600, False)
+        assert (line.seconds, line.is_in_meeting) == (600, False)
 
     def test_an_instance_followed_by_another_keeps_nobody_in(self, morning):
         runs = (morning.instance("8:00", None), morning.instance("8:10", None, "uuid-2"))
         line = self.live(morning, morning.stay("8:02", None), instances=runs)
-        assert (line.seconds, line.open, line.flags) == (0, False, ("no leave seen", "no time"))
+        assert (line.seconds, line.is_in_meeting, line.flags) == (0, False, ("no leave seen", "no time"))
 
     def test_a_join_stamped_a_moment_ahead_of_our_clock_is_no_riddle(self, morning):
         line = self.live(morning, morning.stay("8:20:03", None))
-        assert (line.seconds, line.open, line.flags) == (0, True, ())
+        assert (line.seconds, line.is_in_meeting, line.flags) == (0, True, ())
 
     def test_the_end_of_the_class_does_not_leave_anybody_in(self, morning):
         line = morning.line(morning.stay("8:00", None), instances=(morning.instance("8:00", None),))
-        assert not line.open
+        assert not line.is_in_meeting
 
 
 class TestLateAndLeftEarly:
     def test_it_is_late_only_beyond_the_grace(self, morning):
-        assert not morning.line(morning.stay("8:10", "9:00"), grace_minutes=10).late
-        assert morning.line(morning.stay("8:10:01", "9:00"), grace_minutes=10).late
+        assert not morning.line(morning.stay("8:10", "9:00"), grace_minutes=10).is_late
+        assert morning.line(morning.stay("8:10:01", "9:00"), grace_minutes=10).is_late
 
     def test_it_left_early_only_beyond_the_grace(self, morning):
         assert not morning.line(morning.stay("8:00", "8:50"), grace_minutes=10).left_early
@@ -260,13 +260,13 @@ class TestLateAndLeftEarly:
 
     def test_without_a_grace_setting_nobody_asks(self, morning):
         line = morning.line(morning.stay("8:30", "8:46"))
-        assert not line.late
+        assert not line.is_late
         assert not line.left_early
 
     def test_a_late_teacher_makes_nobody_late(self, morning):
         stays = [morning.stay("8:20", "9:00"), morning.stay("8:15", "9:00", "RT")]
         runs = (morning.instance("8:15", "9:00"),)
-        assert not morning.line(*stays, grace_minutes=10, instances=runs).late
+        assert not morning.line(*stays, grace_minutes=10, instances=runs).is_late
 
     def test_a_class_closed_early_has_no_early_leavers(self, morning):
         runs = (morning.instance("8:00", "8:40"),)
@@ -274,8 +274,8 @@ class TestLateAndLeftEarly:
 
     def test_it_is_not_late_by_a_join_that_may_not_be_the_first(self, morning):
         stays = [morning.stay("8:30", "9:00")]
-        assert not morning.line(*stays, morning.stay(None, "8:29"), grace_minutes=10).late
-        assert not morning.line(*stays, grace_minutes=10, gap=True).late
+        assert not morning.line(*stays, morning.stay(None, "8:29"), grace_minutes=10).is_late
+        assert not morning.line(*stays, grace_minutes=10, gap=True).is_late
 
     def test_it_did_not_leave_early_as_long_as_a_later_stay_may_be_missing(self, morning):
         assert not morning.line(morning.stay("8:00", "8:30"), grace_minutes=10, complete=False).left_early

@@ -208,7 +208,7 @@ class TestStaff:
             morning.stay("8:20", "9:00", None, name="Phone", email="teresa.reyes@r1.deped.gov.ph"),
         ]
         [member] = compute_sheet(morning.sheet(*stays)).staff
-        assert (member.user_id, member.seconds, member.stays) == ("teacher", 3600, 2)
+        assert (member.user_id, member.seconds, member.stay_count) == ("teacher", 3600, 2)
         assert member.matched_by == ("host", "email")
 
     def test_a_host_on_a_learners_link_is_still_staff(self, morning):
@@ -224,7 +224,7 @@ class TestUnmatched:
         stays = [morning.guest("Lola Ising", "8:00", "8:10"), morning.guest("lola ising", "8:20", "8:30")]
         stays.append(morning.guest("Lola Ising", "8:40", "8:50", instance="uuid-2"))
         [person] = morning.strangers(stays)
-        assert (person.seconds, person.stays) == (1800, 3)
+        assert (person.seconds, person.stay_count) == (1800, 3)
         assert person.names == ("Lola Ising", "lola ising")
         assert set(person.stay_ids) == {stay.id for stay in stays}
         assert (person.first_join, person.last_leave) == (morning.at("8:00"), morning.at("8:50"))
@@ -252,7 +252,7 @@ class TestUnmatched:
 
     def test_one_who_only_waited_is_on_the_list_and_says_so(self, morning):
         [person] = morning.strangers([morning.wait("8:00", "8:20", None, name="Bisita")])
-        assert (person.seconds, person.stays, person.flags) == (0, 0, ("waiting room only",))
+        assert (person.seconds, person.stay_count, person.flags) == (0, 0, ("waiting room only",))
 
 
 @pytest.mark.parametrize(

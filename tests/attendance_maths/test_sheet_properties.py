@@ -35,7 +35,7 @@ def stays_of(draw, morning, *, known=True):
         left_at=None if left is None else start + timedelta(minutes=left),
         room=draw(st.sampled_from(["meeting", "meeting", "waiting"])),
         source="webhook",
-        left_source=draw(st.sampled_from(["event", "ended"])),
+        leave_source=draw(st.sampled_from(["event", "ended"])),
         is_host=draw(st.integers(0, 15)) == 0,
     )
 
@@ -100,9 +100,9 @@ def test_more_presence_never_lowers_the_seconds(morning, data):
 def test_nobody_is_absent_without_complete_data_nor_marked_before_the_end(morning, data):
     sheet = data.draw(sheets(morning))
     marks = {line.mark for line in compute_sheet(sheet).learners}
-    if not sheet.knowledge.complete:
+    if not sheet.knowledge.is_complete:
         assert "absent" not in marks
-    if not sheet.knowledge.over:
+    if not sheet.knowledge.is_over:
         assert marks == {"pending"}
 
 
@@ -110,7 +110,7 @@ def test_nobody_is_absent_without_complete_data_nor_marked_before_the_end(mornin
 @given(data=st.data())
 def test_a_name_alone_never_credits(morning, data):
     result = compute_sheet(data.draw(sheets(morning, known=False, remembered=False)))
-    assert {(line.seconds, line.stays, line.matched_by) for line in result.learners} == {(0, 0, ())}
+    assert {(line.seconds, line.stay_count, line.matched_by) for line in result.learners} == {(0, 0, ())}
 
 
 @settings(deadline=None)
@@ -129,9 +129,9 @@ def test_every_stay_is_accounted_for_once(morning, data):
 def test_marks_agree_with_the_seconds(morning, data):
     sheet = data.draw(sheets(morning))
     for line in compute_sheet(sheet).learners:
-        if sheet.knowledge.over:
+        if sheet.knowledge.is_over:
             assert (line.mark == "present") == (line.seconds >= 900)
         if line.mark == "partial":
-            assert line.stays > 0
+            assert line.stay_count > 0
         if line.mark == "absent":
-            assert line.stays == 0
+            assert line.stay_count == 0

@@ -90,12 +90,12 @@ def test_outages_and_uptimes_together_are_the_time_since_the_first_beat(spans: l
 def test_a_restart_leaves_a_hole_from_the_last_beat_to_the_new_start(app: Flask, moving: Any) -> None:
     first = Heartbeat(app, up_since=EIGHT)
     for _ in range(4):
-        first.beat()
+        first.write()
         moving.shift(15)
     moving.shift(300)
     second = Heartbeat(app, up_since=minute(6))
     moving.move_to(minute(7))
-    second.beat()
+    second.write()
     look_again()
     assert had_delivery_gap(MEETING, EIGHT, minute(7))
     assert not had_delivery_gap(MEETING, EIGHT, EIGHT + timedelta(seconds=45))
@@ -108,18 +108,18 @@ def test_two_processes_cover_for_each_other(app: Flask, moving: Any) -> None:
     old, new = Heartbeat(app, up_since=EIGHT), Heartbeat(app, up_since=minute(1))
     for _ in range(5):
         moving.shift(30)
-        old.beat()
+        old.write()
     moving.move_to(minute(4))
-    new.beat()
+    new.write()
     look_again()
     assert not had_delivery_gap(MEETING, EIGHT, minute(4))
 
 
 def test_a_process_that_slept_was_not_there(app: Flask, moving: Any) -> None:
     beats = Heartbeat(app, up_since=EIGHT)
-    beats.beat()
+    beats.write()
     moving.shift(600)
-    beats.beat()
+    beats.write()
     look_again()
     assert had_delivery_gap(MEETING, EIGHT, minute(10))
     assert had_delivery_gap(MEETING, minute(4), minute(5))
@@ -128,10 +128,10 @@ def test_a_process_that_slept_was_not_there(app: Flask, moving: Any) -> None:
 
 def test_old_beats_and_old_misses_are_forgotten(app: Flask, moving: Any) -> None:
     beats = Heartbeat(app, up_since=EIGHT)
-    beats.missed(delivery("a"))
-    beats.beat()
+    beats.record_missed(delivery("a"))
+    beats.write()
     moving.shift(timedelta(days=401))
-    beats.beat()
+    beats.write()
     look_again()
     assert db.session.scalar(sa.select(sa.func.count()).select_from(WebhookHeartbeat)) == 1
     assert db.session.scalar(sa.select(MissedDelivery.fingerprint)) is None
@@ -162,7 +162,7 @@ def test_a_refused_delivery_is_a_gap_in_its_meeting_until_it_comes_again(app: Fl
     finally:
         taker._store.writer, taker._beats = whole, usual
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
-    beats.beat()
+    beats.write()
     settle(app)
     assert had_delivery_gap(MEETING, EIGHT, NINE)
     assert not had_delivery_gap("another", EIGHT, NINE)
@@ -171,7 +171,7 @@ def test_a_refused_delivery_is_a_gap_in_its_meeting_until_it_comes_again(app: Fl
     assert zoom.sends(joined(2)).status_code == 200
     settle(app)
     assert not had_delivery_gap(MEETING, EIGHT, NINE)
-    beats.beat()
+    beats.write()
     look_again()
     assert db.session.scalar(sa.select(MissedDelivery.fingerprint)) is None
 
@@ -179,8 +179,8 @@ def test_a_refused_delivery_is_a_gap_in_its_meeting_until_it_comes_again(app: Fl
 def test_more_refusals_than_can_be_remembered_are_a_gap_in_every_meeting(app: Flask, moving: Any) -> None:
     beats = Heartbeat(app, up_since=EIGHT)
     for number in range(MAX_REMEMBERED + 2):
-        beats.missed(delivery(f"{number}"))
-    beats.beat()
+        beats.record_missed(delivery(f"{number}"))
+    beats.write()
     look_again()
     assert had_delivery_gap("any", EIGHT, NINE)
     assert not had_delivery_gap("any", minute(60 * 24), minute(60 * 25))
@@ -203,9 +203,9 @@ def test_nobody_is_absent_in_a_class_with_an_outage(
     start = biology.meeting.starts_at
     beats = Heartbeat(app, up_since=start - timedelta(hours=1))
     monday.move_to(start + timedelta(minutes=10))
-    beats.beat()
+    beats.write()
     monday.move_to(start + timedelta(minutes=61))
-    Heartbeat(app, up_since=start + timedelta(minutes=12)).beat()
+    Heartbeat(app, up_since=start + timedelta(minutes=12)).write()
     for body in biology.whole(range(1)):
         zoom.sends(body)
     settle(app)
@@ -223,7 +223,7 @@ def test_a_sheet_that_was_complete_learns_of_a_refused_delivery(
     assert biology.marks()[1] == ("absent", 0)
     beats = Heartbeat(app, up_since=biology.meeting.starts_at)
     during = biology.meeting.starts_at + timedelta(minutes=30)
-    beats.missed(delivery("a", biology.zoom_id)._replace(received_at=during))
-    beats.beat()
+    beats.record_missed(delivery("a", biology.zoom_id)._replace(received_at=during))
+    beats.write()
     settle(app)
     assert biology.marks()[1] == ("needs review", 0)

@@ -163,7 +163,7 @@ def test_a_row_that_raises_is_set_aside_after_five_tries_and_holds_nobody_up(
     assert healthz(app)["inbox"] == {"waiting": 0, "oldest_seconds": 0, "set_aside": 1}
 
     with write_transaction():
-        row.raw = b'{"event":"meeting.participant_feedback"}'  # the repair
+        row.body = b'{"event":"meeting.participant_feedback"}'  # the repair
     answer = app.test_cli_runner().invoke(args=["webhooks", "replay"])
     assert answer.output == "1 deliveries will be projected again.\n"
     settle(app)
@@ -202,7 +202,7 @@ def poison(fingerprint: str, raw: bytes, zoom_id: str) -> None:
                 received_at=clock.now(),
                 event="meeting.participant_joined",
                 zoom_meeting_id=zoom_id,
-                raw=raw,
+                body=raw,
             )
         )
 
@@ -232,7 +232,7 @@ def test_deliveries_of_a_meeting_that_is_not_known_yet_attach_when_it_is(
     biology = a_class(1)
     look_again()
     with write_transaction():
-        db.session.execute(sa.update(ZoomMeeting).values(zoom_id=None, wanted=None))
+        db.session.execute(sa.update(ZoomMeeting).values(zoom_id=None, pending_action=None))
     monday.move_to(at(9, 1))
     for body in biology.whole(range(1)):
         assert zoom.sends(body).status_code == 200

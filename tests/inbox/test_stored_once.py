@@ -88,7 +88,7 @@ def test_a_delivery_that_means_something_else_is_another(zoom: Zoom, how: str) -
 
 def test_a_slash_in_the_uuid_is_kept_as_it_is(zoom: Zoom) -> None:
     zoom.sends(joined(uuid="/aB//c=="))
-    assert b'"/aB//c=="' in db.session.scalars(sa.select(ZoomEvent.raw)).one()
+    assert b'"/aB//c=="' in db.session.scalars(sa.select(ZoomEvent.body)).one()
 
 
 @contextmanager
@@ -156,7 +156,7 @@ def put_all(store: DeliveryStore, names: list[str]) -> list[str]:
 
     def put(name: str) -> None:
         try:
-            store.put(delivery(name))
+            store.store(delivery(name))
             results[name] = "stored"
         except DeliveryNotStored:
             results[name] = "refused"

@@ -109,7 +109,7 @@ def test_the_file_holds_no_way_to_start_or_join_and_a_zone_that_calendars_know(
     text = answer.get_data(as_text=True)
     assert "BEGIN:VTIMEZONE" in text and "TZID:Asia/Manila" in text
     assert "zoom.us" not in text and "pwd=" not in text and "zak=" not in text
-    assert meeting.password and meeting.password not in text
+    assert meeting.passcode and meeting.passcode not in text
     again = browser.client.get(
         f"/calendar/meetings/{meeting.id}.ics", headers={"If-None-Match": answer.headers["ETag"]}
     )

@@ -85,12 +85,12 @@ def test_opening_the_page_leaves_no_trace_and_going_in_leaves_only_a_hashed_plac
     assert openings() == 0
     browser.get(f"{link}/go", status=302, follow=False)
     row = db.session.scalars(select(JoinLinkUse)).one()
-    assert re.fullmatch("[0-9a-f]{32}", row.place_hash) and "127" not in row.place_hash[:3]
+    assert re.fullmatch("[0-9a-f]{32}", row.client_hash) and "127" not in row.client_hash[:3]
     traveller.move_to(EIGHT + timedelta(days=1))
     with write_transaction():
         db.session.execute(update(MeetingOccurrence).values(starts_at=EIGHT + timedelta(days=1), state="scheduled"))
     browser.get(f"{link}/go", status=302, follow=False)
-    first, second = db.session.scalars(select(JoinLinkUse.place_hash).order_by(JoinLinkUse.id))
+    first, second = db.session.scalars(select(JoinLinkUse.client_hash).order_by(JoinLinkUse.id))
     assert first != second, "the same place cannot be followed from day to day"
 
 
@@ -134,7 +134,7 @@ def test_a_class_with_one_link_for_all_lets_the_class_link_in(
         (lambda: update(MeetingRegistrant).values(state="waiting"), "Your way in is being prepared"),
         (lambda: update(MeetingRegistrant).values(state="failed"), "Your teacher has to help with this link"),
         (lambda: update(Enrolment).values(until_date=date(2026, 11, 20)), "Your name is not on this class's list"),
-        (lambda: update(MeetingOccurrence).values(scheduled=False), "No class is planned"),
+        (lambda: update(MeetingOccurrence).values(is_scheduled=False), "No class is planned"),
     ],
 )
 def test_where_one_cannot_go_in_a_kind_sentence_says_why(

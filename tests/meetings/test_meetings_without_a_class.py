@@ -63,7 +63,7 @@ def test_a_teacher_names_people_and_everybody_gets_a_link_of_her_own(
     invite(browser, invited="bob@r1.deped.gov.ph\nCora@r1.deped.gov.ph, head@r1.deped.gov.ph")
     settle(app)
     meeting = the_meeting()
-    assert (meeting.class_id, meeting.audience, meeting.host) == (None, "personal", "ada@r1.deped.gov.ph")
+    assert (meeting.class_id, meeting.audience, meeting.host_email) == (None, "personal", "ada@r1.deped.gov.ph")
     assert registered(world) == {"bob", "cora", "head"}
     page = browser.get(f"/meetings/{meeting.id}")
     assert "3 of 3 registered" in browser.text and "3 registered" in browser.text
@@ -186,7 +186,7 @@ def test_the_organiser_is_registered_where_a_host_of_the_pool_runs_it(
     invite(browser, invited="bob@r1.deped.gov.ph")
     meeting = the_meeting()
     with write_transaction():
-        db.session.get_one(ZoomMeeting, meeting.id).host = "cora@r1.deped.gov.ph"
+        db.session.get_one(ZoomMeeting, meeting.id).host_email = "cora@r1.deped.gov.ph"
     settle(app)
     assert registered(world) == {"bob", "dora"}
 

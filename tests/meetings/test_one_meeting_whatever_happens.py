@@ -41,7 +41,7 @@ def test_a_creation_whose_answer_was_lost_is_found_again(
         meeting = people.meeting(people.ada, biology, AT_EIGHT)
         faults.add("POST", CREATE, kind, seconds=0.6)
         settle(app)
-        assert again(meeting).unsure and again(meeting).trouble == "unavailable"
+        assert again(meeting).outcome_unknown and again(meeting).error_code == "unavailable"
         moving.shift(timedelta(seconds=30))
         settle(app)
     assert again(meeting).state == "scheduled"
@@ -119,7 +119,7 @@ def test_a_meeting_cancelled_while_nobody_knows_whether_zoom_made_it_is_taken_aw
         moving.shift(timedelta(seconds=30))
         settle(app)
     assert zooms(world) == []
-    assert again(meeting).wanted is None
+    assert again(meeting).pending_action is None
 
 
 def test_a_change_whose_answer_was_lost_is_not_sent_twice(
@@ -139,12 +139,12 @@ def test_a_change_whose_answer_was_lost_is_not_sent_twice(
         faults.add("PATCH", "/meetings/", "reset")
         service.update_meeting(people.ada, meeting, details)
         settle(app)
-        assert again(meeting).wanted == "update"
+        assert again(meeting).pending_action == "update"
         moving.shift(timedelta(seconds=30))
         settle(app)
     assert (only(world).topic, only(world).minutes) == ("Cells", 45)
     assert world.count("PATCH", "/meetings/").calls == 1
-    assert again(meeting).wanted is None and not again(meeting).unsure
+    assert again(meeting).pending_action is None and not again(meeting).outcome_unknown
 
 
 def test_what_did_not_change_is_not_sent(
@@ -172,7 +172,7 @@ def test_a_time_in_manila_arrives_as_that_time(
     made = only(world)
     assert made.start_time is not None and made.start_time.isoformat() == "2026-11-24T00:00:00+00:00"
     assert made.timezone == "Asia/Manila"
-    assert again(meeting).overridden is None
+    assert again(meeting).overridden_settings is None
 
 
 def form_fields(**changes: Any) -> dict[str, Any]:

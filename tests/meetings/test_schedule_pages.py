@@ -206,7 +206,7 @@ def test_a_class_deleted_at_zoom_is_made_again_by_one_click_for_everybody(
     old = only(world)
     links = {row.join_url for row in db.session.scalars(select(MeetingRegistrant))}
     old.deleted_at = clock.now()
-    generation = again(at_ten).generation
+    generation = again(at_ten).zoom_generation
     ada.get(f"/meetings/{at_ten.id}/change")
     ada.submit(FORM, title="Cells and tissues")
     settle(app)
@@ -215,7 +215,7 @@ def test_a_class_deleted_at_zoom_is_made_again_by_one_click_for_everybody(
     ada.submit("form[action$=make-again]")
     settle(app)
     meeting = again(at_ten)
-    assert (meeting.state, meeting.generation) == ("scheduled", generation + 1)
+    assert (meeting.state, meeting.zoom_generation) == ("scheduled", generation + 1)
     assert only(world).id == meeting.zoom_id and only(world).id != old.id
     rows = [row for row in db.session.scalars(select(MeetingRegistrant)) if row.state == "registered"]
     assert len(rows) == 3 and not links & {row.join_url for row in rows}
@@ -246,7 +246,7 @@ def test_from_80_changes_on_a_warning_is_shown_and_beyond_100_the_class_waits_un
         ada.get("/meetings/new")
         assert "80 of 100 changes at Zoom used today." in ada.text
         with write_transaction() as session:
-            session.execute(update(ZoomQuota).values(writes=100))
+            session.execute(update(ZoomQuota).values(writes_used=100))
         fill(ada, title="Cells", day="2026-11-24", start="10:00")
         settle(app)
         assert zooms(world) == []
@@ -280,7 +280,7 @@ def test_a_page_that_is_older_than_a_cancellation_cannot_bring_the_class_back(
         session.execute(
             update(ZoomMeeting)
             .where(ZoomMeeting.id == at_ten.id)
-            .values(state="cancelled", wanted="delete")
+            .values(state="cancelled", pending_action="delete")
             .execution_options(synchronize_session=False)
         )
     wish = service.MeetingDetails("Cells", "", stale.starts_at, 60)

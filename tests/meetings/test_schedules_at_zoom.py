@@ -67,7 +67,7 @@ def test_holidays_are_taken_out_of_the_recurring_meeting(
         made = only(world)
         assert made.type == 8 and made.settings["registration_type"] == 1
         assert dates_at_zoom(made) == MONDAYS == dates_here(meeting)
-        assert again(meeting).wanted is None and again(meeting).trouble is None
+        assert again(meeting).pending_action is None and again(meeting).error_code is None
     ids = {one.occurrence_id: one.start_time for one in made.occurrences if one.status == "available"}
     rows = db.session.scalars(select(MeetingOccurrence).where(MeetingOccurrence.meeting_id == meeting.id))
     assert {row.zoom_occurrence_id: row.starts_at for row in rows} == ids
@@ -100,7 +100,7 @@ def test_a_worker_broken_off_over_the_holidays_goes_on(
                 "2026-12-15 08:00",
             ]
         )
-        assert again(meeting).wanted is None
+        assert again(meeting).pending_action is None
 
 
 def test_one_date_is_moved_and_one_cancelled(
@@ -114,7 +114,7 @@ def test_one_date_is_moved_and_one_cancelled(
         schedules.cancel_occurrence(people.ada, occurrence(meeting, "2026-12-14"), "Intramurals")
         settle(app)
         assert dates_at_zoom(only(world)) == ["2026-11-23 08:00", "2026-12-08 10:00"] == dates_here(meeting)
-        assert again(meeting).wanted is None
+        assert again(meeting).pending_action is None
     assert world.count("PATCH").calls == 1, "Zoom counts changes, and only one date changed"
 
 
@@ -185,7 +185,7 @@ def test_a_meeting_deleted_in_zoom_is_made_again_for_everybody(
         made = only(world)
         assert made.id != old
         assert dates_at_zoom(made) == MONDAYS[1:]
-        assert again(meeting).state == "scheduled" and again(meeting).generation == 1
+        assert again(meeting).state == "scheduled" and again(meeting).zoom_generation == 1
         assert len(world.active_registrants(made.id)) == 3
         links = {row.join_url for row in db.session.scalars(select(MeetingRegistrant))}
         assert all(made.id in str(link) for link in links)
@@ -200,7 +200,7 @@ def test_a_change_that_finds_the_meeting_gone_says_so(
         world.forget_calls()
         service.update_meeting(people.ada, meeting, service.MeetingDetails("Cells", "", meeting.starts_at, 60))
         settle(app)
-    assert (again(meeting).state, again(meeting).wanted) == ("deleted", None)
+    assert (again(meeting).state, again(meeting).pending_action) == ("deleted", None)
     assert world.count("PATCH").calls == 1
 
 
@@ -293,7 +293,7 @@ def test_a_meeting_brought_back_in_zoom_is_there_again(
         world.recover_meeting(str(meeting.zoom_id))
         sender.pump()
         settle(app)
-    assert (again(meeting).state, again(meeting).wanted) == ("scheduled", None)
+    assert (again(meeting).state, again(meeting).pending_action) == ("scheduled", None)
 
 
 @pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
@@ -310,5 +310,5 @@ def test_settings_that_zoom_overrides_are_shown_and_not_sent_again(
         )
         settle(app)
         row = again(meeting)
-        assert row.wanted is None
+        assert row.pending_action is None
         assert row.waiting_room, "Zoom's own change is taken over where nobody asked for anything else"

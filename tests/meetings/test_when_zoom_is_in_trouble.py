@@ -90,7 +90,7 @@ def test_refused_credentials_stop_the_work_and_the_admin_sees_why(
     assert world.count("", API).calls <= 2 and world.tokens_minted - minted <= 2
     found = write_block.current_write_block()
     assert found and found.reason == "credentials"
-    assert again(one).trouble == "credentials"
+    assert again(one).error_code == "credentials"
     people.sign_in(browser, people.head).get("/")
     assert "Nothing goes to Zoom now." in browser.text and "ZOOM_CLIENT_SECRET" in browser.text
     browser.get("/admin/zoom")
@@ -109,10 +109,10 @@ def test_one_hosts_hundred_changes_leave_the_others_alone(
     monday.shift(timedelta(hours=2))  # past 8:00, when Zoom's day has begun
     with write_transaction() as session:
         assert host_quota.consume_host_write(people.ada.email)
-        session.execute(update(ZoomQuota).values(writes=host_quota.WRITES_PER_DAY))
+        session.execute(update(ZoomQuota).values(writes_used=host_quota.WRITES_PER_DAY))
     waits = people.meeting(people.ada, biology, NOW + timedelta(days=2))
     people.meeting(people.bob, chemistry, NOW + timedelta(days=2))
     settle(app)
     assert only(world).topic == "Chemistry lesson"
-    assert again(waits).trouble == "host limit"
-    assert again(waits).next_try_at == host_quota.quota_resets_at() == NOW.replace(day=24, hour=8)
+    assert again(waits).error_code == "host limit"
+    assert again(waits).next_attempt_at == host_quota.quota_resets_at() == NOW.replace(day=24, hour=8)

@@ -96,7 +96,7 @@ def test_a_repeat_tells_nothing_twice(
     people.held(people.ada, biology, NOW + timedelta(hours=26))
     assert told() == 2
     with write_transaction():  # as if it had died before the mark was written
-        db.session.execute(update(MeetingHistory).values(told=False))
+        db.session.execute(update(MeetingHistory).values(is_notified=False))
     settle(app)
     assert told() == 2
     later(tuesday, minutes=11)
@@ -129,7 +129,7 @@ def test_registrations_that_fail_are_told_once_a_day_to_those_who_can_help(
     assert not letters(), "the same day again: once is enough"
     later(tuesday, days=1)
     with write_transaction():
-        db.session.execute(update(MeetingRegistrant).values(told=False, updated_at=NOW))
+        db.session.execute(update(MeetingRegistrant).values(failure_notified=False, updated_at=NOW))
     worker.create_due_notifications()
     later(tuesday, minutes=11)
     assert len(letters()) == 2

@@ -170,11 +170,11 @@ def test_secrets_lie_open_nowhere(app: Flask, lesson: Lesson, tmp_path: Path) ->
         for suffix in ("", "-wal"):
             raw += Path(f"{db.engine.url.database}{suffix}").read_bytes()
     meetings = list(db.session.scalars(select(ZoomMeeting)))
-    secrets = [meeting.password for meeting in meetings] + [meeting.join_url for meeting in meetings]
+    secrets = [meeting.passcode for meeting in meetings] + [meeting.join_url for meeting in meetings]
     secrets += [row.join_url for row in db.session.scalars(select(MeetingRegistrant))]
     secrets += [link.token for link in db.session.scalars(select(JoinLink))]
     token = db.session.scalars(select(ZoomToken)).one()
-    assert token.sealed
+    assert token.token_encrypted
     found = [secret for secret in secrets if secret and secret.encode() in raw]
     assert len([one for one in secrets if one]) > 10 and not found
     assert b"zak=" not in raw and b"start_url" not in raw and b"DACANAY" in raw

@@ -168,7 +168,7 @@ def test_who_goes_to_school_here_still_keeps_her_name_and_her_later_years(
                 id=later.id, section_id=later.id, learner_id=stays_on.id, position=1, from_date=clock.today()
             )
         )
-        session.execute(sa.update(Base.metadata.tables["schools"]).values(attendance_years=2))
+        session.execute(sa.update(Base.metadata.tables["schools"]).values(attendance_retention_years=2))
     at(moving, 2029, 6, 1)
     delete_expired_rows()
     look_again()
@@ -185,17 +185,17 @@ def test_what_would_go_at_once_is_shown_before_it_is_so(
     choose(browser, people, "3")
     assert "SY 2026-2027 : 1 section, 1 sheet" in browser.text.replace("2027:", "2027 :")
     look_again()
-    assert db.session.scalar(select(Base.metadata.tables["schools"].c.attendance_years)) is None
+    assert db.session.scalar(select(Base.metadata.tables["schools"].c.attendance_retention_years)) is None
     browser.submit(years="2")
     look_again()
-    assert db.session.scalar(select(Base.metadata.tables["schools"].c.attendance_years)) is None, (
+    assert db.session.scalar(select(Base.metadata.tables["schools"].c.attendance_retention_years)) is None, (
         "of two it was not shown"
     )
     browser.submit(years="3")
     assert "This deletes what is there now" in browser.text
     browser.submit()
     look_again()
-    assert db.session.scalar(select(Base.metadata.tables["schools"].c.attendance_years)) == 3
+    assert db.session.scalar(select(Base.metadata.tables["schools"].c.attendance_retention_years)) == 3
 
 
 def test_evidence_that_comes_after_makes_no_marks_and_does_not_stay(
@@ -203,7 +203,7 @@ def test_evidence_that_comes_after_makes_no_marks_and_does_not_stay(
 ) -> None:
     _, _, occurrence = held
     with write_transaction() as session:
-        session.execute(sa.update(Base.metadata.tables["schools"]).values(attendance_years=2))
+        session.execute(sa.update(Base.metadata.tables["schools"]).values(attendance_retention_years=2))
     at(moving, 2029, 6, 1)
     delete_expired_rows()
     look_again()
@@ -211,12 +211,14 @@ def test_evidence_that_comes_after_makes_no_marks_and_does_not_stay(
         run = session.scalars(select(ZoomInstance)).one()
         session.add(ZoomParticipant(instance_id=run.id, session="9", name="Ana Cruz", joined_at=clock.now()))
         sheet = session.get_one(AttendanceSheet, occurrence)
-        sheet.dirty = True
+        sheet.needs_recompute = True
     settle(app)
-    assert db.session.get_one(AttendanceSheet, occurrence).dirty is False
+    assert db.session.get_one(AttendanceSheet, occurrence).needs_recompute is False
     assert db.session.scalar(select(func.count()).select_from(AttendanceRecord)) == 0
     tally = Base.metadata.tables["attendance_tallies"]
-    assert db.session.execute(select(tally.c.present, tally.c.absent + tally.c.review + tally.c.pending)).one() == (
+    assert db.session.execute(
+        select(tally.c.present, tally.c.absent + tally.c.needs_review + tally.c.pending)
+    ).one() == (
         2,
         1,
     )
@@ -229,7 +231,7 @@ def test_killed_in_the_middle_it_goes_on_the_next_time(
 ) -> None:
     at(moving, 2029, 6, 1)
     with write_transaction() as session:  # as a purge leaves it that was killed right after it marked the section
-        session.execute(sa.update(Base.metadata.tables["schools"]).values(attendance_years=2))
+        session.execute(sa.update(Base.metadata.tables["schools"]).values(attendance_retention_years=2))
         session.execute(sa.update(Section.__table__).values(attendance_deleted_at=clock.now()))
     at(moving, 2030, 1, 10)
     delete_expired_rows()
@@ -243,12 +245,12 @@ def test_a_class_that_never_ended_is_not_looked_at_for_ever(
 ) -> None:
     _, _, occurrence = held
     with write_transaction() as session:
-        session.execute(sa.update(Base.metadata.tables["schools"]).values(attendance_years=2))
+        session.execute(sa.update(Base.metadata.tables["schools"]).values(attendance_retention_years=2))
         session.get_one(AttendanceSheet, occurrence).state = "live"
     at(moving, 2029, 6, 1)
     delete_expired_rows()
     settle(app)  # raises where the sweeps do not come to rest
-    assert db.session.get_one(AttendanceSheet, occurrence).dirty is False
+    assert db.session.get_one(AttendanceSheet, occurrence).needs_recompute is False
 
 
 def test_the_sections_of_a_whole_division_are_marked_in_small_steps(
@@ -262,7 +264,7 @@ def test_the_sections_of_a_whole_division_are_marked_in_small_steps(
             for number in range(attendance_retention.SECTIONS_PER_BATCH)
         ]
         session.execute(sa.insert(sections), rows)
-        session.execute(sa.update(Base.metadata.tables["schools"]).values(attendance_years=2))
+        session.execute(sa.update(Base.metadata.tables["schools"]).values(attendance_retention_years=2))
     at(moving, 2029, 6, 1)
     delete_expired_rows()
     look_again()
@@ -278,4 +280,4 @@ def test_nobody_keeps_attendance_shorter_than_two_years(browser: Browser, people
     browser.get(f"/admin/schools/{people.school.id}/keeping")
     browser.post(browser.url, {"years": "1", "authority": "me"}, status=422)
     look_again()
-    assert db.session.scalar(select(Base.metadata.tables["schools"].c.attendance_years)) is None
+    assert db.session.scalar(select(Base.metadata.tables["schools"].c.attendance_retention_years)) is None

@@ -66,7 +66,7 @@ def secrets_of() -> list[str]:
     found += [str(learner.lrn) for learner in learners] + [learner.last_name for learner in learners]
     found += [link.token for link in db.session.scalars(select(JoinLink))]
     found += [str(row.join_url).partition("?")[2] for row in db.session.scalars(select(MeetingRegistrant))]
-    found += [str(meeting.password), str(meeting.join_url).partition("?")[2]]
+    found += [str(meeting.passcode), str(meeting.join_url).partition("?")[2]]
     return [one for one in found if one]
 
 

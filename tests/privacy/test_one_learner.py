@@ -167,7 +167,7 @@ def test_what_zoom_still_tells_of_her_is_taken_out_for_a_week(
     with time_machine.travel(clock.now() + timedelta(days=8), tick=False):
         assert erasure.finish_pending_erasures() == 1 and erasure.finish_pending_erasures() == 0
         row = db.session.scalars(select(erasure.LearnerErasure)).one()
-        assert row.marks is None and row.finished_at
+        assert row.fingerprints is None and row.finished_at
 
 
 def test_killed_after_any_step_it_goes_on_and_erases_her_whole(app: Flask, people: People, lesson: Lesson) -> None:
@@ -175,13 +175,13 @@ def test_killed_after_any_step_it_goes_on_and_erases_her_whole(app: Flask, peopl
     rows are as such a kill leaves them."""
     erasure.request_learner_erasure(db.session.get_one(Learner, lesson.her.id), "asked", by=people.head)
     look_again()
-    raw = {event.id: event.raw for event in db.session.scalars(select(ZoomEvent))}
+    raw = {event.id: event.body for event in db.session.scalars(select(ZoomEvent))}
     assert erasure.is_erasure_pending(lesson.her.id)
     erasure.process_due_erasures()
     assert not erasure.is_erasure_pending(lesson.her.id) and erasure.process_due_erasures() == 0
     with write_transaction() as session:
         for event in session.scalars(select(ZoomEvent)):
-            event.raw = raw[event.id]
+            event.body = raw[event.id]
     assert "quimpo" in everything_in_the_database().lower()
     erasure.finish_pending_erasures()
     settle(app)

@@ -10,7 +10,7 @@ from sqlalchemy import delete, select
 
 from portal.accounts import service as accounts
 from portal.accounts.models import User
-from portal.classes.disclosure.service import OPENED_SECTIONS_KEY, SectionDisclosure
+from portal.classes.disclosure.service import DISCLOSURE_ACTION, SectionDisclosure
 from portal.classes.models import Enrolment, Learner, SchoolClass, Section
 from portal.core import clock
 from portal.core.audit_log import AuditEntry
@@ -204,7 +204,7 @@ def test_the_answer_goes_to_a_page_of_the_portal_only(browser: Browser, people: 
 def test_the_head_of_the_school_reads_who_opened_what_and_why(browser: Browser, people: People, story: Story) -> None:
     people.sign_in(browser, story.chief)
     give_reason(browser, story)
-    entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == OPENED_SECTIONS_KEY)).one()
+    entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == DISCLOSURE_ACTION)).one()
     assert (entry.user_id, entry.section_id, entry.details) == (story.chief.id, story.section.id, {"reason": WHY})
     browser.submit("form[action='/sign-out']")
     people.sign_in(browser, people.head)
@@ -218,5 +218,5 @@ def test_an_erased_learner_is_not_named_in_a_reason(browser: Browser, people: Pe
     give_reason(browser, story, "The mother of Learner001 asks about absences")
     erasure.request_learner_erasure(db.session.get_one(Learner, story.learners[0].id), "asked", by=people.head)
     erasure.process_due_erasures()
-    entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == OPENED_SECTIONS_KEY)).one()
+    entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == DISCLOSURE_ACTION)).one()
     assert entry.details == {"reason": "The mother of ... asks about absences"}

@@ -25,7 +25,7 @@ def of_class(school_class: SchoolClass) -> list[str]:
     """What README and docs/privacy.md give as the one query for a class and a month."""
     whole = (AuditEntry.class_id.is_(None)) & (AuditEntry.section_id == school_class.section_id)
     begins = clock.now() - timedelta(days=31)
-    return actions(or_(AuditEntry.class_id == school_class.id, whole), AuditEntry.at >= begins)
+    return actions(or_(AuditEntry.class_id == school_class.id, whole), AuditEntry.occurred_at >= begins)
 
 
 def story(browser: Browser, people: People) -> tuple[Section, SchoolClass, SchoolClass, ZoomMeeting]:
@@ -59,7 +59,7 @@ def test_one_query_tells_everything_done_with_the_records_of_a_class(
     entries = list(
         db.session.scalars(select(AuditEntry).where(AuditEntry.section_id == section.id).order_by(AuditEntry.id))
     )
-    assert all(entry.at.utcoffset() == timedelta(0) for entry in entries)
+    assert all(entry.occurred_at.utcoffset() == timedelta(0) for entry in entries)
 
 
 def test_an_admins_search_for_a_class_is_one_statement_on_the_log(

@@ -120,7 +120,7 @@ def test_a_learner_who_leaves_loses_the_registration_but_stays_known_for_past_da
     leave(learners[0])
     settle(app)
     row = row_of(meeting, learners[0])
-    assert (row.state, row.join_url, row.wanted) == ("cancelled", None, False)
+    assert (row.state, row.join_url, row.is_expected) == ("cancelled", None, False)
     assert (learners[0].id, None, before) in registrant_ids_by_person(meeting.id)
     assert registration_progress_of(meeting.id).total == 1
     assert len(at_zoom(world, meeting)) == 1
@@ -230,7 +230,7 @@ def test_an_address_that_moves_outside_the_domain_is_taken_away_at_zoom(
     settle(app)
     assert at_zoom(world, meeting) == ["300123200002@r1.deped.gov.ph"]
     row = row_of(meeting, learners[0])
-    assert (row.state, row.reason, row.next_try_at) == ("failed", "outside the domain", None)
+    assert (row.state, row.reason, row.next_attempt_at) == ("failed", "outside the domain", None)
 
 
 def test_staff_are_registered_except_the_host_and_a_new_teacher_replaces_the_old(
@@ -286,7 +286,7 @@ def test_a_meeting_that_was_made_again_registers_everybody_anew(
     again = world.create_meeting("ada@r1.deped.gov.ph", {"topic": "x", "type": 2, "settings": {"approval_type": 1}})
     with write_transaction() as session:
         found = session.get_one(ZoomMeeting, meeting.id)
-        found.zoom_id, found.generation = again.id, 1
+        found.zoom_id, found.zoom_generation = again.id, 1
     settle(app)
     meeting = db.session.get_one(ZoomMeeting, meeting.id)
     assert len(at_zoom(world, meeting)) == 3
@@ -310,7 +310,7 @@ def test_one_learner_over_the_limit_of_the_day_waits_until_0800_and_the_others_g
         assert (seen.done, seen.waiting, seen.deferred) == (11, 1, 1)
         row = row_of(meeting, learner)
         assert row.reason == "limit of the day"
-        assert row.next_try_at == seen.resumes_at == datetime(2026, 11, 24, tzinfo=UTC)
+        assert row.next_attempt_at == seen.resumes_at == datetime(2026, 11, 24, tzinfo=UTC)
         assert not seen.running and not daily_limit.is_limit_across_meetings()
         posts = world.count("POST", SINGLE).calls
         moving.move_to(datetime(2026, 11, 23, 23, 59, tzinfo=UTC))

@@ -146,7 +146,7 @@ def test_the_accounts_daily_limit_parks_all_until_zoom_counts_anew(
     assert reasons(meeting) == {"limit of the account": 3}
     seen = registration_progress_of(meeting.id)
     assert (seen.deferred, seen.resumes_at, seen.running) == (3, tomorrow, False)
-    assert set(db.session.scalars(select(MeetingRegistrant.posts))) == {0}, "it was not carried out"
+    assert set(db.session.scalars(select(MeetingRegistrant.posts_today))) == {0}, "it was not carried out"
 
 
 def test_a_missing_permission_stops_all_writing_for_five_minutes(

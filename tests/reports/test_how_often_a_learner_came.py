@@ -44,7 +44,7 @@ def test_who_teaches_one_class_sees_that_one(month: Month, app: Flask) -> None:
 
 def test_a_date_that_is_in_no_report_is_not_counted(month: Month, ada: Browser) -> None:
     with write_transaction() as session:
-        session.get_one(AttendanceSheet, month.dates(month.art)[0].id).counts = False
+        session.get_one(AttendanceSheet, month.dates(month.art)[0].id).counts_in_reports = False
     look_again()
     ada.get(page(month, 1))
     assert figures(ada)["Present"] == "1"

@@ -129,8 +129,11 @@ def test_holidays_and_suspensions_are_no_class_days(ada: Browser, month: Month) 
 def test_learners_who_came_or_left_within_the_month(ada: Browser, month: Month) -> None:
     with write_transaction() as session:
         for learner, changes in (
-            (month.learners[0], {"until_date": date(2026, 11, 3), "reason": "T/O", "detail": "Laoag Central"}),
-            (month.learners[3], {"from_date": date(2026, 11, 4), "came_by": "LE"}),
+            (
+                month.learners[0],
+                {"until_date": date(2026, 11, 3), "exit_reason": "T/O", "exit_detail": "Laoag Central"},
+            ),
+            (month.learners[3], {"from_date": date(2026, 11, 4), "entry_reason": "LE"}),
         ):
             row = session.scalars(select(Enrolment).where(Enrolment.learner_id == learner.id)).one()
             for name, value in changes.items():
@@ -306,7 +309,7 @@ def test_a_section_of_one_sex_has_no_formula_over_nothing(ada: Browser, month: M
     with write_transaction() as session:
         for learner in month.learners[:2]:
             row = session.scalars(select(Enrolment).where(Enrolment.learner_id == learner.id)).one()
-            row.until_date, row.reason = date(2026, 10, 30), "T/O"
+            row.until_date, row.exit_reason = date(2026, 10, 30), "T/O"
     sheet = workbook(ada, month, formulas=True)
     assert (sheet["C8"].value, sheet["A8"].value, sheet["H8"].value) == ("<=== MALE | TOTAL Per Day ===>", 0, 0)
     assert workbook(ada, month)["AR25"].value == 0

@@ -43,7 +43,7 @@ def test_a_month_calculated_by_hand() -> None:
         EnrolmentPeriod("basa", "BASA", "M", JUNE),
         EnrolmentPeriod("cruz", "CRUZ", "M", JUNE, date(2026, 11, 6), left_by="T/O", detail="Laoag Central"),
         EnrolmentPeriod("diaz", "DIAZ", "F", JUNE),
-        EnrolmentPeriod("esteban", "ESTEBAN", "F", date(2026, 11, 9), came_by="LE"),
+        EnrolmentPeriod("esteban", "ESTEBAN", "F", date(2026, 11, 9), entry_reason="LE"),
     ]
     register = everybody(learners, days, {"abad": november(3, 4), "basa": november(9, 10, 11, 12, 13)})
     register["abad", date(2026, 11, 9)] = RecordDay("present", "late")
@@ -94,7 +94,7 @@ def test_five_class_days_in_a_row(absent: list[str], counted: int) -> None:
 
 def test_who_transfers_in_is_no_late_enrolment() -> None:
     came = [
-        EnrolmentPeriod("a", "A", "M", date(2026, 11, 9), came_by="T/I"),
+        EnrolmentPeriod("a", "A", "M", date(2026, 11, 9), entry_reason="T/I"),
         EnrolmentPeriod("b", "B", "M", date(2026, 11, 9)),
     ]
     form = sf2_calculation.compute_sf2(
@@ -173,7 +173,7 @@ _learner = st.builds(
     sex=st.sampled_from(["M", "F"]),
     first_day=st.dates(date(2026, 6, 8), date(2026, 11, 30)),
     last_day=st.none() | st.dates(date(2026, 11, 30), date(2027, 3, 1)),
-    came_by=st.sampled_from([None, "LE", "T/I"]),
+    entry_reason=st.sampled_from([None, "LE", "T/I"]),
     left_by=st.sampled_from([None, "T/O", "NLS", "DRP"]),
 )
 _status = st.builds(RecordDay, st.sampled_from(["present", "absent", "unknown"]), st.sampled_from(["", "late", "both"]))

@@ -163,7 +163,7 @@ def test_exports_ask_for_what_the_page_shows(ada: Browser, month: Month) -> None
 def test_tallies_say_what_the_records_say(ada: Browser, month: Month) -> None:
     first = month.dates(month.biology)[0]
     tally = db.session.get_one(AttendanceTally, first.id)
-    assert (tally.present, tally.partial, tally.absent, tally.review, tally.pending) == (2, 1, 1, 0, 0)
+    assert (tally.present, tally.partial, tally.absent, tally.needs_review, tally.pending) == (2, 1, 1, 0, 0)
     ada.get(f"/attendance/{first.id}")
     ada.post(f"/attendance/{first.id}/reopen", {"reason": "a mistake"})
     ada.get(f"/attendance/{first.id}")

@@ -61,7 +61,7 @@ def picture() -> list[tuple[object, ...]]:
     people = select(Learner.id, Learner.lrn, Learner.lis_name, Learner.first_name, Learner.email).order_by(Learner.id)
     times = select(
         Enrolment.id, Enrolment.learner_id, Enrolment.section_id, Enrolment.position, Enrolment.from_date,
-        Enrolment.until_date, Enrolment.reason,
+        Enrolment.until_date, Enrolment.exit_reason,
     ).order_by(Enrolment.id)  # fmt: skip
     return [tuple(one) for one in db.session.execute(people)] + [tuple(one) for one in db.session.execute(times)]
 
@@ -69,7 +69,7 @@ def picture() -> list[tuple[object, ...]]:
 def times_of(learner: Learner) -> list[tuple[date, date | None, str | None]]:
     look_again()
     found = select(Enrolment).where(Enrolment.learner_id == learner.id).order_by(Enrolment.from_date)
-    return [(one.from_date, one.until_date, one.reason) for one in db.session.scalars(found)]
+    return [(one.from_date, one.until_date, one.exit_reason) for one in db.session.scalars(found)]
 
 
 def test_the_difference_is_shown_before_anything_is_saved(ada: Browser, people: People, jadeite: Section) -> None:
@@ -213,7 +213,7 @@ def test_after_a_day_an_import_stays_and_its_journal_goes(
     assert "cannot be undone any more" in ada.page.text
     purge.delete_expired_rows()
     look_again()
-    assert db.session.scalars(select(RosterImport)).one().journal is None
+    assert db.session.scalars(select(RosterImport)).one().undo_journal is None
     assert len(picture()) == 2
 
 

@@ -117,8 +117,8 @@ def test_registrations_and_links_and_marks_go_along(
                 class_id=biology.id,
                 folded_name="OPPO",
                 learner_id=second.id,
-                made_by=people.ada.id,
-                made_at=clock.now(),
+                created_by=people.ada.id,
+                created_at=clock.now(),
             )
         )
     gone_id = db.session.scalars(
@@ -133,7 +133,7 @@ def test_registrations_and_links_and_marks_go_along(
     row = db.session.scalars(select(MeetingRegistrant).where(MeetingRegistrant.learner_id.is_not(None))).one()
     assert (row.learner_id, row.state) == (first.id, "registered")
     former = db.session.scalars(select(FormerRegistrant)).one()
-    assert (former.learner_id, former.zoom_registrant_id, former.open) == (first.id, gone_id, False)
+    assert (former.learner_id, former.zoom_registrant_id, former.still_at_zoom) == (first.id, gone_id, False)
 
 
 def test_days_that_the_adviser_recorded_go_along(ada: Browser, people: People, jadeite: Section) -> None:

@@ -169,7 +169,7 @@ def test_a_withdrawn_learner_is_off_the_roster_and_her_registration_is_cancelled
     assert "1 learner" in ada.text
     assert "Left the section" in ada.text
     [row] = rows(first)
-    assert (row.until_date, row.reason, row.detail) == (
+    assert (row.until_date, row.exit_reason, row.exit_detail) == (
         date(2026, 11, 20), "T/O", "Laoag City National High School",
     )  # fmt: skip
     assert "withdrew" in audited(first)
@@ -198,7 +198,7 @@ def test_a_learner_moves_and_both_rosters_say_so(ada: Browser, people: People, j
     ada.submit(target=str(ruby.id), since="2026-11-16", detail="Heads of family asked")
     assert "is on the roster of Grade 8 - Ruby now." in ada.page.text
     before, after = rows(learner)
-    assert (before.section_id, before.until_date, before.detail) == (
+    assert (before.section_id, before.until_date, before.exit_detail) == (
         jadeite.id, date(2026, 11, 15), "Heads of family asked",
     )  # fmt: skip
     assert (after.section_id, after.from_date, after.until_date) == (ruby.id, date(2026, 11, 16), None)

@@ -74,7 +74,7 @@ def test_one_who_comes_back_counts_from_the_day_after_she_left_at_the_earliest(
     [ana] = people.learners(jadeite, 1)
     with write_transaction():
         rolls = EnrolmentChanges([ana.id])
-        rolls.withdraw(rolls.of(ana.id)[0], last_day=date(2026, 9, 30), reason="T/O")
+        rolls.withdraw(rolls.enrolments_of(ana.id)[0], last_day=date(2026, 9, 30), reason="T/O")
         rolls.save()
     bring_in(people.sign_in(browser, people.ada), ruby, ANA + "T/I DATE:2026-09-15")
     assert times(ana) == [
@@ -109,7 +109,7 @@ def test_the_database_refuses_to_lengthen_a_time_into_the_next(people: People) -
     [ana] = people.learners(jadeite, 1)
     with write_transaction():
         rolls = EnrolmentChanges([ana.id])
-        rolls.move(rolls.of(ana.id)[0], ruby.id, position=1, since=TODAY)
+        rolls.move(rolls.enrolments_of(ana.id)[0], ruby.id, position=1, since=TODAY)
         rolls.save()
     with pytest.raises(IntegrityError), write_transaction() as session:
         session.scalars(select(Enrolment).where(Enrolment.section_id == jadeite.id)).one().until_date = TODAY
@@ -183,7 +183,7 @@ def test_any_order_of_changes_leaves_a_learner_on_one_roster_a_day(
         section_id = sections[section % 3]
         with write_transaction():
             rolls = EnrolmentChanges([ana])
-            rows = rolls.of(ana)
+            rows = rolls.enrolments_of(ana)
             if what != "enrol" and not rows:
                 continue
             row = rows[which % len(rows)] if what != "enrol" else None

@@ -177,7 +177,7 @@ def test_a_class_is_closed_with_its_coming_dates_and_what_was_held_stays(
     settle(app)
     look_again()
     found = db.session.execute(
-        select(ZoomMeeting.class_id == biology.id, MeetingOccurrence.state, ZoomMeeting.wanted)
+        select(ZoomMeeting.class_id == biology.id, MeetingOccurrence.state, ZoomMeeting.pending_action)
         .join(MeetingOccurrence.meeting)
         .order_by(MeetingOccurrence.starts_at)
     ).all()

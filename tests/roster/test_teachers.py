@@ -33,7 +33,7 @@ def registered(meeting_id: UUID) -> set[UUID | None]:
     rows = select(MeetingRegistrant.user_id).where(
         MeetingRegistrant.meeting_id == meeting_id,
         MeetingRegistrant.user_id.is_not(None),
-        MeetingRegistrant.wanted,
+        MeetingRegistrant.is_expected,
     )
     return set(db.session.scalars(rows))
 

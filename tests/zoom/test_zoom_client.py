@@ -286,8 +286,8 @@ def test_a_report_that_is_not_there_yet_is_not_a_deleted_meeting(server, zoom, r
     server.on("GET /v2/report/meetings/m%3D%3D/participants", reply(404, {"code": 3001}))
     with pytest.raises(ZoomRefused) as caught:
         zoom.report_participants("m==")
-    assert caught.value.not_ready
-    assert not caught.value.gone
+    assert caught.value.is_not_ready
+    assert not caught.value.is_deleted
 
 
 def test_an_ended_meeting_is_read(server, zoom, reply):

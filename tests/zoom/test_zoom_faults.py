@@ -247,7 +247,7 @@ def test_a_token_that_is_always_refused_is_a_matter_of_credentials(server, zoom,
         with pytest.raises(ZoomBadCredentials) as caught:
             zoom.get_meeting(ID)
         clock.move(seconds=60)
-    assert "administrator" in caught.value.for_teachers
+    assert "administrator" in caught.value.user_message
     assert len(server.asked("POST /oauth/token")) == 2
     assert len(server.asked(GET)) == 5
 
@@ -433,7 +433,7 @@ def test_a_daily_limit_is_told_at_once(server, zoom, clock, reply):
         create(zoom)
     assert (caught.value.daily, caught.value.until) == (True, dt.datetime(2026, 11, 4, tzinfo=dt.UTC))
     assert (clock.sleeps, len(server.asked(POST))) == ([], 1)
-    assert "today" in caught.value.for_teachers
+    assert "today" in caught.value.user_message
 
 
 def test_the_third_registration_of_a_day_concerns_one_registrant(server, zoom, reply):
@@ -456,19 +456,19 @@ def refusal(act):
 @pytest.mark.parametrize(
     ("status", "code", "message", "meaning"),
     [
-        (404, 3001, "Réunion introuvable.", "gone"),
-        (400, 3001, "", "gone"),
-        (404, 1001, "Meeting does not exist: 1.", "gone"),
-        (400, 300, "Meeting 1 not found or has expired.", "gone"),
-        (400, 3027, "Host can not register", "not_registrable_host"),
-        (400, 3038, "", "over"),
-        (400, 3043, "", "full"),
-        (400, 404, "", "registration_off"),
-        (404, 300, "Localised.", "registration_off"),
-        (400, 300, "Registration has not been enabled for this meeting: 1", "registration_off"),
-        (400, 303, "", "batch_unsupported"),
-        (400, 200, "Only available for Paid user: x.", "host_not_licensed"),
-        (400, 3161, "", "host_not_licensed"),
+        (404, 3001, "Réunion introuvable.", "is_deleted"),
+        (400, 3001, "", "is_deleted"),
+        (404, 1001, "Meeting does not exist: 1.", "is_deleted"),
+        (400, 300, "Meeting 1 not found or has expired.", "is_deleted"),
+        (400, 3027, "Host can not register", "is_host_not_registrable"),
+        (400, 3038, "", "is_over"),
+        (400, 3043, "", "is_full"),
+        (400, 404, "", "is_registration_off"),
+        (404, 300, "Localised.", "is_registration_off"),
+        (400, 300, "Registration has not been enabled for this meeting: 1", "is_registration_off"),
+        (400, 303, "", "is_batch_unsupported"),
+        (400, 200, "Only available for Paid user: x.", "is_host_unlicensed"),
+        (400, 3161, "", "is_host_unlicensed"),
     ],
 )
 def test_a_refused_registration_says_what_it_means(server, zoom, reply, status, code, message, meaning):
@@ -476,7 +476,7 @@ def test_a_refused_registration_says_what_it_means(server, zoom, reply, status, 
     problem = refusal(lambda: zoom.add_registrant(ID, RegistrantInput("x@x.ph", "X")))
     meanings = [name for name in errors._WORDS if getattr(problem, name)]
     assert meanings == [meaning]
-    assert problem.for_teachers == errors._WORDS[meaning]
+    assert problem.user_message == errors._WORDS[meaning]
     assert (problem.status, problem.code, problem.tracking_id) == (status, code, "WEB_1")
     assert len(server.asked(ADD)) == 1
 
@@ -484,14 +484,14 @@ def test_a_refused_registration_says_what_it_means(server, zoom, reply, status, 
 def test_an_unknown_host_is_not_a_deleted_meeting(server, zoom, reply):
     server.on(POST, reply(404, {"code": 1001, "message": "User does not exist: h1."}))
     problem = refusal(lambda: create(zoom))
-    assert problem.host_unknown
-    assert not problem.gone
+    assert problem.is_host_unknown
+    assert not problem.is_deleted
 
 
 def test_an_unknown_user_in_a_meeting_is_not_a_deleted_meeting():
     problem = ZoomRefused(404, 1001, "User does not exist.", resource="meeting")
-    assert problem.host_unknown
-    assert not problem.gone
+    assert problem.is_host_unknown
+    assert not problem.is_deleted
 
 
 def test_a_refused_field_is_named(server, zoom, reply):
@@ -503,7 +503,7 @@ def test_a_refused_field_is_named(server, zoom, reply):
     server.on(ADD, reply(400, complaint))
     problem = refusal(lambda: zoom.add_registrant(ID, RegistrantInput("x", "X")))
     assert problem.fields == (("user_info.email", "Invalid field: eve@x.ph."),)
-    assert not problem.registration_off
+    assert not problem.is_registration_off
     assert "user_info.email" in str(problem)
     assert "eve@x.ph" not in str(problem) + repr(problem)
 
@@ -511,13 +511,13 @@ def test_a_refused_field_is_named(server, zoom, reply):
 def test_a_refusal_that_is_no_json_has_no_code(server, zoom, reply):
     server.on(GET, reply(403, b"<html>Forbidden</html>"))
     problem = refusal(lambda: zoom.get_meeting(ID))
-    assert (problem.status, problem.code, problem.gone) == (403, None, False)
-    assert problem.for_teachers
+    assert (problem.status, problem.code, problem.is_deleted) == (403, None, False)
+    assert problem.user_message
 
 
 def test_a_report_of_last_year_is_too_old(server, zoom, reply):
     server.on("GET /v2/report/meetings/m/participants", reply(400, {"code": 12702}))
-    assert refusal(lambda: zoom.report_participants("m")).too_old
+    assert refusal(lambda: zoom.report_participants("m")).is_too_old
 
 
 # The log

@@ -74,14 +74,14 @@ def test_many_threads_of_many_processes_mint_once(app: Flask, mint: Mint) -> Non
 
 def test_the_row_is_sealed(app: Flask, mint: Mint) -> None:
     tokens(app).token(mint)
-    assert "secret-token" not in str(row().sealed)
+    assert "secret-token" not in str(row().token_encrypted)
     assert repr(tokens(app).token(mint)).count("secret") == 0
 
 
 def test_a_token_sealed_with_a_lost_key_is_replaced(app: Flask, mint: Mint) -> None:
     tokens(app).token(mint)
     with write_transaction() as session:
-        session.execute(update(ZoomToken).values(sealed="what no key opens"))
+        session.execute(update(ZoomToken).values(token_encrypted="what no key opens"))
     assert tokens(app).token(mint).value == "secret-token-2"
 
 
@@ -126,7 +126,9 @@ def test_when_the_process_that_renews_dies_another_takes_over(app: Flask, mint: 
     assert LEASE_TIME.total_seconds() < WAIT_SECONDS, "who waits must still be there"
     tokens(app).token(mint)
     with write_transaction() as session:  # as it lies there after a kill in the middle of minting
-        session.execute(update(ZoomToken).values(sealed=None, expires_at=None, leased_until=clock.now() + LEASE_TIME))
+        session.execute(
+            update(ZoomToken).values(token_encrypted=None, expires_at=None, leased_until=clock.now() + LEASE_TIME)
+        )
     begin = clock.now()
     with time_machine.travel(begin, tick=False) as moving:
         threading.Timer(0.3, lambda: moving.move_to(begin + LEASE_TIME + timedelta(seconds=1))).start()

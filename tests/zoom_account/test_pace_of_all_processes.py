@@ -13,12 +13,12 @@ from portal.zoom.api.rate_limiter import HEAVY, LIGHT, MEDIUM
 from portal.zoom_account.rate_limiter import (
     CATEGORY_RATES,
     DatabaseRateLimiter,
-    RateCategory,
+    RateLimit,
     ZoomRateSlots,
     reserve_rate_slots,
 )
 
-RATE = RateCategory(10, 0.2)
+RATE = RateLimit(10, 0.2)
 
 
 class Slept:
@@ -87,7 +87,7 @@ def test_who_waits_at_the_same_time_books_together(app: Flask) -> None:
         time.sleep(0.02)
         return contexts()
 
-    pace = DatabaseRateLimiter("acc", counted, {LIGHT: RateCategory(1000, 1)}, slept)  # type: ignore[arg-type]
+    pace = DatabaseRateLimiter("acc", counted, {LIGHT: RateLimit(1000, 1)}, slept)  # type: ignore[arg-type]
     ready = threading.Barrier(20)
 
     def wait() -> None:
@@ -100,7 +100,7 @@ def test_who_waits_at_the_same_time_books_together(app: Flask) -> None:
     for thread in threads:
         thread.join()
     assert len(bookings) <= 10
-    assert len(db.session.scalars(select(ZoomRateSlots.booked)).one()) == 20
+    assert len(db.session.scalars(select(ZoomRateSlots.reserved_at)).one()) == 20
 
 
 def test_a_clock_that_was_set_back_stops_nothing(app: Flask) -> None:
@@ -110,7 +110,7 @@ def test_a_clock_that_was_set_back_stops_nothing(app: Flask) -> None:
 
         with write_transaction() as session:
             found = session.scalars(select(ZoomRateSlots)).one()
-            found.booked = [moment + 3600 for moment in found.booked]
+            found.reserved_at = [moment + 3600 for moment in found.reserved_at]
     assert reserve_rate_slots("acc/light", RATE, 1) == [0.0]
 
 

@@ -15,7 +15,7 @@ class SignInResult:
     """The person, or nobody; and for how many minutes the address typed is closed after too many tries."""
 
     user: User | None
-    closed_minutes: int = 0
+    locked_minutes: int = 0
 
 
 def authenticate_password(email: str, password: str, domains: tuple[str, ...]) -> SignInResult:

@@ -33,13 +33,13 @@ class TooManyAttempts(Exception):
 def remaining_lockout_minutes(account: str) -> int:
     """For how many minutes sign-in to this address is closed; 0 if it is open."""
     whose = SignInFailure.account_hash.in_(hmac_hex_all_keys(_named(account)))
-    seconds = _wait(SignInFailure.at, whose, FAILURES_PER_ACCOUNT, ACCOUNT_WINDOW)
+    seconds = _wait(SignInFailure.failed_at, whose, FAILURES_PER_ACCOUNT, ACCOUNT_WINDOW)
     return -(-seconds // 60)
 
 
 def check_client_limit() -> None:
     """Raises TooManyAttempts where the place that asks has failed too often."""
-    check_attempt_rate(SignInFailure.at, SignInFailure.place_hash == current_client_hash())
+    check_attempt_rate(SignInFailure.failed_at, SignInFailure.client_hash == current_client_hash())
 
 
 def check_attempt_rate(at: InstrumentedAttribute[datetime], whose: ColumnElement[bool]) -> None:
@@ -56,7 +56,7 @@ def record_sign_in_failure(account: str | None) -> None:
     now = clock.now()
     with write_transaction() as session:
         hashed = hmac_hex(_named(account)) if account is not None else None
-        session.add(SignInFailure(account_hash=hashed, place_hash=current_client_hash(), at=now))
+        session.add(SignInFailure(account_hash=hashed, client_hash=current_client_hash(), failed_at=now))
 
 
 def clear_sign_in_failures(account: str) -> None:

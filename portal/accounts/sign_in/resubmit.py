@@ -19,7 +19,7 @@ from portal.core.crypto import DecryptionError, decrypt_for_row, encrypt_for_row
 
 MAX_FORM_BYTES = 64 * 1024  # bytes of a form: a long description, not an upload
 MAX_AGE = timedelta(hours=12)
-FORM_LABELS = {"application/x-www-form-urlencoded", "multipart/form-data"}
+FORM_CONTENT_TYPES = {"application/x-www-form-urlencoded", "multipart/form-data"}
 _SECRET = re.compile(r"pass|secret|token|code", re.IGNORECASE)
 
 
@@ -40,7 +40,7 @@ def seal_submitted_form() -> str:
     """The form of this request, sealed; "" where there is nothing to keep: no session that was, a file, a secret."""
     owner = sessions.owner_of_any_session(str(session.get("_user_id", "")))
     small = request.content_length is not None and request.content_length <= MAX_FORM_BYTES
-    if owner is None or request.method != "POST" or not small or request.mimetype not in FORM_LABELS:
+    if owner is None or request.method != "POST" or not small or request.mimetype not in FORM_CONTENT_TYPES:
         return ""
     if request.blueprint == "accounts" or any(file.filename for file in request.files.values()):
         return ""

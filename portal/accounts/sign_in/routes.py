@@ -85,7 +85,7 @@ def sign_in() -> Answer:
             if answer.user:
                 typed = form.again.data or ""
                 return continue_sign_in(answer.user, remember=form.remember.data, typed=typed, target=_target())
-            form.form_errors.append(_no(answer.closed_minutes))
+            form.form_errors.append(_no(answer.locked_minutes))
     elif form.is_submitted():
         status = 422
     return _sign_in_page(form, status, here=request.full_path if request.query_string else request.path)
@@ -131,7 +131,7 @@ def ask_sign_in_code() -> Answer:
             return _wait(wait)
         if answer.user:
             return _complete_sign_in(answer.user, remember=remember, typed=form.again.data or "", target=_target())
-        form.code.errors = [_no_code(answer.closed_minutes)]
+        form.code.errors = [_no_code(answer.locked_minutes)]
         status = 422
     here = request.full_path if request.query_string else request.path
     return render_template("accounts/code.html", form=form, here=here), status

@@ -49,8 +49,8 @@ def enable_totp_codes(user: User, sealed: str, code: str) -> list[str] | None:
     if user.has_codes or step is None:
         return None
     with write_transaction():
-        user.totp_sealed, user.totp_last_step = sealed, step
-        user.totp_since = clock.now()
+        user.totp_secret_encrypted, user.totp_last_step = sealed, step
+        user.totp_enabled_at = clock.now()
         audit_log.record_action("switched codes on", "user", user.id, by=user.id)
         return _new_recovery_codes(user)
 
@@ -58,7 +58,7 @@ def enable_totp_codes(user: User, sealed: str, code: str) -> list[str] | None:
 def disable_totp_codes(user: User, by: User) -> None:
     """Ask for no codes any more: by the person, or by an admin when phone and paper are lost."""
     with write_transaction() as session:
-        user.totp_sealed = user.totp_since = user.totp_last_step = None
+        user.totp_secret_encrypted = user.totp_enabled_at = user.totp_last_step = None
         session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
         audit_log.record_action("switched codes off", "user", user.id, by=by.id)
 
@@ -89,7 +89,7 @@ def _step(secret: str, code: str) -> int | None:
 def _by_app(user: User, code: str) -> bool:
     if not user.has_codes:
         return False
-    step = _step(decrypt_for_row(user.totp_sealed or "", _row(user)), code)
+    step = _step(decrypt_for_row(user.totp_secret_encrypted or "", _row(user)), code)
     if step is None:
         return False
     with write_transaction():

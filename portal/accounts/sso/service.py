@@ -85,7 +85,7 @@ def start_sso_attempt(there: OidcProvider, *, target: str = "", user: User | Non
     """The address to send the browser to; it remembers the trip. Raises Unavailable."""
     trip = LoginSecrets.new()
     end_read_transaction()
-    address = there.address(trip, _back(there))
+    address = there.authorization_url(trip, _back(there))
     content = {
         "provider": there.name,
         "target": target,
@@ -115,7 +115,9 @@ def pop_sso_attempt(there: OidcProvider, state: str) -> SsoAttempt:
     if not right or trip.provider != there.name or content["until"] < clock.now().timestamp():
         raise LoginRefused("state")
     with write_transaction():
-        first = insert_if_absent(UsedOidcState, {"state_hash": hash_token(state), "at": clock.now()}, ["state_hash"])
+        first = insert_if_absent(
+            UsedOidcState, {"state_hash": hash_token(state), "used_at": clock.now()}, ["state_hash"]
+        )
     if not first:
         raise LoginRefused("state again")
     return trip
@@ -124,7 +126,7 @@ def pop_sso_attempt(there: OidcProvider, state: str) -> SsoAttempt:
 def fetch_external_user(there: OidcProvider, trip: SsoAttempt, code: str) -> ExternalUser:
     """Who came back with this code. Raises LoginRefused and Unavailable."""
     end_read_transaction()
-    return there.person(code, trip.secrets, _back(there), int(clock.now().timestamp()))
+    return there.fetch_user(code, trip.secrets, _back(there), int(clock.now().timestamp()))
 
 
 def _back(there: OidcProvider) -> str:

@@ -95,9 +95,9 @@ class DataCompleteness:
     fell into the class.
     """
 
-    over: bool
-    complete: bool
-    gap: bool
+    is_over: bool
+    is_complete: bool
+    has_delivery_gap: bool
 
 
 @dataclass(frozen=True)
@@ -139,12 +139,12 @@ class LearnerResult:
     mark: Mark
     first_join: datetime | None
     last_leave: datetime | None
-    stays: int
+    stay_count: int
     matched_by: tuple[str, ...]
     flags: tuple[str, ...]
-    late: bool = False
+    is_late: bool = False
     left_early: bool = False
-    open: bool = False
+    is_in_meeting: bool = False
     maybe: tuple[str, ...] = ()
 
 
@@ -163,8 +163,8 @@ class UnmatchedParticipant:
     seconds: int
     first_join: datetime | None
     last_leave: datetime | None
-    stays: int
-    open: bool
+    stay_count: int
+    is_in_meeting: bool
     flags: tuple[str, ...]
     rememberable: bool
     suggestions: tuple[MatchSuggestion, ...]
@@ -180,8 +180,8 @@ class StaffPresence:
     seconds: int
     first_join: datetime | None
     last_leave: datetime | None
-    stays: int
-    open: bool
+    stay_count: int
+    is_in_meeting: bool
     matched_by: tuple[str, ...]
 
 
@@ -261,7 +261,7 @@ class _StayReader:
 
     def __init__(self, sheet: SheetInput, stays: Sequence[Stay]) -> None:
         self._now = sheet.now
-        self._over = sheet.knowledge.over
+        self._over = sheet.knowledge.is_over
         self._instances = {instance.uuid: instance for instance in sheet.instances}
         starts = [instance.started_at for instance in sheet.instances if instance.started_at]
         self._last_start = max(starts, default=None)
@@ -312,7 +312,7 @@ class _StayReader:
 
     def _left(self, stay: Stay) -> tuple[datetime | None, frozenset[str]]:
         if stay.left_at is not None:
-            by_end = stay.left_source == "ended"
+            by_end = stay.leave_source == "ended"
             return stay.left_at, frozenset({"closed by meeting end"} if by_end else ())
         instance = self._instances.get(stay.instance)
         if instance is None or instance.ended_at is None or stay.left_before is not None:
@@ -407,7 +407,7 @@ class _Punctuality:
 
     def late(self, presence: _Presence) -> bool:
         """Known to have come late: not claimed if an earlier join may have been lost."""
-        if self._grace is None or presence.first_join is None or self._knowledge.gap:
+        if self._grace is None or presence.first_join is None or self._knowledge.has_delivery_gap:
             return False
         return "no join seen" not in presence.flags and presence.first_join > self._begins + self._grace
 
@@ -415,7 +415,7 @@ class _Punctuality:
         """Known to have left for good: not claimed before the data is complete."""
         if self._grace is None or presence.last_leave is None or presence.open:
             return False
-        known = self._knowledge.over and self._knowledge.complete and "no leave seen" not in presence.flags
+        known = self._knowledge.is_over and self._knowledge.is_complete and "no leave seen" not in presence.flags
         return known and presence.last_leave < self._ends - self._grace
 
 
@@ -442,12 +442,12 @@ def _line(
         mark=mark,
         first_join=presence.first_join,
         last_leave=presence.last_leave,
-        stays=presence.stays,
+        stay_count=presence.stays,
         matched_by=_ways(matches),
         flags=_in_order(flags, _FLAGS),
-        late=punctuality.late(presence),
+        is_late=punctuality.late(presence),
         left_early=punctuality.left_early(presence),
-        open=presence.open,
+        is_in_meeting=presence.open,
         maybe=names,
     )
 
@@ -457,11 +457,11 @@ def _mark(sheet: SheetInput, presence: _Presence) -> tuple[Mark, frozenset[str]]
 
     Needs review wherever evidence that is missing could still change the answer.
     """
-    if not sheet.knowledge.over:
+    if not sheet.knowledge.is_over:
         return "pending", frozenset()
     if presence.seconds >= sheet.threshold:
         return "present", frozenset()
-    if not sheet.knowledge.complete:
+    if not sheet.knowledge.is_complete:
         waited = {"waiting room only"} if presence.waits and not presence.stays else set()
         return "needs review", frozenset({"data incomplete"} | waited)
     if presence.possible is None or presence.possible >= sheet.threshold:
@@ -508,8 +508,8 @@ def _staff_seen(
         seconds=presence.seconds,
         first_join=presence.first_join,
         last_leave=presence.last_leave,
-        stays=presence.stays,
-        open=presence.open,
+        stay_count=presence.stays,
+        is_in_meeting=presence.open,
         matched_by=_ways([who[stay.id] for stay in stays]),
     )
 
@@ -547,8 +547,8 @@ def _stranger(
         seconds=presence.seconds,
         first_join=presence.first_join,
         last_leave=presence.last_leave,
-        stays=presence.stays,
-        open=presence.open,
+        stay_count=presence.stays,
+        is_in_meeting=presence.open,
         flags=_in_order(flags, _FLAGS),
         rememberable=any(not is_device_name(name) for name in names),
         suggestions=suggestions,
@@ -569,7 +569,7 @@ def _maybe(unmatched: Iterable[UnmatchedParticipant]) -> dict[str, tuple[str, ..
     names: dict[str, list[str]] = defaultdict(list)
     for person in unmatched:
         for suggestion in person.suggestions:
-            if person.stays and suggestion.strength != "weak" and not suggestion.seen:
+            if person.stay_count and suggestion.strength != "weak" and not suggestion.seen:
                 names[suggestion.learner_id].append(person.names[0])
     return {learner_id: tuple(dict.fromkeys(shown)) for learner_id, shown in names.items()}
 
@@ -585,11 +585,11 @@ def _meeting_seconds(instances: Iterable[InstanceTimes]) -> int | None:
 
 def _sheet_flags(sheet: SheetInput, length: int | None) -> tuple[str, ...]:
     flags = set()
-    if sheet.knowledge.gap:
+    if sheet.knowledge.has_delivery_gap:
         flags.add("gap")
-    if sheet.knowledge.over and not sheet.knowledge.complete:
+    if sheet.knowledge.is_over and not sheet.knowledge.is_complete:
         flags.add("data incomplete")
-    if sheet.knowledge.over and length is not None and length < sheet.threshold:
+    if sheet.knowledge.is_over and length is not None and length < sheet.threshold:
         flags.add("short meeting")
     return _in_order(flags, _FLAGS)
 

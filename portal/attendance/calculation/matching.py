@@ -59,7 +59,7 @@ class Stay:
     left_at: datetime | None
     room: Literal["meeting", "waiting"]
     source: Literal["webhook", "report", "csv"]
-    left_source: Literal["event", "ended", "report", "csv"] | None
+    leave_source: Literal["event", "ended", "report", "csv"] | None
     is_host: bool
     breakout: bool = False
     joined_after: datetime | None = None

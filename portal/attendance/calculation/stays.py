@@ -31,7 +31,7 @@ class SourceRow(NamedTuple):
     session: str
     room: Room
     source: Source
-    nth: int = 0
+    sequence: int = 0
     joined_at: datetime | None = None
     left_at: datetime | None = None
     registrant_id: str | None = None
@@ -40,7 +40,7 @@ class SourceRow(NamedTuple):
     name: str = ""
     is_host: bool = False
     parent_session: str | None = None
-    lasted_seconds: int | None = None
+    duration_seconds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def _room(rows: Sequence[SourceRow], waits: Sequence[datetime], is_host: bool) -
             joined_after=visit.joined_after,
             left_before=visit.left_before,
             source="webhook",
-            left_source="event" if visit.left_at else None,
+            leave_source="event" if visit.left_at else None,
         )
         for visit in visits or [JoinLeavePair(None, None)]
     ]
@@ -208,7 +208,7 @@ def _room(rows: Sequence[SourceRow], waits: Sequence[datetime], is_host: bool) -
 def _as_told(row: SourceRow, leaves: Iterable[datetime], made: Callable[..., Stay], stay_id: str) -> Stay:
     """A stay of the report or of an uploaded file. A leave that it does not know is the events', if they do."""
     left, by = row.left_at, row.source
-    if left is None and row.joined_at is not None and row.lasted_seconds is None:
+    if left is None and row.joined_at is not None and row.duration_seconds is None:
         left = min((moment for moment in leaves if moment >= row.joined_at), default=None)
         by = "webhook"
     return made(
@@ -216,8 +216,8 @@ def _as_told(row: SourceRow, leaves: Iterable[datetime], made: Callable[..., Sta
         joined_at=row.joined_at,
         left_at=left,
         source=row.source,
-        left_source=None if left is None else "event" if by == "webhook" else by,
-        lasted=row.lasted_seconds,
+        leave_source=None if left is None else "event" if by == "webhook" else by,
+        lasted=row.duration_seconds,
     )
 
 
@@ -225,7 +225,7 @@ def _once(rows: Sequence[SourceRow]) -> list[SourceRow]:
     """Reports repeat rows: of those with one join the longest counts."""
     best: dict[tuple[str, datetime | None, int | None], SourceRow] = {}
     for row in rows:
-        key = row.source, row.joined_at, row.lasted_seconds
+        key = row.source, row.joined_at, row.duration_seconds
         known = best.get(key)
         if known is None or (row.left_at and (known.left_at is None or row.left_at > known.left_at)):
             best[key] = row
@@ -243,14 +243,14 @@ def _with_rooms_closed(stays: Sequence[Stay]) -> tuple[Stay, ...]:
         joined = stay.joined_at
         if stay.breakout and joined and stay.left_at is None and stay.left_before is None:
             end = min((moment for moment in ends[stay.instance, stay.session] if moment > joined), default=None)
-            stay = replace(stay, left_at=end, left_source="event" if end else None)
+            stay = replace(stay, left_at=end, leave_source="event" if end else None)
         closed.append(stay)
     return tuple(closed)
 
 
 def _ids(rows: Sequence[SourceRow]) -> Iterator[str]:
     """The n-th stay bears the n-th row's id; if there are more stays than rows, the last one's and a number."""
-    ids = [row_id for _, _, row_id in sorted({(row.source != "webhook", row.nth, row.id) for row in rows})]
+    ids = [row_id for _, _, row_id in sorted({(row.source != "webhook", row.sequence, row.id) for row in rows})]
     yield from ids
     for at in count(len(ids)):
         yield f"{ids[-1]}.{at}"

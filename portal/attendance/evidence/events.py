@@ -83,31 +83,35 @@ def get_or_create_instance(meeting: ZoomMeeting, uuid: str) -> ZoomInstance:
     """The instance with Zoom's uuid, made if this is the first we hear of it."""
     instance = db.session.scalar(select(ZoomInstance).where(ZoomInstance.uuid == uuid))
     if instance is None:
-        instance = ZoomInstance(id=uuid4(), uuid=uuid, meeting_id=meeting.id, start_seen=False, end_seen=False)
+        instance = ZoomInstance(
+            id=uuid4(), uuid=uuid, meeting_id=meeting.id, started_event_received=False, ended_event_received=False
+        )
         db.session.add(instance)
         db.session.flush()
     return instance
 
 
 def _times(instance: ZoomInstance) -> tuple[datetime | None, datetime | None, bool, bool]:
-    return instance.started_at, instance.ended_at, instance.start_seen, instance.end_seen
+    return instance.started_at, instance.ended_at, instance.started_event_received, instance.ended_event_received
 
 
 def _learn_times(meeting: ZoomMeeting, instance: ZoomInstance, event: WebhookEvent) -> None:
     """Start and end as `meeting.started` and `meeting.ended` say; until they come, what others say of the start."""
     started, ended = event.start_time or event.at, event.end_time or event.at
     if event.event == STARTED and started:
-        if not instance.start_seen:
+        if not instance.started_event_received:
             add_meeting_history(meeting.id, "started")
-        instance.started_at = min(instance.started_at or started, started) if instance.start_seen else started
-        instance.start_seen = True
-    elif not instance.start_seen and event.start_time:
+        instance.started_at = (
+            min(instance.started_at or started, started) if instance.started_event_received else started
+        )
+        instance.started_event_received = True
+    elif not instance.started_event_received and event.start_time:
         instance.started_at = min(instance.started_at or event.start_time, event.start_time)
     if event.event == ENDED and ended:
-        if not instance.end_seen:
+        if not instance.ended_event_received:
             add_meeting_history(meeting.id, "ended")
-        instance.ended_at = max(instance.ended_at or ended, ended) if instance.end_seen else ended
-        instance.end_seen = True
+        instance.ended_at = max(instance.ended_at or ended, ended) if instance.ended_event_received else ended
+        instance.ended_event_received = True
 
 
 def _write_moment(meeting: ZoomMeeting, instance: ZoomInstance, event: WebhookEvent, who: EventParticipant) -> None:
@@ -129,7 +133,7 @@ def _write_moment(meeting: ZoomMeeting, instance: ZoomInstance, event: WebhookEv
                 ZoomParticipant.room == room,
                 ZoomParticipant.source == "webhook",
             )
-            .order_by(ZoomParticipant.nth)
+            .order_by(ZoomParticipant.sequence)
         )
     )
     known = next((row for row in rows if getattr(row, side) == moment), None)
@@ -141,14 +145,14 @@ def _write_moment(meeting: ZoomMeeting, instance: ZoomInstance, event: WebhookEv
             session=session,
             room=room,
             source="webhook",
-            nth=len(rows),
+            sequence=len(rows),
             name="",
             is_host=False,
         )
         db.session.add(row)
     setattr(row, side, moment)
     if not is_join:
-        row.left_source = "event"
+        row.leave_source = "event"
     _write_identity(row, who, over=is_join)
     row.is_host = row.is_host or _is_host(meeting, event, who)
     db.session.flush()
@@ -194,7 +198,7 @@ def _is_host(meeting: ZoomMeeting, event: WebhookEvent, who: EventParticipant) -
     """The host's own Zoom user; a registrant is never the host, Zoom does not register hosts."""
     if who.registrant_id:
         return False
-    return bool(who.zoom_user_id and who.zoom_user_id == event.host_id) or who.email == meeting.host.lower()
+    return bool(who.zoom_user_id and who.zoom_user_id == event.host_id) or who.email == meeting.host_email.lower()
 
 
 def assign_instance_occurrence(meeting: ZoomMeeting, instance: ZoomInstance) -> UUID:
@@ -209,7 +213,7 @@ def assign_instance_occurrence(meeting: ZoomMeeting, instance: ZoomInstance) -> 
     before = instance.occurrence_id
     instance.occurrence_id = chosen.id
     db.session.flush()
-    mark_sheet_dirty(chosen.id, counts=chosen.scheduled)
+    mark_sheet_dirty(chosen.id, counts=chosen.is_scheduled)
     if before and before != chosen.id:
         mark_sheet_dirty(before)
     for occurrence in occurrences if chosen in occurrences else [*occurrences, chosen]:
@@ -238,7 +242,7 @@ def choose_best_occurrence(
     """
     occurrences = list(occurrences)
     until = max(ended or began, began + timedelta(seconds=1))
-    scheduled = [occurrence for occurrence in occurrences if occurrence.scheduled]
+    scheduled = [occurrence for occurrence in occurrences if occurrence.is_scheduled]
 
     def overlap(occurrence: MeetingOccurrence) -> float:
         return (min(until, occurrence.ends_at) - max(began, occurrence.starts_at)).total_seconds()
@@ -268,7 +272,7 @@ def _unscheduled(meeting: ZoomMeeting, began: datetime) -> MeetingOccurrence:
         starts_at=began,
         minutes=meeting.minutes,
         local_date=day,
-        scheduled=False,
+        is_scheduled=False,
     )
     db.session.add(occurrence)
     db.session.flush()
@@ -277,17 +281,17 @@ def _unscheduled(meeting: ZoomMeeting, began: datetime) -> MeetingOccurrence:
 
 def mark_sheet_dirty(occurrence_id: UUID, *, counts: bool = True) -> None:
     """Mark the sheet as changed: it is computed anew by whoever sweeps next. `counts` is for a new sheet."""
-    mark = update(AttendanceSheet).where(AttendanceSheet.occurrence_id == occurrence_id).values(dirty=True)
+    mark = update(AttendanceSheet).where(AttendanceSheet.occurrence_id == occurrence_id).values(needs_recompute=True)
     if execute_rowcount(mark):
         return
     values = {
         "occurrence_id": occurrence_id,
         "state": "waiting",
-        "dirty": True,
-        "gap": False,
+        "needs_recompute": True,
+        "has_delivery_gap": False,
         "reconcile_attempts": 0,
         "evidence_changed": False,
-        "counts": counts,
+        "counts_in_reports": counts,
     }
     if not insert_if_absent(AttendanceSheet, values, ["occurrence_id"]):
         db.session.execute(mark)
@@ -298,7 +302,7 @@ def _settle(meeting: ZoomMeeting, occurrence: MeetingOccurrence) -> None:
     runs = db.session.execute(
         select(ZoomInstance.started_at, ZoomInstance.ended_at).where(ZoomInstance.occurrence_id == occurrence.id)
     ).all()
-    if not occurrence.scheduled:
+    if not occurrence.is_scheduled:
         if not runs and _untouched_by_people(occurrence):
             db.session.execute(delete(MeetingOccurrence).where(MeetingOccurrence.id == occurrence.id))
             db.session.expunge(occurrence)
@@ -306,7 +310,7 @@ def _settle(meeting: ZoomMeeting, occurrence: MeetingOccurrence) -> None:
         _move_unscheduled_start(occurrence, [started for started, _ in runs if started])
     if occurrence.state != "cancelled":
         occurrence.state = "scheduled" if not runs else "started" if is_instance_running(runs) else "ended"
-    if meeting.kind != "recurring" and occurrence.scheduled and _may_show(meeting, occurrence.state):
+    if meeting.kind != "recurring" and occurrence.is_scheduled and _may_show(meeting, occurrence.state):
         meeting.state = occurrence.state
     db.session.flush()
 
@@ -337,7 +341,7 @@ def _untouched_by_people(occurrence: MeetingOccurrence) -> bool:
         AttendanceRecord.override_mark.is_not(None) | AttendanceRecord.final_mark.is_not(None),
     )
     done = select(AttendanceHistory.id).where(
-        AttendanceHistory.occurrence_id == occurrence.id, AttendanceHistory.by.is_not(None)
+        AttendanceHistory.occurrence_id == occurrence.id, AttendanceHistory.actor_id.is_not(None)
     )
     return db.session.scalar(by_hand.limit(1)) is None and db.session.scalar(done.limit(1)) is None
 
@@ -346,5 +350,5 @@ def refresh_occurrence_state(meeting: ZoomMeeting, occurrence_id: UUID | None) -
     """As `assign_instance_occurrence` does for the dates it concerns, for one date whose runs changed otherwise."""
     occurrence = db.session.get(MeetingOccurrence, occurrence_id) if occurrence_id else None
     if occurrence:
-        mark_sheet_dirty(occurrence.id, counts=occurrence.scheduled)
+        mark_sheet_dirty(occurrence.id, counts=occurrence.is_scheduled)
         _settle(meeting, occurrence)

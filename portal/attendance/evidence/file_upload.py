@@ -183,8 +183,8 @@ def _evidence(
         occurrence_id=occurrence.id,
         started_at=started,
         ended_at=ended,
-        start_seen=False,
-        end_seen=False,
+        started_event_received=False,
+        ended_event_received=False,
     )
     return instance, [_stay(instance, row) for row in file.rows]
 
@@ -198,14 +198,14 @@ def _stay(instance: ZoomInstance, row: ParticipantFileRow) -> ZoomParticipant:
         session=session,
         room=room,
         source="csv",
-        nth=0,
+        sequence=0,
         name=row.name[:200],
         email=row.email,
         registrant_id=row.registrant_id,
         joined_at=row.joined_at,
         left_at=row.left_at,
-        left_source="csv" if row.left_at else None,
-        lasted_seconds=row.seconds,
+        leave_source="csv" if row.left_at else None,
+        duration_seconds=row.seconds,
         is_host=False,
     )
 

@@ -27,7 +27,7 @@ from portal.attendance.evidence.events import (
 )
 from portal.attendance.models import AttendanceSheet, ZoomParticipant
 from portal.attendance.sheet.compute import (
-    NEVER_STARTED_AFTER,
+    NO_INSTANCE_REPORTED,
     is_attendance_deleted,
     recompute_sheet,
     report_delays_after,
@@ -87,7 +87,7 @@ class _Answers:
 
 
 def _not_ready(error: ZoomError) -> bool:
-    return isinstance(error, ZoomRefused) and error.not_ready
+    return isinstance(error, ZoomRefused) and error.is_not_ready
 
 
 def reconcile_occurrence(occurrence_id: UUID, zoom: ZoomClient) -> bool:
@@ -183,7 +183,7 @@ def _keep(meeting_id: UUID, occurrence_id: UUID, answers: _Answers) -> None:
         assert meeting is not None  # meetings are never deleted
         for instance in db.session.scalars(select(ZoomInstance).where(ZoomInstance.occurrence_id == occurrence_id)):
             end = answers.ends.get(instance.uuid)
-            if end and end.end_time and not instance.end_seen:
+            if end and end.end_time and not instance.ended_event_received:
                 instance.ended_at = end.end_time
                 instance.started_at = instance.started_at or end.start_time
                 assign_instance_occurrence(meeting, instance)
@@ -253,14 +253,14 @@ def _write(instance: ZoomInstance, session: str, room: str, nth: int, row: Repor
     values = {
         "joined_at": row.join_time,
         "left_at": row.leave_time,
-        "left_source": "report" if row.leave_time else None,
+        "leave_source": "report" if row.leave_time else None,
         "name": (row.name or "")[:200],
         "email": by_email,
         "registrant_id": row.registrant_id[:128] if row.registrant_id else None,
         "zoom_user_id": row.zoom_user_id[:128] if row.zoom_user_id else None,
         "is_host": not row.registrant_id and row.zoom_user_id in hosts,
     }
-    key = {"instance_id": instance.id, "session": session, "room": room, "source": "report", "nth": nth}
+    key = {"instance_id": instance.id, "session": session, "room": room, "source": "report", "sequence": nth}
     new_id = stay_row_id(instance.uuid, session, room, "report", nth)
     if insert_if_absent(ZoomParticipant, {"id": new_id} | key | values, list(key)):
         return
@@ -279,7 +279,7 @@ def _plan_next(occurrence_id: UUID, answers: _Answers) -> bool:
         sheet.reconcile_at = None
         if isinstance(answers.error, ZoomRateLimited):
             sheet.reconcile_at = answers.error.until or clock.now() + timedelta(minutes=5)
-            sheet.trouble = error_code_of(answers.error)
+            sheet.report_error = error_code_of(answers.error)
             return False
         sheet.reconcile_attempts += 1
         asked_all = answers.error is None and not answers.unfinished
@@ -287,12 +287,16 @@ def _plan_next(occurrence_id: UUID, answers: _Answers) -> bool:
         digest = _digest(answers.reports)
         settled = reported and sheet.report_digest == digest
         if reported:
-            sheet.reconciled_at, sheet.trouble, sheet.report_digest = sheet.reconciled_at or clock.now(), None, digest
+            sheet.reconciled_at, sheet.report_error, sheet.report_digest = (
+                sheet.reconciled_at or clock.now(),
+                None,
+                digest,
+            )
         else:
-            before, sheet.trouble = sheet.trouble, _trouble(answers)
-            sheet.dirty = sheet.dirty or NEVER_STARTED_AFTER in (
+            before, sheet.report_error = sheet.report_error, _trouble(answers)
+            sheet.needs_recompute = sheet.needs_recompute or NO_INSTANCE_REPORTED in (
                 before,
-                sheet.trouble,
+                sheet.report_error,
             )  # whether it ran at all is in the marks
         sheet.reconcile_at = _next_time(sheet, answers, settled=settled)
         if sheet.state == "provisional" and _given_up(sheet, answers):
@@ -304,7 +308,7 @@ def _trouble(answers: _Answers) -> str:
     if answers.unfinished:
         return "not ready"
     if answers.error is None or (_not_ready(answers.error) and not answers.runs):
-        return "empty report" if answers.reports else NEVER_STARTED_AFTER
+        return "empty report" if answers.reports else NO_INSTANCE_REPORTED
     return "not ready" if _not_ready(answers.error) else error_code_of(answers.error)
 
 
@@ -312,7 +316,7 @@ def _is_lasting(error: ZoomError | None) -> bool:
     """A trouble that only a person can end: no plan, no scope, no credentials, or too long ago."""
     if isinstance(error, ZoomNotAuthorised | ZoomNotConfigured):
         return True
-    return isinstance(error, ZoomRefused) and (error.host_not_licensed or error.too_old)
+    return isinstance(error, ZoomRefused) and (error.is_host_unlicensed or error.is_too_old)
 
 
 def _given_up(sheet: AttendanceSheet, answers: _Answers) -> bool:

@@ -78,7 +78,7 @@ class ClassesOfDay:
 
 def load_daily_record(section_id: UUID, first: date, last: date) -> DailyRecord:
     """The register from the first to the last day, in three statements."""
-    rule = db.session.scalar(select(Section.day_rule).where(Section.id == section_id)) or "any"
+    rule = db.session.scalar(select(Section.day_attendance_rule).where(Section.id == section_id)) or "any"
     held = (
         select(
             MeetingOccurrence.id,
@@ -93,7 +93,7 @@ def load_daily_record(section_id: UUID, first: date, last: date) -> DailyRecord:
             SchoolClass.section_id == section_id,
             MeetingOccurrence.local_date.between(first, last),
             AttendanceSheet.state.in_(OVER_STATES),
-            AttendanceSheet.counts,
+            AttendanceSheet.counts_in_reports,
         )
         .cte("held")
     )
@@ -106,7 +106,7 @@ def load_daily_record(section_id: UUID, first: date, last: date) -> DailyRecord:
             func.sum(case((sheet_mark.in_(ATTENDED_MARKS), 1), else_=0)),
             func.sum(case((sheet_mark == ABSENT, 1), else_=0)),
             func.max(case((is_first, sheet_mark))),
-            func.max(case((is_first & AttendanceRecord.late, 1), else_=0)),
+            func.max(case((is_first & AttendanceRecord.is_late, 1), else_=0)),
             func.max(case((is_last & AttendanceRecord.left_early, 1), else_=0)),
         )
         .join(held, held.c.id == AttendanceRecord.occurrence_id)
@@ -223,7 +223,7 @@ def set_sf2_options(
         raise ValueError("no such rule")
     with write_transaction() as session:
         mine = session.get_one(Section, section.id)
-        mine.cut_off, mine.day_rule, mine.school_head = cut_off, day_rule, school_head
+        mine.sf2_cutoff_date, mine.day_attendance_rule, mine.school_head = cut_off, day_rule, school_head
         mine.sf2_form, mine.sf2_paper = kind, paper
         audit_log.record_action(
             "set up School Form 2", "section", section.id, by=user.id, section_id=section.id,

@@ -75,7 +75,7 @@ class SheetEvidence:
     reported: bool
     ended_at: datetime | None
     uploaded: bool
-    heard: bool
+    has_instances: bool
     grace_minutes: int | None
     deleted: bool = False  # the school keeps it no longer
 
@@ -105,7 +105,7 @@ def load_sheet_evidence(
     if extra and extra[0].uuid not in {instance.uuid for instance in seen.instances}:
         seen.instances.append(extra[0])
         seen.rows.extend(_row(extra[0].uuid, *(getattr(row, name) for name in _SAID)) for row in extra[1])
-    paired = stays.build_stays_from_rows(seen.rows, meeting.host)
+    paired = stays.build_stays_from_rows(seen.rows, meeting.host_email)
     lines = _lines(occurrence, meeting)
     registrant_ids, staff = _registered(meeting)
     settings: Settings = current_app.extensions["silid.settings"]
@@ -117,7 +117,7 @@ def load_sheet_evidence(
             planned_start=occurrence.starts_at,
             planned_end=occurrence.ends_at,
             threshold=occurrence.threshold_seconds,
-            grace_minutes=seen.section[1] if occurrence.scheduled else None,
+            grace_minutes=seen.section[1] if occurrence.is_scheduled else None,
             instances=tuple(
                 InstanceTimes(row.uuid, row.started_at, row.ended_at)
                 for row in seen.instances
@@ -147,10 +147,10 @@ def load_sheet_evidence(
         ),
         lines=lines,
         sheet=seen.sheet,
-        reported=bool(told) and known.complete,
+        reported=bool(told) and known.is_complete,
         ended_at=_ended_at(seen),
         uploaded=any(_is_file(row) for row in seen.instances),
-        heard=bool(seen.instances),
+        has_instances=bool(seen.instances),
         grace_minutes=seen.section[1],
         deleted=seen.deleted,
     )
@@ -181,7 +181,7 @@ _SAID = (
     "session",
     "room",
     "source",
-    "nth",
+    "sequence",
     "joined_at",
     "left_at",
     "registrant_id",
@@ -190,7 +190,7 @@ _SAID = (
     "name",
     "is_host",
     "parent_session",
-    "lasted_seconds",
+    "duration_seconds",
 )
 _instances, _participants, _decisions = ZoomInstance.__table__, ZoomParticipant.__table__, ParticipantMatch.__table__
 _stays = (
@@ -271,13 +271,17 @@ def assess_data_completeness(
     past = clock.now() >= occurrence.ends_at + OVERDUE_AFTER
     over = ended or (past and (bool(seen.instances) or _may_have_run(occurrence, meeting, seen.sheet, lines)))
     untold = [row for row in real if row.id not in told]
-    if not over or not seen.instances or not all(row.start_seen and row.end_seen for row in untold):
-        return DataCompleteness(over=over, complete=False, gap=False)
+    if (
+        not over
+        or not seen.instances
+        or not all(row.started_event_received and row.ended_event_received for row in untold)
+    ):
+        return DataCompleteness(is_over=over, is_complete=False, has_delivery_gap=False)
     gap = bool(untold) and _had_gap(occurrence, meeting, untold)
-    return DataCompleteness(over=over, complete=not gap, gap=gap)
+    return DataCompleteness(is_over=over, is_complete=not gap, has_delivery_gap=gap)
 
 
-NEVER_STARTED_AFTER = "no running"  # the trouble of a sheet whose meeting, Zoom says, nobody opened
+NO_INSTANCE_REPORTED = "no running"  # the trouble of a sheet whose meeting, Zoom says, nobody opened
 
 
 def _may_have_run(
@@ -287,9 +291,9 @@ def _may_have_run(
     has Zoom not denied it?"""
     if any(line.override_mark or line.final_mark for line in lines):
         return True
-    if meeting.zoom_id is None or occurrence.state == "cancelled" or not occurrence.scheduled:
+    if meeting.zoom_id is None or occurrence.state == "cancelled" or not occurrence.is_scheduled:
         return False
-    return sheet is None or sheet.trouble != NEVER_STARTED_AFTER
+    return sheet is None or sheet.report_error != NO_INSTANCE_REPORTED
 
 
 def _told(seen: _EvidenceRows) -> set[UUID]:
@@ -311,7 +315,7 @@ def _covers(file: ZoomInstance, instance: ZoomInstance) -> bool:
 def _had_gap(occurrence: MeetingOccurrence, meeting: ZoomMeeting, runs: list[ZoomInstance]) -> bool:
     starts = [row.started_at for row in runs if row.started_at]
     ends = [row.ended_at for row in runs if row.ended_at]
-    if occurrence.scheduled:
+    if occurrence.is_scheduled:
         starts.append(occurrence.starts_at)
     return had_delivery_gap(meeting.zoom_id or "", min(starts), max([*ends, min(starts)]))
 
@@ -422,7 +426,10 @@ def _links(
 
 _names = (
     select(
-        ParticipantAlias.class_id, ParticipantAlias.folded_name, ParticipantAlias.made_at, ParticipantAlias.learner_id
+        ParticipantAlias.class_id,
+        ParticipantAlias.folded_name,
+        ParticipantAlias.created_at,
+        ParticipantAlias.learner_id,
     )
     .where(
         or_(
@@ -430,7 +437,7 @@ _names = (
             ParticipantAlias.learner_id.in_(bindparam("learners", expanding=True)),
         )
     )
-    .order_by(ParticipantAlias.folded_name, ParticipantAlias.made_at, ParticipantAlias.learner_id)
+    .order_by(ParticipantAlias.folded_name, ParticipantAlias.created_at, ParticipantAlias.learner_id)
 )
 
 
@@ -467,15 +474,15 @@ def recompute_sheet(occurrence_id: UUID) -> SheetResult | None:
             return None
         loaded = load_sheet_evidence(occurrence, occurrence.meeting)
         if loaded.deleted:  # its totals are all that is left, and they stay as they were
-            sheet.dirty, sheet.reconcile_at = False, None
+            sheet.needs_recompute, sheet.reconcile_at = False, None
             return None
         result = compute_sheet(loaded.input)
         _write_records(occurrence, loaded, result)
-        tally.write_sheet_tally(occurrence.id, ran_seconds=result.meeting_seconds)
+        tally.write_sheet_tally(occurrence.id, meeting_seconds=result.meeting_seconds)
         known = loaded.input.knowledge
-        sheet.dirty, sheet.computed_at, sheet.gap = False, clock.now(), known.gap
-        sheet.state, sheet.unmatched = sheet_state_of(occurrence, loaded), len(result.unmatched)
-        if known.over and occurrence.state == "started":
+        sheet.needs_recompute, sheet.computed_at, sheet.has_delivery_gap = False, clock.now(), known.has_delivery_gap
+        sheet.state, sheet.unmatched_count = sheet_state_of(occurrence, loaded), len(result.unmatched)
+        if known.is_over and occurrence.state == "started":
             occurrence.state = "ended"  # its end was never told
         _plan_report(sheet, occurrence, loaded)
         return result
@@ -499,7 +506,7 @@ def report_delays_after() -> tuple[timedelta, ...]:
 
 def _plan_report(sheet: AttendanceSheet, occurrence: MeetingOccurrence, loaded: SheetEvidence) -> None:
     """Ask some time after the end (or the planned end); and again if more ran since it was answered."""
-    if not loaded.input.knowledge.over or sheet.reconcile_at is not None:
+    if not loaded.input.knowledge.is_over or sheet.reconcile_at is not None:
         return
     if sheet.reconciled_at and not loaded.reported:
         sheet.reconciled_at, sheet.report_digest, sheet.reconcile_attempts = None, None, 0
@@ -509,7 +516,7 @@ def _plan_report(sheet: AttendanceSheet, occurrence: MeetingOccurrence, loaded: 
 
 def sheet_state_of(occurrence: MeetingOccurrence, loaded: SheetEvidence) -> str:
     """The badge: live, then provisional (Zoom's report is awaited), then reconciled or unreported."""
-    if not loaded.input.knowledge.over:
+    if not loaded.input.knowledge.is_over:
         return "live" if occurrence.state == "started" else "waiting"
     if loaded.reported:
         return "reconciled"
@@ -550,8 +557,8 @@ def _note_change(occurrence_id: UUID, record: AttendanceRecord, computed: Learne
         insert(AttendanceHistory).values(
             occurrence_id=occurrence_id,
             learner_id=record.learner_id,
-            at=clock.now(),
-            what="computed",
+            occurred_at=clock.now(),
+            event="computed",
             from_mark=record.computed_mark,
             to_mark=computed.mark,
         )
@@ -564,11 +571,11 @@ def _write(record: AttendanceRecord, computed: LearnerResult) -> None:
         "seconds": computed.seconds,
         "first_join_at": computed.first_join,
         "last_leave_at": computed.last_leave,
-        "stays": computed.stays,
+        "stay_count": computed.stay_count,
         "matched_by": list(computed.matched_by),
         "flags": list(computed.flags),
-        "still_in": computed.open,
-        "late": computed.late,
+        "is_in_meeting": computed.is_in_meeting,
+        "is_late": computed.is_late,
         "left_early": computed.left_early,
     }
     for name, value in values.items():
@@ -600,7 +607,7 @@ def mark_roster_changed_sheets(now: datetime) -> int:
         .join(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
         .where(
             AttendanceSheet.computed_at.is_not(None),
-            AttendanceSheet.dirty.is_(False),
+            AttendanceSheet.needs_recompute.is_(False),
             MeetingOccurrence.starts_at > now - ROSTER_CHANGE_LOOKBACK,
         )
     )
@@ -612,7 +619,9 @@ def mark_roster_changed_sheets(now: datetime) -> int:
     end_read_transaction()
     if found:
         with write_transaction() as session:
-            session.execute(update(AttendanceSheet).where(AttendanceSheet.occurrence_id.in_(found)).values(dirty=True))
+            session.execute(
+                update(AttendanceSheet).where(AttendanceSheet.occurrence_id.in_(found)).values(needs_recompute=True)
+            )
     return len(found)
 
 
@@ -624,7 +633,7 @@ def mark_overdue_sheets(now: datetime) -> int:
         AttendanceSheet.reconcile_at.is_(None),
         AttendanceSheet.reconcile_attempts == 0,
         MeetingOccurrence.state == "scheduled",
-        MeetingOccurrence.scheduled,
+        MeetingOccurrence.is_scheduled,
         ZoomMeeting.zoom_id.is_not(None),
     )
     with write_transaction() as session:
@@ -637,11 +646,11 @@ def mark_overdue_sheets(now: datetime) -> int:
             .where(
                 or_(AttendanceSheet.state == "live", unheard),
                 Section.attendance_deleted_at.is_(None),  # of a deleted year nothing is computed any more
-                AttendanceSheet.dirty.is_(False),
+                AttendanceSheet.needs_recompute.is_(False),
                 MeetingOccurrence.starts_at < now - OVERDUE_AFTER,
             )
         ).all()
         overdue = [sheet for sheet, occurrence in rows if now >= occurrence.ends_at + OVERDUE_AFTER]
         for sheet in overdue:
-            sheet.dirty = True
+            sheet.needs_recompute = True
     return len(overdue)

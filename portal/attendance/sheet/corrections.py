@@ -59,7 +59,7 @@ def override_marks(
             changed += _override(user, record, mark, reason)
         session.flush()
         if changed:
-            sheet.dirty = True
+            sheet.needs_recompute = True
             audit_log.record_action(
                 "changed marks", "occurrence", occurrence.id, by=user.id, learners=changed, mark=mark or ""
             )
@@ -87,10 +87,10 @@ def _records(occurrence: MeetingOccurrence, learner_ids: list[UUID]) -> list[Att
                 "learner_id": learner_id,
                 "computed_mark": "pending",
                 "seconds": 0,
-                "stays": 0,
+                "stay_count": 0,
                 "matched_by": [],
                 "flags": [],
-                "still_in": False,
+                "is_in_meeting": False,
             },
             ["occurrence_id", "learner_id"],
         )
@@ -127,7 +127,9 @@ def _override(user: User, record: AttendanceRecord, mark: str | None, reason: st
 def add_sheet_history(occurrence_id: UUID, what: str, *, by: UUID, **values: object) -> None:
     """Add a line to the sheet's history, in the transaction that is open."""
     db.session.execute(
-        insert(AttendanceHistory).values(occurrence_id=occurrence_id, at=clock.now(), by=by, what=what, **values)
+        insert(AttendanceHistory).values(
+            occurrence_id=occurrence_id, occurred_at=clock.now(), actor_id=by, event=what, **values
+        )
     )
 
 
@@ -137,13 +139,13 @@ def finalise_sheet(user: User, occurrence: MeetingOccurrence) -> None:
     with write_transaction():
         sheet = _open_sheet(occurrence)
         loaded = load_sheet_evidence(occurrence, occurrence.meeting)
-        if not loaded.input.knowledge.over:
+        if not loaded.input.knowledge.is_over:
             raise ClassNotOver
         result = compute_sheet(loaded.input)
         computed = {line.learner_id: line.mark for line in result.learners}
         for record in _records(occurrence, [line.learner.learner_id for line in loaded.lines]):
             record.final_mark = record.override_mark or computed[str(record.learner_id)]
-        tally.write_sheet_tally(occurrence.id, ran_seconds=result.meeting_seconds)
+        tally.write_sheet_tally(occurrence.id, meeting_seconds=result.meeting_seconds)
         sheet.finalised_at, sheet.finalised_by, sheet.evidence_changed = clock.now(), user.id, False
         add_sheet_history(occurrence.id, "finalised", by=user.id)
         audit_log.record_action("finalised the sheet", "occurrence", occurrence.id, by=user.id)
@@ -200,8 +202,8 @@ def match_participant(
                         participant_id=stay.id,
                         learner_id=learner_id,
                         is_staff=None if learner_id else staff,
-                        linked_by=user.id,
-                        linked_at=now,
+                        matched_by=user.id,
+                        matched_at=now,
                     )
                 )
         for name in names:
@@ -246,9 +248,11 @@ def _said_before(occurrence: MeetingOccurrence, stays: list[ZoomParticipant], na
         "stays": sorted(str(stay.id) for stay in stays),
         "names": folded,
         "links": [
-            _plain(link, ("participant_id", "learner_id", "is_staff", "linked_by", "linked_at")) for link in links
+            _plain(link, ("participant_id", "learner_id", "is_staff", "matched_by", "matched_at")) for link in links
         ],
-        "aliases": [_plain(one, ("class_id", "folded_name", "learner_id", "made_by", "made_at")) for one in aliases],
+        "aliases": [
+            _plain(one, ("class_id", "folded_name", "learner_id", "created_by", "created_at")) for one in aliases
+        ],
     }
 
 
@@ -288,7 +292,7 @@ def undo_match(user: User, occurrence: MeetingOccurrence, stay_ids: list[UUID]) 
         session.execute(delete(ParticipantMatch).where(ParticipantMatch.id.in_([link.id for link in links])))
         if before:
             session.add_all(ParticipantMatch(**_row(values)) for values in before["links"])
-            _restore_aliases(occurrence, before, {(link.linked_by, link.linked_at) for link in links})
+            _restore_aliases(occurrence, before, {(link.matched_by, link.matched_at) for link in links})
         add_sheet_history(
             occurrence.id, "match removed", by=user.id, reason=_shown(stays), details={"undoes": match_id}
         )
@@ -323,7 +327,7 @@ def _restore_aliases(
                 )
             )
         )
-        if any((alias.made_by, alias.made_at) not in matched for alias in known):
+        if any((alias.created_by, alias.created_at) not in matched for alias in known):
             continue
         db.session.execute(delete(ParticipantAlias).where(ParticipantAlias.id.in_([alias.id for alias in known])))
         mine = [_row(values) for values in before["aliases"] if values["folded_name"] == name]
@@ -343,7 +347,7 @@ def _stays_here(occurrence: MeetingOccurrence, stay_ids: list[UUID]) -> list[Zoo
         db.session.scalars(
             select(ZoomParticipant)
             .where(tuple_(ZoomParticipant.instance_id, ZoomParticipant.session).in_(meant))
-            .order_by(ZoomParticipant.source.desc(), ZoomParticipant.nth, ZoomParticipant.id)
+            .order_by(ZoomParticipant.source.desc(), ZoomParticipant.sequence, ZoomParticipant.id)
         )
     )
 
@@ -358,7 +362,9 @@ def _remember_alias(
         delete(ParticipantAlias).where(ParticipantAlias.class_id == class_id, ParticipantAlias.folded_name == folded)
     )
     db.session.add_all(
-        ParticipantAlias(class_id=class_id, folded_name=folded, learner_id=learner_id, made_by=user.id, made_at=at)
+        ParticipantAlias(
+            class_id=class_id, folded_name=folded, learner_id=learner_id, created_by=user.id, created_at=at
+        )
         for learner_id in learner_ids
     )
 
@@ -367,9 +373,9 @@ def set_counts_in_reports(user: User, occurrence: MeetingOccurrence, counts: boo
     """Say whether a date that nobody scheduled counts in reports."""
     with write_transaction():
         sheet = _open_sheet(occurrence)
-        if sheet.counts == counts:
+        if sheet.counts_in_reports == counts:
             return
-        sheet.counts = counts
+        sheet.counts_in_reports = counts
         add_sheet_history(occurrence.id, "counts" if counts else "does not count", by=user.id)
         audit_log.record_action(
             "let the date count" if counts else "left the date out", "occurrence", occurrence.id, by=user.id
@@ -389,7 +395,7 @@ def set_grace_minutes(user: User, section: Section, minutes: int | None) -> None
         session.execute(
             update(AttendanceSheet)
             .where(AttendanceSheet.occurrence_id.in_(dates), AttendanceSheet.finalised_at.is_(None))
-            .values(dirty=True)
+            .values(needs_recompute=True)
             .execution_options(synchronize_session=False)
         )
         audit_log.record_action("set the minutes of grace", "section", section.id, by=user.id, minutes=minutes)

@@ -49,7 +49,7 @@ def explain_mark(computed: LearnerResult, *, threshold: int, override: MarkOverr
     """Why the mark is what it is, in one to three sentences; `threshold` in seconds."""
     if override is not None:
         return _joined([_seen_by_zoom(computed, threshold), _set_by_hand(override)])
-    if computed.stays == 0:
+    if computed.stay_count == 0:
         return _joined([_not_seen(computed)])
     notes = [*_punctuality(computed), *(str(_FLAGS[flag]) for flag in computed.flags if flag in _FLAGS)]
     return _joined([_seen(computed, threshold), *notes, _needed(computed, threshold)])
@@ -84,18 +84,18 @@ def _seen(computed: LearnerResult, threshold: int) -> str:
     }
     if not computed.first_join:
         return _("In the meeting, %(stays)s, matched by %(ways)s.", **parts)
-    if computed.open:
+    if computed.is_in_meeting:
         return _("Joined %(time)s and still in, %(stays)s so far, matched by %(ways)s.", **parts)
     return _("Joined %(time)s, %(stays)s, matched by %(ways)s.", **parts)
 
 
 def _punctuality(computed: LearnerResult) -> list[str]:
-    late = [_("Came late.")] if computed.late else []
+    late = [_("Came late.")] if computed.is_late else []
     return late + ([_("Left early.")] if computed.left_early else [])
 
 
 def _seen_by_zoom(computed: LearnerResult, threshold: int) -> str:
-    if computed.stays == 0:
+    if computed.stay_count == 0:
         return _("Zoom did not see this learner.")
     return _("Zoom saw %(stays)s.", stays=_stays(computed, threshold))
 
@@ -104,7 +104,7 @@ def _stays(computed: LearnerResult, threshold: int) -> str:
     return ngettext(
         "%(time)s in %(num)d stay",
         "%(time)s in %(num)d stays",
-        computed.stays,
+        computed.stay_count,
         # To the second where it decides: 14 min 59 s is not 15 min.
         time=format_duration(computed.seconds, exact=computed.seconds < threshold),
     )

@@ -74,7 +74,7 @@ class SheetData:
     matched_by_hand: tuple[tuple[str, tuple[str, ...], tuple[UUID, ...]], ...]
     ended_at: datetime | None
     uploaded: bool
-    unheard: bool  # no running of it is known
+    has_no_instances: bool  # no running of it is known
     grace_minutes: int | None
     version: str
 
@@ -110,9 +110,9 @@ def load_sheet_data(occurrence: MeetingOccurrence) -> SheetData:
         matched_by_hand=_matched_by_hand(loaded, result),
         ended_at=loaded.ended_at,
         uploaded=loaded.uploaded,
-        unheard=not loaded.heard,
+        has_no_instances=not loaded.has_instances,
         grace_minutes=loaded.grace_minutes,
-        version=sheet_version(row.computed_at, row.dirty, occurrence.state) if row else "",
+        version=sheet_version(row.computed_at, row.needs_recompute, occurrence.state) if row else "",
     )
 
 
@@ -126,7 +126,7 @@ def sheet_version(computed_at: datetime | None, dirty: bool, occurrence_state: s
 def current_sheet_version(user: User, occurrence_id: UUID) -> str | None:
     """The version of a sheet that the person may see, in one statement; None for a stranger."""
     wanted = (
-        select(AttendanceSheet.computed_at, AttendanceSheet.dirty, MeetingOccurrence.state)
+        select(AttendanceSheet.computed_at, AttendanceSheet.needs_recompute, MeetingOccurrence.state)
         .select_from(MeetingOccurrence)
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
         .join(AttendanceSheet, AttendanceSheet.occurrence_id == MeetingOccurrence.id)
@@ -191,7 +191,7 @@ def sheet_to_csv(occurrence: MeetingOccurrence) -> str:
                 computed.seconds // 60,
                 _manila(computed.first_join),
                 _manila(computed.last_leave),
-                computed.stays,
+                computed.stay_count,
                 line.override.mark if line.override else "",
                 escape_csv_formula(line.override.reason if line.override else line.reason),
             ]
@@ -213,8 +213,8 @@ def escape_csv_formula(text: str) -> str:
 
 @dataclass(frozen=True)
 class SheetHistoryEntry:
-    at: datetime
-    what: str
+    occurred_at: datetime
+    event: str
     who: str | None
     last_name: str | None
     first_name: str | None
@@ -228,8 +228,8 @@ HISTORY_SHOWN = 20
 
 _changes = (
     select(
-        AttendanceHistory.at,
-        AttendanceHistory.what,
+        AttendanceHistory.occurred_at,
+        AttendanceHistory.event,
         User.full_name,
         Learner.last_name,
         Learner.first_name,
@@ -237,10 +237,10 @@ _changes = (
         AttendanceHistory.to_mark,
         AttendanceHistory.reason,
     )
-    .outerjoin(User, User.id == AttendanceHistory.by)
+    .outerjoin(User, User.id == AttendanceHistory.actor_id)
     .outerjoin(Learner, Learner.id == AttendanceHistory.learner_id)
     .where(AttendanceHistory.occurrence_id == bindparam("occurrence_id"))
-    .order_by(AttendanceHistory.at.desc(), AttendanceHistory.id.desc())
+    .order_by(AttendanceHistory.occurred_at.desc(), AttendanceHistory.id.desc())
 )
 _latest_changes = _changes.limit(HISTORY_SHOWN + 1)
 
@@ -260,32 +260,32 @@ class SheetSummary:
     present: int
     partial: int
     absent: int
-    review: int
+    needs_review: int
     pending: int
-    counts: bool = True  # False: nobody scheduled the date, and it is in no report
-    still_in: int = 0  # learners who are in the meeting at this moment
-    unmatched: int = 0  # people whom nobody has matched
+    counts_in_reports: bool = True  # False: nobody scheduled the date, and it is in no report
+    in_meeting_count: int = 0  # learners who are in the meeting at this moment
+    unmatched_count: int = 0  # people whom nobody has matched
 
     @property
     def total(self) -> int:
-        return self.present + self.partial + self.absent + self.review + self.pending
+        return self.present + self.partial + self.absent + self.needs_review + self.pending
 
 
 def load_sheet_summaries(occurrence_ids: list[UUID]) -> dict[UUID, SheetSummary]:
     """Badge and counts of several sheets, one statement. The counts are the tallies', which stay when rows go."""
     still_in = (
         select(func.count())
-        .where(AttendanceRecord.occurrence_id == AttendanceSheet.occurrence_id, AttendanceRecord.still_in)
+        .where(AttendanceRecord.occurrence_id == AttendanceSheet.occurrence_id, AttendanceRecord.is_in_meeting)
         .scalar_subquery()
     )
-    tallied = ("present", "partial", "absent", "review", "pending")
+    tallied = ("present", "partial", "absent", "needs_review", "pending")
     rows = db.session.execute(
         select(
             AttendanceSheet.occurrence_id,
             AttendanceSheet.state,
             AttendanceSheet.finalised_at,
-            AttendanceSheet.counts,
-            AttendanceSheet.unmatched,
+            AttendanceSheet.counts_in_reports,
+            AttendanceSheet.unmatched_count,
             case((AttendanceSheet.state == "live", still_in), else_=0).label("still_in"),
             *(func.coalesce(getattr(AttendanceTally, name), 0).label(name) for name in tallied),
         )
@@ -296,9 +296,9 @@ def load_sheet_summaries(occurrence_ids: list[UUID]) -> dict[UUID, SheetSummary]
         row.occurrence_id: SheetSummary(
             state="finalised" if row.finalised_at else row.state,
             finalised=bool(row.finalised_at),
-            counts=row.counts,
-            unmatched=row.unmatched,
-            still_in=row.still_in,
+            counts_in_reports=row.counts_in_reports,
+            unmatched_count=row.unmatched_count,
+            in_meeting_count=row.still_in,
             **{name: getattr(row, name) for name in tallied},
         )
         for row in rows

@@ -27,7 +27,7 @@ from portal.meetings.models import MeetingOccurrence
 from portal.web.rate_limits import learner_export_limit
 
 bp = Blueprint("attendance", __name__)
-PAGE_SIZE = {"present": "present", "partial": "partial", "absent": "absent", "review": "needs review"}
+FILTER_MARKS = {"present": "present", "partial": "partial", "absent": "absent", "review": "needs review"}
 
 
 @bp.get("/attendance")
@@ -58,7 +58,7 @@ def _page(
     """The sheet. A form that was sent comes along with what was filled in and what is wrong with it."""
     seen = queries.load_sheet_data(occurrence)
     open_row = open_row or request.args.get("change", "")
-    show = PAGE_SIZE.get(request.args.get("show", ""))
+    show = FILTER_MARKS.get(request.args.get("show", ""))
     return render_template(
         "attendance/sheet.html",
         occurrence=occurrence,

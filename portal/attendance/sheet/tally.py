@@ -18,13 +18,13 @@ _WORDS = {
     "present": "present",
     "partial": "partial",
     "absent": "absent",
-    "review": "needs review",
+    "needs_review": "needs review",
     "pending": "pending",
 }
 
 
-def write_sheet_tally(occurrence_id: UUID, *, ran_seconds: int | None) -> None:
-    """Count the records of a sheet, in the transaction that wrote them. `ran_seconds`: how long the meeting
+def write_sheet_tally(occurrence_id: UUID, *, meeting_seconds: int | None) -> None:
+    """Count the records of a sheet, in the transaction that wrote them. `meeting_seconds`: how long the meeting
     ran, None while it is not known."""
     db.session.flush()
     counts = {
@@ -35,8 +35,8 @@ def write_sheet_tally(occurrence_id: UUID, *, ran_seconds: int | None) -> None:
         literal(occurrence_id, AttendanceTally.occurrence_id.type),
         *counts.values(),
         func.coalesce(func.sum(came), 0),
-        literal(ran_seconds, AttendanceTally.ran_seconds.type),
+        literal(meeting_seconds, AttendanceTally.meeting_seconds.type),
     ).where(AttendanceRecord.occurrence_id == occurrence_id)
     upsert_from_select(
-        AttendanceTally, ["occurrence_id", *counts, "seconds", "ran_seconds"], counted, ["occurrence_id"]
+        AttendanceTally, ["occurrence_id", *counts, "seconds", "meeting_seconds"], counted, ["occurrence_id"]
     )

@@ -31,7 +31,7 @@ from portal.core.forms import PortalForm
 
 DISCLOSURE_LIFETIME = timedelta(hours=8)
 SHORTEST, LONGEST = 10, 300  # characters of a reason
-OPENED_SECTIONS_KEY = "opened learners' rows"  # as the audit log says it
+DISCLOSURE_ACTION = "opened learners' rows"  # as the audit log says it
 
 
 class SectionDisclosure(UuidPrimaryKey, Model):
@@ -42,7 +42,7 @@ class SectionDisclosure(UuidPrimaryKey, Model):
 
     session_id: Mapped[UUID] = mapped_column(ForeignKey("user_sessions.id", ondelete="CASCADE"))
     section_id: Mapped[UUID] = mapped_column(ForeignKey("sections.id", ondelete="CASCADE"))
-    until: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column("until", key="expires_at")
 
 
 class DisclosureReasonForm(PortalForm):
@@ -75,9 +75,9 @@ def grant_section_disclosure(user: User, section: Section, reason: str) -> datet
                 SectionDisclosure.session_id == session_id, SectionDisclosure.section_id == section.id
             )
         )
-        session.add(SectionDisclosure(session_id=session_id, section_id=section.id, until=until))
+        session.add(SectionDisclosure(session_id=session_id, section_id=section.id, expires_at=until))
         audit_log.record_action(
-            OPENED_SECTIONS_KEY, "section", section.id, by=user.id, section_id=section.id, reason=reason
+            DISCLOSURE_ACTION, "section", section.id, by=user.id, section_id=section.id, reason=reason
         )
     return until
 
@@ -86,7 +86,7 @@ def disclosed_sections_select(user: User) -> Select[UUID]:
     """The sections whose rows the person has opened since signing in, where that still holds."""
     mine = _session(user).scalar_subquery()
     return select(SectionDisclosure.section_id).where(
-        SectionDisclosure.session_id == mine, SectionDisclosure.until > clock.now()
+        SectionDisclosure.session_id == mine, SectionDisclosure.expires_at > clock.now()
     )
 
 

@@ -16,7 +16,7 @@ from portal.core.db import batch_column_updates, db
 MOVED = "moved to another section"
 ERASED = "erased"  # the line of today stays on its sheets, but the learner is not invited any more
 _ONE_DAY = timedelta(days=1)
-_CHANGING = ("section_id", "position", "from_date", "until_date", "reason", "detail")
+_CHANGING = ("section_id", "position", "from_date", "until_date", "exit_reason", "exit_detail")
 
 
 class EnrolmentOverlap(ValueError):
@@ -61,13 +61,13 @@ class EnrolmentChanges:
             .execution_options(populate_existing=True)
         )
 
-    def of(self, learner_id: UUID) -> list[Enrolment]:
+    def enrolments_of(self, learner_id: UUID) -> list[Enrolment]:
         """All times of a learner, in order."""
         return sorted(self._times.get(learner_id, ()), key=lambda row: row.from_date)
 
-    def on(self, learner_id: UUID, day: date) -> Enrolment | None:
+    def enrolment_on(self, learner_id: UUID, day: date) -> Enrolment | None:
         """Where the learner is enrolled on `day`."""
-        return next((row for row in self.of(learner_id) if row.from_date <= day <= _end(row)), None)
+        return next((row for row in self.enrolments_of(learner_id) if row.from_date <= day <= _end(row)), None)
 
     def enrol(
         self,
@@ -87,7 +87,7 @@ class EnrolmentChanges:
             position=position,
             from_date=since,
             until_date=until,
-            reason=reason,
+            exit_reason=reason,
         )
         self._must_fit(row, since, until)
         self._times.setdefault(learner_id, []).append(row)
@@ -97,14 +97,14 @@ class EnrolmentChanges:
     def withdraw(self, row: Enrolment, *, last_day: date, reason: str | None, detail: str | None = None) -> None:
         """End a time, or say that it ended on another day. Raises EndsBeforeStart, EnrolmentOverlap."""
         self._must_fit(row, row.from_date, last_day)
-        row.until_date, row.reason, row.detail = last_day, reason, detail
+        row.until_date, row.exit_reason, row.exit_detail = last_day, reason, detail
 
-    def adopt(self, row: Enrolment, learner_id: UUID) -> None:
+    def reassign(self, row: Enrolment, learner_id: UUID) -> None:
         """A time that was `learner_id`'s is now that of the learner whom the row names."""
         self._times[learner_id].remove(row)
         self._times.setdefault(row.learner_id, []).append(row)
 
-    def strike(self, row: Enrolment) -> None:
+    def delete(self, row: Enrolment) -> None:
         """Take out a time that never was: the only case in which one is deleted."""
         self._times[row.learner_id].remove(row)
         db.session.delete(row)
@@ -118,13 +118,13 @@ class EnrolmentChanges:
         if since <= row.from_date:
             self._must_fit(row, since, None)
             row.section_id, row.position, row.from_date = section_id, position, since
-            row.until_date = row.reason = row.detail = None
+            row.until_date = row.exit_reason = row.exit_detail = None
             return row
         last_day = since - _ONE_DAY
         if last_day > _end(row):
             raise EnrolmentOverlap(row)
         self._must_fit(row, since, None)
-        row.until_date, row.reason = last_day, reason
+        row.until_date, row.exit_reason = last_day, reason
         return self.enrol(row.learner_id, section_id, position=position, since=since)
 
     def save(self) -> None:
@@ -138,7 +138,7 @@ class EnrolmentChanges:
     def _must_fit(self, row: Enrolment, since: date, until: date | None) -> None:
         if until is not None and until < since:
             raise EndsBeforeStart(since)
-        for other in self.of(row.learner_id):
+        for other in self.enrolments_of(row.learner_id):
             if other.id != row.id and other.from_date <= (until or date.max) and _end(other) >= since:
                 raise EnrolmentOverlap(other)
 

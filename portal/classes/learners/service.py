@@ -131,7 +131,7 @@ def withdraw_learner(
         rolls = EnrolmentChanges([learner.id])
         row = _time_here(rolls, section, learner)
         if reason == ENTERED_BY_MISTAKE:
-            rolls.strike(row)
+            rolls.delete(row)
         else:
             rolls.withdraw(row, last_day=last_day, reason=reason, detail=detail or None)
         rolls.save()
@@ -157,7 +157,7 @@ def transfer_learner(
         row = _time_here(rolls, section, learner)
         rolls.move(row, target.id, position=_place(queries.list_roster(target.id), learner), since=since)
         if row.section_id == section.id:
-            row.detail = detail or None
+            row.exit_detail = detail or None
         rolls.save()
         for place in (section, target):
             audit_log.record_action(
@@ -214,7 +214,7 @@ def _where_now(learner_id: UUID) -> str | None:
 
 
 def _time_here(rolls: EnrolmentChanges, section: Section, learner: Learner) -> Enrolment:
-    row = rolls.on(learner.id, clock.today())
+    row = rolls.enrolment_on(learner.id, clock.today())
     if row is None or row.section_id != section.id:
         raise NotOnThisRoster
     return row

@@ -97,9 +97,9 @@ def diff_roster_file(upload: RosterImport, *, hold: bool = False) -> RosterDiff:
 
     `hold` keeps the learners and where they are from others until the open transaction ends.
     """
-    if upload.state != "preview" or upload.rows is None:
+    if upload.state != "preview" or upload.preview_rows is None:
         raise ValueError("decided already")
-    file = roster_file_from_json(upload.rows)
+    file = roster_file_from_json(upload.preview_rows)
     section = _section_of(upload, file)
     year = section.school_year if section else file.school_year or school_year_of(clock.today())
     day = roster_reference_date(year)

@@ -26,7 +26,7 @@ from portal.core import audit_log, clock
 from portal.core.db import batch_column_updates, db, write_transaction
 from portal.core.worker_signals import notify_worker
 
-PREVIEW_LIFETIME = "keep"
+KEEP_ON_ROSTER = "keep"
 
 
 class NotImportable(ValueError):
@@ -72,13 +72,13 @@ def create_roster_import(
         uploaded_by=user.id,
         uploaded_at=clock.now(),
         filename=filename[:120],
-        rows=roster_file_to_json(flag_foreign_addresses(file, domains)),
+        preview_rows=roster_file_to_json(flag_foreign_addresses(file, domains)),
     )
     with write_transaction() as session:
         for old in session.scalars(
             select(RosterImport).where(RosterImport.uploaded_by == user.id, RosterImport.state == "preview")
         ):
-            old.state, old.rows = "discarded", None
+            old.state, old.preview_rows = "discarded", None
         session.add(row)
     return row
 
@@ -101,11 +101,11 @@ def confirm_roster_import(
         if not seen.ok:
             raise NotImportable("the file has problems")
         if keep_all:
-            answers = {line.learner_id: MissingLearnerDecision(PREVIEW_LIFETIME) for line in seen.missing}
+            answers = {line.learner_id: MissingLearnerDecision(KEEP_ON_ROSTER) for line in seen.missing}
         _must_be_answered(seen, answers)
         section = seen.section or _make_section(upload, seen.file, user)
-        upload.journal = _save(seen, section, answers)
-        upload.state, upload.rows, upload.section_id = "confirmed", None, section.id
+        upload.undo_journal = _save(seen, section, answers)
+        upload.state, upload.preview_rows, upload.section_id = "confirmed", None, section.id
         upload.decided_at = clock.now()
         upload.added = seen.count("new") + seen.count("moves here")
         upload.changed = seen.count("changed")
@@ -121,25 +121,23 @@ def confirm_roster_import(
 def discard_roster_import(upload: RosterImport) -> None:
     with write_transaction():
         if upload.state == "preview":
-            upload.state, upload.rows = "discarded", None
+            upload.state, upload.preview_rows = "discarded", None
 
 
 def _must_be_answered(seen: RosterDiff, answers: Mapping[UUID, MissingLearnerDecision]) -> None:
     open_ids, bad_days = set(), set()
     for line in seen.missing:
         answer = answers.get(line.learner_id)
-        if answer is None or answer.what not in (PREVIEW_LIFETIME, "T/O", "NLS"):
+        if answer is None or answer.what not in (KEEP_ON_ROSTER, "T/O", "NLS"):
             open_ids.add(line.learner_id)
-        elif answer.what != PREVIEW_LIFETIME and not (
-            answer.last_day and line.from_date <= answer.last_day <= seen.day
-        ):
+        elif answer.what != KEEP_ON_ROSTER and not (answer.last_day and line.from_date <= answer.last_day <= seen.day):
             bad_days.add(line.learner_id)
     if open_ids or bad_days:
         raise MissingLearnersUndecided(seen, open_ids, bad_days)
 
 
 def _withdrawn(seen: RosterDiff, answers: Mapping[UUID, MissingLearnerDecision]) -> int:
-    return seen.count("leaves") + sum(answers[line.learner_id].what != PREVIEW_LIFETIME for line in seen.missing)
+    return seen.count("leaves") + sum(answers[line.learner_id].what != KEEP_ON_ROSTER for line in seen.missing)
 
 
 def _make_section(upload: RosterImport, file: RosterFile, user: User) -> Section:
@@ -176,8 +174,8 @@ def _save(seen: RosterDiff, section: Section, answers: Mapping[UUID, MissingLear
         _place(rolls, line, learner, section, seen.day)
     listed = [(line.row.sex, line.row.lis_name, line.position) for line in seen.lines]
     for learner_id, answer in leaving.items():
-        row, learner = rolls.on(learner_id, seen.day), known[learner_id]
-        if row and answer.what != PREVIEW_LIFETIME and answer.last_day:
+        row, learner = rolls.enrolment_on(learner_id, seen.day), known[learner_id]
+        if row and answer.what != KEEP_ON_ROSTER and answer.last_day:
             rolls.withdraw(row, last_day=answer.last_day, reason=answer.what)
         elif row:
             row.position = roster_position_among(listed, learner.sex, learner.lis_name)
@@ -187,7 +185,7 @@ def _save(seen: RosterDiff, section: Section, answers: Mapping[UUID, MissingLear
 
 
 def _place(rolls: EnrolmentChanges, line: RosterDiffLine, learner: Learner, section: Section, day: date) -> None:
-    row, current = line.row, rolls.on(learner.id, day)
+    row, current = line.row, rolls.enrolment_on(learner.id, day)
     if current and current.section_id == section.id:
         current.position = line.position
         if line.status == "leaves" and row.remark_date:
@@ -200,7 +198,7 @@ def _place(rolls: EnrolmentChanges, line: RosterDiffLine, learner: Learner, sect
         if row.remark_code in LEFT_STATUSES and row.remark_date:  # the register itself says that the learner has left
             ending = {"until": max(row.remark_date, line.from_date), "reason": row.remark_code}
         time = rolls.enrol(learner.id, section.id, position=line.position, since=line.from_date, **ending)  # type: ignore[arg-type]  # two kinds of values
-        time.came_by = row.remark_code if row.remark_code in ("T/I", "LE") else None
+        time.entry_reason = row.remark_code if row.remark_code in ("T/I", "LE") else None
 
 
 def _new_learner(row: RosterRow, section: Section) -> Learner:

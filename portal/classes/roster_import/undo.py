@@ -22,7 +22,7 @@ from portal.core.worker_signals import notify_worker
 
 UNDO_WINDOW = timedelta(hours=24)
 _FIELDS = ("lrn", "lis_name", "last_name", "first_name", "middle_name", "extension", "sex", "email")
-_TIME = ("id", "section_id", "position", "from_date", "until_date", "reason", "detail")
+_TIME = ("id", "section_id", "position", "from_date", "until_date", "exit_reason", "exit_detail")
 EnrolmentState = dict[str, Any]
 
 
@@ -47,7 +47,7 @@ class ImportJournal:
         self._before: dict[UUID, EnrolmentState | None] = {
             key: _state(row, _FIELDS) for key, row in self._learners.items()
         }
-        self._times_before = {key: _times(rolls.of(key)) for key in self._learners}
+        self._times_before = {key: _times(rolls.enrolments_of(key)) for key in self._learners}
 
     def made(self, learner: Learner) -> None:
         """The import made this learner."""
@@ -62,7 +62,7 @@ class ImportJournal:
                 "before": self._before[key],
                 "after": _state(learner, _FIELDS),
                 "times_before": self._times_before[key],
-                "times_after": _times(self._rolls.of(key)),
+                "times_after": _times(self._rolls.enrolments_of(key)),
             }
             if entry["before"] != entry["after"] or entry["times_before"] != entry["times_after"]:
                 kept[str(key)] = entry
@@ -76,7 +76,7 @@ _last_import = (
         RosterImport.uploaded_by == bindparam("user_id"),
         RosterImport.state == "confirmed",
         RosterImport.decided_at > bindparam("since"),
-        RosterImport.journal.is_not(None),
+        RosterImport.undo_journal.is_not(None),
     )
     .order_by(RosterImport.decided_at.desc())
     .limit(1)
@@ -97,17 +97,17 @@ def undo_roster_import(upload: RosterImport, user: User) -> int:
         session.refresh(upload, with_for_update=True)
         if (
             upload.state != "confirmed"
-            or upload.journal is None
+            or upload.undo_journal is None
             or upload.decided_at is None
             or upload.decided_at < clock.now() - UNDO_WINDOW
         ):
             raise UndoExpired
-        journal = {UUID(key): entry for key, entry in upload.journal.items()}
+        journal = {UUID(key): entry for key, entry in upload.undo_journal.items()}
         rolls = EnrolmentChanges(journal)
         learners = {row.id: row for row in session.scalars(select(Learner).where(Learner.id.in_(journal)))}
         _must_be_as_left(journal, learners, rolls)
         _restore(journal, learners, rolls)
-        upload.state, upload.journal = "undone", None
+        upload.state, upload.undo_journal = "undone", None
         audit_log.record_action(
             "undid an import", "section", upload.section_id or "", by=user.id, learners=len(journal)
         )
@@ -136,7 +136,7 @@ def _must_be_as_left(
     for key, entry in journal.items():
         learner = learners.get(key)
         same = learner is not None and _state(learner, _FIELDS) == entry["after"]
-        if not same or _times(rolls.of(key)) != entry["times_after"]:
+        if not same or _times(rolls.enrolments_of(key)) != entry["times_after"]:
             name = learner or entry["after"]
             names.append(name.lis_name if isinstance(name, Learner) else name["lis_name"])
     if names:
@@ -147,13 +147,13 @@ def _restore(journal: dict[UUID, EnrolmentState], learners: dict[UUID, Learner],
     made = {key for key, entry in journal.items() if entry["before"] is None}
     for key, entry in journal.items():
         was = {time["id"]: time for time in entry["times_before"]}
-        for row in rolls.of(key):
+        for row in rolls.enrolments_of(key):
             if str(row.id) not in was:
-                rolls.strike(row)
+                rolls.delete(row)
     db.session.flush()  # times that began go first, so that those before them may be open again
     for key, entry in journal.items():
         was = {time["id"]: time for time in entry["times_before"]}
-        for row in rolls.of(key):
+        for row in rolls.enrolments_of(key):
             _set_back(row, was[str(row.id)])
         if key not in made:
             for name in _FIELDS:
@@ -164,7 +164,7 @@ def _restore(journal: dict[UUID, EnrolmentState], learners: dict[UUID, Learner],
 
 def _set_back(row: Enrolment, time: EnrolmentState) -> None:
     row.section_id = UUID(time["section_id"])
-    row.position, row.reason, row.detail = time["position"], time["reason"], time["detail"]
+    row.position, row.exit_reason, row.exit_detail = time["position"], time["exit_reason"], time["exit_detail"]
     row.from_date = date.fromisoformat(time["from_date"])
     row.until_date = date.fromisoformat(time["until_date"]) if time["until_date"] else None
 

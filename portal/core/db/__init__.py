@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 from flask import Flask
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import DateTime, MetaData, String, Uuid, event
+from sqlalchemy import Column, DateTime, MetaData, String, Uuid, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine, ExceptionContext
 from sqlalchemy.exc import OperationalError
@@ -230,7 +230,7 @@ def execute_rowcount(statement: UpdateBase) -> int:
 
 def insert_if_absent(table: Any, values: dict[str, Any], unique: list[str]) -> bool:
     """INSERT that does nothing where a row with the same unique columns exists. True if it was new."""
-    statement = _dialect().insert(table).values(**values).on_conflict_do_nothing(index_elements=unique)
+    statement = _dialect().insert(table).values(**values).on_conflict_do_nothing(index_elements=_columns(table, unique))
     # An INSERT's count is not kept unless asked for; psycopg's cursor has forgotten it once it is closed.
     done = db.session.execute(statement, execution_options={"preserve_rowcount": True})
     return bool(done.rowcount == 1)  # type: ignore[attr-defined]  # CursorResult at run time
@@ -246,7 +246,11 @@ def upsert_from_select(table: Any, columns: list[str], rows: Any, unique: list[s
     """INSERT of what a SELECT finds; where a row with the same unique columns exists, it takes the new values."""
     statement = _dialect().insert(table.__table__).from_select(columns, rows)
     new = {name: statement.excluded[name] for name in columns if name not in unique}
-    db.session.execute(statement.on_conflict_do_update(index_elements=unique, set_=new))
+    db.session.execute(statement.on_conflict_do_update(index_elements=_columns(table, unique), set_=new))
+
+
+def _columns(table: Any, names: Iterable[str]) -> list[Column[Any]]:
+    return [table.__table__.c[name] for name in names]
 
 
 def _dialect() -> Any:

@@ -56,16 +56,16 @@ class OutboxMail(UuidPrimaryKey, Model):
         CheckConstraint("state IN ('waiting', 'sent', 'failed')", name="state"),
         CheckConstraint("state <> 'waiting' OR sealed IS NOT NULL", name="kept_while_waiting"),
         CheckConstraint("state <> 'sent' OR sealed IS NULL", name="forgotten_once_sent"),
-        Index("ix_mail_outbox_state_next_try_at", "state", "next_try_at"),
+        Index("ix_mail_outbox_state_next_try_at", "state", "next_attempt_at"),
     )
 
     kind: Mapped[str] = mapped_column(String(40))
-    to_hash: Mapped[str] = mapped_column(String(64), index=True)
+    recipient_hash: Mapped[str] = mapped_column("to_hash", String(64), key="recipient_hash", index=True)
     language: Mapped[str] = mapped_column(String(8))
-    sealed: Mapped[str | None]
+    content_encrypted: Mapped[str | None] = mapped_column("sealed", key="content_encrypted")
     state: Mapped[str] = mapped_column(String(10), default="waiting")
     attempts: Mapped[int] = mapped_column(default=0)
-    next_try_at: Mapped[datetime]
+    next_attempt_at: Mapped[datetime] = mapped_column("next_try_at", key="next_attempt_at")
     leased_until: Mapped[datetime | None]
     error: Mapped[str | None] = mapped_column(String(200))
     created_at: Mapped[datetime]
@@ -88,10 +88,10 @@ def enqueue_mail(to: str, template: str, language: str, **values: object) -> UUI
             OutboxMail(
                 id=letter_id,
                 kind=template,
-                to_hash=hash_email_address(to),
+                recipient_hash=hash_email_address(to),
                 language=language,
-                sealed=encrypt_for_row(content, _row(letter_id)),
-                next_try_at=now,
+                content_encrypted=encrypt_for_row(content, _row(letter_id)),
+                next_attempt_at=now,
                 created_at=now,
             )
         )
@@ -112,7 +112,7 @@ def strip_control_characters(text: str) -> str:
 def send_due_mail() -> int:
     """Send what is due; how many letters were looked at. A dead server costs a wait, never a letter."""
     now = clock.now()
-    due = (OutboxMail.state == "waiting") & (OutboxMail.next_try_at <= now)
+    due = (OutboxMail.state == "waiting") & (OutboxMail.next_attempt_at <= now)
     ids = leases.acquire_leases(OutboxMail, due, limit=BATCH_SIZE, order=OutboxMail.created_at)
     if not ids:
         return 0
@@ -148,7 +148,7 @@ def _send(post: MailTransport, letter: OutboxMail) -> None:
                 OutboxMail,
                 [letter.id],
                 attempts=attempts,
-                next_try_at=leases.next_attempt_at(attempts),
+                next_attempt_at=leases.next_attempt_at(attempts),
                 error=str(problem)[:200],
             )
     except (PermanentMailError, DecryptionError) as problem:
@@ -162,7 +162,7 @@ def requeue_mail(letter_ids: Collection[UUID] | None = None) -> int:
 
     They count as new: they are tried for another three days. What has no content any more cannot be sent.
     """
-    stuck = and_(OutboxMail.state.in_(("failed", "waiting")), OutboxMail.sealed.is_not(None))
+    stuck = and_(OutboxMail.state.in_(("failed", "waiting")), OutboxMail.content_encrypted.is_not(None))
     # One that a worker has in hand is being sent already; one never tried yet is due anyway.
     stuck = and_(
         stuck, OutboxMail.attempts > 0, or_(OutboxMail.leased_until.is_(None), OutboxMail.leased_until < clock.now())
@@ -172,7 +172,7 @@ def requeue_mail(letter_ids: Collection[UUID] | None = None) -> int:
     now = clock.now()
     with write_transaction():
         changed = execute_rowcount(
-            update(OutboxMail).where(stuck).values(state="waiting", attempts=0, next_try_at=now, created_at=now)
+            update(OutboxMail).where(stuck).values(state="waiting", attempts=0, next_attempt_at=now, created_at=now)
         )
     notify_worker("mail")
     return changed
@@ -183,7 +183,7 @@ def _finish(letter: OutboxMail, state: str, error: str | None = None, sent_at: d
         OutboxMail,
         [letter.id],
         state=state,
-        sealed=letter.sealed if state == "failed" else None,
+        content_encrypted=letter.content_encrypted if state == "failed" else None,
         attempts=letter.attempts + 1,
         error=error[:200] if error else None,
         sent_at=sent_at,
@@ -192,7 +192,7 @@ def _finish(letter: OutboxMail, state: str, error: str | None = None, sent_at: d
 
 def _message(letter: OutboxMail) -> EmailMessage:
     """The letter as it goes out. Its Message-ID is the row's, so that a repeat after a crash is seen as one."""
-    content = json.loads(decrypt_for_row(letter.sealed or "", _row(letter.id)))
+    content = json.loads(decrypt_for_row(letter.content_encrypted or "", _row(letter.id)))
     sender = _settings().mail_from
     message = EmailMessage()
     message["From"] = f"Silid <{sender}>"

@@ -58,7 +58,7 @@ class Conflict:
     free_at: datetime | None = None
 
     @property
-    def is_impossible(self) -> bool:
+    def is_blocking(self) -> bool:
         """Zoom could not run both."""
         return self.same_host and self.overlaps
 
@@ -73,7 +73,7 @@ class Conflict:
         return clock.to_manila(self.free_at).strftime("%H:%M") if self.free_at else ""
 
     @property
-    def needs_a_decision(self) -> bool:
+    def needs_confirmation(self) -> bool:
         """Worth stopping for: an overlap, or one host with too little time between."""
         return self.overlaps or self.same_host
 
@@ -90,7 +90,7 @@ def list_booked_slots(
     """Everything of these hosts, this teacher and this section around the slots' dates, in one statement."""
     if not slots:
         return []
-    whose: list[ColumnElement[bool]] = [ZoomMeeting.host.in_(hosts)]
+    whose: list[ColumnElement[bool]] = [ZoomMeeting.host_email.in_(hosts)]
     busy_teacher = func.coalesce(SchoolClass.teacher_id, ZoomMeeting.created_by)  # who made it, without a class
     if teacher_id is not None:
         whose.append(busy_teacher == teacher_id)
@@ -104,7 +104,7 @@ def list_booked_slots(
             MeetingOccurrence.starts_at,
             MeetingOccurrence.minutes,
             ZoomMeeting.id,
-            ZoomMeeting.host,
+            ZoomMeeting.host_email,
             ZoomMeeting.title,
             SchoolClass.subject,
             Section.grade_level,
@@ -120,7 +120,7 @@ def list_booked_slots(
         .where(
             MeetingOccurrence.local_date.between(clock.to_manila(first).date(), clock.to_manila(last).date()),
             MeetingOccurrence.state.in_(("scheduled", "started")),
-            MeetingOccurrence.scheduled,
+            MeetingOccurrence.is_scheduled,
             ZoomMeeting.state.in_(("waiting", "scheduled", "started")),
             or_(*whose),
             *([ZoomMeeting.id != except_meeting] if except_meeting else []),

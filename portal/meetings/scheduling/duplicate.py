@@ -104,12 +104,12 @@ def _times(meeting: ZoomMeeting) -> dict[int, tuple[time, int]]:
 def _dates(meeting: ZoomMeeting) -> list[MeetingOccurrence]:
     """The planned dates of the meeting, or of the whole schedule it belongs to."""
     if meeting.schedule_id is None:
-        return [row for row in meeting.occurrences if row.scheduled]
+        return [row for row in meeting.occurrences if row.is_scheduled]
     return list(
         db.session.scalars(
             select(MeetingOccurrence)
             .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
-            .where(ZoomMeeting.schedule_id == meeting.schedule_id, MeetingOccurrence.scheduled)
+            .where(ZoomMeeting.schedule_id == meeting.schedule_id, MeetingOccurrence.is_scheduled)
         )
     )
 

@@ -26,11 +26,11 @@ class HostChoice:
 
     @property
     def is_possible(self) -> bool:
-        return not any(clash.is_impossible for clash in self.clashes)
+        return not any(clash.is_blocking for clash in self.clashes)
 
     @property
-    def needs_a_decision(self) -> bool:
-        return any(clash.needs_a_decision for clash in self.clashes)
+    def needs_confirmation(self) -> bool:
+        return any(clash.needs_confirmation for clash in self.clashes)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def teacher_host_email(who: ScheduleParties) -> str:
 def list_candidate_hosts(first: str) -> list[str]:
     """Who may be asked to host, the teacher first. Who Zoom does not know comes only when nobody else is there."""
     known = hosts.load_cached_hosts([first, *hosts.shared_host_emails()])
-    usable = [email for email, host in known.items() if host.known is not False]
+    usable = [email for email, host in known.items() if host.exists_at_zoom is not False]
     return usable or [first]
 
 
@@ -105,6 +105,6 @@ def find_free_host(meeting: ZoomMeeting, able: Sequence[CachedHost], slots: Sequ
     taken = conflicts.list_booked_slots(slots, hosts=[host.email for host in able], except_meeting=meeting.id)
     for host in able:
         found = conflicts.find_conflicts(slots, taken, host=host.email, teacher_id=None, section_id=None)
-        if not any(clash.is_impossible for clash in found):
+        if not any(clash.is_blocking for clash in found):
             return host
     return None

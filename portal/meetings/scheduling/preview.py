@@ -48,12 +48,12 @@ class SchedulePreview:
     too_few: bool = False  # fewer classes fit into a year than were asked for
 
     @property
-    def stops(self) -> bool:
-        return any(clash.needs_a_decision for clash in self.clashes) or not self.can_be_saved
+    def needs_confirmation(self) -> bool:
+        return any(clash.needs_confirmation for clash in self.clashes) or not self.can_be_saved
 
     @property
-    def is_impossible(self) -> bool:
-        return any(clash.is_impossible for clash in self.clashes)
+    def is_blocking(self) -> bool:
+        return any(clash.is_blocking for clash in self.clashes)
 
     @property
     def can_be_saved(self) -> bool:
@@ -64,8 +64,8 @@ class SchedulePreview:
     def shown_clashes(self) -> list[Conflict]:
         """Those worth a note, one for each date, the gravest first."""
         grave = sorted(
-            (clash for clash in self.clashes if clash.needs_a_decision),
-            key=lambda clash: (clash.slot.starts_at, not clash.is_impossible, not clash.overlaps),
+            (clash for clash in self.clashes if clash.needs_confirmation),
+            key=lambda clash: (clash.slot.starts_at, not clash.is_blocking, not clash.overlaps),
         )
         return list({clash.slot.starts_at: clash for clash in reversed(grave)}.values())[::-1]
 
@@ -91,7 +91,7 @@ def preview_class_form(form: MeetingForm, school_class: SchoolClass) -> Schedule
         return SchedulePreview(
             None, plan, _clashes(ScheduleParties.of_class(school_class), [slot]), holiday=off.get(first)
         )
-    plan = plan_from_expansion(expand_weekly_rule(rule, off=off, exceptions=form.said_of_days(), now=clock.now()))
+    plan = plan_from_expansion(expand_weekly_rule(rule, off=off, exceptions=form.exceptions_by_date(), now=clock.now()))
     too_few = rule.dates is not None and len(plan.slots) < rule.dates
     return SchedulePreview(rule, plan, _clashes(ScheduleParties.of_class(school_class), plan.slots), too_few=too_few)
 
@@ -105,7 +105,7 @@ def preview_staff_form(form: StaffMeetingForm, who: ScheduleParties) -> Schedule
 
 def first_free_start(who: ScheduleParties, slot: TimeSlot) -> datetime:
     """The start of the slot, or the next one that day without a clash, if there is one."""
-    clashes = [clash for clash in _clashes(who, [slot]) if clash.needs_a_decision]
+    clashes = [clash for clash in _clashes(who, [slot]) if clash.needs_confirmation]
     return next((clash.free_at for clash in clashes if clash.free_at), slot.starts_at)
 
 

@@ -92,7 +92,7 @@ def create_schedule(
             title=details.title,
             from_date=rule.first,
             until_date=rule.until,
-            dates=rule.dates,
+            occurrence_count=rule.dates,
             created_at=clock.now(),
         )
         db.session.add(row)
@@ -221,12 +221,12 @@ def recreate_meeting(user: User, meeting: ZoomMeeting) -> None:
         rows = list(session.scalars(select(MeetingOccurrence).where(MeetingOccurrence.meeting_id == meeting.id)))
         if not any(_to_come(row) for row in rows):
             raise MeetingNotChangeable("over")
-        meeting.zoom_id = meeting.join_url = meeting.password = meeting.told = meeting.overridden = None
-        meeting.marker, meeting.unsure = str(uuid4()), False
-        meeting.state, meeting.wanted = "waiting", "create"
-        meeting.trouble = meeting.trouble_detail = meeting.next_try_at = None
+        meeting.zoom_id = meeting.join_url = meeting.passcode = meeting.last_sent = meeting.overridden_settings = None
+        meeting.marker, meeting.outcome_unknown = str(uuid4()), False
+        meeting.state, meeting.pending_action = "waiting", "create"
+        meeting.error_code = meeting.error_detail = meeting.next_attempt_at = None
         meeting.attempts, meeting.updated_at = 0, clock.now()
-        meeting.generation += 1
+        meeting.zoom_generation += 1
         if meeting.kind == "recurring":
             update_meeting_recurrence(meeting, rows)
         add_meeting_history(meeting.id, "made again", by=user.id)
@@ -264,7 +264,7 @@ def _time_of(row: MeetingOccurrence) -> tuple[time, int]:
 
 
 def _to_come(row: MeetingOccurrence) -> bool:
-    return row.scheduled and row.state == "scheduled" and row.ends_at > clock.now()
+    return row.is_scheduled and row.state == "scheduled" and row.ends_at > clock.now()
 
 
 def _hold_date(occurrence: MeetingOccurrence) -> None:

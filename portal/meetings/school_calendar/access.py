@@ -20,7 +20,7 @@ from portal.classes.service import school_year_of
 from portal.core import clock
 from portal.core.db import db
 from portal.meetings.models import CalendarDay
-from portal.meetings.school_calendar.service import ALL_SCHOOLS_KEY, CalendarScope
+from portal.meetings.school_calendar.service import REGION_WIDE_SCOPES, CalendarScope
 
 SINGLE_SCHOOL_KEY = "school"  # the choice of those who look after several schools: its ID is asked for beside
 
@@ -32,7 +32,7 @@ class ScopeOption:
     key: str
     scope: str
     name: str
-    place: CalendarScope | None  # None: a school that is named by its ID
+    calendar_scope: CalendarScope | None  # None: a school that is named by its ID
 
 
 def calendar_scope_options(user: User) -> list[ScopeOption]:
@@ -72,8 +72,8 @@ def _of_division(name: str) -> ScopeOption:
 def resolve_calendar_scope(user: User, offers: Sequence[ScopeOption], key: str, deped_id: str) -> CalendarScope | None:
     """The place a form stands for; None where there is no such school in scope."""
     offer = next((one for one in offers if one.key == key), None)
-    if offer is None or offer.place:
-        return offer.place if offer else None
+    if offer is None or offer.calendar_scope:
+        return offer.calendar_scope if offer else None
     school_id = db.session.scalar(select(School.id).where(School.deped_id == deped_id, schools_in_scope_clause(user)))
     return CalendarScope("school", school_id=school_id) if school_id else None
 
@@ -92,7 +92,7 @@ def editable_days_clause(user: User) -> ColumnElement[bool]:
 
 def visible_days_clause(user: User) -> ColumnElement[bool]:
     """A condition on ClassDay: those, and what is said for all or for their own school and division."""
-    wider: list[ColumnElement[bool]] = [CalendarDay.scope.in_(ALL_SCHOOLS_KEY)]
+    wider: list[ColumnElement[bool]] = [CalendarDay.scope.in_(REGION_WIDE_SCOPES)]
     if user.school:
         wider += [CalendarDay.division == user.school.division, CalendarDay.school_id == user.school.id]
     return or_(editable_days_clause(user), *wider)

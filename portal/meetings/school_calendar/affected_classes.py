@@ -18,7 +18,7 @@ from portal.meetings.access import manageable_meetings_clause, visible_meetings_
 from portal.meetings.models import CalendarDay, MeetingOccurrence, ZoomMeeting
 from portal.meetings.scheduling import schedules
 from portal.meetings.school_calendar.national_holidays import NATIONAL_HOLIDAYS, national_holidays
-from portal.meetings.school_calendar.service import ALL_SCHOOLS_KEY, merge_calendar_days
+from portal.meetings.school_calendar.service import REGION_WIDE_SCOPES, merge_calendar_days
 from portal.meetings.service import MeetingNotChangeable
 
 MAX_ROWS = 100  # dates that one press cancels: 0.7 s of SQLite on a busy machine, and a delivery of Zoom waits 1 s
@@ -92,7 +92,7 @@ def _line(row: Any, said: Sequence[CalendarDay]) -> ClassOnDayOff | None:
     concerns = [
         one
         for one in said
-        if one.scope in ALL_SCHOOLS_KEY
+        if one.scope in REGION_WIDE_SCOPES
         or one.division == row.division
         or one.school_id == row.school_id
         or one.section_id == row.section_id
@@ -123,7 +123,7 @@ def _concerned(day: date, rows: Sequence[CalendarDay]) -> ColumnElement[bool]:
     """A condition on the joined rows: the day may be without class for them. Exceptions are looked at afterwards."""
     off = [row for row in rows if row.kind != "class"]
     on_that_day = MeetingOccurrence.local_date == day
-    if day in NATIONAL_HOLIDAYS or any(row.scope in ALL_SCHOOLS_KEY for row in off):
+    if day in NATIONAL_HOLIDAYS or any(row.scope in REGION_WIDE_SCOPES for row in off):
         return on_that_day
     return and_(
         on_that_day,
@@ -139,7 +139,7 @@ def _still_on() -> list[Any]:
     """Conditions on dates and their meetings: there is something to cancel."""
     return [
         MeetingOccurrence.state == "scheduled",
-        MeetingOccurrence.scheduled,
+        MeetingOccurrence.is_scheduled,
         MeetingOccurrence.starts_at > clock.now(),
         ZoomMeeting.state.not_in(("ended", "cancelled", "deleted")),
     ]

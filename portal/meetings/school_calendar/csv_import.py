@@ -27,7 +27,7 @@ class CalendarImportRow:
 
     number: int
     written: str
-    said: CalendarEntry | None
+    entry: CalendarEntry | None
     problems: tuple[str, ...]
 
 
@@ -76,18 +76,18 @@ def _row(number: int, cells: dict[str, str], is_allowed: Callable[[date], bool])
 
 
 def _once(row: CalendarImportRow, first: dict[date, int]) -> CalendarImportRow:
-    if row.said is None:
+    if row.entry is None:
         return row
-    before = first.setdefault(row.said.date, row.number)
+    before = first.setdefault(row.entry.date, row.number)
     if before == row.number:
         return row
     problem = _(
         "Row %(row)s: %(value)s is in row %(before)s already. Take one of them out.",
         row=row.number,
-        value=row.said.date.isoformat(),
+        value=row.entry.date.isoformat(),
         before=before,
     )
-    return replace(row, said=None, problems=(problem,))
+    return replace(row, entry=None, problems=(problem,))
 
 
 def parse_calendar_date(text: str) -> date | None:

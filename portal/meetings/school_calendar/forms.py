@@ -20,7 +20,7 @@ KINDS = [
     SelectChoice("holiday", _l("Holiday")),
     SelectChoice("class", _l("Class after all (make-up class day)")),
 ]
-MAX_DAYS = timedelta(days=120)
+MAX_SPAN = timedelta(days=120)
 
 
 def is_day_plannable(day: date) -> bool:
@@ -45,7 +45,7 @@ class CalendarDayForm(PortalForm):
     )
 
     @property
-    def said(self) -> CalendarEntry:
+    def entry(self) -> CalendarEntry:
         assert self.day.data  # required
         return CalendarEntry(self.day.data, str(self.kind.data), " ".join((self.name.data or "").split()))
 
@@ -64,7 +64,7 @@ class CalendarScopeForm(PortalForm):
     def __init__(self, offers: Sequence[ScopeOption], *args: Any, **values: Any) -> None:
         super().__init__(*args, **values)
         self.place.choices = [SelectChoice(offer.key, scope_option_label(offer)) for offer in offers]
-        if all(offer.place for offer in offers):
+        if all(offer.calendar_scope for offer in offers):
             del self.school
 
     @property
@@ -79,12 +79,12 @@ class CalendarDaysForm(CalendarDayForm, CalendarScopeForm):
     weekdays = BooleanField(_l("Leave out Saturdays and Sundays in between"), default=True)
 
     def validate_last(self, field: SchoolDateField) -> None:
-        if field.data and self.day.data and not timedelta() <= field.data - self.day.data <= MAX_DAYS:
+        if field.data and self.day.data and not timedelta() <= field.data - self.day.data <= MAX_SPAN:
             raise ValidationError(_("The last day comes after the first, at most 120 days later."))
 
     @property
     def days(self) -> list[CalendarEntry]:
-        first = self.said
+        first = self.entry
         last = self.last.data or first.date
         if last == first.date:
             return [first]
@@ -116,5 +116,5 @@ def scope_option_label(offer: ScopeOption) -> str:
     if offer.scope == "division":
         return _("Division: %(name)s", name=offer.name)
     if offer.scope == "school":
-        return _("The whole school: %(name)s", name=offer.name) if offer.place else _("One school, by its ID")
+        return _("The whole school: %(name)s", name=offer.name) if offer.calendar_scope else _("One school, by its ID")
     return offer.name

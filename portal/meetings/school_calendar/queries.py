@@ -25,7 +25,7 @@ class CalendarDayRow:
     date: date
     kind: str
     scope: str
-    place: str  # the division's, school's or section's name
+    scope_name: str  # the division's, school's or section's name
     name: str
     who: str | None
     changeable: bool

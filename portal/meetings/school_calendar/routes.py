@@ -76,9 +76,9 @@ def import_calendar_days() -> Answer:
             rows = csv_import.parse_calendar_csv(text.encode(), forms.is_day_plannable)
         except csv_tables.CsvError as error:
             form.file.errors = [csv_tables.csv_error_message(error)]
-        if place and not form.errors and "save" in request.form and all(row.said for row in rows):
-            return _saved(place, [row.said for row in rows if row.said])
-    bad = form.errors or not rows or not all(row.said for row in rows)
+        if place and not form.errors and "save" in request.form and all(row.entry for row in rows):
+            return _saved(place, [row.entry for row in rows if row.entry])
+    bad = form.errors or not rows or not all(row.entry for row in rows)
     page = render_template(
         "class_days/import.html", form=form, rows=rows if not form.errors else [], text=text, offers=offers
     )
@@ -119,7 +119,7 @@ def edit_calendar_day(day_id: UUID) -> Answer:
     form = CalendarDayForm(day=row.date, kind=row.kind, name=row.name)
     if form.validate_on_submit():
         try:
-            service.update_calendar_day(current_user, row, form.said)
+            service.update_calendar_day(current_user, row, form.entry)
         except service.DuplicateCalendarDay:
             form.day.errors = [_("Something is said of this day already. Change or remove that first.")]
         else:

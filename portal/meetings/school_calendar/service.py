@@ -15,7 +15,7 @@ from portal.meetings.models import CalendarDay
 from portal.meetings.school_calendar import national_holidays
 
 WIDEST_FIRST = ("national", "region", "division", "school", "section")
-ALL_SCHOOLS_KEY = ("national", "region")
+REGION_WIDE_SCOPES = ("national", "region")
 
 
 def days_off_clause(section: Section, first: date, last: date) -> dict[date, str]:
@@ -27,7 +27,7 @@ def days_off_clause(section: Section, first: date, last: date) -> dict[date, str
         select(CalendarDay).where(
             CalendarDay.date.between(first, last),
             or_(
-                CalendarDay.scope.in_(ALL_SCHOOLS_KEY),
+                CalendarDay.scope.in_(REGION_WIDE_SCOPES),
                 CalendarDay.division == section.school.division,
                 CalendarDay.school_id == section.school_id,
                 CalendarDay.section_id == section.id,
@@ -64,7 +64,7 @@ class CalendarScope:
             raise ValueError("a scope comes with its own place and no other")
 
     @property
-    def is_said_of(self) -> ColumnElement[bool]:
+    def is_declared_by(self) -> ColumnElement[bool]:
         """A condition on ClassDay: it was declared for just this place."""
         return and_(
             CalendarDay.scope == self.scope,
@@ -96,7 +96,7 @@ def add_calendar_days(user: User, place: CalendarScope, days: Sequence[CalendarE
         dates = [one.date for one in days]
         known = {
             row.date: row
-            for row in session.scalars(select(CalendarDay).where(CalendarDay.date.in_(dates), place.is_said_of))
+            for row in session.scalars(select(CalendarDay).where(CalendarDay.date.in_(dates), place.is_declared_by))
         }
         rows = []
         for one in days:
@@ -122,7 +122,9 @@ def update_calendar_day(user: User, row: CalendarDay, said: CalendarEntry) -> No
     """Another date, kind or name of a day. Raises DuplicateCalendarDay where the place has the new date already."""
     place = CalendarScope(row.scope, row.division, row.school_id, row.section_id)
     with write_transaction() as session:
-        others = select(CalendarDay.id).where(CalendarDay.date == said.date, place.is_said_of, CalendarDay.id != row.id)
+        others = select(CalendarDay.id).where(
+            CalendarDay.date == said.date, place.is_declared_by, CalendarDay.id != row.id
+        )
         if session.scalar(others.limit(1)):
             raise DuplicateCalendarDay(said.date.isoformat())
         row.date, row.kind, row.name = said.date, said.kind, said.name
@@ -156,7 +158,7 @@ def _note(action: str, rows: Sequence[CalendarDay], user: User) -> None:
 def days_off_for_user(user: User, first: date, last: date) -> dict[date, str]:
     """The days without class that concern a person's school, with their names, both ends included."""
     school = user.school
-    places: list[ColumnElement[bool]] = [CalendarDay.scope.in_(ALL_SCHOOLS_KEY)]
+    places: list[ColumnElement[bool]] = [CalendarDay.scope.in_(REGION_WIDE_SCOPES)]
     if school is not None:
         places += [CalendarDay.division == school.division, CalendarDay.school_id == school.id]
     rows = db.session.scalars(select(CalendarDay).where(CalendarDay.date.between(first, last), or_(*places)))

@@ -96,8 +96,8 @@ def _values_like() -> dict[str, object]:
 
 def _form(**values: object) -> StaffMeetingForm:
     form = StaffMeetingForm(**values)
-    form.offer(staff_meetings_service.allowed_audiences_of(current_user))
-    form.heed(_holding(), fresh=request.method == "GET" and not values)
+    form.limit_audiences(staff_meetings_service.allowed_audiences_of(current_user))
+    form.apply_policies(_holding(), fresh=request.method == "GET" and not values)
     if "shift" in request.form:
         try:
             set_time_field(form.start, time.fromisoformat(request.form["shift"]))
@@ -162,8 +162,8 @@ def _page(form: StaffMeetingForm, meeting: ZoomMeeting | None, shown: SchedulePr
         holding=_holding(),
         meeting=meeting,
         shown=shown,
-        used=host_quota.writes_used_today(meeting.host if meeting else current_user.email),
+        used=host_quota.writes_used_today(meeting.host_email if meeting else current_user.email),
         warn_from=host_quota.WARNING_THRESHOLD,
         a_day=host_quota.WRITES_PER_DAY,
     )
-    return page, 422 if form.errors else 409 if shown and shown.stops else 200
+    return page, 422 if form.errors else 409 if shown and shown.needs_confirmation else 200

@@ -46,7 +46,7 @@ def desired_meeting_values(meeting: ZoomMeeting) -> Values:
 
 def last_sent_values(meeting: ZoomMeeting) -> Values:
     """What Zoom was last asked for; empty before it was asked for anything."""
-    values = dict(meeting.told or {})
+    values = dict(meeting.last_sent or {})
     if "starts_at" in values:
         values["starts_at"] = datetime.fromisoformat(values["starts_at"])
     return values
@@ -85,7 +85,7 @@ def list_remote_changes(meeting: ZoomMeeting, seen: Values) -> Values:
     told, mine = last_sent_values(meeting), desired_meeting_values(meeting)
     known = told | {
         name: datetime.fromisoformat(value) if name == "starts_at" else value
-        for name, value in (meeting.overridden or {}).items()
+        for name, value in (meeting.overridden_settings or {}).items()
     }
     return {
         name: value

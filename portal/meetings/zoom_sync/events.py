@@ -44,9 +44,9 @@ def _deleted(meeting: ZoomMeeting, event: WebhookEvent) -> None:
     elif meeting.kind == "recurring" and event.scope == "single":
         _look(meeting)  # a single date, but which one it does not say
     elif meeting.state == "cancelled":
-        meeting.wanted = None  # by us, or by somebody who was quicker
+        meeting.pending_action = None  # by us, or by somebody who was quicker
     elif meeting.state in ("scheduled", "started"):
-        meeting.state, meeting.wanted = "deleted", None
+        meeting.state, meeting.pending_action = "deleted", None
         add_meeting_history(meeting.id, "gone at Zoom")
 
 
@@ -73,6 +73,6 @@ def _recovered(meeting: ZoomMeeting) -> None:
 
 def _look(meeting: ZoomMeeting) -> None:
     """Have the worker read the meeting from Zoom, unless it is to be sent there anyway."""
-    if meeting.wanted is None and meeting.state in ("scheduled", "started"):
-        meeting.wanted, meeting.next_try_at = "check", None
+    if meeting.pending_action is None and meeting.state in ("scheduled", "started"):
+        meeting.pending_action, meeting.next_attempt_at = "check", None
         notify_worker("meetings")

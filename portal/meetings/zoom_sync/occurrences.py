@@ -39,7 +39,7 @@ def diff_zoom_occurrences(meeting: ZoomMeeting, rows: list[MeetingOccurrence], s
     """
     now = clock.now()
     coming = [one for one in seen.occurrences if one.status != "deleted" and one.start_time and one.start_time > now]
-    ours = [row for row in rows if row.scheduled]
+    ours = [row for row in rows if row.is_scheduled]
     pairs, extra = _match(ours, coming)
     found = OccurrenceDiff()
     for row, theirs in pairs:
@@ -137,7 +137,7 @@ def _new(
         zoom_starts_at=start,
         zoom_minutes=theirs.minutes or meeting.minutes,
         state="scheduled",
-        scheduled=True,
+        is_scheduled=True,
     )
     db.session.add(row)
     rows.append(row)

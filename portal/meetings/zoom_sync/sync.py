@@ -61,7 +61,8 @@ def lease_due_meetings() -> list[UUID]:
     now = clock.now()
     return acquire_leases(
         ZoomMeeting,
-        ZoomMeeting.wanted.is_not(None) & or_(ZoomMeeting.next_try_at.is_(None), ZoomMeeting.next_try_at <= now),
+        ZoomMeeting.pending_action.is_not(None)
+        & or_(ZoomMeeting.next_attempt_at.is_(None), ZoomMeeting.next_attempt_at <= now),
         limit=BATCH_SIZE,
         order=ZoomMeeting.starts_at,
     )
@@ -74,12 +75,12 @@ def sync_meeting_with_zoom(meeting_id: UUID, zoom: ZoomClient) -> None:
         return
     try:
         if not write_block.is_writing_blocked():  # the one before may have found the credentials refused
-            _STEPS[meeting.wanted](meeting, zoom)
+            _STEPS[meeting.pending_action](meeting, zoom)
             write_block.clear_write_block()
     except MeetingNotCreatable as problem:
         _mark_failed(meeting, problem.code)
     except ZoomError as error:
-        log.warning("meeting %s: %s: %s", meeting.id, meeting.wanted, error)
+        log.warning("meeting %s: %s: %s", meeting.id, meeting.pending_action, error)
         _record_error(meeting, error)
     finally:
         with write_transaction():
@@ -91,7 +92,7 @@ def _nothing(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
 
 
 def _create(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
-    found = zoom.find_by_marker(meeting.host, meeting.marker) if meeting.unsure else None
+    found = zoom.find_by_marker(meeting.host_email, meeting.marker) if meeting.outcome_unknown else None
     if found is not None:
         asked = desired_state.actual_meeting_values(found, meeting.kind)
     else:
@@ -99,11 +100,11 @@ def _create(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
         _settle_host(meeting, zoom)
         draft, asked = desired_state.desired_meeting_draft(meeting), desired_state.desired_meeting_values(meeting)
         with _counted(meeting):
-            found = zoom.create_meeting(meeting.host, draft)
+            found = zoom.create_meeting(meeting.host_email, draft)
     with write_transaction():
         _refresh(meeting)
-        meeting.zoom_id, meeting.made_at = found.id, clock.now()
-        meeting.told = desired_state.serialise_meeting_values(asked)
+        meeting.zoom_id, meeting.created_at_zoom = found.id, clock.now()
+        meeting.last_sent = desired_state.serialise_meeting_values(asked)
         add_meeting_history(meeting.id, "made at Zoom")
         if meeting.state == "waiting":
             meeting.state = "scheduled"
@@ -127,17 +128,21 @@ def _settle_host(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
 
     Without a licence there is no registration (Zoom's rule), so the class runs in open mode.
     """
-    host = hosts.fetch_zoom_host(zoom, meeting.host)
-    if host.known is False:
-        others = [hosts.fetch_zoom_host(zoom, email) for email in hosts.shared_host_emails() if email != meeting.host]
+    host = hosts.fetch_zoom_host(zoom, meeting.host_email)
+    if host.exists_at_zoom is False:
+        others = [
+            hosts.fetch_zoom_host(zoom, email) for email in hosts.shared_host_emails() if email != meeting.host_email
+        ]
         with write_transaction():
             _refresh(meeting)
             slots = [TimeSlot(row.starts_at, row.minutes) for row in _rows(meeting) if row.state == "scheduled"]
-            chosen = host_assignment.find_free_host(meeting, [one for one in others if one.known is not False], slots)
+            chosen = host_assignment.find_free_host(
+                meeting, [one for one in others if one.exists_at_zoom is not False], slots
+            )
             if chosen is None:
                 raise MeetingNotCreatable("no host free" if others else "host unknown")
             add_meeting_history(meeting.id, "other host", detail=chosen.email)
-            meeting.host, host = chosen.email, chosen
+            meeting.host_email, host = chosen.email, chosen
     if (host.licensed is False) != meeting.open_mode and host.licensed is not None:
         with write_transaction():
             _open_mode(meeting, not host.licensed)
@@ -164,7 +169,7 @@ def _update(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
             zoom.update_meeting(meeting.zoom_id, body)
         with write_transaction():
             _refresh(meeting)
-            meeting.told = desired_state.serialise_meeting_values(asked)
+            meeting.last_sent = desired_state.serialise_meeting_values(asked)
             add_meeting_history(meeting.id, "changed at Zoom")
     sent_dates = seen is not None and meeting.kind == "recurring" and _send_dates(meeting, seen, zoom)
     if seen is None or body or sent_dates:
@@ -177,14 +182,14 @@ def _update(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
 
 def _read_first(meeting: ZoomMeeting, zoom: ZoomClient) -> Meeting | None:
     """What Zoom has, where that decides what is to be sent: single dates, a lost answer, a change made there."""
-    known = meeting.told is not None and not meeting.unsure
-    if known and meeting.kind != "recurring" and meeting.wanted != "check":
+    known = meeting.last_sent is not None and not meeting.outcome_unknown
+    if known and meeting.kind != "recurring" and meeting.pending_action != "check":
         return None
     seen = zoom.get_meeting(meeting.zoom_id or "")
     with write_transaction():
         _refresh(meeting)
         if not known:
-            meeting.told = desired_state.serialise_meeting_values(
+            meeting.last_sent = desired_state.serialise_meeting_values(
                 desired_state.actual_meeting_values(seen, meeting.kind)
             )
         _apply_zoom_state(meeting, seen)
@@ -219,16 +224,16 @@ def _apply_zoom_state(meeting: ZoomMeeting, seen: Meeting, sent: desired_state.V
     what is still to be done about single dates. Within the transaction that is open.
     """
     values = desired_state.actual_meeting_values(seen, meeting.kind)
-    kept = {name: value for name, value in (meeting.overridden or {}).items() if name not in (sent or {})}
-    meeting.overridden = (
+    kept = {name: value for name, value in (meeting.overridden_settings or {}).items() if name not in (sent or {})}
+    meeting.overridden_settings = (
         kept | desired_state.list_overridden_values(desired_state.last_sent_values(meeting), values, sent or {})
     ) or None
     news = desired_state.list_remote_changes(meeting, values)
     _take_over(meeting, news)
     if seen.join_url and seen.join_url != meeting.join_url:
         meeting.join_url = seen.join_url
-    if seen.password and seen.password != meeting.password:
-        meeting.password = seen.password
+    if seen.password and seen.password != meeting.passcode:
+        meeting.passcode = seen.password
     dates = diff_zoom_occurrences(meeting, _rows(meeting), seen) if meeting.kind == "recurring" else OccurrenceDiff()
     if news or dates.news:
         add_meeting_history(meeting.id, "moved at Zoom")
@@ -238,10 +243,12 @@ def _apply_zoom_state(meeting: ZoomMeeting, seen: Meeting, sent: desired_state.V
 def _take_over(meeting: ZoomMeeting, news: desired_state.Values) -> None:
     for name, value in news.items():
         setattr(meeting, name, value)
-    meeting.told = (meeting.told or {}) | desired_state.serialise_meeting_values(news)
-    meeting.overridden = {k: v for k, v in (meeting.overridden or {}).items() if k not in news} or None
+    meeting.last_sent = (meeting.last_sent or {}) | desired_state.serialise_meeting_values(news)
+    meeting.overridden_settings = {
+        k: v for k, v in (meeting.overridden_settings or {}).items() if k not in news
+    } or None
     if "starts_at" in news or "minutes" in news:
-        row = next((row for row in _rows(meeting) if row.scheduled), None)
+        row = next((row for row in _rows(meeting) if row.is_scheduled), None)
         if row is not None:
             row.starts_at, row.minutes = meeting.starts_at, meeting.minutes
             row.local_date = clock.to_manila(meeting.starts_at).date()
@@ -249,24 +256,24 @@ def _take_over(meeting: ZoomMeeting, news: desired_state.Values) -> None:
 
 def _finish(meeting: ZoomMeeting, dates: OccurrenceDiff) -> None:
     """Zoom has it. What was changed or called off meanwhile is still wanted; the rest is done."""
-    meeting.unsure = False
+    meeting.outcome_unknown = False
     _clear_error(meeting)
     if dates.missing:
-        meeting.trouble = "dates missing"
+        meeting.error_code = "dates missing"
     if meeting.state == "cancelled":
-        meeting.wanted = "delete"
+        meeting.pending_action = "delete"
     elif (
         diff_meeting_drafts(desired_state.last_sent_draft(meeting), desired_state.desired_meeting_draft(meeting))
         or not dates.in_step
     ):
-        meeting.wanted = "update"
+        meeting.pending_action = "update"
     else:
-        meeting.wanted = None
+        meeting.pending_action = None
 
 
 def _delete(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
     if meeting.zoom_id is None:
-        found = zoom.find_by_marker(meeting.host, meeting.marker)
+        found = zoom.find_by_marker(meeting.host_email, meeting.marker)
         if found:
             with write_transaction():
                 meeting.zoom_id = found.id
@@ -274,7 +281,7 @@ def _delete(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
         zoom.delete_meeting(meeting.zoom_id)
     with write_transaction():
         _refresh(meeting)
-        meeting.wanted, meeting.unsure = None, False
+        meeting.pending_action, meeting.outcome_unknown = None, False
         _clear_error(meeting)
         add_meeting_history(meeting.id, "deleted at Zoom")
 
@@ -295,19 +302,19 @@ def _counted(meeting: ZoomMeeting) -> Iterator[None]:
     Raises ZoomRateLimited where the host has none left today.
     """
     with write_transaction():
-        if not host_quota.consume_host_write(meeting.host):
+        if not host_quota.consume_host_write(meeting.host_email):
             raise ZoomRateLimited(
                 "100 writes of this host today", until=host_quota.quota_resets_at(), daily=True, per="host-day"
             )
-        meeting.unsure = True
+        meeting.outcome_unknown = True
     try:
         yield
     except ZoomError as error:
         if not (isinstance(error, ZoomUnavailable) and error.maybe_done):
             with write_transaction():
-                meeting.unsure = False
+                meeting.outcome_unknown = False
             if not isinstance(error, ZoomRefused):
-                host_quota.refund_host_write(meeting.host)
+                host_quota.refund_host_write(meeting.host_email)
         raise
 
 
@@ -327,17 +334,17 @@ def _rows(meeting: ZoomMeeting) -> list[MeetingOccurrence]:
 
 
 def _clear_error(meeting: ZoomMeeting) -> None:
-    meeting.attempts, meeting.next_try_at, meeting.trouble, meeting.trouble_detail = 0, None, None, None
+    meeting.attempts, meeting.next_attempt_at, meeting.error_code, meeting.error_detail = 0, None, None, None
 
 
 def _mark_failed(meeting: ZoomMeeting, code: str) -> None:
     with write_transaction():
         _refresh(meeting)
-        meeting.wanted = None
+        meeting.pending_action = None
         if meeting.state == "cancelled":
             return  # called off meanwhile, and Zoom never had it
         meeting.state = "failed"
-        meeting.trouble, meeting.trouble_detail = code, None
+        meeting.error_code, meeting.error_detail = code, None
         add_meeting_history(meeting.id, "trouble", detail=code)
 
 
@@ -346,15 +353,15 @@ def _record_error(meeting: ZoomMeeting, error: ZoomError) -> None:
     until = _parked_until(meeting, error)
     with write_transaction():
         _refresh(meeting)
-        code, first = error_code_of(error), meeting.trouble != error_code_of(error)
+        code, first = error_code_of(error), meeting.error_code != error_code_of(error)
         if not isinstance(error, CircuitOpen):
             meeting.attempts += 1
-        meeting.trouble, meeting.trouble_detail = code, _detail(error)
-        meeting.next_try_at = until or next_attempt_at(meeting.attempts)
+        meeting.error_code, meeting.error_detail = code, _detail(error)
+        meeting.next_attempt_at = until or next_attempt_at(meeting.attempts)
         if isinstance(error, ZoomRefused):
             _refused(meeting, error)
         if first:
-            add_meeting_history(meeting.id, "trouble", detail=meeting.trouble)
+            add_meeting_history(meeting.id, "trouble", detail=meeting.error_code)
 
 
 def _parked_until(meeting: ZoomMeeting, error: ZoomError) -> datetime | None:
@@ -365,7 +372,7 @@ def _parked_until(meeting: ZoomMeeting, error: ZoomError) -> datetime | None:
         return clock.now() + CIRCUIT_RETRY_AFTER
     if isinstance(error, ZoomRateLimited):
         if error.per == "host-day":
-            host_quota.mark_quota_exhausted(meeting.host)
+            host_quota.mark_quota_exhausted(meeting.host_email)
         return error.until
     return None
 
@@ -378,31 +385,41 @@ def _detail(error: ZoomError) -> str:
 
 
 def _refused(meeting: ZoomMeeting, error: ZoomRefused) -> None:
-    if meeting.wanted == "create":
+    if meeting.pending_action == "create":
         _refused_to_create(meeting, error)
-    elif error.gone and meeting.wanted in ("update", "check"):
-        meeting.state, meeting.wanted = "deleted", None
+    elif error.is_deleted and meeting.pending_action in ("update", "check"):
+        meeting.state, meeting.pending_action = "deleted", None
         add_meeting_history(meeting.id, "gone at Zoom")
-    elif meeting.wanted == "delete" and error.code == MEETING_IN_PROGRESS:
+    elif meeting.pending_action == "delete" and error.code == MEETING_IN_PROGRESS:
         return  # the class is still running: it is deleted when it is over
     else:
-        meeting.wanted = None
+        meeting.pending_action = None
 
 
 def _refused_to_create(meeting: ZoomMeeting, error: ZoomRefused) -> None:
     """A host who may not register people can still run the class in open mode; one who may not host at all is
     looked for among the pool. Each is tried once."""
-    if error.host_not_licensed and error.code != 3161 and meeting.has_registration:
-        hosts.store_zoom_host(hosts.CachedHost(meeting.host, known=True, licensed=False))
+    if error.is_host_unlicensed and error.code != 3161 and meeting.has_registration:
+        hosts.store_zoom_host(hosts.CachedHost(meeting.host_email, exists_at_zoom=True, licensed=False))
         _open_mode(meeting, True)
-        meeting.next_try_at = None
-    elif (error.host_unknown or error.code == 3161) and [
-        one for one in hosts.shared_host_emails() if one != meeting.host
+        meeting.next_attempt_at = None
+    elif (error.is_host_unknown or error.code == 3161) and [
+        one for one in hosts.shared_host_emails() if one != meeting.host_email
     ]:
-        hosts.store_zoom_host(hosts.CachedHost(meeting.host, known=False))
-        meeting.next_try_at = None
+        hosts.store_zoom_host(hosts.CachedHost(meeting.host_email, exists_at_zoom=False))
+        meeting.next_attempt_at = None
     else:
-        meeting.state, meeting.wanted = "failed", None
+        meeting.state, meeting.pending_action = "failed", None
+
+
+_REFUSAL_CODES = {
+    "is_deleted": "gone",
+    "is_host_unknown": "host unknown",
+    "is_host_unlicensed": "host not licensed",
+    "is_registration_off": "registration off",
+    "is_full": "full",
+    "is_over": "over",
+}
 
 
 def error_code_of(error: ZoomError) -> str:
@@ -418,7 +435,5 @@ def error_code_of(error: ZoomError) -> str:
     if isinstance(error, ZoomUnavailable):
         return "unavailable"
     if isinstance(error, ZoomRefused):
-        for meaning in ("gone", "host_unknown", "host_not_licensed", "registration_off", "full", "over"):
-            if getattr(error, meaning):
-                return meaning.replace("_", " ")
+        return next((code for meaning, code in _REFUSAL_CODES.items() if getattr(error, meaning)), "refused")
     return "refused"

@@ -22,7 +22,7 @@ PAGE_SIZE = 100
 
 @dataclass(frozen=True)
 class AuditEntryRow:
-    at: datetime
+    occurred_at: datetime
     who: str | None
     email: str | None
     action: str
@@ -60,7 +60,7 @@ def list_audit_entries(admin: User, search: AuditSearch, page: int = 1, most: in
     """
     rows = db.session.execute(
         select(
-            AuditEntry.at,
+            AuditEntry.occurred_at,
             User.full_name.label("who"),
             User.email,
             AuditEntry.action,
@@ -72,7 +72,7 @@ def list_audit_entries(admin: User, search: AuditSearch, page: int = 1, most: in
         .outerjoin(User, User.id == AuditEntry.user_id)
         .outerjoin(Section, Section.id == AuditEntry.section_id)
         .where(*_wanted(admin, search))
-        .order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
+        .order_by(AuditEntry.occurred_at.desc(), AuditEntry.id.desc())
         .limit(most + 1)
         .offset((max(1, page) - 1) * most)
     )
@@ -102,9 +102,9 @@ def _wanted(admin: User, search: AuditSearch) -> list[ColumnElement[bool]]:
     if search.section:
         wanted.append(AuditEntry.section_id == search.section)
     if search.first:
-        wanted.append(AuditEntry.at >= clock.from_manila(search.first, time()))
+        wanted.append(AuditEntry.occurred_at >= clock.from_manila(search.first, time()))
     if search.last:
-        wanted.append(AuditEntry.at < clock.from_manila(search.last + timedelta(days=1), time()))
+        wanted.append(AuditEntry.occurred_at < clock.from_manila(search.last + timedelta(days=1), time()))
     return wanted
 
 
@@ -189,7 +189,7 @@ class MailRow:
     attempts: int
     error: str | None
     created_at: datetime
-    next_try_at: datetime
+    next_attempt_at: datetime
 
 
 def list_outbox_mail() -> tuple[list[MailRow], dict[str, int]]:
@@ -203,7 +203,7 @@ def list_outbox_mail() -> tuple[list[MailRow], dict[str, int]]:
             OutboxMail.attempts,
             OutboxMail.error,
             OutboxMail.created_at,
-            OutboxMail.next_try_at,
+            OutboxMail.next_attempt_at,
         )
         .order_by(OutboxMail.created_at.desc())
         .limit(PAGE_SIZE)
@@ -214,7 +214,11 @@ def list_outbox_mail() -> tuple[list[MailRow], dict[str, int]]:
 
 def count_resendable_mails() -> int:
     """How many letters a button can send: given up with their content kept, or put off after a failure."""
-    stuck = (OutboxMail.attempts > 0) & OutboxMail.sealed.is_not(None) & OutboxMail.state.in_(("failed", "waiting"))
+    stuck = (
+        (OutboxMail.attempts > 0)
+        & OutboxMail.content_encrypted.is_not(None)
+        & OutboxMail.state.in_(("failed", "waiting"))
+    )
     return db.session.scalar(select(func.count()).select_from(OutboxMail).where(stuck)) or 0
 
 

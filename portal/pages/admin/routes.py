@@ -158,7 +158,7 @@ def check_zoom_account() -> AnyResponse:
     try:
         probe = get_zoom_client().probe()
     except ZoomError as error:
-        flash(error.for_teachers, "bad")
+        flash(error.user_message, "bad")
     else:
         if probe.missing:
             flash(_("The Zoom app lacks these scopes: %(scopes)s", scopes=", ".join(sorted(probe.missing))), "bad")

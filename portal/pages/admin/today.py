@@ -42,7 +42,7 @@ class TodaysClassRow:
     school: str
     teacher: str
     starts_at: datetime
-    trouble: str | None
+    error_code: str | None
     number: int
 
 
@@ -71,7 +71,7 @@ _TO_SHEET: Any = (AttendanceSheet, AttendanceSheet.occurrence_id == MeetingOccur
 def _number(kind: str) -> ColumnElement[int]:
     """What is counted: dates, but people to match, and meetings with trouble once for all their dates."""
     if kind == "match":
-        return func.sum(AttendanceSheet.unmatched)
+        return func.sum(AttendanceSheet.unmatched_count)
     return func.count(ZoomMeeting.id.distinct()) if kind == "zoom" else func.count()
 
 
@@ -89,7 +89,7 @@ def _wanted(admin: User, kind: str) -> list[ColumnElement[bool]]:
         MeetingOccurrence.local_date >= today - LOOK_BACK,
         MeetingOccurrence.state != "cancelled",
         AttendanceSheet.finalised_at.is_(None),
-        AttendanceSheet.counts.is_(True),
+        AttendanceSheet.counts_in_reports.is_(True),
     ]
     conditions: dict[str, list[ColumnElement[bool]]] = {
         "live": [*of_today, MeetingOccurrence.state == "started"],
@@ -97,12 +97,12 @@ def _wanted(admin: User, kind: str) -> list[ColumnElement[bool]]:
         "late": [*of_today, held, MeetingOccurrence.state == "scheduled", MeetingOccurrence.starts_at <= clock.now()],
         "over": [*of_today, MeetingOccurrence.state == "ended"],
         "unsigned": [*open_sheets, AttendanceSheet.state.in_(READY_STATES)],
-        "match": [*open_sheets, AttendanceSheet.unmatched > 0],
+        "match": [*open_sheets, AttendanceSheet.unmatched_count > 0],
         "zoom": [
             *_of_a_meeting_to_come(admin),
             or_(
                 ZoomMeeting.state == "failed",
-                and_(ZoomMeeting.trouble.is_not(None), ZoomMeeting.wanted.is_not(None)),
+                and_(ZoomMeeting.error_code.is_not(None), ZoomMeeting.pending_action.is_not(None)),
             ),
             MeetingOccurrence.local_date >= today,
         ],
@@ -123,7 +123,7 @@ def _of_a_meeting_to_come(admin: User) -> list[ColumnElement[bool]]:
 
 
 def _failed() -> ColumnElement[bool]:
-    return and_(MeetingRegistrant.wanted, MeetingRegistrant.state.in_(FAILURES))
+    return and_(MeetingRegistrant.is_expected, MeetingRegistrant.state.in_(FAILURES))
 
 
 def list_todays_classes(admin: User, kind: str) -> tuple[list[TodaysClassRow], bool]:
@@ -138,7 +138,7 @@ def list_todays_classes(admin: User, kind: str) -> tuple[list[TodaysClassRow], b
         .correlate(ZoomMeeting)
         .scalar_subquery()
     )
-    number: Any = {"match": AttendanceSheet.unmatched, "registration": failed}.get(kind, literal(1))
+    number: Any = {"match": AttendanceSheet.unmatched_count, "registration": failed}.get(kind, literal(1))
     rows = (
         select(
             MeetingOccurrence.id,
@@ -150,7 +150,7 @@ def list_todays_classes(admin: User, kind: str) -> tuple[list[TodaysClassRow], b
             School.name.label("school"),
             teacher.full_name.label("teacher"),
             MeetingOccurrence.starts_at,
-            ZoomMeeting.trouble,
+            ZoomMeeting.error_code,
             number.label("number"),
         )
         .select_from(MeetingOccurrence)
@@ -193,7 +193,7 @@ def list_todays_classes(admin: User, kind: str) -> tuple[list[TodaysClassRow], b
             row.school,
             row.teacher,
             row.starts_at,
-            row.trouble,
+            row.error_code,
             row.number,
         )
         for row in found[:MAX_ROWS]

@@ -50,7 +50,7 @@ def _account(status: ZoomStatus) -> Iterator[CheckLine]:
     try:
         probe = get_zoom_client().probe()
     except ZoomError as error:
-        yield CheckLine("bad", f"{error.for_teachers} ({error})")
+        yield CheckLine("bad", f"{error.user_message} ({error})")
         return
     yield CheckLine("good", "The credentials are good.")
     for scope, purpose in REQUIRED_SCOPES.items():
@@ -66,7 +66,7 @@ def _account(status: ZoomStatus) -> Iterator[CheckLine]:
     if status.blocked:
         words = meeting_words.write_block_message(status.blocked.reason, status.blocked.detail)
         yield CheckLine("warm", f"Since {format_datetime(status.blocked.since)} nothing went to Zoom. {words}")
-        yield CheckLine("plain", f"Next try {format_datetime(status.blocked.until)}.")
+        yield CheckLine("plain", f"Next try {format_datetime(status.blocked.retry_at)}.")
 
 
 def _webhook(settings: Settings, status: ZoomStatus) -> Iterator[CheckLine]:

@@ -67,11 +67,11 @@ def load_zoom_status() -> ZoomStatus:
         webhook_url=f"{settings.base_url}/api/zoom/webhook",
         blocked=write_block.current_write_block(),
         last_event_at=db.session.scalar(select(ZoomEvent.received_at).order_by(ZoomEvent.id.desc()).limit(1)),
-        meetings=_waiting(ZoomMeeting.trouble, ZoomMeeting.next_try_at, ZoomMeeting.wanted.is_not(None)),
+        meetings=_waiting(ZoomMeeting.error_code, ZoomMeeting.next_attempt_at, ZoomMeeting.pending_action.is_not(None)),
         registrations=_waiting(
             MeetingRegistrant.reason,
-            MeetingRegistrant.next_try_at,
-            MeetingRegistrant.wanted & MeetingRegistrant.state.in_(("waiting", "pending")),
+            MeetingRegistrant.next_attempt_at,
+            MeetingRegistrant.is_expected & MeetingRegistrant.state.in_(("waiting", "pending")),
         ),
         hosts=_hosts(),
         a_day=host_quota.WRITES_PER_DAY,
@@ -82,10 +82,10 @@ def load_zoom_status() -> ZoomStatus:
 
 def _waiting(
     reason: InstrumentedAttribute[str | None],
-    next_try_at: InstrumentedAttribute[datetime | None],
+    next_attempt_at: InstrumentedAttribute[datetime | None],
     condition: ColumnElement[bool],
 ) -> PendingWork:
-    later = case((next_try_at > clock.now(), next_try_at))
+    later = case((next_attempt_at > clock.now(), next_attempt_at))
     rows = db.session.execute(
         select(reason, func.count(), func.count(later), func.min(later, type_=UTCDateTime()))
         .where(condition)
@@ -102,10 +102,10 @@ def _waiting(
 
 def _hosts() -> tuple[HostUsage, ...]:
     rows = db.session.execute(
-        select(ZoomQuota.host, ZoomQuota.writes, ZoomHost.licensed)
+        select(ZoomQuota.host, ZoomQuota.writes_used, ZoomHost.licensed)
         .outerjoin(ZoomHost, ZoomHost.email == ZoomQuota.host)
         .where(ZoomQuota.day == host_quota.zoom_quota_day())
-        .order_by(ZoomQuota.writes.desc(), ZoomQuota.host)
+        .order_by(ZoomQuota.writes_used.desc(), ZoomQuota.host)
         .limit(MAX_HOSTS)
     )
     return tuple(HostUsage(*row) for row in rows)

@@ -23,7 +23,7 @@ from portal.registration.join_links import AUDIENCES
 
 BACK, AHEAD = timedelta(days=60), timedelta(days=366)
 MAX_EVENTS = 3000
-REMINDER_MINUTES = timedelta(minutes=10)
+REMINDER_BEFORE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ def _entries(*conditions: ColumnElement[bool]) -> list[CalendarEvent]:
     today = clock.today()
     history = (
         select(
-            MeetingHistory.meeting_id, func.count().label("changes"), func.max(MeetingHistory.at).label("changed_at")
+            MeetingHistory.meeting_id,
+            func.count().label("changes"),
+            func.max(MeetingHistory.occurred_at).label("changed_at"),
         )
         .group_by(MeetingHistory.meeting_id)
         .subquery()
@@ -84,7 +86,7 @@ def _entries(*conditions: ColumnElement[bool]) -> list[CalendarEvent]:
         .outerjoin(User, User.id == func.coalesce(SchoolClass.teacher_id, ZoomMeeting.created_by))
         .outerjoin(history, history.c.meeting_id == ZoomMeeting.id)
         .where(
-            MeetingOccurrence.scheduled,
+            MeetingOccurrence.is_scheduled,
             MeetingOccurrence.local_date.between(today - BACK, today + AHEAD),
             ZoomMeeting.state != "failed",
             *conditions,
@@ -156,7 +158,7 @@ def _reminder(entry: CalendarEvent) -> Alarm:
     """Ten minutes before, when the door opens as well."""
     alarm = Alarm()
     alarm.add("action", "DISPLAY")
-    alarm.add("trigger", -REMINDER_MINUTES)
+    alarm.add("trigger", -REMINDER_BEFORE)
     alarm.add("description", _plain(entry.title))
     return alarm
 

@@ -96,7 +96,7 @@ def sdk_join_config(link: JoinLink, door: JoinState) -> SdkJoinConfig | None:
         ),
         key=settings.zoom_sdk_key,
         number=meeting.zoom_id,
-        passcode=meeting.password or "",
+        passcode=meeting.passcode or "",
         name=name,
         email=email,
         tk=tk,

@@ -112,7 +112,7 @@ def _dates(class_id: UUID) -> list[tuple[MeetingOccurrence, ZoomMeeting]]:
             ZoomMeeting.audience.in_(AUDIENCES),
             MeetingOccurrence.starts_at > now - BACK,
             MeetingOccurrence.starts_at < now + AHEAD,
-            MeetingOccurrence.scheduled | (MeetingOccurrence.state == "started"),
+            MeetingOccurrence.is_scheduled | (MeetingOccurrence.state == "started"),
         )
         .order_by(MeetingOccurrence.starts_at, MeetingOccurrence.id)
         .limit(60)
@@ -169,7 +169,7 @@ def _way_in(link: JoinLink, meeting: ZoomMeeting) -> tuple[State, str | None]:
         select(MeetingRegistrant).where(
             MeetingRegistrant.meeting_id == meeting.id,
             MeetingRegistrant.learner_id == link.learner_id,
-            MeetingRegistrant.wanted,
+            MeetingRegistrant.is_expected,
         )
     )
     if row is None:

@@ -155,7 +155,7 @@ def reopen_school(school_id: UUID) -> Answer:
 def set_attendance_retention(school_id: UUID) -> Answer:
     """How many school years the school's attendance is kept. What would go at once is shown before it is so."""
     found = _school_or_404(school_id)
-    form = RetentionForm(years=str(found.attendance_years or ""))
+    form = RetentionForm(years=str(found.attendance_retention_years or ""))
     years = int(form.years.data) if (form.years.data or "").isdigit() else None
     at_once = []
     if form.validate_on_submit():
@@ -164,7 +164,7 @@ def set_attendance_retention(school_id: UUID) -> Answer:
             attendance_retention.set_retention_years(current_user, found, years, authority=form.authority.data or "")
             flash(_("Saved."))
             return redirect(url_for(".show_school", school_id=found.id))
-    lines = attendance_retention.list_past_years(found, found.attendance_years)
+    lines = attendance_retention.list_past_years(found, found.attendance_retention_years)
     page = render_template("schools/keeping.html", school=found, form=form, lines=lines, at_once=at_once)
     return page, 422 if form.errors else 200
 

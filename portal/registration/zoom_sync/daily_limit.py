@@ -28,15 +28,15 @@ def next_zoom_day() -> datetime:
 
 
 def is_limit_across_meetings() -> bool:
-    return bool(db.session.scalar(select(DailyPostLimit.over_all_meetings).where(DailyPostLimit.id == 1)))
+    return bool(db.session.scalar(select(DailyPostLimit.counts_all_meetings).where(DailyPostLimit.id == 1)))
 
 
 def set_daily_limit_scope(yes: bool) -> None:
     """Remember how Zoom counts."""
     now = clock.now()
     with write_transaction() as session:
-        if not insert_if_absent(DailyPostLimit, {"id": 1, "over_all_meetings": yes, "learned_at": now}, ["id"]):
-            session.execute(update(DailyPostLimit).values(over_all_meetings=yes, learned_at=now))
+        if not insert_if_absent(DailyPostLimit, {"id": 1, "counts_all_meetings": yes, "learned_at": now}, ["id"]):
+            session.execute(update(DailyPostLimit).values(counts_all_meetings=yes, learned_at=now))
 
 
 def count_posts_today(addresses: Iterable[str], meeting_id: UUID | None) -> dict[str, int]:
@@ -44,10 +44,12 @@ def count_posts_today(addresses: Iterable[str], meeting_id: UUID | None) -> dict
     asked = list(addresses)
     parts = []
     for table in (MeetingRegistrant, FormerRegistrant):
-        part = select(table.email, table.posts).where(table.email.in_(asked), table.posts_day == zoom_day_start())
+        part = select(table.email, table.posts_today).where(
+            table.email.in_(asked), table.posts_counted_since == zoom_day_start()
+        )
         parts.append(part if meeting_id is None else part.where(table.meeting_id == meeting_id))
     both = union_all(*parts).subquery()
-    rows = db.session.execute(select(both.c.email, func.sum(both.c.posts)).group_by(both.c.email))
+    rows = db.session.execute(select(both.c.email, func.sum(both.c.posts_today)).group_by(both.c.email))
     return {email: int(number) for email, number in rows}
 
 

@@ -42,11 +42,16 @@ from portal.zoom_account import write_block
 
 log = logging.getLogger("portal.registration")
 BATCH_SIZE = 30  # Zoom's limit for one batch call
-PARALLEL_MEETINGS = 300  # rows of one meeting that one worker takes at a time
+ROWS_PER_MEETING = 300  # rows of one meeting that one worker takes at a time
 MEETINGS_AT_ONCE = 10
 # Zoom would say the same of everybody else: nothing more is sent for the meeting.
-MEETING_ERRORS = ("gone", "host_not_licensed", "registration_off", "over")
-PERSON_ERRORS = {"not_registrable_host": "host", "full": "full"}
+MEETING_ERRORS = {
+    "is_deleted": "gone",
+    "is_host_unlicensed": "host not licensed",
+    "is_registration_off": "registration off",
+    "is_over": "over",
+}
+PERSON_ERRORS = {"is_host_not_registrable": "host", "is_full": "full"}
 APPROVAL_PAUSE = timedelta(minutes=15)  # Zoom takes ten changes of a registrant's status a day
 
 Sent = list[RegistrationResult]
@@ -80,14 +85,14 @@ def lease_meetings_to_register() -> list[UUID]:
 def process_meeting_registrations(meeting_id: UUID, zoom: ZoomClient) -> int:
     """Do what is due for one meeting; the number of rows that were worked on."""
     ids = acquire_leases(
-        MeetingRegistrant, and_(MeetingRegistrant.meeting_id == meeting_id, _due()), limit=PARALLEL_MEETINGS
+        MeetingRegistrant, and_(MeetingRegistrant.meeting_id == meeting_id, _due()), limit=ROWS_PER_MEETING
     )
     if not ids:
         return 0
     meeting = db.session.get(ZoomMeeting, meeting_id, populate_existing=True)
     if meeting is None:
         return 0
-    ledger = LeasedRegistrants(meeting_id, ids, meeting.generation)
+    ledger = LeasedRegistrants(meeting_id, ids, meeting.zoom_generation)
     try:
         if meeting.zoom_id and ledger.rows:
             _RegistrationRun(meeting, ledger, zoom).do()
@@ -97,7 +102,7 @@ def process_meeting_registrations(meeting_id: UUID, zoom: ZoomClient) -> int:
 
 
 def _due() -> ColumnElement[bool]:
-    return MeetingRegistrant.next_try_at <= clock.now()
+    return MeetingRegistrant.next_attempt_at <= clock.now()
 
 
 def _free() -> ColumnElement[bool]:
@@ -118,13 +123,13 @@ class _RegistrationRun:
         began = is_nobody_registered(self._meeting.id)
         try:
             self._end_formers(self._ledger.formers())
-            self._take_away([row for row in self._ledger.rows if not row.wanted])
-            self._bring_in([row for row in self._ledger.rows if row.wanted])
+            self._take_away([row for row in self._ledger.rows if not row.is_expected])
+            self._bring_in([row for row in self._ledger.rows if row.is_expected])
         except ZoomError as error:
             log.warning("meeting %s: registration: %s", self._meeting.id, error)
             self._give_up(list(self._ledger.undone.values()), error)
         except Exception:
-            self._ledger.later(list(self._ledger.undone.values()), "unavailable")
+            self._ledger.retry_later(list(self._ledger.undone.values()), "unavailable")
             raise
         self._tell(began)
 
@@ -144,19 +149,19 @@ class _RegistrationRun:
                 if found.id not in theirs and _folded(found.email) in unknown
             ]
         self._cancel([(registrant_id, email) for registrant_id, email in known if registrant_id])
-        self._ledger.close(formers)
+        self._ledger.close_former(formers)
 
     def _take_away(self, rows: list[RegistrantRow]) -> None:
         if not rows:
             return
         known = {row: row.zoom_registrant_id for row in rows if row.state in ("registered", "pending")}
-        lost = [row for row in rows if row.unsure and row not in known]
+        lost = [row for row in rows if row.outcome_unknown and row not in known]
         if lost:
             known |= {row: found.id for row, found in self._find(lost, self._all_listed()).items()}
         self._cancel([(registrant_id, row.email) for row, registrant_id in known.items() if registrant_id])
         for row, registrant_id in known.items():
-            self._ledger.settle([row], "cancelled", zoom_registrant_id=registrant_id)
-        self._ledger.settle([row for row in rows if row not in known], "cancelled")
+            self._ledger.finish([row], "cancelled", zoom_registrant_id=registrant_id)
+        self._ledger.finish([row for row in rows if row not in known], "cancelled")
 
     def _cancel(self, registrants: list[tuple[str, str]]) -> None:
         for start in range(0, len(registrants), BATCH_SIZE):
@@ -164,7 +169,7 @@ class _RegistrationRun:
             try:
                 self._zoom.set_registrants_status(self._zoom_id, "cancel", part)
             except ZoomRefused as error:
-                if error.gone:
+                if error.is_deleted:
                     raise
                 self._delete_each(part)
 
@@ -182,32 +187,34 @@ class _RegistrationRun:
     def _bring_in(self, rows: list[RegistrantRow]) -> None:
         freed = self._ledger.addresses_to_be_freed() if rows else set()
         held_back = [row for row in rows if row.address in freed]
-        self._ledger.later(held_back, "unavailable")
+        self._ledger.retry_later(held_back, "unavailable")
         rows = [row for row in rows if row not in held_back]
-        unsure = [row for row in rows if row.unsure and row.state != "pending"]
+        unsure = [row for row in rows if row.outcome_unknown and row.state != "pending"]
         missing = self._look(unsure) if unsure else []
         self._approve([row for row in rows if row.state == "pending"])
-        self._add([row for row in rows if row.state == "waiting" and not row.unsure] + missing)
+        self._add([row for row in rows if row.state == "waiting" and not row.outcome_unknown] + missing)
         # A row that is neither: its earlier registration was the only thing to be done.
-        for row in [row for row in self._ledger.undone.values() if row.wanted and row.state in ("failed", "denied")]:
-            self._ledger.settle([row], row.state, row.reason)
+        for row in [
+            row for row in self._ledger.undone.values() if row.is_expected and row.state in ("failed", "denied")
+        ]:
+            self._ledger.finish([row], row.state, row.reason)
 
     def _look(self, rows: list[RegistrantRow]) -> list[RegistrantRow]:
         """Take over what Zoom has already, matched by address; those that it has not and that shall be sent."""
         approved = self._find(rows, list(self._zoom.list_registrants(self._zoom_id)))
-        self._ledger.keep({row: (found.id, found.join_url) for row, found in approved.items()})
+        self._ledger.save_registered({row: (found.id, found.join_url) for row, found in approved.items()})
         rest = [row for row in rows if row not in approved]
         if not rest:
             return []
         pending = self._find(rest, list(self._zoom.list_registrants(self._zoom_id, status="pending")))
-        self._ledger.keep({row: (found.id, None) for row, found in pending.items()})
+        self._ledger.save_registered({row: (found.id, None) for row, found in pending.items()})
         denied = self._find(rest, list(self._zoom.list_registrants(self._zoom_id, status="denied")))
         for row, found in denied.items():
-            self._ledger.settle([row], "denied", "denied at Zoom", zoom_registrant_id=found.id)
+            self._ledger.finish([row], "denied", "denied at Zoom", zoom_registrant_id=found.id)
         rest = [row for row in rest if row not in pending and row not in denied]
-        self._ledger.settle([row for row in rest if row.state == "registered"], "cancelled", "cancelled at Zoom")
+        self._ledger.finish([row for row in rest if row.state == "registered"], "cancelled", "cancelled at Zoom")
         missing = [row for row in rest if row.state == "waiting"]
-        self._ledger.not_sent(missing)
+        self._ledger.mark_not_sent(missing)
         return missing
 
     def _find(self, rows: list[RegistrantRow], listed: list[Registrant]) -> dict[RegistrantRow, Registrant]:
@@ -229,16 +236,18 @@ class _RegistrationRun:
             self._zoom.set_registrants_status(self._zoom_id, "approve", [(str(one), email) for one, email in people])
         if rows:
             approved = self._find(rows, list(self._zoom.list_registrants(self._zoom_id)))
-            self._ledger.keep({row: (found.id, found.join_url) for row, found in approved.items()})
+            self._ledger.save_registered({row: (found.id, found.join_url) for row, found in approved.items()})
             for row in [row for row in rows if row not in approved]:
                 until = clock.now() + APPROVAL_PAUSE * 2 ** min(row.attempts, 4)
-                self._ledger.later([row], "approval", until)
+                self._ledger.retry_later([row], "approval", until)
 
     def _add(self, rows: list[RegistrantRow]) -> None:
         """Send those that Zoom may be sent today. The others wait until it counts anew."""
         spent = daily_limit.addresses_over_limit({row.email for row in rows}, self._meeting.id) if rows else set()
         end_read_transaction()
-        self._ledger.later([row for row in rows if row.email in spent], "limit of the day", daily_limit.next_zoom_day())
+        self._ledger.retry_later(
+            [row for row in rows if row.email in spent], "limit of the day", daily_limit.next_zoom_day()
+        )
         rows = [row for row in rows if row.email not in spent]
         if not rows:
             return
@@ -259,14 +268,14 @@ class _RegistrationRun:
     def _send(self, parts: list[Part], send: Callable[[Part], Sent]) -> list[RegistrantRow]:
         """Send all parts side by side, keep each answer as it comes. Rows of a refused batch are returned, to
         be tried one by one, since one bad address refuses all thirty."""
-        self._ledger.sending([row for part in parts for row in part])
+        self._ledger.mark_sending([row for part in parts for row in part])
         again: list[RegistrantRow] = []
         trouble: ZoomError | None = None
         for finished in ParallelCalls(send, parts, _ends_all):
             self._answered([(part, answer) for part, answer in finished if isinstance(answer, list)])
             for part, answer in finished:
                 if isinstance(answer, CallNotSent):
-                    self._ledger.not_sent(list(part))
+                    self._ledger.mark_not_sent(list(part))
                 elif isinstance(answer, ZoomError):
                     self._not_answered(part, answer, again)
                     trouble = answer if _ends_all(answer) else trouble
@@ -286,44 +295,44 @@ class _RegistrationRun:
                     kept[row] = (found.registrant_id, found.join_url)
                 else:
                     lost.append(row)
-        self._ledger.keep(kept)
-        self._ledger.later(lost, "unavailable")
+        self._ledger.save_registered(kept)
+        self._ledger.retry_later(lost, "unavailable")
 
     def _not_answered(self, part: Part, error: ZoomError, again: list[RegistrantRow]) -> None:
         """Write down a call that failed. Where all would fail, the end of the whole go says the rest."""
         rows = list(part)
         if _ends_all(error):
             if not isinstance(error, ZoomRefused):
-                self._ledger.not_sent(rows)
+                self._ledger.mark_not_sent(rows)
         elif isinstance(error, ZoomUnavailable):
-            self._ledger.later(rows, "unavailable")
+            self._ledger.retry_later(rows, "unavailable")
         elif len(part) > 1:
             again += rows
         elif isinstance(error, ZoomRefused):
-            self._ledger.settle(rows, "failed", _reason_of_one(error))
+            self._ledger.finish(rows, "failed", _reason_of_one(error))
         elif isinstance(error, ZoomRateLimited):
             daily_limit.learn_counting_mode(part[0].email, self._meeting.id)
-            self._ledger.spent(rows, error.until or daily_limit.next_zoom_day())
+            self._ledger.mark_daily_limit(rows, error.until or daily_limit.next_zoom_day())
 
     # How it went
 
     def _give_up(self, rows: list[RegistrantRow], error: ZoomError) -> None:
         """For everybody of whom nothing was written: wait, or say why where Zoom would say the same again."""
         if isinstance(error, ZoomRefused):
-            meaning = next((name for name in MEETING_ERRORS if getattr(error, name)), None)
-            self._ledger.settle(
-                [row for row in rows if row.wanted],
+            reason = next((code for name, code in MEETING_ERRORS.items() if getattr(error, name)), "refused by Zoom")
+            self._ledger.finish(
+                [row for row in rows if row.is_expected],
                 "failed",
-                meaning.replace("_", " ") if meaning else "refused by Zoom",
+                reason,
             )
-            self._ledger.settle([row for row in rows if not row.wanted], "cancelled")
-            if error.gone:
+            self._ledger.finish([row for row in rows if not row.is_expected], "cancelled")
+            if error.is_deleted:
                 self._deleted_at_zoom()
             return
         reason, until = _wait_for(error)
         if isinstance(error, ZoomNotConfigured | ZoomNotAuthorised):
             until = write_block.set_write_block(error)
-        self._ledger.later(rows, reason, until)
+        self._ledger.retry_later(rows, reason, until)
 
     def _deleted_at_zoom(self) -> None:
         with write_transaction() as session:
@@ -334,7 +343,7 @@ class _RegistrationRun:
                     ZoomMeeting.zoom_id == self._zoom_id,
                     ZoomMeeting.state.in_(("scheduled", "started")),
                 )
-                .values(state="deleted", wanted=None)
+                .values(state="deleted", pending_action=None)
             )
 
     def _tell(self, began: bool) -> None:

@@ -32,11 +32,11 @@ def apply_registration_event(event: WebhookEvent) -> bool:
         .where(
             MeetingRegistrant.meeting_id.in_(select(ZoomMeeting.id).where(ZoomMeeting.zoom_id == event.meeting_id)),
             MeetingRegistrant.zoom_registrant_id == event.registrant.id,
-            MeetingRegistrant.wanted,
+            MeetingRegistrant.is_expected,
             MeetingRegistrant.state.in_(states),
             or_(MeetingRegistrant.leased_until.is_(None), MeetingRegistrant.leased_until < now),
         )
-        .values(unsure=True, next_try_at=now, updated_at=now)
+        .values(outcome_unknown=True, next_attempt_at=now, updated_at=now)
         .execution_options(synchronize_session=False)
     )
     if not changed:

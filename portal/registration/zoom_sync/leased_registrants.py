@@ -25,10 +25,10 @@ class RegistrantRow:
     email: str
     first_name: str
     last_name: str
-    wanted: bool
+    is_expected: bool
     state: str
     reason: str | None
-    unsure: bool
+    outcome_unknown: bool
     attempts: int
     zoom_registrant_id: str | None
 
@@ -60,7 +60,7 @@ class LeasedRegistrants:
         found = db.session.execute(
             select(
                 MeetingRegistrant.leased_until,
-                MeetingRegistrant.generation,
+                MeetingRegistrant.zoom_generation,
                 *(getattr(MeetingRegistrant, name) for name in RegistrantRow.__dataclass_fields__),
             ).where(MeetingRegistrant.id.in_(ids))
         ).all()
@@ -77,7 +77,7 @@ class LeasedRegistrants:
         found = db.session.execute(
             select(FormerRegistrant.id, FormerRegistrant.email, FormerRegistrant.zoom_registrant_id).where(
                 FormerRegistrant.meeting_id == self.meeting_id,
-                FormerRegistrant.open,
+                FormerRegistrant.still_at_zoom,
                 FormerRegistrant.learner_id.in_(people) | FormerRegistrant.user_id.in_(people),
             )
         ).all()
@@ -87,7 +87,9 @@ class LeasedRegistrants:
     def addresses_to_be_freed(self) -> set[str]:
         """Addresses by which somebody's earlier registration still stands at Zoom."""
         found = db.session.scalars(
-            select(FormerRegistrant.email).where(FormerRegistrant.meeting_id == self.meeting_id, FormerRegistrant.open)
+            select(FormerRegistrant.email).where(
+                FormerRegistrant.meeting_id == self.meeting_id, FormerRegistrant.still_at_zoom
+            )
         ).all()
         end_read_transaction()
         return {email.casefold() for email in found}
@@ -105,28 +107,28 @@ class LeasedRegistrants:
         end_read_transaction()
         return {one for one in found if one}
 
-    def close(self, formers: list[FormerRegistration]) -> None:
+    def close_former(self, formers: list[FormerRegistration]) -> None:
         """They are no longer valid at Zoom."""
         with write_transaction() as session:
             ids = [former.id for former in formers]
-            session.execute(update(FormerRegistrant).where(FormerRegistrant.id.in_(ids)).values(open=False))
+            session.execute(update(FormerRegistrant).where(FormerRegistrant.id.in_(ids)).values(still_at_zoom=False))
 
-    def sending(self, rows: list[RegistrantRow]) -> None:
+    def mark_sending(self, rows: list[RegistrantRow]) -> None:
         """Say that these are sent to Zoom now: from here on, without an answer, nobody knows."""
         day = daily_limit.zoom_day_start()
-        same_day = MeetingRegistrant.posts_day == day
+        same_day = MeetingRegistrant.posts_counted_since == day
         self._write(
             rows,
-            posts=case((same_day, MeetingRegistrant.posts + 1), else_=1),
-            posts_day=day,
-            unsure=True,
+            posts_today=case((same_day, MeetingRegistrant.posts_today + 1), else_=1),
+            posts_counted_since=day,
+            outcome_unknown=True,
         )
 
-    def not_sent(self, rows: list[RegistrantRow]) -> None:
+    def mark_not_sent(self, rows: list[RegistrantRow]) -> None:
         """Zoom did not get these after all."""
-        self._write(rows, posts=_one_post_less(), unsure=False)
+        self._write(rows, posts_today=_one_post_less(), outcome_unknown=False)
 
-    def keep(self, found: Mapping[RegistrantRow, tuple[str, str | None]]) -> None:
+    def save_registered(self, found: Mapping[RegistrantRow, tuple[str, str | None]]) -> None:
         """Zoom has registered these: by row the registrant id and, unless it is pending, the link."""
         changes = [self._kept(row, registrant_id, join_url) for row, (registrant_id, join_url) in found.items()]
         if not changes:
@@ -150,38 +152,40 @@ class LeasedRegistrants:
             "lease": self._lease,
             "state": "registered" if join_url else "pending",
             "zoom_registrant_id": registrant_id,
-            "join_url_sealed": encrypt_for_row(join_url, f"meeting_registrants/{row.id}") if join_url else None,
+            "join_url_encrypted": encrypt_for_row(join_url, f"meeting_registrants/{row.id}") if join_url else None,
             "reason": None,
             "attempts": 0,
-            "unsure": False,
-            "next_try_at": None if join_url else now,  # what is pending is approved next
+            "outcome_unknown": False,
+            "next_attempt_at": None if join_url else now,  # what is pending is approved next
             "updated_at": now,
         }
 
-    def settle(self, rows: list[RegistrantRow], state: str, reason: str | None = None, **values: object) -> None:
+    def finish(self, rows: list[RegistrantRow], state: str, reason: str | None = None, **values: object) -> None:
         """A final state: nothing more is to be done."""
         if state != "registered":
-            values["join_url_sealed"] = None
-        self._write(rows, state=state, reason=reason, next_try_at=None, attempts=0, unsure=False, **values)
+            values["join_url_encrypted"] = None
+        self._write(rows, state=state, reason=reason, next_attempt_at=None, attempts=0, outcome_unknown=False, **values)
         self._done(rows)
 
-    def later(self, rows: list[RegistrantRow], reason: str, until: datetime | None = None, **values: object) -> None:
+    def retry_later(
+        self, rows: list[RegistrantRow], reason: str, until: datetime | None = None, **values: object
+    ) -> None:
         """Try again at `until`, else after a pause that grows with the attempts (5 s to 15 min)."""
         pauses = {row.attempts: until or clock.now() + _pause(row.attempts) for row in rows}
         for attempts, moment in pauses.items():
             some = [row for row in rows if row.attempts == attempts]
-            self._write(some, reason=reason, next_try_at=moment, attempts=attempts + 1, **values)
+            self._write(some, reason=reason, next_attempt_at=moment, attempts=attempts + 1, **values)
         self._done(rows)
 
-    def spent(self, rows: list[RegistrantRow], until: datetime) -> None:
+    def mark_daily_limit(self, rows: list[RegistrantRow], until: datetime) -> None:
         """Zoom takes these addresses no more today, whatever was counted here."""
-        self.later(
+        self.retry_later(
             rows,
             "limit of the day",
             until,
-            posts=daily_limit.POSTS_PER_DAY,
-            posts_day=daily_limit.zoom_day_start(),
-            unsure=False,
+            posts_today=daily_limit.POSTS_PER_DAY,
+            posts_counted_since=daily_limit.zoom_day_start(),
+            outcome_unknown=False,
         )
 
     def release(self) -> None:
@@ -212,7 +216,7 @@ class LeasedRegistrants:
 
 
 def _one_post_less() -> Any:
-    return case((MeetingRegistrant.posts > 0, MeetingRegistrant.posts - 1), else_=0)
+    return case((MeetingRegistrant.posts_today > 0, MeetingRegistrant.posts_today - 1), else_=0)
 
 
 def _pause(attempts: int) -> timedelta:
@@ -227,8 +231,8 @@ def _past(meeting_id: UUID, row: RegistrantRow) -> dict[str, Any]:
         "user_id": row.user_id,
         "email": row.email,
         "zoom_registrant_id": row.zoom_registrant_id,
-        "posts": 0,
-        "open": False,
+        "posts_today": 0,
+        "still_at_zoom": False,
         "created_at": clock.now(),
     }
 
@@ -240,7 +244,7 @@ def is_everybody_registered(meeting_id: UUID) -> bool:
         .select_from(MeetingRegistrant)
         .where(
             MeetingRegistrant.meeting_id == meeting_id,
-            MeetingRegistrant.wanted,
+            MeetingRegistrant.is_expected,
             MeetingRegistrant.state != "registered",
         )
     )

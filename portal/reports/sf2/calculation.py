@@ -39,7 +39,7 @@ class EnrolmentPeriod:
     sex: Sex
     first_day: date
     last_day: date | None = None
-    came_by: str | None = None
+    entry_reason: str | None = None
     left_by: str | None = None
     detail: str | None = None
 
@@ -204,7 +204,8 @@ def compute_sf2(
         return Sf2Summary(
             enrolment=_people(ours, lambda one: one.on(cut_off)),
             late=_people(
-                ours, lambda one: first <= one.first_day <= last and one.first_day > cut_off and one.came_by != "T/I"
+                ours,
+                lambda one: first <= one.first_day <= last and one.first_day > cut_off and one.entry_reason != "T/I",
             ),
             registered=_people(ours, lambda one: one.on(last)),
             attendance=sum(per_day[sex, day] for day in class_days),
@@ -212,7 +213,7 @@ def compute_sf2(
             absent_in_a_row=_people(ours, lambda one: one.key in in_a_row),
             left=_people(ours, lambda one: _left_in(one, first, last) and one.left_by in ("NLS", "DRP")),
             transferred_out=_people(ours, lambda one: _left_in(one, first, last) and one.left_by == "T/O"),
-            transferred_in=_people(ours, lambda one: first <= one.first_day <= last and one.came_by == "T/I"),
+            transferred_in=_people(ours, lambda one: first <= one.first_day <= last and one.entry_reason == "T/I"),
         )
 
     return Sf2Form(
@@ -268,8 +269,8 @@ def _line(
 def _remarks(one: EnrolmentPeriod, first: date, last: date) -> tuple[tuple[str, date, str], ...]:
     """Code, day and detail of what happened in the month."""
     found = []
-    if first <= one.first_day <= last and one.came_by:
-        found.append((one.came_by, one.first_day, ""))
+    if first <= one.first_day <= last and one.entry_reason:
+        found.append((one.entry_reason, one.first_day, ""))
     if one.last_day is not None and first <= one.last_day <= last and one.left_by:
         found.append(("NLS" if one.left_by == "DRP" else one.left_by, one.last_day, one.detail or ""))
     return tuple(found)

@@ -17,7 +17,7 @@ from portal.meetings.school_calendar import service as school_calendar_service
 from portal.reports.sf2 import calculation
 
 # When school years opened: DO 12 s. 2025 and DO 9 s. 2026. The cut-off is their first Friday.
-OPENING_MONTH = {2025: date(2025, 6, 16), 2026: date(2026, 6, 8)}
+OPENING_DAYS = {2025: date(2025, 6, 16), 2026: date(2026, 6, 8)}
 PRESCRIBED_DAYS = {2025: 197, 2026: 201}  # class days of the year, by the same orders
 FORMS = ("present", "tardy", "shs")
 PAPERS = ("a4", "long")
@@ -34,7 +34,7 @@ class Sf2Month:
     form: calculation.Sf2Form
     off: dict[date, str]
     unrecorded: tuple[date, ...]
-    cut_off: date
+    cutoff_date: date
     adrift: int
     head: str
     kind: str
@@ -69,7 +69,7 @@ def school_head_name(section: Section) -> str:
 def first_friday_of_year(school_year: str) -> date:
     """The cut-off day of a school year ("2026-2027"): the first Friday of its classes, or of June."""
     year = int(school_year[:4])
-    day = OPENING_MONTH.get(year, date(year, 6, 1))
+    day = OPENING_DAYS.get(year, date(year, 6, 1))
     return day + timedelta(days=(4 - day.weekday()) % 7)
 
 
@@ -94,7 +94,7 @@ def load_sf2_month(section: Section, year: int, month: int) -> Sf2Month:
         )
         for (learner_id, day), one in known.entries.items()
     }
-    cut_off = section.cut_off or first_friday_of_year(section.school_year)
+    cut_off = section.sf2_cutoff_date or first_friday_of_year(section.school_year)
     form = calculation.compute_sf2(
         first,
         last,
@@ -109,7 +109,7 @@ def load_sf2_month(section: Section, year: int, month: int) -> Sf2Month:
         form=form,
         off=off,
         unrecorded=tuple(day for day in usual if day not in known.days),
-        cut_off=cut_off,
+        cutoff_date=cut_off,
         adrift=calculation.find_enrolment_discrepancy(before, form.both) if before else 0,
         head=school_head_name(section),
         kind=sf2_form_kind(section),
@@ -125,9 +125,9 @@ def _enrolled(section: Section) -> list[calculation.EnrolmentPeriod]:
             Learner.sex,
             Enrolment.from_date,
             Enrolment.until_date,
-            Enrolment.came_by,
-            Enrolment.reason,
-            Enrolment.detail,
+            Enrolment.entry_reason,
+            Enrolment.exit_reason,
+            Enrolment.exit_detail,
         )
         .join(Learner, Learner.id == Enrolment.learner_id)
         .where(Enrolment.section_id == section.id)

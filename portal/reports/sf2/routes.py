@@ -58,8 +58,8 @@ def _page(section: Section, month: str, problems: dict[str, str] | None = None) 
         papers={"a4": _("A4"), "long": _("long, 8.5 by 13 inches")},
         problems=problems or {},
         typed={
-            "cut_off": found.cut_off.isoformat(),
-            "day_rule": section.day_rule,
+            "cut_off": found.cutoff_date.isoformat(),
+            "day_rule": section.day_attendance_rule,
             "school_head": section.school_head or "",
             "kind": found.kind,
             "paper": section.sf2_paper,

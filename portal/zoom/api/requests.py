@@ -109,7 +109,7 @@ class AuthenticatedApi:
             except ZoomUnavailable as problem:
                 self._sleep(self._pause_when_down(tries, problem, endpoint))
 
-    def pages(
+    def paginate(
         self, endpoint: ApiEndpoint, *parts: str, key: str, query: Mapping[str, str] | None = None
     ) -> Iterator[Mapping[str, Any]]:
         """Yield the rows under ``key`` of all pages, one request per page as they are asked for.
