@@ -76,31 +76,31 @@ def process_pending_requests() -> int:
         limit=BATCH_SIZE,
         order=PendingAuthRequest.requested_at,
     )
-    for wish in db.session.scalars(
+    for request_row in db.session.scalars(
         select(PendingAuthRequest).where(PendingAuthRequest.id.in_(ids)).order_by(PendingAuthRequest.requested_at)
     ).all():
         with write_transaction():
-            _answer(wish)
-            wish.request_encrypted = wish.leased_until = None
+            _answer(request_row)
+            request_row.request_encrypted = request_row.leased_until = None
     return len(ids)
 
 
-def _answer(wish: PendingAuthRequest) -> None:
+def _answer(request_row: PendingAuthRequest) -> None:
     try:
-        said: dict[str, Any] = json.loads(decrypt_for_row(wish.request_encrypted or "", _row(wish.id)))
+        values: dict[str, Any] = json.loads(decrypt_for_row(request_row.request_encrypted or "", _row(request_row.id)))
     except DecryptionError:
         return  # its key was taken out of ENCRYPTION_KEYS: nobody can know any more what was asked
-    user = db.session.scalar(select(User).where(User.email == said["address"]))
-    earlier: ColumnElement[bool] = PendingAuthRequest.address_hash == wish.address_hash
+    user = db.session.scalar(select(User).where(User.email == values["address"]))
+    earlier: ColumnElement[bool] = PendingAuthRequest.address_hash == request_row.address_hash
     number = db.session.scalar(
         select(func.count()).where(
             earlier,
-            PendingAuthRequest.requested_at > wish.requested_at - HOUR,
-            PendingAuthRequest.requested_at < wish.requested_at,
+            PendingAuthRequest.requested_at > request_row.requested_at - HOUR,
+            PendingAuthRequest.requested_at < request_row.requested_at,
         )
     )
     if (number or 0) < MAX_MAILS_PER_HOUR:
-        REQUEST_HANDLERS[wish.kind](user, said)
+        REQUEST_HANDLERS[request_row.kind](user, values)
 
 
 def _answer_password(user: User | None, _said: dict[str, Any]) -> None:
@@ -109,25 +109,25 @@ def _answer_password(user: User | None, _said: dict[str, Any]) -> None:
         outbox.enqueue_mail(user.email, "reset", user.language, name=user.full_name, link=link)
 
 
-def _answer_account(user: User | None, said: dict[str, Any]) -> None:
+def _answer_account(user: User | None, values: dict[str, Any]) -> None:
     if user is None:
-        _create_account_request(said)
+        _create_account_request(values)
     elif user.is_active:
         link = f"{_settings().base_url}/sign-in"
         outbox.enqueue_mail(user.email, "have_account", user.language, name=user.full_name, link=link)
 
 
-def _create_account_request(said: dict[str, Any]) -> None:
+def _create_account_request(values: dict[str, Any]) -> None:
     insert_if_absent(
         AccountRequest,
         {
             "id": uuid4(),
-            "email": said["address"],
-            "full_name": outbox.strip_control_characters(said["full_name"])[:120],
+            "email": values["address"],
+            "full_name": outbox.strip_control_characters(values["full_name"])[:120],
             "school_id": db.session.scalar(
-                select(School.id).where(School.deped_id == said["school"], School.closed_at.is_(None))
+                select(School.id).where(School.deped_id == values["school"], School.closed_at.is_(None))
             ),
-            "language": said["language"],
+            "language": values["language"],
             "state": "waiting",
             "created_at": clock.now(),
         },

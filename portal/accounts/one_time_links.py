@@ -56,15 +56,15 @@ def find_valid_link(token: str, purposes: tuple[str, ...]) -> tuple[OneTimeLink,
 
 def consume_one_time_link(token: str, purposes: tuple[str, ...]) -> tuple[OneTimeLink, User] | None:
     """Use the link up, within `write_transaction()`. None if it is not good, or somebody was faster."""
-    found = find_valid_link(token, purposes)
-    if found is None:
+    row = find_valid_link(token, purposes)
+    if row is None:
         return None
     taken = execute_rowcount(
         update(OneTimeLink)
-        .where(OneTimeLink.id == found[0].id, OneTimeLink.ended_at.is_(None))
+        .where(OneTimeLink.id == row[0].id, OneTimeLink.ended_at.is_(None))
         .values(ended_at=clock.now())
     )
-    return found if taken == 1 else None
+    return row if taken == 1 else None
 
 
 def revoke_one_time_links(user: User, purposes: tuple[str, ...]) -> None:

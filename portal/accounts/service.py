@@ -80,10 +80,10 @@ def set_password_by_link(token: str, password: str) -> User | None:
     link is not good any more."""
     hashed = passwords.hash_password(password)
     with write_transaction():
-        found = one_time_links.consume_one_time_link(token, one_time_links.PASSWORD_PURPOSES)
-        if found is None:
+        row = one_time_links.consume_one_time_link(token, one_time_links.PASSWORD_PURPOSES)
+        if row is None:
             return None
-        link, user = found
+        link, user = row
         user.password_hash = hashed
         user.confirmed_at = user.confirmed_at or clock.now()
         _after_new_password(user, told=link.purpose == "reset")
@@ -129,10 +129,10 @@ def confirm_email_change(token: str) -> bool:
     False if the link is not good any more.
     """
     with write_transaction() as session:
-        found = one_time_links.consume_one_time_link(token, ("email",))
-        if found is None:
+        row = one_time_links.consume_one_time_link(token, ("email",))
+        if row is None:
             return False
-        link, user = found
+        link, user = row
         taken = session.scalar(select(User.id).where(User.email == link.new_email, User.id != user.id))
         if taken or link.new_email is None:
             return False

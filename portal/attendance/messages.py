@@ -23,7 +23,7 @@ def report_error_message(code: str | None) -> str:
     return words[code] if code in words else meeting_words.meeting_error_message(code)
 
 
-def file_problem_message(found: FileProblem) -> str:
+def file_problem_message(problem: FileProblem) -> str:
     """What is wrong with an uploaded file or one of its lines."""
     words = {
         "empty": _("The file is empty."),
@@ -36,7 +36,7 @@ def file_problem_message(found: FileProblem) -> str:
             "“Duration”."
         ),
         "no rows": _("The file lists nobody."),
-        "bad time": _("Line %(line)s: “%(what)s” is no time that we can read.", line=found.line, what=found.what),
-        "bad minutes": _("Line %(line)s: “%(what)s” is no number of minutes.", line=found.line, what=found.what),
+        "bad time": _("Line %(line)s: “%(what)s” is no time that we can read.", line=problem.line, what=problem.what),
+        "bad minutes": _("Line %(line)s: “%(what)s” is no number of minutes.", line=problem.line, what=problem.what),
     }
-    return words[found.code]
+    return words[problem.code]

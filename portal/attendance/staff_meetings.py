@@ -87,11 +87,11 @@ def load_invitee_evidence(occurrence: MeetingOccurrence) -> InviteeEvidence:
     loaded = load_sheet_evidence(occurrence, meeting)
     lines = tuple(StaffMember(str(key), frozenset(ids.get(key, ())), email, (name,)) for key, name, email in people)
     result = compute_sheet(replace(loaded.input, staff=lines))
-    seen = {one.user_id: one for one in result.staff}
+    presences = {one.user_id: one for one in result.staff}
     found = []
     for user_id, name, email in people:
         here = InviteePresence(user_id, name, email, organiser=user_id == meeting.created_by)
-        if stays := seen.get(str(user_id)):
+        if stays := presences.get(str(user_id)):
             here = replace(
                 here,
                 seconds=stays.seconds,

@@ -105,9 +105,9 @@ def new_section() -> str | Response | tuple[str, int]:
 
 @bp.get("/classes/sections/<uuid:section_id>")
 def show_section(section_id: UUID) -> str:
-    found = access.section_or_404(section_id)
-    audit_log.record_view("viewed the roster", "section", found.id, by=current_user.id)
-    return _section_page(found, ClassForm())
+    section = access.section_or_404(section_id)
+    audit_log.record_view("viewed the roster", "section", section.id, by=current_user.id)
+    return _section_page(section, ClassForm())
 
 
 def _section_page(section: Section, form: ClassForm) -> str:
@@ -127,19 +127,19 @@ def _section_page(section: Section, form: ClassForm) -> str:
 
 @bp.post("/classes/sections/<uuid:section_id>/classes")
 def new_class(section_id: UUID) -> str | Response | tuple[str, int]:
-    found = access.section_or_404(section_id)
-    if not access.can_manage_section(found) or current_user.is_admin or found.is_past:
+    section = access.section_or_404(section_id)
+    if not access.can_manage_section(section) or current_user.is_admin or section.is_past:
         abort(403)
     form = ClassForm()
     if form.validate_on_submit():
         try:
-            school_class = service.create_class(current_user, found, subject=form.subject.data or "")
+            school_class = service.create_class(current_user, section, subject=form.subject.data or "")
         except service.DuplicateName:
             form.subject.errors = [_("This section has that subject already.")]
         else:
             flash(_("%(subject)s is ready. Schedule its first class.", subject=school_class.subject))
             return redirect(url_for("pages.show_class_page", class_id=school_class.id))
-    return _section_page(found, form), 422
+    return _section_page(section, form), 422
 
 
 @bp.route("/classes/<uuid:class_id>/change", methods=["GET", "POST"])
@@ -219,16 +219,16 @@ def preview_roster_import(import_id: UUID) -> str | Response:
     upload = access.import_or_404(import_id)
     if upload.state != "preview":
         return _decided(upload.section_id)
-    seen = roster_import_diff.diff_roster_file(upload)
-    if seen.section and not _may_fill(seen.section):
+    diff = roster_import_diff.diff_roster_file(upload)
+    if diff.section and not _may_fill(diff.section):
         roster_import_service.discard_roster_import(upload)
         flash(
-            _("%(section)s has another adviser, so only they can import its roster.", section=seen.section.title), "bad"
+            _("%(section)s has another adviser, so only they can import its roster.", section=diff.section.title), "bad"
         )
         return redirect(url_for(".list_classes"))
-    here = seen.section.id if seen.section else None
+    here = diff.section.id if diff.section else None
     audit_log.record_view("viewed a roster to import", "roster import", upload.id, by=current_user.id, section_id=here)
-    return _preview_page(upload, seen)
+    return _preview_page(upload, diff)
 
 
 @bp.post("/classes/imports/<uuid:import_id>/confirm")
@@ -238,7 +238,7 @@ def confirm_roster_import(import_id: UUID) -> Response | tuple[str, int]:
         return _decided(upload.section_id)
     try:
         keep_all = request.form.get("all") == roster_import_service.KEEP_ON_ROSTER
-        seen = roster_import_service.confirm_roster_import(upload, current_user, _answers(), keep_all=keep_all)
+        diff = roster_import_service.confirm_roster_import(upload, current_user, _answers(), keep_all=keep_all)
     except roster_import_service.SectionNotManaged:
         abort(403)
     except roster_import_service.MissingLearnersUndecided as error:
@@ -246,7 +246,7 @@ def confirm_roster_import(import_id: UUID) -> Response | tuple[str, int]:
     except roster_import_service.NotImportable:
         flash(_("Nothing was saved: the file has rows to correct first."), "bad")
         return redirect(url_for(".preview_roster_import", import_id=import_id))
-    saved = sum(seen.count(status) for status in SAVED_STATUSES)
+    saved = sum(diff.count(status) for status in SAVED_STATUSES)
     flash(
         ngettext(
             "The roster is saved: %(num)d learner added or changed.",
@@ -259,14 +259,14 @@ def confirm_roster_import(import_id: UUID) -> Response | tuple[str, int]:
 
 def _answers() -> dict[UUID, roster_import_service.MissingLearnerDecision]:
     """What the form says of the learners who are missing from the file."""
-    found = {}
+    missing_learner_decisions = {}
     for name, what in request.form.items():
         learner_id = _id(name.removeprefix("what-")) if name.startswith("what-") and what else None
         if learner_id:
-            found[learner_id] = roster_import_service.MissingLearnerDecision(
+            missing_learner_decisions[learner_id] = roster_import_service.MissingLearnerDecision(
                 what, _date(request.form.get(f"day-{learner_id}", ""))
             )
-    return found
+    return missing_learner_decisions
 
 
 def _id(text: str) -> UUID | None:
@@ -284,12 +284,12 @@ def _date(text: str) -> date | None:
 
 
 def _preview_page(
-    upload: RosterImport, seen: RosterDiff, unanswered: roster_import_service.MissingLearnersUndecided | None = None
+    upload: RosterImport, diff: RosterDiff, unanswered: roster_import_service.MissingLearnersUndecided | None = None
 ) -> str:
     return render_template(
         "classes/preview.html",
         upload=upload,
-        preview=seen,
+        preview=diff,
         say=problem_message,
         typed=request.form,
         unanswered=unanswered.learner_ids if unanswered else set(),

@@ -80,7 +80,7 @@ def create_school_year(user: User, last_year: str, section_ids: Iterable[UUID]) 
     else is taken over, neither learners nor classes."""
     wanted = set(section_ids)
     with write_transaction() as session:
-        made = [
+        sections = [
             Section(
                 school_id=old.school_id,
                 school_year=next_school_year(last_year),
@@ -92,14 +92,14 @@ def create_school_year(user: User, last_year: str, section_ids: Iterable[UUID]) 
             for old in queries.list_sections_without_successor(user, last_year)
             if old.id in wanted
         ]
-        session.add_all(made)
+        session.add_all(sections)
         session.flush()
-        if made:
+        if sections:
             audit_log.record_action(
-                "opened a school year", "school", made[0].school_id, by=user.id,
-                year=made[0].school_year, sections=len(made),
+                "opened a school year", "school", sections[0].school_id, by=user.id,
+                year=sections[0].school_year, sections=len(sections),
             )  # fmt: skip
-    return made
+    return sections
 
 
 def rename_class(user: User, school_class: SchoolClass, subject: str) -> None:

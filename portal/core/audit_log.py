@@ -65,8 +65,8 @@ def record_action(
     with write_transaction():
         whose: tuple[Any, Any] = (None, section_id)
         if section_id is None and subject_type in _finders and isinstance(subject_id, UUID):
-            found = _finders[subject_type](subject_id).subquery()
-            whose = (select(found.c[0]).scalar_subquery(), select(found.c[1]).scalar_subquery())
+            subquery = _finders[subject_type](subject_id).subquery()
+            whose = (select(subquery.c[0]).scalar_subquery(), select(subquery.c[1]).scalar_subquery())
         db.session.execute(
             insert(AuditEntry).values(
                 occurred_at=clock.now(),
@@ -105,6 +105,6 @@ def record_view(
     **details: object,
 ) -> None:
     """Write down that somebody was shown something; once for all that is one look, e.g. a page that renews itself."""
-    told = {"type": subject_type, "id": str(subject_id), "since": clock.now() - one_look, "by": by, "action": action}
-    if db.session.scalar(_looked_lately, told) is None:
+    values = {"type": subject_type, "id": str(subject_id), "since": clock.now() - one_look, "by": by, "action": action}
+    if db.session.scalar(_looked_lately, values) is None:
         record_action(action, subject_type, subject_id, by=by, section_id=section_id, **details)

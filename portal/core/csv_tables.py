@@ -70,20 +70,20 @@ def parse_delimited_table(
     """
     text = LINE_END.sub("\n", decode_text(data))
     places: dict[str, int] = {}
-    found: list[tuple[int, dict[str, str]]] = []
+    rows: list[tuple[int, dict[str, str]]] = []
     for number, row in _rows(text):
         if not any(cell.strip() for cell in row) or (not places and is_excel_separator_line(row)):
             continue
         if not places:
             places = _places(row, columns)
             continue
-        if len(found) == most:
+        if len(rows) == most:
             raise CsvError("rows", most=str(most))
         cells = {name: " ".join(row[at].split()) if at < len(row) else "" for name, at in places.items()}
-        found.append((number, cells))
-    if not found:
+        rows.append((number, cells))
+    if not rows:
         raise CsvError("empty")
-    return found
+    return rows
 
 
 def _rows(text: str) -> list[tuple[int, list[str]]]:
@@ -91,14 +91,14 @@ def _rows(text: str) -> list[tuple[int, list[str]]]:
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count), strict=True, skipinitialspace=True
     )
-    found, line = [], 1
+    rows, line = [], 1
     try:
         for row in reader:
-            found.append((line, row))
+            rows.append((line, row))
             line = reader.line_num + 1
     except csv.Error as error:
         raise CsvError("quotes", line=str(line)) from error
-    return found
+    return rows
 
 
 def _places(header: Sequence[str], columns: Mapping[str, set[str]]) -> dict[str, int]:

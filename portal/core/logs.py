@@ -73,10 +73,10 @@ def _exception_fields(error: BaseException) -> dict[str, Any]:
     while seen is not None and len(kinds) < 6:
         kinds.append(f"{type(seen).__module__}.{type(seen).__qualname__}".removeprefix("builtins."))
         seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
-    found: dict[str, Any] = {"error": kinds, "where": places}
+    values: dict[str, Any] = {"error": kinds, "where": places}
     if isinstance(error, DBAPIError):
-        found |= _of_database(error)
-    return found
+        values |= _of_database(error)
+    return values
 
 
 def _stack_locations(trace: TracebackType | None) -> list[str]:

@@ -74,7 +74,7 @@ class _TemplateGettext:
     """gettext for templates: a sentence without variables is made safe once for each language, not once a row."""
 
     def __init__(self, domain: CachedTranslationDomain) -> None:
-        said: dict[tuple[int, str], tuple[AnyTranslations, Markup]] = {}
+        rows: dict[tuple[int, str], tuple[AnyTranslations, Markup]] = {}
 
         @pass_context
         def gettext(context: Context, sentence: str, **variables: Any) -> str:
@@ -85,8 +85,8 @@ class _TemplateGettext:
             if variables:
                 return Markup(words.ugettext(sentence)) % variables  # noqa: S704  # nosec B704: our own catalogue
             key = (id(words), sentence)
-            if key not in said:
-                said[key] = (words, Markup(words.ugettext(sentence)) % {})  # noqa: S704  # nosec B704
-            return said[key][1]
+            if key not in rows:
+                rows[key] = (words, Markup(words.ugettext(sentence)) % {})  # noqa: S704  # nosec B704
+            return rows[key][1]
 
         self.gettext = gettext

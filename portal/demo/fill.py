@@ -146,14 +146,14 @@ def _hold_classes(
         (pena, mathematics, "Mathematics 8: Linear equations", days[1], 10),
         (reyes, science, "Science 8: The layers of the Earth", days[0], 8),
     ]
-    made = [
+    rows = [
         (_schedule(teacher, school_class, title, _tomorrow()), day, hour)
         for teacher, school_class, title, day, hour in plan
     ]
-    if not _wait(lambda: all(_is_registered(meeting.id) for meeting, _day, _hour in made)):
+    if not _wait(lambda: all(_is_registered(meeting.id) for meeting, _day, _hour in rows)):
         say("The pretend Zoom was slow; the demo goes on without past classes.")
         return
-    for meeting, day, hour in made:
+    for meeting, day, hour in rows:
         starts_at = clock.from_manila(day, datetime.min.time().replace(hour=hour))
         _move(meeting, starts_at)
         zoom_id = db.session.scalar(select(ZoomMeeting.zoom_id).where(ZoomMeeting.id == meeting.id))
@@ -243,8 +243,8 @@ def _last_class_days(count: int) -> list[date]:
 
 
 def _is_registered(meeting_id: object) -> bool:
-    seen = registration_progress_of(meeting_id)  # type: ignore[arg-type]  # a UUID
-    return seen.total > 0 and seen.waiting == 0
+    progress = registration_progress_of(meeting_id)  # type: ignore[arg-type]  # a UUID
+    return progress.total > 0 and progress.waiting == 0
 
 
 def _inbox_is_empty() -> bool:

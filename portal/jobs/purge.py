@@ -96,29 +96,29 @@ def delete_expired_rows(*, dry_run: bool = False) -> dict[str, int]:
     With `dry_run` nothing changes, and the numbers say what would go.
     """
     now = clock.now()
-    found = {}
+    counts = {}
     for rule in RETENTION_RULES:
         old = rule.old(now - timedelta(days=rule.days))
-        found[rule.name] = _number(rule.table, old) if dry_run else _delete(rule, old)
+        counts[rule.name] = _number(rule.table, old) if dry_run else _delete(rule, old)
     undecided = (RosterImport.state == "preview") & (RosterImport.uploaded_at < now - UNDECIDED)
     too_old_to_undo = RosterImport.undo_journal.is_not(None) & (RosterImport.decided_at < now - UNDO_WINDOW)
     if dry_run:
-        found["undecided rosters"] = _number(RosterImport, undecided)
-        found["journals of imports"] = _number(RosterImport, too_old_to_undo)
-        found["keys of the day"] = _number(
+        counts["undecided rosters"] = _number(RosterImport, undecided)
+        counts["journals of imports"] = _number(RosterImport, too_old_to_undo)
+        counts["keys of the day"] = _number(
             client_hash.IpHashKey, client_hash.IpHashKey.day < clock.today() - client_hash.KEY_RETENTION
         )
     else:
         with write_transaction():
-            found["undecided rosters"] = execute_rowcount(
+            counts["undecided rosters"] = execute_rowcount(
                 update(RosterImport).where(undecided).values(state="discarded", preview_rows=None)
             )
         with write_transaction():
-            found["journals of imports"] = execute_rowcount(
+            counts["journals of imports"] = execute_rowcount(
                 update(RosterImport).where(too_old_to_undo).values(undo_journal=None)
             )
-        found["keys of the day"] = client_hash.delete_expired_ip_keys()
-    return found | (
+        counts["keys of the day"] = client_hash.delete_expired_ip_keys()
+    return counts | (
         attendance_retention.count_expired_attendance() if dry_run else attendance_retention.purge_expired_attendance()
     )
 

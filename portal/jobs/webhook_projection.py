@@ -124,8 +124,8 @@ def _count_failure(event_id: int, error: Exception) -> None:
 
 def requeue_unmatched_deliveries() -> int:
     """Deliveries that came before the portal knew their meeting are new again once it does; how many."""
-    known = exists().where(ZoomMeeting.zoom_id == ZoomEvent.zoom_meeting_id)
-    waiting = and_(ZoomEvent.state == "waiting", known)
+    exists_clause = exists().where(ZoomMeeting.zoom_id == ZoomEvent.zoom_meeting_id)
+    waiting = and_(ZoomEvent.state == "waiting", exists_clause)
     return requeue_deliveries(waiting) if _some(waiting) else 0
 
 
@@ -140,8 +140,8 @@ def mark_sheets_of_missed() -> int:
         lock_rows(ZoomMeeting, {meeting for meeting, _ in near})
         for _, occurrence_id in sorted(near):
             mark_sheet_dirty(occurrence_id)
-        for one in missed:
-            one.sheets_marked = True
+        for delivery in missed:
+            delivery.sheets_marked = True
     notify_worker("attendance")
     return len(missed)
 

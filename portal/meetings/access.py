@@ -24,8 +24,8 @@ from portal.meetings.models import SCHOOL_AUDIENCES, MeetingInvitation, MeetingO
 def visible_meetings_clause(user: User | AccessScope) -> ColumnElement[bool]:
     """A condition on ZoomMeeting: of a class the person sees; without a class made by the person, or invited to."""
     classes = select(SchoolClass.id).where(visible_classes_clause(user)).correlate(None)
-    mine = or_(ZoomMeeting.created_by == user.id, invited_meetings_clause(user))
-    return or_(ZoomMeeting.class_id.in_(classes), ZoomMeeting.class_id.is_(None) & mine)
+    condition = or_(ZoomMeeting.created_by == user.id, invited_meetings_clause(user))
+    return or_(ZoomMeeting.class_id.in_(classes), ZoomMeeting.class_id.is_(None) & condition)
 
 
 def invited_meetings_clause(user: User | AccessScope) -> ColumnElement[bool]:
@@ -148,7 +148,7 @@ def manageable_occurrence_or_404(occurrence_id: UUID) -> MeetingOccurrence:
 def schedule_or_404(schedule_id: UUID) -> Schedule:
     """The schedule with its times and class; 404 for a stranger."""
     classes = select(SchoolClass.id).where(visible_classes_clause(current_user)).correlate(None)
-    found = db.session.scalar(
+    schedule = db.session.scalar(
         select(Schedule)
         .where(Schedule.id == schedule_id, Schedule.class_id.in_(classes))
         .options(
@@ -157,6 +157,6 @@ def schedule_or_404(schedule_id: UUID) -> Schedule:
             joinedload(Schedule.school_class).joinedload(SchoolClass.teacher),
         )
     )
-    if found is None:
+    if schedule is None:
         abort(404)
-    return found
+    return schedule

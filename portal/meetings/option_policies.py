@@ -122,11 +122,11 @@ def effective_policies(school: School | None, *, above: str = "") -> dict[str, E
             )
         )
     ).all()
-    found: dict[str, EffectivePolicy] = {}
+    policies: dict[str, EffectivePolicy] = {}
     for scope, option, rule in sorted(rows, key=lambda row: WIDEST_FIRST.index(row[0])):
-        if option not in found or not found[option].is_fixed:
-            found[option] = EffectivePolicy(option, rule, scope)
-    return found
+        if option not in policies or not policies[option].is_fixed:
+            policies[option] = EffectivePolicy(option, rule, scope)
+    return policies
 
 
 def school_id_of(class_id: UUID | None, user: User) -> School | None:

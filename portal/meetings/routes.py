@@ -102,12 +102,12 @@ def _saved(form: MeetingForm, school_class: SchoolClass, shown: preview.Schedule
             current_user, school_class, details, client_key=key, instant=instant, check=check
         )
     else:
-        made = schedules.create_schedule(
+        schedule = schedules.create_schedule(
             current_user, school_class, details, shown.rule, shown.plan, client_key=key, check=check
         )
-        first = queries.first_meeting_of_schedule(made.id)
+        first = queries.first_meeting_of_schedule(schedule.id)
         if len(shown.plan.blocks) > 1 or first is None:
-            return redirect(url_for(".show_schedule", schedule_id=made.id))
+            return redirect(url_for(".show_schedule", schedule_id=schedule.id))
         meeting = first
     service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
     return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
@@ -251,11 +251,11 @@ def cancel_meeting(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
 @bp.get("/schedules/<uuid:schedule_id>")
 def show_schedule(schedule_id: UUID) -> str:
     """Every date of a schedule, over all its meetings at Zoom."""
-    found = access.schedule_or_404(schedule_id)
+    schedule = access.schedule_or_404(schedule_id)
     return render_template(
         "meetings/schedule.html",
-        schedule=found,
-        managed=classes_access.can_manage_class(found.school_class),
+        schedule=schedule,
+        managed=classes_access.can_manage_class(schedule.school_class),
         lines=queries.list_schedule_occurrences(current_user, schedule_id),
         names={number: name for number, _short, name in WEEKDAYS},
         meetings=queries.list_meetings_of_schedule(schedule_id),

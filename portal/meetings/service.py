@@ -218,13 +218,13 @@ def update_meeting(
 
 
 def _differences(meeting: ZoomMeeting, details: MeetingDetails) -> dict[str, Any]:
-    wanted = asdict(details)
+    values = asdict(details)
     if meeting.kind == "recurring":
-        wanted.pop("starts_at")
-        wanted.pop("minutes")
+        values.pop("starts_at")
+        values.pop("minutes")
     if meeting.open_mode:
-        wanted.pop("approval_type")
-    return {name: value for name, value in wanted.items() if getattr(meeting, name) != value}
+        values.pop("approval_type")
+    return {name: value for name, value in values.items() if getattr(meeting, name) != value}
 
 
 def check_conflicts_of_move(

@@ -40,8 +40,8 @@ def _write(user_id: UUID) -> int:
     with write_transaction() as session:
         waiting = list(session.scalars(rows))
         user = session.get(User, user_id, populate_existing=True)
-        for one in waiting:
-            one.mail_due_at = None
+        for notification in waiting:
+            notification.mail_due_at = None
         news = [one for one in waiting if one.read_at is None]
         if news and user is not None and user.is_active:
             _queue(user, news)

@@ -102,29 +102,29 @@ def notify_meeting_changes() -> int:
 
 def _of_history(line: MeetingHistory, meeting: ZoomMeeting, facts: dict[str, Any], by: str | None) -> NotificationEvent:
     about_one = line.event in OCCURRENCE_EVENTS
-    said = {**facts, "by": by, "at_zoom": line.event.endswith("at Zoom"), "one_date": about_one}
+    values = {**facts, "by": by, "at_zoom": line.event.endswith("at Zoom"), "one_date": about_one}
     if about_one and line.detail:
         # The line begins with the date as it was; of one that was moved here it goes on with the new time.
         before, _space, rest = line.detail.partition(" ")
         moved = line.event == "date moved"
-        said |= {
+        values |= {
             "before": before,
             "starts_at": None,
             "moved_to": rest if moved else "",
             "reason": "" if moved else rest,
         }
     elif line.event == "cancelled":
-        said["reason"] = line.detail
+        values["reason"] = line.detail
     whole = f"meeting/{meeting.id}/{meeting.zoom_generation}"
     if line.event == "scheduled" and meeting.schedule_id:  # of one schedule all meetings are told as one
         whole = f"schedule/{meeting.schedule_id}"
-        said["dates"] = facts["dates_of_schedule"]
+        values["dates"] = facts["dates_of_schedule"]
     return NotificationEvent(
         kind=KIND_OF_EVENT[line.event],
         dedup_key=whole if line.event in ONLY_ONCE else f"history/{line.id}",
         meeting_id=meeting.id,
         occurred_at=line.occurred_at,
-        payload=said,
+        payload=values,
         actor_id=line.actor_id,
         adviser=True,
     )
@@ -141,14 +141,14 @@ def notify_registration_failures() -> int:
         .limit(BATCH_SIZE)
     )
     ids = [meeting_id for meeting_id, _latest in rows]
-    again = and_(MeetingRegistrant.failure_notified, ~failed)
-    better = db.session.scalar(select(MeetingRegistrant.id).where(again).limit(1)) is not None
+    condition = and_(MeetingRegistrant.failure_notified, ~failed)
+    better = db.session.scalar(select(MeetingRegistrant.id).where(condition).limit(1)) is not None
     if not ids and not better:
         return 0
     now = clock.now()
     with write_transaction() as session:
         if better:  # who fails anew is told anew
-            session.execute(update(MeetingRegistrant).where(again).values(failure_notified=False))
+            session.execute(update(MeetingRegistrant).where(condition).values(failure_notified=False))
         counted = select(MeetingRegistrant.meeting_id, func.count()).where(
             MeetingRegistrant.meeting_id.in_(ids), failed
         )
@@ -202,7 +202,7 @@ def _tell_of_sheet(occurrence_id: UUID) -> int:
         # A meeting without a class has evidence of who came, but no sheet.
         if row.finalised_at is None and occurrence.meeting.class_id is not None:
             [(meeting, facts)] = _meetings({occurrence.meeting_id}).values()
-            said = {**facts, "starts_at": occurrence.starts_at.isoformat(), "dates": 1}
+            values = {**facts, "starts_at": occurrence.starts_at.isoformat(), "dates": 1}
             counts = {name: getattr(summary, name, 0) for name in ("present", "partial", "absent", "review")}
             kinds = [("sheet ready", counts)] + ([("to match", {"number": number})] if number else [])
             create_due_notifications(
@@ -212,7 +212,7 @@ def _tell_of_sheet(occurrence_id: UUID) -> int:
                     meeting_id=meeting.id,
                     occurrence_id=occurrence.id,
                     occurred_at=clock.now(),
-                    payload=said | more,
+                    payload=values | more,
                 )
                 for kind, more in kinds
             )
@@ -223,32 +223,32 @@ def create_due_notifications(happenings: Iterable[NotificationEvent]) -> None:
     """Write what each of the people concerned is told, within the open transaction. Told twice is told once."""
     news = list(happenings)
     staff = _staff({one.meeting_id for one in news})
-    people = {user for found in staff.values() for user in found.managers | found.lookers}
+    people = {user for recipients in staff.values() for user in recipients.managers | recipients.lookers}
     off = _switched_off(people)
     rows = []
-    for one in news:
-        found = staff[one.meeting_id]
-        told = found.managers | (found.lookers if one.adviser else set())
-        for user_id in sorted(told - {one.actor_id}):
-            shown = (user_id, one.kind, "portal") not in off
-            mailed = (user_id, one.kind, "mail") not in off and one.occurred_at > clock.now() - MAX_EVENT_AGE
+    for event in news:
+        recipients = staff[event.meeting_id]
+        told = recipients.managers | (recipients.lookers if event.adviser else set())
+        for user_id in sorted(told - {event.actor_id}):
+            shown = (user_id, event.kind, "portal") not in off
+            mailed = (user_id, event.kind, "mail") not in off and event.occurred_at > clock.now() - MAX_EVENT_AGE
             if shown or mailed:
-                rows.append(_row(one, user_id, shown=shown, mailed=mailed))
+                rows.append(_row(event, user_id, shown=shown, mailed=mailed))
     if rows:
         bulk_insert_ignore(Notification, rows)
 
 
-def _row(one: NotificationEvent, user_id: UUID, *, shown: bool, mailed: bool) -> dict[str, Any]:
-    wait = SOON if one.kind in URGENT_KINDS else LATER
+def _row(event: NotificationEvent, user_id: UUID, *, shown: bool, mailed: bool) -> dict[str, Any]:
+    wait = SOON if event.kind in URGENT_KINDS else LATER
     return {
         "id": uuid4(),
         "user_id": user_id,
-        "kind": one.kind,
-        "dedup_key": one.dedup_key,
-        "meeting_id": one.meeting_id,
-        "occurrence_id": one.occurrence_id,
-        "payload": one.payload,
-        "occurred_at": one.occurred_at,
+        "kind": event.kind,
+        "dedup_key": event.dedup_key,
+        "meeting_id": event.meeting_id,
+        "occurrence_id": event.occurrence_id,
+        "payload": event.payload,
+        "occurred_at": event.occurred_at,
         "in_portal": shown,
         "read_at": None,
         "mail_due_at": clock.now() + wait if mailed else None,
@@ -326,10 +326,10 @@ def _staff(meeting_ids: set[UUID]) -> dict[UUID, _Recipients]:
     rows = db.session.execute(
         select(everybody).join(User, User.id == everybody.c[1]).where(User.deactivated_at.is_(None))
     )
-    found: dict[UUID, _Recipients] = {meeting_id: _Recipients() for meeting_id in meeting_ids}
+    recipientses: dict[UUID, _Recipients] = {meeting_id: _Recipients() for meeting_id in meeting_ids}
     for meeting_id, user_id, role in rows:
-        (found[meeting_id].managers if role == "manager" else found[meeting_id].lookers).add(user_id)
-    return found
+        (recipientses[meeting_id].managers if role == "manager" else recipientses[meeting_id].lookers).add(user_id)
+    return recipientses
 
 
 def _switched_off(people: set[UUID]) -> set[tuple[UUID, str, str]]:

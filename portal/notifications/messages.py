@@ -25,34 +25,34 @@ def notification_kind_label(name: str) -> str:
     }[name]
 
 
-def notification_title(one: Notification) -> str:
+def notification_title(notification: Notification) -> str:
     """What happened, with the class in a word: fit for a letter's subject, where no title and no reason stands."""
-    what, number = _class_of(one), int(one.payload.get("number") or 1)
-    if one.kind == "to match":
+    what, number = _class_of(notification), int(notification.payload.get("number") or 1)
+    if notification.kind == "to match":
         text = ngettext("%(num)d person to match: %(what)s", "%(num)d people to match: %(what)s", number, what=what)
-    elif one.kind == "registration failed":
+    elif notification.kind == "registration failed":
         text = ngettext("%(num)d not registered: %(what)s", "%(num)d not registered: %(what)s", number, what=what)
-    elif one.kind == "cancelled" and one.payload.get("one_date"):
+    elif notification.kind == "cancelled" and notification.payload.get("one_date"):
         text = _("One date cancelled: %(what)s", what=what)
-    elif not one.payload.get("subject") and one.kind in ("scheduled", "changed", "cancelled"):
+    elif not notification.payload.get("subject") and notification.kind in ("scheduled", "changed", "cancelled"):
         text = {
             "scheduled": _("Meeting scheduled: %(what)s", what=what),
             "changed": _("Meeting changed: %(what)s", what=what),
             "cancelled": _("Meeting cancelled: %(what)s", what=what),
-        }[one.kind]
+        }[notification.kind]
     else:
         text = {
             "scheduled": _("Class scheduled: %(what)s", what=what),
             "changed": _("Class changed: %(what)s", what=what),
             "cancelled": _("Class cancelled: %(what)s", what=what),
             "sheet ready": _("Sheet ready: %(what)s", what=what),
-        }[one.kind]
+        }[notification.kind]
     return redact_notification_text(text)
 
 
-def notification_times(one: Notification) -> str:
+def notification_times(notification: Notification) -> str:
     """When the class is or was, and who did it; nothing that anybody typed but names of staff."""
-    facts = one.payload
+    facts = notification.payload
     parts = []
     if facts.get("starts_at"):
         begins = datetime.fromisoformat(facts["starts_at"])
@@ -63,7 +63,7 @@ def notification_times(one: Notification) -> str:
         parts.append(words)
     if facts.get("before"):
         was = format_day(date.fromisoformat(facts["before"]))
-        if one.kind == "cancelled":
+        if notification.kind == "cancelled":
             parts.append(was)
         elif facts.get("moved_to"):
             parts.append(
@@ -71,7 +71,7 @@ def notification_times(one: Notification) -> str:
             )
         else:
             parts.append(_("the class of %(day)s has another time", day=was))
-    if one.kind == "sheet ready":
+    if notification.kind == "sheet ready":
         parts.append(_("%(present)d present, %(partial)d partial, %(absent)d absent", **_counts(facts)))
         if facts.get("review"):
             parts.append(_("%(num)d to review", num=facts["review"]))
@@ -82,32 +82,32 @@ def notification_times(one: Notification) -> str:
     return redact_notification_text(", ".join(parts))
 
 
-def user_written_text(one: Notification) -> str:
+def user_written_text(notification: Notification) -> str:
     """What a person typed: the title, and why a class is off. For the page alone: a letter may be read by others."""
-    title, reason = one.payload.get("title") or "", one.payload.get("reason") or ""
+    title, reason = notification.payload.get("title") or "", notification.payload.get("reason") or ""
     parts = [
-        title if title != one.payload.get("subject") else "",
+        title if title != notification.payload.get("subject") else "",
         _("Reason: %(reason)s", reason=reason) if reason else "",
     ]
     return strip_control_characters(". ".join(part for part in parts if part))
 
 
-def notification_target_url(one: Notification) -> str:
+def notification_target_url(notification: Notification) -> str:
     """The page of the thing itself."""
-    if one.kind == "sheet ready":
-        return f"/attendance/{one.occurrence_id}"
-    if one.kind == "to match":
-        return f"/attendance/{one.occurrence_id}#match"
-    if one.kind == "registration failed":
-        return f"/meetings/{one.meeting_id}#help"
-    return f"/meetings/{one.meeting_id}"
+    if notification.kind == "sheet ready":
+        return f"/attendance/{notification.occurrence_id}"
+    if notification.kind == "to match":
+        return f"/attendance/{notification.occurrence_id}#match"
+    if notification.kind == "registration failed":
+        return f"/meetings/{notification.meeting_id}#help"
+    return f"/meetings/{notification.meeting_id}"
 
 
-def digest_mail_subject(some: list[Notification]) -> str:
+def digest_mail_subject(notifications: list[Notification]) -> str:
     """The subject of one letter about all of these."""
-    if len(some) == 1:
-        return notification_title(some[0])
-    return ngettext("%(num)d thing about your classes", "%(num)d things about your classes", len(some))
+    if len(notifications) == 1:
+        return notification_title(notifications[0])
+    return ngettext("%(num)d thing about your classes", "%(num)d things about your classes", len(notifications))
 
 
 def redact_notification_text(text: str) -> str:
@@ -115,10 +115,10 @@ def redact_notification_text(text: str) -> str:
     return _LRN.sub("…", strip_control_characters(text))
 
 
-def _class_of(one: Notification) -> str:
-    if one.payload.get("subject"):
-        return f"{one.payload['subject']}, {one.payload['section']}"
-    return str(one.payload.get("title") or "")
+def _class_of(notification: Notification) -> str:
+    if notification.payload.get("subject"):
+        return f"{notification.payload['subject']}, {notification.payload['section']}"
+    return str(notification.payload.get("title") or "")
 
 
 def _counts(facts: dict[str, object]) -> dict[str, object]:

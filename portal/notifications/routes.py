@@ -23,15 +23,15 @@ def show_notifications() -> str:
 @bp.post("/notifications/<uuid:notification_id>/open")
 def open_notification(notification_id: UUID) -> AnyResponse:
     """Mark one as read, and go to what it is about."""
-    found = queries.get_notification(current_user, notification_id) or abort(404)
-    service.mark_notifications_read(current_user, found.id)
-    return redirect(messages.notification_target_url(found))
+    notification = queries.get_notification(current_user, notification_id) or abort(404)
+    service.mark_notifications_read(current_user, notification.id)
+    return redirect(messages.notification_target_url(notification))
 
 
 @bp.post("/notifications/<uuid:notification_id>/read")
 def mark_notification_read(notification_id: UUID) -> AnyResponse:
-    found = queries.get_notification(current_user, notification_id) or abort(404)
-    service.mark_notifications_read(current_user, found.id)
+    notification = queries.get_notification(current_user, notification_id) or abort(404)
+    service.mark_notifications_read(current_user, notification.id)
     return redirect(url_for(".show_notifications"))
 
 

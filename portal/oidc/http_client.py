@@ -33,10 +33,10 @@ class JsonHttpClient:
 
     def get(self, url: str) -> dict[str, Any]:
         """The JSON object at an address. Raises ProviderUnavailable for everything else."""
-        status, found = self._send("GET", url, None)
+        status, values = self._send("GET", url, None)
         if status != 200:
             raise ProviderUnavailable(f"answered {status}")
-        return found
+        return values
 
     def post(self, url: str, form: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
         """Status and JSON object that answer a form. Raises ProviderUnavailable."""
@@ -70,12 +70,12 @@ class JsonHttpClient:
                 if len(body) > MAX_BODY or time.monotonic() > until:
                     raise ProviderUnavailable("the answer is too large or takes too long")
         try:
-            found = json.loads(body)
+            values = json.loads(body)
         except (ValueError, RecursionError):
             raise ProviderUnavailable(f"answered {answer.status_code} without JSON") from None
-        if not isinstance(found, dict):
+        if not isinstance(values, dict):
             raise ProviderUnavailable("answered something other than an object")
-        return answer.status_code, found
+        return answer.status_code, values
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

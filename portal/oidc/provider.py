@@ -121,23 +121,23 @@ class OidcProvider:
     def _key(self, kid: str) -> dict[str, Any]:
         """The public key of this name. Providers change keys at any time, so an unknown one is looked for again."""
         address = self._endpoint("jwks_uri")
-        found = _named(kid, self._fetch(address, METADATA_TTL))
-        if found is None and time.monotonic() - self._looked_again > JWKS_REFRESH_INTERVAL:
+        values = _named(kid, self._fetch(address, METADATA_TTL))
+        if values is None and time.monotonic() - self._looked_again > JWKS_REFRESH_INTERVAL:
             self._looked_again = time.monotonic()
-            found = _named(kid, self._fetch(address, 0))
-        if found is None:
+            values = _named(kid, self._fetch(address, 0))
+        if values is None:
             raise LoginRefused("key")
-        return found
+        return values
 
     def _fetch(self, url: str, no_older: float) -> dict[str, Any]:
         with self._lock:
-            at, found = self._kept.get(url, (0.0, {}))
-        if found and time.monotonic() - at < no_older:
-            return found
-        found = self._http.get(url)
+            at, values = self._kept.get(url, (0.0, {}))
+        if values and time.monotonic() - at < no_older:
+            return values
+        values = self._http.get(url)
         with self._lock:
-            self._kept[url] = (time.monotonic(), found)
-        return found
+            self._kept[url] = (time.monotonic(), values)
+        return values
 
 
 def _named(kid: str, about: Mapping[str, Any]) -> dict[str, Any] | None:

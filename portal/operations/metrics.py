@@ -69,27 +69,27 @@ class _Health(Collector):
         self._seen = seen
 
     def collect(self) -> Iterator[Metric]:
-        seen, inbox = self._seen, self._seen["inbox"]
-        last = seen["last_event_at"]
+        values, inbox = self._seen, self._seen["inbox"]
+        last = values["last_event_at"]
         yield _gauge("inbox_waiting", "Deliveries that are stored and not yet on a sheet.", inbox["waiting"])
         yield _gauge("inbox_oldest_seconds", "How long the oldest of them waits.", inbox["oldest_seconds"])
         yield _gauge("inbox_set_aside", "Deliveries that could not be understood.", inbox["set_aside"])
-        yield _gauge("webhooks_configured", "1 where a webhook secret is set.", seen["webhooks"] == "configured")
+        yield _gauge("webhooks_configured", "1 where a webhook secret is set.", values["webhooks"] == "configured")
         if last:
             when = datetime.fromisoformat(last).timestamp()
             yield _gauge("last_event_timestamp_seconds", "When the last event was accepted.", when)
-        if seen["clock_skew_seconds"] is not None:
-            yield _gauge("clock_skew_seconds", "Our clock less Zoom's, at most.", seen["clock_skew_seconds"])
-        yield _gauge("durable_sync", "1 where a commit is on the disk.", seen["durable"])
-        yield _gauge("reconcile_due", "Sheets whose report should have been asked.", seen["reconcile"]["due"])
-        yield _gauge("reconcile_lag_seconds", "How long the oldest of them waits.", seen["reconcile"]["lag_seconds"])
-        yield _gauge("meetings_waiting", "Meetings with something to do at Zoom.", seen["meetings_waiting_for_zoom"])
+        if values["clock_skew_seconds"] is not None:
+            yield _gauge("clock_skew_seconds", "Our clock less Zoom's, at most.", values["clock_skew_seconds"])
+        yield _gauge("durable_sync", "1 where a commit is on the disk.", values["durable"])
+        yield _gauge("reconcile_due", "Sheets whose report should have been asked.", values["reconcile"]["due"])
+        yield _gauge("reconcile_lag_seconds", "How long the oldest of them waits.", values["reconcile"]["lag_seconds"])
+        yield _gauge("meetings_waiting", "Meetings with something to do at Zoom.", values["meetings_waiting_for_zoom"])
         blocked = GaugeMetricFamily("silid_jobs_blocked", "What waits for a person.", labels=["kind"])
-        for kind, number in seen["jobs_blocked"].items():
+        for kind, number in values["jobs_blocked"].items():
             blocked.add_metric([kind], float(number))
         yield blocked
         deliveries = CounterMetricFamily("silid_deliveries", "Deliveries to this process.", labels=["outcome"])
-        for outcome, number in seen["deliveries"].items():
+        for outcome, number in values["deliveries"].items():
             deliveries.add_metric([outcome], float(number))
         yield deliveries
 

@@ -53,7 +53,7 @@ def show_home_page() -> str:
     live = [line for line in of_today if line.shown_state == "started"]
     idle = not (upcoming or live)
     sheets = can_view_learners(current_user)
-    mine = [line for line in past if line.managed and sheets and line.shown_state != "started"]
+    rows = [line for line in past if line.managed and sheets and line.shown_state != "started"]
     return render_template(
         "pages/home.html",
         today=today,
@@ -66,8 +66,8 @@ def show_home_page() -> str:
         to_match=[
             line for line in past if line.managed and sheets and _wants_matching(summaries.get(line.occurrence_id))
         ],
-        to_finalise=[line for line in mine if _wants_signature(summaries.get(line.occurrence_id))],
-        to_review=[line for line in mine if _wants_review(summaries.get(line.occurrence_id))],
+        to_finalise=[line for line in rows if _wants_signature(summaries.get(line.occurrence_id))],
+        to_review=[line for line in rows if _wants_review(summaries.get(line.occurrence_id))],
         troubled=[line for line in dates if line.managed and (line.error_code or line.shown_state == "failed")],
         progress=registration_queries.progress_of_meetings([line.meeting_id for line in dates]),
         summaries=summaries,
@@ -81,8 +81,8 @@ def show_home_page() -> str:
 
 def _blocked() -> str:
     """Why nothing goes to Zoom at all, for those who can put it right."""
-    found = write_block.current_write_block()
-    return meeting_words.write_block_message(found.reason, found.detail) if found else ""
+    block = write_block.current_write_block()
+    return meeting_words.write_block_message(block.reason, block.detail) if block else ""
 
 
 def _wants_signature(summary: attendance_queries.SheetSummary | None) -> bool:
@@ -109,12 +109,12 @@ def _part_of_day() -> str:
 
 @bp.get("/classes/<uuid:class_id>")
 def show_class_page(class_id: UUID) -> str:
-    found = class_or_404(class_id)
+    school_class = class_or_404(class_id)
     past = meeting_queries.list_class_occurrences(current_user, class_id, past=True)
     return render_template(
         "classes/class.html",
-        school_class=found,
-        managed=can_manage_class(found),
+        school_class=school_class,
+        managed=can_manage_class(school_class),
         coming=meeting_queries.list_class_occurrences(current_user, class_id, past=False),
         past=past,
         summaries=attendance_queries.load_sheet_summaries([line.occurrence_id for line in past]),
@@ -123,36 +123,36 @@ def show_class_page(class_id: UUID) -> str:
 
 @bp.get("/meetings/<uuid:meeting_id>")
 def show_meeting_page(meeting_id: UUID) -> str:
-    found = meeting_access.meeting_or_404(meeting_id)
-    managed = meeting_access.can_manage_meeting(found)
+    meeting = meeting_access.meeting_or_404(meeting_id)
+    managed = meeting_access.can_manage_meeting(meeting)
     settings: Settings = current_app.extensions["silid.settings"]
-    own_links = join_links.uses_join_links(found)
-    token = join_links.class_link_token(found.class_id) if own_links and managed and found.class_id else None
+    own_links = join_links.uses_join_links(meeting)
+    token = join_links.class_link_token(meeting.class_id) if own_links and managed and meeting.class_id else None
     people = (
-        registration_queries.list_registrants(found.id)
-        if can_view_learners(current_user) or found.class_id is None
+        registration_queries.list_registrants(meeting.id)
+        if can_view_learners(current_user) or meeting.class_id is None
         else []
     )
     if any(line.learner_id for line in people):
-        audit_log.record_view("viewed the registrations", "meeting", found.id, by=current_user.id)
+        audit_log.record_view("viewed the registrations", "meeting", meeting.id, by=current_user.id)
     return render_template(
         "meetings/meeting.html",
         own_links=own_links,
         class_address=join_state.join_page_url(token) if token else None,
-        meeting=found,
+        meeting=meeting,
         managed=managed,
-        occurrence=_shown_occurrence(found),
-        progress=registration_queries.registration_progress_of(found.id),
+        occurrence=_shown_occurrence(meeting),
+        progress=registration_queries.registration_progress_of(meeting.id),
         people=people,
-        own_link=_own_link(found, people),
+        own_link=_own_link(meeting, people),
         reason=lambda code: registration_words.failure_reason_message(code, settings.email_domains),
         trouble=meeting_words.meeting_error_message,
-        history=meeting_queries.list_meeting_history(found.id),
+        history=meeting_queries.list_meeting_history(meeting.id),
         happened=meeting_words.meeting_history_message,
-        summaries=attendance_queries.load_sheet_summaries([occurrence.id for occurrence in found.occurrences]),
+        summaries=attendance_queries.load_sheet_summaries([occurrence.id for occurrence in meeting.occurrences]),
         setting=meeting_words.setting_label,
         setting_value=meeting_words.setting_value_label,
-        used=host_quota.writes_used_today(found.host_email) if managed else 0,
+        used=host_quota.writes_used_today(meeting.host_email) if managed else 0,
         warn_from=host_quota.WARNING_THRESHOLD,
         a_day=host_quota.WRITES_PER_DAY,
     )
@@ -161,14 +161,14 @@ def show_meeting_page(meeting_id: UUID) -> str:
 @bp.get("/meetings/<uuid:meeting_id>/who-came")
 def staff_meeting_attendance(meeting_id: UUID) -> str:
     """For the organiser of a meeting without a class: the invited with their time. A class has its sheet."""
-    found = meeting_access.meeting_or_404(meeting_id, manage=True)
-    occurrence = _shown_occurrence(found)
-    if found.class_id is not None or occurrence is None:
+    meeting = meeting_access.meeting_or_404(meeting_id, manage=True)
+    occurrence = _shown_occurrence(meeting)
+    if meeting.class_id is not None or occurrence is None:
         abort(404)
-    audit_log.record_view("viewed who came", "meeting", found.id, by=current_user.id)
+    audit_log.record_view("viewed who came", "meeting", meeting.id, by=current_user.id)
     return render_template(
         "meetings/who_came.html",
-        meeting=found,
+        meeting=meeting,
         occurrence=occurrence,
         came=staff_meetings.staff_meeting_attendance(occurrence),
     )

@@ -140,16 +140,16 @@ def set_retention_years(admin: User, school: School, years: int | None, *, autho
 
 def count_expired_attendance() -> dict[str, int]:
     """What a purge would take away now: the number of rows by school and year. Changes nothing."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for school, year, sections in _by_school_and_year(or_(_due(), _unfinished())):
         rows = sum(
             db.session.scalar(select(func.count()).select_from(table).where(condition)) or 0
             for table, _key, condition in _what_goes(sections)
         )
         if rows:
-            found[_said(school, year)] = found.get(_said(school, year), 0) + rows
+            counts[_said(school, year)] = counts.get(_said(school, year), 0) + rows
     end_read_transaction()
-    return found
+    return counts
 
 
 def purge_expired_attendance() -> dict[str, int]:
@@ -164,19 +164,19 @@ def purge_expired_attendance() -> dict[str, int]:
     return gone
 
 
-def _by_school_and_year(wanted: ColumnElement[bool]) -> list[tuple[str, str, ColumnElement[bool]]]:
+def _by_school_and_year(condition: ColumnElement[bool]) -> list[tuple[str, str, ColumnElement[bool]]]:
     """Name of the school, school year, and a condition on its sections of that year, for the sections `wanted`."""
-    found = db.session.execute(
+    rows = db.session.execute(
         select(School.id, School.name, Section.school_year)
         .join(Section, Section.school_id == School.id)
-        .where(wanted)
+        .where(condition)
         .distinct()
         .order_by(School.name, Section.school_year, School.id)
     ).all()
     end_read_transaction()
     return [
         (name, year, and_(Section.school_id == school_id, Section.school_year == year))
-        for school_id, name, year in found
+        for school_id, name, year in rows
     ]
 
 
@@ -214,8 +214,8 @@ def _mark() -> int:
     Not of all at once: a division's sections in one transaction would keep the webhook waiting.
     """
     with write_transaction() as session:
-        wanted = select(Section.id, Section.school_year).where(_due()).order_by(Section.id).limit(SECTIONS_PER_BATCH)
-        due = session.execute(wanted.with_for_update(of=Section)).all()
+        statement = select(Section.id, Section.school_year).where(_due()).order_by(Section.id).limit(SECTIONS_PER_BATCH)
+        due = session.execute(statement.with_for_update(of=Section)).all()
         session.execute(
             update(Section)
             .where(Section.id.in_([one for one, _ in due]))

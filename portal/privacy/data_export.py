@@ -205,15 +205,18 @@ def _registrant_ids(learner_id: UUID) -> set[str]:
 
 def _stays(learner_id: UUID, email: str | None, registrant_ids: set[str]) -> Rows:
     """What Zoom told of the learner: by the registration, the address, or a teacher's word."""
-    hers = select(ParticipantMatch.participant_id).where(ParticipantMatch.learner_id == learner_id)
+    statement = select(ParticipantMatch.participant_id).where(ParticipantMatch.learner_id == learner_id)
     shared = select(ParticipantMatch.participant_id).where(ParticipantMatch.learner_id != learner_id)
-    known: list[ColumnElement[bool]] = [ZoomParticipant.id.in_(hers), ZoomParticipant.registrant_id.in_(registrant_ids)]
+    conditions: list[ColumnElement[bool]] = [
+        ZoomParticipant.id.in_(statement),
+        ZoomParticipant.registrant_id.in_(registrant_ids),
+    ]
     if email:
-        known.append(ZoomParticipant.email == email)
+        conditions.append(ZoomParticipant.email == email)
     rows = db.session.execute(
         select(ZoomParticipant, ZoomParticipant.id.in_(shared))
         .join(ZoomInstance, ZoomInstance.id == ZoomParticipant.instance_id)
-        .where(ZoomInstance.meeting_id.in_(_meetings(learner_id)), or_(*known))
+        .where(ZoomInstance.meeting_id.in_(_meetings(learner_id)), or_(*conditions))
         .order_by(ZoomParticipant.joined_at)
     )
     return [
@@ -233,13 +236,15 @@ def _stays(learner_id: UUID, email: str | None, registrant_ids: set[str]) -> Row
 def _deliveries(learner_id: UUID, registrant_ids: set[str]) -> Rows:
     """Raw messages that name the learner's registration, of those not deleted yet: the part about the learner."""
     zoom_ids = select(ZoomMeeting.zoom_id).where(ZoomMeeting.id.in_(_meetings(learner_id)))
-    found = []
+    valueses = []
     for event in db.session.scalars(
         select(ZoomEvent).where(ZoomEvent.zoom_meeting_id.in_(zoom_ids)).order_by(ZoomEvent.received_at)
     ):
         about = _about(json.loads(event.body), registrant_ids)
-        found += [{"event": event.event, "received_at": event.received_at, "about_the_learner": one} for one in about]
-    return found
+        valueses += [
+            {"event": event.event, "received_at": event.received_at, "about_the_learner": one} for one in about
+        ]
+    return valueses
 
 
 def _about(part: Any, registrant_ids: set[str]) -> list[dict[str, Any]]:

@@ -88,18 +88,18 @@ def is_learner_erased(learner_id: UUID) -> bool:
 
 def is_erasure_pending(learner_id: UUID) -> bool:
     """It is asked for, and the worker is not done."""
-    wanted = exists().where(LearnerErasure.learner_id == learner_id, LearnerErasure.carried_out_at.is_(None))
-    return bool(db.session.scalar(select(wanted)))
+    exists_clause = exists().where(LearnerErasure.learner_id == learner_id, LearnerErasure.carried_out_at.is_(None))
+    return bool(db.session.scalar(select(exists_clause)))
 
 
 def is_erasure_overdue(learner_id: UUID) -> bool:
     """It was asked for so long ago that something must hold it up."""
-    wanted = exists().where(
+    exists_clause = exists().where(
         LearnerErasure.learner_id == learner_id,
         LearnerErasure.carried_out_at.is_(None),
         LearnerErasure.requested_at < clock.now() - OVERDUE_AFTER,
     )
-    return bool(db.session.scalar(select(wanted)))
+    return bool(db.session.scalar(select(exists_clause)))
 
 
 def request_learner_erasure(learner: Learner, reason: str, *, by: User | None) -> LearnerErasure:
@@ -109,9 +109,9 @@ def request_learner_erasure(learner: Learner, reason: str, *, by: User | None) -
     end_read_transaction()
     with write_transaction() as session:
         session.refresh(learner, with_for_update=True)
-        found = session.scalar(select(LearnerErasure).where(LearnerErasure.learner_id == learner.id))
-        if found is not None:
-            return found
+        erasure = session.scalar(select(LearnerErasure).where(LearnerErasure.learner_id == learner.id))
+        if erasure is not None:
+            return erasure
         row = LearnerErasure(
             id=uuid4(),
             learner_id=learner.id,
@@ -163,11 +163,11 @@ def erase_learner(erasure_id: UUID) -> None:
         session.refresh(row)
         if row.carried_out_at is not None:  # another worker was faster
             return
-        her = LearnerIdentity(learner)
-        row.fingerprints = sorted({*(row.fingerprints or ()), *her.fingerprints})
+        identity = LearnerIdentity(learner)
+        row.fingerprints = sorted({*(row.fingerprints or ()), *identity.fingerprints})
         _pin(pins, row.requested_by)
-        _forget_decisions(learner.id, her)
-        _leave_rosters(learner, her)
+        _forget_decisions(learner.id, identity)
+        _leave_rosters(learner, identity)
         redact_learner_stays(learner.id, set(row.fingerprints))
         learner.lrn = learner.email = None
         learner.last_name, learner.first_name, learner.middle_name, learner.extension = LAST_NAME, FIRST_NAME, "", ""
@@ -294,7 +294,7 @@ def _pin(pins: list[_Pin], by: UUID | None) -> None:
 # What is written about the learner
 
 
-def _leave_rosters(learner: Learner, her: LearnerIdentity) -> None:
+def _leave_rosters(learner: Learner, identity: LearnerIdentity) -> None:
     rolls, today = EnrolmentChanges([learner.id]), clock.today()
     on_a_sheet = exists().where(
         AttendanceRecord.learner_id == learner.id,
@@ -306,7 +306,7 @@ def _leave_rosters(learner: Learner, her: LearnerIdentity) -> None:
     for time in rolls.enrolments_of(learner.id):
         if time.until_date is None or time.until_date > last_day:
             rolls.withdraw(time, last_day=max(last_day, time.from_date), reason=ERASED)
-        time.exit_detail = her.without(time.exit_detail)
+        time.exit_detail = identity.without(time.exit_detail)
     rolls.save()
     sections = select(Enrolment.section_id).where(Enrolment.learner_id == learner.id)
     db.session.execute(
@@ -326,7 +326,7 @@ def _leave_rosters(learner: Learner, her: LearnerIdentity) -> None:
     )
 
 
-def _forget_decisions(learner_id: UUID, her: LearnerIdentity) -> None:
+def _forget_decisions(learner_id: UUID, identity: LearnerIdentity) -> None:
     """What teachers wrote about the learner, and the names they tied to the learner."""
     session = db.session
     session.execute(delete(ParticipantAlias).where(ParticipantAlias.learner_id == learner_id))
@@ -336,9 +336,9 @@ def _forget_decisions(learner_id: UUID, her: LearnerIdentity) -> None:
             AttendanceRecord.learner_id == learner_id, AttendanceRecord.override_reason.is_not(None)
         )
     ):
-        record.override_reason = her.without(record.override_reason)
+        record.override_reason = identity.without(record.override_reason)
     for day in session.scalars(select(DailyAttendance).where(DailyAttendance.learner_id == learner_id)):
-        day.reason = her.without(day.reason)
+        day.reason = identity.without(day.reason)
     occurrences = select(MeetingOccurrence.id).where(MeetingOccurrence.meeting_id.in_(meetings_of_learner(learner_id)))
     for entry in session.scalars(
         select(AttendanceHistory).where(
@@ -351,12 +351,12 @@ def _forget_decisions(learner_id: UUID, her: LearnerIdentity) -> None:
             entry.details = None  # the names as they were remembered
         if hers:
             # A match quotes the name that Zoom showed.
-            entry.reason = None if entry.event.startswith("match") else her.without(entry.reason)
+            entry.reason = None if entry.event.startswith("match") else identity.without(entry.reason)
     her_sections = select(Enrolment.section_id).where(Enrolment.learner_id == learner_id)
     for opened in session.scalars(
         select(AuditEntry).where(AuditEntry.action == DISCLOSURE_ACTION, AuditEntry.section_id.in_(her_sections))
     ):
-        opened.details = {**opened.details, "reason": her.without(opened.details.get("reason"))}
+        opened.details = {**opened.details, "reason": identity.without(opened.details.get("reason"))}
     session.execute(
         update(ParticipantUpload)
         .where(ParticipantUpload.occurrence_id.in_(occurrences), ParticipantUpload.state == "preview")

@@ -135,12 +135,14 @@ def redact_learner_deliveries(learner_id: UUID, marks: set[str], since: datetime
     zoom_ids = select(ZoomMeeting.zoom_id).where(
         ZoomMeeting.id.in_(meetings_of_learner(learner_id)), ZoomMeeting.zoom_id.is_not(None)
     )
-    wanted = select(ZoomEvent.id, ZoomEvent.body).where(ZoomEvent.zoom_meeting_id.in_(zoom_ids)).order_by(ZoomEvent.id)
+    statement = (
+        select(ZoomEvent.id, ZoomEvent.body).where(ZoomEvent.zoom_meeting_id.in_(zoom_ids)).order_by(ZoomEvent.id)
+    )
     if since is not None:
-        wanted = wanted.where(ZoomEvent.received_at >= since - timedelta(hours=1))
+        statement = statement.where(ZoomEvent.received_at >= since - timedelta(hours=1))
     last = None
     while rows := db.session.execute(
-        (wanted if last is None else wanted.where(ZoomEvent.id > last)).limit(BATCH_SIZE)
+        (statement if last is None else statement.where(ZoomEvent.id > last)).limit(BATCH_SIZE)
     ).all():
         last = rows[-1].id
         end_read_transaction()

@@ -51,44 +51,46 @@ class OverlappingEnrolments(ValueError):
     """The two were in different sections on one day: they are two learners, or one of the rosters is wrong."""
 
 
-def merge_learners(user: User, section: Section, kept: Learner, other: Learner, *, lrn: str | None) -> None:
+def merge_learners(user: User, section: Section, learner: Learner, other: Learner, *, lrn: str | None) -> None:
     """Make `other` a part of `kept`, whose LRN is then `lrn`, one of the two. Raises OverlappingEnrolments,
     LearnerErased."""
-    if kept.id == other.id or kept.school_id != other.school_id or lrn not in (kept.lrn, other.lrn):
+    if learner.id == other.id or learner.school_id != other.school_id or lrn not in (learner.lrn, other.lrn):
         raise ValueError("not two learners of one school, or an LRN of neither")
     with write_transaction() as session:
-        if session.scalar(select(LearnerErasure.id).where(LearnerErasure.learner_id.in_((kept.id, other.id))).limit(1)):
+        if session.scalar(
+            select(LearnerErasure.id).where(LearnerErasure.learner_id.in_((learner.id, other.id))).limit(1)
+        ):
             raise LearnerErased
-        _unite_times(EnrolmentChanges([kept.id, other.id]), kept.id, other.id)
-        for row in session.scalars(_doubled(MeetingRegistrant, "meeting_id", kept.id, other.id)):
+        _unite_times(EnrolmentChanges([learner.id, other.id]), learner.id, other.id)
+        for row in session.scalars(_doubled(MeetingRegistrant, "meeting_id", learner.id, other.id)):
             # Its registration at Zoom, if there is one, is the learner's and is to be taken away.
             archive_former_registration(row, still_open=row.state in ("registered", "pending") or row.outcome_unknown)
             # Unsure, so that the engine looks at the meeting once more and does both.
-            hers = update(MeetingRegistrant).where(
-                MeetingRegistrant.learner_id == kept.id,
+            statement = update(MeetingRegistrant).where(
+                MeetingRegistrant.learner_id == learner.id,
                 MeetingRegistrant.meeting_id == row.meeting_id,
                 MeetingRegistrant.state.in_(("registered", "pending")),
             )
-            session.execute(hers.values(next_attempt_at=clock.now(), outcome_unknown=True))
-        _take_over_marks_by_hand(kept.id, other.id)
+            session.execute(statement.values(next_attempt_at=clock.now(), outcome_unknown=True))
+        _take_over_marks_by_hand(learner.id, other.id)
         touched = list(
             session.scalars(select(AttendanceRecord.occurrence_id).where(AttendanceRecord.learner_id == other.id))
         )
         for table, thing in SINGLE_ROW_TABLES:
-            _take_over(table, [thing], kept.id, other.id)
-        _take_over(ParticipantAlias, ["class_id", "folded_name"], kept.id, other.id)
-        _take_over(DailyAttendance, ["section_id", "day"], kept.id, other.id)
+            _take_over(table, [thing], learner.id, other.id)
+        _take_over(ParticipantAlias, ["class_id", "folded_name"], learner.id, other.id)
+        _take_over(DailyAttendance, ["section_id", "day"], learner.id, other.id)
         for table in MANY_ROW_TABLES:
-            session.execute(update(table).where(table.learner_id == other.id).values(learner_id=kept.id))
-        email = kept.email or other.email
+            session.execute(update(table).where(table.learner_id == other.id).values(learner_id=learner.id))
+        email = learner.email or other.email
         session.execute(delete(Learner).where(Learner.id == other.id))
-        kept.lrn, kept.email = lrn, email
-        session.add(kept)
+        learner.lrn, learner.email = lrn, email
+        session.add(learner)
         session.execute(
             update(AttendanceSheet).where(AttendanceSheet.occurrence_id.in_(touched)).values(needs_recompute=True)
         )
         audit_log.record_action(
-            "merged", "learner", kept.id, by=user.id, section_id=section.id, other=str(other.id), sheets=len(touched)
+            "merged", "learner", learner.id, by=user.id, section_id=section.id, other=str(other.id), sheets=len(touched)
         )
     for topic in ("registration", "registrants", "attendance", "changed rosters"):
         notify_worker(topic)
@@ -123,8 +125,8 @@ def _unite_times(rolls: EnrolmentChanges, kept: UUID, other: UUID) -> None:
         first = min([row.from_date, *(one.from_date for one in same)])
         ends = [row.until_date, *(one.until_date for one in same)]
         rolls.delete(row)
-        for one in same[1:]:
-            rolls.delete(one)
+        for enrolment in same[1:]:
+            rolls.delete(enrolment)
         db.session.flush()
         same[0].from_date = first
         same[0].until_date = None if None in ends else max(end for end in ends if end)
@@ -139,8 +141,8 @@ def _repoint(row: Enrolment, learner_id: UUID) -> None:
     db.session.flush()
 
 
-def _overlap(one: Enrolment, two: Enrolment) -> bool:
-    return one.from_date <= (two.until_date or date.max) and two.from_date <= (one.until_date or date.max)
+def _overlap(enrolment: Enrolment, two: Enrolment) -> bool:
+    return enrolment.from_date <= (two.until_date or date.max) and two.from_date <= (enrolment.until_date or date.max)
 
 
 def _doubled(table: Any, thing: str, kept: UUID, other: UUID) -> Any:
@@ -170,12 +172,12 @@ def _take_over_marks_by_hand(kept: UUID, other: UUID) -> None:
         for row in db.session.scalars(_doubled(AttendanceRecord, "occurrence_id", kept, other))
         if row.override_mark
     }
-    mine = select(AttendanceRecord).where(
+    statement = select(AttendanceRecord).where(
         AttendanceRecord.learner_id == kept,
         AttendanceRecord.occurrence_id.in_(doubled),
         AttendanceRecord.override_mark.is_(None),
     )
-    for row in db.session.scalars(mine):
+    for row in db.session.scalars(statement):
         for name in OVERRIDE_COLUMNS:
             setattr(row, name, getattr(doubled[row.occurrence_id], name))
     db.session.flush()

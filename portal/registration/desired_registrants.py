@@ -307,13 +307,13 @@ def _teacher(
 
 def _outdated() -> list[UUID]:
     """Rows about a meeting that was deleted at Zoom and has been made again since."""
-    again = select(ZoomMeeting.id).where(ZoomMeeting.zoom_generation > 0)
+    statement = select(ZoomMeeting.id).where(ZoomMeeting.zoom_generation > 0)
     return list(
         db.session.scalars(
             select(MeetingRegistrant.id)
             .join(ZoomMeeting, ZoomMeeting.id == MeetingRegistrant.meeting_id)
             .where(
-                MeetingRegistrant.meeting_id.in_(again),
+                MeetingRegistrant.meeting_id.in_(statement),
                 MeetingRegistrant.zoom_generation != ZoomMeeting.zoom_generation,
                 _free(),
             )
@@ -349,24 +349,24 @@ def _apply(differences: _Differences, domains: tuple[str, ...]) -> int:
     people = sorted(differences.changed, key=_order) + differences.missing
     new: list[dict[str, Any]] = []
     taken = _addresses_taken({one.meeting_id for one in people}, {one.row.id for one in people if one.row})
-    for one in people:
-        address, reason = _check(one.address, domains)
-        if reason is None and taken.setdefault((one.meeting_id, address), one.learner_id or one.user_id) != (
-            one.learner_id or one.user_id
-        ):
+    for desired in people:
+        address, reason = _check(desired.address, domains)
+        if reason is None and taken.setdefault(
+            (desired.meeting_id, address), desired.learner_id or desired.user_id
+        ) != (desired.learner_id or desired.user_id):
             reason = SHARED
-        if one.row is None:
-            new.append(_new_row(one, address, reason))
+        if desired.row is None:
+            new.append(_new_row(desired, address, reason))
         else:
-            _change_address(one.row, one, address, reason)
+            _change_address(desired.row, desired, address, reason)
     if new:
         bulk_insert_ignore(MeetingRegistrant, new)
     return differences.count
 
 
-def _order(one: DesiredRegistrant) -> tuple[str, str]:
+def _order(desired: DesiredRegistrant) -> tuple[str, str]:
     """Who had an address first keeps it: those who failed for sharing it come after the others."""
-    return ("1" if one.row and one.row.reason == SHARED else "0", str(one.row.id if one.row else ""))
+    return ("1" if desired.row and desired.row.reason == SHARED else "0", str(desired.row.id if desired.row else ""))
 
 
 def _addresses_taken(meetings: set[UUID], except_rows: set[UUID]) -> Taken:
@@ -401,36 +401,36 @@ def _check(address: str, domains: tuple[str, ...]) -> tuple[str, str | None]:
         return address, OUTSIDE
 
 
-def _new_row(one: DesiredRegistrant, address: str, reason: str | None) -> dict[str, Any]:
+def _new_row(desired: DesiredRegistrant, address: str, reason: str | None) -> dict[str, Any]:
     now = clock.now()
     return {
         "id": uuid4(),
-        "meeting_id": one.meeting_id,
-        "learner_id": one.learner_id,
-        "user_id": one.user_id,
+        "meeting_id": desired.meeting_id,
+        "learner_id": desired.learner_id,
+        "user_id": desired.user_id,
         "email": address,
-        "first_name": one.first_name,
-        "last_name": one.last_name,
+        "first_name": desired.first_name,
+        "last_name": desired.last_name,
         "is_expected": True,
         "state": "failed" if reason else "waiting",
         "reason": reason,
         "attempts": 0,
         "posts_today": 0,
         "outcome_unknown": False,
-        "zoom_generation": one.zoom_generation,
+        "zoom_generation": desired.zoom_generation,
         "next_attempt_at": None if reason else now,
         "created_at": now,
         "updated_at": now,
     }
 
 
-def _change_address(row: MeetingRegistrant, one: DesiredRegistrant, address: str, reason: str | None) -> None:
+def _change_address(row: MeetingRegistrant, desired: DesiredRegistrant, address: str, reason: str | None) -> None:
     """Register anew by another address. The engine takes the old registration away first."""
     if address == row.email and reason == row.reason:
         return
     still_there = row.state in ("registered", "pending") or row.outcome_unknown
     archive_former_registration(row, still_open=still_there)
-    row.email, row.first_name, row.last_name = address, one.first_name, one.last_name
+    row.email, row.first_name, row.last_name = address, desired.first_name, desired.last_name
     row.state, row.reason = ("failed", reason) if reason else ("waiting", None)
     _begin(row)
     row.next_attempt_at = None if reason and not still_there else clock.now()

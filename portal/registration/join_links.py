@@ -189,8 +189,8 @@ def find_join_link(token: str) -> JoinLink | None:
 
 def is_valid_token(token: str) -> bool:
     """Is there such a link, not ended? Then whoever has it is not guessing."""
-    found = select(JoinLink.id).where(JoinLink.token_hash == hash_token(token), JoinLink.ended_at.is_(None))
-    return db.session.scalar(found) is not None
+    statement = select(JoinLink.id).where(JoinLink.token_hash == hash_token(token), JoinLink.ended_at.is_(None))
+    return db.session.scalar(statement) is not None
 
 
 @dataclass(frozen=True)

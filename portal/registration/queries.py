@@ -62,10 +62,10 @@ def progress_of_meetings(meeting_ids: list[UUID]) -> dict[UUID, RegistrationProg
         )
         .group_by(MeetingRegistrant.meeting_id, MeetingRegistrant.state)
     )
-    found: dict[UUID, dict[str, tuple[int, int, datetime | None]]] = {}
+    rowses: dict[UUID, dict[str, tuple[int, int, datetime | None]]] = {}
     for meeting_id, state, number, deferred, resumes_at in rows:
-        found.setdefault(meeting_id, {})[state] = (number, deferred, resumes_at)
-    return {meeting_id: _progress(states) for meeting_id, states in found.items()}
+        rowses.setdefault(meeting_id, {})[state] = (number, deferred, resumes_at)
+    return {meeting_id: _progress(states) for meeting_id, states in rowses.items()}
 
 
 def _progress(states: dict[str, tuple[int, int, datetime | None]]) -> RegistrationProgress:
@@ -83,8 +83,8 @@ def _progress(states: dict[str, tuple[int, int, datetime | None]]) -> Registrati
 
 def registration_progress_of(meeting_id: UUID) -> RegistrationProgress:
     """Progress of one meeting, with an estimate of the time left while it moves."""
-    found = progress_of_meetings([meeting_id]).get(meeting_id, RegistrationProgress())
-    return replace(found, seconds_left=_seconds_left(meeting_id)) if found.running else found
+    progress = progress_of_meetings([meeting_id]).get(meeting_id, RegistrationProgress())
+    return replace(progress, seconds_left=_seconds_left(meeting_id)) if progress.running else progress
 
 
 def _seconds_left(meeting_id: UUID) -> int:

@@ -19,15 +19,15 @@ def show_registration_progress(meeting_id: UUID) -> Response:
     """Done, waiting, failed and the seconds left (null where nothing moves); `deferred` of those waiting go on
     at `resumes_at`."""
     meeting = meeting_or_404(meeting_id)
-    seen = queries.registration_progress_of(meeting.id)
+    progress = queries.registration_progress_of(meeting.id)
     return jsonify(
-        total=seen.total,
-        done=seen.done,
-        waiting=seen.waiting,
-        failed=seen.failed,
-        deferred=seen.deferred,
-        resumes_at=seen.resumes_at.isoformat() if seen.resumes_at else None,
-        seconds_left=seen.seconds_left,
+        total=progress.total,
+        done=progress.done,
+        waiting=progress.waiting,
+        failed=progress.failed,
+        deferred=progress.deferred,
+        resumes_at=progress.resumes_at.isoformat() if progress.resumes_at else None,
+        seconds_left=progress.seconds_left,
     )
 
 
@@ -38,9 +38,9 @@ def registration_progress_fragment(meeting_id: UUID) -> Response:
     When nothing moves any more, htmx is told to load the whole page: the lists below the block are old then.
     """
     meeting = meeting_or_404(meeting_id)
-    seen = queries.registration_progress_of(meeting.id)
-    response = make_response(render_template("registration/progress.html", meeting=meeting, progress=seen))
-    if not seen.running:
+    progress = queries.registration_progress_of(meeting.id)
+    response = make_response(render_template("registration/progress.html", meeting=meeting, progress=progress))
+    if not progress.running:
         response.headers["HX-Refresh"] = "true"
     return response
 

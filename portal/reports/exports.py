@@ -48,22 +48,22 @@ def export_figures_rows(groups: Iterable[ReportGroup], level: str) -> Iterator[R
     """The heading and a line for each group. Its rate is a float, or None where nobody has a mark."""
     yield [level, *(["teacher"] if level == "class" else []), *FIGURES]
     for group in groups:
-        one = group.figures
+        totals = group.figures
         yield [
             group.title,
             *([group.teacher] if level == "class" else []),
-            one.meetings,
-            one.classes,
+            totals.meetings,
+            totals.classes,
             None if group.learners is None else len(group.learners),
-            one.invited,
-            one.present,
-            one.partial,
-            one.absent,
-            one.needs_review,
-            one.rate,
-            one.average_minutes,
-            one.ran_minutes,
-            one.not_final,
+            totals.invited,
+            totals.present,
+            totals.partial,
+            totals.absent,
+            totals.needs_review,
+            totals.rate,
+            totals.average_minutes,
+            totals.ran_minutes,
+            totals.not_final,
         ]
 
 
@@ -115,7 +115,7 @@ def _grid(user: User, filters: ReportFilters) -> Iterable[tuple[str, str, str, s
         + literal("=")
         + mark_column
     )
-    one = (
+    subquery = (
         select(
             ZoomMeeting.class_id.label("class_id"),
             AttendanceRecord.learner_id.label("learner_id"),
@@ -140,12 +140,12 @@ def _grid(user: User, filters: ReportFilters) -> Iterable[tuple[str, str, str, s
             Learner.lrn,
             Learner.lis_name,
             Learner.sex,
-            one.c.said,
+            subquery.c.said,
         )
-        .select_from(one)
-        .join(SchoolClass, SchoolClass.id == one.c.class_id)
+        .select_from(subquery)
+        .join(SchoolClass, SchoolClass.id == subquery.c.class_id)
         .join(Section, Section.id == SchoolClass.section_id)
-        .join(Learner, Learner.id == one.c.learner_id)
+        .join(Learner, Learner.id == subquery.c.learner_id)
         .order_by(
             Section.grade_level, Section.name, SchoolClass.subject, Learner.sex.desc(), Learner.lis_name, Learner.id
         )
@@ -154,16 +154,16 @@ def _grid(user: User, filters: ReportFilters) -> Iterable[tuple[str, str, str, s
     return ((row[0], row[1], row[2], row[3], row[4], row[5], row[6]) for row in rows)
 
 
-def log_report_export(user: User, asked: ReportRequest, kind: str) -> None:
+def log_report_export(user: User, report_request: ReportRequest, kind: str) -> None:
     """Who took whose marks: under the class, or under each section, where people look for it."""
-    wanted = asked.filters
-    said: dict[str, Any] = {"by": user.id, "format": kind, "first": str(wanted.first), "last": str(wanted.last)}
+    filters = report_request.filters
+    values: dict[str, Any] = {"by": user.id, "format": kind, "first": str(filters.first), "last": str(filters.last)}
     with write_transaction():
-        if wanted.class_id:
-            audit_log.record_action("exported marks", "class", wanted.class_id, **said)
+        if filters.class_id:
+            audit_log.record_action("exported marks", "class", filters.class_id, **values)
             return
-        for section_id in [wanted.section] if wanted.section else asked.choices.sections:
-            audit_log.record_action("exported marks", "section", section_id, section_id=section_id, **said)
+        for section_id in [filters.section] if filters.section else report_request.choices.sections:
+            audit_log.record_action("exported marks", "section", section_id, section_id=section_id, **values)
 
 
 def csv_response(rows: Iterable[Row], *, for_excel: bool = False) -> File:

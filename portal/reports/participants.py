@@ -90,32 +90,36 @@ def load_occurrence_participants(occurrence: MeetingOccurrence) -> OccurrencePar
     if occurrence.meeting.class_id:
         loaded = load_sheet_evidence(occurrence, occurrence.meeting)
         result = compute_sheet(loaded.input)
-        asked = _roster(loaded, result)
+        invitees = _roster(loaded, result)
     else:
         gathered = staff_meetings.load_invitee_evidence(occurrence)
         loaded, result = gathered.loaded, gathered.result
-        asked = _invited(gathered)
+        invitees = _invited(gathered)
     stays = {stay.id: stay for stay in loaded.input.stays}
     last = _latest(loaded)
     open_now = not loaded.input.knowledge.is_over
     people: list[ParticipantView] = []
     taken: set[str] = set()
-    for one in asked:
-        taken |= {stay.id for stay in one.stays}
-        people.append(_person(one.name, one.stays, one.seconds, last if open_now else None, one.mark, one))
-    for seen in result.staff:
+    for invitee in invitees:
+        taken |= {stay.id for stay in invitee.stays}
+        people.append(
+            _person(invitee.name, invitee.stays, invitee.seconds, last if open_now else None, invitee.mark, invitee)
+        )
+    for presence in result.staff:
         who = [
             stay
             for stay in stays.values()
             if stay.id not in taken
             and result.who[stay.id].kind == "staff"
-            and (result.who[stay.id].user_id or "") == (seen.user_id or "")
-            and (seen.user_id or stay.name in seen.names)
+            and (result.who[stay.id].user_id or "") == (presence.user_id or "")
+            and (presence.user_id or stay.name in presence.names)
         ]
         if who:
             taken |= {stay.id for stay in who}
             people.append(
-                _person(", ".join(seen.names), who, seen.seconds, last if open_now else None, None, None, staff=True)
+                _person(
+                    ", ".join(presence.names), who, presence.seconds, last if open_now else None, None, None, staff=True
+                )
             )
     for guest in result.unmatched:
         who = [stays[stay_id] for stay_id in guest.stay_ids if stay_id not in taken]
@@ -146,17 +150,17 @@ def _roster(loaded: SheetEvidence, result: SheetResult) -> Iterable[InvitedPerso
 def _invited(gathered: staff_meetings.InviteeEvidence) -> Iterable[InvitedPerson]:
     """Those who were invited to a meeting without a class, as its own page has them."""
     who = gathered.result.who
-    for one in gathered.people:
-        key = str(one.user_id)
-        mine = tuple(stay for stay in gathered.loaded.input.stays if who[stay.id].user_id == key)
-        yield InvitedPerson(key=key, name=one.name, seconds=one.seconds, stays=mine)
+    for presence in gathered.people:
+        key = str(presence.user_id)
+        stays = tuple(stay for stay in gathered.loaded.input.stays if who[stay.id].user_id == key)
+        yield InvitedPerson(key=key, name=presence.name, seconds=presence.seconds, stays=stays)
 
 
 def _latest(loaded: SheetEvidence) -> datetime:
     """Until when a stay without an end has lasted at most: now, or the end of the last running."""
     ends = [instance.ended_at for instance in loaded.input.instances]
-    known = [end for end in ends if end is not None]
-    return max(known) if known and len(known) == len(ends) else loaded.input.now
+    moments = [end for end in ends if end is not None]
+    return max(moments) if moments and len(moments) == len(ends) else loaded.input.now
 
 
 def _seconds(stays: Iterable[Stay], last: datetime) -> int:
@@ -176,7 +180,7 @@ def _person(
     lasting: int,
     now: datetime | None,
     mark: str | None = None,
-    one: InvitedPerson | None = None,
+    invitee: InvitedPerson | None = None,
     *,
     staff: bool = False,
 ) -> ParticipantView:
@@ -185,11 +189,11 @@ def _person(
     shown_as = tuple(dict.fromkeys(stay.name for stay in in_turn if stay.name and stay.name not in name))
     return ParticipantView(
         name=name,
-        shown_as=shown_as if one else (),
-        invited=one is not None,
+        shown_as=shown_as if invitee else (),
+        invited=invitee is not None,
         staff=staff,
         mark=mark,
-        by_hand=bool(one and one.by_hand),
+        by_hand=bool(invitee and invitee.by_hand),
         seconds=lasting,
         stays=tuple(_shown(stay, now) for stay in in_turn if not stay.breakout),
     )

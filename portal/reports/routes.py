@@ -22,21 +22,21 @@ def show_attendance_report() -> str:
     return _page(filters.parse_report_filters(current_user, request.args))
 
 
-def _page(asked: filters.ReportRequest) -> str:
-    groups = queries.load_report_groups(current_user, asked.filters)
-    weeks = queries.rate_by_week(queries.totals_by_day(current_user, asked.filters))
+def _page(report_request: filters.ReportRequest) -> str:
+    groups = queries.load_report_groups(current_user, report_request.filters)
+    weeks = queries.rate_by_week(queries.totals_by_day(current_user, report_request.filters))
     return render_template(
         "reports/index.html",
-        filters=asked.filters,
-        choices=asked.choices,
-        problems=asked.problems,
+        filters=report_request.filters,
+        choices=report_request.choices,
+        problems=report_request.problems,
         total=queries.sum_report_groups(groups),
         learners=queries.count_learners(groups),
         groups=groups,
-        dates=queries.list_held_occurrences(current_user, asked.filters),
+        dates=queries.list_held_occurrences(current_user, report_request.filters),
         weeks=weeks,
         with_learners=can_view_learners(current_user),
-        with_marks=can_view_learners(current_user) or asked.filters.section is not None,
+        with_marks=can_view_learners(current_user) or report_request.filters.section is not None,
         narrow=line_chart(weeks, width=340, height=210),
         wide=line_chart(weeks, width=1000, height=260),
     )
@@ -54,15 +54,15 @@ def download_report_xlsx() -> AnyResponse:
 
 
 def _figures(kind: str) -> AnyResponse:
-    asked = filters.parse_report_filters(current_user, request.args)
-    if asked.problems:
-        return _not_so(asked)
-    groups = queries.load_report_groups(current_user, asked.filters)
+    report_request = filters.parse_report_filters(current_user, request.args)
+    if report_request.problems:
+        return _not_so(report_request)
+    groups = queries.load_report_groups(current_user, report_request.filters)
     audit_log.record_action(
         "exported the report", "report", "classes", by=current_user.id, rows=len(groups), format=kind
     )
-    rows = exports.export_figures_rows(groups, asked.filters.level)
-    return _file("attendance-report", asked.filters, kind, rows, _("Attendance report"), (44, 28))
+    rows = exports.export_figures_rows(groups, report_request.filters.level)
+    return _file("attendance-report", report_request.filters, kind, rows, _("Attendance report"), (44, 28))
 
 
 @bp.get("/reports/marks.csv")
@@ -79,24 +79,24 @@ def download_marks_xlsx() -> AnyResponse:
 
 
 def _marks(kind: str) -> AnyResponse:
-    asked = filters.parse_report_filters(current_user, request.args)
-    if asked.problems:
-        return _not_so(asked)
+    report_request = filters.parse_report_filters(current_user, request.args)
+    if report_request.problems:
+        return _not_so(report_request)
     if not can_view_learners(current_user):
-        if asked.filters.section is None:
+        if report_request.filters.section is None:
             abort(404)
-        section_or_404(asked.filters.section)  # asks for the reason
-    exports.log_report_export(current_user, asked, kind)
-    rows = exports.export_marks_rows(current_user, asked.filters)
-    return _file("attendance-marks", asked.filters, kind, rows, _("Marks"), (24, 24, 15, 36, 5))
+        section_or_404(report_request.filters.section)  # asks for the reason
+    exports.log_report_export(current_user, report_request, kind)
+    rows = exports.export_marks_rows(current_user, report_request.filters)
+    return _file("attendance-marks", report_request.filters, kind, rows, _("Marks"), (24, 24, 15, 36, 5))
 
 
-def _not_so(asked: filters.ReportRequest) -> AnyResponse:
+def _not_so(report_request: filters.ReportRequest) -> AnyResponse:
     """Rather no file than one of more than was asked for: somebody else's class is not there, and what is wrong
     otherwise is said on the page."""
-    if any(problem.unknown for problem in asked.problems):
+    if any(problem.unknown for problem in report_request.problems):
         abort(404)
-    return Response(_page(asked), status=422)
+    return Response(_page(report_request), status=422)
 
 
 def _file(
@@ -123,12 +123,12 @@ def _pieces(file: exports.File) -> Iterator[bytes]:
 @bp.get("/reports/occurrences/<uuid:occurrence_id>")
 def show_occurrence_participants(occurrence_id: UUID) -> str:
     """Everybody of one meeting date, with their stays."""
-    found = participants_occurrence_or_404(occurrence_id)
-    audit_log.record_view("viewed the participants", "occurrence", found.id, by=current_user.id)
+    occurrence = participants_occurrence_or_404(occurrence_id)
+    audit_log.record_view("viewed the participants", "occurrence", occurrence.id, by=current_user.id)
     return render_template(
         "reports/participants.html",
-        occurrence=found,
-        meeting=found.meeting,
-        school_class=found.meeting.school_class,
-        found=participants.load_occurrence_participants(found),
+        occurrence=occurrence,
+        meeting=occurrence.meeting,
+        school_class=occurrence.meeting.school_class,
+        found=participants.load_occurrence_participants(occurrence),
     )

@@ -68,14 +68,14 @@ def render_control_error(error: ZoomApiError) -> tuple[Response, int]:
 
 def get_simulated_zoom() -> SimulatedZoom:
     """The world behind this app."""
-    found: SimulatedZoom = current_app.extensions["sandbox"].world
-    return found
+    zoom: SimulatedZoom = current_app.extensions["sandbox"].world
+    return zoom
 
 
 def get_fault_injector() -> FaultInjector:
     """The wire in front of this app."""
-    found: FaultInjector = current_app.extensions["sandbox"].wire
-    return found
+    injector: FaultInjector = current_app.extensions["sandbox"].wire
+    return injector
 
 
 def get_webhook_sender() -> WebhookSender:
@@ -83,10 +83,10 @@ def get_webhook_sender() -> WebhookSender:
 
     :raises BadRequest: where no webhook was set up.
     """
-    found: WebhookSender | None = current_app.extensions["sandbox"].sender
-    if found is None:
+    sender: WebhookSender | None = current_app.extensions["sandbox"].sender
+    if sender is None:
         raise BadRequest("this sandbox sends no webhooks")
-    return found
+    return sender
 
 
 def json_of_request() -> JSON:
@@ -197,9 +197,9 @@ def join_meeting() -> Response:
 def _registrant_id(meeting_id: str, email: str) -> str | None:
     if not email:
         return None
-    for one in get_simulated_zoom().active_registrants(meeting_id):
-        if one.email.casefold() == email.casefold():
-            return one.id
+    for registrant in get_simulated_zoom().active_registrants(meeting_id):
+        if registrant.email.casefold() == email.casefold():
+            return registrant.id
     raise BadRequest("nobody registered with that address")
 
 
@@ -386,27 +386,27 @@ def revoke_all_tokens() -> Response:
 def show_webhook_state() -> Response:
     with get_simulated_zoom().lock:
         deliveries = [_delivery_row(one) for one in list(get_simulated_zoom().deliveries.values())[-500:]]
-    found = get_webhook_sender()
-    return jsonify(url=found.url, valid=found.subscription.valid, deliveries=deliveries)
+    sender = get_webhook_sender()
+    return jsonify(url=sender.url, valid=sender.subscription.valid, deliveries=deliveries)
 
 
-def _delivery_row(one: WebhookDelivery) -> JSON:
+def _delivery_row(delivery: WebhookDelivery) -> JSON:
     return {
-        "id": one.id,
-        "event": one.event,
-        "meeting_id": one.meeting_id,
-        "state": one.state,
-        "answers": one.answers,
-        "due": one.due.isoformat(),
+        "id": delivery.id,
+        "event": delivery.event,
+        "meeting_id": delivery.meeting_id,
+        "state": delivery.state,
+        "answers": delivery.answers,
+        "due": delivery.due.isoformat(),
     }
 
 
 @control.post("/webhook")
 def set_webhook_subscription() -> Response:
-    body, found = json_of_request(), get_webhook_sender()
-    found.url = body.get("url", found.url)
-    found.secret = body.get("secret", found.secret)
-    return jsonify(url=found.url)
+    body, sender = json_of_request(), get_webhook_sender()
+    sender.url = body.get("url", sender.url)
+    sender.secret = body.get("secret", sender.secret)
+    return jsonify(url=sender.url)
 
 
 @control.post("/webhook/validate")

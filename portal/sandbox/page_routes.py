@@ -28,8 +28,8 @@ Answered = str | tuple[str, int] | BaseResponse
 
 def current_simulated_zoom() -> SimulatedZoom:
     """The world behind this app."""
-    found: SimulatedZoom = current_app.extensions["sandbox"].world
-    return found
+    zoom: SimulatedZoom = current_app.extensions["sandbox"].world
+    return zoom
 
 
 @dataclass(frozen=True)
@@ -107,10 +107,12 @@ def render_not_found_page(error: Exception) -> tuple[str, int]:
 def list_meetings_page() -> str:
     """All meetings: today's first, then what comes, then what was."""
     with current_simulated_zoom().lock:
-        found = [_listed(one) for one in current_simulated_zoom().meetings.values() if one.deleted_at is None]
+        meeting_list_items = [
+            _listed(one) for one in current_simulated_zoom().meetings.values() if one.deleted_at is None
+        ]
         today = current_simulated_zoom().now().astimezone(MANILA).date()
-    running = [one for one in found if one.state == "live"]
-    rest = [one for one in found if one.state != "live"]
+    running = [one for one in meeting_list_items if one.state == "live"]
+    rest = [one for one in meeting_list_items if one.state != "live"]
     groups = [
         ("Running now", running),
         ("Today", [one for one in rest if one.begins and _date(one.begins) == today]),
@@ -157,7 +159,8 @@ def show_meeting_room(meeting_id: str) -> str:
     with current_simulated_zoom().lock:
         meeting = current_simulated_zoom().meeting_named(meeting_id)
         people = [
-            _person(meeting_id, one) for one in class_script.learners_of_meeting(current_simulated_zoom(), meeting_id)
+            _person(meeting_id, learner)
+            for learner in class_script.learners_of_meeting(current_simulated_zoom(), meeting_id)
         ]
         running = current_simulated_zoom().running(meeting_id)
         return render_template(
@@ -282,12 +285,12 @@ def perform_participant_action(meeting_id: str, action: str) -> Answered:
 
 
 def _learner(meeting_id: str, key: str) -> class_script.ScriptedLearner:
-    known = [
-        one
-        for one in class_script.learners_of_meeting(current_simulated_zoom(), meeting_id)
-        if key in (one.registrant_id, one.name)
+    learners = [
+        learner
+        for learner in class_script.learners_of_meeting(current_simulated_zoom(), meeting_id)
+        if key in (learner.registrant_id, learner.name)
     ]
-    return known[0] if known else abort(404)
+    return learners[0] if learners else abort(404)
 
 
 # What the links open
@@ -327,9 +330,9 @@ def open_personal_link(meeting_id: str) -> Answered:
         return redirect(url_for("pages.open_personal_link", meeting_id=meeting_id, tk=tk))
     with current_simulated_zoom().lock:
         stays = [
-            one
-            for one in current_simulated_zoom().stays_of(meeting_id)
-            if one.registrant_id == registrant.id and one.open
+            stay
+            for stay in current_simulated_zoom().stays_of(meeting_id)
+            if stay.registrant_id == registrant.id and stay.open
         ]
         return render_template(
             "sandbox/join.html",
@@ -344,15 +347,15 @@ def open_personal_link(meeting_id: str) -> Answered:
 
 def _come_or_go(registrant: SimulatedRegistrant, do: str) -> None:
     with current_simulated_zoom().changing():
-        mine = [
-            one
-            for one in current_simulated_zoom().stays_of(registrant.meeting_id)
-            if one.registrant_id == registrant.id
+        stays = [
+            stay
+            for stay in current_simulated_zoom().stays_of(registrant.meeting_id)
+            if stay.registrant_id == registrant.id
         ]
         if do == "leave":
-            for stay in mine:
+            for stay in stays:
                 current_simulated_zoom().leave(stay)
-        elif not class_script.is_in_meeting(mine):
+        elif not class_script.is_in_meeting(stays):
             class_script.join_learner(
                 current_simulated_zoom(),
                 registrant.meeting_id,
@@ -386,20 +389,20 @@ def open_common_link(meeting_id: str) -> Answered:
 def show_registration_form(code: str) -> Answered:
     """Zoom's own registration form, where a leaked link ends: whom the host must approve stays pending."""
     with current_simulated_zoom().lock:
-        found = [
-            one
-            for one in current_simulated_zoom().meetings.values()
-            if one.registration_code == code and not one.deleted_at
+        meetings = [
+            meeting
+            for meeting in current_simulated_zoom().meetings.values()
+            if meeting.registration_code == code and not meeting.deleted_at
         ]
-    if not found:
+    if not meetings:
         abort(404)
     fields = {name: request.form.get(name, "").strip() for name in ("first_name", "last_name", "email")}
     problem, registrant = "", None
     if request.method == "POST":
         try:
-            registrant = current_simulated_zoom().register(found[0].id, fields)
+            registrant = current_simulated_zoom().register(meetings[0].id, fields)
         except ZoomApiError as error:
             problem = ", ".join(field for field, _ in error.fields) or error.message
     return render_template(
-        "sandbox/register.html", meeting=found[0], fields=fields, problem=problem, registrant=registrant
+        "sandbox/register.html", meeting=meetings[0], fields=fields, problem=problem, registrant=registrant
     )

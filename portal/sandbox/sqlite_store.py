@@ -16,12 +16,12 @@ TIME_KEY, CLASS_KEY = "$time", "$class"
 def encode_row(value: Any) -> str:
     """JSON of plain values, datetimes and the dataclasses of `model`."""
 
-    def other(thing: Any) -> Any:
-        if isinstance(thing, datetime):
-            return {TIME_KEY: thing.isoformat()}
-        if dataclasses.is_dataclass(thing):
-            return {CLASS_KEY: type(thing).__name__, **vars(thing)}
-        raise TypeError(f"cannot keep a {type(thing).__name__}")
+    def other(moment: Any) -> Any:
+        if isinstance(moment, datetime):
+            return {TIME_KEY: moment.isoformat()}
+        if dataclasses.is_dataclass(moment):
+            return {CLASS_KEY: type(moment).__name__, **vars(moment)}
+        raise TypeError(f"cannot keep a {type(moment).__name__}")
 
     return json.dumps(value, default=other, ensure_ascii=False, separators=(",", ":"))
 

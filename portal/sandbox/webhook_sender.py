@@ -244,11 +244,11 @@ class WebhookSender:
         """Let go what was held back, and hold nothing more; returns how many."""
         self.faults.hold = match_no_event
         with self.world.changing():
-            held = [one for one in self.world.deliveries.values() if one.state == "held"]
-            for delivery in held:
+            deliveries = [one for one in self.world.deliveries.values() if one.state == "held"]
+            for delivery in deliveries:
                 delivery.state, delivery.due = "waiting", self._now()
                 self.world.keep_delivery(delivery)
-            return len(held)
+            return len(deliveries)
 
     def send_again(self, delivery_id: int) -> None:
         """Deliver one once more, whatever became of it: Zoom has been seen to repeat delivered events.

@@ -145,16 +145,16 @@ class DeliveryStore:
 
         Raises DeliveryNotStored: no database, or somebody held a lock for too long.
         """
-        mine = _PendingDelivery(delivery)
+        pending_delivery = _PendingDelivery(delivery)
         with self._lock:
-            self._queue.append(mine)
+            self._queue.append(pending_delivery)
             is_first, self.is_writing = not self.is_writing, True
         if not is_first:
-            mine.wait()
-        if not mine.done:
+            pending_delivery.wait()
+        if not pending_delivery.done:
             self._write_for_all()
-        if mine.trouble is not None:
-            raise DeliveryNotStored(type(mine.trouble).__name__) from mine.trouble
+        if pending_delivery.trouble is not None:
+            raise DeliveryNotStored(type(pending_delivery.trouble).__name__) from pending_delivery.trouble
 
     def _write_for_all(self) -> None:
         """Write what is in the queue, the caller's own delivery first, and pass the turn on."""

@@ -24,14 +24,16 @@ def init_webhooks(app: Flask) -> None:
 
 def get_webhook_receiver(app: Flask) -> WebhookReceiver:
     """The app's endpoint, made for its first request (a server may have forked before)."""
-    found: WebhookReceiver | None = app.extensions.get(_ENDPOINT)
-    if found is None:
+    webhook_receiver: WebhookReceiver | None = app.extensions.get(_ENDPOINT)
+    if webhook_receiver is None:
         settings: Settings = app.extensions["silid.settings"]
         with app.app_context():
             store = DeliveryStore(delivery_writer_for(db.engine))
         beats = Heartbeat(app, up_since=app.extensions[_UP_SINCE])
-        found = app.extensions.setdefault(_ENDPOINT, WebhookReceiver(settings.zoom_webhook_secrets, store, beats))
-    return found
+        webhook_receiver = app.extensions.setdefault(
+            _ENDPOINT, WebhookReceiver(settings.zoom_webhook_secrets, store, beats)
+        )
+    return webhook_receiver
 
 
 def webhook_health(app: Flask) -> dict[str, Any]:

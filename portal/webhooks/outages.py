@@ -92,8 +92,8 @@ def list_gaps_between(up: list[Span], start: datetime, end: datetime, now: datet
     """
     holes: list[Span] = []
     covered: datetime | None = None
-    for began, seen in up:
-        until = max(now, seen) if now - seen <= LATE_HEARTBEAT else seen
+    for began, moment in up:
+        until = max(now, moment) if now - moment <= LATE_HEARTBEAT else moment
         if covered is not None and began > covered:
             holes.append((covered, began))
         covered = until if covered is None else max(covered, until)

@@ -23,8 +23,8 @@ def add_agenda_marker(marker: str, text: str) -> str:
 
 def find_agenda_marker(agenda: str | None) -> str | None:
     """Return the marker an agenda starts with, or None."""
-    found = _MARKER.match(agenda or "")
-    return found.group(1) if found else None
+    match = _MARKER.match(agenda or "")
+    return match.group(1) if match else None
 
 
 def strip_agenda_marker(agenda: str | None) -> str:

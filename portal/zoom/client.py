@@ -99,13 +99,13 @@ class ZoomClient:
 
         After ``maybe_done`` look with `find_by_marker` before creating again.
         """
-        found = self._api.call(at.CREATE_MEETING, encode_path_name(host), body=draft.payload())
-        return _sure(Meeting.read(found), at.CREATE_MEETING)
+        values = self._api.call(at.CREATE_MEETING, encode_path_name(host), body=draft.payload())
+        return _sure(Meeting.read(values), at.CREATE_MEETING)
 
     def get_meeting(self, meeting_id: str, *, occurrence_id: str | None = None) -> Meeting:
         """Return a meeting with a fresh ``start_url``. Raises `ZoomRefused` with ``gone`` when deleted."""
-        found = self._api.call(at.GET_MEETING, encode_path_meeting(meeting_id), query=_occurrence(occurrence_id))
-        return _sure(Meeting.read(found), at.GET_MEETING)
+        values = self._api.call(at.GET_MEETING, encode_path_meeting(meeting_id), query=_occurrence(occurrence_id))
+        return _sure(Meeting.read(values), at.GET_MEETING)
 
     def update_meeting(
         self, meeting_id: str, changes: MeetingDraft | Mapping[str, Any], *, occurrence_id: str | None = None
@@ -173,8 +173,8 @@ class ZoomClient:
         """Register a person. Doing it twice returns the same registrant but counts against 3 a day."""
         query = {"occurrence_ids": ",".join(occurrence_ids)} if occurrence_ids else None
         body = {**person.payload(), "auto_approve": auto_approve}
-        found = self._api.call(at.ADD_REGISTRANT, encode_path_meeting(meeting_id), query=query, body=body)
-        return _sure(RegistrationResult.read(found, person.email), at.ADD_REGISTRANT)
+        values = self._api.call(at.ADD_REGISTRANT, encode_path_meeting(meeting_id), query=query, body=body)
+        return _sure(RegistrationResult.read(values, person.email), at.ADD_REGISTRANT)
 
     def add_registrants(self, meeting_id: str, people: Sequence[RegistrantInput]) -> list[RegistrationResult]:
         """Register 1 to 30 people with a one-off meeting (type 2).
@@ -188,8 +188,8 @@ class ZoomClient:
             "registrants_confirmation_email": False,
             "registrants": [person.payload() for person in people],
         }
-        found = self._api.call(at.ADD_REGISTRANTS, encode_path_meeting(meeting_id), body=body)
-        rows = rows_of_response(found, "registrants", at.ADD_REGISTRANTS)
+        values = self._api.call(at.ADD_REGISTRANTS, encode_path_meeting(meeting_id), body=body)
+        rows = rows_of_response(values, "registrants", at.ADD_REGISTRANTS)
         return list(_present(RegistrationResult.read(row) for row in rows))
 
     def list_registrants(self, meeting_id: str, *, status: str = "approved") -> Iterator[Registrant]:
@@ -224,8 +224,8 @@ class ZoomClient:
 
     def past_instances(self, meeting_id: str) -> list[PastInstance]:
         """Return the ended runnings of a meeting, oldest first."""
-        found = self._api.call(at.PAST_INSTANCES, encode_path_meeting(meeting_id))
-        rows = rows_of_response(found, "meetings", at.PAST_INSTANCES)
+        values = self._api.call(at.PAST_INSTANCES, encode_path_meeting(meeting_id))
+        rows = rows_of_response(values, "meetings", at.PAST_INSTANCES)
         instances = _present(PastInstance.read(row) for row in rows)
         return sorted(instances, key=lambda one: (one.start_time is None, one.start_time or 0, one.uuid))
 
@@ -263,8 +263,8 @@ class ZoomClient:
 
     def host_zak(self, user: str) -> str:
         """Return a host's access key. It starts meetings for two hours: use it at once, keep it nowhere."""
-        found = self._api.call(at.USER_TOKEN, encode_path_name(user), query={"type": "zak"})
-        return _sure(as_text(found.get("token")), at.USER_TOKEN)
+        values = self._api.call(at.USER_TOKEN, encode_path_name(user), query={"type": "zak"})
+        return _sure(as_text(values.get("token")), at.USER_TOKEN)
 
     def probe(self) -> CredentialCheck:
         """Return what the token may do, asking Zoom for nothing else."""

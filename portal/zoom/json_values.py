@@ -68,8 +68,8 @@ def as_datetime(value: Any) -> datetime | None:
     if not isinstance(value, str) or not _ISO.fullmatch(value.strip()):
         return None
     try:
-        found = datetime.fromisoformat(value.strip().upper())
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        moment = datetime.fromisoformat(value.strip().upper())
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

@@ -269,7 +269,7 @@ class Meeting:
             start_url=as_text(answer.get("start_url")),
             password=as_text(answer.get("password")),
             registration_url=as_text(answer.get("registration_url")),
-            occurrences=tuple(found for found in occurrences if found.id),
+            occurrences=tuple(occurrence for occurrence in occurrences if occurrence.id),
             settings=MeetingSettings.read(as_object(answer.get("settings"))),
         )
 

@@ -44,8 +44,8 @@ def load_cached_hosts(emails: Iterable[str]) -> dict[str, CachedHost]:
     """What is known of these hosts without asking Zoom; every address is in the answer."""
     emails = list(dict.fromkeys(emails))
     rows = db.session.scalars(select(ZoomHost).where(ZoomHost.email.in_(emails)))
-    found = {row.email: CachedHost(row.email, row.exists_at_zoom, row.licensed) for row in rows}
-    return {email: found.get(email, CachedHost(email)) for email in emails}
+    hosts = {row.email: CachedHost(row.email, row.exists_at_zoom, row.licensed) for row in rows}
+    return {email: hosts.get(email, CachedHost(email)) for email in emails}
 
 
 def fetch_zoom_host(zoom: ZoomClient, email: str) -> CachedHost:

@@ -101,7 +101,7 @@ class DatabaseTokenStore:
             return None, row
         return AccessToken(value, row.expires_at, row.api_url, frozenset(row.scopes.split())), row
 
-    def _lease(self, seen: ZoomToken | None) -> datetime | None:
+    def _lease(self, zoom_token: ZoomToken | None) -> datetime | None:
         """Until when this process alone may renew the token, or None: another does, or has since we looked."""
         now = clock.now()
         until = now + LEASE_TIME
@@ -112,7 +112,7 @@ class DatabaseTokenStore:
                 .where(
                     ZoomToken.account == self._account,
                     or_(ZoomToken.leased_until.is_(None), ZoomToken.leased_until < now),
-                    ZoomToken.token_encrypted.is_not_distinct_from(seen.token_encrypted if seen else None),
+                    ZoomToken.token_encrypted.is_not_distinct_from(zoom_token.token_encrypted if zoom_token else None),
                 )
                 .values(leased_until=until)
                 .execution_options(synchronize_session=False)

@@ -195,17 +195,17 @@ def choose_new_password() -> Answer:
     """Behind an invitation or a reset. Looking changes nothing, the button does."""
     form = NewPasswordForm()
     token = _token()
-    found = one_time_links.find_valid_link(token, one_time_links.PASSWORD_PURPOSES)
-    if found is None:
+    row = one_time_links.find_valid_link(token, one_time_links.PASSWORD_PURPOSES)
+    if row is None:
         return render_template("accounts/link_over.html"), 410
     form.token.data = token
-    form.about = guessable_words_of(found[1])
+    form.about = guessable_words_of(row[1])
     if form.validate_on_submit():
         if service.set_password_by_link(token, form.password.data or "") is None:
             return render_template("accounts/link_over.html"), 410
         flash(_("Your password is set. Sign in with it."))
         return redirect(url_for(".sign_in"))
-    page = render_template("accounts/choose_password.html", form=form, email=found[1].email)
+    page = render_template("accounts/choose_password.html", form=form, email=row[1].email)
     return page, 422 if form.is_submitted() else 200
 
 
@@ -215,8 +215,8 @@ def choose_new_password() -> Answer:
 def confirm_new_email() -> Answer:
     form = TokenForm()
     token = _token()
-    found = one_time_links.find_valid_link(token, ("email",))
-    if found is None:
+    row = one_time_links.find_valid_link(token, ("email",))
+    if row is None:
         return render_template("accounts/link_over.html"), 410
     form.token.data = token
     if form.validate_on_submit():
@@ -224,7 +224,7 @@ def confirm_new_email() -> Answer:
             return render_template("accounts/link_over.html"), 410
         flash(_("Your new address is set. Sign in with it."))
         return redirect(url_for(".sign_in"))
-    return render_template("accounts/confirm_address.html", form=form, email=found[0].new_email)
+    return render_template("accounts/confirm_address.html", form=form, email=row[0].new_email)
 
 
 def guessable_words_of(user: User) -> tuple[str, ...]:
@@ -249,10 +249,10 @@ def _complete_sign_in(user: User, *, remember: bool, typed: str, target: str) ->
     sessions.start_user_session(user, remember=remember)
     if chosen in LANGUAGES and chosen != user.language:
         service.set_user_language(user, chosen)
-    found = resubmit.open_submitted_form(typed, user) if typed else None
+    saved_form = resubmit.open_submitted_form(typed, user) if typed else None
     home = safe_next_url(target, url_for("pages.show_home_page"))
     response = current_app.make_response(
-        render_template("accounts/again.html", typed=found) if found else redirect(home)
+        render_template("accounts/again.html", typed=saved_form) if saved_form else redirect(home)
     )
     set_preference_cookie(response, "language", user.language)
     return response

@@ -35,15 +35,20 @@ class UnknownIdentity:
     name: str
 
 
-def user_for_identity(found: ExternalUser) -> User | UnknownIdentity:
+def user_for_identity(external_user: ExternalUser) -> User | UnknownIdentity:
     """Who signs in with it. Raises LoginRefused: outside the domain rule, a learner, a closed account, an address
     that is
     somebody else's here (mailboxes are given to the next person)."""
-    address = _staff_address(found)
-    row = db.session.execute(_whose(found)).one_or_none()
+    address = _staff_address(external_user)
+    row = db.session.execute(_whose(external_user)).one_or_none()
     if row is None:
         _nobodys(address)
-        return UnknownIdentity(found.issuer, found.subject, address, outbox.strip_control_characters(found.name)[:120])
+        return UnknownIdentity(
+            external_user.issuer,
+            external_user.subject,
+            address,
+            outbox.strip_control_characters(external_user.name)[:120],
+        )
     identity, user = row
     if not user.is_active:
         raise LoginRefused("closed account")
@@ -69,7 +74,7 @@ def request_account_for_identity(new: UnknownIdentity, full_name: str, deped_id:
     school = db.session.scalar(select(School.id).where(School.deped_id == deped_id, School.closed_at.is_(None)))
     if school is None:
         return False
-    said = {
+    values = {
         "full_name": outbox.strip_control_characters(full_name)[:120],
         "school_id": school,
         "issuer": new.issuer,
@@ -78,33 +83,37 @@ def request_account_for_identity(new: UnknownIdentity, full_name: str, deped_id:
     with write_transaction() as session:
         _nobodys(new.address)
         request = {"id": uuid4(), "email": new.address, "language": language, "state": "waiting"}
-        if not insert_if_absent(AccountRequest, {**request, **said, "created_at": clock.now()}, ["email"]):
+        if not insert_if_absent(AccountRequest, {**request, **values, "created_at": clock.now()}, ["email"]):
             open_again = or_(AccountRequest.state == "waiting", AccountRequest.issuer.is_(None))
             session.execute(
                 update(AccountRequest)
                 .where(AccountRequest.email == new.address, open_again)
-                .values(**said, state="waiting", decided_at=None)
+                .values(**values, state="waiting", decided_at=None)
             )
     return True
 
 
-def attach_to_new_user(user: User, wish: AccountRequest, by: User) -> None:
+def attach_to_new_user(user: User, account_request: AccountRequest, by: User) -> None:
     """The account that was just made of a request belongs to the identity that asked, and its address is confirmed;
     within `write_transaction()`. Nothing happens where the request came with none, or another account has it by now."""
-    if wish.issuer and wish.subject and _link(user, wish.issuer, wish.subject):
+    if (
+        account_request.issuer
+        and account_request.subject
+        and _link(user, account_request.issuer, account_request.subject)
+    ):
         user.confirmed_at = clock.now()
         audit_log.record_action("connected a sign-in", "user", user.id, by=by.id)
 
 
-def link_external_identity(user: User, found: ExternalUser) -> None:
+def link_external_identity(user: User, external_user: ExternalUser) -> None:
     """From now on `user` may sign in with it. Raises LoginRefused, also where the address is not their own: computers
     in
     schools are shared, and a colleague's account would let the colleague in."""
-    if _staff_address(found) != user.email:
+    if _staff_address(external_user) != user.email:
         raise LoginRefused("another's address")
     with write_transaction():
-        if not _link(user, found.issuer, found.subject):
-            row = db.session.execute(_whose(found)).one_or_none()
+        if not _link(user, external_user.issuer, external_user.subject):
+            row = db.session.execute(_whose(external_user)).one_or_none()
             if row is None or row[1].id != user.id:
                 raise LoginRefused("another's account")
             return
@@ -133,11 +142,11 @@ def identities_of_user(user: User) -> list[ExternalIdentity]:
     )
 
 
-def _whose(found: ExternalUser) -> Select[ExternalIdentity, User]:
+def _whose(external_user: ExternalUser) -> Select[ExternalIdentity, User]:
     return (
         select(ExternalIdentity, User)
         .join(User, User.id == ExternalIdentity.user_id)
-        .where(ExternalIdentity.issuer == found.issuer, ExternalIdentity.subject == found.subject)
+        .where(ExternalIdentity.issuer == external_user.issuer, ExternalIdentity.subject == external_user.subject)
     )
 
 
@@ -146,9 +155,9 @@ def _link(user: User, issuer: str, subject: str) -> bool:
     return insert_if_absent(ExternalIdentity, values, ["issuer", "subject"])
 
 
-def _staff_address(found: ExternalUser) -> str:
+def _staff_address(external_user: ExternalUser) -> str:
     try:
-        address = normalise_school_email(found.address, _settings().email_domains)
+        address = normalise_school_email(external_user.address, _settings().email_domains)
     except EmailDomainError:
         raise LoginRefused("address") from None
     if is_learner_address(address):

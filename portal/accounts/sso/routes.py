@@ -77,14 +77,14 @@ def _handle_callback(there: OidcProvider) -> Answer:
         raise LoginRefused("iss of the answer")
     if request.args.get("error"):
         raise LoginRefused(CANCELLED_BY_USER if request.args["error"] == "access_denied" else "error there")
-    found = service.fetch_external_user(there, trip, request.args.get("code", ""))
+    external_user = service.fetch_external_user(there, trip, request.args.get("code", ""))
     if trip.user_id or current_user.is_authenticated:
         if not current_user.is_authenticated or current_user.id != trip.user_id:
             raise LoginRefused("another session")
-        identities.link_external_identity(current_user_account(), found)
+        identities.link_external_identity(current_user_account(), external_user)
         flash(_("Connected: you can now sign in with %(provider)s.", provider=there.label))
         return redirect(url_for(".show_linked_identities"))
-    who = identities.user_for_identity(found)
+    who = identities.user_for_identity(external_user)
     if not isinstance(who, UnknownIdentity):
         return continue_sign_in(who, remember=False, target=trip.target)
     _remember(who, asked=identities.has_pending_request(who))

@@ -45,11 +45,11 @@ class SsoAttempt:
 
 def init_sso_providers(app: Flask, settings: Settings) -> None:
     """Give the application those providers that are configured."""
-    found = {}
+    oidc_providers = {}
     if settings.google_client_id:
         # The organisation is only a hint here; what the token says of it is what counts.
         organisation = settings.email_domains[0] if len(settings.email_domains) == 1 else "*"
-        found["google"] = OidcProvider(
+        oidc_providers["google"] = OidcProvider(
             "google",
             "Google",
             settings.google_issuer,
@@ -59,7 +59,7 @@ def init_sso_providers(app: Flask, settings: Settings) -> None:
             hints={"hd": organisation},
         )
     if settings.microsoft_client_id:
-        found["microsoft"] = OidcProvider(
+        oidc_providers["microsoft"] = OidcProvider(
             "microsoft",
             "Microsoft",
             settings.microsoft_issuer,
@@ -68,7 +68,7 @@ def init_sso_providers(app: Flask, settings: Settings) -> None:
             who=partial(claims.user_from_microsoft_claims, tenant=settings.microsoft_tenant),
             hints={},
         )
-    app.extensions[_KEY] = found
+    app.extensions[_KEY] = oidc_providers
 
 
 def list_configured_providers() -> list[OidcProvider]:
@@ -77,8 +77,8 @@ def list_configured_providers() -> list[OidcProvider]:
 
 
 def get_sso_provider(name: str) -> OidcProvider | None:
-    found: OidcProvider | None = current_app.extensions[_KEY].get(name)
-    return found
+    oidc_provider: OidcProvider | None = current_app.extensions[_KEY].get(name)
+    return oidc_provider
 
 
 def start_sso_attempt(there: OidcProvider, *, target: str = "", user: User | None = None) -> str:

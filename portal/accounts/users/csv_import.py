@@ -66,11 +66,13 @@ def invite_parsed_users(admin: User, rows: list[UserImportRow]) -> list[tuple[Us
 
     Raises Refused, e.g. where somebody else has invited one of them meanwhile: then none is made.
     """
-    wanted = [row.invitation for row in rows if row.invitation]
+    invitations = [row.invitation for row in rows if row.invitation]
     with write_transaction():
         return [
-            service.create_invited_user(admin, one.address, one.full_name, one.scope, one.school, "en")
-            for one in wanted
+            service.create_invited_user(
+                admin, invitation.address, invitation.full_name, invitation.scope, invitation.school, "en"
+            )
+            for invitation in invitations
         ]
 
 

@@ -50,11 +50,11 @@ def import_users_csv() -> Answer:
     return page, 422 if form.is_submitted() and bad else 200
 
 
-def _invited(made: list[tuple[service.User, str]]) -> Answer:
+def _invited(rows: list[tuple[service.User, str]]) -> Answer:
     settings: Settings = current_app.extensions["silid.settings"]
     if not settings.mail_url:
-        return render_template("accounts/hand_over_many.html", made=made)
-    flash(ngettext("%(num)d invitation is on its way.", "%(num)d invitations are on their way.", len(made)))
+        return render_template("accounts/hand_over_many.html", made=rows)
+    flash(ngettext("%(num)d invitation is on its way.", "%(num)d invitations are on their way.", len(rows)))
     return redirect(url_for(".list_users"))
 
 

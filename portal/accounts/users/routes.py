@@ -28,9 +28,9 @@ def require_user_admin() -> None:
 def list_users() -> Answer:
     words, show = request.args.get("q", "")[:100], request.args.get("show", "")
     show = show if show in SHOWN else ""
-    found = service.search_users_in_scope(_me(), words, show, request.args.get("page", 1, type=int))
+    user_page = service.search_users_in_scope(_me(), words, show, request.args.get("page", 1, type=int))
     return render_template(
-        "accounts/people.html", found=found, q=words, show=show, waiting=service.list_pending_requests(_me())
+        "accounts/people.html", found=user_page, q=words, show=show, waiting=service.list_pending_requests(_me())
     )
 
 
@@ -39,7 +39,7 @@ def invite_user() -> Answer:
     form = InviteForm(school=current_user.school.deped_id if current_user.school else "")
     if form.validate_on_submit():
         try:
-            made = service.invite_user(
+            row = service.invite_user(
                 _me(),
                 email=form.email.data or "",
                 full_name=form.full_name.data or "",
@@ -52,7 +52,7 @@ def invite_user() -> Answer:
         except service.UserChangeRefused as no:
             _explain(form, no)
         else:
-            return _handed_over(*made)
+            return _handed_over(*row)
     return render_template("accounts/invite.html", form=form), 422 if form.is_submitted() else 200
 
 

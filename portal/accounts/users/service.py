@@ -58,17 +58,19 @@ def can_manage_user(admin: User, person: User) -> bool:
 
 def search_users_in_scope(admin: User, words: str, show: str, page: int) -> UserPage:
     """People in scope whose name or address has every word; `show` is "", "teachers", "admins" or "off"."""
-    wanted = [users_in_scope_clause(admin)]
+    conditions = [users_in_scope_clause(admin)]
     for word in words.lower().split()[:5]:
         like = "%" + word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
         name = func.lower(User.full_name).like(like, escape="\\")
-        wanted.append(or_(name, User.email.like(like, escape="\\")))
-    wanted.append(User.deactivated_at.is_not(None) if show == "off" else User.deactivated_at.is_(None))
+        conditions.append(or_(name, User.email.like(like, escape="\\")))
+    conditions.append(User.deactivated_at.is_not(None) if show == "off" else User.deactivated_at.is_(None))
     if show in ("teachers", "admins"):
-        wanted.append(User.role == show.removesuffix("s"))
-    total = db.session.scalar(select(func.count()).select_from(User).where(*wanted)) or 0
+        conditions.append(User.role == show.removesuffix("s"))
+    total = db.session.scalar(select(func.count()).select_from(User).where(*conditions)) or 0
     page = min(max(1, page), max(1, -(-total // PAGE_SIZE)))
-    rows = select(User).options(joinedload(User.school)).where(*wanted).order_by(func.lower(User.full_name), User.id)
+    rows = (
+        select(User).options(joinedload(User.school)).where(*conditions).order_by(func.lower(User.full_name), User.id)
+    )
     return UserPage(list(db.session.scalars(rows.limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE))), total, page)
 
 
@@ -191,23 +193,30 @@ def get_pending_request(admin: User, request_id: UUID) -> AccountRequest | None:
     return db.session.scalar(rows.where(AccountRequest.state == "waiting"))
 
 
-def approve_account_request(admin: User, wish: AccountRequest) -> tuple[User, str]:
+def approve_account_request(admin: User, account_request: AccountRequest) -> tuple[User, str]:
     """Make a teacher's account of a request; the person, and the link. Raises UserChangeRefused, e.g. without a
     school."""
-    if wish.school is None or wish.school.closed_at:
+    if account_request.school is None or account_request.school.closed_at:
         raise UserChangeRefused("school")
     with write_transaction():
-        made = create_invited_user(admin, wish.email, wish.full_name, None, wish.school, wish.language)
-        identities.attach_to_new_user(made[0], wish, by=admin)
-        wish.state, wish.decided_at = "approved", clock.now()
-    return made
+        row = create_invited_user(
+            admin,
+            account_request.email,
+            account_request.full_name,
+            None,
+            account_request.school,
+            account_request.language,
+        )
+        identities.attach_to_new_user(row[0], account_request, by=admin)
+        account_request.state, account_request.decided_at = "approved", clock.now()
+    return row
 
 
-def reject_account_request(admin: User, wish: AccountRequest) -> None:
+def reject_account_request(admin: User, account_request: AccountRequest) -> None:
     """Say no; the address can ask again only through an invitation."""
     with write_transaction():
-        wish.state, wish.decided_at = "refused", clock.now()
-        audit_log.record_action("refused", "account request", wish.id, by=admin.id)
+        account_request.state, account_request.decided_at = "refused", clock.now()
+        audit_log.record_action("refused", "account request", account_request.id, by=admin.id)
 
 
 def _school_for(admin: User, scope: str | None, deped_id: str, *, stays: UUID | None = None) -> School | None:

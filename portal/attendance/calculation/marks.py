@@ -485,17 +485,17 @@ def _time_flags(sheet: SheetInput, presence: _Presence) -> frozenset[str]:
 
 
 def _staff(stays: Sequence[Stay], who: Mapping[str, StayMatch], reading: _StayReader) -> tuple[StaffPresence, ...]:
-    known: dict[str, list[Stay]] = defaultdict(list)
+    stayses: dict[str, list[Stay]] = defaultdict(list)
     others: list[Stay] = []
     for stay in stays:
         match = who[stay.id]
         if match.kind == "staff" and match.user_id:
-            known[match.user_id].append(stay)
+            stayses[match.user_id].append(stay)
         elif match.kind == "staff":
             others.append(stay)
-    seen = [_staff_seen(user_id, members, who, reading) for user_id, members in known.items()]
-    seen += [_staff_seen(None, members, who, reading) for _, members in group_by_person(others)]
-    return tuple(sorted(seen, key=lambda member: (_moment(member.first_join), member.user_id or "", member.names)))
+    presences = [_staff_seen(user_id, members, who, reading) for user_id, members in stayses.items()]
+    presences += [_staff_seen(None, members, who, reading) for _, members in group_by_person(others)]
+    return tuple(sorted(presences, key=lambda member: (_moment(member.first_join), member.user_id or "", member.names)))
 
 
 def _staff_seen(
@@ -521,11 +521,11 @@ def _unmatched(
         return ()
     suggester = MatchSuggester(sheet.roster, section=sheet.section, aliases=sheet.aliases, elsewhere=sheet.elsewhere)
     seen = frozenset(by_learner)
-    found = [
+    participants = [
         _stranger(sheet, key, members, reading, suggester.suggest(_names(members), seen))
         for key, members in group_by_person(stays)
     ]
-    return tuple(sorted(found, key=lambda person: (_moment(person.first_join), person.key)))
+    return tuple(sorted(participants, key=lambda person: (_moment(person.first_join), person.key)))
 
 
 def _stranger(

@@ -197,13 +197,13 @@ def match_stays_to_people(
     people = _People(roster, staff)
     clues = _clues(stays)
     decided = _decided(stays, links, people)
-    found = dict(decided)
+    matches = dict(decided)
     for stay in stays:
-        if stay.id not in found and (match := people.recognise(clues[stay.id])):
-            found[stay.id] = match
-    found |= _carried(stays, decided, found, lambda stay: _same_person(clues[stay.id]))
-    found |= _by_alias(stays, clues, found, _alias_owners(aliases, people))
-    return {stay.id: found.get(stay.id, StayMatch("unknown")) for stay in stays}
+        if stay.id not in matches and (match := people.recognise(clues[stay.id])):
+            matches[stay.id] = match
+    matches |= _carried(stays, decided, matches, lambda stay: _same_person(clues[stay.id]))
+    matches |= _by_alias(stays, clues, matches, _alias_owners(aliases, people))
+    return {stay.id: matches.get(stay.id, StayMatch("unknown")) for stay in stays}
 
 
 def group_by_person(stays: Sequence[Stay]) -> tuple[tuple[str, tuple[Stay, ...]], ...]:
@@ -299,14 +299,14 @@ def _decided(stays: Sequence[Stay], links: Iterable[ManualMatch], people: _Peopl
     by_stay: dict[str, list[ManualMatch]] = defaultdict(list)
     for link in links:
         by_stay[link.stay_id].append(link)
-    found = {stay.id: people.decision(by_stay[stay.id]) for stay in stays if stay.id in by_stay}
-    return found | _carried(stays, found, found, _session_key)
+    matches = {stay.id: people.decision(by_stay[stay.id]) for stay in stays if stay.id in by_stay}
+    return matches | _carried(stays, matches, matches, _session_key)
 
 
 def _carried(
     stays: Sequence[Stay],
     decided: Mapping[str, StayMatch],
-    found: Mapping[str, StayMatch],
+    matches: Mapping[str, StayMatch],
     key_of: Callable[[Stay], Hashable],
 ) -> dict[str, StayMatch]:
     """For stays not yet found: what was decided about the others of their kind, if that is one thing."""
@@ -314,9 +314,9 @@ def _carried(
         return {}
     carried: dict[str, StayMatch] = {}
     for key, members in _grouped(stays, key_of).items():
-        said = _only({decided[stay.id] for stay in members if stay.id in decided})
-        if key is not None and said:
-            carried |= {stay.id: said for stay in members if stay.id not in found}
+        match = _only({decided[stay.id] for stay in members if stay.id in decided})
+        if key is not None and match:
+            carried |= {stay.id: match for stay in members if stay.id not in matches}
     return carried
 
 
@@ -342,7 +342,7 @@ def _alias_owners(aliases: Iterable[ConfirmedAlias], people: _People) -> dict[st
 def _by_alias(
     stays: Sequence[Stay],
     clues: Mapping[str, _Clue],
-    found: Mapping[str, StayMatch],
+    matches: Mapping[str, StayMatch],
     owners: Mapping[str, StayMatch],
 ) -> dict[str, StayMatch]:
     """Credits a remembered name where only one person of the instance goes by it."""
@@ -353,8 +353,8 @@ def _by_alias(
         owner = owners.get(name)
         if owner is None:
             continue
-        strangers = [stay for stay in members if stay.id not in found]
-        others = {found[stay.id].learner_ids for stay in members if stay.id in found}
+        strangers = [stay for stay in members if stay.id not in matches]
+        others = {matches[stay.id].learner_ids for stay in members if stay.id in matches}
         if others <= {owner.learner_ids} and _one_person(strangers, clues):
             credited |= {stay.id: owner for stay in strangers}
     return credited

@@ -106,15 +106,15 @@ def _in_turn(joins: set[datetime], leaves: set[datetime]) -> Iterator[tuple[date
 
 def _reversed_ones(visits: Sequence[JoinLeavePair]) -> tuple[JoinLeavePair, ...]:
     """A leave without its join right before a join without its leave: one visit whose times are reversed."""
-    found: list[JoinLeavePair] = []
+    pairs: list[JoinLeavePair] = []
     for visit in visits:
-        before = found[-1] if found else None
+        before = pairs[-1] if pairs else None
         open_end = visit.left_at is None and visit.left_before is None
         if before is not None and before.joined_at is None and open_end:
-            found[-1] = JoinLeavePair(visit.joined_at, before.left_at)
+            pairs[-1] = JoinLeavePair(visit.joined_at, before.left_at)
         else:
-            found.append(visit)
-    return tuple(found)
+            pairs.append(visit)
+    return tuple(pairs)
 
 
 def build_stays_from_rows(rows: Iterable[SourceRow], host_email: str | None = None) -> StayList:

@@ -91,10 +91,10 @@ class MatchSuggester:
         best: dict[str, _Score] = {}
         for name in sorted(set(names)):
             shown = self._read(name)
-            for known in self._known:
-                score = self._compare(name, shown, known)
-                if score and score.points > best.get(known.learner_id, _Score(0, ())).points:
-                    best[known.learner_id] = score
+            for context in self._known:
+                score = self._compare(name, shown, context)
+                if score and score.points > best.get(context.learner_id, _Score(0, ())).points:
+                    best[context.learner_id] = score
         ranked = sorted(best.items(), key=lambda item: _rank(item[0], item[1], seen))
         return tuple(
             MatchSuggestion(learner_id, score.why, _strength(score.points), learner_id in seen)
@@ -118,41 +118,41 @@ class MatchSuggester:
             words = [word for word in words if word not in _GRADE_WORDS]
         return _Shown(tuple(words), tuple(numbers), has_grade)
 
-    def _compare(self, name: str, shown: _Shown, known: _Known) -> _Score | None:
-        own = {*known.last, *known.first, *known.middle}
+    def _compare(self, name: str, shown: _Shown, context: _Known) -> _Score | None:
+        own = {*context.last, *context.first, *context.middle}
         words = [word for word in shown.words if word in own or word not in self._section]
         prefixed = shown.has_grade or len(words) < len(shown.words)
-        points, why = self._resemblance(words, known)
-        if code := self._remembered.get((fold_name(name), known.learner_id)):
+        points, why = self._resemblance(words, context)
+        if code := self._remembered.get((fold_name(name), context.learner_id)):
             points, why = 95, [code]
         if points:
             points -= min(10, 2 * sum(1 for word in words if word not in own))
-            points += 3 if _middle_agrees(words, known) else 0
-        if known.seat in shown.numbers and (points or not words):
+            points += 3 if _middle_agrees(words, context) else 0
+        if context.seat in shown.numbers and (points or not words):
             points = points + 6 if points else 40
             why.append("seat number")
         if points and prefixed:
             why.append("section prefix")
         return _Score(points, tuple(why)) if points > 0 else None
 
-    def _resemblance(self, words: list[str], known: _Known) -> tuple[int, list[str]]:
-        at = _run(words, known.last)
+    def _resemblance(self, words: list[str], context: _Known) -> tuple[int, list[str]]:
+        at = _run(words, context.last)
         if at is not None:
-            others = words[:at] + words[at + len(known.last) :]
-            return _given_names(others, known, surname_leads=_leads(at, others, words, known))
-        return self._without_surname(words, known)
+            others = words[:at] + words[at + len(context.last) :]
+            return _given_names(others, context, surname_leads=_leads(at, others, words, context))
+        return self._without_surname(words, context)
 
-    def _without_surname(self, words: list[str], known: _Known) -> tuple[int, list[str]]:
-        shared = {word for word in words if word in known.first}
+    def _without_surname(self, words: list[str], context: _Known) -> tuple[int, list[str]]:
+        shared = {word for word in words if word in context.first}
         if shared:
-            if any(_nearly("".join(known.last), word) for word in words):
+            if any(_nearly("".join(context.last), word) for word in words):
                 return 82, ["nearly the same name"]
-            if any(len(word) == 1 and known.last and word == known.last[0][0] for word in words):
+            if any(len(word) == 1 and context.last and word == context.last[0][0] for word in words):
                 return 70, ["initial"]
             if sum(shared <= set(other.first) for other in self._known) == 1:
                 return 55, ["only one with that first name"]
             return 0, []
-        nicknames = {word for word in words if any(_shortens(word, first) for first in known.first)}
+        nicknames = {word for word in words if any(_shortens(word, first) for first in context.first)}
         holders = [
             other
             for other in self._known
@@ -167,31 +167,31 @@ def _know(line: RosterLearner, seat: int) -> _Known:
     return _Known(line.learner_id, name_tokens(name.last), given, name_tokens(name.middle), seat)
 
 
-def _given_names(others: list[str], known: _Known, *, surname_leads: bool) -> tuple[int, list[str]]:
+def _given_names(others: list[str], context: _Known, *, surname_leads: bool) -> tuple[int, list[str]]:
     """How well the words beside the surname fit the given names."""
     order = "surname first" if surname_leads else "same name"
-    shared = {word for word in others if word in known.first}
+    shared = {word for word in others if word in context.first}
     if shared:
-        return (100 if shared == set(known.first) else 92 if known.first[0] in shared else 84), [order]
-    if any(_shortens(word, first) for word in others for first in known.first):
+        return (100 if shared == set(context.first) else 92 if context.first[0] in shared else 84), [order]
+    if any(_shortens(word, first) for word in others for first in context.first):
         return 80, ["short name"]
-    if any(_nearly(word, first) for word in others for first in known.first):
+    if any(_nearly(word, first) for word in others for first in context.first):
         return 82, ["nearly the same name"]
-    if known.first and any(word == known.first[0][0] for word in others):
+    if context.first and any(word == context.first[0][0] for word in others):
         return 72, ["initial"]
     # Perhaps a parent's or a sibling's device.
     return (38 if others else 45), ["same surname"]
 
 
-def _leads(at: int, others: list[str], words: list[str], known: _Known) -> bool:
-    given = [words.index(word) for word in others if word in known.first]
+def _leads(at: int, others: list[str], words: list[str], context: _Known) -> bool:
+    given = [words.index(word) for word in others if word in context.first]
     return bool(given) and at < min(given)
 
 
-def _middle_agrees(words: list[str], known: _Known) -> bool:
-    if not known.middle:
+def _middle_agrees(words: list[str], context: _Known) -> bool:
+    if not context.middle:
         return False
-    return known.middle[0] in words or known.middle[0][0] in words
+    return context.middle[0] in words or context.middle[0][0] in words
 
 
 def _run(words: Sequence[str], part: Sequence[str]) -> int | None:

@@ -136,8 +136,8 @@ def _write_moment(meeting: ZoomMeeting, instance: ZoomInstance, event: WebhookEv
             .order_by(ZoomParticipant.sequence)
         )
     )
-    known = next((row for row in rows if getattr(row, side) == moment), None)
-    row = known or next((row for row in rows if getattr(row, side) is None), None)
+    participant = next((row for row in rows if getattr(row, side) == moment), None)
+    row = participant or next((row for row in rows if getattr(row, side) is None), None)
     if row is None:
         row = ZoomParticipant(
             id=stay_row_id(instance.uuid, session, room, "webhook", len(rows)),
@@ -162,8 +162,8 @@ def _session(who: EventParticipant) -> str | None:
     """What a join and its leave have in common: Zoom's id of the session, else who it was."""
     if who.session:
         return who.session[:80]
-    said = (("registrant", who.registrant_id), ("account", who.zoom_user_id), ("email", who.email), ("name", who.name))
-    return next((f"{kind}:{value}"[:80] for kind, value in said if value), None)
+    row = (("registrant", who.registrant_id), ("account", who.zoom_user_id), ("email", who.email), ("name", who.name))
+    return next((f"{kind}:{value}"[:80] for kind, value in row if value), None)
 
 
 def stay_row_id(uuid: str, session: str, room: str, source: str, nth: int) -> UUID:

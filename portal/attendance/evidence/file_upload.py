@@ -110,17 +110,17 @@ def _moment(text: str | None) -> datetime | None:
 
 def file_of_upload(upload: ParticipantUpload) -> ParticipantFile:
     """What the upload said, as it was read."""
-    said: dict[str, Any] = upload.rows or {}
+    values: dict[str, Any] = upload.rows or {}
     return ParticipantFile(
-        layout=said.get("layout"),
+        layout=values.get("layout"),
         rows=tuple(
             ParticipantFileRow(**(row | {"joined_at": _moment(row["joined_at"]), "left_at": _moment(row["left_at"])}))
-            for row in said.get("rows", ())
+            for row in values.get("rows", ())
         ),
-        meeting_id=said.get("meeting_id"),
-        started_at=_moment(said.get("started_at")),
-        ended_at=_moment(said.get("ended_at")),
-        problems=tuple(FileProblem(**problem) for problem in said.get("problems", ())),
+        meeting_id=values.get("meeting_id"),
+        started_at=_moment(values.get("started_at")),
+        ended_at=_moment(values.get("ended_at")),
+        problems=tuple(FileProblem(**problem) for problem in values.get("problems", ())),
     )
 
 
@@ -154,9 +154,9 @@ def _is_far(occurrence: MeetingOccurrence, span: tuple[datetime | None, datetime
 def _changes(lines: tuple[LearnerRecord, ...], before: SheetResult, after: SheetResult) -> tuple[MarkChange, ...]:
     found = zip(lines, before.learners, after.learners, strict=True)
     return tuple(
-        MarkChange(line, one.mark, two.mark, one.seconds, two.seconds)
-        for line, one, two in found
-        if (one.mark, one.seconds) != (two.mark, two.seconds)
+        MarkChange(line, result.mark, two.mark, result.seconds, two.seconds)
+        for line, result, two in found
+        if (result.mark, result.seconds) != (two.mark, two.seconds)
     )
 
 
@@ -214,10 +214,10 @@ def confirm_upload(user: User, occurrence: MeetingOccurrence, upload: Participan
     """Take the file's stays in. Raises SheetFinalised, EmptyUpload; confirming twice is confirming once."""
     if upload.state != "preview":
         return
-    seen = preview_upload(occurrence, upload)
-    if not seen.usable:
+    preview = preview_upload(occurrence, upload)
+    if not preview.usable:
         raise EmptyUpload
-    instance, stays = _evidence(occurrence, upload, seen.file)
+    instance, stays = _evidence(occurrence, upload, preview.file)
     with write_transaction() as session:
         meeting = _locked(occurrence)
         if not _decide(upload, "preview", "confirmed"):

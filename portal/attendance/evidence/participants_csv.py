@@ -157,27 +157,27 @@ def _cells(text: str, delimiter: str) -> list[list[str]]:
 
 def _columns(cells: Sequence[str], wanted: dict[str, re.Pattern[str]]) -> dict[str, int]:
     """Which known column stands where, the first of each kind."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for at, cell in enumerate(cells[:60]):
         words = " ".join(re.findall(r"[a-z0-9]+", cell.lower()))
         for name, pattern in wanted.items():
-            if name not in found and pattern.fullmatch(words):
-                found[name] = at
+            if name not in counts and pattern.fullmatch(words):
+                counts[name] = at
                 break
-    return found
+    return counts
 
 
 def _is_header(cells: Sequence[str]) -> bool:
-    found = _columns(cells, _COLUMNS)
-    return "name" in found and ("join" in found or "minutes" in found) and not _columns(cells, _ABOUT)
+    counts = _columns(cells, _COLUMNS)
+    return "name" in counts and ("join" in counts or "minutes" in counts) and not _columns(cells, _ABOUT)
 
 
 def _about(table: Sequence[Sequence[str]]) -> dict[str, str]:
     """The block about the meeting above the participants."""
     for cells, values in pairwise(table):
-        found = _columns(cells, _ABOUT)
-        if "meeting_id" in found:
-            return {name: values[at] for name, at in found.items() if at < len(values)}
+        counts = _columns(cells, _ABOUT)
+        if "meeting_id" in counts:
+            return {name: values[at] for name, at in counts.items() if at < len(values)}
     return {}
 
 
@@ -237,9 +237,9 @@ def _reader(cells: Iterable[str], near: date) -> Callable[[str], datetime | None
 
 def _moment(cell: str, month_first: bool) -> datetime | None:
     for pattern in (_NUMBERS, _ISO, _WORDS):
-        found = pattern.fullmatch(cell)
-        if found:
-            return _made(found.groupdict(), month_first or pattern is _ISO)
+        match = pattern.fullmatch(cell)
+        if match:
+            return _made(match.groupdict(), month_first or pattern is _ISO)
     return None
 
 

@@ -124,9 +124,9 @@ def _instances(occurrence_id: UUID) -> list[ZoomInstance]:
         .where(ZoomInstance.occurrence_id == occurrence_id, ~ZoomInstance.uuid.startswith(CSV_UUID, autoescape=True))
         .order_by(ZoomInstance.uuid)
     )
-    found = list(rows)
+    instances = list(rows)
     end_read_transaction()
-    return found
+    return instances
 
 
 def _keep_runs(meeting_id: UUID, runs: Sequence[PastInstance]) -> None:
@@ -264,10 +264,10 @@ def _write(instance: ZoomInstance, session: str, room: str, nth: int, row: Repor
     new_id = stay_row_id(instance.uuid, session, room, "report", nth)
     if insert_if_absent(ZoomParticipant, {"id": new_id} | key | values, list(key)):
         return
-    known = db.session.scalars(select(ZoomParticipant).filter_by(**key)).one()
+    participant = db.session.scalars(select(ZoomParticipant).filter_by(**key)).one()
     for name, value in values.items():
         if value is not None:  # an answer that knows less erases nothing
-            setattr(known, name, value)
+            setattr(participant, name, value)
 
 
 def _plan_next(occurrence_id: UUID, answers: _Answers) -> bool:

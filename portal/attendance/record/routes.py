@@ -66,12 +66,12 @@ def _said(section: Section, on: date) -> tuple[list[service.RecordChange], bool]
 
 
 def _page(section: Section, on: date, problem: str = "") -> str:
-    known = service.load_daily_record(section.id, on, on)
+    daily_record = service.load_daily_record(section.id, on, on)
     lines = []
     for learner in service.learners_enrolled_on(section.id, on):
-        entry = known.entries.get((learner.id, on))
+        entry = daily_record.entries.get((learner.id, on))
         # A day of which nothing is known is proposed as everybody present; nothing is saved before the adviser says so.
-        status = (entry.status if entry else service.UNKNOWN) if known.days else service.PRESENT
+        status = (entry.status if entry else service.UNKNOWN) if daily_record.days else service.PRESENT
         tardy = entry.tardy if entry else ""
         if problem:
             status = request.form.get(f"mark-{learner.id}", "")
@@ -83,7 +83,7 @@ def _page(section: Section, on: date, problem: str = "") -> str:
         governed=can_manage_section(section),
         on=on,
         lines=lines,
-        known=bool(known.days),
+        known=bool(daily_record.days),
         off=school_calendar_service.days_off_clause(section, on, on).get(on),
         to_come=on > clock.today(),
         problem=problem,
@@ -93,9 +93,9 @@ def _page(section: Section, on: date, problem: str = "") -> str:
 
 def _day_or_404(text: str) -> date:
     try:
-        found = date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         abort(404)
-    if found.isoformat() != text or not 2000 <= found.year <= 2100:
+    if day.isoformat() != text or not 2000 <= day.year <= 2100:
         abort(404)
-    return found
+    return day

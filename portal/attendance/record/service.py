@@ -118,8 +118,8 @@ def load_daily_record(section_id: UUID, first: date, last: date) -> DailyRecord:
     }
     for row in _rows(section_id, first, last):
         key = (row.learner_id, row.day)
-        known = entries.get(key)
-        entries[key] = RecordEntry(row.mark, row.tardy, True, row.reason or "", known.status if known else None)
+        entry = entries.get(key)
+        entries[key] = RecordEntry(row.mark, row.tardy, True, row.reason or "", entry.status if entry else None)
     return DailyRecord(entries, frozenset(day for _, day in entries))
 
 
@@ -185,7 +185,7 @@ def save_daily_record(user: User, section: Section, day: date, changes: list[Rec
         raise FutureDay
     with write_transaction() as session:
         session.get(Section, section.id, with_for_update=True)
-        known = load_daily_record(section.id, day, day)
+        daily_record = load_daily_record(section.id, day, day)
         here = {learner.id for learner in learners_enrolled_on(section.id, day)}
         rows = {row.learner_id: row for row in _rows(section.id, day, day)}
         written = 0
@@ -193,7 +193,7 @@ def save_daily_record(user: User, section: Section, day: date, changes: list[Rec
             if change.status not in (PRESENT, ABSENT) or change.tardy not in TARDY_KINDS:
                 raise ValueError("no such mark")
             tardy = change.tardy if change.status == PRESENT else ""
-            before = known.entries.get((change.learner_id, day))
+            before = daily_record.entries.get((change.learner_id, day))
             same = before is not None and (before.status, before.tardy) == (change.status, tardy)
             if change.learner_id not in here or same:
                 continue

@@ -101,26 +101,26 @@ def load_sheet_evidence(
 
     With `extra` as if the evidence held that running and its stays as well.
     """
-    seen = _evidence(occurrence)
-    if extra and extra[0].uuid not in {instance.uuid for instance in seen.instances}:
-        seen.instances.append(extra[0])
-        seen.rows.extend(_row(extra[0].uuid, *(getattr(row, name) for name in _SAID)) for row in extra[1])
-    paired = stays.build_stays_from_rows(seen.rows, meeting.host_email)
+    evidence_rows = _evidence(occurrence)
+    if extra and extra[0].uuid not in {instance.uuid for instance in evidence_rows.instances}:
+        evidence_rows.instances.append(extra[0])
+        evidence_rows.rows.extend(_row(extra[0].uuid, *(getattr(row, name) for name in _SAID)) for row in extra[1])
+    paired = stays.build_stays_from_rows(evidence_rows.rows, meeting.host_email)
     lines = _lines(occurrence, meeting)
     registrant_ids, staff = _registered(meeting)
     settings: Settings = current_app.extensions["silid.settings"]
     aliases, elsewhere = _aliases(meeting, lines)
-    told = _told(seen)
-    known = assess_data_completeness(occurrence, meeting, seen, told, lines)
+    told = _told(evidence_rows)
+    completeness = assess_data_completeness(occurrence, meeting, evidence_rows, told, lines)
     return SheetEvidence(
         input=SheetInput(
             planned_start=occurrence.starts_at,
             planned_end=occurrence.ends_at,
             threshold=occurrence.threshold_seconds,
-            grace_minutes=seen.section[1] if occurrence.is_scheduled else None,
+            grace_minutes=evidence_rows.section[1] if occurrence.is_scheduled else None,
             instances=tuple(
                 InstanceTimes(row.uuid, row.started_at, row.ended_at)
-                for row in seen.instances
+                for row in evidence_rows.instances
                 if not _is_bare_file(row)
             ),
             stays=paired.stays,
@@ -138,21 +138,21 @@ def load_sheet_evidence(
                 StaffMember(str(user_id), frozenset(registrant_ids.get(user_id, ())), email, (name,))
                 for user_id, (email, name) in sorted(staff.items())
             ),
-            links=_links(seen.links, paired.stay_of_row),
+            links=_links(evidence_rows.links, paired.stay_of_row),
             aliases=aliases,
-            knowledge=known,
+            knowledge=completeness,
             now=clock.now(),
-            section=seen.section[0],
+            section=evidence_rows.section[0],
             elsewhere=elsewhere,
         ),
         lines=lines,
-        sheet=seen.sheet,
-        reported=bool(told) and known.is_complete,
-        ended_at=_ended_at(seen),
-        uploaded=any(_is_file(row) for row in seen.instances),
-        has_instances=bool(seen.instances),
-        grace_minutes=seen.section[1],
-        deleted=seen.deleted,
+        sheet=evidence_rows.sheet,
+        reported=bool(told) and completeness.is_complete,
+        ended_at=_ended_at(evidence_rows),
+        uploaded=any(_is_file(row) for row in evidence_rows.instances),
+        has_instances=bool(evidence_rows.instances),
+        grace_minutes=evidence_rows.section[1],
+        deleted=evidence_rows.deleted,
     )
 
 
@@ -255,7 +255,7 @@ def _is_bare_file(instance: ZoomInstance) -> bool:
 def assess_data_completeness(
     occurrence: MeetingOccurrence,
     meeting: ZoomMeeting,
-    seen: _EvidenceRows,
+    evidence_rows: _EvidenceRows,
     told: set[UUID],
     lines: Sequence[LearnerRecord],
 ) -> DataCompleteness:
@@ -266,14 +266,16 @@ def assess_data_completeness(
     once it is past it needs review; only if Zoom says that nobody opened the meeting, and no teacher has set a
     mark, it stays pending.
     """
-    real = [row for row in seen.instances if not _is_file(row)]
-    ended = bool(seen.instances) and not is_instance_running((row.started_at, row.ended_at) for row in real)
+    real = [row for row in evidence_rows.instances if not _is_file(row)]
+    ended = bool(evidence_rows.instances) and not is_instance_running((row.started_at, row.ended_at) for row in real)
     past = clock.now() >= occurrence.ends_at + OVERDUE_AFTER
-    over = ended or (past and (bool(seen.instances) or _may_have_run(occurrence, meeting, seen.sheet, lines)))
+    over = ended or (
+        past and (bool(evidence_rows.instances) or _may_have_run(occurrence, meeting, evidence_rows.sheet, lines))
+    )
     untold = [row for row in real if row.id not in told]
     if (
         not over
-        or not seen.instances
+        or not evidence_rows.instances
         or not all(row.started_event_received and row.ended_event_received for row in untold)
     ):
         return DataCompleteness(is_over=over, is_complete=False, has_delivery_gap=False)
@@ -296,12 +298,12 @@ def _may_have_run(
     return sheet is None or sheet.report_error != NO_INSTANCE_REPORTED
 
 
-def _told(seen: _EvidenceRows) -> set[UUID]:
+def _told(evidence_rows: _EvidenceRows) -> set[UUID]:
     """The runnings of which Zoom's report has rows, or over which a teacher uploaded Zoom's file."""
-    by_report = {row.instance for row in seen.rows if row.source == "report"}
-    reported = {row.id for row in seen.instances if row.uuid in by_report}
-    files = [row for row in seen.instances if _is_file(row)]
-    covered = {row.id for row in seen.instances if _is_file(row) or any(_covers(file, row) for file in files)}
+    by_report = {row.instance for row in evidence_rows.rows if row.source == "report"}
+    reported = {row.id for row in evidence_rows.instances if row.uuid in by_report}
+    files = [row for row in evidence_rows.instances if _is_file(row)]
+    covered = {row.id for row in evidence_rows.instances if _is_file(row) or any(_covers(file, row) for file in files)}
     return reported | covered
 
 
@@ -320,8 +322,8 @@ def _had_gap(occurrence: MeetingOccurrence, meeting: ZoomMeeting, runs: list[Zoo
     return had_delivery_gap(meeting.zoom_id or "", min(starts), max([*ends, min(starts)]))
 
 
-def _ended_at(seen: _EvidenceRows) -> datetime | None:
-    real = [row for row in seen.instances if not _is_file(row)]
+def _ended_at(evidence_rows: _EvidenceRows) -> datetime | None:
+    real = [row for row in evidence_rows.instances if not _is_file(row)]
     if is_instance_running((row.started_at, row.ended_at) for row in real):
         return None
     return max((row.ended_at for row in real if row.ended_at), default=None)
@@ -479,10 +481,14 @@ def recompute_sheet(occurrence_id: UUID) -> SheetResult | None:
         result = compute_sheet(loaded.input)
         _write_records(occurrence, loaded, result)
         tally.write_sheet_tally(occurrence.id, meeting_seconds=result.meeting_seconds)
-        known = loaded.input.knowledge
-        sheet.needs_recompute, sheet.computed_at, sheet.has_delivery_gap = False, clock.now(), known.has_delivery_gap
+        completeness = loaded.input.knowledge
+        sheet.needs_recompute, sheet.computed_at, sheet.has_delivery_gap = (
+            False,
+            clock.now(),
+            completeness.has_delivery_gap,
+        )
         sheet.state, sheet.unmatched_count = sheet_state_of(occurrence, loaded), len(result.unmatched)
-        if known.is_over and occurrence.state == "started":
+        if completeness.is_over and occurrence.state == "started":
             occurrence.state = "ended"  # its end was never told
         _plan_report(sheet, occurrence, loaded)
         return result
@@ -525,14 +531,14 @@ def sheet_state_of(occurrence: MeetingOccurrence, loaded: SheetEvidence) -> str:
 
 def _write_records(occurrence: MeetingOccurrence, loaded: SheetEvidence, result: SheetResult) -> None:
     session = db.session
-    known = {
+    records = {
         record.learner_id: record
         for record in session.scalars(select(AttendanceRecord).where(AttendanceRecord.occurrence_id == occurrence.id))
     }
     final = bool(loaded.sheet and loaded.sheet.finalised_at)
     for computed in result.learners:
         learner_id = UUID(computed.learner_id)
-        record = known.pop(learner_id, None)
+        record = records.pop(learner_id, None)
         if record is None:
             record = AttendanceRecord(id=uuid4(), occurrence_id=occurrence.id, learner_id=learner_id)
             record.computed_mark = "pending"
@@ -541,7 +547,7 @@ def _write_records(occurrence: MeetingOccurrence, loaded: SheetEvidence, result:
             loaded.sheet.evidence_changed = True
         _note_change(occurrence.id, record, computed)
         _write(record, computed)
-    for record in known.values():  # no longer on the roster of that day
+    for record in records.values():  # no longer on the roster of that day
         if record.override_mark is None and record.final_mark is None:
             session.delete(record)
 

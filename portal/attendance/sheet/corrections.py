@@ -251,7 +251,7 @@ def _said_before(occurrence: MeetingOccurrence, stays: list[ZoomParticipant], na
             _plain(link, ("participant_id", "learner_id", "is_staff", "matched_by", "matched_at")) for link in links
         ],
         "aliases": [
-            _plain(one, ("class_id", "folded_name", "learner_id", "created_by", "created_at")) for one in aliases
+            _plain(alias, ("class_id", "folded_name", "learner_id", "created_by", "created_at")) for alias in aliases
         ],
     }
 
@@ -320,18 +320,18 @@ def _restore_aliases(
     """Put the memory of the names back, where it is still the memory of the match that is taken back."""
     class_id = occurrence.meeting.class_id
     for name in before["names"]:
-        known = list(
+        aliases = list(
             db.session.scalars(
                 select(ParticipantAlias).where(
                     ParticipantAlias.class_id == class_id, ParticipantAlias.folded_name == name
                 )
             )
         )
-        if any((alias.created_by, alias.created_at) not in matched for alias in known):
+        if any((alias.created_by, alias.created_at) not in matched for alias in aliases):
             continue
-        db.session.execute(delete(ParticipantAlias).where(ParticipantAlias.id.in_([alias.id for alias in known])))
-        mine = [_row(values) for values in before["aliases"] if values["folded_name"] == name]
-        db.session.add_all(ParticipantAlias(**values) for values in mine)
+        db.session.execute(delete(ParticipantAlias).where(ParticipantAlias.id.in_([alias.id for alias in aliases])))
+        valueses = [_row(values) for values in before["aliases"] if values["folded_name"] == name]
+        db.session.add_all(ParticipantAlias(**values) for values in valueses)
 
 
 def _stays_here(occurrence: MeetingOccurrence, stay_ids: list[UUID]) -> list[ZoomParticipant]:

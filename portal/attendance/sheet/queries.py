@@ -125,7 +125,7 @@ def sheet_version(computed_at: datetime | None, dirty: bool, occurrence_state: s
 
 def current_sheet_version(user: User, occurrence_id: UUID) -> str | None:
     """The version of a sheet that the person may see, in one statement; None for a stranger."""
-    wanted = (
+    statement = (
         select(AttendanceSheet.computed_at, AttendanceSheet.needs_recompute, MeetingOccurrence.state)
         .select_from(MeetingOccurrence)
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
@@ -134,8 +134,8 @@ def current_sheet_version(user: User, occurrence_id: UUID) -> str | None:
     )
     if not can_view_learners(user):
         opened = select(SchoolClass.id).where(SchoolClass.section_id.in_(disclosed_sections_select(user)))
-        wanted = wanted.where(ZoomMeeting.class_id.in_(opened))
-    row = db.session.execute(wanted).one_or_none()
+        statement = statement.where(ZoomMeeting.class_id.in_(opened))
+    row = db.session.execute(statement).one_or_none()
     return sheet_version(*row) if row else None
 
 
@@ -247,8 +247,8 @@ _latest_changes = _changes.limit(HISTORY_SHOWN + 1)
 
 def list_sheet_history(occurrence_id: UUID, *, everything: bool = False) -> list[SheetHistoryEntry]:
     """What was changed on a sheet, newest first: all of it, or the latest and one more if there are more."""
-    asked = _changes if everything else _latest_changes
-    return [SheetHistoryEntry(*row) for row in db.session.execute(asked, {"occurrence_id": occurrence_id})]
+    statement = _changes if everything else _latest_changes
+    return [SheetHistoryEntry(*row) for row in db.session.execute(statement, {"occurrence_id": occurrence_id})]
 
 
 @dataclass(frozen=True)

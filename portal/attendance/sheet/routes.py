@@ -56,7 +56,7 @@ def _page(
     grace_form: GraceForm | None = None,
 ) -> str:
     """The sheet. A form that was sent comes along with what was filled in and what is wrong with it."""
-    seen = queries.load_sheet_data(occurrence)
+    data = queries.load_sheet_data(occurrence)
     open_row = open_row or request.args.get("change", "")
     show = FILTER_MARKS.get(request.args.get("show", ""))
     return render_template(
@@ -64,14 +64,14 @@ def _page(
         occurrence=occurrence,
         meeting=occurrence.meeting,
         school_class=occurrence.meeting.school_class,
-        sheet=seen,
+        sheet=data,
         show=show,
         managed=can_edit_sheet(occurrence.meeting),
         open_row=open_row,
         mark_form=mark_form or (MarkForm() if open_row else None),
         bulk_form=bulk_form,
         bulk_choices=BULK_CHOICES,
-        reason_form=reason_form or (ReasonForm(formdata=None) if seen.is_final else None),
+        reason_form=reason_form or (ReasonForm(formdata=None) if data.is_final else None),
         grace_form=grace_form,
         history=queries.list_sheet_history(occurrence.id),
         latest=queries.HISTORY_SHOWN,
@@ -94,10 +94,10 @@ def show_live_attendance(occurrence_id: UUID) -> str | Response:
     audit_log.record_view(
         "viewed the sheet", "occurrence", occurrence.id, by=current_user.id, one_look=timedelta(hours=12)
     )
-    seen = queries.load_sheet_data(occurrence)
-    if seen.state != "live":
+    data = queries.load_sheet_data(occurrence)
+    if data.state != "live":
         return Response(status=204, headers={"HX-Refresh": "true"})
-    return render_template("attendance/_live.html", occurrence=occurrence, sheet=seen)
+    return render_template("attendance/_live.html", occurrence=occurrence, sheet=data)
 
 
 @bp.get("/attendance/<uuid:occurrence_id>/history")

@@ -91,8 +91,8 @@ def disclosed_sections_select(user: User) -> Select[UUID]:
 
 
 def is_section_disclosed(user: User, section_id: UUID) -> bool:
-    found = disclosed_sections_select(user).where(SectionDisclosure.section_id == section_id)
-    return bool(db.session.scalar(select(exists(found))))
+    statement = disclosed_sections_select(user).where(SectionDisclosure.section_id == section_id)
+    return bool(db.session.scalar(select(exists(statement))))
 
 
 def abort_with_reason_form(section: Section, back: str = "") -> None:

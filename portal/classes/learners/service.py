@@ -205,12 +205,12 @@ def _is_named(learner: Learner, details: LearnerDetails) -> bool:
 
 
 def _where_now(learner_id: UUID) -> str | None:
-    found = db.session.scalar(
+    section = db.session.scalar(
         select(Section)
         .join(Enrolment, Enrolment.section_id == Section.id)
         .where(Enrolment.learner_id == learner_id, queries.enrolled_on_clause(clock.today()))
     )
-    return found.title if found else None
+    return section.title if section else None
 
 
 def _time_here(rolls: EnrolmentChanges, section: Section, learner: Learner) -> Enrolment:

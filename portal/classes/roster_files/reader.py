@@ -82,28 +82,28 @@ def roster_file_to_json(roster: RosterFile) -> dict[str, Any]:
     return _with_lists({**asdict(roster), "rows": rows})
 
 
-def roster_file_from_json(kept: dict[str, Any]) -> RosterFile:
+def roster_file_from_json(values: dict[str, Any]) -> RosterFile:
     """The roster `roster_file_to_json` kept.
 
     Raises:
         KeyError, TypeError, ValueError: `kept` did not come from `roster_file_to_json`.
     """
-    rows = tuple(_row(row) for row in kept["rows"])
-    return RosterFile(**{**kept, "rows": rows, **_said(kept)})
+    rows = tuple(_row(row) for row in values["rows"])
+    return RosterFile(**{**values, "rows": rows, **_said(values)})
 
 
-def _row(kept: dict[str, Any]) -> RosterRow:
-    on = kept["remark_date"]
-    return RosterRow(**{**kept, "remark_date": date.fromisoformat(on) if on else None, **_said(kept)})
+def _row(values: dict[str, Any]) -> RosterRow:
+    on = values["remark_date"]
+    return RosterRow(**{**values, "remark_date": date.fromisoformat(on) if on else None, **_said(values)})
 
 
-def _said(kept: dict[str, Any]) -> dict[str, tuple[RowProblem, ...]]:
-    return {key: tuple(RowProblem(**problem) for problem in kept[key]) for key in ("problems", "warnings")}
+def _said(values: dict[str, Any]) -> dict[str, tuple[RowProblem, ...]]:
+    return {key: tuple(RowProblem(**problem) for problem in values[key]) for key in ("problems", "warnings")}
 
 
-def _with_lists(kept: Any) -> Any:
-    if isinstance(kept, dict):
-        return {key: _with_lists(value) for key, value in kept.items()}
-    if isinstance(kept, list | tuple):
-        return [_with_lists(value) for value in kept]
-    return kept
+def _with_lists(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {key: _with_lists(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_with_lists(value) for value in values]
+    return values

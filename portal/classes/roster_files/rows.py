@@ -166,10 +166,10 @@ def parse_remark_cell(value: Cell, notes: RowNotes) -> tuple[str | None, date | 
     """
     for part in re.split(r"<[^>]{0,20}>|[;\r\n]", str(value or "").upper()):
         part = part.strip()
-        found = _REMARK.match(part)
-        if not found and not _PENDING.match(part):
+        match = _REMARK.match(part)
+        if not match and not _PENDING.match(part):
             continue
-        return (found.group(1) if found else PENDING), _remark_date(part, notes)
+        return (match.group(1) if match else PENDING), _remark_date(part, notes)
     return None, None
 
 

@@ -139,15 +139,15 @@ def _read_sheet(rows: Rows, header: int) -> RosterFile:
 def _find_columns(header: Rows) -> dict[str, int]:
     """Where each column stands; the second header row serves what the first lacks. The leftmost match wins:
     the guardian's column is called Name as well."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for row in header:
         for column, cell in enumerate(row):
             for key, pattern in _COLUMNS.items():
-                if key not in found and re.match(pattern, _label(cell)):
-                    found[key] = column
-    if "name" not in found:
+                if key not in counts and re.match(pattern, _label(cell)):
+                    counts[key] = column
+    if "name" not in counts:
         raise RosterFileError("columns_missing", columns="NAME")
-    return found
+    return counts
 
 
 def _read_heading(rows: Rows) -> dict[str, str | None]:

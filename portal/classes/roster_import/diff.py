@@ -105,10 +105,10 @@ def diff_roster_file(upload: RosterImport, *, hold: bool = False) -> RosterDiff:
     day = roster_reference_date(year)
     learners = _learners(file, upload.school_id, section, day, hold=hold)
     times = _times(learners)
-    known = _what_is_known(upload, section, year, times)
-    lines = _lines(file.rows, learners, known)
+    context = _what_is_known(upload, section, year, times)
+    lines = _lines(file.rows, learners, context)
     met = {line.learner_id for line in lines}
-    missing = [_roster_line(learners[key], time) for key, time in known.here.items() if key not in met]
+    missing = [_roster_line(learners[key], time) for key, time in context.here.items() if key not in met]
     missing.sort(key=lambda line: (line.sex != "M", line.position, line.lis_name, line.learner_id))
     problems = _file_problems(upload, file, section, year)
     return RosterDiff(file, section, lines, tuple(missing), problems, day, learners, tuple(time for time, _ in times))
@@ -127,14 +127,14 @@ def _learners(
         Enrolment.section_id == (section.id if section else None), queries.enrolled_on_clause(day)
     )
     # In the order of their ids, so that two who want the same learners wait for each other and never lock up.
-    wanted = (
+    statement = (
         select(Learner)
         .where(or_(Learner.lrn.in_(lrns), Learner.id.in_(on_the_roster), on_no_roster_ever))
         .order_by(Learner.id)
     )
     if hold:
-        wanted = wanted.with_for_update(key_share=True).execution_options(populate_existing=True)
-    return {learner.id: learner for learner in db.session.scalars(wanted)}
+        statement = statement.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return {learner.id: learner for learner in db.session.scalars(statement)}
 
 
 def _times(learner_ids: Collection[UUID]) -> list[tuple[Enrolment, Section]]:
@@ -148,7 +148,7 @@ def _times(learner_ids: Collection[UUID]) -> list[tuple[Enrolment, Section]]:
     return [(time, place) for time, place in rows]
 
 
-def _lines(rows: tuple[RosterRow, ...], learners: dict[UUID, Learner], known: _Known) -> tuple[RosterDiffLine, ...]:
+def _lines(rows: tuple[RosterRow, ...], learners: dict[UUID, Learner], context: _Known) -> tuple[RosterDiffLine, ...]:
     by_lrn = {learner.lrn: learner for learner in learners.values() if learner.lrn}
     without_lrn: dict[str, list[Learner]] = {}
     for learner in learners.values():
@@ -157,7 +157,7 @@ def _lines(rows: tuple[RosterRow, ...], learners: dict[UUID, Learner], known: _K
     lines = []
     for row, position in zip(rows, _positions(rows), strict=True):
         found = by_lrn.get(row.lrn or "") or _take_only_one(without_lrn, fold_name(row.lis_name))
-        lines.append(_line(row, position, found, known))
+        lines.append(_line(row, position, found, context))
     return tuple(lines)
 
 
@@ -172,19 +172,19 @@ def _what_is_known(
 ) -> _Known:
     day = roster_reference_date(year)
     by = db.session.get_one(User, upload.uploaded_by)
-    known = _Known(day, day, upload.school_id, year, {}, {}, {}, set(), by)
+    context = _Known(day, day, upload.school_id, year, {}, {}, {}, set(), by)
     for time, place in times:
         learner_id, is_here = time.learner_id, section is not None and place.id == section.id
         if time.until_date and time.until_date < day:
-            known.last_days[learner_id] = max(time.until_date, known.last_days.get(learner_id, time.until_date))
+            context.last_days[learner_id] = max(time.until_date, context.last_days.get(learner_id, time.until_date))
             if is_here:
-                known.left_here.add(learner_id)
+                context.left_here.add(learner_id)
         elif time.from_date <= day and is_here:
-            known.here[learner_id] = time
+            context.here[learner_id] = time
         elif time.from_date <= day:
-            known.elsewhere[learner_id] = place
+            context.elsewhere[learner_id] = place
     # the first roster has been there since the year began
-    return known if known.here else replace(known, first_day=school_year_start(year))
+    return context if context.here else replace(context, first_day=school_year_start(year))
 
 
 def _section_of(upload: RosterImport, file: RosterFile) -> Section | None:
@@ -231,20 +231,20 @@ def _positions(rows: tuple[RosterRow, ...]) -> list[int]:
     return positions
 
 
-def _line(row: RosterRow, position: int, learner: Learner | None, known: _Known) -> RosterDiffLine:
+def _line(row: RosterRow, position: int, learner: Learner | None, context: _Known) -> RosterDiffLine:
     problems = row.problems
-    place = known.elsewhere.get(learner.id) if learner else None
-    if learner and learner.school_id != known.school_id:
+    place = context.elsewhere.get(learner.id) if learner else None
+    if learner and learner.school_id != context.school_id:
         problems += (RowProblem(row.row, "LRN", "lrn_of_other_school", {"lrn": row.lrn or ""}),)
         learner = place = None
-    unseen = learner is not None and not _has_seen(learner, known)
-    if learner and unseen and not _is_meant(learner, row, place, known):
+    unseen = learner is not None and not _has_seen(learner, context)
+    if learner and unseen and not _is_meant(learner, row, place, context):
         problems += (RowProblem(row.row, "LRN", "lrn_of_another", {"lrn": row.lrn or ""}),)
         learner = place = None
     changes = _changes(learner, row) if learner else ()
     if unseen:
         changes = tuple((name, "", after) for name, _before, after in changes)
-    status = _status(row, position, learner, bool(changes), known)
+    status = _status(row, position, learner, bool(changes), context)
     return RosterDiffLine(
         row=row,
         status="bad" if problems else status,
@@ -252,51 +252,51 @@ def _line(row: RosterRow, position: int, learner: Learner | None, known: _Known)
         learner_id=learner.id if learner else None,
         changes=changes if status != "left" else (),
         position=position,
-        from_date=_from_date(row, learner, known),
+        from_date=_from_date(row, learner, context),
         other_section=place.title if place and status == "moves here" else None,
     )
 
 
-def _has_seen(learner: Learner, known: _Known) -> bool:
+def _has_seen(learner: Learner, context: _Known) -> bool:
     """Does whoever brings the file see the learner's record anyway: is or was the learner on this roster or another
     of that person's, or does the person look after the school? Of everybody else's learners a file with guessed LRNs
     must tell nothing."""
-    place = known.elsewhere.get(learner.id)
-    advised = place is not None and place.adviser_id == known.by.id
-    return known.by.is_admin or advised or learner.id in known.here or learner.id in known.left_here
+    place = context.elsewhere.get(learner.id)
+    advised = place is not None and place.adviser_id == context.by.id
+    return context.by.is_admin or advised or learner.id in context.here or learner.id in context.left_here
 
 
-def _is_meant(learner: Learner, row: RosterRow, place: Section | None, known: _Known) -> bool:
+def _is_meant(learner: Learner, row: RosterRow, place: Section | None, context: _Known) -> bool:
     """Does the row name the learner who has its LRN? Of one who is on another roster this year the whole name has to
     be right, since they are taken off that; of the year before a spelling may have been corrected."""
     pairs = ((learner.last_name, row.last_name), (learner.first_name, row.first_name))
     same = [fold_name(ours) == fold_name(theirs or "") for ours, theirs in pairs]
-    return all(same) if place and place.school_year == known.school_year else any(same)
+    return all(same) if place and place.school_year == context.school_year else any(same)
 
 
-def _status(row: RosterRow, position: int, learner: Learner | None, changes: bool, known: _Known) -> Status:
+def _status(row: RosterRow, position: int, learner: Learner | None, changes: bool, context: _Known) -> Status:
     has_left = row.remark_code in LEFT_STATUSES and row.remark_date is not None
     if learner is None:
         return "new"
-    if line := known.here.get(learner.id):
+    if line := context.here.get(learner.id):
         if has_left and line.until_date is None:
             return "leaves"
         return "changed" if changes or line.position != position else "same"
-    if has_left and (learner.id in known.elsewhere or learner.id in known.left_here):
+    if has_left and (learner.id in context.elsewhere or learner.id in context.left_here):
         return "left"
-    return "moves here" if learner.id in known.elsewhere else "new"
+    return "moves here" if learner.id in context.elsewhere else "new"
 
 
-def _from_date(row: RosterRow, learner: Learner | None, known: _Known) -> date:
+def _from_date(row: RosterRow, learner: Learner | None, context: _Known) -> date:
     """From when a learner of the file counts. T/I and LE bring the date they came to the school; if the portal knew
     them before that as a learner of another section, they were there until then, and its sheets stay as they are."""
-    began = row.remark_date if row.remark_code in ("T/I", "LE") and row.remark_date else known.first_day
-    earliest = school_year_start(known.school_year)
-    if learner and (place := known.elsewhere.get(learner.id)) and place.school_year == known.school_year:
-        earliest = known.day
-    elif learner and (last_day := known.last_days.get(learner.id)):
+    began = row.remark_date if row.remark_code in ("T/I", "LE") and row.remark_date else context.first_day
+    earliest = school_year_start(context.school_year)
+    if learner and (place := context.elsewhere.get(learner.id)) and place.school_year == context.school_year:
+        earliest = context.day
+    elif learner and (last_day := context.last_days.get(learner.id)):
         earliest = max(earliest, last_day + timedelta(days=1))
-    return min(max(began, earliest), known.day)
+    return min(max(began, earliest), context.day)
 
 
 def _changes(learner: Learner, row: RosterRow) -> tuple[tuple[str, str, str], ...]:

@@ -95,27 +95,27 @@ def confirm_roster_import(
         session.refresh(upload, with_for_update=True)
         if upload.state != "preview":
             raise NotImportable("decided already")
-        seen = diff_roster_file(upload, hold=True)
-        if seen.section and not can_manage_section(seen.section, user):
+        diff = diff_roster_file(upload, hold=True)
+        if diff.section and not can_manage_section(diff.section, user):
             raise SectionNotManaged("another person's section")
-        if not seen.ok:
+        if not diff.ok:
             raise NotImportable("the file has problems")
         if keep_all:
-            answers = {line.learner_id: MissingLearnerDecision(KEEP_ON_ROSTER) for line in seen.missing}
-        _must_be_answered(seen, answers)
-        section = seen.section or _make_section(upload, seen.file, user)
-        upload.undo_journal = _save(seen, section, answers)
+            answers = {line.learner_id: MissingLearnerDecision(KEEP_ON_ROSTER) for line in diff.missing}
+        _must_be_answered(diff, answers)
+        section = diff.section or _make_section(upload, diff.file, user)
+        upload.undo_journal = _save(diff, section, answers)
         upload.state, upload.preview_rows, upload.section_id = "confirmed", None, section.id
         upload.decided_at = clock.now()
-        upload.added = seen.count("new") + seen.count("moves here")
-        upload.changed = seen.count("changed")
+        upload.added = diff.count("new") + diff.count("moves here")
+        upload.changed = diff.count("changed")
         audit_log.record_action(
             "imported a roster", "section", section.id, by=user.id,
-            added=upload.added, changed=upload.changed, withdrawn=_withdrawn(seen, answers),
+            added=upload.added, changed=upload.changed, withdrawn=_withdrawn(diff, answers),
         )  # fmt: skip
     notify_worker("registration")
     notify_worker("changed rosters")
-    return seen
+    return diff
 
 
 def discard_roster_import(upload: RosterImport) -> None:
@@ -124,20 +124,20 @@ def discard_roster_import(upload: RosterImport) -> None:
             upload.state, upload.preview_rows = "discarded", None
 
 
-def _must_be_answered(seen: RosterDiff, answers: Mapping[UUID, MissingLearnerDecision]) -> None:
+def _must_be_answered(diff: RosterDiff, answers: Mapping[UUID, MissingLearnerDecision]) -> None:
     open_ids, bad_days = set(), set()
-    for line in seen.missing:
+    for line in diff.missing:
         answer = answers.get(line.learner_id)
         if answer is None or answer.what not in (KEEP_ON_ROSTER, "T/O", "NLS"):
             open_ids.add(line.learner_id)
-        elif answer.what != KEEP_ON_ROSTER and not (answer.last_day and line.from_date <= answer.last_day <= seen.day):
+        elif answer.what != KEEP_ON_ROSTER and not (answer.last_day and line.from_date <= answer.last_day <= diff.day):
             bad_days.add(line.learner_id)
     if open_ids or bad_days:
-        raise MissingLearnersUndecided(seen, open_ids, bad_days)
+        raise MissingLearnersUndecided(diff, open_ids, bad_days)
 
 
-def _withdrawn(seen: RosterDiff, answers: Mapping[UUID, MissingLearnerDecision]) -> int:
-    return seen.count("leaves") + sum(answers[line.learner_id].what != KEEP_ON_ROSTER for line in seen.missing)
+def _withdrawn(diff: RosterDiff, answers: Mapping[UUID, MissingLearnerDecision]) -> int:
+    return diff.count("leaves") + sum(answers[line.learner_id].what != KEEP_ON_ROSTER for line in diff.missing)
 
 
 def _make_section(upload: RosterImport, file: RosterFile, user: User) -> Section:
@@ -154,32 +154,32 @@ def _make_section(upload: RosterImport, file: RosterFile, user: User) -> Section
     return section
 
 
-def _save(seen: RosterDiff, section: Section, answers: Mapping[UUID, MissingLearnerDecision]) -> dict[str, Any]:
+def _save(diff: RosterDiff, section: Section, answers: Mapping[UUID, MissingLearnerDecision]) -> dict[str, Any]:
     """Write the lines and the answers; what it takes to undo it."""
     session = db.session
-    leaving = {line.learner_id: answers[line.learner_id] for line in seen.missing}
-    known = seen.learners
-    rolls = EnrolmentChanges(known, held=seen.times)
-    journal = ImportJournal(known.values(), rolls)
-    for line in seen.lines:
+    leaving = {line.learner_id: answers[line.learner_id] for line in diff.missing}
+    learners = diff.learners
+    rolls = EnrolmentChanges(learners, held=diff.times)
+    journal = ImportJournal(learners.values(), rolls)
+    for line in diff.lines:
         if line.status == "left":
             continue
-        learner = known.get(line.learner_id) if line.learner_id else None
+        learner = learners.get(line.learner_id) if line.learner_id else None
         if learner is None:
             learner = _new_learner(line.row, section)
             session.add(learner)
             journal.made(learner)
         for name, _before, after in line.changes:
             setattr(learner, name, after)
-        _place(rolls, line, learner, section, seen.day)
-    listed = [(line.row.sex, line.row.lis_name, line.position) for line in seen.lines]
+        _place(rolls, line, learner, section, diff.day)
+    listed = [(line.row.sex, line.row.lis_name, line.position) for line in diff.lines]
     for learner_id, answer in leaving.items():
-        row, learner = rolls.enrolment_on(learner_id, seen.day), known[learner_id]
+        row, learner = rolls.enrolment_on(learner_id, diff.day), learners[learner_id]
         if row and answer.what != KEEP_ON_ROSTER and answer.last_day:
             rolls.withdraw(row, last_day=answer.last_day, reason=answer.what)
         elif row:
             row.position = roster_position_among(listed, learner.sex, learner.lis_name)
-    batch_column_updates(known.values(), (*COMPARED_FIELDS, "lrn"))
+    batch_column_updates(learners.values(), (*COMPARED_FIELDS, "lrn"))
     rolls.save()
     return journal.close()
 

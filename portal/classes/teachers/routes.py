@@ -27,9 +27,9 @@ Page = str | Response | tuple[str, int]
 class ColleagueForm(PortalForm):
     colleague = SelectField(_l("Colleague"), [InputRequired(_l("Choose a colleague."))])
 
-    def offer(self, found: list[User]) -> None:
+    def offer(self, users: list[User]) -> None:
         self.colleague.choices = [("", _("Choose ..."))] + [
-            (str(user.id), f"{user.full_name}, {user.email}") for user in found
+            (str(user.id), f"{user.full_name}, {user.email}") for user in users
         ]
 
     def chosen(self) -> User | None:
@@ -79,12 +79,12 @@ def transfer_teaching_load(user_id: UUID) -> Page:
     if not current_user.is_admin:
         abort(403)
     person = users_service.get_user_in_scope(current_user, user_id) or abort(404)
-    held = service.teaching_load_of(person, current_user)
+    load = service.teaching_load_of(person, current_user)
     form = HandOverForm()
-    form.chosen_ones.choices = _choices(held)
+    form.chosen_ones.choices = _choices(load)
     if not form.is_submitted():
         form.chosen_ones.data = [str(value) for value, _words in form.chosen_ones.choices]
-    form.offer(service.list_colleagues(held.schools, without=[person.id]))
+    form.offer(service.list_colleagues(load.schools, without=[person.id]))
     if form.validate_on_submit():
         heir = form.chosen() or abort(404)
         try:
@@ -96,19 +96,23 @@ def transfer_teaching_load(user_id: UUID) -> Page:
         else:
             flash(ngettext("%(num)d thing is handed over.", "%(num)d things are handed over.", count))
             return redirect(url_for(".transfer_teaching_load", user_id=user_id))
-    page = render_template("classes/hand_over.html", person=person, held=held, form=form)
+    page = render_template("classes/hand_over.html", person=person, held=load, form=form)
     return page, 422 if form.is_submitted() else 200
 
 
-def _choices(held: service.TeachingLoad) -> list[tuple[str, str]]:
-    classes = [(str(one.id), f"{one.subject}, {one.section.title}") for one in held.taught]
-    sections = [(str(one.id), _("%(section)s, as adviser", section=one.title)) for one in held.advised]
+def _choices(load: service.TeachingLoad) -> list[tuple[str, str]]:
+    classes = [(str(one.id), f"{one.subject}, {one.section.title}") for one in load.taught]
+    sections = [(str(one.id), _("%(section)s, as adviser", section=one.title)) for one in load.advised]
     helped = [
         (
-            str(one.id),
-            _("%(subject)s, %(section)s, as co-teacher: ends", subject=one.subject, section=one.section.title),
+            str(school_class.id),
+            _(
+                "%(subject)s, %(section)s, as co-teacher: ends",
+                subject=school_class.subject,
+                section=school_class.section.title,
+            ),
         )
-        for one in held.helped
+        for school_class in load.helped
     ]
     return classes + sections + helped
 

@@ -89,12 +89,12 @@ def transfer_teaching_load(admin: User, person: User, heir: User, chosen: set[UU
     nothing is changed.
     """
     with write_transaction() as session:
-        held = teaching_load_of(person, admin)
-        taught = [one.id for one in held.taught if one.id in chosen]
-        helped = [one.id for one in held.helped if one.id in chosen]
-        advised = [one.id for one in held.advised if one.id in chosen]
-        schools = {one.section.school_id for one in held.taught if one.id in chosen}
-        schools |= {one.school_id for one in held.advised if one.id in chosen}
+        load = teaching_load_of(person, admin)
+        taught = [one.id for one in load.taught if one.id in chosen]
+        helped = [one.id for one in load.helped if one.id in chosen]
+        advised = [one.id for one in load.advised if one.id in chosen]
+        schools = {one.section.school_id for one in load.taught if one.id in chosen}
+        schools |= {one.school_id for one in load.advised if one.id in chosen}
         if any(not _is_of(heir, school) for school in schools) or heir.id == person.id:
             raise NotSchoolStaff
         session.execute(update(SchoolClass).where(SchoolClass.id.in_(taught)).values(teacher_id=heir.id))

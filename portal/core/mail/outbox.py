@@ -116,14 +116,14 @@ def send_due_mail() -> int:
     ids = leases.acquire_leases(OutboxMail, due, limit=BATCH_SIZE, order=OutboxMail.created_at)
     if not ids:
         return 0
-    letters = list(db.session.scalars(select(OutboxMail).where(OutboxMail.id.in_(ids)).order_by(OutboxMail.created_at)))
+    mails = list(db.session.scalars(select(OutboxMail).where(OutboxMail.id.in_(ids)).order_by(OutboxMail.created_at)))
     post = _post()
     try:
-        for letter in letters:
-            _send(post, letter)
+        for mail in mails:
+            _send(post, mail)
     finally:
         post.close()
-    return len(letters)
+    return len(mails)
 
 
 def _render(template: str, language: str, values: dict[str, object]) -> tuple[str, str, str]:
@@ -135,26 +135,26 @@ def _render(template: str, language: str, values: dict[str, object]) -> tuple[st
     return strip_control_characters(subject), text.strip() + "\n", html
 
 
-def _send(post: MailTransport, letter: OutboxMail) -> None:
+def _send(post: MailTransport, mail: OutboxMail) -> None:
     try:
-        message = _message(letter)
-        post.send(message, str(letter.id))
+        message = _message(mail)
+        post.send(message, str(mail.id))
     except TemporaryMailError as problem:
-        if clock.now() - letter.created_at > MAX_AGE:
-            _finish(letter, "failed", error=str(problem))
+        if clock.now() - mail.created_at > MAX_AGE:
+            _finish(mail, "failed", error=str(problem))
         else:
-            attempts = letter.attempts + 1
+            attempts = mail.attempts + 1
             leases.release_leases(
                 OutboxMail,
-                [letter.id],
+                [mail.id],
                 attempts=attempts,
                 next_attempt_at=leases.next_attempt_at(attempts),
                 error=str(problem)[:200],
             )
     except (PermanentMailError, DecryptionError) as problem:
-        _finish(letter, "failed", error=str(problem))
+        _finish(mail, "failed", error=str(problem))
     else:
-        _finish(letter, "sent", sent_at=clock.now())
+        _finish(mail, "sent", sent_at=clock.now())
 
 
 def requeue_mail(letter_ids: Collection[UUID] | None = None) -> int:
@@ -178,28 +178,28 @@ def requeue_mail(letter_ids: Collection[UUID] | None = None) -> int:
     return changed
 
 
-def _finish(letter: OutboxMail, state: str, error: str | None = None, sent_at: datetime | None = None) -> None:
+def _finish(mail: OutboxMail, state: str, error: str | None = None, sent_at: datetime | None = None) -> None:
     leases.release_leases(
         OutboxMail,
-        [letter.id],
+        [mail.id],
         state=state,
-        content_encrypted=letter.content_encrypted if state == "failed" else None,
-        attempts=letter.attempts + 1,
+        content_encrypted=mail.content_encrypted if state == "failed" else None,
+        attempts=mail.attempts + 1,
         error=error[:200] if error else None,
         sent_at=sent_at,
     )
 
 
-def _message(letter: OutboxMail) -> EmailMessage:
+def _message(mail: OutboxMail) -> EmailMessage:
     """The letter as it goes out. Its Message-ID is the row's, so that a repeat after a crash is seen as one."""
-    content = json.loads(decrypt_for_row(letter.content_encrypted or "", _row(letter.id)))
+    content = json.loads(decrypt_for_row(mail.content_encrypted or "", _row(mail.id)))
     sender = _settings().mail_from
     message = EmailMessage()
     message["From"] = f"Silid <{sender}>"
     message["To"] = content["to"]
     message["Subject"] = content["subject"]
-    message["Date"] = format_datetime(letter.created_at)
-    message["Message-ID"] = f"<{letter.id}@{sender.rpartition('@')[2]}>"
+    message["Date"] = format_datetime(mail.created_at)
+    message["Message-ID"] = f"<{mail.id}@{sender.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(content["text"])
     message.add_alternative(content["html"], subtype="html")

@@ -17,8 +17,8 @@ from portal.meetings.service import MeetingNotChangeable
 
 def count_upcoming_occurrences(class_id: UUID) -> int:
     """How many dates of the class are scheduled from now on."""
-    wanted = select(func.count()).select_from(MeetingOccurrence).join(MeetingOccurrence.meeting)
-    return db.session.scalar(wanted.where(*_coming(class_id))) or 0
+    statement = select(func.count()).select_from(MeetingOccurrence).join(MeetingOccurrence.meeting)
+    return db.session.scalar(statement.where(*_coming(class_id))) or 0
 
 
 def cancel_upcoming_occurrences(user: User, class_id: UUID, reason: str = "") -> int:

@@ -157,15 +157,15 @@ def find_conflicts(
     by_day: dict[object, list[BookedSlot]] = {}
     for one in taken:
         by_day.setdefault(clock.to_manila(one.starts_at).date(), []).append(one)
-    found = []
+    conflicts = []
     for slot in slots:
         day = clock.to_manila(slot.starts_at).date()
         near = [one for shift in (-1, 0, 1) for one in by_day.get(day + timedelta(days=shift), [])]
         for one in near:
             clash = _meet(slot, one, host, teacher_id, section_id)
             if clash:
-                found.append(clash)
-    return found
+                conflicts.append(clash)
+    return conflicts
 
 
 def with_next_free_start(clashes: Sequence[Conflict], taken: Sequence[BookedSlot]) -> list[Conflict]:

@@ -85,11 +85,11 @@ def choose_meeting_host(
     chosen = next((one for one in choices if one.is_possible), choices[0])
     # Others' classes on other hosts of the pool are no reason to move.
     mine = [
-        one
-        for one in taken
-        if one.host == chosen.host
-        or one.teacher_id == who.teacher_id
-        or (who.section_id is not None and one.section_id == who.section_id)
+        slot
+        for slot in taken
+        if slot.host == chosen.host
+        or slot.teacher_id == who.teacher_id
+        or (who.section_id is not None and slot.section_id == who.section_id)
     ]
     return HostChoice(chosen.host, tuple(conflicts.with_next_free_start(chosen.clashes, mine)))
 

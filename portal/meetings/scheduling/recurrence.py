@@ -140,8 +140,8 @@ class MeetingBlock:
     @property
     def holes(self) -> list[datetime]:
         """The starts that Zoom makes and nobody wants."""
-        wanted = {slot.pattern for slot in self.slots}
-        return [start for start in self.pattern if start not in wanted]
+        moments = {slot.pattern for slot in self.slots}
+        return [start for start in self.pattern if start not in moments]
 
 
 def split_into_meetings(slots: Sequence[TimeSlot]) -> list[MeetingBlock]:
@@ -149,8 +149,8 @@ def split_into_meetings(slots: Sequence[TimeSlot]) -> list[MeetingBlock]:
     groups: dict[tuple[time, int], list[TimeSlot]] = {}
     for slot in slots:
         groups.setdefault((clock.to_manila(slot.pattern).time(), slot.minutes), []).append(slot)
-    found = [block for group in groups.values() for block in _cut(group)]
-    return sorted(found, key=lambda block: block.starts_at)
+    meeting_blocks = [block for group in groups.values() for block in _cut(group)]
+    return sorted(meeting_blocks, key=lambda block: block.starts_at)
 
 
 def _cut(group: list[TimeSlot]) -> Iterator[MeetingBlock]:
@@ -172,10 +172,10 @@ def weekly_starts(
     The wall clock in Manila stays; weekdays are 1 (Monday) to 7.
     """
     local = clock.to_manila(first)
-    found: list[datetime] = []
+    moments: list[datetime] = []
     day = local.date()
-    while (dates is None or len(found) < dates) and (until is None or day <= clock.to_manila(until).date()):
+    while (dates is None or len(moments) < dates) and (until is None or day <= clock.to_manila(until).date()):
         if day.isoweekday() in weekdays:
-            found.append(clock.from_manila(day, local.time()))
+            moments.append(clock.from_manila(day, local.time()))
         day += timedelta(days=1)
-    return found
+    return moments

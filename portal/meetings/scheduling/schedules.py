@@ -105,9 +105,9 @@ def create_schedule(
         )
         return row
 
-    made = get_or_create(known, make)
+    schedule = get_or_create(known, make)
     notify_worker("meetings")
-    return made
+    return schedule
 
 
 def _add_meetings(

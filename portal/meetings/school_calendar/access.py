@@ -53,8 +53,8 @@ def calendar_scope_options(user: User) -> list[ScopeOption]:
         .order_by(Section.grade_level, Section.name)
     )
     own = [
-        ScopeOption(f"section:{one.id}", "section", one.title, CalendarScope("section", section_id=one.id))
-        for one in sections
+        ScopeOption(f"section:{section.id}", "section", section.title, CalendarScope("section", section_id=section.id))
+        for section in sections
     ]
     if user.is_admin and user.school:
         school = user.school

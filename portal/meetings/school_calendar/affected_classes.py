@@ -87,15 +87,15 @@ def find_affected_classes(
     return lines, len(found) > most
 
 
-def _line(row: Any, said: Sequence[CalendarDay]) -> ClassOnDayOff | None:
+def _line(row: Any, calendar_days: Sequence[CalendarDay]) -> ClassOnDayOff | None:
     """The date of the row with what is said of its day; None where its own section has class after all."""
     concerns = [
-        one
-        for one in said
-        if one.scope in REGION_WIDE_SCOPES
-        or one.division == row.division
-        or one.school_id == row.school_id
-        or one.section_id == row.section_id
+        calendar_day
+        for calendar_day in calendar_days
+        if calendar_day.scope in REGION_WIDE_SCOPES
+        or calendar_day.division == row.division
+        or calendar_day.school_id == row.school_id
+        or calendar_day.section_id == row.section_id
     ]
     off = merge_calendar_days(national_holidays(row.local_date, row.local_date), concerns).get(row.local_date)
     if off is None:

@@ -69,9 +69,9 @@ def _row(number: int, cells: dict[str, str], is_allowed: Callable[[date], bool])
         problems.append(_("Row %(row)s has no name. Write what day it is.", row=number))
     elif len(cells["name"]) > NAME_LIMIT:
         problems.append(_("Row %(row)s: the name is too long. At most %(most)s letters.", row=number, most=NAME_LIMIT))
-    said = CalendarEntry(day, kind, cells["name"]) if day and kind and not problems else None
+    entry = CalendarEntry(day, kind, cells["name"]) if day and kind and not problems else None
     return CalendarImportRow(
-        number, " ".join((cells["date"], cells["kind"], cells["name"]))[:80], said, tuple(problems)
+        number, " ".join((cells["date"], cells["kind"], cells["name"]))[:80], entry, tuple(problems)
     )
 
 
@@ -92,10 +92,10 @@ def _once(row: CalendarImportRow, first: dict[date, int]) -> CalendarImportRow:
 
 def parse_calendar_date(text: str) -> date | None:
     """2026-12-25, or 12/25/2026 as Excel writes it here (month first, as the Philippine locale of Windows has it)."""
-    if found := re.fullmatch(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})", text, re.ASCII):
-        year, month, day = found.groups()
-    elif found := re.fullmatch(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})", text, re.ASCII):
-        month, day, year = found.groups()
+    if match := re.fullmatch(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})", text, re.ASCII):
+        year, month, day = match.groups()
+    elif match := re.fullmatch(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})", text, re.ASCII):
+        month, day, year = match.groups()
     else:
         return None
     try:

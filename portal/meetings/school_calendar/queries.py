@@ -64,7 +64,7 @@ def list_calendar_days(user: User, first: date, last: date) -> tuple[list[Calend
         .order_by(CalendarDay.date, School.name, Section.grade_level, Section.name)
         .limit(MAX_ROWS + 1)
     ).all()
-    found = [
+    day_rows = [
         CalendarDayRow(
             row.id,
             row.date,
@@ -81,16 +81,16 @@ def list_calendar_days(user: User, first: date, last: date) -> tuple[list[Calend
         CalendarDayRow(None, day, "holiday", "national", "", name, None, False)
         for day, name in national_holidays(first, last).items()
     ]
-    ordered = sorted([*seeds, *found], key=lambda line: (line.date, WIDEST_FIRST.index(line.scope)))
+    ordered = sorted([*seeds, *day_rows], key=lambda line: (line.date, WIDEST_FIRST.index(line.scope)))
     return ordered, len(rows) > MAX_ROWS
 
 
-def build_month_grid(user: User, month: date, said: list[CalendarDayRow]) -> list[MonthCell]:
+def build_month_grid(user: User, month: date, day_rows: list[CalendarDayRow]) -> list[MonthCell]:
     """The weeks of a month, Monday first, with what is said of each day (of the weeks' days, see
     `month_grid_range`)."""
     first, last = month_grid_range(month)
     by_day: dict[date, list[CalendarDayRow]] = {}
-    for line in said:
+    for line in day_rows:
         by_day.setdefault(line.date, []).append(line)
     widest = _scopes_of(user)
     days = (first + timedelta(days=number) for number in range((last - first).days + 1))
@@ -112,10 +112,10 @@ def _scopes_of(user: User) -> tuple[str, ...]:
     return WIDEST_FIRST[:3] if user.scope == "division" else WIDEST_FIRST[:4]
 
 
-def _off(said: list[CalendarDayRow]) -> str | None:
+def _off(day_rows: list[CalendarDayRow]) -> str | None:
     """The last word: the narrowest that says something."""
     off = None
-    for line in said:
+    for line in day_rows:
         off = None if line.kind == "class" else line.name
     return off
 

@@ -30,7 +30,7 @@ REMAINS = timedelta(days=400)  # how far ahead classes are looked for; schedules
 @bp.get("")
 def show_school_calendar() -> str:
     month = _month(request.args.get("month", ""))
-    said, more = queries.list_calendar_days(current_user, *queries.month_grid_range(month))
+    day_rows, more = queries.list_calendar_days(current_user, *queries.month_grid_range(month))
     concerned, _more = affected_classes.find_affected_classes(
         current_user, clock.today(), clock.today() + REMAINS, most=50
     )
@@ -40,8 +40,8 @@ def show_school_calendar() -> str:
         before=(month - timedelta(days=1)).replace(day=1),
         after=(month + timedelta(days=31)).replace(day=1),
         today=clock.today(),
-        squares=queries.build_month_grid(current_user, month, said),
-        lines=[line for line in said if line.date.month == month.month],
+        squares=queries.build_month_grid(current_user, month, day_rows),
+        lines=[line for line in day_rows if line.date.month == month.month],
         more=more,
         may_declare=bool(access.calendar_scope_options(current_user)),
         concerned=len([line for line in concerned if line.managed]),

@@ -94,23 +94,23 @@ def add_calendar_days(user: User, place: CalendarScope, days: Sequence[CalendarE
     """
     with write_transaction() as session:
         dates = [one.date for one in days]
-        known = {
+        calendar_days = {
             row.date: row
             for row in session.scalars(select(CalendarDay).where(CalendarDay.date.in_(dates), place.is_declared_by))
         }
         rows = []
-        for one in days:
-            row = known.setdefault(
-                one.date,
+        for entry in days:
+            row = calendar_days.setdefault(
+                entry.date,
                 CalendarDay(
-                    date=one.date,
+                    date=entry.date,
                     scope=place.scope,
                     division=place.division,
                     school_id=place.school_id,
                     section_id=place.section_id,
                 ),
             )
-            row.kind, row.name, row.created_by, row.created_at = one.kind, one.name, user.id, clock.now()
+            row.kind, row.name, row.created_by, row.created_at = entry.kind, entry.name, user.id, clock.now()
             rows.append(row)
         session.add_all(rows)
         session.flush()
@@ -118,16 +118,16 @@ def add_calendar_days(user: User, place: CalendarScope, days: Sequence[CalendarE
     return rows
 
 
-def update_calendar_day(user: User, row: CalendarDay, said: CalendarEntry) -> None:
+def update_calendar_day(user: User, row: CalendarDay, entry: CalendarEntry) -> None:
     """Another date, kind or name of a day. Raises DuplicateCalendarDay where the place has the new date already."""
     place = CalendarScope(row.scope, row.division, row.school_id, row.section_id)
     with write_transaction() as session:
         others = select(CalendarDay.id).where(
-            CalendarDay.date == said.date, place.is_declared_by, CalendarDay.id != row.id
+            CalendarDay.date == entry.date, place.is_declared_by, CalendarDay.id != row.id
         )
         if session.scalar(others.limit(1)):
-            raise DuplicateCalendarDay(said.date.isoformat())
-        row.date, row.kind, row.name = said.date, said.kind, said.name
+            raise DuplicateCalendarDay(entry.date.isoformat())
+        row.date, row.kind, row.name = entry.date, entry.kind, entry.name
         row.created_by, row.created_at = user.id, clock.now()
         _note("changed", [row], user)
 

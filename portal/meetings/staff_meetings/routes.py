@@ -33,8 +33,8 @@ def new_staff_meeting() -> str | AnyResponse | tuple[str, int]:
     form = _form(**values)
     if request.method == "GET":
         form.client_key.data = str(uuid4())
-        wanted = (duplicate.single_start(values) if values else None) or suggested_start_time()
-        start = preview.first_free_start(ScheduleParties(current_user.id), TimeSlot(wanted, form.minutes.data or 60))
+        moment = (duplicate.single_start(values) if values else None) or suggested_start_time()
+        start = preview.first_free_start(ScheduleParties(current_user.id), TimeSlot(moment, form.minutes.data or 60))
         local = clock.to_manila(start)
         form.day.data, form.start.data = local.date(), local.time()
     if "now" in request.form:

@@ -51,21 +51,21 @@ def allowed_audiences_of(user: User) -> tuple[str, ...]:
 
 def resolve_invitees(text: str, domains: tuple[str, ...]) -> list[User]:
     """The users behind a list of addresses, on lines of their own or with commas between. Raises NotInvitable."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     wrong: list[InvalidAddress] = []
     for number, line in enumerate(text.splitlines(), 1):
         for typed in re.split(r"[,;\s]+", line.strip()):
             if not typed:
                 continue
             try:
-                found.setdefault(normalise_school_email(typed, domains), number)
+                counts.setdefault(normalise_school_email(typed, domains), number)
             except EmailDomainError:
                 wrong.append(InvalidAddress(number, typed, "outside"))
-    users = {user.email: user for user in db.session.scalars(select(User).where(User.email.in_(found), _works()))}
-    wrong += [InvalidAddress(number, address, "nobody") for address, number in found.items() if address not in users]
+    users = {user.email: user for user in db.session.scalars(select(User).where(User.email.in_(counts), _works()))}
+    wrong += [InvalidAddress(number, address, "nobody") for address, number in counts.items() if address not in users]
     if wrong:
         raise NotInvitable(sorted(wrong, key=lambda one: one.line))
-    return [users[address] for address in found]
+    return [users[address] for address in counts]
 
 
 def create_staff_meeting(

@@ -62,18 +62,18 @@ def serialise_meeting_values(values: Values) -> Values:
     return {name: value.astimezone(UTC).isoformat() if name == "starts_at" else value for name, value in values.items()}
 
 
-def actual_meeting_values(found: Meeting, kind: str) -> Values:
+def actual_meeting_values(meeting: Meeting, kind: str) -> Values:
     """The same values as Zoom has them; a start it did not name is left out."""
-    values: Values = {"title": found.topic, "description": _plain(strip_agenda_marker(found.agenda))}
-    if kind != "recurring" and found.start_time is not None and found.minutes is not None:
-        values |= {"starts_at": found.start_time, "minutes": found.minutes}
-    return values | {name: getattr(found.settings, name) for name in SETTINGS}
+    values: Values = {"title": meeting.topic, "description": _plain(strip_agenda_marker(meeting.agenda))}
+    if kind != "recurring" and meeting.start_time is not None and meeting.minutes is not None:
+        values |= {"starts_at": meeting.start_time, "minutes": meeting.minutes}
+    return values | {name: getattr(meeting.settings, name) for name in SETTINGS}
 
 
-def list_overridden_values(asked: Values, seen: Values, names: Iterable[str]) -> Values:
+def list_overridden_values(asked: Values, values: Values, names: Iterable[str]) -> Values:
     """What Zoom has otherwise than it was asked, among `names`, in the form that the column keeps."""
     return serialise_meeting_values(
-        {name: seen[name] for name in names if name in seen and seen[name] != asked.get(name)}
+        {name: values[name] for name in names if name in values and values[name] != asked.get(name)}
     )
 
 
@@ -82,15 +82,15 @@ def list_remote_changes(meeting: ZoomMeeting, seen: Values) -> Values:
 
     Values that the portal could not keep (an unknown kind of recording, no title) are left out.
     """
-    told, mine = last_sent_values(meeting), desired_meeting_values(meeting)
-    known = told | {
+    values, mine = last_sent_values(meeting), desired_meeting_values(meeting)
+    known = values | {
         name: datetime.fromisoformat(value) if name == "starts_at" else value
         for name, value in (meeting.overridden_settings or {}).items()
     }
     return {
         name: value
         for name, value in seen.items()
-        if name in told and value != known[name] and mine[name] == told[name] and _fits(name, value)
+        if name in values and value != known[name] and mine[name] == values[name] and _fits(name, value)
     }
 
 
@@ -109,9 +109,9 @@ def _fits(name: str, value: Any) -> bool:
 
 def is_remote_change(meeting: ZoomMeeting, changes: Mapping[str, Any]) -> bool:
     """Whether the changed fields of a `meeting.updated` event say something that Zoom was not told by us."""
-    told = last_sent_values(meeting)
+    values = last_sent_values(meeting)
     plain = {"id", "uuid", "topic", "agenda", "start_time", "duration", "timezone", "settings"}
-    if not told or set(changes) - plain:
+    if not values or set(changes) - plain:
         return True
     said: Values = {}
     if "topic" in changes:
@@ -124,7 +124,7 @@ def is_remote_change(meeting: ZoomMeeting, changes: Mapping[str, Any]) -> bool:
         said["minutes"] = changes["duration"]
     settings = as_object(changes.get("settings"))
     said |= {name: settings[name] for name in SETTINGS if name in settings}
-    return any(told.get(name) != value for name, value in said.items())
+    return any(values.get(name) != value for name, value in said.items())
 
 
 def pattern_starts(meeting: ZoomMeeting) -> list[datetime]:

@@ -41,25 +41,25 @@ def diff_zoom_occurrences(meeting: ZoomMeeting, rows: list[MeetingOccurrence], s
     coming = [one for one in seen.occurrences if one.status != "deleted" and one.start_time and one.start_time > now]
     ours = [row for row in rows if row.is_scheduled]
     pairs, extra = _match(ours, coming)
-    found = OccurrenceDiff()
+    diff = OccurrenceDiff()
     for row, theirs in pairs:
-        _learn(row, theirs, rows, found)
+        _learn(row, theirs, rows, diff)
         if row.state == "cancelled":
-            found.surplus.append(theirs)
+            diff.surplus.append(theirs)
         elif row.starts_at > now and (row.starts_at, row.minutes) != (row.zoom_starts_at, row.zoom_minutes):
-            found.moved.append((row, theirs))
+            diff.moved.append((row, theirs))
     matched = {row.id for row, _ in pairs}
     for row in ours:
         if row.id not in matched and _place(row) > now:
-            _gone(row, found)
+            _gone(row, diff)
     planned = {clock.to_manila(start).date() for start in pattern_starts(meeting)}
     for theirs in extra:
         assert theirs.start_time is not None  # `coming` has only those with a start
         if clock.to_manila(theirs.start_time).date() in planned:
-            found.surplus.append(theirs)  # a day without class, which Zoom cannot leave out by itself
+            diff.surplus.append(theirs)  # a day without class, which Zoom cannot leave out by itself
         else:
-            _new(meeting, rows, theirs, theirs.start_time, found)
-    return found
+            _new(meeting, rows, theirs, theirs.start_time, diff)
+    return diff
 
 
 def _match(rows: list[MeetingOccurrence], coming: list[Occurrence]) -> tuple[list[Pair], list[Occurrence]]:
@@ -71,10 +71,10 @@ def _match(rows: list[MeetingOccurrence], coming: list[Occurrence]) -> tuple[lis
     for same in (_same_id, _same_start, _same_day):
         taken = {row.id for row, _ in pairs}
         for row in rows:
-            found = next((one for one in coming if same(row, one)), None) if row.id not in taken else None
-            if found is not None:
-                pairs.append((row, found))
-                coming = [one for one in coming if one is not found]
+            occurrence = next((one for one in coming if same(row, one)), None) if row.id not in taken else None
+            if occurrence is not None:
+                pairs.append((row, occurrence))
+                coming = [one for one in coming if one is not occurrence]
     return pairs, coming
 
 
@@ -98,7 +98,7 @@ def _place(row: MeetingOccurrence) -> datetime:
     return row.zoom_starts_at or row.starts_at
 
 
-def _learn(row: MeetingOccurrence, theirs: Occurrence, rows: list[MeetingOccurrence], found: OccurrenceDiff) -> None:
+def _learn(row: MeetingOccurrence, theirs: Occurrence, rows: list[MeetingOccurrence], diff: OccurrenceDiff) -> None:
     """Note what Zoom has; a time that was changed there and not here is taken over."""
     start, minutes = theirs.start_time, theirs.minutes or row.zoom_minutes or row.minutes
     changed_there = (start, minutes) != (row.zoom_starts_at, row.zoom_minutes)
@@ -107,22 +107,22 @@ def _learn(row: MeetingOccurrence, theirs: Occurrence, rows: list[MeetingOccurre
     if start and changed_there and not changed_here and free and row.state == "scheduled":
         row.starts_at, row.minutes = start, minutes
         row.local_date = clock.to_manila(start).date()
-        found.news = True
+        diff.news = True
     row.zoom_occurrence_id, row.zoom_starts_at, row.zoom_minutes = theirs.id, start, minutes
 
 
-def _gone(row: MeetingOccurrence, found: OccurrenceDiff) -> None:
+def _gone(row: MeetingOccurrence, diff: OccurrenceDiff) -> None:
     """Zoom does not have this date: somebody deleted it there, or Zoom never made it."""
     if row.state == "scheduled":
         if row.zoom_occurrence_id is None:
-            found.missing.append(row)
+            diff.missing.append(row)
             return
-        row.state, found.news = "cancelled", True
+        row.state, diff.news = "cancelled", True
     row.zoom_occurrence_id = None
 
 
 def _new(
-    meeting: ZoomMeeting, rows: list[MeetingOccurrence], theirs: Occurrence, start: datetime, found: OccurrenceDiff
+    meeting: ZoomMeeting, rows: list[MeetingOccurrence], theirs: Occurrence, start: datetime, diff: OccurrenceDiff
 ) -> None:
     """A date that was added in Zoom itself."""
     if any(row.starts_at == start for row in rows):
@@ -141,4 +141,4 @@ def _new(
     )
     db.session.add(row)
     rows.append(row)
-    found.news = True
+    diff.news = True

@@ -94,21 +94,21 @@ def _nothing(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
 def _create(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
     found = zoom.find_by_marker(meeting.host_email, meeting.marker) if meeting.outcome_unknown else None
     if found is not None:
-        asked = desired_state.actual_meeting_values(found, meeting.kind)
+        values = desired_state.actual_meeting_values(found, meeting.kind)
     else:
         _drop_what_has_passed(meeting)
         _settle_host(meeting, zoom)
-        draft, asked = desired_state.desired_meeting_draft(meeting), desired_state.desired_meeting_values(meeting)
+        draft, values = desired_state.desired_meeting_draft(meeting), desired_state.desired_meeting_values(meeting)
         with _counted(meeting):
             found = zoom.create_meeting(meeting.host_email, draft)
     with write_transaction():
         _refresh(meeting)
         meeting.zoom_id, meeting.created_at_zoom = found.id, clock.now()
-        meeting.last_sent = desired_state.serialise_meeting_values(asked)
+        meeting.last_sent = desired_state.serialise_meeting_values(values)
         add_meeting_history(meeting.id, "made at Zoom")
         if meeting.state == "waiting":
             meeting.state = "scheduled"
-        _finish(meeting, _apply_zoom_state(meeting, found, asked))
+        _finish(meeting, _apply_zoom_state(meeting, found, values))
     notify_worker("registration")
     notify_worker("inbox")  # events of this meeting may have come before its id was known here
 
@@ -161,7 +161,7 @@ def _update(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
     if meeting.zoom_id is None:
         raise ZoomUnavailable("an update is wanted for a meeting without an id", maybe_done=False)
     seen = _read_first(meeting, zoom)
-    draft, asked = desired_state.desired_meeting_draft(meeting), desired_state.desired_meeting_values(meeting)
+    draft, values = desired_state.desired_meeting_draft(meeting), desired_state.desired_meeting_values(meeting)
     told = desired_state.last_sent_values(meeting)
     body = diff_meeting_drafts(desired_state.last_sent_draft(meeting), draft)
     if body:
@@ -169,12 +169,12 @@ def _update(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
             zoom.update_meeting(meeting.zoom_id, body)
         with write_transaction():
             _refresh(meeting)
-            meeting.last_sent = desired_state.serialise_meeting_values(asked)
+            meeting.last_sent = desired_state.serialise_meeting_values(values)
             add_meeting_history(meeting.id, "changed at Zoom")
     sent_dates = seen is not None and meeting.kind == "recurring" and _send_dates(meeting, seen, zoom)
     if seen is None or body or sent_dates:
         seen = zoom.get_meeting(meeting.zoom_id)
-    sent = {name: value for name, value in asked.items() if value != told.get(name)}
+    sent = {name: value for name, value in values.items() if value != told.get(name)}
     with write_transaction():
         _refresh(meeting)
         _finish(meeting, _apply_zoom_state(meeting, seen, sent))
@@ -200,21 +200,21 @@ def _send_dates(meeting: ZoomMeeting, seen: Meeting, zoom: ZoomClient) -> bool:
     """Delete and move single dates at Zoom; True if there was anything to send."""
     zoom_id = meeting.zoom_id or ""
     with write_transaction():
-        found = diff_zoom_occurrences(meeting, _rows(meeting), seen)
-    for theirs in found.surplus:
+        diff = diff_zoom_occurrences(meeting, _rows(meeting), seen)
+    for theirs in diff.surplus:
         zoom.delete_meeting(zoom_id, occurrence_id=theirs.id)
     draft = desired_state.desired_meeting_draft(meeting)
-    for row, theirs in found.moved:
+    for row, theirs in diff.moved:
         single = replace(draft, starts_at=row.starts_at, minutes=row.minutes)
         starts_at, minutes = row.starts_at, row.minutes
         with _counted(meeting):
             zoom.update_meeting(zoom_id, single, occurrence_id=theirs.id)
         with write_transaction():
             row.zoom_starts_at, row.zoom_minutes = starts_at, minutes
-    if found.surplus or found.moved:
+    if diff.surplus or diff.moved:
         with write_transaction():
-            add_meeting_history(meeting.id, "dates changed at Zoom", detail=str(len(found.surplus) + len(found.moved)))
-    return not found.in_step
+            add_meeting_history(meeting.id, "dates changed at Zoom", detail=str(len(diff.surplus) + len(diff.moved)))
+    return not diff.in_step
 
 
 def _apply_zoom_state(meeting: ZoomMeeting, seen: Meeting, sent: desired_state.Values | None = None) -> OccurrenceDiff:

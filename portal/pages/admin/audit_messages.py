@@ -57,12 +57,12 @@ def audit_subject_url(kind: str, key: str, found: Mapping[Subject, str]) -> str 
 
 def audit_detail_lines(details: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The details that are words and figures, as (name, value): no ids and hashes, and not the reason."""
-    said = []
+    rows = []
     for name, value in details.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         if name != "reason" and value not in ("", None, []) and not _ID.search(text):
-            said.append((name.replace("_", " "), text))
-    return said
+            rows.append((name.replace("_", " "), text))
+    return rows
 
 
 def _with_day(name: str, moment: datetime | None) -> str:

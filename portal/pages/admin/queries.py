@@ -80,32 +80,32 @@ def list_audit_entries(admin: User, search: AuditSearch, page: int = 1, most: in
 
 
 def _wanted(admin: User, search: AuditSearch) -> list[ColumnElement[bool]]:
-    wanted: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = []
     if admin.scope != "region":
         schools = select(School.id).where(schools_in_scope_clause(admin)).correlate(None)
         sections = select(Section.id).where(Section.school_id.in_(schools)).correlate(None)
-        wanted.append(or_(users_in_scope_clause(admin), AuditEntry.section_id.in_(sections)))
+        conditions.append(or_(users_in_scope_clause(admin), AuditEntry.section_id.in_(sections)))
     for word in search.who.lower().split()[:5]:
         like = f"%{_escaped(word)}%"
-        wanted.append(or_(func.lower(User.full_name).like(like, escape="\\"), User.email.like(like, escape="\\")))
+        conditions.append(or_(func.lower(User.full_name).like(like, escape="\\"), User.email.like(like, escape="\\")))
     if search.action:
-        wanted.append(AuditEntry.action.like(f"%{_escaped(search.action.lower())}%", escape="\\"))
+        conditions.append(AuditEntry.action.like(f"%{_escaped(search.action.lower())}%", escape="\\"))
     if search.school_class:
         # What was done with the section's records as a whole concerns each of its classes.
         whole = select(SchoolClass.section_id).where(SchoolClass.id == search.school_class).scalar_subquery()
-        wanted.append(
+        conditions.append(
             or_(
                 AuditEntry.class_id == search.school_class,
                 and_(AuditEntry.class_id.is_(None), AuditEntry.section_id == whole),
             )
         )
     if search.section:
-        wanted.append(AuditEntry.section_id == search.section)
+        conditions.append(AuditEntry.section_id == search.section)
     if search.first:
-        wanted.append(AuditEntry.occurred_at >= clock.from_manila(search.first, time()))
+        conditions.append(AuditEntry.occurred_at >= clock.from_manila(search.first, time()))
     if search.last:
-        wanted.append(AuditEntry.occurred_at < clock.from_manila(search.last + timedelta(days=1), time()))
-    return wanted
+        conditions.append(AuditEntry.occurred_at < clock.from_manila(search.last + timedelta(days=1), time()))
+    return conditions
 
 
 def _escaped(word: str) -> str:
@@ -125,14 +125,14 @@ def limit_to_scope(admin: User, search: AuditSearch) -> bool:
     """The section and the class that are asked for are of the admin's schools."""
     schools = select(School.id).where(schools_in_scope_clause(admin)).correlate(None)
     sections = select(Section.id).where(Section.school_id.in_(schools)).correlate(None)
-    wanted: list[ColumnElement[bool]] = [Section.id.in_(sections)]
+    conditions: list[ColumnElement[bool]] = [Section.id.in_(sections)]
     if search.section:
-        wanted.append(Section.id == search.section)
+        conditions.append(Section.id == search.section)
     if search.school_class:
-        wanted.append(Section.id.in_(select(SchoolClass.section_id).where(SchoolClass.id == search.school_class)))
-    if len(wanted) == 1:
+        conditions.append(Section.id.in_(select(SchoolClass.section_id).where(SchoolClass.id == search.school_class)))
+    if len(conditions) == 1:
         return True
-    return bool(db.session.scalar(select(exists().where(*wanted))))
+    return bool(db.session.scalar(select(exists().where(*conditions))))
 
 
 def list_sections_in_scope(admin: User) -> list[SectionChoice]:
@@ -146,8 +146,8 @@ def list_sections_in_scope(admin: User) -> list[SectionChoice]:
         .limit(1000)
     )
     return [
-        SectionChoice(section_id, f"{grade} - {name}", tuple((row[3], row[4]) for row in found if row[3]))
-        for (section_id, grade, name), found in groupby(rows, key=lambda row: (row[0], row[1], row[2]))
+        SectionChoice(section_id, f"{grade} - {name}", tuple((row[3], row[4]) for row in rows if row[3]))
+        for (section_id, grade, name), rows in groupby(rows, key=lambda row: (row[0], row[1], row[2]))
     ]
 
 

@@ -128,10 +128,10 @@ def edit_option_policies() -> str | AnyResponse | tuple[str, int]:
     if form.validate_on_submit():
         # What is decided above is not on the form: what was said of it here stays, for when that is lifted.
         bound = {option for option, ruling in above.items() if ruling.is_fixed}
-        said = {option: form[option].data for option in meeting_policies.POLICY_OPTIONS if option not in bound}
+        values = {option: form[option].data for option in meeting_policies.POLICY_OPTIONS if option not in bound}
         kept = {option: rule for option, rule in own.items() if option in bound}
         meeting_policies.set_option_policies(
-            current_user, kept | {option: rule for option, rule in said.items() if rule}
+            current_user, kept | {option: rule for option, rule in values.items() if rule}
         )
         flash(_("The rules are saved. They hold for what is scheduled or changed from now on."))
         return redirect(url_for(".edit_option_policies"))
@@ -226,8 +226,8 @@ def resend_failed_mail() -> AnyResponse:
 
 
 def _blocked() -> str:
-    found = write_block.current_write_block()
-    return meeting_words.write_block_message(found.reason, found.detail) if found else ""
+    block = write_block.current_write_block()
+    return meeting_words.write_block_message(block.reason, block.detail) if block else ""
 
 
 def _uuid(text: str) -> UUID | None:
@@ -239,7 +239,7 @@ def _uuid(text: str) -> UUID | None:
 
 def _date(text: str) -> date | None:
     try:
-        found = date.fromisoformat(text) if text else None
+        day = date.fromisoformat(text) if text else None
     except ValueError:
         return None
-    return found if found and found.year in SchoolDateField.YEARS else None
+    return day if day and day.year in SchoolDateField.YEARS else None

@@ -154,10 +154,10 @@ def _asked_day() -> date:
     """The day asked for; today where there is none, where it is nonsense, or beyond what anybody plans."""
     today = clock.today()
     try:
-        asked = date.fromisoformat(request.args.get("on", ""))
+        day = date.fromisoformat(request.args.get("on", ""))
     except ValueError:
         return today
-    return asked if abs(asked - today) <= MAX_DISTANCE else today
+    return day if abs(day - today) <= MAX_DISTANCE else today
 
 
 def _span(view: str, on: date) -> tuple[date, date]:

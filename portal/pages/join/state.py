@@ -134,9 +134,9 @@ def _shown(dates: list[tuple[MeetingOccurrence, ZoomMeeting]]) -> tuple[MeetingO
     off_today = [one for one in dates if not _is_on(*one) and one[0].local_date == today and one[0].ends_at > now]
     ended = [one for one in dates if one[0].state == "ended" and one[0].ends_at > now]
     past = [one for one in dates if one[0].ends_at <= now and one[0].local_date == today]
-    for found in (running, of_today, ended, off_today, ahead, list(reversed(past))):
-        if found:
-            return found[0]
+    for rows in (running, of_today, ended, off_today, ahead, list(reversed(past))):
+        if rows:
+            return rows[0]
     return None
 
 

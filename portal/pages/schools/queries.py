@@ -39,17 +39,17 @@ class SchoolPage:
 
 def search_schools_in_scope(admin: User, words: str, show: str, page: int) -> SchoolPage:
     """Schools in scope whose name, ID or division has every word; `show` is "" (open ones) or "closed"."""
-    wanted = [
+    conditions = [
         schools_in_scope_clause(admin),
         School.closed_at.is_not(None) if show == "closed" else School.closed_at.is_(None),
     ]
     for word in words.lower().split()[:5]:
         like = "%" + word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
         columns = (func.lower(School.name), School.deped_id, func.lower(School.division))
-        wanted.append(or_(*(column.like(like, escape="\\") for column in columns)))
-    total = db.session.scalar(select(func.count()).select_from(School).where(*wanted)) or 0
+        conditions.append(or_(*(column.like(like, escape="\\") for column in columns)))
+    total = db.session.scalar(select(func.count()).select_from(School).where(*conditions)) or 0
     page = min(max(1, page), max(1, -(-total // PAGE_SIZE)))
-    rows = select(School).where(*wanted).order_by(School.division, func.lower(School.name), School.id)
+    rows = select(School).where(*conditions).order_by(School.division, func.lower(School.name), School.id)
     schools = list(db.session.scalars(rows.limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)))
     return SchoolPage(_with_figures(schools), total, page)
 
@@ -82,7 +82,8 @@ def _with_figures(schools: list[School]) -> list[SchoolRow]:
         .group_by(Section.school_id)
     )
     return [
-        SchoolRow(one, teachers.get(one.id, 0), sections.get(one.id, 0), learners.get(one.id, 0)) for one in schools
+        SchoolRow(school, teachers.get(school.id, 0), sections.get(school.id, 0), learners.get(school.id, 0))
+        for school in schools
     ]
 
 

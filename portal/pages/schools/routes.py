@@ -92,9 +92,13 @@ def require_school_admin() -> None:
 def list_schools() -> str:
     words, show = request.args.get("q", "")[:100], request.args.get("show", "")
     show = show if show == "closed" else ""
-    found = queries.search_schools_in_scope(current_user, words, show, request.args.get("page", 1, type=int) or 1)
+    school_page = queries.search_schools_in_scope(current_user, words, show, request.args.get("page", 1, type=int) or 1)
     return render_template(
-        "schools/index.html", found=found, q=words, show=show, may_change=schools_service.can_edit_schools(current_user)
+        "schools/index.html",
+        found=school_page,
+        q=words,
+        show=show,
+        may_change=schools_service.can_edit_schools(current_user),
     )
 
 
@@ -105,83 +109,83 @@ def new_school() -> Answer:
     form = SchoolForm()
     if form.validate_on_submit():
         try:
-            made = schools_service.create_school(current_user, **form.values)
+            school = schools_service.create_school(current_user, **form.values)
         except schools_service.SchoolIdTaken:
             _id_taken(form)
         else:
-            flash(_("%(school)s is there. Invite its first people now.", school=made.name))
-            return redirect(url_for(".show_school", school_id=made.id))
+            flash(_("%(school)s is there. Invite its first people now.", school=school.name))
+            return redirect(url_for(".show_school", school_id=school.id))
     return _page("schools/new.html", form)
 
 
 @bp.get("/<uuid:school_id>")
 def show_school(school_id: UUID) -> Answer:
-    found = _school_or_404(school_id)
-    return _school_page(found, _form_of(found))
+    school = _school_or_404(school_id)
+    return _school_page(school, _form_of(school))
 
 
 @bp.post("/<uuid:school_id>")
 def edit_school(school_id: UUID) -> Answer:
-    found = _school_or_404(school_id, change=True)
+    school = _school_or_404(school_id, change=True)
     form = SchoolForm()
     if form.validate_on_submit():
         try:
-            schools_service.update_school(current_user, found, **form.values)
+            schools_service.update_school(current_user, school, **form.values)
         except schools_service.SchoolIdTaken:
             _id_taken(form)
         else:
             flash(_("Saved."))
-            return redirect(url_for(".show_school", school_id=found.id))
-    return _school_page(found, form)
+            return redirect(url_for(".show_school", school_id=school.id))
+    return _school_page(school, form)
 
 
 @bp.post("/<uuid:school_id>/close")
 def close_school(school_id: UUID) -> Answer:
-    found = _school_or_404(school_id, change=True)
-    schools_service.close_school(current_user, found)
+    school = _school_or_404(school_id, change=True)
+    schools_service.close_school(current_user, school)
     flash(_("The school is closed: nobody new can be invited to it."))
-    return redirect(url_for(".show_school", school_id=found.id))
+    return redirect(url_for(".show_school", school_id=school.id))
 
 
 @bp.post("/<uuid:school_id>/reopen")
 def reopen_school(school_id: UUID) -> Answer:
-    found = _school_or_404(school_id, change=True)
-    schools_service.reopen_school(current_user, found)
+    school = _school_or_404(school_id, change=True)
+    schools_service.reopen_school(current_user, school)
     flash(_("The school is open again."))
-    return redirect(url_for(".show_school", school_id=found.id))
+    return redirect(url_for(".show_school", school_id=school.id))
 
 
 @bp.route("/<uuid:school_id>/keeping", methods=["GET", "POST"])
 def set_attendance_retention(school_id: UUID) -> Answer:
     """How many school years the school's attendance is kept. What would go at once is shown before it is so."""
-    found = _school_or_404(school_id)
-    form = RetentionForm(years=str(found.attendance_retention_years or ""))
+    school = _school_or_404(school_id)
+    form = RetentionForm(years=str(school.attendance_retention_years or ""))
     years = int(form.years.data) if (form.years.data or "").isdigit() else None
     at_once = []
     if form.validate_on_submit():
-        at_once = attendance_retention.list_expired_years(found, years)
+        at_once = attendance_retention.list_expired_years(school, years)
         if form.sure.data == str(years) or not at_once:
-            attendance_retention.set_retention_years(current_user, found, years, authority=form.authority.data or "")
+            attendance_retention.set_retention_years(current_user, school, years, authority=form.authority.data or "")
             flash(_("Saved."))
-            return redirect(url_for(".show_school", school_id=found.id))
-    lines = attendance_retention.list_past_years(found, found.attendance_retention_years)
-    page = render_template("schools/keeping.html", school=found, form=form, lines=lines, at_once=at_once)
+            return redirect(url_for(".show_school", school_id=school.id))
+    lines = attendance_retention.list_past_years(school, school.attendance_retention_years)
+    page = render_template("schools/keeping.html", school=school, form=form, lines=lines, at_once=at_once)
     return page, 422 if form.errors else 200
 
 
 def _school_or_404(school_id: UUID, *, change: bool = False) -> School:
     """A school in scope; 404 elsewhere, 403 for an admin of the school itself who wants to change it."""
-    found = schools_service.get_school_in_scope(current_user, school_id)
-    if found is None:
+    school = schools_service.get_school_in_scope(current_user, school_id)
+    if school is None:
         abort(404)
     if change and not schools_service.can_edit_schools(current_user):
         abort(403)
-    return found
+    return school
 
 
-def _school_page(found: School, form: SchoolForm) -> Answer:
-    line, may_change = queries.count_school_contents(found), schools_service.can_edit_schools(current_user)
-    return _page("schools/school.html", form, line=line, school=found, may_change=may_change)
+def _school_page(school: School, form: SchoolForm) -> Answer:
+    line, may_change = queries.count_school_contents(school), schools_service.can_edit_schools(current_user)
+    return _page("schools/school.html", form, line=line, school=school, may_change=may_change)
 
 
 def _page(template: str, form: SchoolForm, **values: Any) -> Answer:
@@ -190,8 +194,8 @@ def _page(template: str, form: SchoolForm, **values: Any) -> Answer:
     return page, 422 if form.is_submitted() else 200
 
 
-def _form_of(found: School) -> SchoolForm:
-    return SchoolForm(name=found.name, deped_id=found.deped_id, division=found.division)
+def _form_of(school: School) -> SchoolForm:
+    return SchoolForm(name=school.name, deped_id=school.deped_id, division=school.division)
 
 
 def _id_taken(form: SchoolForm) -> None:

@@ -139,16 +139,16 @@ class _RegistrationRun:
         """Cancel what the leased people had before, by another address."""
         if not formers:
             return
-        known = [(former.zoom_registrant_id, former.email) for former in formers if former.zoom_registrant_id]
+        rows = [(former.zoom_registrant_id, former.email) for former in formers if former.zoom_registrant_id]
         unknown = {former.address for former in formers if not former.zoom_registrant_id}
         if unknown:
             theirs = self._ledger.ids_of_others([])
-            known += [
-                (found.id, found.email or "")
-                for found in self._all_listed()
-                if found.id not in theirs and _folded(found.email) in unknown
+            rows += [
+                (registrant.id, registrant.email or "")
+                for registrant in self._all_listed()
+                if registrant.id not in theirs and _folded(registrant.email) in unknown
             ]
-        self._cancel([(registrant_id, email) for registrant_id, email in known if registrant_id])
+        self._cancel([(registrant_id, email) for registrant_id, email in rows if registrant_id])
         self._ledger.close_former(formers)
 
     def _take_away(self, rows: list[RegistrantRow]) -> None:
@@ -157,7 +157,7 @@ class _RegistrationRun:
         known = {row: row.zoom_registrant_id for row in rows if row.state in ("registered", "pending")}
         lost = [row for row in rows if row.outcome_unknown and row not in known]
         if lost:
-            known |= {row: found.id for row, found in self._find(lost, self._all_listed()).items()}
+            known |= {row: registrant.id for row, registrant in self._find(lost, self._all_listed()).items()}
         self._cancel([(registrant_id, row.email) for row, registrant_id in known.items() if registrant_id])
         for row, registrant_id in known.items():
             self._ledger.finish([row], "cancelled", zoom_registrant_id=registrant_id)
@@ -202,15 +202,17 @@ class _RegistrationRun:
     def _look(self, rows: list[RegistrantRow]) -> list[RegistrantRow]:
         """Take over what Zoom has already, matched by address; those that it has not and that shall be sent."""
         approved = self._find(rows, list(self._zoom.list_registrants(self._zoom_id)))
-        self._ledger.save_registered({row: (found.id, found.join_url) for row, found in approved.items()})
+        self._ledger.save_registered(
+            {row: (registrant.id, registrant.join_url) for row, registrant in approved.items()}
+        )
         rest = [row for row in rows if row not in approved]
         if not rest:
             return []
         pending = self._find(rest, list(self._zoom.list_registrants(self._zoom_id, status="pending")))
-        self._ledger.save_registered({row: (found.id, None) for row, found in pending.items()})
+        self._ledger.save_registered({row: (registrant.id, None) for row, registrant in pending.items()})
         denied = self._find(rest, list(self._zoom.list_registrants(self._zoom_id, status="denied")))
-        for row, found in denied.items():
-            self._ledger.finish([row], "denied", "denied at Zoom", zoom_registrant_id=found.id)
+        for row, registrant in denied.items():
+            self._ledger.finish([row], "denied", "denied at Zoom", zoom_registrant_id=registrant.id)
         rest = [row for row in rest if row not in pending and row not in denied]
         self._ledger.finish([row for row in rest if row.state == "registered"], "cancelled", "cancelled at Zoom")
         missing = [row for row in rest if row.state == "waiting"]
@@ -220,7 +222,7 @@ class _RegistrationRun:
     def _find(self, rows: list[RegistrantRow], listed: list[Registrant]) -> dict[RegistrantRow, Registrant]:
         """Who of the rows is in a list of Zoom's, by address; never a registration that is somebody else's."""
         theirs = self._ledger.ids_of_others(row.id for row in rows)
-        by_address = {_folded(found.email): found for found in listed if found.id not in theirs}
+        by_address = {_folded(registrant.email): registrant for registrant in listed if registrant.id not in theirs}
         return {row: by_address[row.address] for row in rows if row.address in by_address}
 
     def _all_listed(self) -> list[Registrant]:
@@ -236,7 +238,9 @@ class _RegistrationRun:
             self._zoom.set_registrants_status(self._zoom_id, "approve", [(str(one), email) for one, email in people])
         if rows:
             approved = self._find(rows, list(self._zoom.list_registrants(self._zoom_id)))
-            self._ledger.save_registered({row: (found.id, found.join_url) for row, found in approved.items()})
+            self._ledger.save_registered(
+                {row: (registrant.id, registrant.join_url) for row, registrant in approved.items()}
+            )
             for row in [row for row in rows if row not in approved]:
                 until = clock.now() + APPROVAL_PAUSE * 2 ** min(row.attempts, 4)
                 self._ledger.retry_later([row], "approval", until)
@@ -269,7 +273,7 @@ class _RegistrationRun:
         """Send all parts side by side, keep each answer as it comes. Rows of a refused batch are returned, to
         be tried one by one, since one bad address refuses all thirty."""
         self._ledger.mark_sending([row for part in parts for row in part])
-        again: list[RegistrantRow] = []
+        rows: list[RegistrantRow] = []
         trouble: ZoomError | None = None
         for finished in ParallelCalls(send, parts, _ends_all):
             self._answered([(part, answer) for part, answer in finished if isinstance(answer, list)])
@@ -277,25 +281,25 @@ class _RegistrationRun:
                 if isinstance(answer, CallNotSent):
                     self._ledger.mark_not_sent(list(part))
                 elif isinstance(answer, ZoomError):
-                    self._not_answered(part, answer, again)
+                    self._not_answered(part, answer, rows)
                     trouble = answer if _ends_all(answer) else trouble
         if trouble:
             raise trouble
-        return again
+        return rows
 
     def _answered(self, answers: list[tuple[Part, Sent]]) -> None:
         """Match by address, never by order. Who is not in the answer stays waiting and is looked for."""
-        kept: dict[RegistrantRow, tuple[str, str | None]] = {}
+        rows: dict[RegistrantRow, tuple[str, str | None]] = {}
         lost: list[RegistrantRow] = []
         for part, sent in answers:
             by_address = {_folded(one.email): one for one in sent}
             for row in part:
-                found = sent[0] if len(part) == 1 and sent else by_address.get(row.address)
-                if found:
-                    kept[row] = (found.registrant_id, found.join_url)
+                result = sent[0] if len(part) == 1 and sent else by_address.get(row.address)
+                if result:
+                    rows[row] = (result.registrant_id, result.join_url)
                 else:
                     lost.append(row)
-        self._ledger.save_registered(kept)
+        self._ledger.save_registered(rows)
         self._ledger.retry_later(lost, "unavailable")
 
     def _not_answered(self, part: Part, error: ZoomError, again: list[RegistrantRow]) -> None:

@@ -57,7 +57,7 @@ class LeasedRegistrants:
     def __init__(self, meeting_id: UUID, ids: list[UUID], generation: int) -> None:
         self.meeting_id = meeting_id
         self._ids = ids
-        found = db.session.execute(
+        rows = db.session.execute(
             select(
                 MeetingRegistrant.leased_until,
                 MeetingRegistrant.zoom_generation,
@@ -65,9 +65,9 @@ class LeasedRegistrants:
             ).where(MeetingRegistrant.id.in_(ids))
         ).all()
         end_read_transaction()
-        self._lease: datetime | None = found[0][0] if found else None
+        self._lease: datetime | None = rows[0][0] if rows else None
         # Rows of an earlier making of the meeting are put right by `wanted.refresh` first.
-        self.rows = [RegistrantRow(*row[2:]) for row in found if row[1] == generation]
+        self.rows = [RegistrantRow(*row[2:]) for row in rows if row[1] == generation]
         self.undone = {row.id: row for row in self.rows}
         self.newly_registered = 0
 
@@ -128,22 +128,22 @@ class LeasedRegistrants:
         """Zoom did not get these after all."""
         self._write(rows, posts_today=_one_post_less(), outcome_unknown=False)
 
-    def save_registered(self, found: Mapping[RegistrantRow, tuple[str, str | None]]) -> None:
+    def save_registered(self, rows: Mapping[RegistrantRow, tuple[str, str | None]]) -> None:
         """Zoom has registered these: by row the registrant id and, unless it is pending, the link."""
-        changes = [self._kept(row, registrant_id, join_url) for row, (registrant_id, join_url) in found.items()]
+        changes = [self._kept(row, registrant_id, join_url) for row, (registrant_id, join_url) in rows.items()]
         if not changes:
             return
         statement = update(MeetingRegistrant.__table__).where(  # type: ignore[arg-type]  # the table, for many rows
             MeetingRegistrant.id == bindparam("row_id"), MeetingRegistrant.leased_until == bindparam("lease")
         )
         with write_transaction() as session:
-            for row, (registrant_id, _) in found.items():
+            for row, (registrant_id, _) in rows.items():
                 if row.zoom_registrant_id and row.zoom_registrant_id != registrant_id:
                     session.execute(insert(FormerRegistrant).values(_past(self.meeting_id, row)))
             session.connection().execute(statement, changes)
-        for row in found:
+        for row in rows:
             self.undone.pop(row.id, None)
-        self.newly_registered += len(found)
+        self.newly_registered += len(rows)
 
     def _kept(self, row: RegistrantRow, registrant_id: str, join_url: str | None) -> dict[str, Any]:
         now = clock.now()

@@ -194,8 +194,8 @@ def compute_sf2(
 
     all_days = [*before, *class_days]
     people: dict[str, list[EnrolmentPeriod]] = {}
-    for one in learners:
-        people.setdefault(one.key, []).append(one)
+    for period in learners:
+        people.setdefault(period.key, []).append(period)
     seen = [_seen(times, first, all_days, register) for times in people.values()]
     in_a_row = {one.learner.key for one in seen if one.run}
 
@@ -234,12 +234,12 @@ def _people(learners: Iterable[EnrolmentPeriod], is_one: Callable[[EnrolmentPeri
     return len({one.key for one in learners if is_one(one)})
 
 
-def _left_in(one: EnrolmentPeriod, first: date, last: date) -> bool:
-    return one.last_day is not None and first <= one.last_day <= last
+def _left_in(period: EnrolmentPeriod, first: date, last: date) -> bool:
+    return period.last_day is not None and first <= period.last_day <= last
 
 
 def _line(
-    one: EnrolmentPeriod,
+    period: EnrolmentPeriod,
     first: date,
     last: date,
     class_days: Sequence[date],
@@ -249,31 +249,31 @@ def _line(
     tardy: dict[date, Tardy] = {}
     open_days: list[date] = []
     for day in class_days:
-        said = register.get((one.key, day), RecordDay("unknown"))
-        if not one.on(day):
+        record_day = register.get((period.key, day), RecordDay("unknown"))
+        if not period.on(day):
             cells[day] = NOT_ENROLLED
-        elif said.status == "absent":
+        elif record_day.status == "absent":
             cells[day] = ABSENT
         else:
             cells[day] = ""
-            if said.status == "unknown":
+            if record_day.status == "unknown":
                 open_days.append(day)
-            elif said.tardy:
-                tardy[day] = said.tardy
+            elif record_day.tardy:
+                tardy[day] = record_day.tardy
     words = list(cells.values())
     return Sf2Line(
-        one, cells, tardy, tuple(open_days), words.count(ABSENT), words.count(""), _remarks(one, first, last)
+        period, cells, tardy, tuple(open_days), words.count(ABSENT), words.count(""), _remarks(period, first, last)
     )
 
 
-def _remarks(one: EnrolmentPeriod, first: date, last: date) -> tuple[tuple[str, date, str], ...]:
+def _remarks(period: EnrolmentPeriod, first: date, last: date) -> tuple[tuple[str, date, str], ...]:
     """Code, day and detail of what happened in the month."""
-    found = []
-    if first <= one.first_day <= last and one.entry_reason:
-        found.append((one.entry_reason, one.first_day, ""))
-    if one.last_day is not None and first <= one.last_day <= last and one.left_by:
-        found.append(("NLS" if one.left_by == "DRP" else one.left_by, one.last_day, one.detail or ""))
-    return tuple(found)
+    rows = []
+    if first <= period.first_day <= last and period.entry_reason:
+        rows.append((period.entry_reason, period.first_day, ""))
+    if period.last_day is not None and first <= period.last_day <= last and period.left_by:
+        rows.append(("NLS" if period.left_by == "DRP" else period.left_by, period.last_day, period.detail or ""))
+    return tuple(rows)
 
 
 def _seen(

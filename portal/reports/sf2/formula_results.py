@@ -38,11 +38,11 @@ class FormulaResults:
                 new.writestr(item, content)
         return out.getvalue()
 
-    def _with_result(self, found: re.Match[str]) -> str:
-        cell, style, formula = found.groups()
+    def _with_result(self, match: re.Match[str]) -> str:
+        cell, style, formula = match.groups()
         value = self._results.get(cell)
         if value is None:
-            return found[0]
+            return match[0]
         if isinstance(value, str):
             return f'<c r="{cell}"{style} t="str"><f>{formula}</f><v>{escape(value, quote=False)}</v></c>'
         return f'<c r="{cell}"{style}><f>{formula}</f><v>{value!r}</v></c>'

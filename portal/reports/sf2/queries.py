@@ -78,7 +78,7 @@ def load_sf2_month(section: Section, year: int, month: int) -> Sf2Month:
     first, last = calculation.days_of_month(year, month)
     today = clock.today()
     off = school_calendar_service.days_off_clause(section, first, last)
-    known = record_service.load_daily_record(section.id, min(section.first_day, first), min(last, today))
+    daily_record = record_service.load_daily_record(section.id, min(section.first_day, first), min(last, today))
     learners = _enrolled(section)
     usual = [
         day
@@ -87,19 +87,19 @@ def load_sf2_month(section: Section, year: int, month: int) -> Sf2Month:
     ]
     # A day on which class was held is a class day, whatever the calendar says; one of which nothing is known is not
     # counted yet, for a blank cell would call everybody present.
-    held = sorted(known.days)
+    days = sorted(daily_record.days)
     entries = {
         (str(learner_id), day): calculation.RecordDay(
-            cast(calculation.Status, one.status), cast(calculation.Tardy, one.tardy)
+            cast(calculation.Status, entry.status), cast(calculation.Tardy, entry.tardy)
         )
-        for (learner_id, day), one in known.entries.items()
+        for (learner_id, day), entry in daily_record.entries.items()
     }
     cut_off = section.sf2_cutoff_date or first_friday_of_year(section.school_year)
     form = calculation.compute_sf2(
         first,
         last,
-        class_days=[day for day in held if day >= first],
-        before=[day for day in held if day < first],
+        class_days=[day for day in days if day >= first],
+        before=[day for day in days if day < first],
         learners=learners,
         register=entries,
         cut_off=cut_off,
@@ -108,7 +108,7 @@ def load_sf2_month(section: Section, year: int, month: int) -> Sf2Month:
     return Sf2Month(
         form=form,
         off=off,
-        unrecorded=tuple(day for day in usual if day not in known.days),
+        unrecorded=tuple(day for day in usual if day not in daily_record.days),
         cutoff_date=cut_off,
         adrift=calculation.find_enrolment_discrepancy(before, form.both) if before else 0,
         head=school_head_name(section),

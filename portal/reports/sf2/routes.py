@@ -32,16 +32,16 @@ def show_sf2(section_id: UUID, month: str) -> str:
 
 def _page(section: Section, month: str, problems: dict[str, str] | None = None) -> str:
     first = _month_or_404(section, month)
-    found = queries.load_sf2_month(section, first.year, first.month)
+    month_data = queries.load_sf2_month(section, first.year, first.month)
     earlier, later = first - timedelta(days=1), first + timedelta(days=31)
     return render_template(
         "reports/sf2.html",
         section=section,
         governed=can_manage_section(section),
         month=month,
-        found=found,
-        form=found.form,
-        columns=[day for day in workbook.dates_by_column(found.form) if day],
+        found=month_data,
+        form=month_data.form,
+        columns=[day for day in workbook.dates_by_column(month_data.form) if day],
         earlier=f"{earlier:%Y-%m}" if earlier >= section.first_day else None,
         later=f"{later:%Y-%m}" if later.replace(day=1) <= section.roster_day else None,
         remarks=workbook.format_sf2_remarks,
@@ -58,10 +58,10 @@ def _page(section: Section, month: str, problems: dict[str, str] | None = None) 
         papers={"a4": _("A4"), "long": _("long, 8.5 by 13 inches")},
         problems=problems or {},
         typed={
-            "cut_off": found.cutoff_date.isoformat(),
+            "cut_off": month_data.cutoff_date.isoformat(),
             "day_rule": section.day_attendance_rule,
             "school_head": section.school_head or "",
-            "kind": found.kind,
+            "kind": month_data.kind,
             "paper": section.sf2_paper,
             **(request.form if problems else {}),
         },
@@ -73,12 +73,12 @@ def _page(section: Section, month: str, problems: dict[str, str] | None = None) 
 def download_sf2_workbook(section_id: UUID, month: str) -> Response:
     section = section_or_404(section_id, forms=True)
     first = _month_or_404(section, month)
-    found = queries.load_sf2_month(section, first.year, first.month)
+    month_data = queries.load_sf2_month(section, first.year, first.month)
     audit_log.record_action(
         "exported School Form 2", "section", section.id, by=current_user.id, section_id=section.id, month=month
     )
     live = request.args.get("figures") != "only"
-    answer = Response(workbook.build_sf2_workbook(section, found, live=live), mimetype=xlsx_writer.MIMETYPE)
+    answer = Response(workbook.build_sf2_workbook(section, month_data, live=live), mimetype=xlsx_writer.MIMETYPE)
     name = re.sub(r"[^A-Za-z0-9]+", "-", section.title).strip("-")
     answer.headers.set("Content-Disposition", "attachment", filename=f"SF2-{name}-{month}.xlsx")
     return answer

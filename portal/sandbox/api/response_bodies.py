@@ -117,13 +117,13 @@ class ResponseBodies(SimulationState):
         now = self.now()
         return [
             {
-                "occurrence_id": one.occurrence_id,
-                "start_time": format_timestamp(one.start_time),
-                "duration": one.minutes,
-                "status": one.status,
+                "occurrence_id": occurrence.occurrence_id,
+                "start_time": format_timestamp(occurrence.start_time),
+                "duration": occurrence.minutes,
+                "status": occurrence.status,
             }
-            for one in meeting.occurrences
-            if with_past or one.start_time + timedelta(minutes=one.minutes) > now
+            for occurrence in meeting.occurrences
+            if with_past or occurrence.start_time + timedelta(minutes=occurrence.minutes) > now
         ]
 
     def _row(self, meeting: SimulatedMeeting, start: datetime | None = None) -> JSON:
@@ -146,7 +146,7 @@ class ResponseBodies(SimulationState):
 
     def _short(self, meeting: SimulatedMeeting) -> JSON:
         """The object of meeting.created, .deleted and .registration_*: the id is a number there."""
-        told: JSON = {
+        values: JSON = {
             "uuid": meeting.uuid,
             "id": self._id_as(meeting.id, "number"),
             "host_id": meeting.host_id,
@@ -156,8 +156,8 @@ class ResponseBodies(SimulationState):
             "timezone": meeting.timezone,
         }
         if meeting.start_time or meeting.type == INSTANT:
-            told["start_time"] = format_timestamp(meeting.start_time or meeting.created_at)
-        return told
+            values["start_time"] = format_timestamp(meeting.start_time or meeting.created_at)
+        return values
 
     def _id_as(self, meeting_id: str, usual: str) -> str | int:
         """Text or number, as Zoom writes it in that event, unless the switch `id_as` says otherwise."""

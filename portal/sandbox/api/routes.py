@@ -29,9 +29,9 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 def current_simulated_zoom() -> SimulatedZoom:
     """The world behind this app."""
-    found = current_app.extensions["sandbox"].world
-    assert isinstance(found, SimulatedZoom)
-    return found
+    zoom = current_app.extensions["sandbox"].world
+    assert isinstance(zoom, SimulatedZoom)
+    return zoom
 
 
 def json_response(status: int, body: JSON | None = None, headers: dict[str, str] | None = None) -> Response:
@@ -234,8 +234,8 @@ def get_meeting(meeting_id: str) -> JSON:
     with_past = request.args.get("show_previous_occurrences", "").lower() == "true"
     body = current_simulated_zoom().meeting_json(meeting, with_past=with_past)
     if request.args.get("occurrence_id"):
-        one = current_simulated_zoom().occurrence(meeting, request.args["occurrence_id"])
-        body |= {"start_time": format_timestamp(one.start_time), "duration": one.minutes}
+        occurrence = current_simulated_zoom().occurrence(meeting, request.args["occurrence_id"])
+        body |= {"start_time": format_timestamp(occurrence.start_time), "duration": occurrence.minutes}
     return body
 
 
@@ -304,8 +304,8 @@ def _batch_row(registrant: Any) -> JSON:
 @api_endpoint("/meetings/<meeting_id>/registrants", "list_registrants", "GET")
 def list_registrants(meeting_id: str) -> JSON:
     status, occurrence = request.args.get("status", "approved"), request.args.get("occurrence_id", "")
-    found = current_simulated_zoom().list_registrants(meeting_id, status, occurrence)
-    return paginate_rows([current_simulated_zoom().registrant_json(one) for one in found], "registrants")
+    registrants = current_simulated_zoom().list_registrants(meeting_id, status, occurrence)
+    return paginate_rows([current_simulated_zoom().registrant_json(one) for one in registrants], "registrants")
 
 
 @api_endpoint("/meetings/<meeting_id>/registrants/<registrant_id>", "get_registrant", "GET")

@@ -121,9 +121,9 @@ def disconnect_some_learners(world: SimulatedZoom, meeting_id: str, how_many: in
     """Three learners who are in lose the signal."""
     with world.changing():
         inside = [
-            one
-            for one in learners_of_meeting(world, meeting_id)
-            if is_in_meeting(current_stays_of(world, meeting_id, one))
+            learner
+            for learner in learners_of_meeting(world, meeting_id)
+            if is_in_meeting(current_stays_of(world, meeting_id, learner))
         ]
         chosen = _dice(f"{meeting_id}{len(world.stays_of(meeting_id))}").sample(inside, min(how_many, len(inside)))
         for learner in chosen:
@@ -207,12 +207,12 @@ def _script(world: SimulatedZoom, meeting_id: str, begins: datetime, minutes: in
         """One stay from second `comes` to second `goes`, or to the end; squeezed into a short class."""
         comes = min(comes, length - 2)
         goes = goes and min(max(goes, comes + 1), length)
-        held: list[SimulatedStay] = []
+        stays: list[SimulatedStay] = []
         come_at = begins + timedelta(seconds=comes)
-        steps.append(ScriptStep(comes, lambda: held.append(join_learner(world, meeting_id, learner, come_at))))
+        steps.append(ScriptStep(comes, lambda: stays.append(join_learner(world, meeting_id, learner, come_at))))
         if goes is not None:
             go_at = begins + timedelta(seconds=goes)
-            steps.append(ScriptStep(goes, lambda: _leave(world, held[0], go_at)))
+            steps.append(ScriptStep(goes, lambda: _leave(world, stays[0], go_at)))
 
     for place, learner in enumerate(learners):
         for comes, goes in _visits(place, dice, length):

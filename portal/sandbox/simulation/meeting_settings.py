@@ -60,17 +60,17 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 }
 
 
-def merge_meeting_settings(old: JSON, asked: object) -> JSON:
+def merge_meeting_settings(old: JSON, values: object) -> JSON:
     """The old settings with what was asked for; unknown fields are ignored, as Zoom does.
 
     :raises ZoomApiError: 400/300 naming the setting.
     """
-    if asked is None:
+    if values is None:
         return dict(old)
-    if not isinstance(asked, dict):
+    if not isinstance(values, dict):
         raise invalid_field("settings")
     new = dict(old)
-    for name, value in asked.items():
+    for name, value in values.items():
         if name not in DEFAULTS or value is None:
             continue
         _check(name, value)

@@ -39,41 +39,41 @@ NOT_ALLOWED = "Your user account is not allowed meeting hosting and scheduling c
 class MeetingService(ResponseBodies):
     """The part of the world that schedules."""
 
-    def create_meeting(self, user_name: str, asked: JSON) -> SimulatedMeeting:
+    def create_meeting(self, user_name: str, values: JSON) -> SimulatedMeeting:
         """Create a meeting for that host from the body of a request; unknown fields are ignored.
 
         :raises ZoomApiError: 404/1001, 400/3161, 400/300 naming the field, 429 after 100 a day.
         """
         with self.changing():
-            host = self._host(user_name, asked)
+            host = self._host(user_name, values)
             self.limits.admit_host(host.id)
-            meeting = self._draft(host, asked)
-            self._apply(meeting, asked, host)
+            meeting = self._draft(host, values)
+            self._apply(meeting, values, host)
             self.keep_meeting(meeting)
             self._tell_created(meeting, host)
             return meeting
 
-    def _host(self, user_name: str, asked: JSON) -> SimulatedUser:
+    def _host(self, user_name: str, values: JSON) -> SimulatedUser:
         host = self.find_user(user_name)
-        if asked.get("schedule_for"):
-            if asked.get("type") == INSTANT:
-                raise ZoomApiError(400, 3000, f"You cannot schedule a meeting for {asked['schedule_for']}.")
+        if values.get("schedule_for"):
+            if values.get("type") == INSTANT:
+                raise ZoomApiError(400, 3000, f"You cannot schedule a meeting for {values['schedule_for']}.")
             try:
-                host = self.find_user(str(asked["schedule_for"]))
+                host = self.find_user(str(values["schedule_for"]))
             except ZoomApiError as error:
                 raise invalid_field("schedule_for") from error
         if host.type not in (1, 2) or host.status != "active":
             raise ZoomApiError(400, 3161, NOT_ALLOWED)
         return host
 
-    def _draft(self, host: SimulatedUser, asked: JSON) -> SimulatedMeeting:
-        kind = asked.get("type", SCHEDULED)
+    def _draft(self, host: SimulatedUser, values: JSON) -> SimulatedMeeting:
+        kind = values.get("type", SCHEDULED)
         if isinstance(kind, bool) or kind not in TYPES:
             raise invalid_field("type")
-        if kind == SCHEDULED and not asked.get("start_time"):
+        if kind == SCHEDULED and not values.get("start_time"):
             kind = INSTANT
         password = ""
-        if asked.get("default_password") is not False and not asked.get("password"):
+        if values.get("default_password") is not False and not values.get("password"):
             password = self.ids.passcode()
         meeting_id = self.ids.meeting_id()
         while meeting_id in self.meetings:
@@ -94,35 +94,35 @@ class MeetingService(ResponseBodies):
             start_time=self.now() if kind == INSTANT else None,
         )
 
-    def _apply(self, meeting: SimulatedMeeting, asked: JSON, host: SimulatedUser) -> None:
+    def _apply(self, meeting: SimulatedMeeting, values: JSON, host: SimulatedUser) -> None:
         """Put what was asked for into the meeting. All checks come before any of it is kept."""
         for name, longest in TEXT_LIMITS.items():
-            if asked.get(name) is not None:
-                if not isinstance(asked[name], str) or len(asked[name]) > longest:
+            if values.get(name) is not None:
+                if not isinstance(values[name], str) or len(values[name]) > longest:
                     raise invalid_field(name)
-                setattr(meeting, name, asked[name])
-        if asked.get("timezone"):
-            parse_time_zone(asked["timezone"])
-            meeting.timezone = asked["timezone"]
-        meeting.minutes = _minutes(asked, meeting.minutes)
-        if isinstance(asked.get("tracking_fields"), list):
-            meeting.tracking_fields = asked["tracking_fields"]
-        chosen = meeting_settings.merge_meeting_settings(meeting.settings, asked.get("settings"))
+                setattr(meeting, name, values[name])
+        if values.get("timezone"):
+            parse_time_zone(values["timezone"])
+            meeting.timezone = values["timezone"]
+        meeting.minutes = _minutes(values, meeting.minutes)
+        if isinstance(values.get("tracking_fields"), list):
+            meeting.tracking_fields = values["tracking_fields"]
+        chosen = meeting_settings.merge_meeting_settings(meeting.settings, values.get("settings"))
         meeting_settings.check_alternative_hosts(chosen, self._is_licensed)
         meeting.settings = meeting_settings.apply_forced_settings(chosen, meeting.password)
-        self._apply_times(meeting, asked)
+        self._apply_times(meeting, values)
 
-    def _apply_times(self, meeting: SimulatedMeeting, asked: JSON) -> None:
-        if meeting.type in (SCHEDULED, RECURRING_FIXED) and asked.get("start_time"):
-            start = parse_start_time(asked["start_time"], meeting.timezone)
+    def _apply_times(self, meeting: SimulatedMeeting, values: JSON) -> None:
+        if meeting.type in (SCHEDULED, RECURRING_FIXED) and values.get("start_time"):
+            start = parse_start_time(values["start_time"], meeting.timezone)
             in_the_past_on_change = meeting.start_time is not None and start < self.now()
             meeting.start_time = meeting.start_time if in_the_past_on_change else start
         if meeting.type != RECURRING_FIXED:
             return
         if meeting.start_time is None:
             raise invalid_field("start_time")
-        if not meeting.occurrences or any(asked.get(name) for name in ("recurrence", "start_time", "duration")):
-            rule = asked.get("recurrence") or meeting.recurrence
+        if not meeting.occurrences or any(values.get(name) for name in ("recurrence", "start_time", "duration")):
+            rule = values.get("recurrence") or meeting.recurrence
             self._expand(meeting, rule)
 
     def _expand(self, meeting: SimulatedMeeting, rule: Any) -> None:
@@ -132,10 +132,10 @@ class MeetingService(ResponseBodies):
             raise invalid_field("recurrence")
         now = self.now()
         # Occurrences of the past keep their ids when the series changes.
-        held = [occurrence for occurrence in meeting.occurrences if occurrence.start_time < now]
-        ids = {occurrence.occurrence_id for occurrence in held}
+        occurrences = [occurrence for occurrence in meeting.occurrences if occurrence.start_time < now]
+        ids = {occurrence.occurrence_id for occurrence in occurrences}
         coming = [SimulatedOccurrence(str(to_milliseconds(start)), start, meeting.minutes) for start in starts]
-        meeting.occurrences = held + [one for one in coming if one.occurrence_id not in ids]
+        meeting.occurrences = occurrences + [one for one in coming if one.occurrence_id not in ids]
         meeting.recurrence = dict(rule)
 
     def _is_licensed(self, name: str) -> bool:
@@ -145,18 +145,18 @@ class MeetingService(ResponseBodies):
             return False
 
     def _tell_created(self, meeting: SimulatedMeeting, host: SimulatedUser) -> None:
-        told = self._short(meeting) | {
+        values = self._short(meeting) | {
             "join_url": self._join_url(meeting),
             "password": meeting.password,
             "settings": {"use_pmi": False, "alternative_hosts": meeting.settings["alternative_hosts"]},
         }
         if meeting.type == RECURRING_FIXED:
-            told |= {"occurrences": self._occurrences(meeting), "recurrence": meeting.recurrence}
+            values |= {"occurrences": self._occurrences(meeting), "recurrence": meeting.recurrence}
         operation = "all" if meeting.type == RECURRING_FIXED else "single"
         self.emit(
             "meeting.created",
             meeting,
-            self._operator(host) | {"operation": operation, "object": told},
+            self._operator(host) | {"operation": operation, "object": values},
             self.now(),
         )
 
@@ -182,7 +182,7 @@ class MeetingService(ResponseBodies):
         used += [occurrence.start_time for occurrence in meeting.occurrences]
         return self.now() > max(moment for moment in used if moment) + KEPT_AFTER[meeting.type]
 
-    def update_meeting(self, meeting_id: str, asked: JSON, occurrence_id: str = "") -> SimulatedMeeting:
+    def update_meeting(self, meeting_id: str, values: JSON, occurrence_id: str = "") -> SimulatedMeeting:
         """Change a meeting, or one occurrence of it. Fires `meeting.updated` if anything changed.
 
         :raises ZoomApiError: as `create_meeting`, and 404/3001; 400/300 for an unknown occurrence.
@@ -193,20 +193,20 @@ class MeetingService(ResponseBodies):
             self.limits.admit_host(host.id)
             before = self.meeting_json(meeting)
             if occurrence_id:
-                changed = self._with_occurrence(meeting, occurrence_id, asked)
+                changed = self._with_occurrence(meeting, occurrence_id, values)
             else:
                 changed = replace(meeting, occurrences=list(meeting.occurrences))
-                self._apply(changed, asked, host)
+                self._apply(changed, values, host)
             self.keep_meeting(changed)
             self._tell_updated(changed, before, host)
             return changed
 
-    def _with_occurrence(self, meeting: SimulatedMeeting, occurrence_id: str, asked: JSON) -> SimulatedMeeting:
+    def _with_occurrence(self, meeting: SimulatedMeeting, occurrence_id: str, values: JSON) -> SimulatedMeeting:
         old = self.occurrence(meeting, occurrence_id)
         start = old.start_time
-        if asked.get("start_time"):
-            start = parse_start_time(asked["start_time"], asked.get("timezone") or meeting.timezone)
-        new = replace(old, start_time=start, minutes=_minutes(asked, old.minutes))
+        if values.get("start_time"):
+            start = parse_start_time(values["start_time"], values.get("timezone") or meeting.timezone)
+        new = replace(old, start_time=start, minutes=_minutes(values, old.minutes))
         rest = [one for one in meeting.occurrences if one is not old]
         return replace(meeting, occurrences=sorted([*rest, new], key=lambda one: one.start_time))
 
@@ -215,9 +215,9 @@ class MeetingService(ResponseBodies):
 
         :raises ZoomApiError: 400/300.
         """
-        for one in meeting.occurrences:
-            if one.occurrence_id == occurrence_id and one.status == "available":
-                return one
+        for occurrence in meeting.occurrences:
+            if occurrence.occurrence_id == occurrence_id and occurrence.status == "available":
+                return occurrence
         raise ZoomApiError(400, 300, "Invalid parameter: `occurrence_id`.")
 
     def _tell_updated(self, meeting: SimulatedMeeting, before: JSON, host: SimulatedUser) -> None:
@@ -249,18 +249,18 @@ class MeetingService(ResponseBodies):
             meeting = self.usable_meeting(meeting_id)
             if self.running(meeting.id) is not None:
                 raise ZoomApiError(400, 3002, "Cannot delete a meeting that is in progress.")
-            told = self._short(meeting)
+            values = self._short(meeting)
             if occurrence_id:
-                one = self.occurrence(meeting, occurrence_id)
-                one.status = "deleted"
-                told["occurrences"] = [
-                    {"occurrence_id": one.occurrence_id, "start_time": format_timestamp(one.start_time)}
+                occurrence = self.occurrence(meeting, occurrence_id)
+                occurrence.status = "deleted"
+                values["occurrences"] = [
+                    {"occurrence_id": occurrence.occurrence_id, "start_time": format_timestamp(occurrence.start_time)}
                 ]
             else:
                 meeting.deleted_at = self.now()
             self.keep_meeting(meeting)
             operation = "all" if meeting.type == RECURRING_FIXED and not occurrence_id else "single"
-            payload = self._operator(self.users[meeting.host_id]) | {"operation": operation, "object": told}
+            payload = self._operator(self.users[meeting.host_id]) | {"operation": operation, "object": values}
             self.emit("meeting.deleted", meeting, payload, self.now())
 
     def recover_meeting(self, meeting_id: str) -> None:
@@ -276,8 +276,8 @@ class MeetingService(ResponseBodies):
                 raise meeting_not_found(meeting_id)
             meeting.deleted_at = None
             self.keep_meeting(meeting)
-            told = self._short(meeting) | {"start_time": format_timestamp(meeting.start_time or meeting.created_at)}
-            payload = self._operator(self.users[meeting.host_id]) | {"operation": "single", "object": told}
+            values = self._short(meeting) | {"start_time": format_timestamp(meeting.start_time or meeting.created_at)}
+            payload = self._operator(self.users[meeting.host_id]) | {"operation": "single", "object": values}
             self.emit("meeting.recovered", meeting, payload, self.now())
 
     def list_meetings(self, user_name: str, kind: str = "scheduled") -> list[JSON]:
@@ -288,12 +288,12 @@ class MeetingService(ResponseBodies):
         """
         with self.lock:
             host = self.find_user(user_name)
-            mine = [
+            meetings = [
                 meeting
                 for meeting in self.meetings.values()
                 if meeting.host_id == host.id and meeting.deleted_at is None and not self._expired(meeting)
             ]
-            return [row for meeting in mine for row in self._listed(meeting, kind)]
+            return [row for meeting in meetings for row in self._listed(meeting, kind)]
 
     def _listed(self, meeting: SimulatedMeeting, kind: str) -> Iterable[JSON]:
         live = self.running(meeting.id) is not None
@@ -317,8 +317,8 @@ class MeetingService(ResponseBodies):
         return [start for start in dates if self.now() < start + over and start < half_a_year]
 
 
-def _minutes(asked: JSON, default: int) -> int:
-    value = asked.get("duration")
+def _minutes(values: JSON, default: int) -> int:
+    value = values.get("duration")
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:

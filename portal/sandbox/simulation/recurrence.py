@@ -25,15 +25,15 @@ def recurrence_starts(recurrence: object, first: datetime, zone: ZoneInfo) -> li
         raise invalid_field("recurrence")
     count, until = _end(recurrence)
     local = first.astimezone(zone)
-    found: list[datetime] = []
+    moments: list[datetime] = []
     for day in _days(recurrence, local.date()):
         start = datetime.combine(day, local.time(), tzinfo=zone).astimezone(UTC)
         if until is not None and start > until:
             break
-        found.append(start)
-        if len(found) == count:
+        moments.append(start)
+        if len(moments) == count:
             break
-    return found
+    return moments
 
 
 def _end(recurrence: JSON) -> tuple[int, datetime | None]:

@@ -43,7 +43,7 @@ ONLY_TYPE_2 = (
 class RegistrationService(MeetingService):
     """The part of the world that registers."""
 
-    def register(self, meeting_id: str, asked: JSON, occurrence_ids: Sequence[str] = ()) -> SimulatedRegistrant:
+    def register(self, meeting_id: str, values: JSON, occurrence_ids: Sequence[str] = ()) -> SimulatedRegistrant:
         """Add one registrant, or return the one with the same address, whatever its case.
 
         :raises ZoomApiError: 404/3001; 400/200 unlicensed host; 404/300 registration off; 400/3038 over; 400/3027
@@ -52,15 +52,15 @@ class RegistrationService(MeetingService):
         """
         with self.changing():
             meeting = self._open_for_registration(meeting_id, ZoomApiError(404, 300, self._off(meeting_id)))
-            email = _email(asked)
+            email = _email(values)
             self._count_post(meeting.id, email)
             self.limits.admit_registrant(meeting.id, email)
             self._may_register(meeting, email)
             for occurrence_id in occurrence_ids:
                 self.occurrence(meeting, occurrence_id)
-            return self._put_down(meeting, email, asked, bool(asked.get("auto_approve")), occurrence_ids)
+            return self._put_down(meeting, email, values, bool(values.get("auto_approve")), occurrence_ids)
 
-    def register_many(self, meeting_id: str, asked: JSON) -> list[SimulatedRegistrant]:
+    def register_many(self, meeting_id: str, values: JSON) -> list[SimulatedRegistrant]:
         """Add up to thirty registrants of a meeting of type 2: all of them or none.
 
         :return: in an order of Zoom's own: match them by address.
@@ -71,7 +71,7 @@ class RegistrationService(MeetingService):
             if meeting.type != SCHEDULED:
                 raise ZoomApiError(400, 303, ONLY_TYPE_2)
             meeting = self._open_for_registration(meeting_id, ZoomApiError(400, 404, self._off(meeting_id)))
-            people = _people(asked)
+            people = _people(values)
             emails = [_email(person) for person in people]
             for email in emails:
                 self._count_post(meeting.id, email)
@@ -79,12 +79,12 @@ class RegistrationService(MeetingService):
             known = {one.email.casefold() for one in self.active_registrants(meeting.id)}
             if len(known | set(emails)) > self.switches.capacity:
                 raise ZoomApiError(400, 3043, "Meeting has reached maximum attendee capacity.")
-            approve = bool(asked.get("auto_approve"))
-            found = [
+            approve = bool(values.get("auto_approve"))
+            registrants = [
                 self._put_down(meeting, email, person, approve, ())
                 for email, person in zip(emails, people, strict=True)
             ]
-            return sorted({one.id: one for one in found}.values(), key=lambda one: one.id)
+            return sorted({one.id: one for one in registrants}.values(), key=lambda one: one.id)
 
     def _count_post(self, meeting_id: str, email: str) -> None:
         self._use_today(f"posts|{meeting_id}|{email}")
@@ -130,7 +130,7 @@ class RegistrationService(MeetingService):
             raise ZoomApiError(400, 3027, "Host can not register.")
 
     def _put_down(
-        self, meeting: SimulatedMeeting, email: str, asked: JSON, approve: bool, occurrence_ids: Sequence[str]
+        self, meeting: SimulatedMeeting, email: str, values: JSON, approve: bool, occurrence_ids: Sequence[str]
     ) -> SimulatedRegistrant:
         approve = approve or meeting.settings["approval_type"] == APPROVE_AUTOMATICALLY
         for known in self.registrants.get(meeting.id, {}).values():
@@ -141,40 +141,40 @@ class RegistrationService(MeetingService):
         registrant = SimulatedRegistrant(
             id=self.ids.code(),
             meeting_id=meeting.id,
-            email=str(asked["email"]).strip(),
-            first_name=asked["first_name"],
-            last_name=asked.get("last_name") or "",
+            email=str(values["email"]).strip(),
+            first_name=values["first_name"],
+            last_name=values.get("last_name") or "",
             status="approved" if approve else "pending",
             tk=self.ids.code(43),
             pin=self.ids.digits(6),
             created_at=self.now(),
-            details={name: asked[name] for name in DETAILS if asked.get(name)},
+            details={name: values[name] for name in DETAILS if values.get(name)},
             occurrence_ids=list(occurrence_ids),
         )
         self.keep_registrant(registrant)
         self._tell_registered(meeting, registrant)
         return registrant
 
-    def _registered_again(self, known: SimulatedRegistrant, approve: bool) -> SimulatedRegistrant:
-        if known.status == "pending" and approve:
-            self._set_status(known, "approved")
-        return known
+    def _registered_again(self, registrant: SimulatedRegistrant, approve: bool) -> SimulatedRegistrant:
+        if registrant.status == "pending" and approve:
+            self._set_status(registrant, "approved")
+        return registrant
 
     def _tell_registered(self, meeting: SimulatedMeeting, registrant: SimulatedRegistrant) -> None:
-        told = self.registrant_json(registrant)
-        told = {name: told[name] for name in told if name != "create_time"}
-        self._tell_registration("created", meeting, told | {"join_url": self.link_of(registrant)})
+        values = self.registrant_json(registrant)
+        values = {name: values[name] for name in values if name != "create_time"}
+        self._tell_registration("created", meeting, values | {"join_url": self.link_of(registrant)})
 
     def _tell_registration(self, what: str, meeting: SimulatedMeeting, registrant: JSON) -> None:
         start = format_timestamp(meeting.start_time or meeting.created_at)
-        told = self._short(meeting) | {"start_time": start, "registrant": registrant}
+        values = self._short(meeting) | {"start_time": start, "registrant": registrant}
         if meeting.occurrences:
-            told["occurrences"] = [
-                {"occurrence_id": one.occurrence_id, "start_time": format_timestamp(one.start_time)}
-                for one in meeting.occurrences
-                if one.status == "available"
+            values["occurrences"] = [
+                {"occurrence_id": occurrence.occurrence_id, "start_time": format_timestamp(occurrence.start_time)}
+                for occurrence in meeting.occurrences
+                if occurrence.status == "available"
             ]
-        payload: JSON = {"object": told}
+        payload: JSON = {"object": values}
         if what != "created":
             payload |= self._operator(self.users[meeting.host_id])
         self.emit(f"meeting.registration_{what}", meeting, payload, self.now())
@@ -200,9 +200,9 @@ class RegistrationService(MeetingService):
             if not meeting.takes_registrations:
                 raise ZoomApiError(404, 300, self._off(meeting_id))
             return [
-                one
-                for one in self.registrants.get(meeting.id, {}).values()
-                if one.status == status and _comes(one, occurrence_id)
+                registrant
+                for registrant in self.registrants.get(meeting.id, {}).values()
+                if registrant.status == status and _comes(registrant, occurrence_id)
             ]
 
     def registrant(self, meeting_id: str, registrant_id: str) -> SimulatedRegistrant:
@@ -212,18 +212,18 @@ class RegistrationService(MeetingService):
         """
         with self.lock:
             self.usable_meeting(meeting_id)
-            one = self.registrants.get(meeting_id, {}).get(registrant_id)
-            if one is None or one.status == "cancelled":
+            registrant = self.registrants.get(meeting_id, {}).get(registrant_id)
+            if registrant is None or registrant.status == "cancelled":
                 text = "The value that you entered for the Registrant ID field is invalid. Enter a valid value."
                 raise ZoomApiError(400, 300, text)
-            return one
+            return registrant
 
     def by_tk(self, meeting_id: str, tk: str) -> SimulatedRegistrant | None:
         """Whose personal link this is; None for a key that is unknown, pending, denied or cancelled."""
         with self.lock:
-            for one in self.registrants.get(meeting_id, {}).values():
-                if one.tk == tk and one.status == "approved":
-                    return one
+            for registrant in self.registrants.get(meeting_id, {}).values():
+                if registrant.tk == tk and registrant.status == "approved":
+                    return registrant
         return None
 
     def set_registrants_status(self, meeting_id: str, action: str, people: Sequence[JSON]) -> None:
@@ -240,18 +240,20 @@ class RegistrationService(MeetingService):
             meeting = self.usable_meeting(meeting_id)
             self._paid(meeting)
             for person in people:
-                one = self._named(meeting.id, person)
-                if one is not None:
-                    self.limits.admit_status(meeting.id, one.email.casefold())
-                    self._set_status(one, STATUS_AFTER[action])
+                registrant = self._named(meeting.id, person)
+                if registrant is not None:
+                    self.limits.admit_status(meeting.id, registrant.email.casefold())
+                    self._set_status(registrant, STATUS_AFTER[action])
 
     def _named(self, meeting_id: str, person: object) -> SimulatedRegistrant | None:
         if not isinstance(person, dict):
             raise invalid_field("registrants")
-        for one in self.registrants.get(meeting_id, {}).values():
-            same_email = one.email.casefold() == str(person.get("email") or "").casefold()
-            if one.status != "cancelled" and (one.id == person.get("id") or (not person.get("id") and same_email)):
-                return one
+        for registrant in self.registrants.get(meeting_id, {}).values():
+            same_email = registrant.email.casefold() == str(person.get("email") or "").casefold()
+            if registrant.status != "cancelled" and (
+                registrant.id == person.get("id") or (not person.get("id") and same_email)
+            ):
+                return registrant
         return None
 
     def _set_status(self, registrant: SimulatedRegistrant, status: str) -> None:
@@ -259,15 +261,15 @@ class RegistrationService(MeetingService):
             return
         registrant.status = status
         self.keep_registrant(registrant)
-        told: JSON = {
+        values: JSON = {
             "id": registrant.id,
             "first_name": registrant.first_name,
             "last_name": registrant.last_name,
             "email": registrant.email,
         }
         if status == "approved":
-            told |= {"join_url": self.link_of(registrant), "participant_pin_code": registrant.pin}
-        self._tell_registration(status, self.meetings[registrant.meeting_id], told)
+            values |= {"join_url": self.link_of(registrant), "participant_pin_code": registrant.pin}
+        self._tell_registration(status, self.meetings[registrant.meeting_id], values)
 
     def delete_registrant(self, meeting_id: str, registrant_id: str) -> None:
         """Cancel one registration: its link stops working.
@@ -286,18 +288,18 @@ def _comes(registrant: SimulatedRegistrant, occurrence_id: str) -> bool:
     return not occurrence_id or not registrant.occurrence_ids or occurrence_id in registrant.occurrence_ids
 
 
-def _people(asked: JSON) -> list[Any]:
-    people = asked.get("registrants")
+def _people(values: JSON) -> list[Any]:
+    people = values.get("registrants")
     if not isinstance(people, list) or not 1 <= len(people) <= MOST_AT_ONCE:
         raise invalid_field("registrants")
     return people
 
 
-def _email(asked: Any) -> str:
+def _email(values: Any) -> str:
     """The folded address of a registration request, after checking the request."""
-    if not isinstance(asked, dict):
+    if not isinstance(values, dict):
         raise invalid_field("registrants")
-    email, first, last = asked.get("email"), asked.get("first_name"), asked.get("last_name")
+    email, first, last = values.get("email"), values.get("first_name"), values.get("last_name")
     if not isinstance(email, str) or len(email) > LONGEST_EMAIL or email.strip().count("@") != 1:
         raise invalid_field("email")
     if not isinstance(first, str) or not 1 <= len(first) <= LONGEST_NAME:

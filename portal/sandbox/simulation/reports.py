@@ -32,8 +32,8 @@ class ReportService(RunningMeetings):
         :raises ZoomApiError: 404/3001 unknown, still running or not yet processed; 400/12702 over a year ago.
         """
         with self.lock:
-            found = self.instances.get(name)
-            ended = [one for one in ([found] if found else self.instances_of(name)) if not one.running]
+            instance = self.instances.get(name)
+            ended = [one for one in ([instance] if instance else self.instances_of(name)) if not one.running]
             if not ended:
                 raise ZoomApiError(404, 3001, f"Meeting {name} not found or has expired.")
             last = max(ended, key=lambda one: (one.end_time or one.start_time, one.nth))

@@ -99,9 +99,9 @@ class RunningMeetings(RegistrationService):
 
     def _let_in_after_host(self, waiting: SimulatedStay, at: datetime) -> None:
         meeting = self.meetings[waiting.meeting_id]
-        told: JSON = {"id": waiting.zoom_user_id, "user_name": waiting.name}
-        told |= {"registrant_id": waiting.registrant_id} if waiting.registrant_id else {}
-        payload = {"object": self._object(meeting, None) | {"participant": told}}
+        values: JSON = {"id": waiting.zoom_user_id, "user_name": waiting.name}
+        values |= {"registrant_id": waiting.registrant_id} if waiting.registrant_id else {}
+        payload = {"object": self._object(meeting, None) | {"participant": values}}
         self.emit("meeting.participant_jbh_joined", meeting, payload, at)
         waiting.leave_time = at
         self.keep_stay(waiting)
@@ -124,8 +124,8 @@ class RunningMeetings(RegistrationService):
             meeting.last_used_at = max(moment, self.now())
             self.keep_meeting(meeting)
             self.keep_instance(instance)
-            told = self._object(meeting, instance) | {"end_time": format_timestamp(moment)}
-            self.emit("meeting.ended", meeting, {"object": told}, moment)
+            values = self._object(meeting, instance) | {"end_time": format_timestamp(moment)}
+            self.emit("meeting.ended", meeting, {"object": values}, moment)
             return instance
 
     # Coming and going
@@ -184,10 +184,10 @@ class RunningMeetings(RegistrationService):
             user = self.users[meeting.host_id]
             name, email, zoom_user_id, registrant_id = name or user.name, user.email, user.id, None
         if registrant_id:
-            known = self.registrant(meeting.id, registrant_id)
-            if known.status != "approved":
+            registrant = self.registrant(meeting.id, registrant_id)
+            if registrant.status != "approved":
                 raise ZoomApiError(400, 300, "This link is not valid.")
-            name, email = name or known.name, known.email
+            name, email = name or registrant.name, registrant.email
         return SimulatedStay(
             user_id="",
             participant_uuid="",
@@ -334,12 +334,12 @@ class RunningMeetings(RegistrationService):
         meeting = self.meetings[stay.meeting_id]
         stay.leave_time = whole_seconds(at) if at else self.now()
         self.keep_stay(stay)
-        told: JSON = {"id": stay.zoom_user_id, "user_name": stay.name, "registrant_id": stay.registrant_id}
+        values: JSON = {"id": stay.zoom_user_id, "user_name": stay.name, "registrant_id": stay.registrant_id}
         meeting_object = self._object(meeting, None) | {
             "id": self._id_as(meeting.id, "number"),
             "start_time": format_timestamp(meeting.start_time or meeting.created_at),
         }
-        payload = {"object": meeting_object | {"participant": told}}
+        payload = {"object": meeting_object | {"participant": values}}
         self.emit("meeting.participant_jbh_waiting_left", meeting, payload, stay.leave_time)
         return stay
 
@@ -348,8 +348,8 @@ class RunningMeetings(RegistrationService):
     def stays_of(self, meeting_id: str, instance_uuid: str | None = None) -> list[SimulatedStay]:
         """The stays of a meeting, or of one run of it, in the order they began."""
         with self.lock:
-            found = self.stays.get(meeting_id, [])
-            return [one for one in found if instance_uuid is None or one.instance_uuid == instance_uuid]
+            stays = self.stays.get(meeting_id, [])
+            return [one for one in stays if instance_uuid is None or one.instance_uuid == instance_uuid]
 
     def instances_of(self, meeting_id: str) -> list[SimulatedInstance]:
         """The runs of a meeting, first to last."""
@@ -383,7 +383,7 @@ class RunningMeetings(RegistrationService):
     def _object(self, meeting: SimulatedMeeting, instance: SimulatedInstance | None) -> JSON:
         """The object of meeting.started, .ended and .participant_*: the id is text there."""
         begun = instance.start_time if instance else meeting.start_time
-        told: JSON = {
+        values: JSON = {
             "id": self._id_as(meeting.id, "string"),
             "uuid": instance.uuid if instance else meeting.uuid,
             "host_id": meeting.host_id,
@@ -393,8 +393,8 @@ class RunningMeetings(RegistrationService):
             "duration": self._minutes_now(meeting, instance),
         }
         if begun:
-            told["start_time"] = format_timestamp(begun)
-        return told
+            values["start_time"] = format_timestamp(begun)
+        return values
 
     def _minutes_now(self, meeting: SimulatedMeeting, instance: SimulatedInstance | None) -> int:
         if meeting.type != RECURRING_FIXED or instance is None:
@@ -420,7 +420,7 @@ class RunningMeetings(RegistrationService):
         }
         participant |= {name: value for name, value in optional.items() if value}
         meeting, instance = self.meetings[stay.meeting_id], self.instances[stay.instance_uuid]
-        told = self._object(meeting, instance)
+        values = self._object(meeting, instance)
         if stay.room_uuid:
-            told["breakout_room_uuid"] = stay.room_uuid
-        return self.emit(f"meeting.{event}", meeting, {"object": told | {"participant": participant}}, at)
+            values["breakout_room_uuid"] = stay.room_uuid
+        return self.emit(f"meeting.{event}", meeting, {"object": values | {"participant": participant}}, at)

@@ -33,8 +33,8 @@ class SimulatedZoom(OAuthServer):
     def count(self, method: str = "", path: str = "") -> CallCount:
         """How many calls had this method and a path that the regular expression matches somewhere."""
         with self.lock:
-            found = [call for call in self.calls if method in ("", call.method) and re.search(path, call.path)]
-            return CallCount(len(found), self.most_in_flight)
+            calls = [call for call in self.calls if method in ("", call.method) and re.search(path, call.path)]
+            return CallCount(len(calls), self.most_in_flight)
 
     def forget_calls(self) -> None:
         """Begin the calls log anew."""

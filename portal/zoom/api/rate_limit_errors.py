@@ -25,10 +25,10 @@ def parse_retry_after(headers: Mapping[str, str], now: datetime) -> datetime | N
     ahead, or past by more than a minute).
     """
     value = headers.get("Retry-After", "").strip()
-    found = _seconds(value, now) or as_datetime(value) or _http_date(value)
-    if found is None or not now - timedelta(minutes=1) <= found <= now + _FURTHEST:
+    moment = _seconds(value, now) or as_datetime(value) or _http_date(value)
+    if moment is None or not now - timedelta(minutes=1) <= moment <= now + _FURTHEST:
         return None
-    return found
+    return moment
 
 
 def next_utc_midnight(now: datetime) -> datetime:
@@ -89,7 +89,7 @@ def _seconds(value: str, now: datetime) -> datetime | None:
 
 def _http_date(value: str) -> datetime | None:
     try:
-        found = parsedate_to_datetime(value)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        moment = parsedate_to_datetime(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, TypeError, OverflowError, IndexError):
         return None

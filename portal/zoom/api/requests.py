@@ -119,9 +119,9 @@ class AuthenticatedApi:
         asked = {**(query or {}), "page_size": str(PAGE_SIZE)}
         seen: set[str] = set()
         for _ in range(MAX_PAGES):
-            found = self.call(endpoint, *parts, query=asked)
-            yield from rows_of_response(found, key, endpoint)
-            following = as_text(found.get("next_page_token"))
+            values = self.call(endpoint, *parts, query=asked)
+            yield from rows_of_response(values, key, endpoint)
+            following = as_text(values.get("next_page_token"))
             if following is None:
                 return
             if following in seen:

@@ -42,10 +42,10 @@ def parse_zoom_response(answer: HttpResponse, endpoint: ApiEndpoint, now: dateti
     if answer.status == 204:
         return {}
     if 200 <= answer.status < 300:
-        found = _object(answer.body) if answer.body.strip() else {}
-        if found is None:
+        values = _object(answer.body) if answer.body.strip() else {}
+        if values is None:
             raise _unavailable(endpoint, answer, "unreadable answer")
-        return found
+        return values
     # A redirect is never followed: the API has none, so somebody else answered.
     if not 400 <= answer.status < 500 or answer.status == 408:
         raise _unavailable(endpoint, answer, f"status {answer.status}")
@@ -64,16 +64,16 @@ def parse_token_response(answer: HttpResponse, now: datetime) -> AccessToken:
     if 400 <= answer.status < 500 and answer.status != 408:
         kind = as_text((_object(answer.body) or {}).get("error"), 60) or "no reason"
         raise ZoomBadCredentials(f"token refused: {answer.status} {kind!a}", tracking_id=track)
-    found = _object(answer.body) if answer.status == 200 else None
-    value = found.get("access_token") if found else None
-    if not found or not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value:
+    values = _object(answer.body) if answer.status == 200 else None
+    value = values.get("access_token") if values else None
+    if not values or not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value:
         raise ZoomUnavailable(f"no token in the answer with status {answer.status}", tracking_id=track)
-    seconds = as_int(found.get("expires_in"))
+    seconds = as_int(values.get("expires_in"))
     return AccessToken(
         value=value,
         expires_at=now + timedelta(seconds=min(max(3600 if seconds is None else seconds, 0), 86_400)),
-        api_url=as_text(found.get("api_url")) or "",
-        scopes=frozenset((as_text(found.get("scope"), 20_000) or "").replace(",", " ").split()),
+        api_url=as_text(values.get("api_url")) or "",
+        scopes=frozenset((as_text(values.get("scope"), 20_000) or "").replace(",", " ").split()),
     )
 
 
@@ -97,16 +97,16 @@ def _complaint(body: bytes) -> tuple[int | None, str, tuple[tuple[str, str], ...
 
     Code 4711 has been seen with unescaped quotes inside its message.
     """
-    found = _object(body)
-    if found is None:
+    values = _object(body)
+    if values is None:
         loose = body[:20_000].decode("utf-8", "replace")
         code, message = _LOOSE_CODE.search(loose), _LOOSE_MESSAGE.search(loose)
         return (int(code[1]) if code else None), (message[1] if message else ""), ()
     fields = tuple(
         (as_text(row.get("field"), 100) or "?", as_text(row.get("message"), 500) or "")
-        for row in as_object_list(found.get("errors"))
+        for row in as_object_list(values.get("errors"))
     )
-    return as_int(found.get("code")), as_text(found.get("message")) or "", fields
+    return as_int(values.get("code")), as_text(values.get("message")) or "", fields
 
 
 def _scopes_named(message: str) -> tuple[str, ...]:
@@ -116,10 +116,10 @@ def _scopes_named(message: str) -> tuple[str, ...]:
 
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(body.decode("utf-8"))
+        values = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return values if isinstance(values, dict) else None
 
 
 def _unavailable(endpoint: ApiEndpoint, answer: HttpResponse, what: str) -> ZoomUnavailable:
@@ -130,12 +130,12 @@ def _unavailable(endpoint: ApiEndpoint, answer: HttpResponse, what: str) -> Zoom
     )
 
 
-def rows_of_response(found: Mapping[str, Any], key: str, endpoint: ApiEndpoint) -> list[Mapping[str, Any]]:
+def rows_of_response(values: Mapping[str, Any], key: str, endpoint: ApiEndpoint) -> list[Mapping[str, Any]]:
     """Return the rows under ``key``.
 
     Raises `ZoomUnavailable` where there is no list: taking that for "none" would register or create twice.
     """
-    value = found.get(key)
+    value = values.get(key)
     if not isinstance(value, list):
         raise ZoomUnavailable(
             f"{endpoint.method} {endpoint.path}: no {key} in the answer", maybe_done=not endpoint.is_read

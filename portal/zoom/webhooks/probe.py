@@ -48,8 +48,8 @@ def probe_webhook_url(url: str, secret: str, now: datetime, timeout: tuple[float
     """Send the portal an `endpoint.url_validation` of our own, signed with `secret`, and look at the answer."""
     token = secrets.token_urlsafe(16)
     stamp = int(now.timestamp())
-    told = {"event": "endpoint.url_validation", "event_ts": stamp * 1000, "payload": {"plainToken": token}}
-    raw = json.dumps(told).encode()
+    values = {"event": "endpoint.url_validation", "event_ts": stamp * 1000, "payload": {"plainToken": token}}
+    raw = json.dumps(values).encode()
     headers = {
         "Content-Type": "application/json",
         TIMESTAMP_HEADER: str(stamp),
