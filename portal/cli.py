@@ -7,6 +7,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup
 
 from portal.config import Settings
+from portal.webhooks.codes import DeliveryState
 
 
 def init_cli(app: Flask) -> None:
@@ -91,7 +92,11 @@ def replay_webhooks(everything: bool) -> None:
     """Project again what was set aside (after a repair)."""
     from portal.webhooks.replay import replay_deliveries
 
-    states = ("set aside", "ignored", "done", "waiting") if everything else ("set aside",)
+    states = (
+        (DeliveryState.FAILED, DeliveryState.IGNORED, DeliveryState.DONE, DeliveryState.UNMATCHED)
+        if everything
+        else (DeliveryState.FAILED,)
+    )
     click.echo(f"{replay_deliveries(states)} deliveries will be projected again.")
 
 

@@ -14,6 +14,7 @@ from flask import current_app
 from sqlalchemy import ColumnElement, func, select
 
 from portal.accounts import one_time_links
+from portal.accounts.codes import AccountRequestState
 from portal.accounts.email_domain import EmailDomainError, is_learner_address, normalise_school_email
 from portal.accounts.models import AccountRequest, PendingAuthRequest, School, User
 from portal.accounts.sign_in import lockout
@@ -128,7 +129,7 @@ def _create_account_request(values: dict[str, Any]) -> None:
                 select(School.id).where(School.deped_id == values["school"], School.closed_at.is_(None))
             ),
             "language": values["language"],
-            "state": "waiting",
+            "state": AccountRequestState.PENDING,
             "created_at": clock.now(),
         },
         ["email"],

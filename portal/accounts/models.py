@@ -8,7 +8,8 @@ from flask_login import UserMixin
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from portal.core.db import Model, UuidPrimaryKey
+from portal.accounts.codes import AccountRequestState
+from portal.core.db import Model, UuidPrimaryKey, one_of_check
 
 Role = Literal["teacher", "admin"]
 Scope = Literal["school", "division", "region"]
@@ -16,7 +17,9 @@ Scope = Literal["school", "division", "region"]
 
 class School(UuidPrimaryKey, Model):
     __tablename__ = "schools"
-    __table_args__ = (CheckConstraint("attendance_years BETWEEN 2 AND 10", name="attendance_years"),)
+    __table_args__ = (
+        CheckConstraint("attendance_retention_years BETWEEN 2 AND 10", name="attendance_retention_years"),
+    )
 
     deped_id: Mapped[str] = mapped_column(String(6), unique=True)
     name: Mapped[str]
@@ -24,9 +27,9 @@ class School(UuidPrimaryKey, Model):
     region: Mapped[str] = mapped_column(default="Region I")
     created_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]  # takes no new people; who and what is there stays
-    attendance_retention_years: Mapped[int | None] = mapped_column(
-        "attendance_years", key="attendance_retention_years"
-    )  # school years that attendance is kept after its own; None: it is kept
+    attendance_retention_years: Mapped[
+        int | None
+    ]  # school years that attendance is kept after its own; None: it is kept
 
 
 _PARTICLES = {"DE", "DEL", "DELA", "DELOS", "DELAS", "LA", "LAS", "LOS", "SAN", "STA.", "STO.", "SANTA", "SANTO", "Y"}
@@ -63,10 +66,8 @@ class User(UuidPrimaryKey, UserMixin, Model):
     deactivated_at: Mapped[datetime | None]
     language: Mapped[str] = mapped_column(default="en")
     created_at: Mapped[datetime]
-    totp_secret_encrypted: Mapped[str | None] = mapped_column(
-        "totp_sealed", key="totp_secret_encrypted"
-    )  # the secret of the code app; in use once `totp_since` says so
-    totp_enabled_at: Mapped[datetime | None] = mapped_column("totp_since", key="totp_enabled_at")
+    totp_secret_encrypted: Mapped[str | None]  # the secret of the code app; in use once `totp_since` says so
+    totp_enabled_at: Mapped[datetime | None]
     totp_last_step: Mapped[int | None]  # of the last code used: it and older ones are refused
 
     school: Mapped[School | None] = relationship(lazy="joined")
@@ -148,7 +149,7 @@ class ExternalIdentity(UuidPrimaryKey, Model):
     """An account at Google or Microsoft with which a person signs in. Known by issuer and subject alone: an address
     may be given to somebody else one day."""
 
-    __tablename__ = "identities"
+    __tablename__ = "external_identities"
     __table_args__ = (UniqueConstraint("issuer", "subject"),)
 
     issuer: Mapped[str] = mapped_column(String(255))
@@ -161,10 +162,10 @@ class ExternalIdentity(UuidPrimaryKey, Model):
 class UsedOidcState(Model):
     """The hash of a `state` that somebody came back with from Google or Microsoft: it works once."""
 
-    __tablename__ = "spent_states"
+    __tablename__ = "used_oidc_states"
 
     state_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
-    used_at: Mapped[datetime] = mapped_column("at", key="used_at", index=True)
+    used_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class SignInFailure(Model):
@@ -172,14 +173,14 @@ class SignInFailure(Model):
 
     __tablename__ = "sign_in_failures"
     __table_args__ = (
-        Index("ix_sign_in_failures_account_hash_at", "account_hash", "failed_at"),
-        Index("ix_sign_in_failures_place_hash_at", "client_hash", "failed_at"),
+        Index("ix_sign_in_failures_account_hash_failed_at", "account_hash", "failed_at"),
+        Index("ix_sign_in_failures_client_hash_failed_at", "client_hash", "failed_at"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     account_hash: Mapped[str | None] = mapped_column(String(64))
-    client_hash: Mapped[str] = mapped_column("place_hash", String(64), key="client_hash")
-    failed_at: Mapped[datetime] = mapped_column("at", key="failed_at")
+    client_hash: Mapped[str] = mapped_column(String(64))
+    failed_at: Mapped[datetime]
 
 
 class AccountRequest(UuidPrimaryKey, Model):
@@ -189,13 +190,13 @@ class AccountRequest(UuidPrimaryKey, Model):
     """
 
     __tablename__ = "account_requests"
-    __table_args__ = (CheckConstraint("state IN ('waiting', 'approved', 'refused')", name="state"),)
+    __table_args__ = (CheckConstraint(one_of_check("state", AccountRequestState), name="state"),)
 
     email: Mapped[str] = mapped_column(String(254), unique=True)
     full_name: Mapped[str] = mapped_column(String(120))
     school_id: Mapped[UUID | None] = mapped_column(ForeignKey("schools.id"), index=True)
     language: Mapped[str] = mapped_column(String(8))
-    state: Mapped[str] = mapped_column(String(10), default="waiting")
+    state: Mapped[str] = mapped_column(String(10), default=AccountRequestState.PENDING)
     created_at: Mapped[datetime]
     decided_at: Mapped[datetime | None]
     issuer: Mapped[str | None] = mapped_column(String(255))
@@ -207,18 +208,18 @@ class AccountRequest(UuidPrimaryKey, Model):
 class PendingAuthRequest(UuidPrimaryKey, Model):
     """What somebody who is not signed in asked for: a new password, or an account. `sealed` until it is answered."""
 
-    __tablename__ = "door_wishes"
+    __tablename__ = "pending_auth_requests"
     __table_args__ = (
         CheckConstraint("kind IN ('password', 'account')", name="kind"),
-        Index("ix_door_wishes_place_hash_at", "client_hash", "requested_at"),
-        Index("ix_door_wishes_address_hash_at", "address_hash", "requested_at"),
+        Index("ix_pending_auth_requests_client_hash_requested_at", "client_hash", "requested_at"),
+        Index("ix_pending_auth_requests_address_hash_requested_at", "address_hash", "requested_at"),
     )
 
     kind: Mapped[str] = mapped_column(String(10))
     address_hash: Mapped[str] = mapped_column(String(64))
-    client_hash: Mapped[str] = mapped_column("place_hash", String(64), key="client_hash")
-    request_encrypted: Mapped[str | None] = mapped_column("sealed", key="request_encrypted")
-    requested_at: Mapped[datetime] = mapped_column("at", key="requested_at")
+    client_hash: Mapped[str] = mapped_column(String(64))
+    request_encrypted: Mapped[str | None]
+    requested_at: Mapped[datetime]
     leased_until: Mapped[datetime | None]
 
 

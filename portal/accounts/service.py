@@ -9,6 +9,7 @@ from portal.accounts.models import School, User
 from portal.accounts.sign_in import lockout, passwords, sessions
 from portal.config import Settings
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction
 from portal.core.mail import outbox
 
@@ -102,7 +103,7 @@ def _after_new_password(user: User, *, told: bool) -> None:
     one_time_links.revoke_one_time_links(user, ("invite", "reset", "email"))
     sessions.end_all_sessions(user)
     lockout.clear_sign_in_failures(user.email)
-    audit_log.record_action("chose a password", "user", user.id, by=user.id)
+    audit_log.record_action(AuditAction.SET_PASSWORD, AuditSubject.USER, user.id, by=user.id)
     if told:
         link = f"{_settings().base_url}/sign-in"
         outbox.enqueue_mail(user.email, "password_changed", user.language, name=user.full_name, link=link)
@@ -143,7 +144,7 @@ def confirm_email_change(token: str) -> bool:
         user.email = link.new_email
         one_time_links.revoke_one_time_links(user, one_time_links.PASSWORD_PURPOSES)
         sessions.end_all_sessions(user)
-        audit_log.record_action("changed the address", "user", user.id, by=user.id)
+        audit_log.record_action(AuditAction.CHANGED_OWN_EMAIL, AuditSubject.USER, user.id, by=user.id)
     return True
 
 
@@ -151,7 +152,7 @@ def set_user_name(user: User, full_name: str) -> None:
     """The name that colleagues see."""
     with write_transaction():
         user.full_name = outbox.strip_control_characters(full_name)
-        audit_log.record_action("changed the name", "user", user.id, by=user.id)
+        audit_log.record_action(AuditAction.CHANGED_OWN_NAME, AuditSubject.USER, user.id, by=user.id)
 
 
 def _settings() -> Settings:

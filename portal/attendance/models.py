@@ -7,16 +7,12 @@ from uuid import UUID
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.core.db import Model, UuidPrimaryKey
+from portal.attendance.codes import Mark, SheetState, UploadState
+from portal.core.db import Model, UuidPrimaryKey, one_of_check
 
-MARKS = ("pending", "present", "partial", "absent", "needs review")
-READY_STATES = ("reconciled", "unreported")  # nothing more is expected from Zoom
-NOT_NOTIFIED = text("NOT told AND counts AND state IN ('reconciled', 'unreported')")
-HAND_MARKS = ("present", "partial", "absent")  # what a teacher may set
-
-
-def _in(column: str, words: tuple[str, ...]) -> str:
-    return f"{column} IN ({', '.join(repr(word) for word in words)})"
+READY_STATES = (SheetState.RECONCILED, SheetState.UNREPORTED)  # nothing more is expected from Zoom
+NOT_NOTIFIED = text("NOT is_notified AND counts_in_reports AND state IN ('reconciled', 'unreported')")
+HAND_MARKS = (Mark.PRESENT, Mark.PARTIAL, Mark.ABSENT)  # what a teacher may set
 
 
 class ZoomParticipant(UuidPrimaryKey, Model):
@@ -34,7 +30,7 @@ class ZoomParticipant(UuidPrimaryKey, Model):
         UniqueConstraint("instance_id", "session", "room", "source", "sequence"),
         CheckConstraint("room IN ('meeting', 'waiting', 'breakout')", name="room"),
         CheckConstraint("source IN ('webhook', 'report', 'csv')", name="source"),
-        CheckConstraint("left_source IN ('event', 'ended', 'report', 'csv')", name="left_source"),
+        CheckConstraint("leave_source IN ('event', 'ended', 'report', 'csv')", name="leave_source"),
     )
 
     instance_id: Mapped[UUID] = mapped_column(ForeignKey("zoom_instances.id", ondelete="CASCADE"))
@@ -47,18 +43,18 @@ class ZoomParticipant(UuidPrimaryKey, Model):
     left_at: Mapped[datetime | None]
     room: Mapped[str] = mapped_column(default="meeting")
     source: Mapped[str] = mapped_column(default="webhook")
-    sequence: Mapped[int] = mapped_column("nth", key="sequence", default=0)
-    leave_source: Mapped[str | None] = mapped_column("left_source", key="leave_source")
+    sequence: Mapped[int] = mapped_column(default=0)
+    leave_source: Mapped[str | None]
     is_host: Mapped[bool] = mapped_column(default=False)
     parent_session: Mapped[str | None] = mapped_column(String(80))  # of somebody in a breakout room
-    duration_seconds: Mapped[int | None] = mapped_column("lasted_seconds", key="duration_seconds")
+    duration_seconds: Mapped[int | None]
 
 
 class ParticipantMatch(UuidPrimaryKey, Model):
     """A person's decision about a stay: this learner (several rows for siblings on one phone), or,
     without a learner, staff or nobody."""
 
-    __tablename__ = "participant_links"
+    __tablename__ = "participant_matches"
     __table_args__ = (
         UniqueConstraint("participant_id", "learner_id"),
         CheckConstraint("learner_id IS NOT NULL OR is_staff IS NOT NULL", name="says_something"),
@@ -67,21 +63,21 @@ class ParticipantMatch(UuidPrimaryKey, Model):
     participant_id: Mapped[UUID] = mapped_column(ForeignKey("zoom_participants.id", ondelete="CASCADE"))
     learner_id: Mapped[UUID | None] = mapped_column(ForeignKey("learners.id"), index=True)
     is_staff: Mapped[bool | None]  # without a learner: True staff, False nobody of the class
-    matched_by: Mapped[UUID] = mapped_column("linked_by", ForeignKey("users.id"), key="matched_by")
-    matched_at: Mapped[datetime] = mapped_column("linked_at", key="matched_at")
+    matched_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    matched_at: Mapped[datetime]
 
 
 class ParticipantAlias(UuidPrimaryKey, Model):
     """A display name that a teacher tied to a learner of the class, e.g. "iPhone ni Ate"."""
 
-    __tablename__ = "name_aliases"
+    __tablename__ = "participant_aliases"
     __table_args__ = (UniqueConstraint("class_id", "folded_name", "learner_id"),)
 
     class_id: Mapped[UUID] = mapped_column(ForeignKey("classes.id", ondelete="CASCADE"))
     folded_name: Mapped[str]
     learner_id: Mapped[UUID] = mapped_column(ForeignKey("learners.id"))
-    created_by: Mapped[UUID] = mapped_column("made_by", ForeignKey("users.id"), key="created_by")
-    created_at: Mapped[datetime] = mapped_column("made_at", key="created_at")
+    created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime]
 
 
 class AttendanceSheet(Model):
@@ -89,41 +85,37 @@ class AttendanceSheet(Model):
 
     __tablename__ = "attendance_sheets"
     __table_args__ = (
-        CheckConstraint(
-            "state IN ('waiting', 'live', 'provisional', 'reconciled', 'unreported')",
-            name="state",
-        ),
-        Index("ix_attendance_sheets_dirty", "needs_recompute"),
+        CheckConstraint(one_of_check("state", SheetState), name="state"),
+        Index("ix_attendance_sheets_needs_recompute", "needs_recompute"),
         Index("ix_attendance_sheets_reconcile_at", "reconcile_at"),
-        Index("ix_attendance_sheets_untold", "occurrence_id", sqlite_where=NOT_NOTIFIED, postgresql_where=NOT_NOTIFIED),
+        Index(
+            "ix_attendance_sheets_not_notified",
+            "occurrence_id",
+            sqlite_where=NOT_NOTIFIED,
+            postgresql_where=NOT_NOTIFIED,
+        ),
     )
 
     occurrence_id: Mapped[UUID] = mapped_column(
         ForeignKey("meeting_occurrences.id", ondelete="CASCADE"), primary_key=True
     )
-    state: Mapped[str] = mapped_column(default="waiting")
-    needs_recompute: Mapped[bool] = mapped_column(
-        "dirty", key="needs_recompute", default=False
-    )  # evidence came since it was computed
+    state: Mapped[str] = mapped_column(default=SheetState.NOT_STARTED)
+    needs_recompute: Mapped[bool] = mapped_column(default=False)  # evidence came since it was computed
     computed_at: Mapped[datetime | None]
-    has_delivery_gap: Mapped[bool] = mapped_column(
-        "gap", key="has_delivery_gap", default=False
-    )  # our own outage or backlog fell into the class
+    has_delivery_gap: Mapped[bool] = mapped_column(default=False)  # our own outage or backlog fell into the class
     reconcile_at: Mapped[datetime | None]  # when to ask Zoom's report next
     reconcile_attempts: Mapped[int] = mapped_column(default=0)
     reconciled_at: Mapped[datetime | None]
     report_digest: Mapped[str | None] = mapped_column(String(64))  # of the last answer: two equal ones end it
-    report_error: Mapped[str | None] = mapped_column("trouble", String(40), key="report_error")
+    report_error: Mapped[str | None] = mapped_column(String(40))
     finalised_at: Mapped[datetime | None]
     finalised_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     evidence_changed: Mapped[bool] = mapped_column(default=False)  # since it was finalised
     # False: a room opened on a day without class, which is in no report unless a teacher says so
-    counts_in_reports: Mapped[bool] = mapped_column("counts", key="counts_in_reports", default=True)
-    is_notified: Mapped[bool] = mapped_column(
-        "told", key="is_notified", default=False
-    )  # the teacher knows that it is ready
+    counts_in_reports: Mapped[bool] = mapped_column(default=True)
+    is_notified: Mapped[bool] = mapped_column(default=False)  # the teacher knows that it is ready
     # people in the meeting whom nobody has matched, when it was last computed
-    unmatched_count: Mapped[int] = mapped_column("unmatched", key="unmatched_count", default=0, server_default="0")
+    unmatched_count: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class AttendanceRecord(UuidPrimaryKey, Model):
@@ -132,24 +124,24 @@ class AttendanceRecord(UuidPrimaryKey, Model):
     __tablename__ = "attendance_records"
     __table_args__ = (
         UniqueConstraint("occurrence_id", "learner_id"),
-        CheckConstraint(_in("computed_mark", MARKS), name="computed_mark"),
-        CheckConstraint(_in("override_mark", HAND_MARKS), name="override_mark"),
-        CheckConstraint(_in("final_mark", MARKS), name="final_mark"),
+        CheckConstraint(one_of_check("computed_mark", Mark), name="computed_mark"),
+        CheckConstraint(one_of_check("override_mark", HAND_MARKS), name="override_mark"),
+        CheckConstraint(one_of_check("final_mark", Mark), name="final_mark"),
         CheckConstraint("override_mark IS NULL OR override_reason IS NOT NULL", name="override_has_a_reason"),
         Index("ix_attendance_records_learner_id", "learner_id"),
     )
 
     occurrence_id: Mapped[UUID] = mapped_column(ForeignKey("meeting_occurrences.id", ondelete="CASCADE"))
     learner_id: Mapped[UUID] = mapped_column(ForeignKey("learners.id"))
-    computed_mark: Mapped[str] = mapped_column(default="pending")
+    computed_mark: Mapped[str] = mapped_column(default=Mark.PENDING)
     seconds: Mapped[int] = mapped_column(default=0)
     first_join_at: Mapped[datetime | None]
     last_leave_at: Mapped[datetime | None]
-    stay_count: Mapped[int] = mapped_column("stays", key="stay_count", default=0)
+    stay_count: Mapped[int] = mapped_column(default=0)
     matched_by: Mapped[list[Any]] = mapped_column(JSON, default=list)
     flags: Mapped[list[Any]] = mapped_column(JSON, default=list)
-    is_in_meeting: Mapped[bool] = mapped_column("still_in", key="is_in_meeting", default=False)
-    is_late: Mapped[bool] = mapped_column("late", key="is_late", default=False)
+    is_in_meeting: Mapped[bool] = mapped_column(default=False)
+    is_late: Mapped[bool] = mapped_column(default=False)
     left_early: Mapped[bool] = mapped_column(default=False)
     override_mark: Mapped[str | None]
     override_reason: Mapped[str | None]
@@ -174,26 +166,24 @@ class AttendanceTally(Model):
     present: Mapped[int]
     partial: Mapped[int]
     absent: Mapped[int]
-    needs_review: Mapped[int] = mapped_column("review", key="needs_review")
+    needs_review: Mapped[int]
     pending: Mapped[int]
     seconds: Mapped[int]
-    meeting_seconds: Mapped[int | None] = mapped_column("ran_seconds", key="meeting_seconds")
+    meeting_seconds: Mapped[int | None]
 
 
 class AttendanceHistory(Model):
     """Every change of a mark or of the sheet: who, when, from, to, why. A computed change has no person."""
 
     __tablename__ = "attendance_history"
-    __table_args__ = (Index("ix_attendance_history_occurrence_id_at", "occurrence_id", "occurred_at"),)
+    __table_args__ = (Index("ix_attendance_history_occurrence_id_occurred_at", "occurrence_id", "occurred_at"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     occurrence_id: Mapped[UUID] = mapped_column(ForeignKey("meeting_occurrences.id", ondelete="CASCADE"))
     learner_id: Mapped[UUID | None] = mapped_column(ForeignKey("learners.id"))
-    occurred_at: Mapped[datetime] = mapped_column("at", key="occurred_at")
-    actor_id: Mapped[UUID | None] = mapped_column("by", ForeignKey("users.id", ondelete="SET NULL"), key="actor_id")
-    event: Mapped[str] = mapped_column(
-        "what", String(24), key="event"
-    )  # computed, override, override removed, finalised, reopened...
+    occurred_at: Mapped[datetime]
+    actor_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    event: Mapped[str] = mapped_column(String(24))  # computed, override, override removed, finalised, reopened...
     from_mark: Mapped[str | None]
     to_mark: Mapped[str | None]
     reason: Mapped[str | None]
@@ -207,7 +197,7 @@ class ParticipantUpload(UuidPrimaryKey, Model):
 
     __tablename__ = "participant_uploads"
     __table_args__ = (
-        CheckConstraint("state IN ('preview', 'confirmed', 'discarded', 'taken back')", name="state"),
+        CheckConstraint(one_of_check("state", UploadState), name="state"),
         Index("ix_participant_uploads_occurrence_id", "occurrence_id"),
     )
 
@@ -215,7 +205,7 @@ class ParticipantUpload(UuidPrimaryKey, Model):
     uploaded_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     uploaded_at: Mapped[datetime]
     filename: Mapped[str] = mapped_column(String(200))
-    state: Mapped[str] = mapped_column(default="preview")
+    state: Mapped[str] = mapped_column(default=UploadState.PREVIEW)
     instance_uuid: Mapped[str] = mapped_column(String(64))
     rows: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 

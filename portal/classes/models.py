@@ -20,8 +20,10 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts.models import School, User
+from portal.classes.codes import ImportState
 from portal.core import audit_log, clock
-from portal.core.db import Base, Model, UuidPrimaryKey
+from portal.core.audit_codes import AuditSubject
+from portal.core.db import Base, Model, UuidPrimaryKey, one_of_check
 
 
 def school_year_of(day: date) -> str:
@@ -59,11 +61,9 @@ class Section(UuidPrimaryKey, Model):
     name: Mapped[str] = mapped_column(String(80))  # "Jadeite"
     adviser_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"), index=True)
     created_at: Mapped[datetime]
-    sf2_cutoff_date: Mapped[date | None] = mapped_column(
-        "cut_off", key="sf2_cutoff_date"
-    )  # whose enrolment School Form 2 compares with; None: as the school year has it
+    sf2_cutoff_date: Mapped[date | None]  # whose enrolment School Form 2 compares with; None: as the school year has it
     day_attendance_rule: Mapped[str] = mapped_column(
-        "day_rule", String(5), key="day_attendance_rule", default="any", server_default="any"
+        String(5), default="any", server_default="any"
     )  # classes that make a day
     school_head: Mapped[str | None] = mapped_column(String(120))  # who signs School Form 2; None: the school's admin
     sf2_form: Mapped[str | None] = mapped_column(String(7))  # present, tardy or shs; None: as the grade has it
@@ -129,15 +129,9 @@ class Enrolment(UuidPrimaryKey, Model):
     position: Mapped[int]  # place in the LIS order within the sex
     from_date: Mapped[date]
     until_date: Mapped[date | None]  # last day on the roster
-    entry_reason: Mapped[str | None] = mapped_column(
-        "came_by", String(4), key="entry_reason"
-    )  # T/I or LE, as the register says
-    exit_reason: Mapped[str | None] = mapped_column(
-        "reason", key="exit_reason"
-    )  # T/O, NLS, DRP (of a register), or "moved to another section"
-    exit_detail: Mapped[str | None] = mapped_column(
-        "detail", String(120), key="exit_detail"
-    )  # the school they went to, or why they left
+    entry_reason: Mapped[str | None] = mapped_column(String(4))  # T/I or LE, as the register says
+    exit_reason: Mapped[str | None]  # T/O, NLS, DRP (of a register), or "moved" (to another section)
+    exit_detail: Mapped[str | None] = mapped_column(String(120))  # the school they went to, or why they left
 
     learner: Mapped[Learner] = relationship(lazy="raise_on_sql")
 
@@ -173,7 +167,7 @@ class RosterImport(UuidPrimaryKey, Model):
 
     __tablename__ = "roster_imports"
     __table_args__ = (
-        CheckConstraint("state IN ('preview', 'confirmed', 'discarded', 'undone')", name="state"),
+        CheckConstraint(one_of_check("state", ImportState), name="state"),
         Index("ix_roster_imports_section_id", "section_id"),
     )
 
@@ -182,24 +176,24 @@ class RosterImport(UuidPrimaryKey, Model):
     uploaded_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     uploaded_at: Mapped[datetime]
     filename: Mapped[str]
-    state: Mapped[str] = mapped_column(default="preview")
-    preview_rows: Mapped[dict[str, Any] | None] = mapped_column("rows", JSON, key="preview_rows")
+    state: Mapped[str] = mapped_column(default=ImportState.PREVIEW)
+    preview_rows: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     added: Mapped[int] = mapped_column(default=0)
     changed: Mapped[int] = mapped_column(default=0)
     decided_at: Mapped[datetime | None]
-    undo_journal: Mapped[dict[str, Any] | None] = mapped_column(
-        "journal", JSON(none_as_null=True), key="undo_journal"
-    )  # what was before, for a day
+    undo_journal: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # what was before, for a day
 
 
 # Whose records an entry of the audit log is about. A learner's are those of the section where they are, or were last.
 _NO_CLASS = literal(None, Uuid)
-audit_log.register_subject_scope("section", lambda key: select(_NO_CLASS, Section.id).where(Section.id == key))
 audit_log.register_subject_scope(
-    "class", lambda key: select(SchoolClass.id, SchoolClass.section_id).where(SchoolClass.id == key)
+    AuditSubject.SECTION, lambda key: select(_NO_CLASS, Section.id).where(Section.id == key)
 )
 audit_log.register_subject_scope(
-    "learner",
+    AuditSubject.CLASS, lambda key: select(SchoolClass.id, SchoolClass.section_id).where(SchoolClass.id == key)
+)
+audit_log.register_subject_scope(
+    AuditSubject.LEARNER,
     lambda key: (
         select(_NO_CLASS, Enrolment.section_id)
         .where(Enrolment.learner_id == key)

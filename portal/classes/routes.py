@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 from wtforms.fields.choices import SelectChoice
 
 from portal.classes import access, queries, service
+from portal.classes.codes import ImportState
 from portal.classes.forms import ClassForm, RosterForm, SchoolYearForm, SectionForm
 from portal.classes.models import RosterImport, Section, next_school_year, school_year_of
 from portal.classes.roster_files.messages import problem_message
@@ -21,6 +22,7 @@ from portal.classes.roster_import import undo as roster_import_undo
 from portal.classes.roster_import.diff import SAVED_STATUSES, RosterDiff
 from portal.config import Settings
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 
 bp = Blueprint("classes", __name__)
 
@@ -106,7 +108,7 @@ def new_section() -> str | Response | tuple[str, int]:
 @bp.get("/classes/sections/<uuid:section_id>")
 def show_section(section_id: UUID) -> str:
     section = access.section_or_404(section_id)
-    audit_log.record_view("viewed the roster", "section", section.id, by=current_user.id)
+    audit_log.record_view(AuditAction.VIEWED_ROSTER, AuditSubject.SECTION, section.id, by=current_user.id)
     return _section_page(section, ClassForm())
 
 
@@ -217,7 +219,7 @@ def _sample() -> str | None:
 @bp.get("/classes/imports/<uuid:import_id>")
 def preview_roster_import(import_id: UUID) -> str | Response:
     upload = access.import_or_404(import_id)
-    if upload.state != "preview":
+    if upload.state != ImportState.PREVIEW:
         return _decided(upload.section_id)
     diff = roster_import_diff.diff_roster_file(upload)
     if diff.section and not _may_fill(diff.section):
@@ -227,14 +229,16 @@ def preview_roster_import(import_id: UUID) -> str | Response:
         )
         return redirect(url_for(".list_classes"))
     here = diff.section.id if diff.section else None
-    audit_log.record_view("viewed a roster to import", "roster import", upload.id, by=current_user.id, section_id=here)
+    audit_log.record_view(
+        AuditAction.VIEWED_ROSTER_IMPORT, AuditSubject.ROSTER_IMPORT, upload.id, by=current_user.id, section_id=here
+    )
     return _preview_page(upload, diff)
 
 
 @bp.post("/classes/imports/<uuid:import_id>/confirm")
 def confirm_roster_import(import_id: UUID) -> Response | tuple[str, int]:
     upload = access.import_or_404(import_id)
-    if upload.state != "preview":
+    if upload.state != ImportState.PREVIEW:
         return _decided(upload.section_id)
     try:
         keep_all = request.form.get("all") == roster_import_service.KEEP_ON_ROSTER

@@ -9,6 +9,7 @@ from portal.accounts.models import User
 from portal.classes import queries
 from portal.classes.models import SchoolClass, Section, next_school_year, school_year_of
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction
 
 
@@ -47,7 +48,7 @@ def create_section(user: User, *, grade_level: str, name: str, school_year: str 
     with write_transaction() as session:
         session.add(section)
         session.flush()
-        audit_log.record_action("created", "section", section.id, by=user.id)
+        audit_log.record_action(AuditAction.CREATED, AuditSubject.SECTION, section.id, by=user.id)
     return section
 
 
@@ -65,7 +66,7 @@ def create_class(user: User, section: Section, *, subject: str, teacher: User | 
     with write_transaction() as session:
         session.add(school_class)
         session.flush()
-        audit_log.record_action("created", "class", school_class.id, by=user.id)
+        audit_log.record_action(AuditAction.CREATED, AuditSubject.CLASS, school_class.id, by=user.id)
     return school_class
 
 
@@ -96,7 +97,7 @@ def create_school_year(user: User, last_year: str, section_ids: Iterable[UUID]) 
         session.flush()
         if sections:
             audit_log.record_action(
-                "opened a school year", "school", sections[0].school_id, by=user.id,
+                AuditAction.CREATED_SCHOOL_YEAR, AuditSubject.SCHOOL, sections[0].school_id, by=user.id,
                 year=sections[0].school_year, sections=len(sections),
             )  # fmt: skip
     return sections
@@ -117,7 +118,7 @@ def rename_class(user: User, school_class: SchoolClass, subject: str) -> None:
             raise DuplicateName(found)
         school_class.subject = subject
         session.add(school_class)
-        audit_log.record_action("renamed", "class", school_class.id, by=user.id)
+        audit_log.record_action(AuditAction.RENAMED, AuditSubject.CLASS, school_class.id, by=user.id)
 
 
 def close_class(user: User, school_class: SchoolClass) -> None:
@@ -126,7 +127,7 @@ def close_class(user: User, school_class: SchoolClass) -> None:
         with write_transaction() as session:
             school_class.closed_at = clock.now()
             session.add(school_class)
-            audit_log.record_action("closed", "class", school_class.id, by=user.id)
+            audit_log.record_action(AuditAction.CLOSED, AuditSubject.CLASS, school_class.id, by=user.id)
 
 
 def reopen_class(user: User, school_class: SchoolClass) -> None:
@@ -135,4 +136,4 @@ def reopen_class(user: User, school_class: SchoolClass) -> None:
         with write_transaction() as session:
             school_class.closed_at = None
             session.add(school_class)
-            audit_log.record_action("reopened", "class", school_class.id, by=user.id)
+            audit_log.record_action(AuditAction.REOPENED, AuditSubject.CLASS, school_class.id, by=user.id)

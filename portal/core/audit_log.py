@@ -26,14 +26,14 @@ class AuditEntry(Model):
 
     __tablename__ = "audit_log"
     __table_args__ = (
-        Index("ix_audit_log_subject_at", "subject_type", "subject_id", "occurred_at"),
-        Index("ix_audit_log_user_id_at", "user_id", "occurred_at"),
-        Index("ix_audit_log_class_id_at", "class_id", "occurred_at"),
-        Index("ix_audit_log_section_id_at", "section_id", "occurred_at"),
+        Index("ix_audit_log_subject_occurred_at", "subject_type", "subject_id", "occurred_at"),
+        Index("ix_audit_log_user_id_occurred_at", "user_id", "occurred_at"),
+        Index("ix_audit_log_class_id_occurred_at", "class_id", "occurred_at"),
+        Index("ix_audit_log_section_id_occurred_at", "section_id", "occurred_at"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
-    occurred_at: Mapped[datetime] = mapped_column("at", key="occurred_at")
+    occurred_at: Mapped[datetime]
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     action: Mapped[str]
     subject_type: Mapped[str]

@@ -32,7 +32,7 @@ class IpHashKey(Model):
     __tablename__ = "ip_day_keys"
 
     day: Mapped[date] = mapped_column(primary_key=True)
-    key_encrypted: Mapped[str] = mapped_column("sealed", key="key_encrypted")
+    key_encrypted: Mapped[str]
 
 
 def hash_client_ip(address: str | None) -> str:

@@ -90,3 +90,8 @@ class _TemplateGettext:
             return rows[key][1]
 
         self.gettext = gettext
+
+
+def N_(text: str) -> str:
+    """Mark a text for the catalogue where it is written; it is translated where it is shown."""
+    return text

@@ -48,6 +48,7 @@ from portal.sandbox.app import create_sandbox
 from portal.sandbox.simulation.class_script import run_whole_class
 from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from portal.sandbox.webhook_sender import WebhookSender
+from portal.webhooks.codes import DeliveryState
 from portal.webhooks.models import ZoomEvent
 
 WAIT_SECONDS = 60.0  # seconds to wait for the worker while filling
@@ -248,7 +249,7 @@ def _is_registered(meeting_id: object) -> bool:
 
 
 def _inbox_is_empty() -> bool:
-    return db.session.scalar(select(ZoomEvent.id).where(ZoomEvent.state == "new").limit(1)) is None
+    return db.session.scalar(select(ZoomEvent.id).where(ZoomEvent.state == DeliveryState.PENDING).limit(1)) is None
 
 
 def _wait(until: Callable[[], bool]) -> bool:

@@ -12,12 +12,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 
 from portal.accounts.models import OneTimeLink, PendingAuthRequest, SignInFailure, UsedOidcState, UserSession
+from portal.classes.codes import ImportState
 from portal.classes.disclosure.service import SectionDisclosure
 from portal.classes.models import RosterImport
 from portal.classes.roster_import.undo import UNDO_WINDOW
 from portal.core import client_hash, clock
+from portal.core.audit_codes import AuditAction
 from portal.core.audit_log import AuditEntry
 from portal.core.db import db, execute_rowcount, write_transaction
+from portal.core.mail.codes import MailState
 from portal.core.mail.outbox import OutboxMail
 from portal.notifications.models import Notification
 from portal.privacy import attendance_retention
@@ -25,7 +28,7 @@ from portal.registration.join_links import JoinLinkUse
 from portal.webhooks.models import ZoomEvent
 
 BATCH_SIZE = 5000
-SIGN_IN_ACTIONS = ("signed in", "refused a sign-in")
+SIGN_IN_ACTIONS = (AuditAction.SIGNED_IN, AuditAction.REFUSED_SIGN_IN)
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ RETENTION_RULES = (
         OutboxMail,
         OutboxMail.id,
         30,
-        lambda limit: (OutboxMail.state != "waiting") & (OutboxMail.created_at < limit),
+        lambda limit: (OutboxMail.state != MailState.QUEUED) & (OutboxMail.created_at < limit),
     ),
 )
 UNDECIDED = timedelta(days=7)  # a roster that was uploaded and neither taken nor thrown away
@@ -100,7 +103,7 @@ def delete_expired_rows(*, dry_run: bool = False) -> dict[str, int]:
     for rule in RETENTION_RULES:
         old = rule.old(now - timedelta(days=rule.days))
         counts[rule.name] = _number(rule.table, old) if dry_run else _delete(rule, old)
-    undecided = (RosterImport.state == "preview") & (RosterImport.uploaded_at < now - UNDECIDED)
+    undecided = (RosterImport.state == ImportState.PREVIEW) & (RosterImport.uploaded_at < now - UNDECIDED)
     too_old_to_undo = RosterImport.undo_journal.is_not(None) & (RosterImport.decided_at < now - UNDO_WINDOW)
     if dry_run:
         counts["undecided rosters"] = _number(RosterImport, undecided)

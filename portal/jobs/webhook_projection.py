@@ -22,6 +22,7 @@ from portal.core.worker_signals import notify_worker
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.zoom_sync import events as meetings_from_zoom
 from portal.registration.zoom_sync import events as registration_from_zoom
+from portal.webhooks.codes import DeliveryState
 from portal.webhooks.models import MissedDelivery, ZoomEvent
 from portal.webhooks.replay import requeue_deliveries
 from portal.zoom.webhooks.events import WebhookEvent, parse_webhook_event
@@ -44,13 +45,13 @@ def project_pending_deliveries() -> int:
 
 
 def _fresh() -> ColumnElement[bool]:
-    return and_(ZoomEvent.state == "new", ZoomEvent.attempts == 0)
+    return and_(ZoomEvent.state == DeliveryState.PENDING, ZoomEvent.attempts == 0)
 
 
 def _failed_before() -> ColumnElement[bool]:
     """Due again. They are taken one by one, so that they spoil no batch."""
     next_try = or_(ZoomEvent.next_attempt_at.is_(None), ZoomEvent.next_attempt_at <= clock.now())
-    return and_(ZoomEvent.state == "new", ZoomEvent.attempts > 0, next_try)
+    return and_(ZoomEvent.state == DeliveryState.PENDING, ZoomEvent.attempts > 0, next_try)
 
 
 def _some(which: ColumnElement[bool]) -> bool:
@@ -101,7 +102,7 @@ def _apply(event: WebhookEvent) -> ApplyResult:
 def _project_alone(event_id: int) -> int:
     try:
         with write_transaction():
-            rows = _lock(and_(ZoomEvent.id == event_id, ZoomEvent.state == "new"))
+            rows = _lock(and_(ZoomEvent.id == event_id, ZoomEvent.state == DeliveryState.PENDING))
             for row in rows:
                 _project(row)
             return len(rows)
@@ -114,18 +115,18 @@ def _project_alone(event_id: int) -> int:
 def _count_failure(event_id: int, error: Exception) -> None:
     with write_transaction() as session:
         row = session.get(ZoomEvent, event_id, populate_existing=True, with_for_update=True)
-        if row is None or row.state != "new":
+        if row is None or row.state != DeliveryState.PENDING:
             return
         row.attempts += 1
         row.error = type(error).__name__  # its text may hold names
-        row.state = "set aside" if row.attempts >= MAX_ATTEMPTS else "new"
+        row.state = DeliveryState.FAILED if row.attempts >= MAX_ATTEMPTS else DeliveryState.PENDING
         row.next_attempt_at = clock.now() + min(retry_backoff_delay(row.attempts), timedelta(seconds=30))
 
 
 def requeue_unmatched_deliveries() -> int:
     """Deliveries that came before the portal knew their meeting are new again once it does; how many."""
     exists_clause = exists().where(ZoomMeeting.zoom_id == ZoomEvent.zoom_meeting_id)
-    waiting = and_(ZoomEvent.state == "waiting", exists_clause)
+    waiting = and_(ZoomEvent.state == DeliveryState.UNMATCHED, exists_clause)
     return requeue_deliveries(waiting) if _some(waiting) else 0
 
 

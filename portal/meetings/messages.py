@@ -5,48 +5,54 @@ from datetime import datetime
 from flask_babel import gettext as _
 
 from portal.core.date_format import format_datetime
+from portal.meetings.codes import MeetingError, MeetingEvent
+from portal.zoom_account.write_block import BlockReason
 
 
 def meeting_error_message(code: str | None) -> str:
     """Why something waits or failed at Zoom, and what to do."""
-    words = {
+    words: dict[str | None, str] = {
         None: "",
-        "not configured": _(
+        MeetingError.NOT_CONFIGURED: _(
             "Zoom is not configured. Your ICT coordinator enters the Zoom account once; then this goes on by itself."
         ),
-        "not authorised": _(
+        MeetingError.NOT_AUTHORISED: _(
             "Zoom does not let the portal do this. Your ICT coordinator checks the Zoom app's credentials and scopes."
         ),
-        "credentials": _(
+        MeetingError.CREDENTIALS: _(
             "Zoom does not accept the portal's credentials. Your ICT coordinator checks the Zoom account's settings; "
             "then this goes on by itself."
         ),
-        "host limit": _(
+        MeetingError.HOST_LIMIT: _(
             "Zoom takes 100 changes a day for one host, and these are used up. The rest waits until 8:00 AM; nothing "
             "is lost."
         ),
-        "account limit": _(
+        MeetingError.ACCOUNT_LIMIT: _(
             "Zoom's limit for today is reached. The portal goes on by itself when Zoom allows it again."
         ),
-        "rate limited": _("Zoom's limit is reached for now. The portal goes on by itself when Zoom allows it again."),
-        "unavailable": _("Zoom is not answering. Nothing is lost: the portal tries again by itself."),
-        "gone": _("The meeting was deleted at Zoom."),
-        "host unknown": _(
+        MeetingError.RATE_LIMITED: _(
+            "Zoom's limit is reached for now. The portal goes on by itself when Zoom allows it again."
+        ),
+        MeetingError.UNAVAILABLE: _("Zoom is not answering. Nothing is lost: the portal tries again by itself."),
+        MeetingError.DELETED_AT_ZOOM: _("The meeting was deleted at Zoom."),
+        MeetingError.HOST_UNKNOWN: _(
             "Zoom has no user with the teacher's address. Ask your ICT coordinator to add the teacher to the "
             "Zoom account."
         ),
-        "no host free": _(
+        MeetingError.NO_FREE_HOST: _(
             "The teacher has no Zoom user of their own, and all shared Zoom hosts have other classes at that time. "
             "Choose another time, or ask your ICT coordinator for another host."
         ),
-        "too late": _("Its time had passed before Zoom could be reached."),
-        "dates missing": _("Zoom did not make some of the dates. Cancel those and schedule them as single classes."),
-        "host not licensed": _(
+        MeetingError.TOO_LATE: _("Its time had passed before Zoom could be reached."),
+        MeetingError.OCCURRENCES_MISSING: _(
+            "Zoom did not make some of the dates. Cancel those and schedule them as single classes."
+        ),
+        MeetingError.HOST_UNLICENSED: _(
             "The teacher's Zoom account is not licensed, so learners cannot be registered with Zoom."
         ),
-        "registration off": _("Registration is switched off for this meeting at Zoom."),
-        "full": _("The meeting is full at Zoom."),
-        "over": _("The meeting is over at Zoom."),
+        MeetingError.REGISTRATION_OFF: _("Registration is switched off for this meeting at Zoom."),
+        MeetingError.FULL: _("The meeting is full at Zoom."),
+        MeetingError.OVER: _("The meeting is over at Zoom."),
     }
     return words.get(code, _("Zoom refused this. Check the details, or ask your ICT coordinator."))
 
@@ -57,26 +63,26 @@ def meeting_history_message(what: str) -> str:
         "scheduled": _("Scheduled"),
         "changed": _("Changed"),
         "cancelled": _("Cancelled"),
-        "tried again": _("Tried again"),
-        "made at Zoom": _("Made at Zoom"),
-        "changed at Zoom": _("Change brought to Zoom"),
-        "deleted at Zoom": _("Deleted at Zoom"),
+        MeetingEvent.RETRIED: _("Tried again"),
+        MeetingEvent.CREATED_AT_ZOOM: _("Made at Zoom"),
+        MeetingEvent.CHANGED_AT_ZOOM: _("Change brought to Zoom"),
+        MeetingEvent.DELETED_AT_ZOOM: _("Deleted at Zoom"),
         "trouble": _("Zoom did not take it, kept here"),
-        "registration began": _("Registration began"),
-        "everybody registered": _("Everybody is registered"),
+        MeetingEvent.REGISTRATION_STARTED: _("Registration began"),
+        MeetingEvent.REGISTRATION_COMPLETE: _("Everybody is registered"),
         "started": _("Class started"),
         "ended": _("Class ended"),
-        "moved at Zoom": _("Changed in Zoom itself"),
-        "gone at Zoom": _("Deleted in Zoom itself"),
-        "recovered at Zoom": _("Brought back in Zoom itself"),
-        "made again": _("Made again after the deletion at Zoom"),
-        "invitations changed": _("Invitations changed"),
-        "open mode": _("One link for all, without registration"),
-        "other host": _("Another Zoom host was chosen"),
-        "date moved": _("One date moved"),
-        "date cancelled": _("One date cancelled"),
-        "date cancelled at Zoom": _("One date cancelled in Zoom itself"),
-        "dates changed at Zoom": _("Single dates brought to Zoom"),
+        MeetingEvent.MOVED_AT_ZOOM: _("Changed in Zoom itself"),
+        MeetingEvent.FOUND_DELETED_AT_ZOOM: _("Deleted in Zoom itself"),
+        MeetingEvent.RECOVERED_AT_ZOOM: _("Brought back in Zoom itself"),
+        MeetingEvent.RECREATED: _("Made again after the deletion at Zoom"),
+        MeetingEvent.INVITATIONS_CHANGED: _("Invitations changed"),
+        MeetingEvent.OPEN_MODE: _("One link for all, without registration"),
+        MeetingEvent.HOST_CHANGED: _("Another Zoom host was chosen"),
+        MeetingEvent.OCCURRENCE_MOVED: _("One date moved"),
+        MeetingEvent.OCCURRENCE_CANCELLED: _("One date cancelled"),
+        MeetingEvent.OCCURRENCE_CANCELLED_AT_ZOOM: _("One date cancelled in Zoom itself"),
+        MeetingEvent.OCCURRENCES_CHANGED_AT_ZOOM: _("Single dates brought to Zoom"),
     }.get(what, what)
 
 
@@ -117,9 +123,9 @@ def setting_value_label(name: str, value: object) -> str:
 
 def write_block_message(reason: str, detail: str) -> str:
     """Why nothing goes to Zoom at all, for an admin."""
-    if reason == "scopes":
+    if reason == BlockReason.SCOPES:
         return _("The Zoom app lacks permissions: %(scopes)s", scopes=detail or _("Zoom did not say which"))
-    if reason == "not configured":
+    if reason == BlockReason.NOT_CONFIGURED:
         return _("No Zoom account is entered. Classes are kept here and go to Zoom when it is.")
     return _(
         "Zoom does not accept the portal's credentials. Check ZOOM_ACCOUNT_ID, ZOOM_CLIENT_ID, ZOOM_CLIENT_SECRET."

@@ -10,18 +10,12 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from portal.accounts.models import User
 from portal.classes.models import SchoolClass
 from portal.core import audit_log
+from portal.core.audit_codes import AuditSubject
 from portal.core.crypto import decrypt_for_row, encrypt_for_row
-from portal.core.db import Model, UuidPrimaryKey
+from portal.core.db import Model, UuidPrimaryKey, one_of_check
+from portal.meetings.codes import Audience, MeetingKind, MeetingState, OccurrenceState, PendingAction
 
-STATES = ("waiting", "scheduled", "started", "ended", "cancelled", "deleted", "failed")
-PENDING_ACTIONS = ("create", "update", "delete", "check")
-KINDS = ("instant", "scheduled", "recurring")
-AUDIENCES = ("class", "students", "teachers", "all", "personal")
 SCHOOL_AUDIENCES = ("teachers", "all")  # audiences of a meeting without a class that a school's admin invites
-
-
-def _one_of(column: str, words: tuple[str, ...]) -> str:
-    return f"{column} IN ({', '.join(repr(word) for word in words)})"
 
 
 class Schedule(UuidPrimaryKey, Model):
@@ -32,7 +26,7 @@ class Schedule(UuidPrimaryKey, Model):
 
     __tablename__ = "schedules"
     __table_args__ = (
-        CheckConstraint("(until_date IS NULL) <> (dates IS NULL)", name="ends_once"),
+        CheckConstraint("(until_date IS NULL) <> (occurrence_count IS NULL)", name="ends_once"),
         CheckConstraint("until_date IS NULL OR until_date >= from_date", name="ends_after_it_began"),
         Index("ix_schedules_class_id", "class_id"),
     )
@@ -43,9 +37,7 @@ class Schedule(UuidPrimaryKey, Model):
     title: Mapped[str] = mapped_column(String(200))
     from_date: Mapped[date]
     until_date: Mapped[date | None]
-    occurrence_count: Mapped[int | None] = mapped_column(
-        "dates", key="occurrence_count"
-    )  # how many, where no last day was given
+    occurrence_count: Mapped[int | None]  # how many, where no last day was given
     created_at: Mapped[datetime]
 
     times: Mapped[list["ScheduleTime"]] = relationship(lazy="raise_on_sql", order_by="ScheduleTime.weekday")
@@ -73,7 +65,7 @@ class CalendarDay(UuidPrimaryKey, Model):
     `class` takes back what a wider scope said (a make-up class on a holiday).
     """
 
-    __tablename__ = "class_days"
+    __tablename__ = "calendar_days"
     __table_args__ = (
         CheckConstraint("kind IN ('holiday', 'suspended', 'class')", name="kind"),
         CheckConstraint("scope IN ('national', 'region', 'division', 'school', 'section')", name="scope"),
@@ -82,7 +74,7 @@ class CalendarDay(UuidPrimaryKey, Model):
             " AND (scope = 'section') = (section_id IS NOT NULL)",
             name="scope_has_its_place",
         ),
-        Index("ix_class_days_date", "date"),
+        Index("ix_calendar_days_date", "date"),
     )
 
     date: Mapped[date]
@@ -109,17 +101,17 @@ class ZoomMeeting(UuidPrimaryKey, Model):
 
     __tablename__ = "zoom_meetings"
     __table_args__ = (
-        CheckConstraint(_one_of("state", STATES), name="state"),
-        CheckConstraint(_one_of("wanted", PENDING_ACTIONS), name="wanted"),
-        CheckConstraint(_one_of("kind", KINDS), name="kind"),
-        CheckConstraint(_one_of("audience", AUDIENCES), name="audience"),
+        CheckConstraint(one_of_check("state", MeetingState), name="state"),
+        CheckConstraint(one_of_check("pending_action", PendingAction), name="pending_action"),
+        CheckConstraint(one_of_check("kind", MeetingKind), name="kind"),
+        CheckConstraint(one_of_check("audience", Audience), name="audience"),
         CheckConstraint("auto_recording IN ('none', 'local', 'cloud')", name="auto_recording"),
         CheckConstraint("registration_type BETWEEN 1 AND 3", name="registration_type"),
         CheckConstraint("approval_type BETWEEN 0 AND 2", name="approval_type"),
         CheckConstraint("minutes BETWEEN 1 AND 1440", name="minutes"),
-        Index("ix_zoom_meetings_wanted_next_try_at", "pending_action", "next_attempt_at"),
+        Index("ix_zoom_meetings_pending_action_next_attempt_at", "pending_action", "next_attempt_at"),
         Index("ix_zoom_meetings_class_id_starts_at", "class_id", "starts_at"),
-        Index("ix_zoom_meetings_host_starts_at", "host_email", "starts_at"),
+        Index("ix_zoom_meetings_host_email_starts_at", "host_email", "starts_at"),
         Index("ix_zoom_meetings_schedule_id", "schedule_id"),
         Index("ix_zoom_meetings_school_id", "school_id"),
     )
@@ -130,9 +122,7 @@ class ZoomMeeting(UuidPrimaryKey, Model):
     schedule_id: Mapped[UUID | None] = mapped_column(ForeignKey("schedules.id"))
     school_id: Mapped[UUID | None] = mapped_column(ForeignKey("schools.id"))  # whose teachers, or all, are invited
     created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    host_email: Mapped[str] = mapped_column(
-        "host", String(254), key="host_email"
-    )  # the Zoom user who hosts it, by address
+    host_email: Mapped[str] = mapped_column(String(254))  # the Zoom user who hosts it, by address
     title: Mapped[str] = mapped_column(String(200))
     description: Mapped[str] = mapped_column(default="")
     kind: Mapped[str] = mapped_column(default="scheduled")
@@ -152,32 +142,26 @@ class ZoomMeeting(UuidPrimaryKey, Model):
     approval_type: Mapped[int] = mapped_column(default=1)  # manual, and what the portal pushes is approved
     open_mode: Mapped[bool] = mapped_column(default=False)  # without registration, the host has no licence
 
-    state: Mapped[str] = mapped_column(default="waiting")
+    state: Mapped[str] = mapped_column(default=MeetingState.PENDING_ZOOM)
     zoom_id: Mapped[str | None] = mapped_column(String(64), unique=True)
-    join_url_encrypted: Mapped[str | None] = mapped_column("join_url_sealed", key="join_url_encrypted")
-    passcode_encrypted: Mapped[str | None] = mapped_column("password_sealed", key="passcode_encrypted")
+    join_url_encrypted: Mapped[str | None]
+    passcode_encrypted: Mapped[str | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
-    created_at_zoom: Mapped[datetime | None] = mapped_column("made_at", key="created_at_zoom")  # when Zoom had it
-    zoom_generation: Mapped[int] = mapped_column("generation", key="zoom_generation", default=0)
-    last_sent: Mapped[dict[str, Any] | None] = mapped_column(
-        "told", JSON(none_as_null=True), key="last_sent"
-    )  # what Zoom was last asked for
+    created_at_zoom: Mapped[datetime | None]  # when Zoom had it
+    zoom_generation: Mapped[int] = mapped_column(default=0)
+    last_sent: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # what Zoom was last asked for
     overridden_settings: Mapped[dict[str, Any] | None] = mapped_column(
-        "overridden", JSON(none_as_null=True), key="overridden_settings"
+        JSON(none_as_null=True)
     )  # settings Zoom has otherwise
 
-    pending_action: Mapped[str | None] = mapped_column("wanted", key="pending_action", default="create")
-    outcome_unknown: Mapped[bool] = mapped_column(
-        "unsure", key="outcome_unknown", default=False
-    )  # a create may have been carried out: look first
+    pending_action: Mapped[str | None] = mapped_column(default="create")
+    outcome_unknown: Mapped[bool] = mapped_column(default=False)  # a create may have been carried out: look first
     attempts: Mapped[int] = mapped_column(default=0)
-    next_attempt_at: Mapped[datetime | None] = mapped_column("next_try_at", key="next_attempt_at")
+    next_attempt_at: Mapped[datetime | None]
     leased_until: Mapped[datetime | None]
-    error_code: Mapped[str | None] = mapped_column(
-        "trouble", String(40), key="error_code"
-    )  # a code that a page turns into words
-    error_detail: Mapped[str | None] = mapped_column("trouble_detail", key="error_detail")
+    error_code: Mapped[str | None] = mapped_column(String(40))  # a code that a page turns into words
+    error_detail: Mapped[str | None]
 
     school_class: Mapped[SchoolClass | None] = relationship(lazy="raise_on_sql")
     creator: Mapped[User] = relationship(lazy="raise_on_sql")
@@ -221,7 +205,7 @@ class MeetingOccurrence(UuidPrimaryKey, Model):
     __table_args__ = (
         UniqueConstraint("meeting_id", "starts_at"),
         CheckConstraint(
-            "state IN ('scheduled', 'started', 'ended', 'cancelled')",
+            one_of_check("state", OccurrenceState),
             name="state",
         ),
         Index("ix_meeting_occurrences_local_date", "local_date"),
@@ -235,9 +219,7 @@ class MeetingOccurrence(UuidPrimaryKey, Model):
     zoom_starts_at: Mapped[datetime | None]  # of a recurring meeting: when Zoom has it, or will at first
     zoom_minutes: Mapped[int | None]
     state: Mapped[str] = mapped_column(default="scheduled")
-    is_scheduled: Mapped[bool] = mapped_column(
-        "scheduled", key="is_scheduled", default=True
-    )  # False: the room was opened on a day without class
+    is_scheduled: Mapped[bool] = mapped_column(default=True)  # False: the room was opened on a day without class
     threshold_seconds: Mapped[int] = mapped_column(default=900)
 
     meeting: Mapped[ZoomMeeting] = relationship(back_populates="occurrences", lazy="raise_on_sql")
@@ -259,12 +241,8 @@ class ZoomInstance(UuidPrimaryKey, Model):
     )
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
-    started_event_received: Mapped[bool] = mapped_column(
-        "start_seen", key="started_event_received", default=False
-    )  # by meeting.started itself
-    ended_event_received: Mapped[bool] = mapped_column(
-        "end_seen", key="ended_event_received", default=False
-    )  # by meeting.ended itself
+    started_event_received: Mapped[bool] = mapped_column(default=False)  # by meeting.started itself
+    ended_event_received: Mapped[bool] = mapped_column(default=False)  # by meeting.ended itself
 
 
 class MeetingInvitation(Model):
@@ -286,19 +264,27 @@ class MeetingHistory(Model):
 
     __tablename__ = "meeting_history"
     __table_args__ = (
-        Index("ix_meeting_history_meeting_id_at", "meeting_id", "occurred_at"),
-        Index("ix_meeting_history_untold", "id", sqlite_where=text("NOT told"), postgresql_where=text("NOT told")),
+        Index("ix_meeting_history_meeting_id_occurred_at", "meeting_id", "occurred_at"),
+        Index(
+            "ix_meeting_history_not_notified",
+            "id",
+            sqlite_where=text("NOT is_notified"),
+            postgresql_where=text("NOT is_notified"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     meeting_id: Mapped[UUID] = mapped_column(ForeignKey("zoom_meetings.id", ondelete="CASCADE"))
-    occurred_at: Mapped[datetime] = mapped_column("at", key="occurred_at")
-    actor_id: Mapped[UUID | None] = mapped_column("by", ForeignKey("users.id", ondelete="SET NULL"), key="actor_id")
-    event: Mapped[str] = mapped_column("what", String(40), key="event")  # a code that a page turns into words
-    detail: Mapped[str | None]
-    is_notified: Mapped[bool] = mapped_column(
-        "told", key="is_notified", default=False
-    )  # to those whom it concerns, or to nobody
+    occurred_at: Mapped[datetime]
+    actor_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    event: Mapped[str] = mapped_column(String(40))  # a code that a page turns into words
+    occurrence_date: Mapped[date | None]  # the class date that the line is about, as it was
+    moved_to: Mapped[datetime | None]  # where that date is now
+    reason: Mapped[str | None]  # as a person wrote it
+    error_code: Mapped[str | None] = mapped_column(String(40))
+    host_email: Mapped[str | None] = mapped_column(String(254))  # the host that was chosen
+    number: Mapped[int | None]  # of people or dates
+    is_notified: Mapped[bool] = mapped_column(default=False)  # to those whom it concerns, or to nobody
 
 
 # Whose records an entry of the audit log is about.
@@ -327,7 +313,7 @@ def _of_schedule(key: UUID) -> Select[Any, Any]:
     )
 
 
-audit_log.register_subject_scope("meeting", _of_meeting)
-audit_log.register_subject_scope("occurrence", _of_occurrence)
-audit_log.register_subject_scope("class date", _of_occurrence)
-audit_log.register_subject_scope("schedule", _of_schedule)
+audit_log.register_subject_scope(AuditSubject.MEETING, _of_meeting)
+audit_log.register_subject_scope(AuditSubject.OCCURRENCE, _of_occurrence)
+audit_log.register_subject_scope(AuditSubject.OCCURRENCE, _of_occurrence)
+audit_log.register_subject_scope(AuditSubject.SCHEDULE, _of_schedule)

@@ -16,12 +16,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 from portal.accounts.models import School, User
 from portal.classes.models import SchoolClass, Section
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction
 from portal.core.db import (
     Model,
     UuidPrimaryKey,
     db,
+    one_of_check,
     write_transaction,
 )
+from portal.meetings.codes import PolicyRule
 
 if TYPE_CHECKING:
     from portal.meetings.service import MeetingDetails  # which asks here itself
@@ -35,7 +38,12 @@ POLICY_OPTIONS = (
     "auto_recording",
     "meeting_authentication",
 )
-FORCED, ON, OFF, NEVER = POLICY_RULES = ("forced on", "default on", "default off", "not allowed")
+FORCED, ON, OFF, NEVER = POLICY_RULES = (
+    PolicyRule.FORCED_ON,
+    PolicyRule.DEFAULT_ON,
+    PolicyRule.DEFAULT_OFF,
+    PolicyRule.NOT_ALLOWED,
+)
 WIDEST_FIRST = ("region", "division", "school")
 RECORDING_ON = "cloud"  # what "on" means for recording, where the choice is not on or off
 
@@ -52,11 +60,11 @@ class OptionPolicy(UuidPrimaryKey, Model):
             "'auto_recording', 'meeting_authentication')",
             name="option",
         ),
-        CheckConstraint("rule IN ('forced on', 'default on', 'default off', 'not allowed')", name="rule"),
+        CheckConstraint(one_of_check("rule", PolicyRule), name="rule"),
     )
 
     scope: Mapped[str] = mapped_column(String(10))
-    scope_key: Mapped[str] = mapped_column("place", String(120), key="scope_key", default="")
+    scope_key: Mapped[str] = mapped_column(String(120), default="")
     option: Mapped[str] = mapped_column(String(40))
     rule: Mapped[str] = mapped_column(String(20))
     set_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
@@ -186,7 +194,7 @@ def set_option_policies(user: User, rules: Mapping[str, str]) -> None:
             if option in rules
         )
         audit_log.record_action(
-            "changed the policies of",
+            AuditAction.CHANGED_POLICIES,
             user.scope,
             user.school.id if user.school else "region",
             by=user.id,

@@ -12,6 +12,7 @@ from portal.classes.models import SchoolClass, Section
 from portal.core import clock
 from portal.core.db import db
 from portal.meetings.access import manageable_meetings_clause, visible_meetings_clause
+from portal.meetings.codes import MeetingEvent, MeetingState, OccurrenceState
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
 
 
@@ -46,9 +47,14 @@ class OccurrenceRow:
     @property
     def shown_state(self) -> str:
         """The word of the list: a date's own state once it has begun, else the meeting's."""
-        if self.state in ("started", "ended", "cancelled"):
+        if self.state in (OccurrenceState.STARTED, OccurrenceState.ENDED, OccurrenceState.CANCELLED):
             return self.state
-        if self.meeting_state in ("cancelled", "deleted", "failed", "waiting"):
+        if self.meeting_state in (
+            MeetingState.CANCELLED,
+            MeetingState.DELETED,
+            MeetingState.FAILED,
+            MeetingState.PENDING_ZOOM,
+        ):
             return self.meeting_state
         return self.state
 
@@ -97,8 +103,10 @@ def find_next_occurrence(user: User) -> OccurrenceRow | None:
     lines = _lines(
         user,
         MeetingOccurrence.starts_at >= clock.now(),
-        MeetingOccurrence.state == "scheduled",
-        ZoomMeeting.state.not_in(("ended", "cancelled", "deleted", "failed")),
+        MeetingOccurrence.state == OccurrenceState.SCHEDULED,
+        ZoomMeeting.state.not_in(
+            (MeetingState.ENDED, MeetingState.CANCELLED, MeetingState.DELETED, MeetingState.FAILED)
+        ),
         manageable_meetings_clause(user),
         most=1,
     )
@@ -119,8 +127,9 @@ def list_recent_occurrences(user: User, days: int = 60) -> list[OccurrenceRow]:
     return _lines(
         user,
         MeetingOccurrence.starts_at >= now - timedelta(days=days),
-        MeetingOccurrence.state.in_(("started", "ended")) | (MeetingOccurrence.starts_at < now),
-        MeetingOccurrence.state != "cancelled",
+        MeetingOccurrence.state.in_((OccurrenceState.STARTED, OccurrenceState.ENDED))
+        | (MeetingOccurrence.starts_at < now),
+        MeetingOccurrence.state != OccurrenceState.CANCELLED,
         ZoomMeeting.class_id.is_not(None),
         newest_first=True,
     )
@@ -146,37 +155,40 @@ def list_meetings_of_schedule(schedule_id: UUID) -> int:
     )
 
 
-# Lines whose detail begins with a date, as 2026-11-24.
-OCCURRENCE_EVENTS = ("date moved", "date cancelled", "date cancelled at Zoom")
+# Lines about one class date.
+OCCURRENCE_EVENTS = (
+    MeetingEvent.OCCURRENCE_MOVED,
+    MeetingEvent.OCCURRENCE_CANCELLED,
+    MeetingEvent.OCCURRENCE_CANCELLED_AT_ZOOM,
+)
 
 
 @dataclass(frozen=True)
 class MeetingHistoryEntry:
     occurred_at: datetime
     event: str
-    detail: str | None
+    occurrence_date: date | None
+    moved_to: datetime | None
+    reason: str | None
+    error_code: str | None
+    host_email: str | None
+    number: int | None
     who: str | None
-
-    @property
-    def on(self) -> date | None:
-        """The date of a schedule that the line is about."""
-        return date.fromisoformat(self.detail[:10]) if self.detail and self.event in OCCURRENCE_EVENTS else None
-
-    @property
-    def reason(self) -> str:
-        """What stands behind that date."""
-        return "" if self.moved_to else (self.detail or "")[10:].strip()
-
-    @property
-    def moved_to(self) -> datetime | None:
-        """When the date is now, of one that was moved here."""
-        moved = self.event == "date moved" and self.detail and self.detail[11:]
-        return datetime.fromisoformat(moved) if moved else None
 
 
 def list_meeting_history(meeting_id: UUID) -> list[MeetingHistoryEntry]:
     rows = db.session.execute(
-        select(MeetingHistory.occurred_at, MeetingHistory.event, MeetingHistory.detail, User.full_name.label("who"))
+        select(
+            MeetingHistory.occurred_at,
+            MeetingHistory.event,
+            MeetingHistory.occurrence_date,
+            MeetingHistory.moved_to,
+            MeetingHistory.reason,
+            MeetingHistory.error_code,
+            MeetingHistory.host_email,
+            MeetingHistory.number,
+            User.full_name.label("who"),
+        )
         .outerjoin(User, User.id == MeetingHistory.actor_id)
         .where(MeetingHistory.meeting_id == meeting_id)
         .order_by(MeetingHistory.occurred_at.desc(), MeetingHistory.id.desc())

@@ -15,6 +15,7 @@ from portal.classes.access import class_or_404
 from portal.classes.models import SchoolClass
 from portal.classes.queries import ClassRow
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.date_format import format_day
 from portal.meetings import (
     access,
@@ -22,6 +23,7 @@ from portal.meetings import (
     queries,
     service,
 )
+from portal.meetings.codes import MeetingKind, MeetingState
 from portal.meetings.forms import (
     WEEKDAYS,
     CancelForm,
@@ -173,7 +175,7 @@ def edit_meeting(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
     meeting = access.meeting_or_404(meeting_id, manage=True)
     if meeting.class_id is None:
         return redirect(url_for("staff_meetings.edit_staff_meeting", meeting_id=meeting.id))
-    kind = RecurringMeetingForm if meeting.kind == "recurring" else MeetingForm
+    kind = RecurringMeetingForm if meeting.kind == MeetingKind.RECURRING else MeetingForm
     form = kind(**_values(meeting)) if request.method == "GET" else kind()
     form.class_id.choices = [SelectChoice(str(meeting.class_id), _class_title(meeting))]
     holding = option_policies.effective_policies(option_policies.school_id_of(meeting.class_id, current_user))
@@ -209,7 +211,7 @@ def edit_meeting(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
 
 def _changed(meeting: ZoomMeeting, form: MeetingForm) -> None:
     """Save the change. Raises MeetingNotChangeable and SchedulingConflict."""
-    if meeting.kind == "recurring":
+    if meeting.kind == MeetingKind.RECURRING:
         details = service.MeetingDetails(starts_at=meeting.starts_at, minutes=meeting.minutes, **form.options())
         service.update_meeting(current_user, meeting, details)
         return
@@ -363,7 +365,7 @@ def start_meeting(meeting_id: UUID) -> AnyResponse | tuple[str, int]:
     meeting = access.meeting_or_404(meeting_id, manage=True)
     if "prefetch" in request.headers.get("Sec-Purpose", "") + request.headers.get("Purpose", ""):
         return Response(status=204)
-    if meeting.zoom_id is None or meeting.state in ("cancelled", "deleted"):
+    if meeting.zoom_id is None or meeting.state in (MeetingState.CANCELLED, MeetingState.DELETED):
         flash(_("This class has no room at Zoom, so it cannot be started."), "bad")
         return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
     try:
@@ -372,5 +374,5 @@ def start_meeting(meeting_id: UUID) -> AnyResponse | tuple[str, int]:
         return render_template("meetings/start_failed.html", meeting=meeting, error=_(error.user_message)), 503
     if not start_url or not is_zoom_link(start_url, current_app.extensions["silid.settings"]):
         return render_template("meetings/start_failed.html", meeting=meeting, error=_("Zoom gave no start link.")), 503
-    audit_log.record_action("started", "meeting", meeting.id, by=current_user.id)
+    audit_log.record_action(AuditAction.STARTED, AuditSubject.MEETING, meeting.id, by=current_user.id)
     return redirect(start_url, code=303)

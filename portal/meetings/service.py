@@ -7,7 +7,7 @@ was typed depends on whether Zoom answers.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum, auto
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -18,9 +18,11 @@ from sqlalchemy.exc import IntegrityError
 from portal.accounts.models import User
 from portal.classes.models import SchoolClass
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, end_read_transaction, write_transaction
 from portal.core.worker_signals import notify_worker
 from portal.meetings import option_policies
+from portal.meetings.codes import MeetingEvent, MeetingKind, MeetingState, OccurrenceState, PendingAction
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
 from portal.meetings.scheduling import host_assignment
 from portal.meetings.scheduling.host_assignment import HostChoice, ScheduleParties
@@ -92,7 +94,9 @@ def create_meeting(
         meeting = add_meeting(
             user, school_class, details, [slot], host, client_key=client_key, kind="instant" if instant else "scheduled"
         )
-        audit_log.record_action("scheduled", "meeting", meeting.id, by=user.id, school_class=str(school_class.id))
+        audit_log.record_action(
+            AuditAction.SCHEDULED, AuditSubject.MEETING, meeting.id, by=user.id, school_class=str(school_class.id)
+        )
         return meeting
 
     meeting = get_or_create(known, make)
@@ -180,7 +184,7 @@ def add_meeting(
             )
         )
     db.session.flush()
-    add_meeting_history(meeting.id, "scheduled", by=user.id)
+    add_meeting_history(meeting.id, MeetingEvent.SCHEDULED, by=user.id)
     return meeting
 
 
@@ -212,14 +216,16 @@ def update_meeting(
             occurrence.starts_at, occurrence.minutes = meeting.starts_at, meeting.minutes
             occurrence.local_date = clock.to_manila(meeting.starts_at).date()
         request_meeting_update(meeting)
-        add_meeting_history(meeting.id, "changed", by=user.id)
-        audit_log.record_action("changed", "meeting", meeting.id, by=user.id, fields=sorted(changed))
+        add_meeting_history(meeting.id, MeetingEvent.CHANGED, by=user.id)
+        audit_log.record_action(
+            AuditAction.CHANGED, AuditSubject.MEETING, meeting.id, by=user.id, fields=sorted(changed)
+        )
     notify_worker("meetings")
 
 
 def _differences(meeting: ZoomMeeting, details: MeetingDetails) -> dict[str, Any]:
     values = asdict(details)
-    if meeting.kind == "recurring":
+    if meeting.kind == MeetingKind.RECURRING:
         values.pop("starts_at")
         values.pop("minutes")
     if meeting.open_mode:
@@ -247,10 +253,10 @@ def request_meeting_update(meeting: ZoomMeeting) -> None:
     """Within the transaction that is open: Zoom is to be told at once. A creation that waits tells it anyway,
     and what Zoom did not take before the change is offered to it once more."""
     now = clock.now()
-    if meeting.state == "failed":
+    if meeting.state == MeetingState.FAILED:
         _offer_again(meeting)
-    elif meeting.pending_action != "create":
-        meeting.pending_action = "update"
+    elif meeting.pending_action != PendingAction.CREATE:
+        meeting.pending_action = PendingAction.UPDATE
         meeting.next_attempt_at = None
     elif meeting.error_code:
         meeting.next_attempt_at = None
@@ -258,7 +264,7 @@ def request_meeting_update(meeting: ZoomMeeting) -> None:
 
 
 def _offer_again(meeting: ZoomMeeting) -> None:
-    meeting.state, meeting.pending_action = "waiting", "create"
+    meeting.state, meeting.pending_action = MeetingState.PENDING_ZOOM, PendingAction.CREATE
     meeting.next_attempt_at = meeting.error_code = meeting.error_detail = None
 
 
@@ -266,18 +272,18 @@ def cancel_meeting(user: User, meeting: ZoomMeeting, reason: str = "") -> None:
     """Call the meeting off, here at once, at Zoom by the worker. What was held stays. Raises MeetingNotChangeable."""
     with write_transaction():
         lock_editable_meeting(meeting)
-        meeting.state = "cancelled"
+        meeting.state = MeetingState.CANCELLED
         # A creation whose answer never came may still have made a meeting: the worker has to look.
-        meeting.pending_action = "delete" if meeting.zoom_id or meeting.outcome_unknown else None
+        meeting.pending_action = PendingAction.DELETE if meeting.zoom_id or meeting.outcome_unknown else None
         meeting.updated_at, meeting.next_attempt_at, meeting.attempts = clock.now(), None, 0
         for occurrence in db.session.scalars(
             select(MeetingOccurrence).where(
-                MeetingOccurrence.meeting_id == meeting.id, MeetingOccurrence.state == "scheduled"
+                MeetingOccurrence.meeting_id == meeting.id, MeetingOccurrence.state == OccurrenceState.SCHEDULED
             )
         ):
-            occurrence.state = "cancelled"
-        add_meeting_history(meeting.id, "cancelled", by=user.id, detail=reason or None)
-        audit_log.record_action("cancelled", "meeting", meeting.id, by=user.id)
+            occurrence.state = OccurrenceState.CANCELLED
+        add_meeting_history(meeting.id, MeetingEvent.CANCELLED, by=user.id, reason=reason)
+        audit_log.record_action(AuditAction.CANCELLED, AuditSubject.MEETING, meeting.id, by=user.id)
     notify_worker("meetings")
 
 
@@ -285,10 +291,10 @@ def retry_meeting_now(user: User, meeting: ZoomMeeting) -> None:
     """Do not wait for the next try: something was repaired."""
     with write_transaction():
         lock_meeting_row(meeting)
-        if meeting.state == "failed":
+        if meeting.state == MeetingState.FAILED:
             _offer_again(meeting)
         meeting.next_attempt_at, meeting.attempts, meeting.error_code = None, 0, None
-        add_meeting_history(meeting.id, "tried again", by=user.id)
+        add_meeting_history(meeting.id, MeetingEvent.RETRIED, by=user.id)
     notify_worker("meetings")
 
 
@@ -300,8 +306,10 @@ def switch_to_open_mode(user: User, meeting: ZoomMeeting) -> None:
             return
         meeting.approval_type, meeting.open_mode = 2, True
         request_meeting_update(meeting)
-        add_meeting_history(meeting.id, "open mode", by=user.id)
-        audit_log.record_action("changed", "meeting", meeting.id, by=user.id, fields=["approval_type"])
+        add_meeting_history(meeting.id, MeetingEvent.OPEN_MODE, by=user.id)
+        audit_log.record_action(
+            AuditAction.CHANGED, AuditSubject.MEETING, meeting.id, by=user.id, fields=["approval_type"]
+        )
     notify_worker("meetings")
 
 
@@ -317,15 +325,35 @@ def lock_editable_meeting(meeting: ZoomMeeting) -> None:
     Raises MeetingNotChangeable.
     """
     lock_meeting_row(meeting)
-    if meeting.state in ("ended", "cancelled", "deleted"):
+    if meeting.state in (MeetingState.ENDED, MeetingState.CANCELLED, MeetingState.DELETED):
         raise MeetingNotChangeable(meeting.state)
 
 
-def add_meeting_history(meeting_id: UUID, what: str, *, by: UUID | None = None, detail: str | None = None) -> None:
+def add_meeting_history(
+    meeting_id: UUID,
+    event: MeetingEvent,
+    *,
+    by: UUID | None = None,
+    occurrence_date: date | None = None,
+    moved_to: datetime | None = None,
+    reason: str | None = None,
+    error_code: str | None = None,
+    host_email: str | None = None,
+    number: int | None = None,
+) -> None:
     """Add a line to the meeting's history, in the transaction that is open."""
     db.session.execute(
         insert(MeetingHistory).values(
-            meeting_id=meeting_id, occurred_at=clock.now(), actor_id=by, event=what, detail=detail
+            meeting_id=meeting_id,
+            occurred_at=clock.now(),
+            actor_id=by,
+            event=event,
+            occurrence_date=occurrence_date,
+            moved_to=moved_to,
+            reason=reason or None,
+            error_code=error_code,
+            host_email=host_email,
+            number=number,
         )
     )
 

@@ -27,8 +27,11 @@ from portal.core.db import (
     is_postgresql,
     write_transaction,
 )
+from portal.meetings.codes import MeetingEvent, MeetingState
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
+from portal.meetings.queries import OCCURRENCE_EVENTS
 from portal.meetings.staff_meetings import service as staff_meetings_service
+from portal.notifications.codes import NotificationKind
 from portal.notifications.models import Notification, NotificationOptOut
 from portal.registration.models import FAILURES, MeetingRegistrant
 from portal.registration.models import NOT_NOTIFIED as FAILURE_UNTOLD
@@ -38,23 +41,32 @@ SHEETS_PER_BATCH = 10
 SETTLE_DELAY = timedelta(minutes=2)  # registrations fail one after the other: they are told together
 MAX_EVENT_AGE = timedelta(days=3)  # told in the portal alone: nobody wants letters about last week
 SOON, LATER = timedelta(minutes=1), timedelta(minutes=10)  # how long a letter waits for more to say
-URGENT_KINDS = ("changed", "cancelled")
+URGENT_KINDS = (NotificationKind.CHANGED, NotificationKind.CANCELLED)
 
 # What of a meeting's history is told, as which kind; the rest concerns nobody but the page.
-KIND_OF_EVENT = {
-    "scheduled": "scheduled",
-    "changed": "changed",
-    "made again": "changed",
-    "date moved": "changed",
-    "moved at Zoom": "changed",
-    "recovered at Zoom": "changed",
-    "cancelled": "cancelled",
-    "gone at Zoom": "cancelled",
-    "date cancelled": "cancelled",
-    "date cancelled at Zoom": "cancelled",
+KIND_OF_EVENT: dict[str, NotificationKind] = {
+    MeetingEvent.SCHEDULED: NotificationKind.SCHEDULED,
+    MeetingEvent.CHANGED: NotificationKind.CHANGED,
+    MeetingEvent.RECREATED: NotificationKind.CHANGED,
+    MeetingEvent.OCCURRENCE_MOVED: NotificationKind.CHANGED,
+    MeetingEvent.MOVED_AT_ZOOM: NotificationKind.CHANGED,
+    MeetingEvent.RECOVERED_AT_ZOOM: NotificationKind.CHANGED,
+    MeetingEvent.CANCELLED: NotificationKind.CANCELLED,
+    MeetingEvent.FOUND_DELETED_AT_ZOOM: NotificationKind.CANCELLED,
+    MeetingEvent.OCCURRENCE_CANCELLED: NotificationKind.CANCELLED,
+    MeetingEvent.OCCURRENCE_CANCELLED_AT_ZOOM: NotificationKind.CANCELLED,
 }
-OCCURRENCE_EVENTS = ("date moved", "date cancelled", "date cancelled at Zoom")
-ONLY_ONCE = ("scheduled", "cancelled", "gone at Zoom")  # for a whole meeting, however often it is noted
+CHANGED_IN_ZOOM_ITSELF = (
+    MeetingEvent.MOVED_AT_ZOOM,
+    MeetingEvent.RECOVERED_AT_ZOOM,
+    MeetingEvent.FOUND_DELETED_AT_ZOOM,
+    MeetingEvent.OCCURRENCE_CANCELLED_AT_ZOOM,
+)
+ONLY_ONCE = (
+    MeetingEvent.SCHEDULED,
+    MeetingEvent.CANCELLED,
+    MeetingEvent.FOUND_DELETED_AT_ZOOM,
+)  # for a whole meeting, however often it is noted
 
 
 @dataclass(frozen=True)
@@ -102,21 +114,18 @@ def notify_meeting_changes() -> int:
 
 def _of_history(line: MeetingHistory, meeting: ZoomMeeting, facts: dict[str, Any], by: str | None) -> NotificationEvent:
     about_one = line.event in OCCURRENCE_EVENTS
-    values = {**facts, "by": by, "at_zoom": line.event.endswith("at Zoom"), "one_date": about_one}
-    if about_one and line.detail:
-        # The line begins with the date as it was; of one that was moved here it goes on with the new time.
-        before, _space, rest = line.detail.partition(" ")
-        moved = line.event == "date moved"
+    values = {**facts, "by": by, "at_zoom": line.event in CHANGED_IN_ZOOM_ITSELF, "one_date": about_one}
+    if about_one and line.occurrence_date:
         values |= {
-            "before": before,
+            "before": line.occurrence_date.isoformat(),
             "starts_at": None,
-            "moved_to": rest if moved else "",
-            "reason": "" if moved else rest,
+            "moved_to": clock.to_manila(line.moved_to).isoformat() if line.moved_to else "",
+            "reason": line.reason or "",
         }
-    elif line.event == "cancelled":
-        values["reason"] = line.detail
+    elif line.event == MeetingEvent.CANCELLED:
+        values["reason"] = line.reason
     whole = f"meeting/{meeting.id}/{meeting.zoom_generation}"
-    if line.event == "scheduled" and meeting.schedule_id:  # of one schedule all meetings are told as one
+    if line.event == MeetingEvent.SCHEDULED and meeting.schedule_id:  # of one schedule all meetings are told as one
         whole = f"schedule/{meeting.schedule_id}"
         values["dates"] = facts["dates_of_schedule"]
     return NotificationEvent(
@@ -154,10 +163,14 @@ def notify_registration_failures() -> int:
         )
         numbers = dict(session.execute(counted.group_by(MeetingRegistrant.meeting_id)).all())
         meetings = _meetings(set(ids))
-        coming = [pair for pair in meetings.values() if pair[0].state in ("waiting", "scheduled", "started")]
+        coming = [
+            pair
+            for pair in meetings.values()
+            if pair[0].state in (MeetingState.PENDING_ZOOM, MeetingState.SCHEDULED, MeetingState.STARTED)
+        ]
         create_due_notifications(
             NotificationEvent(
-                kind="registration failed",
+                kind=NotificationKind.REGISTRATION_FAILED,
                 dedup_key=f"meeting/{meeting.id}/{clock.today().isoformat()}",
                 meeting_id=meeting.id,
                 occurred_at=now,
@@ -204,7 +217,9 @@ def _tell_of_sheet(occurrence_id: UUID) -> int:
             [(meeting, facts)] = _meetings({occurrence.meeting_id}).values()
             values = {**facts, "starts_at": occurrence.starts_at.isoformat(), "dates": 1}
             counts = {name: getattr(summary, name, 0) for name in ("present", "partial", "absent", "review")}
-            kinds = [("sheet ready", counts)] + ([("to match", {"number": number})] if number else [])
+            kinds = [(NotificationKind.SHEET_READY, counts)] + (
+                [(NotificationKind.TO_MATCH, {"number": number})] if number else []
+            )
             create_due_notifications(
                 NotificationEvent(
                     kind=kind,

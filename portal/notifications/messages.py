@@ -8,6 +8,7 @@ from flask_babel import ngettext
 
 from portal.core.date_format import format_datetime, format_day
 from portal.core.mail.outbox import strip_control_characters
+from portal.notifications.codes import NotificationKind
 from portal.notifications.models import Notification
 
 _LRN = re.compile(r"\d{12}")
@@ -19,22 +20,26 @@ def notification_kind_label(name: str) -> str:
         "scheduled": _("A class is scheduled"),
         "changed": _("A class is changed"),
         "cancelled": _("A class or one date of it is cancelled"),
-        "sheet ready": _("An attendance sheet is ready to finalise"),
-        "to match": _("There are people to match on a sheet"),
-        "registration failed": _("Zoom could not register somebody"),
+        NotificationKind.SHEET_READY: _("An attendance sheet is ready to finalise"),
+        NotificationKind.TO_MATCH: _("There are people to match on a sheet"),
+        NotificationKind.REGISTRATION_FAILED: _("Zoom could not register somebody"),
     }[name]
 
 
 def notification_title(notification: Notification) -> str:
     """What happened, with the class in a word: fit for a letter's subject, where no title and no reason stands."""
     what, number = _class_of(notification), int(notification.payload.get("number") or 1)
-    if notification.kind == "to match":
+    if notification.kind == NotificationKind.TO_MATCH:
         text = ngettext("%(num)d person to match: %(what)s", "%(num)d people to match: %(what)s", number, what=what)
-    elif notification.kind == "registration failed":
+    elif notification.kind == NotificationKind.REGISTRATION_FAILED:
         text = ngettext("%(num)d not registered: %(what)s", "%(num)d not registered: %(what)s", number, what=what)
-    elif notification.kind == "cancelled" and notification.payload.get("one_date"):
+    elif notification.kind == NotificationKind.CANCELLED and notification.payload.get("one_date"):
         text = _("One date cancelled: %(what)s", what=what)
-    elif not notification.payload.get("subject") and notification.kind in ("scheduled", "changed", "cancelled"):
+    elif not notification.payload.get("subject") and notification.kind in (
+        NotificationKind.SCHEDULED,
+        NotificationKind.CHANGED,
+        NotificationKind.CANCELLED,
+    ):
         text = {
             "scheduled": _("Meeting scheduled: %(what)s", what=what),
             "changed": _("Meeting changed: %(what)s", what=what),
@@ -45,7 +50,7 @@ def notification_title(notification: Notification) -> str:
             "scheduled": _("Class scheduled: %(what)s", what=what),
             "changed": _("Class changed: %(what)s", what=what),
             "cancelled": _("Class cancelled: %(what)s", what=what),
-            "sheet ready": _("Sheet ready: %(what)s", what=what),
+            NotificationKind.SHEET_READY: _("Sheet ready: %(what)s", what=what),
         }[notification.kind]
     return redact_notification_text(text)
 
@@ -63,7 +68,7 @@ def notification_times(notification: Notification) -> str:
         parts.append(words)
     if facts.get("before"):
         was = format_day(date.fromisoformat(facts["before"]))
-        if notification.kind == "cancelled":
+        if notification.kind == NotificationKind.CANCELLED:
             parts.append(was)
         elif facts.get("moved_to"):
             parts.append(
@@ -71,7 +76,7 @@ def notification_times(notification: Notification) -> str:
             )
         else:
             parts.append(_("the class of %(day)s has another time", day=was))
-    if notification.kind == "sheet ready":
+    if notification.kind == NotificationKind.SHEET_READY:
         parts.append(_("%(present)d present, %(partial)d partial, %(absent)d absent", **_counts(facts)))
         if facts.get("review"):
             parts.append(_("%(num)d to review", num=facts["review"]))
@@ -94,11 +99,11 @@ def user_written_text(notification: Notification) -> str:
 
 def notification_target_url(notification: Notification) -> str:
     """The page of the thing itself."""
-    if notification.kind == "sheet ready":
+    if notification.kind == NotificationKind.SHEET_READY:
         return f"/attendance/{notification.occurrence_id}"
-    if notification.kind == "to match":
+    if notification.kind == NotificationKind.TO_MATCH:
         return f"/attendance/{notification.occurrence_id}#match"
-    if notification.kind == "registration failed":
+    if notification.kind == NotificationKind.REGISTRATION_FAILED:
         return f"/meetings/{notification.meeting_id}#help"
     return f"/meetings/{notification.meeting_id}"
 

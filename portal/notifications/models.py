@@ -7,14 +7,8 @@ from uuid import UUID
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.core.db import Model, UuidPrimaryKey
-
-KINDS = ("scheduled", "changed", "cancelled", "sheet ready", "to match", "registration failed")
-CHANNELS = ("portal", "mail")
-
-
-def _one_of(column: str, words: tuple[str, ...]) -> str:
-    return f"{column} IN ({', '.join(repr(word) for word in words)})"
+from portal.core.db import Model, UuidPrimaryKey, one_of_check
+from portal.notifications.codes import Channel, NotificationKind
 
 
 class Notification(UuidPrimaryKey, Model):
@@ -27,14 +21,14 @@ class Notification(UuidPrimaryKey, Model):
     __tablename__ = "notifications"
     __table_args__ = (
         UniqueConstraint("user_id", "kind", "dedup_key"),
-        CheckConstraint(_one_of("kind", KINDS), name="kind"),
+        CheckConstraint(one_of_check("kind", NotificationKind), name="kind"),
         Index("ix_notifications_user_id_read_at", "user_id", "read_at"),
-        Index("ix_notifications_at", "occurred_at"),
+        Index("ix_notifications_occurred_at", "occurred_at"),
         Index(
-            "ix_notifications_mail_at",
+            "ix_notifications_mail_due_at",
             "mail_due_at",
-            sqlite_where=text("mail_at IS NOT NULL"),
-            postgresql_where=text("mail_at IS NOT NULL"),
+            sqlite_where=text("mail_due_at IS NOT NULL"),
+            postgresql_where=text("mail_due_at IS NOT NULL"),
         ),
         Index("ix_notifications_meeting_id", "meeting_id"),
         Index("ix_notifications_occurrence_id", "occurrence_id"),
@@ -42,23 +36,23 @@ class Notification(UuidPrimaryKey, Model):
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     kind: Mapped[str] = mapped_column(String(24))
-    dedup_key: Mapped[str] = mapped_column("thing", String(100), key="dedup_key")
+    dedup_key: Mapped[str] = mapped_column(String(100))
     meeting_id: Mapped[UUID] = mapped_column(ForeignKey("zoom_meetings.id", ondelete="CASCADE"))
     occurrence_id: Mapped[UUID | None] = mapped_column(ForeignKey("meeting_occurrences.id", ondelete="CASCADE"))
-    payload: Mapped[dict[str, Any]] = mapped_column("facts", JSON, key="payload")
-    occurred_at: Mapped[datetime] = mapped_column("at", key="occurred_at")
-    in_portal: Mapped[bool] = mapped_column("shown", key="in_portal", default=True)  # in the portal
+    payload: Mapped[dict[str, Any]] = mapped_column(JSON)
+    occurred_at: Mapped[datetime]
+    in_portal: Mapped[bool] = mapped_column(default=True)  # in the portal
     read_at: Mapped[datetime | None]
-    mail_due_at: Mapped[datetime | None] = mapped_column("mail_at", key="mail_due_at")
+    mail_due_at: Mapped[datetime | None]
 
 
 class NotificationOptOut(Model):
     """A kind that a person does not want to be told of, on one channel. Without a row it is on."""
 
-    __tablename__ = "notifications_off"
+    __tablename__ = "notification_opt_outs"
     __table_args__ = (
-        CheckConstraint(_one_of("kind", KINDS), name="kind"),
-        CheckConstraint(_one_of("channel", CHANNELS), name="channel"),
+        CheckConstraint(one_of_check("kind", NotificationKind), name="kind"),
+        CheckConstraint(one_of_check("channel", Channel), name="channel"),
     )
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)

@@ -8,7 +8,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from portal.notifications import messages, queries, service
-from portal.notifications.models import CHANNELS, KINDS
+from portal.notifications.codes import Channel, NotificationKind
 
 bp = Blueprint("notifications", __name__)
 
@@ -46,14 +46,15 @@ def mark_all_read() -> AnyResponse:
 def show_notification_settings() -> str:
     off = queries.opt_outs_of(current_user)
     return render_template(
-        "notifications/settings.html", kinds=KINDS, off=off, kind_words=messages.notification_kind_label
+        "notifications/settings.html",
+        kinds=list(NotificationKind),
+        off=off,
+        kind_words=messages.notification_kind_label,
     )
 
 
 @bp.post("/settings/notifications")
 def save_notification_settings() -> AnyResponse:
-    service.save_notification_preferences(
-        current_user, {channel: request.form.getlist(channel) for channel in CHANNELS}
-    )
+    service.save_notification_preferences(current_user, {channel: request.form.getlist(channel) for channel in Channel})
     flash(_("Saved."))
     return redirect(url_for(".show_notification_settings"))

@@ -8,7 +8,8 @@ from sqlalchemy import delete, update
 from portal.accounts.models import User
 from portal.core import clock
 from portal.core.db import bulk_insert_ignore, execute_rowcount, write_transaction
-from portal.notifications.models import CHANNELS, KINDS, Notification, NotificationOptOut
+from portal.notifications.codes import Channel, NotificationKind
+from portal.notifications.models import Notification, NotificationOptOut
 
 
 def mark_notifications_read(user: User, notification_id: UUID | None = None) -> int:
@@ -22,7 +23,7 @@ def mark_notifications_read(user: User, notification_id: UUID | None = None) -> 
 
 def save_notification_preferences(user: User, wanted: dict[str, Collection[str]]) -> None:
     """Keep what a person wants: the kinds by channel. What is not named is off."""
-    off = [(kind, channel) for kind in KINDS for channel in CHANNELS if kind not in wanted.get(channel, ())]
+    off = [(kind, channel) for kind in NotificationKind for channel in Channel if kind not in wanted.get(channel, ())]
     with write_transaction() as session:
         session.execute(delete(NotificationOptOut).where(NotificationOptOut.user_id == user.id))
         if off:

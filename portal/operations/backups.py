@@ -93,7 +93,7 @@ def rotate_all_encryption() -> tuple[int, int]:
     done = broken = 0
     for table in Base.metadata.sorted_tables:
         keys = list(table.primary_key.columns)
-        for column in (one for one in table.columns if one.name.endswith("sealed")):
+        for column in (one for one in table.columns if one.name.endswith("_encrypted")):
             for *key, value in db.session.execute(sa.select(*keys, column).where(column.is_not(None))).all():
                 here = sa.and_(*(one == wanted for one, wanted in zip(keys, key, strict=True)), column == value)
                 try:
@@ -102,7 +102,7 @@ def rotate_all_encryption() -> tuple[int, int]:
                     broken += 1
                     continue
                 with write_transaction() as session:
-                    session.execute(sa.update(table).where(here).values({column.key: fresh}))
+                    session.execute(sa.update(table).where(here).values({column.name: fresh}))
                 done += 1
     erasure.refresh_erased_list()
     return done, broken
@@ -207,7 +207,7 @@ def _head() -> str | None:
 
 def _lines() -> Iterator[str]:
     for table in Base.metadata.sorted_tables:
-        yield json.dumps({"table": table.name, "columns": [column.key for column in table.columns]})
+        yield json.dumps({"table": table.name, "columns": [column.name for column in table.columns]})
         for row in db.session.execute(sa.select(table)):
             yield json.dumps([_plain(value) for value in row], ensure_ascii=False)
 
@@ -247,7 +247,7 @@ def _fill(path: Path) -> None:
                 columns = [table.columns[name] for name in found["columns"]]
                 continue
             values = zip(columns, found, strict=True)
-            rows.append({column.key: _typed(value, column) for column, value in values})
+            rows.append({column.name: _typed(value, column) for column, value in values})
             if len(rows) == BATCH_SIZE:
                 _insert(table, rows)
                 rows = []

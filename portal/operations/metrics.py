@@ -17,8 +17,10 @@ from sqlalchemy import func, select
 from portal.attendance.models import AttendanceSheet
 from portal.core import clock
 from portal.core.db import db
+from portal.core.mail.codes import MailState
 from portal.core.mail.outbox import OutboxMail
 from portal.meetings.models import ZoomMeeting
+from portal.registration.codes import RegistrantState
 from portal.registration.models import MeetingRegistrant
 from portal.webhooks.health import webhook_health as inbox_health
 from portal.zoom_account import write_block
@@ -39,8 +41,8 @@ def portal_health_state(app: Flask) -> dict[str, Any]:
         "jobs_blocked": {
             "zoom": write_block.current_write_block() is not None,
             "meetings": _count(ZoomMeeting.error_code.is_not(None), ZoomMeeting.pending_action.is_not(None)),
-            "registrants": _count(MeetingRegistrant.state == "failed"),
-            "mail": _count(OutboxMail.state == "failed"),
+            "registrants": _count(MeetingRegistrant.state == RegistrantState.FAILED),
+            "mail": _count(OutboxMail.state == MailState.FAILED),
         },
         "reconcile": {"due": reports, "lag_seconds": _seconds_since(since, now)},
         "meetings_waiting_for_zoom": waiting,

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from portal.classes.access import can_view_learners, class_or_404
 from portal.core import audit_log
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.pages.join.state import join_page_url
 from portal.registration import join_links
 
@@ -23,7 +24,9 @@ def show_class_links(class_id: UUID) -> str:
     """Everybody's link, on the screen as a list and on paper as slips."""
     school_class = class_or_404(class_id, manage=True)
     people = join_links.list_class_links(school_class) if can_view_learners(current_user) else []
-    audit_log.record_view("saw the join links", "class", school_class.id, by=current_user.id, people=len(people))
+    audit_log.record_view(
+        AuditAction.VIEWED_JOIN_LINKS, AuditSubject.CLASS, school_class.id, by=current_user.id, people=len(people)
+    )
     return render_template(
         "join/links.html",
         school_class=school_class,

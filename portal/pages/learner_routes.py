@@ -13,6 +13,7 @@ from portal.classes import queries as class_queries
 from portal.classes.learners.forms import MergeForm
 from portal.config import Settings
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.privacy import merge_learners
 from portal.registration import messages as registration_words
 from portal.registration import queries as registration_queries
@@ -25,7 +26,9 @@ bp = Blueprint("learner_page", __name__)
 @bp.get("/classes/sections/<uuid:section_id>/learners/<uuid:learner_id>")
 def show_learner(section_id: UUID, learner_id: UUID) -> str:
     section, learner = access.learner_or_404(section_id, learner_id)
-    audit_log.record_view("viewed", "learner", learner.id, by=current_user.id, section_id=section.id)
+    audit_log.record_view(
+        AuditAction.VIEWED, AuditSubject.LEARNER, learner.id, by=current_user.id, section_id=section.id
+    )
     times = class_queries.list_enrolment_periods(learner.id)
     today = clock.today()
     now = next((time for time in times if time.from_date <= today <= (time.until_date or today)), None)

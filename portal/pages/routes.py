@@ -14,14 +14,17 @@ from werkzeug.wrappers import Response as AnyResponse
 from portal.accounts import service as accounts
 from portal.accounts.sign_in.next_url import safe_next_url
 from portal.attendance import staff_meetings
+from portal.attendance.codes import SheetState
 from portal.attendance.sheet import queries as attendance_queries
 from portal.classes import queries as class_queries
 from portal.classes.access import can_manage_class, can_view_learners, class_or_404
 from portal.config import Settings
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.meetings import access as meeting_access
 from portal.meetings import messages as meeting_words
 from portal.meetings import queries as meeting_queries
+from portal.meetings.codes import MeetingState, OccurrenceState
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.school_calendar import service as school_calendar_service
 from portal.meetings.zoom_urls import is_zoom_link
@@ -48,12 +51,16 @@ def show_home_page() -> str:
     summaries = attendance_queries.load_sheet_summaries([line.occurrence_id for line in dates + past])
     now = clock.now()
     of_today = [line for line in dates if clock.to_manila(line.starts_at).date() == today]
-    coming = [line for line in of_today if line.shown_state in ("scheduled", "waiting") and line.ends_at > now]
+    coming = [
+        line
+        for line in of_today
+        if line.shown_state in (MeetingState.SCHEDULED, MeetingState.PENDING_ZOOM) and line.ends_at > now
+    ]
     upcoming = next((line for line in coming if line.managed), coming[0] if coming else None)
-    live = [line for line in of_today if line.shown_state == "started"]
+    live = [line for line in of_today if line.shown_state == MeetingState.STARTED]
     idle = not (upcoming or live)
     sheets = can_view_learners(current_user)
-    rows = [line for line in past if line.managed and sheets and line.shown_state != "started"]
+    rows = [line for line in past if line.managed and sheets and line.shown_state != MeetingState.STARTED]
     return render_template(
         "pages/home.html",
         today=today,
@@ -61,14 +68,16 @@ def show_home_page() -> str:
         day_off=school_calendar_service.days_off_for_user(current_user, today, today).get(today) if idle else None,
         next_one=meeting_queries.find_next_occurrence(current_user) if idle else None,
         upcoming=upcoming,
-        later=[line for line in of_today if line is not upcoming and line.shown_state != "started"],
+        later=[line for line in of_today if line is not upcoming and line.shown_state != MeetingState.STARTED],
         tomorrow=[line for line in dates if line not in of_today],
         to_match=[
             line for line in past if line.managed and sheets and _wants_matching(summaries.get(line.occurrence_id))
         ],
         to_finalise=[line for line in rows if _wants_signature(summaries.get(line.occurrence_id))],
         to_review=[line for line in rows if _wants_review(summaries.get(line.occurrence_id))],
-        troubled=[line for line in dates if line.managed and (line.error_code or line.shown_state == "failed")],
+        troubled=[
+            line for line in dates if line.managed and (line.error_code or line.shown_state == MeetingState.FAILED)
+        ],
         progress=registration_queries.progress_of_meetings([line.meeting_id for line in dates]),
         summaries=summaries,
         trouble=meeting_words.meeting_error_message,
@@ -90,7 +99,7 @@ def _wants_signature(summary: attendance_queries.SheetSummary | None) -> bool:
         summary
         and summary.counts_in_reports
         and not summary.finalised
-        and summary.state in ("reconciled", "unreported")
+        and summary.state in (SheetState.RECONCILED, SheetState.UNREPORTED)
     )
 
 
@@ -134,7 +143,7 @@ def show_meeting_page(meeting_id: UUID) -> str:
         else []
     )
     if any(line.learner_id for line in people):
-        audit_log.record_view("viewed the registrations", "meeting", meeting.id, by=current_user.id)
+        audit_log.record_view(AuditAction.VIEWED_REGISTRATIONS, AuditSubject.MEETING, meeting.id, by=current_user.id)
     return render_template(
         "meetings/meeting.html",
         own_links=own_links,
@@ -165,7 +174,7 @@ def staff_meeting_attendance(meeting_id: UUID) -> str:
     occurrence = _shown_occurrence(meeting)
     if meeting.class_id is not None or occurrence is None:
         abort(404)
-    audit_log.record_view("viewed who came", "meeting", meeting.id, by=current_user.id)
+    audit_log.record_view(AuditAction.VIEWED_ATTENDANCE_OF_STAFF, AuditSubject.MEETING, meeting.id, by=current_user.id)
     return render_template(
         "meetings/who_came.html",
         meeting=meeting,
@@ -186,8 +195,8 @@ def _own_link(meeting: ZoomMeeting, people: Sequence[registration_queries.Regist
 def _shown_occurrence(meeting: ZoomMeeting) -> MeetingOccurrence | None:
     """The date the page is about: the one that runs, else the next, else the last."""
     now = clock.now()
-    running = [one for one in meeting.occurrences if one.state == "started"]
-    ahead = [one for one in meeting.occurrences if one.state == "scheduled" and one.ends_at > now]
+    running = [one for one in meeting.occurrences if one.state == OccurrenceState.STARTED]
+    ahead = [one for one in meeting.occurrences if one.state == OccurrenceState.SCHEDULED and one.ends_at > now]
     return next(iter(running or ahead or list(reversed(meeting.occurrences))), None)
 
 

@@ -39,6 +39,7 @@ from portal.classes.models import (
     school_year_start,
 )
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import (
     Base,
     db,
@@ -127,8 +128,8 @@ def set_retention_years(admin: User, school: School, years: int | None, *, autho
         if held is None or held.attendance_retention_years == years:
             return
         audit_log.record_action(
-            "set how long attendance is kept",
-            "school",
+            AuditAction.SET_ATTENDANCE_RETENTION,
+            AuditSubject.SCHOOL,
             school.id,
             by=admin.id,
             before=held.attendance_retention_years,
@@ -223,7 +224,9 @@ def _mark() -> int:
             .execution_options(synchronize_session=False)
         )
         for section_id, year in due:
-            audit_log.record_action("deleted the attendance", "section", section_id, by=None, year=year)
+            audit_log.record_action(
+                AuditAction.DELETED_ATTENDANCE, AuditSubject.SECTION, section_id, by=None, year=year
+            )
     return len(due)
 
 

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Mapped, joinedload, mapped_column
 
 from portal.accounts.models import User
 from portal.attendance.calculation.marks import compute_sheet
+from portal.attendance.codes import UploadState
 from portal.attendance.models import (
     AttendanceHistory,
     AttendanceRecord,
@@ -35,6 +36,7 @@ from portal.classes.disclosure.service import DISCLOSURE_ACTION
 from portal.classes.learners.enrolments import ERASED, EnrolmentChanges
 from portal.classes.models import Enrolment, Learner, RosterImport
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.audit_log import AuditEntry
 from portal.core.db import (
     Model,
@@ -44,6 +46,7 @@ from portal.core.db import (
     write_transaction,
 )
 from portal.core.worker_signals import notify_worker
+from portal.meetings.codes import MeetingState
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.privacy import erased_list
 from portal.privacy.learner_identity import (
@@ -52,6 +55,7 @@ from portal.privacy.learner_identity import (
     redact_learner_deliveries,
     redact_learner_stays,
 )
+from portal.registration.codes import RegistrantState
 from portal.registration.join_links import JoinLink
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
 
@@ -71,12 +75,10 @@ class LearnerErasure(UuidPrimaryKey, Model):
     __tablename__ = "erasures"
 
     learner_id: Mapped[UUID] = mapped_column(ForeignKey("learners.id"), unique=True)
-    requested_at: Mapped[datetime] = mapped_column("at", key="requested_at")
-    requested_by: Mapped[UUID | None] = mapped_column(
-        "by", ForeignKey("users.id", ondelete="SET NULL"), key="requested_by"
-    )
+    requested_at: Mapped[datetime]
+    requested_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     reason: Mapped[str] = mapped_column(String(20))
-    fingerprints: Mapped[list[str] | None] = mapped_column("marks", JSON(none_as_null=True), key="fingerprints")
+    fingerprints: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     carried_out_at: Mapped[datetime | None] = mapped_column(index=True)
     looked_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -121,7 +123,9 @@ def request_learner_erasure(learner: Learner, reason: str, *, by: User | None) -
             fingerprints=sorted(LearnerIdentity(learner).fingerprints),
         )
         session.add(row)
-        audit_log.record_action("erased", "learner", learner.id, by=row.requested_by, reason=reason)
+        audit_log.record_action(
+            AuditAction.ERASED, AuditSubject.LEARNER, learner.id, by=row.requested_by, reason=reason
+        )
     notify_worker("erasures")
     return row
 
@@ -359,8 +363,8 @@ def _forget_decisions(learner_id: UUID, identity: LearnerIdentity) -> None:
         opened.details = {**opened.details, "reason": identity.without(opened.details.get("reason"))}
     session.execute(
         update(ParticipantUpload)
-        .where(ParticipantUpload.occurrence_id.in_(occurrences), ParticipantUpload.state == "preview")
-        .values(state="discarded", rows=None)
+        .where(ParticipantUpload.occurrence_id.in_(occurrences), ParticipantUpload.state == UploadState.PREVIEW)
+        .values(state=UploadState.DISCARDED, rows=None)
         .execution_options(synchronize_session=False)
     )
 
@@ -376,7 +380,7 @@ def _scrub_registrations(learner_id: UUID) -> int:
     ).all()
     for row, meeting in rows:
         row.first_name = row.last_name = ""
-        at_zoom = row.state in ("registered", "pending") or row.outcome_unknown
+        at_zoom = row.state in (RegistrantState.REGISTERED, RegistrantState.PENDING_APPROVAL) or row.outcome_unknown
         if at_zoom and _can_be_cancelled(meeting):
             if row.is_expected:
                 row.is_expected, row.next_attempt_at, row.attempts = False, clock.now(), 0
@@ -400,5 +404,8 @@ def _scrub_registrations(learner_id: UUID) -> int:
 
 def _can_be_cancelled(meeting: ZoomMeeting) -> bool:
     """The engine still works on this meeting; of one that is over Zoom takes no more changes."""
-    alive = meeting.state in ("waiting", "scheduled", "started") and meeting.zoom_id is not None
+    alive = (
+        meeting.state in (MeetingState.PENDING_ZOOM, MeetingState.SCHEDULED, MeetingState.STARTED)
+        and meeting.zoom_id is not None
+    )
     return alive and meeting.has_registration and not meeting.open_mode

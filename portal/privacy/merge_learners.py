@@ -25,9 +25,11 @@ from portal.attendance.models import (
 from portal.classes.learners.enrolments import EnrolmentChanges
 from portal.classes.models import Enrolment, Learner, Section
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction
 from portal.core.worker_signals import notify_worker
 from portal.privacy.erasure import LearnerErasure
+from portal.registration.codes import RegistrantState
 from portal.registration.desired_registrants import archive_former_registration
 from portal.registration.join_links import JoinLink
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
@@ -64,12 +66,16 @@ def merge_learners(user: User, section: Section, learner: Learner, other: Learne
         _unite_times(EnrolmentChanges([learner.id, other.id]), learner.id, other.id)
         for row in session.scalars(_doubled(MeetingRegistrant, "meeting_id", learner.id, other.id)):
             # Its registration at Zoom, if there is one, is the learner's and is to be taken away.
-            archive_former_registration(row, still_open=row.state in ("registered", "pending") or row.outcome_unknown)
+            archive_former_registration(
+                row,
+                still_open=row.state in (RegistrantState.REGISTERED, RegistrantState.PENDING_APPROVAL)
+                or row.outcome_unknown,
+            )
             # Unsure, so that the engine looks at the meeting once more and does both.
             statement = update(MeetingRegistrant).where(
                 MeetingRegistrant.learner_id == learner.id,
                 MeetingRegistrant.meeting_id == row.meeting_id,
-                MeetingRegistrant.state.in_(("registered", "pending")),
+                MeetingRegistrant.state.in_((RegistrantState.REGISTERED, RegistrantState.PENDING_APPROVAL)),
             )
             session.execute(statement.values(next_attempt_at=clock.now(), outcome_unknown=True))
         _take_over_marks_by_hand(learner.id, other.id)
@@ -90,7 +96,13 @@ def merge_learners(user: User, section: Section, learner: Learner, other: Learne
             update(AttendanceSheet).where(AttendanceSheet.occurrence_id.in_(touched)).values(needs_recompute=True)
         )
         audit_log.record_action(
-            "merged", "learner", learner.id, by=user.id, section_id=section.id, other=str(other.id), sheets=len(touched)
+            AuditAction.MERGED,
+            AuditSubject.LEARNER,
+            learner.id,
+            by=user.id,
+            section_id=section.id,
+            other=str(other.id),
+            sheets=len(touched),
         )
     for topic in ("registration", "registrants", "attendance", "changed rosters"):
         notify_worker(topic)

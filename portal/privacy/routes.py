@@ -18,6 +18,7 @@ from portal.accounts.models import School
 from portal.classes.access import can_view_learners, require_section_disclosure
 from portal.classes.models import Enrolment, Learner, Section
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db
 from portal.core.forms import PortalForm
 from portal.privacy import data_export, erasure
@@ -88,7 +89,9 @@ def download_learner_data(learner_id: UUID) -> str | AnyResponse | tuple[str, in
     form = DataCopyForm(prefix="copy")
     if not form.validate_on_submit():
         return _page(learner, form, _erase_form()), 422
-    audit_log.record_action("exported", "learner", learner.id, by=current_user.id, why=form.why.data)
+    audit_log.record_action(
+        AuditAction.EXPORTED, AuditSubject.LEARNER, learner.id, by=current_user.id, why=form.why.data
+    )
     return Response(
         data_export.learner_data_json(learner),
         mimetype="application/json",
@@ -108,7 +111,7 @@ def request_learner_erasure(learner_id: UUID) -> str | AnyResponse | tuple[str, 
 
 
 def _page(learner: Learner, copy_form: DataCopyForm, erase_form: EraseLearnerForm) -> str:
-    audit_log.record_view("viewed", "learner", learner.id, by=current_user.id)
+    audit_log.record_view(AuditAction.VIEWED, AuditSubject.LEARNER, learner.id, by=current_user.id)
     erased = erasure.is_learner_erased(learner.id)
     return render_template(
         "admin/learner.html",

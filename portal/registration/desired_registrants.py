@@ -27,13 +27,19 @@ from portal.core.db import (
     write_transaction,
 )
 from portal.core.worker_signals import notify_worker
+from portal.meetings.codes import Audience, MeetingState, OccurrenceState
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.staff_meetings import service as staff_meetings_service
+from portal.registration.codes import RegistrantState, RegistrationError
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
 
 NAME_LIMIT = 64  # Zoom's limit for first and last names
 BATCH_SIZE = 2000
-NO_ADDRESS, OUTSIDE, SHARED = "no address", "outside the domain", "shared address"
+NO_ADDRESS, OUTSIDE, SHARED = (
+    RegistrationError.NO_ADDRESS,
+    RegistrationError.OUTSIDE_DOMAIN,
+    RegistrationError.SHARED_ADDRESS,
+)
 _LOCK = 7_301_948  # any number that no other part of the portal uses
 
 Taken = dict[tuple[UUID, str], UUID | None]
@@ -114,10 +120,10 @@ def _coming() -> Subquery:
     # can do without arithmetic on times.
     ahead = exists().where(
         MeetingOccurrence.meeting_id == ZoomMeeting.id,
-        MeetingOccurrence.state.in_(("scheduled", "started")),
+        MeetingOccurrence.state.in_((OccurrenceState.SCHEDULED, OccurrenceState.STARTED)),
         or_(
             MeetingOccurrence.starts_at >= clock.now(),
-            MeetingOccurrence.state == "started",
+            MeetingOccurrence.state == OccurrenceState.STARTED,
             MeetingOccurrence.local_date >= clock.today(),
         ),
     )
@@ -133,10 +139,10 @@ def _coming() -> Subquery:
         )
         .outerjoin(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
         .where(
-            ZoomMeeting.state.in_(("waiting", "scheduled", "started")),
+            ZoomMeeting.state.in_((MeetingState.PENDING_ZOOM, MeetingState.SCHEDULED, MeetingState.STARTED)),
             ZoomMeeting.approval_type != 2,
             ~ZoomMeeting.open_mode,
-            or_(ZoomMeeting.class_id.is_(None), ZoomMeeting.audience.in_(("class", "students"))),
+            or_(ZoomMeeting.class_id.is_(None), ZoomMeeting.audience.in_((Audience.CLASS, Audience.STUDENTS))),
             ahead,
         )
         .subquery("coming")
@@ -330,7 +336,9 @@ def _idle() -> list[UUID]:
             .join(ZoomMeeting, ZoomMeeting.id == MeetingRegistrant.meeting_id)
             .where(
                 MeetingRegistrant.next_attempt_at <= clock.now(),
-                ZoomMeeting.state.in_(("ended", "cancelled", "deleted", "failed")),
+                ZoomMeeting.state.in_(
+                    (MeetingState.ENDED, MeetingState.CANCELLED, MeetingState.DELETED, MeetingState.FAILED)
+                ),
                 _free(),
             )
             .limit(BATCH_SIZE)
@@ -412,7 +420,7 @@ def _new_row(desired: DesiredRegistrant, address: str, reason: str | None) -> di
         "first_name": desired.first_name,
         "last_name": desired.last_name,
         "is_expected": True,
-        "state": "failed" if reason else "waiting",
+        "state": RegistrantState.FAILED if reason else RegistrantState.QUEUED,
         "reason": reason,
         "attempts": 0,
         "posts_today": 0,
@@ -428,10 +436,10 @@ def _change_address(row: MeetingRegistrant, desired: DesiredRegistrant, address:
     """Register anew by another address. The engine takes the old registration away first."""
     if address == row.email and reason == row.reason:
         return
-    still_there = row.state in ("registered", "pending") or row.outcome_unknown
+    still_there = row.state in (RegistrantState.REGISTERED, RegistrantState.PENDING_APPROVAL) or row.outcome_unknown
     archive_former_registration(row, still_open=still_there)
     row.email, row.first_name, row.last_name = address, desired.first_name, desired.last_name
-    row.state, row.reason = ("failed", reason) if reason else ("waiting", None)
+    row.state, row.reason = (RegistrantState.FAILED, reason) if reason else (RegistrantState.QUEUED, None)
     _begin(row)
     row.next_attempt_at = None if reason and not still_there else clock.now()
 
@@ -482,11 +490,11 @@ def _begin_anew(row: MeetingRegistrant) -> None:
     row.zoom_generation = db.session.get_one(ZoomMeeting, row.meeting_id, populate_existing=True).zoom_generation
     _begin(row)
     if not row.is_expected:
-        row.state, row.next_attempt_at = "cancelled", None
+        row.state, row.next_attempt_at = RegistrantState.CANCELLED, None
     elif row.reason in (NO_ADDRESS, OUTSIDE, SHARED):
         row.next_attempt_at = None
     else:
-        row.state, row.reason = "waiting", None
+        row.state, row.reason = RegistrantState.QUEUED, None
 
 
 def _leave(row: MeetingRegistrant) -> None:
@@ -496,10 +504,10 @@ def _leave(row: MeetingRegistrant) -> None:
 def _return(row: MeetingRegistrant) -> None:
     """Back on the roster. A registration that was still to be taken away may or may not be there."""
     row.is_expected, row.next_attempt_at, row.attempts, row.reason = True, clock.now(), 0, None
-    if row.state in ("registered", "pending"):
+    if row.state in (RegistrantState.REGISTERED, RegistrantState.PENDING_APPROVAL):
         row.outcome_unknown = True
     else:
-        row.state = "waiting"
+        row.state = RegistrantState.QUEUED
 
 
 def _rest(row: MeetingRegistrant) -> None:

@@ -31,6 +31,7 @@ from portal.accounts.models import User
 from portal.classes.models import Enrolment, Learner, SchoolClass, Section
 from portal.classes.queries import expected_on_clause, lis_order
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.crypto import (
     decrypt_for_row,
     encrypt_for_row,
@@ -70,8 +71,8 @@ class JoinLink(UuidPrimaryKey, Model):
     class_id: Mapped[UUID] = mapped_column(ForeignKey("classes.id", ondelete="CASCADE"))
     learner_id: Mapped[UUID | None] = mapped_column(ForeignKey("learners.id", ondelete="CASCADE"))
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
-    token_encrypted: Mapped[str] = mapped_column("token_sealed", key="token_encrypted")
-    created_at: Mapped[datetime] = mapped_column("made_at", key="created_at")
+    token_encrypted: Mapped[str]
+    created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
 
     school_class: Mapped[SchoolClass] = relationship(lazy="raise_on_sql")
@@ -85,18 +86,18 @@ class JoinLink(UuidPrimaryKey, Model):
 class JoinLinkUse(Model):
     """Somebody went on to Zoom by a link. It says nothing of attendance: Zoom's events do."""
 
-    __tablename__ = "join_openings"
+    __tablename__ = "join_link_uses"
     __table_args__ = (
-        Index("ix_join_openings_link_id", "link_id"),
-        Index("ix_join_openings_occurrence_id", "occurrence_id"),
-        Index("ix_join_openings_at", "opened_at"),
+        Index("ix_join_link_uses_link_id", "link_id"),
+        Index("ix_join_link_uses_occurrence_id", "occurrence_id"),
+        Index("ix_join_link_uses_opened_at", "opened_at"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     link_id: Mapped[UUID] = mapped_column(ForeignKey("join_links.id", ondelete="CASCADE"))
     occurrence_id: Mapped[UUID] = mapped_column(ForeignKey("meeting_occurrences.id", ondelete="CASCADE"))
-    opened_at: Mapped[datetime] = mapped_column("at", key="opened_at")
-    client_hash: Mapped[str] = mapped_column("place_hash", String(32), key="client_hash")
+    opened_at: Mapped[datetime]
+    client_hash: Mapped[str] = mapped_column(String(32))
 
 
 class CalendarLink(UuidPrimaryKey, Model):
@@ -106,8 +107,8 @@ class CalendarLink(UuidPrimaryKey, Model):
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), unique=True)
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
-    token_encrypted: Mapped[str] = mapped_column("token_sealed", key="token_encrypted")
-    created_at: Mapped[datetime] = mapped_column("made_at", key="created_at")
+    token_encrypted: Mapped[str]
+    created_at: Mapped[datetime]
 
     user: Mapped[User] = relationship(lazy="raise_on_sql")
 
@@ -252,7 +253,7 @@ def rotate_join_link(by: User, school_class: SchoolClass, learner_id: UUID | Non
             return False
         db.session.execute(update(JoinLink).where(JoinLink.id == link_id).values(**_fresh(link_id, clock.now())))
         audit_log.record_action(
-            "renewed a join link", "class", school_class.id, by=by.id, learner=str(learner_id or "")
+            AuditAction.ROTATED_JOIN_LINK, AuditSubject.CLASS, school_class.id, by=by.id, learner=str(learner_id or "")
         )
     return True
 
@@ -268,7 +269,9 @@ def rotate_class_links(by: User, school_class: SchoolClass) -> int:
         ids = list(db.session.scalars(live.with_for_update()))
         if ids:
             db.session.execute(update(JoinLink), [{"id": link_id, **_fresh(link_id, now)} for link_id in ids])
-        audit_log.record_action("renewed all join links", "class", school_class.id, by=by.id, links=len(ids))
+        audit_log.record_action(
+            AuditAction.ROTATED_ALL_JOIN_LINKS, AuditSubject.CLASS, school_class.id, by=by.id, links=len(ids)
+        )
     return len(ids)
 
 
@@ -279,7 +282,9 @@ def revoke_join_link(by: User, school_class: SchoolClass, learner_id: UUID | Non
         if link_id is None:
             return False
         db.session.execute(update(JoinLink).where(JoinLink.id == link_id).values(ended_at=clock.now()))
-        audit_log.record_action("ended a join link", "class", school_class.id, by=by.id, learner=str(learner_id or ""))
+        audit_log.record_action(
+            AuditAction.REVOKED_JOIN_LINK, AuditSubject.CLASS, school_class.id, by=by.id, learner=str(learner_id or "")
+        )
     return True
 
 
@@ -318,7 +323,7 @@ def rotate_calendar_link(user: User) -> None:
             insert_if_absent(CalendarLink, {"id": link_id, "user_id": user.id, **values}, ["user_id"])
         else:
             db.session.execute(update(CalendarLink).where(CalendarLink.id == link_id).values(**values))
-        audit_log.record_action("renewed the calendar link", "user", user.id, by=user.id)
+        audit_log.record_action(AuditAction.ROTATED_CALENDAR_LINK, AuditSubject.USER, user.id, by=user.id)
 
 
 def revoke_calendar_link(user: User) -> None:
@@ -327,7 +332,7 @@ def revoke_calendar_link(user: User) -> None:
         link = session.scalar(select(CalendarLink).where(CalendarLink.user_id == user.id))
         if link is not None:
             session.delete(link)
-            audit_log.record_action("ended the calendar link", "user", user.id, by=user.id)
+            audit_log.record_action(AuditAction.REVOKED_CALENDAR_LINK, AuditSubject.USER, user.id, by=user.id)
 
 
 def find_calendar_owner(token: str) -> User | None:

@@ -7,11 +7,11 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstra
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.core.crypto import decrypt_for_row, encrypt_for_row
-from portal.core.db import Model, UuidPrimaryKey
+from portal.core.db import Model, UuidPrimaryKey, one_of_check
+from portal.registration.codes import RegistrantState
 
-FAILURES = ("failed", "denied", "cancelled")  # of somebody who is wanted
-NOT_NOTIFIED = text("wanted AND NOT told AND state IN ('failed', 'denied', 'cancelled')")
-STATES = ("waiting", "registered", "pending", "cancelled", "denied", "failed")
+FAILURES = (RegistrantState.FAILED, RegistrantState.DENIED, RegistrantState.CANCELLED)  # of somebody who is wanted
+NOT_NOTIFIED = text("is_expected AND NOT failure_notified AND state IN ('failed', 'denied', 'cancelled')")
 
 
 class MeetingRegistrant(UuidPrimaryKey, Model):
@@ -26,14 +26,24 @@ class MeetingRegistrant(UuidPrimaryKey, Model):
     __table_args__ = (
         UniqueConstraint("meeting_id", "learner_id"),
         UniqueConstraint("meeting_id", "user_id"),
-        CheckConstraint("state IN ({})".format(", ".join(map(repr, STATES))), name="state"),
+        CheckConstraint(one_of_check("state", RegistrantState), name="state"),
         CheckConstraint("(learner_id IS NULL) <> (user_id IS NULL)", name="one_person"),
-        Index("ix_meeting_registrants_next_try_at", "next_attempt_at"),
+        Index("ix_meeting_registrants_next_attempt_at", "next_attempt_at"),
         Index("ix_meeting_registrants_email", "email"),
         Index("ix_meeting_registrants_meeting_id_zoom_registrant_id", "meeting_id", "zoom_registrant_id"),
         Index("ix_meeting_registrants_learner_id", "learner_id"),
-        Index("ix_meeting_registrants_untold", "meeting_id", sqlite_where=NOT_NOTIFIED, postgresql_where=NOT_NOTIFIED),
-        Index("ix_meeting_registrants_told", "id", sqlite_where=text("told"), postgresql_where=text("told")),
+        Index(
+            "ix_meeting_registrants_not_notified",
+            "meeting_id",
+            sqlite_where=NOT_NOTIFIED,
+            postgresql_where=NOT_NOTIFIED,
+        ),
+        Index(
+            "ix_meeting_registrants_failure_notified",
+            "id",
+            sqlite_where=text("failure_notified"),
+            postgresql_where=text("failure_notified"),
+        ),
     )
 
     meeting_id: Mapped[UUID] = mapped_column(ForeignKey("zoom_meetings.id", ondelete="CASCADE"))
@@ -42,27 +52,19 @@ class MeetingRegistrant(UuidPrimaryKey, Model):
     email: Mapped[str] = mapped_column(String(254))
     first_name: Mapped[str] = mapped_column(String(64))
     last_name: Mapped[str] = mapped_column(String(64))
-    is_expected: Mapped[bool] = mapped_column("wanted", key="is_expected", default=True)
-    state: Mapped[str] = mapped_column(default="waiting")
+    is_expected: Mapped[bool] = mapped_column(default=True)
+    state: Mapped[str] = mapped_column(default=RegistrantState.QUEUED)
     reason: Mapped[str | None] = mapped_column(String(40))  # a code that a page turns into words
     attempts: Mapped[int] = mapped_column(default=0)
-    posts_today: Mapped[int] = mapped_column(
-        "posts", key="posts_today", default=0
-    )  # adds sent since `posts_day` began, Zoom allows 3 a day
-    posts_counted_since: Mapped[datetime | None] = mapped_column("posts_day", key="posts_counted_since")
-    outcome_unknown: Mapped[bool] = mapped_column(
-        "unsure", key="outcome_unknown", default=False
-    )  # what Zoom has may differ from `state`: look first
-    zoom_generation: Mapped[int] = mapped_column(
-        "generation", key="zoom_generation", default=0
-    )  # the making of the meeting at Zoom that this is about
-    next_attempt_at: Mapped[datetime | None] = mapped_column("next_try_at", key="next_attempt_at")
+    posts_today: Mapped[int] = mapped_column(default=0)  # adds sent since `posts_day` began, Zoom allows 3 a day
+    posts_counted_since: Mapped[datetime | None]
+    outcome_unknown: Mapped[bool] = mapped_column(default=False)  # what Zoom has may differ from `state`: look first
+    zoom_generation: Mapped[int] = mapped_column(default=0)  # the making of the meeting at Zoom that this is about
+    next_attempt_at: Mapped[datetime | None]
     leased_until: Mapped[datetime | None]
-    failure_notified: Mapped[bool] = mapped_column(
-        "told", key="failure_notified", default=False
-    )  # the teacher knows that it failed
+    failure_notified: Mapped[bool] = mapped_column(default=False)  # the teacher knows that it failed
     zoom_registrant_id: Mapped[str | None] = mapped_column(String(128))
-    join_url_encrypted: Mapped[str | None] = mapped_column("join_url_sealed", key="join_url_encrypted")
+    join_url_encrypted: Mapped[str | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -99,9 +101,9 @@ class FormerRegistrant(UuidPrimaryKey, Model):
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     email: Mapped[str] = mapped_column(String(254))
     zoom_registrant_id: Mapped[str | None] = mapped_column(String(128))  # None: it is not known if it was made
-    posts_today: Mapped[int] = mapped_column("posts", key="posts_today", default=0)
-    posts_counted_since: Mapped[datetime | None] = mapped_column("posts_day", key="posts_counted_since")
-    still_at_zoom: Mapped[bool] = mapped_column("open", key="still_at_zoom")
+    posts_today: Mapped[int] = mapped_column(default=0)
+    posts_counted_since: Mapped[datetime | None]
+    still_at_zoom: Mapped[bool]
     created_at: Mapped[datetime]
 
 
@@ -109,8 +111,8 @@ class DailyPostLimit(Model):
     """What was learned of Zoom's limit of three registrations a day: is it counted for each meeting, as Zoom's
     pages say, or for each address over all meetings, as one user of it saw. One row, with id 1."""
 
-    __tablename__ = "registration_post_limit"
+    __tablename__ = "registration_daily_limit"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    counts_all_meetings: Mapped[bool] = mapped_column("over_all_meetings", key="counts_all_meetings", default=False)
+    counts_all_meetings: Mapped[bool] = mapped_column(default=False)
     learned_at: Mapped[datetime]

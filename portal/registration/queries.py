@@ -13,8 +13,10 @@ from portal.classes.models import Enrolment, Learner, SchoolClass
 from portal.classes.queries import lis_order
 from portal.core import clock
 from portal.core.db import UTCDateTime, db
+from portal.meetings.codes import Audience, MeetingState, OccurrenceState
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
-from portal.registration.models import FormerRegistrant, MeetingRegistrant
+from portal.registration.codes import RegistrantState
+from portal.registration.models import FAILURES, FormerRegistrant, MeetingRegistrant
 
 BATCHES_A_SECOND, SINGLES_A_SECOND = 6, 25  # what Zoom's rates and the pauses between calls leave
 SOON_WINDOW = timedelta(minutes=2)
@@ -70,12 +72,12 @@ def progress_of_meetings(meeting_ids: list[UUID]) -> dict[UUID, RegistrationProg
 
 def _progress(states: dict[str, tuple[int, int, datetime | None]]) -> RegistrationProgress:
     counts = {state: number for state, (number, _, _) in states.items()}
-    waiting = [states[state] for state in ("waiting", "pending") if state in states]
+    waiting = [states[state] for state in (RegistrantState.QUEUED, RegistrantState.PENDING_APPROVAL) if state in states]
     return RegistrationProgress(
         total=sum(counts.values()),
-        done=counts.get("registered", 0),
+        done=counts.get(RegistrantState.REGISTERED, 0),
         waiting=sum(number for number, _, _ in waiting),
-        failed=sum(counts.get(state, 0) for state in ("failed", "denied", "cancelled")),
+        failed=sum(counts.get(state, 0) for state in FAILURES),
         deferred=sum(deferred for _, deferred, _ in waiting),
         resumes_at=min((moment for _, _, moment in waiting if moment), default=None),
     )
@@ -96,7 +98,7 @@ def _seconds_left(meeting_id: UUID) -> int:
         .join(this, and_(this.id == meeting_id, ZoomMeeting.starts_at <= this.starts_at))
         .where(
             MeetingRegistrant.next_attempt_at <= clock.now() + SOON_WINDOW,
-            ZoomMeeting.state.in_(("waiting", "scheduled", "started")),
+            ZoomMeeting.state.in_((MeetingState.PENDING_ZOOM, MeetingState.SCHEDULED, MeetingState.STARTED)),
         )
         .group_by(ZoomMeeting.id, ZoomMeeting.kind)
     )
@@ -230,9 +232,9 @@ def list_upcoming_registrations(learner_id: UUID, section_id: UUID, most: int = 
         )
         .where(
             SchoolClass.section_id == section_id,
-            ZoomMeeting.audience.in_(("class", "students")),
-            ZoomMeeting.state.in_(("waiting", "scheduled", "started")),
-            MeetingOccurrence.state.in_(("scheduled", "started")),
+            ZoomMeeting.audience.in_((Audience.CLASS, Audience.STUDENTS)),
+            ZoomMeeting.state.in_((MeetingState.PENDING_ZOOM, MeetingState.SCHEDULED, MeetingState.STARTED)),
+            MeetingOccurrence.state.in_((OccurrenceState.SCHEDULED, OccurrenceState.STARTED)),
             MeetingOccurrence.starts_at >= clock.now(),
         )
         .order_by(MeetingOccurrence.starts_at, ZoomMeeting.id)

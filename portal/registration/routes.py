@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from portal.classes.access import can_view_learners
 from portal.core import audit_log
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.meetings.access import meeting_or_404
 from portal.registration import join_links, queries, service
 
@@ -71,5 +72,7 @@ def print_zoom_links(meeting_id: UUID) -> AnyResponse | str:
         return redirect(url_for("class_links.show_class_links", class_id=meeting.class_id))
     people = queries.list_registrants(meeting.id) if can_view_learners(current_user) else []
     if people:
-        audit_log.record_view("printed the links", "meeting", meeting.id, by=current_user.id, people=len(people))
+        audit_log.record_view(
+            AuditAction.PRINTED_ZOOM_LINKS, AuditSubject.MEETING, meeting.id, by=current_user.id, people=len(people)
+        )
     return render_template("registration/links.html", meeting=meeting, people=people)

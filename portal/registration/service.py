@@ -7,9 +7,11 @@ from sqlalchemy import ColumnElement, or_, select
 from portal.accounts.models import User
 from portal.classes.models import Learner
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction
 from portal.core.worker_signals import notify_worker
 from portal.meetings.models import ZoomMeeting
+from portal.registration.codes import RegistrantState
 from portal.registration.models import MeetingRegistrant
 
 
@@ -21,14 +23,16 @@ def retry_failed_registrants(user: User, meeting: ZoomMeeting) -> int:
                 select(MeetingRegistrant).where(
                     MeetingRegistrant.meeting_id == meeting.id,
                     MeetingRegistrant.is_expected,
-                    MeetingRegistrant.state != "registered",
+                    MeetingRegistrant.state != RegistrantState.REGISTERED,
                     _free(),
                 )
             )
         )
         for row in failed:
             _again(row)
-        audit_log.record_action("retried registration", "meeting", meeting.id, by=user.id, people=len(failed))
+        audit_log.record_action(
+            AuditAction.RETRIED_REGISTRATION, AuditSubject.MEETING, meeting.id, by=user.id, people=len(failed)
+        )
     notify_worker("registration")
     notify_worker("registrants")
     return len(failed)
@@ -42,10 +46,14 @@ def _free() -> ColumnElement[bool]:
 def _again(row: MeetingRegistrant) -> None:
     """Rows that never reached Zoom are made anew from the roster; the others wait for their next turn. Whom
     the host has denied is approved. The limit of the day still holds."""
-    if row.posts_today == 0 and row.zoom_registrant_id is None and row.state == "failed":
+    if row.posts_today == 0 and row.zoom_registrant_id is None and row.state == RegistrantState.FAILED:
         db.session.delete(row)
         return
-    row.state = "pending" if row.state in ("denied", "pending") else "waiting"
+    row.state = (
+        RegistrantState.PENDING_APPROVAL
+        if row.state in (RegistrantState.DENIED, RegistrantState.PENDING_APPROVAL)
+        else RegistrantState.QUEUED
+    )
     row.reason, row.next_attempt_at, row.attempts, row.updated_at = None, clock.now(), 0, clock.now()
 
 
@@ -60,7 +68,7 @@ def use_lrn_address(user: User, meeting: ZoomMeeting, registrant_id: UUID) -> bo
                 MeetingRegistrant.id == registrant_id,
                 MeetingRegistrant.meeting_id == meeting.id,
                 MeetingRegistrant.learner_id.is_not(None),
-                MeetingRegistrant.state == "failed",
+                MeetingRegistrant.state == RegistrantState.FAILED,
                 _free(),
             )
         )
@@ -70,6 +78,6 @@ def use_lrn_address(user: User, meeting: ZoomMeeting, registrant_id: UUID) -> bo
         learner.email = None
         if row.posts_today == 0 and row.zoom_registrant_id is None:
             session.delete(row)  # else the roster's new address is seen as a change
-        audit_log.record_action("changed the address of", "learner", learner.id, by=user.id)
+        audit_log.record_action(AuditAction.CHANGED_LEARNER_EMAIL, AuditSubject.LEARNER, learner.id, by=user.id)
     notify_worker("registration")
     return True

@@ -13,11 +13,13 @@ from typing import Any
 from sqlalchemy import String, cast, func, literal, select
 
 from portal.accounts.models import School, User
+from portal.attendance.codes import Mark
 from portal.attendance.models import AttendanceRecord, AttendanceSheet
 from portal.attendance.sheet.queries import escape_csv_formula
 from portal.attendance.sheet.tally import mark_column
 from portal.classes.models import Learner, SchoolClass, Section
 from portal.core import audit_log
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.reports import xlsx_writer
@@ -87,19 +89,19 @@ def export_marks_rows(user: User, filters: ReportFilters) -> Iterator[Row]:
     ]
     yield [*MARKS, *days]
     for grade, name, subject, lrn, lis_name, sex, said in _grid(user, filters):
-        by_day: dict[str, list[str]] = {}
+        by_day: dict[str, list[Mark]] = {}
         for token in sorted(said.split("|")):
-            moment, word = token.split("=")
-            by_day.setdefault(moment[:10], []).append(word)
-        all_words = [word for words in by_day.values() for word in words]
+            moment, mark = token.split("=")
+            by_day.setdefault(moment[:10], []).append(Mark(mark))
+        marks = [mark for marks_of_day in by_day.values() for mark in marks_of_day]
         yield [
             f"{grade} - {name}",
             subject,
             lrn or "",
             lis_name,
             sex,
-            *(all_words.count(word) for word in ("present", "partial", "absent", "needs review")),
-            *(", ".join(by_day[day]) if day in by_day else None for day in days),
+            *(marks.count(mark) for mark in (Mark.PRESENT, Mark.PARTIAL, Mark.ABSENT, Mark.NEEDS_REVIEW)),
+            *(", ".join(mark.file_text for mark in by_day[day]) if day in by_day else None for day in days),
         ]
 
 
@@ -160,10 +162,12 @@ def log_report_export(user: User, report_request: ReportRequest, kind: str) -> N
     values: dict[str, Any] = {"by": user.id, "format": kind, "first": str(filters.first), "last": str(filters.last)}
     with write_transaction():
         if filters.class_id:
-            audit_log.record_action("exported marks", "class", filters.class_id, **values)
+            audit_log.record_action(AuditAction.EXPORTED_MARKS, AuditSubject.CLASS, filters.class_id, **values)
             return
         for section_id in [filters.section] if filters.section else report_request.choices.sections:
-            audit_log.record_action("exported marks", "section", section_id, section_id=section_id, **values)
+            audit_log.record_action(
+                AuditAction.EXPORTED_MARKS, AuditSubject.SECTION, section_id, section_id=section_id, **values
+            )
 
 
 def csv_response(rows: Iterable[Row], *, for_excel: bool = False) -> File:

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from portal.accounts.models import User
+from portal.attendance.codes import Mark
 from portal.attendance.models import AttendanceRecord, AttendanceSheet
 from portal.classes.access import visible_classes_clause
 from portal.classes.models import SchoolClass, Section
@@ -82,6 +83,6 @@ def load_learner_attendance(user: User, learner_id: UUID, school_year: str) -> L
         present=counts.get("present", 0),
         partial=counts.get("partial", 0),
         absent=counts.get("absent", 0),
-        needs_review=counts.get("needs review", 0),
+        needs_review=counts.get(Mark.NEEDS_REVIEW, 0),
         last=tuple(AttendedOccurrence(*row) for row in last),
     )

@@ -18,6 +18,7 @@ from portal.attendance.models import AttendanceSheet, AttendanceTally
 from portal.classes.access import visible_classes_clause
 from portal.classes.models import Enrolment, SchoolClass, Section
 from portal.core.db import db
+from portal.meetings.codes import OccurrenceState
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.reports.filters import ReportFilters
 
@@ -84,7 +85,7 @@ def in_report_clause(user: User, filters: ReportFilters) -> ColumnElement[bool]:
     conditions = [
         visible_classes_clause(user),
         MeetingOccurrence.local_date.between(filters.first, filters.last),
-        or_(MeetingOccurrence.state != "cancelled", is_held_clause),
+        or_(MeetingOccurrence.state != OccurrenceState.CANCELLED, is_held_clause),
         or_(MeetingOccurrence.is_scheduled, AttendanceSheet.counts_in_reports),
     ]
     for column, wanted in (

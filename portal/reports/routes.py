@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from portal.classes.access import can_view_learners, section_or_404
 from portal.core import audit_log
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.meetings.access import participants_occurrence_or_404
 from portal.reports import exports, filters, participants, queries, xlsx_writer
 from portal.reports.chart import line_chart
@@ -59,7 +60,7 @@ def _figures(kind: str) -> AnyResponse:
         return _not_so(report_request)
     groups = queries.load_report_groups(current_user, report_request.filters)
     audit_log.record_action(
-        "exported the report", "report", "classes", by=current_user.id, rows=len(groups), format=kind
+        AuditAction.EXPORTED_REPORT, AuditSubject.REPORT, "classes", by=current_user.id, rows=len(groups), format=kind
     )
     rows = exports.export_figures_rows(groups, report_request.filters.level)
     return _file("attendance-report", report_request.filters, kind, rows, _("Attendance report"), (44, 28))
@@ -124,7 +125,7 @@ def _pieces(file: exports.File) -> Iterator[bytes]:
 def show_occurrence_participants(occurrence_id: UUID) -> str:
     """Everybody of one meeting date, with their stays."""
     occurrence = participants_occurrence_or_404(occurrence_id)
-    audit_log.record_view("viewed the participants", "occurrence", occurrence.id, by=current_user.id)
+    audit_log.record_view(AuditAction.VIEWED_PARTICIPANTS, AuditSubject.OCCURRENCE, occurrence.id, by=current_user.id)
     return render_template(
         "reports/participants.html",
         occurrence=occurrence,

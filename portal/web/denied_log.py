@@ -12,10 +12,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction
 from portal.core.audit_log import AuditEntry
 from portal.core.db import db, write_transaction
 
-DENIED_ACTION = "denied"
+DENIED_ACTION = AuditAction.DENIED
 MAX_ENTRIES = 50  # entries about one person within the time of one look
 LOCK_WAIT_MS = 500  # the refusal itself must not wait for long
 

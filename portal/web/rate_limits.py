@@ -8,6 +8,7 @@ from flask_login import current_user
 
 from portal.config import Settings
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.client_hash import client_network
 
 
@@ -45,8 +46,8 @@ def _export_limit_page(limit: RequestLimit) -> Response:
     """A page that says when it goes on, and one line an hour in the audit log."""
     seconds = max(1, int(limit.reset_at - clock.now().timestamp()))
     audit_log.record_view(
-        "was held back from exporting",
-        "user",
+        AuditAction.EXPORT_LIMITED,
+        AuditSubject.USER,
         current_user.id,
         by=current_user.id,
         one_look=EXPORT_WINDOW,

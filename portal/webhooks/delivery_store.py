@@ -47,7 +47,7 @@ class SqliteWriter:
     """On a connection of the portal's own pool: WAL, synchronous FULL, BEGIN IMMEDIATE."""
 
     INSERT = (
-        "INSERT INTO zoom_events (fingerprint, received_at, event, zoom_meeting_id, raw) "
+        "INSERT INTO zoom_events (fingerprint, received_at, event, zoom_meeting_id, body) "
         "VALUES (?, ?, ?, ?, ?) ON CONFLICT (fingerprint) DO NOTHING"
     )
 
@@ -73,7 +73,7 @@ class PostgresWriter:
     """On one connection of its own, which never waits long for a lock; one statement, committed by itself."""
 
     INSERT = (
-        "INSERT INTO zoom_events (fingerprint, received_at, event, zoom_meeting_id, raw) SELECT * FROM unnest("
+        "INSERT INTO zoom_events (fingerprint, received_at, event, zoom_meeting_id, body) SELECT * FROM unnest("
         "%s::varchar[], %s::timestamptz[], %s::varchar[], %s::varchar[], %s::bytea[]) "
         "ON CONFLICT (fingerprint) DO NOTHING"
     )

@@ -8,6 +8,7 @@ from sqlalchemy import func, select, text
 from portal.config import Settings
 from portal.core import clock
 from portal.core.db import db, is_postgresql
+from portal.webhooks.codes import DeliveryState
 from portal.webhooks.delivery_store import DeliveryStore, delivery_writer_for
 from portal.webhooks.heartbeat import Heartbeat
 from portal.webhooks.models import ZoomEvent
@@ -42,9 +43,11 @@ def webhook_health(app: Flask) -> dict[str, Any]:
     Counts begin anew with the process. Raises DBAPIError.
     """
     depth, oldest = db.session.execute(
-        select(func.count(), func.min(ZoomEvent.received_at)).where(ZoomEvent.state == "new")
+        select(func.count(), func.min(ZoomEvent.received_at)).where(ZoomEvent.state == DeliveryState.PENDING)
     ).one()
-    aside = db.session.scalar(select(func.count()).select_from(ZoomEvent).where(ZoomEvent.state == "set aside"))
+    aside = db.session.scalar(
+        select(func.count()).select_from(ZoomEvent).where(ZoomEvent.state == DeliveryState.FAILED)
+    )
     last = db.session.scalar(select(func.max(ZoomEvent.received_at)))
     settings: Settings = app.extensions["silid.settings"]
     return {

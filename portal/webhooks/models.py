@@ -5,7 +5,8 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, LargeBinary, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.core.db import Model, UuidPrimaryKey
+from portal.core.db import Model, UuidPrimaryKey, one_of_check
+from portal.webhooks.codes import DeliveryState
 
 
 class ZoomEvent(Model):
@@ -14,8 +15,8 @@ class ZoomEvent(Model):
 
     __tablename__ = "zoom_events"
     __table_args__ = (
-        CheckConstraint("state IN ('new', 'done', 'ignored', 'waiting', 'set aside')", name="state"),
-        Index("ix_zoom_events_state_next_try_at", "state", "next_attempt_at"),
+        CheckConstraint(one_of_check("state", DeliveryState), name="state"),
+        Index("ix_zoom_events_state_next_attempt_at", "state", "next_attempt_at"),
         Index("ix_zoom_events_zoom_meeting_id", "zoom_meeting_id"),
         Index("ix_zoom_events_received_at", "received_at"),
     )
@@ -25,10 +26,12 @@ class ZoomEvent(Model):
     received_at: Mapped[datetime]
     event: Mapped[str] = mapped_column(String(100))
     zoom_meeting_id: Mapped[str | None] = mapped_column(String(64))
-    body: Mapped[bytes] = mapped_column("raw", LargeBinary, key="body")
-    state: Mapped[str] = mapped_column(String(12), default="new", server_default="new")
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    state: Mapped[str] = mapped_column(
+        String(12), default=DeliveryState.PENDING, server_default=DeliveryState.PENDING.value
+    )
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
-    next_attempt_at: Mapped[datetime | None] = mapped_column("next_try_at", key="next_attempt_at")
+    next_attempt_at: Mapped[datetime | None]
     leased_until: Mapped[datetime | None]
     projected_at: Mapped[datetime | None]
     error: Mapped[str | None]
@@ -37,8 +40,8 @@ class ZoomEvent(Model):
 class WebhookHeartbeat(UuidPrimaryKey, Model):
     """One process that takes Zoom's events, from when to when it was there: `last_seen_at` moves with each beat."""
 
-    __tablename__ = "portal_beats"
-    __table_args__ = (Index("ix_portal_beats_started_at", "started_at"),)
+    __tablename__ = "webhook_heartbeats"
+    __table_args__ = (Index("ix_webhook_heartbeats_started_at", "started_at"),)
 
     started_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
@@ -56,5 +59,5 @@ class MissedDelivery(Model):
     zoom_meeting_id: Mapped[str | None] = mapped_column(String(64))
     missed_at: Mapped[datetime]
     sheets_marked: Mapped[bool] = mapped_column(
-        "told", key="sheets_marked", default=False, server_default=false()
+        default=False, server_default=false()
     )  # the sheets it concerns know of it

@@ -11,6 +11,7 @@ from sqlalchemy import BindParameter, and_, bindparam, exists, func, or_, select
 
 from portal.core import clock
 from portal.core.db import db
+from portal.webhooks.codes import DeliveryState
 from portal.webhooks.models import MissedDelivery, WebhookHeartbeat, ZoomEvent
 from portal.zoom.webhooks.events import (
     ENDED,
@@ -56,7 +57,7 @@ _was_up = and_(
 # Is a delivery of the meeting, received around the class, on no sheet yet, or was one refused?
 _unprojected = exists().where(
     ZoomEvent.zoom_meeting_id == _meeting,
-    ZoomEvent.state.in_(("new", "set aside")),
+    ZoomEvent.state.in_((DeliveryState.PENDING, DeliveryState.FAILED)),
     ZoomEvent.event.in_(EVIDENCE_EVENTS),
     ZoomEvent.received_at.between(bindparam("early"), bindparam("resent")),
 )

@@ -4,6 +4,7 @@ from sqlalchemy import ColumnElement, update
 
 from portal.core.db import execute_rowcount, write_transaction
 from portal.core.worker_signals import notify_worker
+from portal.webhooks.codes import DeliveryState
 from portal.webhooks.models import ZoomEvent
 
 
@@ -18,7 +19,7 @@ def requeue_deliveries(which: ColumnElement[bool]) -> int:
         changed = execute_rowcount(
             update(ZoomEvent)
             .where(which)
-            .values(state="new", attempts=0, next_attempt_at=None, error=None)
+            .values(state=DeliveryState.PENDING, attempts=0, next_attempt_at=None, error=None)
             .execution_options(synchronize_session=False)
         )
     notify_worker("inbox")

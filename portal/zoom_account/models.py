@@ -14,11 +14,11 @@ class ZoomToken(Model):
     __tablename__ = "zoom_tokens"
 
     account: Mapped[str] = mapped_column(primary_key=True)
-    token_encrypted: Mapped[str | None] = mapped_column("sealed", key="token_encrypted")
+    token_encrypted: Mapped[str | None]
     expires_at: Mapped[datetime | None]
     api_url: Mapped[str] = mapped_column(default="")
     scopes: Mapped[str] = mapped_column(default="")
-    issued_at: Mapped[datetime | None] = mapped_column("minted_at", key="issued_at")
+    issued_at: Mapped[datetime | None]
     leased_until: Mapped[datetime | None]
     refused_at: Mapped[datetime | None]
 
@@ -29,9 +29,7 @@ class ZoomHost(Model):
     __tablename__ = "zoom_hosts"
 
     email: Mapped[str] = mapped_column(String(254), primary_key=True)
-    exists_at_zoom: Mapped[bool | None] = mapped_column(
-        "known", key="exists_at_zoom"
-    )  # None: not asked yet; False: no such user, or one who may not host
+    exists_at_zoom: Mapped[bool | None]  # None: not asked yet; False: no such user, or one who may not host
     licensed: Mapped[bool | None]  # None: not asked yet, or the portal's app may not ask
     checked_at: Mapped[datetime | None]
 
@@ -43,7 +41,7 @@ class ZoomQuota(Model):
 
     host: Mapped[str] = mapped_column(String(254), primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True)
-    writes_used: Mapped[int] = mapped_column("writes", key="writes_used", default=0)
+    writes_used: Mapped[int] = mapped_column(default=0)
 
 
 class ZoomBlock(Model):
@@ -55,4 +53,4 @@ class ZoomBlock(Model):
     reason: Mapped[str] = mapped_column(String(40))
     detail: Mapped[str]
     since: Mapped[datetime]
-    retry_at: Mapped[datetime] = mapped_column("until", key="retry_at")  # the next try
+    retry_at: Mapped[datetime]  # the next try

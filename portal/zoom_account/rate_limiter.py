@@ -65,10 +65,10 @@ CATEGORY_RATES = {
 class ZoomRateSlots(Model):
     """The moments that are booked with one label, in seconds of the clock that all share, the latest last."""
 
-    __tablename__ = "zoom_pace"
+    __tablename__ = "zoom_rate_slots"
 
     name: Mapped[str] = mapped_column(String(80), primary_key=True)
-    reserved_at: Mapped[list[float]] = mapped_column("booked", JSON, key="reserved_at", default=list)
+    reserved_at: Mapped[list[float]] = mapped_column(JSON, default=list)
 
 
 @dataclass

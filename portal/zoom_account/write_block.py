@@ -5,6 +5,7 @@ So a wrong secret costs one token request in five minutes, however many meetings
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from flask import current_app
 from sqlalchemy import delete, select, update
@@ -18,9 +19,17 @@ from portal.zoom_account.models import ZoomBlock
 BLOCK_PAUSE = timedelta(minutes=5)
 
 
+class BlockReason(StrEnum):
+    """Why Zoom takes nothing from the portal at all."""
+
+    NOT_CONFIGURED = "not_configured"
+    CREDENTIALS = "credentials"
+    SCOPES = "scopes"
+
+
 @dataclass(frozen=True)
 class WriteBlock:
-    """`reason` is `not configured`, `credentials` or `scopes`; `detail` names the missing scopes."""
+    """Why nothing is written to Zoom. `reason` is a `BlockReason`; `detail` names the missing scopes."""
 
     reason: str
     detail: str
@@ -50,11 +59,11 @@ def is_writing_blocked() -> bool:
 def write_block_reason(error: ZoomError) -> str | None:
     """The reason that an error is for a block, or None where it concerns one meeting alone."""
     if isinstance(error, ZoomNotConfigured):
-        return "not configured"
+        return BlockReason.NOT_CONFIGURED
     if isinstance(error, ZoomBadCredentials):
-        return "credentials"
+        return BlockReason.CREDENTIALS
     if isinstance(error, ZoomNotAuthorised):
-        return "scopes"
+        return BlockReason.SCOPES
     return None
 
 
@@ -62,7 +71,11 @@ def set_write_block(error: ZoomError) -> datetime:
     """Write down that Zoom does not take anything from us; when the next try is."""
     now = clock.now()
     detail = ", ".join(error.missing_scopes) if isinstance(error, ZoomNotAuthorised) else ""
-    values = {"reason": write_block_reason(error) or "credentials", "detail": detail, "retry_at": now + BLOCK_PAUSE}
+    values = {
+        "reason": write_block_reason(error) or BlockReason.CREDENTIALS,
+        "detail": detail,
+        "retry_at": now + BLOCK_PAUSE,
+    }
     with write_transaction() as session:
         new = insert_if_absent(ZoomBlock, {"account": _account(), "since": now, **values}, ["account"])
         if not new:

@@ -144,7 +144,7 @@ def turned_away(browser: Browser) -> str:
     assert db.session.scalar(select(func.count()).select_from(UserSession)) == 0
     assert db.session.scalar(select(func.count()).select_from(AccountRequest)) == 0
     entries = db.session.scalars(
-        select(AuditEntry).where(AuditEntry.action == "refused a sign-in").order_by(AuditEntry.id)
+        select(AuditEntry).where(AuditEntry.action == "refused_sign_in").order_by(AuditEntry.id)
     )
     [entry] = list(entries)
     assert len(str(entry.details["place"])) == 32 and "@" not in str(entry.details)
@@ -204,7 +204,7 @@ def test_a_connected_account_signs_in(browser: Browser, issuer: Issuer, provider
     come(browser, issuer, provider)
     assert browser.url == "/"
     browser.get("/classes")
-    [entry] = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "signed in"))
+    [entry] = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "signed_in"))
     assert entry.user_id == ada.id and len(str(entry.details["place"])) == 32
     assert db.session.scalars(select(ExternalIdentity.last_used_at)).one() is not None
     assert not db.session.scalars(select(UserSession)).one().remembered
@@ -438,7 +438,7 @@ def test_a_state_works_once_even_with_a_copy_of_the_cookie(
     issuer.claims = dict(ADA[provider])
     other.get(issuer.authorize(address), status=403)
     reasons = db.session.scalars(
-        select(AuditEntry).where(AuditEntry.action == "refused a sign-in").order_by(AuditEntry.id)
+        select(AuditEntry).where(AuditEntry.action == "refused_sign_in").order_by(AuditEntry.id)
     )
     assert [entry.details["reason"] for entry in reasons] == ["nonce", "state again"]
     assert issuer.asked == []
@@ -558,7 +558,7 @@ def _huge() -> Response:
         lambda: Response("", 302, headers={"Location": "http://169.254.169.254/latest"}),
         _huge,
     ],
-    ids=["503", "a page", "a list", "a redirect", "too large"],
+    ids=["503", "a page", "a list", "a redirect", "too_large"],
 )
 def test_a_provider_in_trouble_is_named_and_the_password_still_works(
     browser: Browser, google: Issuer, people: People, path: str, answer: Callable[[], Response]
@@ -756,7 +756,7 @@ def test_a_person_connects_an_account_signs_in_with_it_and_disconnects_it(
     third = Browser(browser.client.application.test_client())
     come(third, issuer, provider, 403)
     said = set(db.session.scalars(select(AuditEntry.action)))
-    assert {"connected a sign-in", "disconnected a sign-in"} <= said
+    assert {"linked_identity", "unlinked_identity"} <= said
 
 
 def test_connecting_twice_changes_nothing(
@@ -852,4 +852,4 @@ def test_spent_states_and_refusals_are_forgotten_in_time(
     assert db.session.scalars(select(UsedOidcState)).all() == []
     with time_machine.travel(clock.now() + timedelta(days=181)):
         purge.delete_expired_rows()
-    assert db.session.scalars(select(AuditEntry).where(AuditEntry.action == "refused a sign-in")).all() == []
+    assert db.session.scalars(select(AuditEntry).where(AuditEntry.action == "refused_sign_in")).all() == []

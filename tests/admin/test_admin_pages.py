@@ -128,11 +128,11 @@ def test_what_could_not_be_read_is_listed_without_its_content_and_read_again(
     world.join(meeting.zoom_id, name="Secret Name")
     sender.pump()
     with write_transaction():
-        db.session.execute(update(ZoomEvent).values(state="set aside", attempts=5, error="ValueError: odd"))
+        db.session.execute(update(ZoomEvent).values(state="failed", attempts=5, error="ValueError: odd"))
     people.sign_in(browser, chief)
     browser.get("/admin")
     assert "deliveries from Zoom could not be read" in browser.text
-    browser.get("/admin/webhooks?state=set aside")
+    browser.get("/admin/webhooks?state=failed")
     assert "meeting.started" in browser.text and "ValueError: odd" in browser.text and "Secret" not in browser.text
     browser.submit("[action='/admin/webhooks/replay']")
     assert "are looked at again." in browser.text
@@ -152,17 +152,17 @@ def test_one_delivery_is_read_again_by_its_button(
     sender.pump()
     settle(app)
     with write_transaction():
-        db.session.execute(update(ZoomEvent).values(state="set aside", attempts=5, error="ValueError: odd"))
+        db.session.execute(update(ZoomEvent).values(state="failed", attempts=5, error="ValueError: odd"))
     first, *others = db.session.scalars(select(ZoomEvent.id).order_by(ZoomEvent.id))
     people.sign_in(browser, chief)
-    browser.get("/admin/webhooks?state=set aside")
+    browser.get("/admin/webhooks?state=failed")
     browser.submit(f"form:has([name=delivery][value='{first}'])")
-    assert "1 delivery is looked at again." in browser.text and browser.url.endswith("set+aside")
+    assert "1 delivery is looked at again." in browser.text and browser.url.endswith("state=failed")
     rows = {row.id: row.state for row in db.session.scalars(select(ZoomEvent))}
-    assert rows[first] == "new" and {rows[one] for one in others} == {"set aside"}
+    assert rows[first] == "pending" and {rows[one] for one in others} == {"failed"}
     settle(app)
     assert db.session.scalar(select(ZoomEvent.state).where(ZoomEvent.id == first)) in ("done", "ignored")
-    assert db.session.scalar(select(AuditEntry.subject_id).where(AuditEntry.action == "replayed deliveries")) == str(
+    assert db.session.scalar(select(AuditEntry.subject_id).where(AuditEntry.action == "replayed_deliveries")) == str(
         first
     )
 

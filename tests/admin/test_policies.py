@@ -55,12 +55,12 @@ def test_an_admin_says_and_the_form_shows_it_and_zoom_gets_it(
     browser.click("Options")
     assert "San Nicolas National High School" in browser.text
     browser.submit(
-        RULES, waiting_room="forced on", join_before_host="not allowed", participant_video="default on",
-        auto_recording="not allowed",
+        RULES, waiting_room="forced_on", join_before_host="not_allowed", participant_video="default_on",
+        auto_recording="not_allowed",
     )  # fmt: skip
     assert "The rules are saved." in browser.page.get_text()
     chosen = browser.page.select_one("[name=waiting_room] option[selected]")
-    assert chosen is not None and chosen["value"] == "forced on"
+    assert chosen is not None and chosen["value"] == "forced_on"
     ada = people.sign_in(Browser(app.test_client()), people.ada)
     ada.get("/meetings/new")
     assert (shown(ada, "waiting_room"), shown(ada, "join_before_host")) == (None, None)
@@ -78,7 +78,7 @@ def test_whatever_a_request_says_the_server_holds_to_it(
     app: Flask, browser: Browser, people: People, biology: SchoolClass
 ) -> None:
     option_policies.set_option_policies(
-        people.head, {"waiting_room": "forced on", "auto_recording": "not allowed", "host_video": "not allowed"}
+        people.head, {"waiting_room": "forced_on", "auto_recording": "not_allowed", "host_video": "not_allowed"}
     )
     people.sign_in(browser, people.ada).get("/meetings/new")
     browser.submit(FORM, title="First")
@@ -113,27 +113,27 @@ def test_a_wider_scope_wins_where_it_forces_or_forbids_and_a_nearer_one_elsewher
     app: Flask, browser: Browser, people: People, region: User, division: User
 ) -> None:
     option_policies.set_option_policies(
-        region, {"waiting_room": "forced on", "host_video": "default off", "mute_upon_entry": "default on"}
+        region, {"waiting_room": "forced_on", "host_video": "default_off", "mute_upon_entry": "default_on"}
     )
     option_policies.set_option_policies(
-        division, {"waiting_room": "not allowed", "host_video": "default on", "participant_video": "not allowed"}
+        division, {"waiting_room": "not_allowed", "host_video": "default_on", "participant_video": "not_allowed"}
     )
-    option_policies.set_option_policies(people.head, {"waiting_room": "default off", "mute_upon_entry": "default off",
-                               "participant_video": "forced on"})  # fmt: skip
+    option_policies.set_option_policies(people.head, {"waiting_room": "default_off", "mute_upon_entry": "default_off",
+                               "participant_video": "forced_on"})  # fmt: skip
     found = {option: (one.rule, one.scope) for option, one in option_policies.effective_policies(people.school).items()}
     assert found == {
-        "waiting_room": ("forced on", "region"),
-        "host_video": ("default on", "division"),
-        "mute_upon_entry": ("default off", "school"),
-        "participant_video": ("not allowed", "division"),
+        "waiting_room": ("forced_on", "region"),
+        "host_video": ("default_on", "division"),
+        "mute_upon_entry": ("default_off", "school"),
+        "participant_video": ("not_allowed", "division"),
     }
     page = people.sign_in(browser, people.head).get("/admin/policies")
     assert page.select_one("[name=waiting_room]") is None and page.select_one("[name=participant_video]") is None
     assert "The region decides this." in browser.text and "The division decides this." in browser.text
     browser.submit("form:has([name=mute_upon_entry])", mute_upon_entry="")
     assert option_policies.own_policies("school", people.school) == {
-        "waiting_room": "default off",
-        "participant_video": "forced on",
+        "waiting_room": "default_off",
+        "participant_video": "forced_on",
     }, "what is decided above stays as it was said, for when that is lifted"
 
 
@@ -142,8 +142,8 @@ def test_another_school_and_another_division_are_not_concerned(people: People, d
 
     near = accounts.get_or_create_school("300124", "Near High School", "Ilocos Norte")
     far = accounts.get_or_create_school("300999", "Elsewhere High School", "La Union")
-    option_policies.set_option_policies(division, {"waiting_room": "forced on"})
-    option_policies.set_option_policies(people.head, {"host_video": "forced on"})
+    option_policies.set_option_policies(division, {"waiting_room": "forced_on"})
+    option_policies.set_option_policies(people.head, {"host_video": "forced_on"})
     assert set(option_policies.effective_policies(near)) == {"waiting_room"}
     assert option_policies.effective_policies(far) == {}
     assert option_policies.effective_policies(None) == {}
@@ -152,7 +152,7 @@ def test_another_school_and_another_division_are_not_concerned(people: People, d
 def test_always_recorded_leaves_the_choice_of_where(
     app: Flask, browser: Browser, people: People, region: User, biology: SchoolClass
 ) -> None:
-    option_policies.set_option_policies(region, {"auto_recording": "forced on"})
+    option_policies.set_option_policies(region, {"auto_recording": "forced_on"})
     page = people.sign_in(browser, people.ada).get("/meetings/new")
     assert [option["value"] for option in page.select("[name=auto_recording] option")] == ["local", "cloud"]
     browser.submit(FORM, title="Cells", auto_recording="local")
@@ -160,7 +160,7 @@ def test_always_recorded_leaves_the_choice_of_where(
 
 
 def test_joining_before_the_host_takes_the_waiting_room_away(people: People) -> None:
-    option_policies.set_option_policies(people.head, {"join_before_host": "forced on"})
+    option_policies.set_option_policies(people.head, {"join_before_host": "forced_on"})
     details = option_policies.apply_policies_for_class(people.ada, None, _details())
     assert details.join_before_host and not details.waiting_room
 
@@ -177,13 +177,13 @@ def test_a_rule_that_does_not_exist_is_refused_and_every_change_is_written_down(
     with pytest.raises(ValueError, match="no such policy"):
         option_policies.set_option_policies(people.head, {"waiting_room": "sometimes"})
     with pytest.raises(ValueError, match="no such policy"):
-        option_policies.set_option_policies(people.ada, {"waiting_room": "forced on"})
+        option_policies.set_option_policies(people.ada, {"waiting_room": "forced_on"})
     people.sign_in(browser, people.head).get("/admin/policies")
-    browser.submit(RULES, waiting_room="default off")
-    browser.submit(RULES, waiting_room="default off")
+    browser.submit(RULES, waiting_room="default_off")
+    browser.submit(RULES, waiting_room="default_off")
     entries = db.session.scalars(
-        select(AuditEntry).where(AuditEntry.action == "changed the policies of").order_by(AuditEntry.id)
+        select(AuditEntry).where(AuditEntry.action == "changed_policies").order_by(AuditEntry.id)
     ).all()
-    assert [entry.details["rules"] for entry in entries] == [{"waiting_room": "default off"}]
+    assert [entry.details["rules"] for entry in entries] == [{"waiting_room": "default_off"}]
     browser.post("/admin/policies", {"waiting_room": "sometimes"}, status=422)
     assert words(browser.page.select_one(".error")) if browser.page.select_one(".error") else False  # type: ignore[arg-type]

@@ -54,7 +54,7 @@ def test_sign_ins_are_known_for_half_a_year_by_a_place_that_cannot_be_found_out(
     app: Flask, browser: Browser, people: People
 ) -> None:
     people.sign_in(browser, people.ada)
-    entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "signed in")).one()
+    entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "signed_in")).one()
     assert re.fullmatch("[0-9a-f]{32}", entry.details["place"])
     with time_machine.travel(clock.now() + timedelta(days=31), tick=False):
         assert delete_expired_rows()["keys of the day"] == 1

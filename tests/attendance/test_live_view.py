@@ -77,7 +77,7 @@ def test_a_change_is_seen_at_the_next_renewal_and_looking_is_audited_once(
     lesson.moving.shift(61)
     assert "31 min" in words(lesson.browser.get(renewal(lesson)).select_one("#in"))  # type: ignore[arg-type]
     look_again()
-    viewed = select(func.count()).select_from(AuditEntry).where(AuditEntry.action == "viewed the sheet")
+    viewed = select(func.count()).select_from(AuditEntry).where(AuditEntry.action == "viewed_sheet")
     assert db.session.scalar(viewed) == 1
 
 

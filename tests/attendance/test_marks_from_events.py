@@ -138,7 +138,7 @@ def test_the_host_and_a_co_teacher_are_staff_and_in_no_row(make_lesson: Make, se
     assert lesson.verdicts() == [(0, "absent")]
     sheet = lesson.sheet()
     assert "Staff in the meeting Ada" in sheet and "Sir B 60 min" in sheet.partition("Staff in the meeting")[2]
-    assert "to match" not in sheet
+    assert "to_match" not in sheet
 
 
 def test_registration_beats_an_address_of_somebody_else(make_lesson: Make, sessions: Iterator[str]) -> None:

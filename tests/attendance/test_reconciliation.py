@@ -66,7 +66,7 @@ def test_a_class_of_which_no_event_came_gets_the_same_sheet_from_the_report(
     alone = lesson.csv()
     assert lesson.verdicts() == [(2340, "present"), (300, "partial"), (0, "absent")]
     assert "Staff in the meeting Ada" not in alone
-    assert "to match" not in lesson.sheet()
+    assert "to_match" not in lesson.sheet()
     lesson.deliver(
         zoom.started(),
         zoom.host(host, at("7:58"), at("9:00")),
@@ -124,7 +124,7 @@ def test_a_report_that_zoom_still_works_on_is_no_answer(make_lesson: Make, sessi
     lesson.zoom.rows[UUID] = [row(one, at("8:00"), None, registrant_id="R1")]
     lesson.move(at("9:31"))
     lesson.reconcile()
-    assert (sheet_of(lesson).state, sheet_of(lesson).report_error) == ("provisional", "not ready")
+    assert (sheet_of(lesson).state, sheet_of(lesson).report_error) == ("provisional", "not_ready")
     lesson.zoom.rows[UUID] = [row(one, at("8:00"), at("8:10"), registrant_id="R1")]
     lesson.move(at("10:02"))
     lesson.reconcile()

@@ -40,7 +40,7 @@ def test_the_sheet_is_told_once_when_it_is_reconciled_with_the_people_to_match(
         worker.create_due_notifications()
     look_again()
     rows = db.session.scalars(select(Notification)).all()
-    assert sorted(one.kind for one in rows) == ["sheet ready", "to match"]
+    assert sorted(one.kind for one in rows) == ["sheet_ready", "to_match"]
     lesson.browser.get("/notifications")
     assert "Sheet ready: Biology, Grade 8 - Jadeite" in lesson.browser.text
     assert "1 present, 0 partial, 1 absent" in lesson.browser.text

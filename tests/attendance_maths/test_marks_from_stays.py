@@ -86,7 +86,7 @@ class TestNobodySeen:
 
     def test_it_needs_review_when_the_data_is_not_complete(self, morning):
         line = morning.line(complete=False)
-        assert (line.mark, line.flags) == ("needs review", ("data incomplete",))
+        assert (line.mark, line.flags) == ("needs_review", ("data_incomplete",))
 
     def test_a_learner_not_enrolled_on_the_date_has_no_line(self, morning):
         result = compute_sheet(morning.sheet(roster=morning.roster[1:]))
@@ -119,8 +119,8 @@ class TestWaitingRoom:
 
     def test_a_learner_never_let_in_needs_review_and_is_not_absent(self, morning):
         line = morning.line(morning.wait("8:00", "8:30"))
-        assert (line.seconds, line.stay_count, line.mark) == (0, 0, "needs review")
-        assert line.flags == ("waiting room only",)
+        assert (line.seconds, line.stay_count, line.mark) == (0, 0, "needs_review")
+        assert line.flags == ("waiting_room_only",)
 
     def test_a_wait_whose_end_was_lost_before_the_join_ended_with_it(self, morning):
         stays = [morning.wait("7:58", None, session="s1"), morning.stay("8:00", "8:30", session="s1")]
@@ -131,7 +131,7 @@ class TestWaitingRoom:
     def test_half_a_wait_inside_a_stay_leaves_the_mark_open(self, morning, since, until, sure):
         stays = [morning.stay("8:00", "8:30", session="s1"), morning.wait(since, until, session="s1")]
         line = morning.line(*stays)
-        assert (line.seconds, line.mark, line.flags) == (sure, "needs review", ("waiting room unclear",))
+        assert (line.seconds, line.mark, line.flags) == (sure, "needs_review", ("waiting_room_unclear",))
 
     def test_a_wait_that_ends_as_the_stay_begins_takes_nothing_away(self, morning):
         stays = [morning.stay("8:00", "8:15", session="s1"), morning.wait(None, "8:00:02", session="s1")]
@@ -142,32 +142,32 @@ class TestLostEnds:
     def test_a_lost_leave_is_closed_by_the_end_of_its_own_instance(self, morning):
         line = morning.line(morning.stay("8:00", None))
         assert (line.seconds, line.mark) == (3600, "present")
-        assert line.flags == ("closed by meeting end",)
+        assert line.flags == ("closed_by_meeting_end",)
         assert line.last_leave == morning.at("9:00")
 
     def test_a_leave_that_was_stored_from_the_end_is_flagged_too(self, morning):
-        assert "closed by meeting end" in morning.line(morning.stay("8:00", "9:00", leave_source="ended")).flags
+        assert "closed_by_meeting_end" in morning.line(morning.stay("8:00", "9:00", leave_source="ended")).flags
 
     def test_the_end_of_another_instance_closes_nothing(self, morning):
         runs = (morning.instance("8:00", None), morning.instance("8:30", "9:00", "uuid-2"))
         line = morning.line(morning.stay("8:00", None), instances=runs)
-        assert (line.seconds, line.mark) == (0, "needs review")
-        assert "no leave seen" in line.flags
+        assert (line.seconds, line.mark) == (0, "needs_review")
+        assert "no_leave_seen" in line.flags
 
     def test_leave_and_end_both_lost_need_review(self, morning):
         line = morning.line(morning.stay("8:00", None), instances=(morning.instance("8:00", None),), complete=False)
-        assert (line.seconds, line.mark) == (0, "needs review")
-        assert line.flags == ("no leave seen", "no time", "data incomplete")
+        assert (line.seconds, line.mark) == (0, "needs_review")
+        assert line.flags == ("no_leave_seen", "no_time", "data_incomplete")
         assert (line.first_join, line.last_leave) == (morning.at("8:00"), None)
 
     def test_an_instance_never_heard_of_closes_nothing(self, morning):
-        assert morning.line(morning.stay("8:00", None), instances=(), complete=False).mark == "needs review"
+        assert morning.line(morning.stay("8:00", None), instances=(), complete=False).mark == "needs_review"
 
     def test_closed_stays_that_suffice_are_present_whatever_else_is_lost(self, morning):
         stays = [morning.stay("8:00", "8:20"), morning.stay("8:30", None), morning.stay(None, "8:25")]
         line = morning.line(*stays, instances=(morning.instance("8:00", None),), complete=False)
         assert (line.seconds, line.mark) == (1200, "present")
-        assert line.flags == ("no join seen", "no leave seen")
+        assert line.flags == ("no_join_seen", "no_leave_seen")
 
     def test_the_reports_answer_heals_the_mark(self, morning):
         stay = morning.stay("8:00", "8:50", source="report", leave_source="report")
@@ -175,8 +175,8 @@ class TestLostEnds:
 
     def test_a_leave_without_a_join_needs_review_if_it_could_have_been_long_enough(self, morning):
         line = morning.line(morning.stay(None, "8:30"))
-        assert (line.seconds, line.mark, line.stay_count) == (0, "needs review", 1)
-        assert "no join seen" in line.flags
+        assert (line.seconds, line.mark, line.stay_count) == (0, "needs_review", 1)
+        assert "no_join_seen" in line.flags
         assert (line.first_join, line.last_leave) == (None, morning.at("8:30"))
 
     def test_a_leave_without_a_join_is_partial_if_the_meeting_had_just_begun(self, morning):
@@ -186,18 +186,18 @@ class TestLostEnds:
         assert morning.line(morning.stay(None, "8:05"), morning.stay("8:06", "8:40")).first_join is None
 
     def test_a_stay_of_which_nothing_is_known_needs_review(self, morning):
-        assert morning.line(morning.stay(None, None)).mark == "needs review"
+        assert morning.line(morning.stay(None, None)).mark == "needs_review"
 
     def test_a_partial_that_missing_data_could_lift_needs_review(self, morning):
         line = morning.line(morning.stay("8:00", "8:05"), complete=False)
-        assert (line.seconds, line.mark, line.flags) == (300, "needs review", ("data incomplete",))
+        assert (line.seconds, line.mark, line.flags) == (300, "needs_review", ("data_incomplete",))
 
 
 class TestStrangeTimes:
     def test_a_leave_one_second_before_its_join_is_no_time_and_flagged(self, morning):
         line = morning.line(morning.stay("8:00:01", "8:00:00"))
         assert (line.seconds, line.mark) == (0, "partial")
-        assert line.flags == ("times reversed", "no time")
+        assert line.flags == ("times_reversed", "no_time")
 
     def test_it_takes_nothing_from_the_other_stays(self, morning):
         stays = [morning.stay("8:00:01", "8:00:00"), morning.stay("8:10", "8:25")]
@@ -209,11 +209,11 @@ class TestStrangeTimes:
 
     def test_a_leave_long_before_its_join_is_a_riddle_for_a_person(self, morning):
         line = morning.line(morning.stay("8:30", "8:00"))
-        assert (line.seconds, line.mark) == (0, "needs review")
+        assert (line.seconds, line.mark) == (0, "needs_review")
 
     def test_a_stay_of_no_length_was_a_join(self, morning):
         line = morning.line(morning.stay("8:10", "8:10"))
-        assert (line.mark, line.flags) == ("partial", ("no time",))
+        assert (line.mark, line.flags) == ("partial", ("no_time",))
 
 
 class TestDuringTheClass:
@@ -238,7 +238,7 @@ class TestDuringTheClass:
     def test_an_instance_followed_by_another_keeps_nobody_in(self, morning):
         runs = (morning.instance("8:00", None), morning.instance("8:10", None, "uuid-2"))
         line = self.live(morning, morning.stay("8:02", None), instances=runs)
-        assert (line.seconds, line.is_in_meeting, line.flags) == (0, False, ("no leave seen", "no time"))
+        assert (line.seconds, line.is_in_meeting, line.flags) == (0, False, ("no_leave_seen", "no_time"))
 
     def test_a_join_stamped_a_moment_ahead_of_our_clock_is_no_riddle(self, morning):
         line = self.live(morning, morning.stay("8:20:03", None))
@@ -287,11 +287,11 @@ class TestShortMeeting:
             morning.sheet(morning.stay("8:00", "8:12"), instances=(morning.instance("8:00", "8:12"),))
         )
         assert (result.learners[0].seconds, result.learners[0].mark) == (720, "partial")
-        assert (result.flags, result.meeting_seconds) == (("short meeting",), 720)
+        assert (result.flags, result.meeting_seconds) == (("short_meeting",), 720)
 
     def test_one_whose_end_is_unknown_does_not(self, morning):
         result = compute_sheet(morning.sheet(instances=(morning.instance("8:00", None),), complete=False, gap=True))
-        assert (result.flags, result.meeting_seconds) == (("data incomplete", "gap"), None)
+        assert (result.flags, result.meeting_seconds) == (("data_incomplete", "gap"), None)
 
 
 def test_two_different_stays_under_one_id_are_refused(morning):

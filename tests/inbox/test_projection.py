@@ -156,7 +156,7 @@ def test_a_row_that_raises_is_set_aside_after_five_tries_and_holds_nobody_up(
     assert biology.marks() == [("present", 2100), ("needs review", 0)], "one of its events is not understood"
     for tries in range(1, 6):
         row = db.session.scalars(sa.select(ZoomEvent).where(ZoomEvent.fingerprint == "poison")).one()
-        assert (row.attempts, row.state) == (tries, "set aside" if tries == 5 else "new")
+        assert (row.attempts, row.state) == (tries, "failed" if tries == 5 else "pending")
         monday.shift(timedelta(minutes=1))
         settle(app)
     assert row.error == "JSONDecodeError"
@@ -237,7 +237,7 @@ def test_deliveries_of_a_meeting_that_is_not_known_yet_attach_when_it_is(
     for body in biology.whole(range(1)):
         assert zoom.sends(body).status_code == 200
     project_pending_deliveries()
-    assert set(db.session.scalars(sa.select(ZoomEvent.state))) == {"waiting"}
+    assert set(db.session.scalars(sa.select(ZoomEvent.state))) == {"unmatched"}
     monday.shift(30)
     with write_transaction():
         db.session.execute(sa.update(ZoomMeeting).values(zoom_id=biology.zoom_id))
@@ -249,5 +249,5 @@ def test_deliveries_of_a_meeting_of_somebody_else_are_kept_and_change_nothing(ap
     body = {"event": "meeting.started", "payload": {"object": {"id": "999", "uuid": "x"}}}
     assert zoom.sends(body).status_code == 200
     settle(app)
-    assert list(db.session.scalars(sa.select(ZoomEvent.state))) == ["waiting"]
+    assert list(db.session.scalars(sa.select(ZoomEvent.state))) == ["unmatched"]
     assert db.session.scalar(sa.select(ZoomInstance.id)) is None

@@ -255,7 +255,7 @@ def test_a_day_is_changed_and_removed_and_cancelled_classes_stay_cancelled(
     assert "do not come back by themselves" in browser.text
     assert said_of() == set() and cancelled() == ["2026-11-25"]
     actions = db.session.scalars(
-        select(AuditEntry.action).where(AuditEntry.subject_type == "class day").order_by(AuditEntry.id)
+        select(AuditEntry.action).where(AuditEntry.subject_type == "calendar_day").order_by(AuditEntry.id)
     )
     assert list(actions) == ["declared", "changed", "removed"]
 

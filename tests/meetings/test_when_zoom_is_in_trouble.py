@@ -114,5 +114,5 @@ def test_one_hosts_hundred_changes_leave_the_others_alone(
     people.meeting(people.bob, chemistry, NOW + timedelta(days=2))
     settle(app)
     assert only(world).topic == "Chemistry lesson"
-    assert again(waits).error_code == "host limit"
+    assert again(waits).error_code == "host_limit"
     assert again(waits).next_attempt_at == host_quota.quota_resets_at() == NOW.replace(day=24, hour=8)

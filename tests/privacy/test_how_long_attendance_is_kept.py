@@ -146,7 +146,7 @@ def test_on_the_first_day_after_its_years_what_names_learners_goes_and_the_total
         assert "not kept any more" in browser.text
     browser.get(f"/classes/sections/{section.id}")
     assert "Deleted on" in browser.text and "LEARNER001" not in browser.text
-    gone = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "deleted the attendance")).one()
+    gone = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "deleted_attendance")).one()
     assert gone.subject_id == str(section.id) and gone.user_id is None
 
 
@@ -269,7 +269,7 @@ def test_the_sections_of_a_whole_division_are_marked_in_small_steps(
     delete_expired_rows()
     look_again()
     marked = select(func.count()).select_from(sections).where(sections.c.attendance_deleted_at.is_not(None))
-    told = select(func.count()).select_from(AuditEntry).where(AuditEntry.action == "deleted the attendance")
+    told = select(func.count()).select_from(AuditEntry).where(AuditEntry.action == "deleted_attendance")
     assert db.session.scalar(marked) == db.session.scalar(told) == attendance_retention.SECTIONS_PER_BATCH + 1
     assert db.session.scalar(select(func.count()).select_from(Learner)) == 0
 

@@ -15,7 +15,7 @@ from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser
 from tests.people import People, soon
 
-HELD_BACK = "was held back from exporting"
+HELD_BACK = "export_limited"
 
 
 @pytest.fixture

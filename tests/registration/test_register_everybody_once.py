@@ -198,7 +198,7 @@ def test_twins_with_one_address_are_not_made_one_and_the_second_gets_it_when_it_
         change_address(twin, "cruz.family@r1.deped.gov.ph")
     meeting = people.held(people.ada, people.school_class(people.ada, section), soon())
     states = [(row_of(meeting, twin).state, row_of(meeting, twin).reason) for twin in twins]
-    assert states == [("registered", None), ("failed", "shared address")]
+    assert states == [("registered", None), ("failed", "shared_address")]
     change_address(twins[0], None)
     settle(app)
     assert at_zoom(world, meeting) == ["300123200001@r1.deped.gov.ph", "cruz.family@r1.deped.gov.ph"]
@@ -214,7 +214,7 @@ def test_an_address_outside_the_domain_is_listed_and_the_others_go_on(
     meeting = people.held(people.ada, people.school_class(people.ada, section), soon())
     seen = registration_progress_of(meeting.id)
     assert (seen.done, seen.failed) == (2, 1)
-    assert row_of(meeting, learners[1]).reason == "outside the domain"
+    assert row_of(meeting, learners[1]).reason == "outside_domain"
     change_address(learners[1], "child@r1.deped.gov.ph")
     settle(app)
     assert registration_progress_of(meeting.id).done == 3
@@ -230,7 +230,7 @@ def test_an_address_that_moves_outside_the_domain_is_taken_away_at_zoom(
     settle(app)
     assert at_zoom(world, meeting) == ["300123200002@r1.deped.gov.ph"]
     row = row_of(meeting, learners[0])
-    assert (row.state, row.reason, row.next_attempt_at) == ("failed", "outside the domain", None)
+    assert (row.state, row.reason, row.next_attempt_at) == ("failed", "outside_domain", None)
 
 
 def test_staff_are_registered_except_the_host_and_a_new_teacher_replaces_the_old(
@@ -309,7 +309,7 @@ def test_one_learner_over_the_limit_of_the_day_waits_until_0800_and_the_others_g
         seen = registration_progress_of(meeting.id)
         assert (seen.done, seen.waiting, seen.deferred) == (11, 1, 1)
         row = row_of(meeting, learner)
-        assert row.reason == "limit of the day"
+        assert row.reason == "daily_limit"
         assert row.next_attempt_at == seen.resumes_at == datetime(2026, 11, 24, tzinfo=UTC)
         assert not seen.running and not daily_limit.is_limit_across_meetings()
         posts = world.count("POST", SINGLE).calls

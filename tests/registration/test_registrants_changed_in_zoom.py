@@ -51,7 +51,7 @@ def decide(world: SimulatedZoom, meeting: ZoomMeeting, action: str, registrant: 
 
 @pytest.mark.parametrize(
     ("action", "what", "reason"),
-    [("deny", "denied", "denied at Zoom"), ("cancel", "cancelled", "cancelled at Zoom")],
+    [("deny", "denied", "denied_at_zoom"), ("cancel", "cancelled", "cancelled_at_zoom")],
 )
 def test_a_registration_taken_away_in_zoom_shows_and_can_be_tried_again(
     app: Flask, people: People, world: SimulatedZoom, action: str, what: str, reason: str

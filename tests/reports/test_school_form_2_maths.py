@@ -107,7 +107,7 @@ def test_dropped_out_is_no_longer_in_school_and_no_transfer() -> None:
     gone = [
         EnrolmentPeriod("a", "A", "F", JUNE, date(2026, 11, 9), left_by="DRP", detail="b.1 Illness"),
         EnrolmentPeriod("b", "B", "F", JUNE, date(2026, 11, 9), left_by="NLS"),
-        EnrolmentPeriod("c", "C", "F", JUNE, date(2026, 11, 9), left_by="moved to another section"),
+        EnrolmentPeriod("c", "C", "F", JUNE, date(2026, 11, 9), left_by="moved"),
     ]
     form = sf2_calculation.compute_sf2(
         *sf2_calculation.days_of_month(2026, 11), class_days=[], before=[], learners=gone, register={}, cut_off=CUT_OFF

@@ -49,7 +49,7 @@ def test_an_address_of_the_school_is_kept_in_lower_case(ada: Browser, jadeite: S
         "ana@r1.deped.gov.ph.evil.com",
         "\u212aa@r1.deped.gov.ph",  # the Kelvin sign, which lowers to k
         "a\uff4ea@r1.deped.gov.ph",
-        "no address",
+        "no_address",
     ],
 )
 def test_another_is_left_out_and_the_learner_is_not(ada: Browser, jadeite: Section, address: str) -> None:

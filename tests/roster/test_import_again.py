@@ -94,7 +94,7 @@ def test_whoever_is_missing_is_asked_about(ada: Browser, people: People, jadeite
         (None, None), (date(2026, 11, 20), "T/O"), (TODAY, "NLS"), (None, None),
     ]  # fmt: skip
     assert len(db.session.scalars(select(Learner)).all()) == 4
-    entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "imported a roster")).one()
+    entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "imported_roster")).one()
     assert entry.details == {"added": 0, "changed": 0, "withdrawn": 2}
 
 

@@ -61,7 +61,7 @@ def test_the_next_year_gets_new_empty_sections_and_nothing_else(
     assert (new.title, new.adviser_id) == ("Grade 8 - Jadeite", people.ada.id)
     assert not db.session.scalars(select(Enrolment).where(Enrolment.section_id == new.id)).all()
     assert len(db.session.scalars(select(SchoolClass)).all()) == 1
-    assert db.session.scalars(select(AuditEntry.action)).all().count("opened a school year") == 1
+    assert db.session.scalars(select(AuditEntry.action)).all().count("created_school_year") == 1
     browser.get("/classes/years/new")
     assert offered(browser) == ["Grade 8 - Ruby"]
 

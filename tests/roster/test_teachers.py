@@ -60,7 +60,7 @@ def test_a_co_teacher_is_let_in_registered_and_taken_out_again(
     other.get(f"/classes/{biology.id}", status=404)
     settle(app)
     assert registered(meeting.id) == set()
-    assert {"added a co-teacher", "removed a co-teacher"} <= set(actions())
+    assert {"added_co_teacher", "removed_co_teacher"} <= set(actions())
 
 
 def test_a_co_teacher_does_not_say_who_else_teaches(browser: Browser, people: People, biology: SchoolClass) -> None:
@@ -121,7 +121,7 @@ def test_a_leaving_teachers_classes_and_sections_go_to_a_colleague(
     assert db.session.execute(select(co_teachers)).all() == [], (
         "Cora is no co-teacher of her own class, nor Ada of Bob's"
     )
-    assert actions().count("handed over") == 2
+    assert actions().count("transferred_classes") == 2
     people.sign_in(other, cora)
     other.get(f"/classes/{biology.id}")
     other.get(f"/classes/sections/{biology.section_id}")

@@ -73,8 +73,8 @@ def test_a_killed_process_keeps_what_it_had_answered(tmp_path):
     script = """
         import os, signal, sys
         from pathlib import Path
-        from portal.sandbox.world import World
-        world = World(Path(sys.argv[1]))
+        from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
+        world = SimulatedZoom(Path(sys.argv[1]))
         world.add_user("ada@r1.deped.gov.ph", "Ada", "Reyes")
         print(world.create_meeting("ada@r1.deped.gov.ph", {"type": 1}).id, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)

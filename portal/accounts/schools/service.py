@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from portal.accounts.access import schools_in_scope_clause
 from portal.accounts.models import School, User
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction
 
 
@@ -69,7 +70,7 @@ def _save(school: School, action: str, admin: User, **values: str) -> None:
                 setattr(school, name, value)
             session.add(school)
             session.flush()
-            audit_log.record_action(action, "school", school.id, by=admin.id, fields=sorted(values))
+            audit_log.record_action(action, AuditSubject.SCHOOL, school.id, by=admin.id, fields=sorted(values))
     except IntegrityError as both:  # somebody else adds the same one at this moment
         raise SchoolIdTaken(school.deped_id) from both
 
@@ -91,7 +92,9 @@ def _set_closed(admin: User, school: School, *, closed: bool) -> None:
         if (school.closed_at is not None) == closed:
             return
         school.closed_at = clock.now() if closed else None
-        audit_log.record_action("closed" if closed else "opened", "school", school.id, by=admin.id)
+        audit_log.record_action(
+            AuditAction.CLOSED if closed else AuditAction.OPENED, AuditSubject.SCHOOL, school.id, by=admin.id
+        )
 
 
 def _division_for(admin: User, division: str) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, select, update
 
 from portal.accounts.models import User, UserSession
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.client_hash import hash_client_ip
 from portal.core.crypto import generate_token, hash_token
 from portal.core.db import db, execute_rowcount, write_transaction
@@ -74,7 +75,9 @@ def start_user_session(user: User, *, remember: bool) -> None:
                 user_agent=request.headers.get("User-Agent", "")[:200],
             )
         )
-        audit_log.record_action("signed in", "user", user.id, by=user.id, place=hash_client_ip(request.remote_addr))
+        audit_log.record_action(
+            AuditAction.SIGNED_IN, AuditSubject.USER, user.id, by=user.id, place=hash_client_ip(request.remote_addr)
+        )
     session.clear()
     g.pop("csrf_token", None)  # Flask-WTF would put the token of before into this page's forms
     session.permanent = remember

@@ -9,6 +9,7 @@ from sqlalchemy import delete, or_, select, update
 
 from portal.accounts.models import RecoveryCode, User
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.crypto import (
     DecryptionError,
     decrypt_for_row,
@@ -51,7 +52,7 @@ def enable_totp_codes(user: User, sealed: str, code: str) -> list[str] | None:
     with write_transaction():
         user.totp_secret_encrypted, user.totp_last_step = sealed, step
         user.totp_enabled_at = clock.now()
-        audit_log.record_action("switched codes on", "user", user.id, by=user.id)
+        audit_log.record_action(AuditAction.ENABLED_TOTP, AuditSubject.USER, user.id, by=user.id)
         return _new_recovery_codes(user)
 
 
@@ -60,13 +61,13 @@ def disable_totp_codes(user: User, by: User) -> None:
     with write_transaction() as session:
         user.totp_secret_encrypted = user.totp_enabled_at = user.totp_last_step = None
         session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
-        audit_log.record_action("switched codes off", "user", user.id, by=by.id)
+        audit_log.record_action(AuditAction.DISABLED_TOTP, AuditSubject.USER, user.id, by=by.id)
 
 
 def regenerate_recovery_codes(user: User) -> list[str]:
     """New recovery codes in place of the old ones."""
     with write_transaction():
-        audit_log.record_action("renewed recovery codes", "user", user.id, by=user.id)
+        audit_log.record_action(AuditAction.REGENERATED_RECOVERY_CODES, AuditSubject.USER, user.id, by=user.id)
         return _new_recovery_codes(user)
 
 
@@ -117,7 +118,7 @@ def _by_recovery(user: User, code: str) -> bool:
         )
         used = taken == 1
         if used:
-            audit_log.record_action("used a recovery code", "user", user.id, by=user.id)
+            audit_log.record_action(AuditAction.USED_RECOVERY_CODE, AuditSubject.USER, user.id, by=user.id)
     return bool(used)
 
 

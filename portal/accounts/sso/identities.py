@@ -10,10 +10,12 @@ from uuid import UUID, uuid4
 from flask import current_app
 from sqlalchemy import Select, delete, or_, select, update
 
+from portal.accounts.codes import AccountRequestState
 from portal.accounts.email_domain import EmailDomainError, is_learner_address, normalise_school_email
 from portal.accounts.models import AccountRequest, ExternalIdentity, School, User
 from portal.config import Settings
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import (
     db,
     execute_rowcount,
@@ -82,13 +84,13 @@ def request_account_for_identity(new: UnknownIdentity, full_name: str, deped_id:
     }
     with write_transaction() as session:
         _nobodys(new.address)
-        request = {"id": uuid4(), "email": new.address, "language": language, "state": "waiting"}
+        request = {"id": uuid4(), "email": new.address, "language": language, "state": AccountRequestState.PENDING}
         if not insert_if_absent(AccountRequest, {**request, **values, "created_at": clock.now()}, ["email"]):
-            open_again = or_(AccountRequest.state == "waiting", AccountRequest.issuer.is_(None))
+            open_again = or_(AccountRequest.state == AccountRequestState.PENDING, AccountRequest.issuer.is_(None))
             session.execute(
                 update(AccountRequest)
                 .where(AccountRequest.email == new.address, open_again)
-                .values(**values, state="waiting", decided_at=None)
+                .values(**values, state=AccountRequestState.PENDING, decided_at=None)
             )
     return True
 
@@ -102,7 +104,7 @@ def attach_to_new_user(user: User, account_request: AccountRequest, by: User) ->
         and _link(user, account_request.issuer, account_request.subject)
     ):
         user.confirmed_at = clock.now()
-        audit_log.record_action("connected a sign-in", "user", user.id, by=by.id)
+        audit_log.record_action(AuditAction.LINKED_IDENTITY, AuditSubject.USER, user.id, by=by.id)
 
 
 def link_external_identity(user: User, external_user: ExternalUser) -> None:
@@ -117,7 +119,7 @@ def link_external_identity(user: User, external_user: ExternalUser) -> None:
             if row is None or row[1].id != user.id:
                 raise LoginRefused("another's account")
             return
-        audit_log.record_action("connected a sign-in", "user", user.id, by=user.id)
+        audit_log.record_action(AuditAction.LINKED_IDENTITY, AuditSubject.USER, user.id, by=user.id)
         _tell(user, "sign_in_connected")
 
 
@@ -129,7 +131,7 @@ def unlink_external_identity(user: User, identity_id: UUID) -> bool:
         )
         if not gone:
             return False
-        audit_log.record_action("disconnected a sign-in", "user", user.id, by=user.id)
+        audit_log.record_action(AuditAction.UNLINKED_IDENTITY, AuditSubject.USER, user.id, by=user.id)
     return True
 
 

@@ -26,6 +26,7 @@ from portal.accounts.sign_in.routes import (
 from portal.accounts.sso import identities, service
 from portal.accounts.sso.identities import UnknownIdentity
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.crypto import DecryptionError, decrypt_for_row, encrypt_for_row
 from portal.oidc.errors import LoginRefused, ProviderUnavailable
 from portal.oidc.provider import OidcProvider
@@ -187,7 +188,9 @@ def _refused(there: OidcProvider, no: LoginRefused) -> Answer:
         lockout.record_sign_in_failure(None)
     by = current_user.id if current_user.is_authenticated else None
     place = lockout.current_client_hash()
-    audit_log.record_action("refused a sign-in", "provider", there.name, by=by, reason=no.reason, place=place)
+    audit_log.record_action(
+        AuditAction.REFUSED_SIGN_IN, AuditSubject.PROVIDER, there.name, by=by, reason=no.reason, place=place
+    )
     return render_template("accounts/elsewhere_refused.html"), 403
 
 

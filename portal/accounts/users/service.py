@@ -10,12 +10,14 @@ from sqlalchemy.orm import joinedload
 
 from portal.accounts import one_time_links
 from portal.accounts.access import schools_in_scope_clause
+from portal.accounts.codes import AccountRequestState
 from portal.accounts.email_domain import is_learner_address, normalise_school_email
 from portal.accounts.models import AccountRequest, School, User
 from portal.accounts.sign_in import sessions, totp
 from portal.accounts.sso import identities
 from portal.config import Settings
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction
 from portal.core.mail import outbox
 
@@ -110,7 +112,7 @@ def create_invited_user(
             session.flush()
         except IntegrityError as both:  # somebody else invites the same person at this moment
             raise UserChangeRefused("taken") from both
-        audit_log.record_action("invited", "user", user.id, by=admin.id, scope=scope or "")
+        audit_log.record_action(AuditAction.INVITED, AuditSubject.USER, user.id, by=admin.id, scope=scope or "")
         return user, send_access_link(admin, user)
 
 
@@ -121,7 +123,7 @@ def send_access_link(admin: User, user: User) -> str:
         link = one_time_links.create_one_time_link(user, purpose, "/choose-password")
         template = "reset" if purpose == "reset" else "invitation"
         outbox.enqueue_mail(user.email, template, user.language, name=user.full_name, by=admin.full_name, link=link)
-        audit_log.record_action("sent a link", "user", user.id, by=admin.id, purpose=purpose)
+        audit_log.record_action(AuditAction.SENT_ACCESS_LINK, AuditSubject.USER, user.id, by=admin.id, purpose=purpose)
     return link
 
 
@@ -136,7 +138,7 @@ def change_user_role(admin: User, user: User, scope: str | None, deped_id: str) 
         user.role, user.scope = ("admin", scope) if scope else ("teacher", None)
         user.school_id = school.id if school else None
         sessions.end_all_sessions(user)
-        audit_log.record_action("changed the role", "user", user.id, by=admin.id, scope=scope or "")
+        audit_log.record_action(AuditAction.CHANGED_ROLE, AuditSubject.USER, user.id, by=admin.id, scope=scope or "")
 
 
 def deactivate_user(admin: User, user: User) -> None:
@@ -147,7 +149,7 @@ def deactivate_user(admin: User, user: User) -> None:
         user.deactivated_at = clock.now()
         sessions.end_all_sessions(user)
         one_time_links.revoke_one_time_links(user, tuple(one_time_links.LIFETIME))
-        audit_log.record_action("deactivated", "user", user.id, by=admin.id)
+        audit_log.record_action(AuditAction.DEACTIVATED, AuditSubject.USER, user.id, by=admin.id)
 
 
 def reactivate_user(admin: User, user: User) -> None:
@@ -155,7 +157,7 @@ def reactivate_user(admin: User, user: User) -> None:
     with write_transaction():
         _must_manage(admin, user)
         user.deactivated_at = None
-        audit_log.record_action("reactivated", "user", user.id, by=admin.id)
+        audit_log.record_action(AuditAction.REACTIVATED, AuditSubject.USER, user.id, by=admin.id)
 
 
 def end_user_sessions(admin: User, user: User) -> None:
@@ -163,7 +165,7 @@ def end_user_sessions(admin: User, user: User) -> None:
     with write_transaction():
         _must_manage(admin, user)
         sessions.end_all_sessions(user)
-        audit_log.record_action("signed out everywhere", "user", user.id, by=admin.id)
+        audit_log.record_action(AuditAction.SIGNED_OUT_EVERYWHERE, AuditSubject.USER, user.id, by=admin.id)
 
 
 def reset_user_totp(admin: User, user: User) -> None:
@@ -183,14 +185,16 @@ def requests_in_scope_clause(admin: User) -> ColumnElement[bool]:
 
 def list_pending_requests(admin: User) -> list[AccountRequest]:
     """The oldest requests that wait for a decision, at most a page of them."""
-    rows = select(AccountRequest).where(requests_in_scope_clause(admin), AccountRequest.state == "waiting")
+    rows = select(AccountRequest).where(
+        requests_in_scope_clause(admin), AccountRequest.state == AccountRequestState.PENDING
+    )
     return list(db.session.scalars(rows.order_by(AccountRequest.created_at).limit(PAGE_SIZE)))
 
 
 def get_pending_request(admin: User, request_id: UUID) -> AccountRequest | None:
     """A request in scope that waits for a decision."""
     rows = select(AccountRequest).where(AccountRequest.id == request_id, requests_in_scope_clause(admin))
-    return db.session.scalar(rows.where(AccountRequest.state == "waiting"))
+    return db.session.scalar(rows.where(AccountRequest.state == AccountRequestState.PENDING))
 
 
 def approve_account_request(admin: User, account_request: AccountRequest) -> tuple[User, str]:
@@ -208,15 +212,15 @@ def approve_account_request(admin: User, account_request: AccountRequest) -> tup
             account_request.language,
         )
         identities.attach_to_new_user(row[0], account_request, by=admin)
-        account_request.state, account_request.decided_at = "approved", clock.now()
+        account_request.state, account_request.decided_at = AccountRequestState.APPROVED, clock.now()
     return row
 
 
 def reject_account_request(admin: User, account_request: AccountRequest) -> None:
     """Say no; the address can ask again only through an invitation."""
     with write_transaction():
-        account_request.state, account_request.decided_at = "refused", clock.now()
-        audit_log.record_action("refused", "account request", account_request.id, by=admin.id)
+        account_request.state, account_request.decided_at = AccountRequestState.REJECTED, clock.now()
+        audit_log.record_action(AuditAction.REFUSED, AuditSubject.ACCOUNT_REQUEST, account_request.id, by=admin.id)
 
 
 def _school_for(admin: User, scope: str | None, deped_id: str, *, stays: UUID | None = None) -> School | None:

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
 from portal.attendance.calculation.intervals import (
     Interval,
@@ -29,6 +28,7 @@ from portal.attendance.calculation.matching import (
     sort_stays_stably,
 )
 from portal.attendance.calculation.suggestions import MatchSuggester, MatchSuggestion
+from portal.attendance.codes import Mark, RecordFlag
 from portal.classes.lis_names import fold_name
 
 __all__ = [
@@ -50,7 +50,6 @@ __all__ = [
     "compute_sheet",
 ]
 
-Mark = Literal["pending", "present", "partial", "absent", "needs review"]
 
 # Zoom stamps the two ends of a stay on different machines; a leave this little before its join, or a wait
 # ending this little after it, is their clocks and not a riddle.
@@ -60,19 +59,19 @@ CLOCK_SLACK = timedelta(seconds=5)
 _FLAGS = (
     "early",
     "after",
-    "closed by meeting end",
-    "no join seen",
-    "no leave seen",
-    "times reversed",
-    "no time",
-    "waiting room only",
-    "waiting room unclear",
-    "minutes only",
-    "email of another",
-    "data incomplete",
-    "may be unmatched",
-    "gap",
-    "short meeting",
+    RecordFlag.CLOSED_BY_MEETING_END,
+    RecordFlag.NO_JOIN_SEEN,
+    RecordFlag.NO_LEAVE_SEEN,
+    RecordFlag.TIMES_REVERSED,
+    RecordFlag.NO_TIME,
+    RecordFlag.WAITING_ROOM_ONLY,
+    RecordFlag.WAITING_ROOM_UNCLEAR,
+    RecordFlag.MINUTES_ONLY,
+    RecordFlag.EMAIL_OF_ANOTHER,
+    RecordFlag.DATA_INCOMPLETE,
+    RecordFlag.MAY_BE_UNMATCHED,
+    RecordFlag.GAP,
+    RecordFlag.SHORT_MEETING,
 )
 _WAYS = ("teacher", "host", "registration", "email", "alias")
 
@@ -288,7 +287,7 @@ class _StayReader:
             waits=len(stays) - len(meeting),
             open=any(stretch.open for stretch in stretches),
             flags=frozenset(flag for stretch in stretches for flag in stretch.flags)
-            | ({"minutes only"} if lengths else set()),
+            | ({RecordFlag.MINUTES_ONLY} if lengths else set()),
             lasted=max(lengths, default=0),
         )
 
@@ -298,31 +297,31 @@ class _StayReader:
             return self._without_join(stay, left, flags)
         if stay.left_before is not None:
             return _StayInterval(
-                (), union([Interval(stay.joined_at, stay.left_before)]), flags=flags | {"no leave seen"}
+                (), union([Interval(stay.joined_at, stay.left_before)]), flags=flags | {RecordFlag.NO_LEAVE_SEEN}
             )
         if left is None and self._is_running(stay.instance):
             left = max(self._now, stay.joined_at)
             return self._less_waiting(stay, Interval(stay.joined_at, left), _StayInterval((), (), True, flags))
         if left is None:
-            return _StayInterval((), None, flags=flags | {"no leave seen"})
+            return _StayInterval((), None, flags=flags | {RecordFlag.NO_LEAVE_SEEN})
         if left < stay.joined_at:
             riddle = stay.joined_at - left > CLOCK_SLACK
-            return _StayInterval((), None if riddle else (), flags=flags | {"times reversed"})
+            return _StayInterval((), None if riddle else (), flags=flags | {RecordFlag.TIMES_REVERSED})
         return self._less_waiting(stay, Interval(stay.joined_at, left), _StayInterval((), (), False, flags))
 
     def _left(self, stay: Stay) -> tuple[datetime | None, frozenset[str]]:
         if stay.left_at is not None:
             by_end = stay.leave_source == "ended"
-            return stay.left_at, frozenset({"closed by meeting end"} if by_end else ())
+            return stay.left_at, frozenset({RecordFlag.CLOSED_BY_MEETING_END} if by_end else ())
         instance = self._instances.get(stay.instance)
         if instance is None or instance.ended_at is None or stay.left_before is not None:
             return None, frozenset()
-        return instance.ended_at, frozenset({"closed by meeting end"})
+        return instance.ended_at, frozenset({RecordFlag.CLOSED_BY_MEETING_END})
 
     def _without_join(self, stay: Stay, left: datetime | None, flags: frozenset[str]) -> _StayInterval:
         """Nothing is sure, but nobody was in before the instance started."""
         instance = self._instances.get(stay.instance)
-        flags |= {"no join seen"}
+        flags |= {RecordFlag.NO_JOIN_SEEN}
         starts = [moment for moment in (stay.joined_after, instance and instance.started_at) if moment]
         if left is None or not starts:
             return _StayInterval((), None, flags=flags)
@@ -363,7 +362,7 @@ class _StayReader:
             sure=subtract([whole], certain + unclear),
             possible=subtract([whole], certain),
             open=is_open,
-            flags=stretch.flags | ({"waiting room unclear"} if unclear else set()),
+            flags=stretch.flags | ({RecordFlag.WAITING_ROOM_UNCLEAR} if unclear else set()),
         )
 
     def _last_leave(self, meeting: Sequence[Stay], *, is_open: bool) -> datetime | None:
@@ -409,13 +408,15 @@ class _Punctuality:
         """Known to have come late: not claimed if an earlier join may have been lost."""
         if self._grace is None or presence.first_join is None or self._knowledge.has_delivery_gap:
             return False
-        return "no join seen" not in presence.flags and presence.first_join > self._begins + self._grace
+        return RecordFlag.NO_JOIN_SEEN not in presence.flags and presence.first_join > self._begins + self._grace
 
     def left_early(self, presence: _Presence) -> bool:
         """Known to have left for good: not claimed before the data is complete."""
         if self._grace is None or presence.last_leave is None or presence.open:
             return False
-        known = self._knowledge.is_over and self._knowledge.is_complete and "no leave seen" not in presence.flags
+        known = (
+            self._knowledge.is_over and self._knowledge.is_complete and RecordFlag.NO_LEAVE_SEEN not in presence.flags
+        )
         return known and presence.last_leave < self._ends - self._grace
 
 
@@ -435,7 +436,7 @@ def _line(
     flags |= {flag for match in matches for flag in match.flags}
     names = () if stays else maybe.get(learner_id, ())
     if names:
-        flags |= {"may be unmatched"}
+        flags |= {RecordFlag.MAY_BE_UNMATCHED}
     return LearnerResult(
         learner_id=learner_id,
         seconds=presence.seconds,
@@ -458,19 +459,19 @@ def _mark(sheet: SheetInput, presence: _Presence) -> tuple[Mark, frozenset[str]]
     Needs review wherever evidence that is missing could still change the answer.
     """
     if not sheet.knowledge.is_over:
-        return "pending", frozenset()
+        return Mark.PENDING, frozenset()
     if presence.seconds >= sheet.threshold:
-        return "present", frozenset()
+        return Mark.PRESENT, frozenset()
     if not sheet.knowledge.is_complete:
-        waited = {"waiting room only"} if presence.waits and not presence.stays else set()
-        return "needs review", frozenset({"data incomplete"} | waited)
+        waited = {RecordFlag.WAITING_ROOM_ONLY} if presence.waits and not presence.stays else set()
+        return Mark.NEEDS_REVIEW, frozenset({RecordFlag.DATA_INCOMPLETE} | waited)
     if presence.possible is None or presence.possible >= sheet.threshold:
-        return "needs review", frozenset()
+        return Mark.NEEDS_REVIEW, frozenset()
     if presence.stays:
-        return "partial", frozenset()
+        return Mark.PARTIAL, frozenset()
     if presence.waits:
-        return "needs review", frozenset({"waiting room only"})
-    return "absent", frozenset()
+        return Mark.NEEDS_REVIEW, frozenset({RecordFlag.WAITING_ROOM_ONLY})
+    return Mark.ABSENT, frozenset()
 
 
 def _time_flags(sheet: SheetInput, presence: _Presence) -> frozenset[str]:
@@ -480,7 +481,7 @@ def _time_flags(sheet: SheetInput, presence: _Presence) -> frozenset[str]:
     if any(interval.end > sheet.planned_end for interval in presence.sure):
         flags.add("after")
     if presence.stays and presence.seconds == 0 and not presence.open:
-        flags.add("no time")
+        flags.add(RecordFlag.NO_TIME)
     return frozenset(flags)
 
 
@@ -537,7 +538,7 @@ def _stranger(
 ) -> UnmatchedParticipant:
     presence = reading.presence(stays)
     names = _names(stays)
-    waited_only = frozenset({"waiting room only"} if presence.waits and not presence.stays else ())
+    waited_only = frozenset({RecordFlag.WAITING_ROOM_ONLY} if presence.waits and not presence.stays else ())
     flags = presence.flags | _time_flags(sheet, presence) | waited_only
     return UnmatchedParticipant(
         key=key,
@@ -586,11 +587,11 @@ def _meeting_seconds(instances: Iterable[InstanceTimes]) -> int | None:
 def _sheet_flags(sheet: SheetInput, length: int | None) -> tuple[str, ...]:
     flags = set()
     if sheet.knowledge.has_delivery_gap:
-        flags.add("gap")
+        flags.add(RecordFlag.GAP)
     if sheet.knowledge.is_over and not sheet.knowledge.is_complete:
-        flags.add("data incomplete")
+        flags.add(RecordFlag.DATA_INCOMPLETE)
     if sheet.knowledge.is_over and length is not None and length < sheet.threshold:
-        flags.add("short meeting")
+        flags.add(RecordFlag.SHORT_MEETING)
     return _in_order(flags, _FLAGS)
 
 

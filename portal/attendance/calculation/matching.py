@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Literal, TypeVar
 
+from portal.attendance.codes import RecordFlag
 from portal.classes.lis_names import fold_name, name_tokens
 
 T = TypeVar("T")
@@ -250,7 +251,7 @@ class _People:
             return StayMatch("staff", user_id=known.id if known else None, by="host")
         if registered:
             another = mailed and registered not in mailed
-            return registered.match("registration", ("email of another",) if another else ())
+            return registered.match("registration", (RecordFlag.EMAIL_OF_ANOTHER,) if another else ())
         return owner.match("email") if owner else None
 
     def decision(self, links: Sequence[ManualMatch]) -> StayMatch:

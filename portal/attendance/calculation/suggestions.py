@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from portal.attendance.calculation.matching import ConfirmedAlias, RosterLearner
+from portal.attendance.codes import SuggestionReason
 from portal.classes.lis_names import fold_name, name_tokens, split_lis_name
 
 MAX_SUGGESTIONS = 3
@@ -78,7 +79,7 @@ class MatchSuggester:
         self._section = frozenset(name_tokens(section))
         self._remembered = {
             (fold_name(alias.folded_name), learner_id): code
-            for code, source in (("alias elsewhere", elsewhere), ("alias", aliases))
+            for code, source in ((SuggestionReason.OTHER_CLASS_ALIAS, elsewhere), ("alias", aliases))
             for alias in source
             for learner_id in alias.learner_ids
         }
@@ -130,9 +131,9 @@ class MatchSuggester:
             points += 3 if _middle_agrees(words, context) else 0
         if context.seat in shown.numbers and (points or not words):
             points = points + 6 if points else 40
-            why.append("seat number")
+            why.append(SuggestionReason.SEAT_NUMBER)
         if points and prefixed:
-            why.append("section prefix")
+            why.append(SuggestionReason.SECTION_PREFIX)
         return _Score(points, tuple(why)) if points > 0 else None
 
     def _resemblance(self, words: list[str], context: _Known) -> tuple[int, list[str]]:
@@ -146,11 +147,11 @@ class MatchSuggester:
         shared = {word for word in words if word in context.first}
         if shared:
             if any(_nearly("".join(context.last), word) for word in words):
-                return 82, ["nearly the same name"]
+                return 82, [SuggestionReason.NEARLY_THE_SAME_NAME]
             if any(len(word) == 1 and context.last and word == context.last[0][0] for word in words):
                 return 70, ["initial"]
             if sum(shared <= set(other.first) for other in self._known) == 1:
-                return 55, ["only one with that first name"]
+                return 55, [SuggestionReason.ONLY_ONE_WITH_THAT_FIRST_NAME]
             return 0, []
         nicknames = {word for word in words if any(_shortens(word, first) for first in context.first)}
         holders = [
@@ -158,7 +159,7 @@ class MatchSuggester:
             for other in self._known
             if any(_shortens(word, first) or word == first for word in nicknames for first in other.first)
         ]
-        return (50, ["short name"]) if nicknames and len(holders) == 1 else (0, [])
+        return (50, [SuggestionReason.SHORT_NAME]) if nicknames and len(holders) == 1 else (0, [])
 
 
 def _know(line: RosterLearner, seat: int) -> _Known:
@@ -169,18 +170,18 @@ def _know(line: RosterLearner, seat: int) -> _Known:
 
 def _given_names(others: list[str], context: _Known, *, surname_leads: bool) -> tuple[int, list[str]]:
     """How well the words beside the surname fit the given names."""
-    order = "surname first" if surname_leads else "same name"
+    order = SuggestionReason.SURNAME_FIRST if surname_leads else SuggestionReason.SAME_NAME
     shared = {word for word in others if word in context.first}
     if shared:
         return (100 if shared == set(context.first) else 92 if context.first[0] in shared else 84), [order]
     if any(_shortens(word, first) for word in others for first in context.first):
-        return 80, ["short name"]
+        return 80, [SuggestionReason.SHORT_NAME]
     if any(_nearly(word, first) for word in others for first in context.first):
-        return 82, ["nearly the same name"]
+        return 82, [SuggestionReason.NEARLY_THE_SAME_NAME]
     if context.first and any(word == context.first[0][0] for word in others):
         return 72, ["initial"]
     # Perhaps a parent's or a sibling's device.
-    return (38 if others else 45), ["same surname"]
+    return (38 if others else 45), [SuggestionReason.SAME_SURNAME]
 
 
 def _leads(at: int, others: list[str], words: list[str], context: _Known) -> bool:

@@ -12,11 +12,14 @@ from uuid import UUID, uuid4, uuid5
 
 from sqlalchemy import ColumnElement, delete, func, select, update
 
+from portal.attendance.codes import SheetState
 from portal.attendance.models import AttendanceHistory, AttendanceRecord, AttendanceSheet, ZoomParticipant
 from portal.core import clock
 from portal.core.db import db, execute_rowcount, insert_if_absent
+from portal.meetings.codes import MeetingEvent, MeetingKind, MeetingState, OccurrenceState
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
 from portal.meetings.service import add_meeting_history
+from portal.webhooks.codes import DeliveryState
 from portal.zoom.webhooks.events import (
     ENDED,
     JOINED,
@@ -55,10 +58,10 @@ def apply_attendance_event(event: WebhookEvent) -> ApplyResult:
     Raises UnusableEvidence: the delivery is set aside then, and the sheet knows that something is missing.
     """
     if event.event not in _EVIDENCE or event.meeting_id is None:
-        return ApplyResult("ignored")
+        return ApplyResult(DeliveryState.IGNORED)
     meeting = lock_zoom_meeting(ZoomMeeting.zoom_id == event.meeting_id)
     if meeting is None:
-        return ApplyResult("waiting")  # it attaches by itself if the portal learns of the meeting
+        return ApplyResult(DeliveryState.UNMATCHED)  # it attaches by itself if the portal learns of the meeting
     if not event.uuid or len(event.uuid) > _UUID_LENGTH:
         raise UnusableEvidence("of no running")
     instance = get_or_create_instance(meeting, event.uuid)
@@ -67,9 +70,9 @@ def apply_attendance_event(event: WebhookEvent) -> ApplyResult:
     if event.event not in (STARTED, ENDED):
         _write_moment(meeting, instance, event, event.participant or EventParticipant())
     if instance.occurrence_id is None or instance.started_at is None or _times(instance) != before:
-        return ApplyResult("done", assign_instance_occurrence(meeting, instance))
+        return ApplyResult(DeliveryState.DONE, assign_instance_occurrence(meeting, instance))
     mark_sheet_dirty(instance.occurrence_id)
-    return ApplyResult("done", instance.occurrence_id)
+    return ApplyResult(DeliveryState.DONE, instance.occurrence_id)
 
 
 def lock_zoom_meeting(condition: ColumnElement[bool]) -> ZoomMeeting | None:
@@ -100,7 +103,7 @@ def _learn_times(meeting: ZoomMeeting, instance: ZoomInstance, event: WebhookEve
     started, ended = event.start_time or event.at, event.end_time or event.at
     if event.event == STARTED and started:
         if not instance.started_event_received:
-            add_meeting_history(meeting.id, "started")
+            add_meeting_history(meeting.id, MeetingEvent.STARTED)
         instance.started_at = (
             min(instance.started_at or started, started) if instance.started_event_received else started
         )
@@ -109,7 +112,7 @@ def _learn_times(meeting: ZoomMeeting, instance: ZoomInstance, event: WebhookEve
         instance.started_at = min(instance.started_at or event.start_time, event.start_time)
     if event.event == ENDED and ended:
         if not instance.ended_event_received:
-            add_meeting_history(meeting.id, "ended")
+            add_meeting_history(meeting.id, MeetingEvent.ENDED)
         instance.ended_at = max(instance.ended_at or ended, ended) if instance.ended_event_received else ended
         instance.ended_event_received = True
 
@@ -286,7 +289,7 @@ def mark_sheet_dirty(occurrence_id: UUID, *, counts: bool = True) -> None:
         return
     values = {
         "occurrence_id": occurrence_id,
-        "state": "waiting",
+        "state": SheetState.NOT_STARTED,
         "needs_recompute": True,
         "has_delivery_gap": False,
         "reconcile_attempts": 0,
@@ -308,18 +311,28 @@ def _settle(meeting: ZoomMeeting, occurrence: MeetingOccurrence) -> None:
             db.session.expunge(occurrence)
             return
         _move_unscheduled_start(occurrence, [started for started, _ in runs if started])
-    if occurrence.state != "cancelled":
-        occurrence.state = "scheduled" if not runs else "started" if is_instance_running(runs) else "ended"
-    if meeting.kind != "recurring" and occurrence.is_scheduled and _may_show(meeting, occurrence.state):
+    if occurrence.state != OccurrenceState.CANCELLED:
+        occurrence.state = (
+            OccurrenceState.SCHEDULED
+            if not runs
+            else OccurrenceState.STARTED
+            if is_instance_running(runs)
+            else OccurrenceState.ENDED
+        )
+    if meeting.kind != MeetingKind.RECURRING and occurrence.is_scheduled and _may_show(meeting, occurrence.state):
         meeting.state = occurrence.state
     db.session.flush()
 
 
 def _may_show(meeting: ZoomMeeting, state: str) -> bool:
     """A one-off meeting shows the state of its date, unless it is called off or gone."""
-    if state == "scheduled":
-        return meeting.state in ("started", "ended")
-    return state in ("started", "ended") and meeting.state not in ("cancelled", "deleted", "failed")
+    if state == OccurrenceState.SCHEDULED:
+        return meeting.state in (MeetingState.STARTED, MeetingState.ENDED)
+    return state in (OccurrenceState.STARTED, OccurrenceState.ENDED) and meeting.state not in (
+        MeetingState.CANCELLED,
+        MeetingState.DELETED,
+        MeetingState.FAILED,
+    )
 
 
 def is_instance_running(runs: Iterable[tuple[datetime | None, datetime | None]]) -> bool:

@@ -15,6 +15,7 @@ from sqlalchemy import delete, select
 
 from portal.accounts.models import User
 from portal.attendance.calculation.marks import SheetResult, compute_sheet
+from portal.attendance.codes import SheetEvent, UploadState
 from portal.attendance.evidence.events import (
     CSV_UUID,
     lock_zoom_meeting,
@@ -31,6 +32,7 @@ from portal.attendance.models import AttendanceSheet, ParticipantUpload, ZoomPar
 from portal.attendance.sheet.compute import LearnerRecord, load_sheet_evidence, recompute_sheet
 from portal.attendance.sheet.corrections import SheetFinalised, add_sheet_history
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
 
@@ -95,7 +97,11 @@ def create_upload(user: User, occurrence: MeetingOccurrence, filename: str, data
         )
         session.add(upload)
         audit_log.record_action(
-            "uploaded a participants file", "occurrence", occurrence.id, by=user.id, rows=len(file.rows)
+            AuditAction.UPLOADED_PARTICIPANTS_FILE,
+            AuditSubject.OCCURRENCE,
+            occurrence.id,
+            by=user.id,
+            rows=len(file.rows),
         )
     return upload
 
@@ -212,7 +218,7 @@ def _stay(instance: ZoomInstance, row: ParticipantFileRow) -> ZoomParticipant:
 
 def confirm_upload(user: User, occurrence: MeetingOccurrence, upload: ParticipantUpload) -> None:
     """Take the file's stays in. Raises SheetFinalised, EmptyUpload; confirming twice is confirming once."""
-    if upload.state != "preview":
+    if upload.state != UploadState.PREVIEW:
         return
     preview = preview_upload(occurrence, upload)
     if not preview.usable:
@@ -227,40 +233,46 @@ def confirm_upload(user: User, occurrence: MeetingOccurrence, upload: Participan
             session.flush()
             session.add_all(stays)
         refresh_occurrence_state(meeting, occurrence.id)
-        add_sheet_history(occurrence.id, "file taken in", by=user.id, reason=upload.filename)
-        audit_log.record_action("took in a participants file", "occurrence", occurrence.id, by=user.id, rows=len(stays))
+        add_sheet_history(occurrence.id, SheetEvent.FILE_CONFIRMED, by=user.id, reason=upload.filename)
+        audit_log.record_action(
+            AuditAction.CONFIRMED_PARTICIPANTS_FILE, AuditSubject.OCCURRENCE, occurrence.id, by=user.id, rows=len(stays)
+        )
     recompute_sheet(occurrence.id)
 
 
 def discard_upload(user: User, occurrence: MeetingOccurrence, upload: ParticipantUpload) -> None:
     """Throw an upload away that was only looked at."""
-    if upload.state != "preview":
+    if upload.state != UploadState.PREVIEW:
         return
     with write_transaction():
         if not _decide(upload, "preview", "discarded"):
             return
-        audit_log.record_action("discarded a participants file", "occurrence", occurrence.id, by=user.id)
+        audit_log.record_action(
+            AuditAction.DISCARDED_PARTICIPANTS_FILE, AuditSubject.OCCURRENCE, occurrence.id, by=user.id
+        )
 
 
 def revoke_upload(user: User, occurrence: MeetingOccurrence, upload: ParticipantUpload) -> None:
     """Remove what a confirmed file told, and the matches made of its rows. Raises SheetFinalised."""
-    if upload.state != "confirmed":
+    if upload.state != UploadState.CONFIRMED:
         return
     with write_transaction() as session:
         meeting = _locked(occurrence)
-        if not _decide(upload, "confirmed", "taken back"):
+        if not _decide(upload, "confirmed", UploadState.REVOKED):
             return
         for same in list_confirmed_uploads(occurrence.id):  # the same rows brought in twice are one evidence
             if same.instance_uuid == upload.instance_uuid:
-                same.state = "taken back"
+                same.state = UploadState.REVOKED
         session.execute(
             delete(ZoomInstance).where(
                 ZoomInstance.uuid == upload.instance_uuid, ZoomInstance.occurrence_id == occurrence.id
             )
         )
         refresh_occurrence_state(meeting, occurrence.id)
-        add_sheet_history(occurrence.id, "file taken back", by=user.id, reason=upload.filename)
-        audit_log.record_action("took back a participants file", "occurrence", occurrence.id, by=user.id)
+        add_sheet_history(occurrence.id, SheetEvent.FILE_REVOKED, by=user.id, reason=upload.filename)
+        audit_log.record_action(
+            AuditAction.REVOKED_PARTICIPANTS_FILE, AuditSubject.OCCURRENCE, occurrence.id, by=user.id
+        )
     recompute_sheet(occurrence.id)
 
 
@@ -295,7 +307,7 @@ def list_confirmed_uploads(occurrence_id: UUID) -> list[ParticipantUpload]:
     return list(
         db.session.scalars(
             select(ParticipantUpload)
-            .where(ParticipantUpload.occurrence_id == occurrence_id, ParticipantUpload.state == "confirmed")
+            .where(ParticipantUpload.occurrence_id == occurrence_id, ParticipantUpload.state == UploadState.CONFIRMED)
             .order_by(ParticipantUpload.uploaded_at)
         )
     )

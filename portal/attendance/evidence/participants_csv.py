@@ -18,6 +18,7 @@ from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from itertools import pairwise
 from typing import Literal
 
+from portal.attendance.codes import FileErrorCode
 from portal.core.clock import MANILA
 
 MAX_ROWS = 5000
@@ -57,9 +58,7 @@ _YES = {"yes", "y", "true", "1", "oo"}
 class FileProblem:
     """Why a file or a row cannot be used: a code for the page's words, and the line in the file."""
 
-    code: Literal[
-        "empty", "not text", "excel", "too large", "too long", "no columns", "no rows", "bad time", "bad minutes"
-    ]
+    code: FileErrorCode
     line: int | None = None
     what: str = ""
 
@@ -98,11 +97,11 @@ def parse_participants_csv(data: bytes, *, near: date) -> ParticipantFile:
     table = _table(text)
     header = next((at for at, cells in enumerate(table) if _is_header(cells)), None)
     if header is None:
-        return ParticipantFile(None, problems=(FileProblem("no columns"),))
+        return ParticipantFile(None, problems=(FileProblem(FileErrorCode.NO_COLUMNS),))
     columns = _columns(table[header], _COLUMNS)
     body = [(line, cells) for line, cells in enumerate(table, start=1) if line > header + 1 and any(cells)]
     if len(body) > MAX_ROWS:
-        return ParticipantFile(None, problems=(FileProblem("too long"),))
+        return ParticipantFile(None, problems=(FileProblem(FileErrorCode.TOO_LONG),))
     about = _about(table[:header])
     timed = "join" in columns
     times = [_cell(cells, columns, name) for _, cells in body for name in ("join", "leave")]
@@ -113,7 +112,7 @@ def parse_participants_csv(data: bytes, *, near: date) -> ParticipantFile:
         row = _row(line, cells, columns, read if timed else None)
         (rows if isinstance(row, ParticipantFileRow) else problems).append(row)  # type: ignore[arg-type]  # told apart here
     if not rows and not problems:
-        problems.append(FileProblem("no rows"))
+        problems.append(FileProblem(FileErrorCode.NO_ROWS))
     return ParticipantFile(
         layout="times" if timed else "minutes",
         rows=tuple(rows),
@@ -126,18 +125,18 @@ def parse_participants_csv(data: bytes, *, near: date) -> ParticipantFile:
 
 def _text(data: bytes) -> str | FileProblem:
     if not data.strip():
-        return FileProblem("empty")
+        return FileProblem(FileErrorCode.EMPTY)
     if len(data) > MAX_BYTES:
-        return FileProblem("too large")
+        return FileProblem(FileErrorCode.TOO_LARGE)
     if data[:4] == b"PK\x03\x04" or data[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":
-        return FileProblem("excel")
+        return FileProblem(FileErrorCode.EXCEL)
     for encoding in ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252"):
         try:
             text = data.decode(encoding)
         except UnicodeDecodeError:
             continue
-        return FileProblem("not text") if "\x00" in text else text
-    return FileProblem("not text")
+        return FileProblem(FileErrorCode.NOT_TEXT) if "\x00" in text else text
+    return FileProblem(FileErrorCode.NOT_TEXT)
 
 
 def _table(text: str) -> list[list[str]]:
@@ -197,14 +196,14 @@ def _row(
     if read:
         joined, left = read(_cell(cells, columns, "join")), read(_cell(cells, columns, "leave"))
         if joined is None:
-            return FileProblem("bad time", line, _cell(cells, columns, "join"))
+            return FileProblem(FileErrorCode.BAD_TIME, line, _cell(cells, columns, "join"))
         minutes = _minutes(_cell(cells, columns, "minutes"))
         if left is None and minutes is not None:
             left = joined + timedelta(minutes=minutes)
     else:
         minutes = _minutes(_cell(cells, columns, "minutes"))
         if minutes is None:
-            return FileProblem("bad minutes", line, _cell(cells, columns, "minutes"))
+            return FileProblem(FileErrorCode.BAD_MINUTES, line, _cell(cells, columns, "minutes"))
         seconds = minutes * 60
     return ParticipantFileRow(
         line=line,

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from portal.attendance.codes import ReportError, SheetState
 from portal.attendance.evidence.events import (
     CSV_UUID,
     assign_instance_occurrence,
@@ -40,6 +41,7 @@ from portal.core.db import (
     is_postgresql,
     write_transaction,
 )
+from portal.meetings.codes import OccurrenceState
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
 from portal.meetings.zoom_sync.sync import error_code_of
 from portal.zoom.client import ZoomClient
@@ -283,7 +285,7 @@ def _plan_next(occurrence_id: UUID, answers: _Answers) -> bool:
             return False
         sheet.reconcile_attempts += 1
         asked_all = answers.error is None and not answers.unfinished
-        reported = sheet.state == "reconciled" and asked_all and any(answers.reports.values())
+        reported = sheet.state == SheetState.RECONCILED and asked_all and any(answers.reports.values())
         digest = _digest(answers.reports)
         settled = reported and sheet.report_digest == digest
         if reported:
@@ -299,17 +301,17 @@ def _plan_next(occurrence_id: UUID, answers: _Answers) -> bool:
                 sheet.report_error,
             )  # whether it ran at all is in the marks
         sheet.reconcile_at = _next_time(sheet, answers, settled=settled)
-        if sheet.state == "provisional" and _given_up(sheet, answers):
-            sheet.state = "unreported"
+        if sheet.state == SheetState.PROVISIONAL and _given_up(sheet, answers):
+            sheet.state = SheetState.UNREPORTED
         return reported
 
 
 def _trouble(answers: _Answers) -> str:
     if answers.unfinished:
-        return "not ready"
+        return ReportError.NOT_READY
     if answers.error is None or (_not_ready(answers.error) and not answers.runs):
-        return "empty report" if answers.reports else NO_INSTANCE_REPORTED
-    return "not ready" if _not_ready(answers.error) else error_code_of(answers.error)
+        return ReportError.EMPTY_REPORT if answers.reports else NO_INSTANCE_REPORTED
+    return ReportError.NOT_READY if _not_ready(answers.error) else error_code_of(answers.error)
 
 
 def _is_lasting(error: ZoomError | None) -> bool:
@@ -369,7 +371,7 @@ def find_occurrences_without_events(zoom: ZoomClient) -> int:
         .outerjoin(AttendanceSheet, AttendanceSheet.occurrence_id == MeetingOccurrence.id)
         .where(
             ZoomMeeting.zoom_id.is_not(None),
-            MeetingOccurrence.state == "scheduled",
+            MeetingOccurrence.state == OccurrenceState.SCHEDULED,
             MeetingOccurrence.starts_at > now - LOOK_BACK,
             MeetingOccurrence.starts_at < now - wait,
             AttendanceSheet.occurrence_id.is_(None),

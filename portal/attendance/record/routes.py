@@ -14,6 +14,7 @@ from portal.attendance.sheet.routes import bp
 from portal.classes.access import can_manage_section, section_or_404
 from portal.classes.models import Section
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.meetings.school_calendar import service as school_calendar_service
 
 MAX_REASON_LENGTH = 200  # characters of a reason
@@ -23,7 +24,9 @@ MAX_REASON_LENGTH = 200  # characters of a reason
 def show_daily_record(section_id: UUID, day: str) -> str:
     section = section_or_404(section_id, forms=True)
     on = _day_or_404(day)
-    audit_log.record_view("viewed the day", "section", section.id, by=current_user.id, section_id=section.id, day=day)
+    audit_log.record_view(
+        AuditAction.VIEWED_DAY, AuditSubject.SECTION, section.id, by=current_user.id, section_id=section.id, day=day
+    )
     return _page(section, on)
 
 

@@ -19,6 +19,7 @@ from portal.attendance.sheet.tally import mark_column as sheet_mark
 from portal.classes.models import Enrolment, Learner, SchoolClass, Section
 from portal.classes.queries import lis_order
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 
@@ -208,7 +209,7 @@ def save_daily_record(user: User, section: Section, day: date, changes: list[Rec
             written += 1
         if written:
             audit_log.record_action(
-                "recorded the day", "section", section.id, by=user.id, section_id=section.id,
+                AuditAction.RECORDED_DAY, AuditSubject.SECTION, section.id, by=user.id, section_id=section.id,
                 day=day.isoformat(), learners=written,
             )  # fmt: skip
     return written
@@ -226,6 +227,6 @@ def set_sf2_options(
         mine.sf2_cutoff_date, mine.day_attendance_rule, mine.school_head = cut_off, day_rule, school_head
         mine.sf2_form, mine.sf2_paper = kind, paper
         audit_log.record_action(
-            "set up School Form 2", "section", section.id, by=user.id, section_id=section.id,
+            AuditAction.SET_SF2_OPTIONS, AuditSubject.SECTION, section.id, by=user.id, section_id=section.id,
             cut_off=cut_off.isoformat(), day_rule=day_rule, kind=kind, paper=paper,
         )  # fmt: skip

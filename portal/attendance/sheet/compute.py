@@ -27,6 +27,7 @@ from portal.attendance.calculation.marks import (
     StaffMember,
     compute_sheet,
 )
+from portal.attendance.codes import Mark, ReportError, SheetEvent, SheetState
 from portal.attendance.evidence.events import CSV_UUID, is_instance_running
 from portal.attendance.models import (
     AttendanceHistory,
@@ -42,6 +43,7 @@ from portal.classes.models import Enrolment, SchoolClass, Section, co_teachers
 from portal.config import Settings
 from portal.core import clock
 from portal.core.db import db, end_read_transaction, write_transaction
+from portal.meetings.codes import OccurrenceState
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
 from portal.registration.desired_registrants import learner_registration_email
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
@@ -283,7 +285,7 @@ def assess_data_completeness(
     return DataCompleteness(is_over=over, is_complete=not gap, has_delivery_gap=gap)
 
 
-NO_INSTANCE_REPORTED = "no running"  # the trouble of a sheet whose meeting, Zoom says, nobody opened
+NO_INSTANCE_REPORTED = ReportError.NO_INSTANCE  # the trouble of a sheet whose meeting, Zoom says, nobody opened
 
 
 def _may_have_run(
@@ -293,7 +295,7 @@ def _may_have_run(
     has Zoom not denied it?"""
     if any(line.override_mark or line.final_mark for line in lines):
         return True
-    if meeting.zoom_id is None or occurrence.state == "cancelled" or not occurrence.is_scheduled:
+    if meeting.zoom_id is None or occurrence.state == OccurrenceState.CANCELLED or not occurrence.is_scheduled:
         return False
     return sheet is None or sheet.report_error != NO_INSTANCE_REPORTED
 
@@ -488,8 +490,8 @@ def recompute_sheet(occurrence_id: UUID) -> SheetResult | None:
             completeness.has_delivery_gap,
         )
         sheet.state, sheet.unmatched_count = sheet_state_of(occurrence, loaded), len(result.unmatched)
-        if completeness.is_over and occurrence.state == "started":
-            occurrence.state = "ended"  # its end was never told
+        if completeness.is_over and occurrence.state == OccurrenceState.STARTED:
+            occurrence.state = OccurrenceState.ENDED  # its end was never told
         _plan_report(sheet, occurrence, loaded)
         return result
 
@@ -520,13 +522,14 @@ def _plan_report(sheet: AttendanceSheet, occurrence: MeetingOccurrence, loaded: 
         sheet.reconcile_at = (loaded.ended_at or occurrence.ends_at) + report_delays_after()[0]
 
 
-def sheet_state_of(occurrence: MeetingOccurrence, loaded: SheetEvidence) -> str:
+def sheet_state_of(occurrence: MeetingOccurrence, loaded: SheetEvidence) -> SheetState:
     """The badge: live, then provisional (Zoom's report is awaited), then reconciled or unreported."""
     if not loaded.input.knowledge.is_over:
-        return "live" if occurrence.state == "started" else "waiting"
+        return SheetState.LIVE if occurrence.state == OccurrenceState.STARTED else SheetState.NOT_STARTED
     if loaded.reported:
-        return "reconciled"
-    return "unreported" if loaded.sheet and loaded.sheet.state == "unreported" else "provisional"
+        return SheetState.RECONCILED
+    given_up = loaded.sheet and loaded.sheet.state == SheetState.UNREPORTED
+    return SheetState.UNREPORTED if given_up else SheetState.PROVISIONAL
 
 
 def _write_records(occurrence: MeetingOccurrence, loaded: SheetEvidence, result: SheetResult) -> None:
@@ -541,7 +544,7 @@ def _write_records(occurrence: MeetingOccurrence, loaded: SheetEvidence, result:
         record = records.pop(learner_id, None)
         if record is None:
             record = AttendanceRecord(id=uuid4(), occurrence_id=occurrence.id, learner_id=learner_id)
-            record.computed_mark = "pending"
+            record.computed_mark = Mark.PENDING
             session.add(record)
         if _changed(record, computed) and final and loaded.sheet:
             loaded.sheet.evidence_changed = True
@@ -557,14 +560,14 @@ def _changed(record: AttendanceRecord, computed: LearnerResult) -> bool:
 
 
 def _note_change(occurrence_id: UUID, record: AttendanceRecord, computed: LearnerResult) -> None:
-    if record.computed_mark in ("pending", computed.mark):
+    if record.computed_mark in (Mark.PENDING, computed.mark):
         return
     db.session.execute(
         insert(AttendanceHistory).values(
             occurrence_id=occurrence_id,
             learner_id=record.learner_id,
             occurred_at=clock.now(),
-            event="computed",
+            event=SheetEvent.COMPUTED,
             from_mark=record.computed_mark,
             to_mark=computed.mark,
         )
@@ -635,10 +638,10 @@ def mark_overdue_sheets(now: datetime) -> int:
     """Mark sheets of classes that should be over, and never sent their end or were not heard of at all: they
     are computed anew once, as over, and their report is asked."""
     unheard = and_(
-        AttendanceSheet.state == "waiting",
+        AttendanceSheet.state == SheetState.NOT_STARTED,
         AttendanceSheet.reconcile_at.is_(None),
         AttendanceSheet.reconcile_attempts == 0,
-        MeetingOccurrence.state == "scheduled",
+        MeetingOccurrence.state == OccurrenceState.SCHEDULED,
         MeetingOccurrence.is_scheduled,
         ZoomMeeting.zoom_id.is_not(None),
     )
@@ -650,7 +653,7 @@ def mark_overdue_sheets(now: datetime) -> int:
             .outerjoin(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
             .outerjoin(Section, Section.id == SchoolClass.section_id)
             .where(
-                or_(AttendanceSheet.state == "live", unheard),
+                or_(AttendanceSheet.state == SheetState.LIVE, unheard),
                 Section.attendance_deleted_at.is_(None),  # of a deleted year nothing is computed any more
                 AttendanceSheet.needs_recompute.is_(False),
                 MeetingOccurrence.starts_at < now - OVERDUE_AFTER,

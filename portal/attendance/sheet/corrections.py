@@ -9,6 +9,7 @@ from sqlalchemy import delete, insert, select, tuple_, update
 from portal.accounts.models import User
 from portal.attendance.calculation.marks import compute_sheet
 from portal.attendance.calculation.matching import is_device_name
+from portal.attendance.codes import Mark, SheetEvent
 from portal.attendance.evidence.events import mark_sheet_dirty
 from portal.attendance.models import (
     HAND_MARKS,
@@ -24,6 +25,7 @@ from portal.attendance.sheet.compute import load_sheet_evidence, recompute_sheet
 from portal.classes.lis_names import fold_name
 from portal.classes.models import SchoolClass, Section
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, insert_if_absent, write_transaction
 from portal.core.worker_signals import notify_worker
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
@@ -61,7 +63,12 @@ def override_marks(
         if changed:
             sheet.needs_recompute = True
             audit_log.record_action(
-                "changed marks", "occurrence", occurrence.id, by=user.id, learners=changed, mark=mark or ""
+                AuditAction.CHANGED_MARKS,
+                AuditSubject.OCCURRENCE,
+                occurrence.id,
+                by=user.id,
+                learners=changed,
+                mark=mark or "",
             )
     recompute_sheet(occurrence.id)
     return changed
@@ -85,7 +92,7 @@ def _records(occurrence: MeetingOccurrence, learner_ids: list[UUID]) -> list[Att
                 "id": uuid4(),
                 "occurrence_id": occurrence.id,
                 "learner_id": learner_id,
-                "computed_mark": "pending",
+                "computed_mark": Mark.PENDING,
                 "seconds": 0,
                 "stay_count": 0,
                 "matched_by": [],
@@ -114,7 +121,7 @@ def _override(user: User, record: AttendanceRecord, mark: str | None, reason: st
         record.override_by, record.override_at = user.id, clock.now()
     add_sheet_history(
         record.occurrence_id,
-        "override" if mark else "override removed",
+        SheetEvent.OVERRIDE if mark else SheetEvent.OVERRIDE_REMOVED,
         by=user.id,
         learner_id=record.learner_id,
         from_mark=before,
@@ -147,8 +154,8 @@ def finalise_sheet(user: User, occurrence: MeetingOccurrence) -> None:
             record.final_mark = record.override_mark or computed[str(record.learner_id)]
         tally.write_sheet_tally(occurrence.id, meeting_seconds=result.meeting_seconds)
         sheet.finalised_at, sheet.finalised_by, sheet.evidence_changed = clock.now(), user.id, False
-        add_sheet_history(occurrence.id, "finalised", by=user.id)
-        audit_log.record_action("finalised the sheet", "occurrence", occurrence.id, by=user.id)
+        add_sheet_history(occurrence.id, SheetEvent.FINALISED, by=user.id)
+        audit_log.record_action(AuditAction.FINALISED_SHEET, AuditSubject.OCCURRENCE, occurrence.id, by=user.id)
 
 
 def reopen_sheet(user: User, occurrence: MeetingOccurrence, reason: str) -> None:
@@ -163,8 +170,8 @@ def reopen_sheet(user: User, occurrence: MeetingOccurrence, reason: str) -> None
         for record in session.scalars(select(AttendanceRecord).where(AttendanceRecord.occurrence_id == occurrence.id)):
             record.final_mark = None
         sheet.finalised_at, sheet.finalised_by, sheet.evidence_changed = None, None, False
-        add_sheet_history(occurrence.id, "reopened", by=user.id, reason=reason)
-        audit_log.record_action("reopened the sheet", "occurrence", occurrence.id, by=user.id)
+        add_sheet_history(occurrence.id, SheetEvent.REOPENED, by=user.id, reason=reason)
+        audit_log.record_action(AuditAction.REOPENED_SHEET, AuditSubject.OCCURRENCE, occurrence.id, by=user.id)
     recompute_sheet(occurrence.id)
 
 
@@ -208,7 +215,7 @@ def match_participant(
                 )
         for name in names:
             _remember_alias(user, occurrence, fold_name(name), learner_ids, now)
-        what = "matched" if learner_ids else "matched staff" if staff else "matched nobody"
+        what = SheetEvent.MATCHED if learner_ids else SheetEvent.MATCHED_STAFF if staff else SheetEvent.MATCHED_NOBODY
         for nth, learner_id in enumerate(learner_ids or [None]):
             add_sheet_history(
                 occurrence.id,
@@ -218,7 +225,9 @@ def match_participant(
                 reason=_shown(stays),
                 details=before if nth == 0 else None,
             )
-        audit_log.record_action("matched a participant", "occurrence", occurrence.id, by=user.id, stays=len(stays))
+        audit_log.record_action(
+            AuditAction.MATCHED_PARTICIPANT, AuditSubject.OCCURRENCE, occurrence.id, by=user.id, stays=len(stays)
+        )
     recompute_sheet(occurrence.id)
     notify_worker("attendance")
 
@@ -294,9 +303,11 @@ def undo_match(user: User, occurrence: MeetingOccurrence, stay_ids: list[UUID]) 
             session.add_all(ParticipantMatch(**_row(values)) for values in before["links"])
             _restore_aliases(occurrence, before, {(link.matched_by, link.matched_at) for link in links})
         add_sheet_history(
-            occurrence.id, "match removed", by=user.id, reason=_shown(stays), details={"undoes": match_id}
+            occurrence.id, SheetEvent.MATCH_REMOVED, by=user.id, reason=_shown(stays), details={"undoes": match_id}
         )
-        audit_log.record_action("took back a match", "occurrence", occurrence.id, by=user.id, stays=len(ids))
+        audit_log.record_action(
+            AuditAction.UNDID_MATCH, AuditSubject.OCCURRENCE, occurrence.id, by=user.id, stays=len(ids)
+        )
     recompute_sheet(occurrence.id)
 
 
@@ -376,9 +387,14 @@ def set_counts_in_reports(user: User, occurrence: MeetingOccurrence, counts: boo
         if sheet.counts_in_reports == counts:
             return
         sheet.counts_in_reports = counts
-        add_sheet_history(occurrence.id, "counts" if counts else "does not count", by=user.id)
+        add_sheet_history(
+            occurrence.id, SheetEvent.COUNTS_IN_REPORTS if counts else SheetEvent.EXCLUDED_FROM_REPORTS, by=user.id
+        )
         audit_log.record_action(
-            "let the date count" if counts else "left the date out", "occurrence", occurrence.id, by=user.id
+            AuditAction.INCLUDED_IN_REPORTS if counts else AuditAction.EXCLUDED_FROM_REPORTS,
+            AuditSubject.OCCURRENCE,
+            occurrence.id,
+            by=user.id,
         )
 
 
@@ -398,5 +414,7 @@ def set_grace_minutes(user: User, section: Section, minutes: int | None) -> None
             .values(needs_recompute=True)
             .execution_options(synchronize_session=False)
         )
-        audit_log.record_action("set the minutes of grace", "section", section.id, by=user.id, minutes=minutes)
+        audit_log.record_action(
+            AuditAction.SET_GRACE_MINUTES, AuditSubject.SECTION, section.id, by=user.id, minutes=minutes
+        )
     notify_worker("attendance")

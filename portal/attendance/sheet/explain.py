@@ -9,7 +9,8 @@ from datetime import datetime
 
 from flask_babel import lazy_gettext as _l
 
-from portal.attendance.calculation.marks import LearnerResult, Mark
+from portal.attendance.calculation.marks import LearnerResult
+from portal.attendance.codes import Mark, RecordFlag
 from portal.core.date_format import format_datetime, format_time
 from portal.core.translations import gettext as _
 from portal.core.translations import ngettext
@@ -24,14 +25,14 @@ _WAYS = {
 _FLAGS = {  # those not here are told by the mark itself
     "early": _l("Time before the planned start counts."),
     "after": _l("Time after the planned end counts."),
-    "closed by meeting end": _l("Zoom sent no leave: counted until the meeting ended."),
-    "no join seen": _l("Zoom sent a leave without its join, which is not counted."),
-    "no leave seen": _l("Zoom sent a join without its leave, which is not counted."),
-    "times reversed": _l("Zoom sent a leave earlier than its join, which is not counted."),
-    "waiting room unclear": _l("Part of it may have been in the waiting room and is not counted."),
-    "minutes only": _l("The uploaded file says how many minutes, not when."),
-    "email of another": _l("The e-mail is that of another person of this class; registration decides."),
-    "data incomplete": _l("Zoom's data is incomplete."),
+    RecordFlag.CLOSED_BY_MEETING_END: _l("Zoom sent no leave: counted until the meeting ended."),
+    RecordFlag.NO_JOIN_SEEN: _l("Zoom sent a leave without its join, which is not counted."),
+    RecordFlag.NO_LEAVE_SEEN: _l("Zoom sent a join without its leave, which is not counted."),
+    RecordFlag.TIMES_REVERSED: _l("Zoom sent a leave earlier than its join, which is not counted."),
+    RecordFlag.WAITING_ROOM_UNCLEAR: _l("Part of it may have been in the waiting room and is not counted."),
+    RecordFlag.MINUTES_ONLY: _l("The uploaded file says how many minutes, not when."),
+    RecordFlag.EMAIL_OF_ANOTHER: _l("The e-mail is that of another person of this class; registration decides."),
+    RecordFlag.DATA_INCOMPLETE: _l("Zoom's data is incomplete."),
 }
 
 
@@ -58,11 +59,11 @@ def explain_mark(computed: LearnerResult, *, threshold: int, override: MarkOverr
 def mark_label(mark: Mark) -> str:
     """The mark as the page says it."""
     return {
-        "pending": _("Pending"),
-        "present": _("Present"),
-        "partial": _("Partial"),
-        "absent": _("Absent"),
-        "needs review": _("Needs review"),
+        Mark.PENDING: _("Pending"),
+        Mark.PRESENT: _("Present"),
+        Mark.PARTIAL: _("Partial"),
+        Mark.ABSENT: _("Absent"),
+        Mark.NEEDS_REVIEW: _("Needs review"),
     }[mark]
 
 
@@ -116,26 +117,26 @@ def _ways(matched_by: Sequence[str]) -> str:
 
 
 def _not_seen(computed: LearnerResult) -> str:
-    if computed.mark == "pending":
-        if "waiting room only" in computed.flags:
+    if computed.mark == Mark.PENDING:
+        if RecordFlag.WAITING_ROOM_ONLY in computed.flags:
             return _("In the waiting room.")
         return _("Not seen yet.")
-    if "waiting room only" in computed.flags:
+    if RecordFlag.WAITING_ROOM_ONLY in computed.flags:
         return _("Seen in the waiting room only, never let in. Unknown is not absent: decide.")
     if computed.maybe:
         return _(
             "Not seen under this name, but %(names)s was in and may be this learner: match or decide.",
             names=_(" or ").join(f"“{name}”" for name in computed.maybe),
         )
-    if "may be unmatched" in computed.flags:
+    if RecordFlag.MAY_BE_UNMATCHED in computed.flags:
         return _("Not seen under this name, but may be among the unmatched participants: match or decide.")
-    if computed.mark == "absent":
+    if computed.mark == Mark.ABSENT:
         return _("Not seen, and Zoom's data is complete.")
     return _("Not seen, but Zoom's data is incomplete. Unknown is not absent: decide.")
 
 
 def _needed(computed: LearnerResult, threshold: int) -> str:
-    if computed.mark not in {"partial", "needs review"}:
+    if computed.mark not in {Mark.PARTIAL, Mark.NEEDS_REVIEW}:
         return ""
     return _("Present needs %(time)s.", time=format_duration(threshold, exact=True))
 

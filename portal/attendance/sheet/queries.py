@@ -16,6 +16,7 @@ from portal.attendance.calculation.marks import (
     UnmatchedParticipant,
     compute_sheet,
 )
+from portal.attendance.codes import Mark, SheetState
 from portal.attendance.models import AttendanceHistory, AttendanceRecord, AttendanceSheet, AttendanceTally
 from portal.attendance.sheet import explain
 from portal.attendance.sheet.compute import (
@@ -90,7 +91,7 @@ class SheetData:
 
     @property
     def is_over(self) -> bool:
-        return self.state in ("provisional", "reconciled", "unreported", "finalised")
+        return self.state in (SheetState.PROVISIONAL, SheetState.RECONCILED, SheetState.UNREPORTED, "finalised")
 
 
 def load_sheet_data(occurrence: MeetingOccurrence) -> SheetData:
@@ -186,7 +187,7 @@ def sheet_to_csv(occurrence: MeetingOccurrence) -> str:
                 line.learner.lrn or "",
                 escape_csv_formula(line.learner.lis_name),
                 line.learner.sex,
-                line.mark,
+                Mark(line.mark).file_text,
                 computed.seconds,
                 computed.seconds // 60,
                 _manila(computed.first_join),
@@ -286,7 +287,7 @@ def load_sheet_summaries(occurrence_ids: list[UUID]) -> dict[UUID, SheetSummary]
             AttendanceSheet.finalised_at,
             AttendanceSheet.counts_in_reports,
             AttendanceSheet.unmatched_count,
-            case((AttendanceSheet.state == "live", still_in), else_=0).label("still_in"),
+            case((AttendanceSheet.state == SheetState.LIVE, still_in), else_=0).label("still_in"),
             *(func.coalesce(getattr(AttendanceTally, name), 0).label(name) for name in tallied),
         )
         .outerjoin(AttendanceTally, AttendanceTally.occurrence_id == AttendanceSheet.occurrence_id)

@@ -8,6 +8,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from portal.attendance import messages as attendance_messages
+from portal.attendance.codes import Mark, SheetState, UploadState
 from portal.attendance.evidence import file_upload
 from portal.attendance.models import ParticipantUpload
 from portal.attendance.sheet import corrections, queries
@@ -21,13 +22,14 @@ from portal.attendance.sheet.forms import (
 )
 from portal.classes.access import section_or_404
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.meetings import queries as meeting_queries
 from portal.meetings.access import can_edit_sheet, occurrence_or_404
 from portal.meetings.models import MeetingOccurrence
 from portal.web.rate_limits import learner_export_limit
 
 bp = Blueprint("attendance", __name__)
-FILTER_MARKS = {"present": "present", "partial": "partial", "absent": "absent", "review": "needs review"}
+FILTER_MARKS = {"present": "present", "partial": "partial", "absent": "absent", "review": Mark.NEEDS_REVIEW}
 
 
 @bp.get("/attendance")
@@ -43,7 +45,7 @@ def list_sheets() -> str:
 @bp.get("/attendance/<uuid:occurrence_id>")
 def show_sheet(occurrence_id: UUID) -> str:
     occurrence = occurrence_or_404(occurrence_id)
-    audit_log.record_view("viewed the sheet", "occurrence", occurrence.id, by=current_user.id)
+    audit_log.record_view(AuditAction.VIEWED_SHEET, AuditSubject.OCCURRENCE, occurrence.id, by=current_user.id)
     return _page(occurrence)
 
 
@@ -92,10 +94,14 @@ def show_live_attendance(occurrence_id: UUID) -> str | Response:
     occurrence = occurrence_or_404(occurrence_id)
     # The page that renews itself is one look, however long it lies open.
     audit_log.record_view(
-        "viewed the sheet", "occurrence", occurrence.id, by=current_user.id, one_look=timedelta(hours=12)
+        AuditAction.VIEWED_SHEET,
+        AuditSubject.OCCURRENCE,
+        occurrence.id,
+        by=current_user.id,
+        one_look=timedelta(hours=12),
     )
     data = queries.load_sheet_data(occurrence)
-    if data.state != "live":
+    if data.state != SheetState.LIVE:
         return Response(status=204, headers={"HX-Refresh": "true"})
     return render_template("attendance/_live.html", occurrence=occurrence, sheet=data)
 
@@ -103,7 +109,7 @@ def show_live_attendance(occurrence_id: UUID) -> str | Response:
 @bp.get("/attendance/<uuid:occurrence_id>/history")
 def show_sheet_history(occurrence_id: UUID) -> str:
     occurrence = occurrence_or_404(occurrence_id)
-    audit_log.record_view("viewed the history", "occurrence", occurrence.id, by=current_user.id)
+    audit_log.record_view(AuditAction.VIEWED_HISTORY, AuditSubject.OCCURRENCE, occurrence.id, by=current_user.id)
     return render_template(
         "attendance/history.html",
         occurrence=occurrence,
@@ -117,7 +123,9 @@ def show_sheet_history(occurrence_id: UUID) -> str:
 def download_sheet_csv(occurrence_id: UUID) -> Response:
     """The sheet as CSV. With `?excel=1` it begins with a mark by which Excel knows that it is UTF-8."""
     occurrence = occurrence_or_404(occurrence_id)
-    audit_log.record_action("exported the sheet", "occurrence", occurrence.id, by=current_user.id, format="csv")
+    audit_log.record_action(
+        AuditAction.EXPORTED_SHEET, AuditSubject.OCCURRENCE, occurrence.id, by=current_user.id, format="csv"
+    )
     text = queries.sheet_to_csv(occurrence)
     name = f"attendance-{clock.to_manila(occurrence.starts_at):%Y-%m-%d-%H%M}.csv"
     return Response(
@@ -294,9 +302,11 @@ def upload_participant_file(occurrence_id: UUID) -> str | AnyResponse | tuple[st
 @bp.get("/attendance/<uuid:occurrence_id>/file/<uuid:upload_id>")
 def preview_participant_file(occurrence_id: UUID, upload_id: UUID) -> str | AnyResponse:
     occurrence, taken = _upload_or_404(occurrence_id, upload_id)
-    if taken.state != "preview":
+    if taken.state != UploadState.PREVIEW:
         return redirect(url_for(".show_sheet", occurrence_id=occurrence.id))
-    audit_log.record_view("viewed a participants file", "occurrence", occurrence.id, by=current_user.id)
+    audit_log.record_view(
+        AuditAction.VIEWED_PARTICIPANTS_FILE, AuditSubject.OCCURRENCE, occurrence.id, by=current_user.id
+    )
     return render_template(
         "attendance/file_check.html",
         occurrence=occurrence,

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, case, func, literal, select
 
+from portal.attendance.codes import Mark
 from portal.attendance.models import AttendanceRecord, AttendanceTally
 from portal.core.db import db, upsert_from_select
 
@@ -18,7 +19,7 @@ _WORDS = {
     "present": "present",
     "partial": "partial",
     "absent": "absent",
-    "needs_review": "needs review",
+    "needs_review": Mark.NEEDS_REVIEW,
     "pending": "pending",
 }
 

@@ -20,6 +20,7 @@ from wtforms.validators import InputRequired, Length
 from portal.accounts.models import User, UserSession
 from portal.classes.models import Section
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.crypto import hash_token
 from portal.core.db import (
     Model,
@@ -31,18 +32,18 @@ from portal.core.forms import PortalForm
 
 DISCLOSURE_LIFETIME = timedelta(hours=8)
 SHORTEST, LONGEST = 10, 300  # characters of a reason
-DISCLOSURE_ACTION = "opened learners' rows"  # as the audit log says it
+DISCLOSURE_ACTION = AuditAction.DISCLOSED_LEARNERS  # as the audit log says it
 
 
 class SectionDisclosure(UuidPrimaryKey, Model):
     """The learners' rows of one section, open to one session until a moment. The reason is in the audit log alone."""
 
-    __tablename__ = "opened_sections"
+    __tablename__ = "section_disclosures"
     __table_args__ = (UniqueConstraint("session_id", "section_id"),)
 
     session_id: Mapped[UUID] = mapped_column(ForeignKey("user_sessions.id", ondelete="CASCADE"))
     section_id: Mapped[UUID] = mapped_column(ForeignKey("sections.id", ondelete="CASCADE"))
-    expires_at: Mapped[datetime] = mapped_column("until", key="expires_at")
+    expires_at: Mapped[datetime]
 
 
 class DisclosureReasonForm(PortalForm):
@@ -77,7 +78,7 @@ def grant_section_disclosure(user: User, section: Section, reason: str) -> datet
         )
         session.add(SectionDisclosure(session_id=session_id, section_id=section.id, expires_at=until))
         audit_log.record_action(
-            DISCLOSURE_ACTION, "section", section.id, by=user.id, section_id=section.id, reason=reason
+            DISCLOSURE_ACTION, AuditSubject.SECTION, section.id, by=user.id, section_id=section.id, reason=reason
         )
     return until
 

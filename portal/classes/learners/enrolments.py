@@ -13,7 +13,7 @@ from sqlalchemy import select
 from portal.classes.models import Enrolment, Learner
 from portal.core.db import batch_column_updates, db
 
-MOVED = "moved to another section"
+MOVED = "moved"  # to another section of the school
 ERASED = "erased"  # the line of today stays on its sheets, but the learner is not invited any more
 _ONE_DAY = timedelta(days=1)
 _CHANGING = ("section_id", "position", "from_date", "until_date", "exit_reason", "exit_detail")

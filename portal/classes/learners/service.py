@@ -16,6 +16,7 @@ from portal.classes.lis_names import fold_name, lis_name
 from portal.classes.models import Enrolment, Learner, Section
 from portal.classes.roster_import.undo import delete_orphan_learners
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction
 from portal.core.worker_signals import notify_worker
 
@@ -98,7 +99,12 @@ def add_learner(
         rolls.enrol(learner.id, section.id, position=_place(here, details), since=since)
         rolls.save()
         audit_log.record_action(
-            "added", "learner", learner.id, by=user.id, section_id=section.id, since=since.isoformat()
+            AuditAction.ADDED,
+            AuditSubject.LEARNER,
+            learner.id,
+            by=user.id,
+            section_id=section.id,
+            since=since.isoformat(),
         )
     _tell()
     return learner
@@ -112,7 +118,9 @@ def update_learner(user: User, section: Section, learner: Learner, details: Lear
             raise LrnInUse(section=_where_now(other.id), elsewhere=other.school_id != section.school_id)
         changed = _write(learner, details)
         if changed:
-            audit_log.record_action("changed", "learner", learner.id, by=user.id, section_id=section.id, fields=changed)
+            audit_log.record_action(
+                AuditAction.CHANGED, AuditSubject.LEARNER, learner.id, by=user.id, section_id=section.id, fields=changed
+            )
     if changed:
         _tell()
     return bool(changed)
@@ -138,7 +146,7 @@ def withdraw_learner(
         if reason == ENTERED_BY_MISTAKE:
             delete_orphan_learners([learner.id])
         audit_log.record_action(
-            "withdrew", "learner", learner.id, by=user.id, section_id=section.id,
+            AuditAction.WITHDREW, AuditSubject.LEARNER, learner.id, by=user.id, section_id=section.id,
             reason=reason, last_day=last_day.isoformat(),
         )  # fmt: skip
     _tell()
@@ -161,7 +169,7 @@ def transfer_learner(
         rolls.save()
         for place in (section, target):
             audit_log.record_action(
-                "moved", "learner", learner.id, by=user.id, section_id=place.id,
+                AuditAction.MOVED, AuditSubject.LEARNER, learner.id, by=user.id, section_id=place.id,
                 to=str(target.id), since=since.isoformat(),
             )  # fmt: skip
     _tell()
@@ -175,7 +183,12 @@ def readmit_learner(user: User, section: Section, learner: Learner, *, since: da
         rolls.enrol(learner.id, section.id, position=_place(queries.list_roster(section.id), learner), since=since)
         rolls.save()
         audit_log.record_action(
-            "took back", "learner", learner.id, by=user.id, section_id=section.id, since=since.isoformat()
+            AuditAction.READMITTED,
+            AuditSubject.LEARNER,
+            learner.id,
+            by=user.id,
+            section_id=section.id,
+            since=since.isoformat(),
         )
     _tell()
 

@@ -3,12 +3,7 @@
 from flask_babel import gettext
 
 from portal.classes.roster_files.rows import RosterFileError, RowProblem
-
-
-def N_(sentence: str) -> str:
-    """Mark a sentence for the translators; it is translated where it is said."""
-    return sentence
-
+from portal.core.translations import N_
 
 SENTENCES: dict[str, str] = {
     # rows that keep the file from being imported

@@ -3,13 +3,13 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import and_, exists, or_, select
 
 from portal.accounts.models import School, User
 from portal.classes import queries
+from portal.classes.codes import ImportState, RosterChange
 from portal.classes.lis_names import fold_name
 from portal.classes.models import (
     Enrolment,
@@ -30,8 +30,12 @@ from portal.core import clock
 from portal.core.db import db
 
 # "leaves": the register says that the learner left, who is on the roster; "left": it says so, but they are not.
-Status = Literal["new", "same", "changed", "moves here", "leaves", "left", "bad"]
-SAVED_STATUSES: tuple[Status, ...] = ("new", "changed", "moves here", "leaves")
+SAVED_STATUSES: tuple[RosterChange, ...] = (
+    RosterChange.NEW,
+    RosterChange.CHANGED,
+    RosterChange.MOVES_HERE,
+    RosterChange.LEAVES,
+)
 LEFT_STATUSES = ("T/O", "DRP")
 COMPARED_FIELDS = ("lis_name", "last_name", "first_name", "middle_name", "extension", "sex", "email")
 
@@ -41,7 +45,7 @@ class RosterDiffLine:
     """One row of the file beside what the portal knows of the learner."""
 
     row: RosterRow
-    status: Status
+    status: RosterChange
     problems: tuple[RowProblem, ...]
     learner_id: UUID | None
     changes: tuple[tuple[str, str, str], ...]  # field, before, after
@@ -67,9 +71,9 @@ class RosterDiff:
 
     @property
     def ok(self) -> bool:
-        return self.file.ok and not self.problems and all(line.status != "bad" for line in self.lines)
+        return self.file.ok and not self.problems and all(line.status != RosterChange.BAD for line in self.lines)
 
-    def count(self, status: Status) -> int:
+    def count(self, status: RosterChange) -> int:
         return sum(line.status == status for line in self.lines)
 
     @property
@@ -97,7 +101,7 @@ def diff_roster_file(upload: RosterImport, *, hold: bool = False) -> RosterDiff:
 
     `hold` keeps the learners and where they are from others until the open transaction ends.
     """
-    if upload.state != "preview" or upload.preview_rows is None:
+    if upload.state != ImportState.PREVIEW or upload.preview_rows is None:
         raise ValueError("decided already")
     file = roster_file_from_json(upload.preview_rows)
     section = _section_of(upload, file)
@@ -247,13 +251,13 @@ def _line(row: RosterRow, position: int, learner: Learner | None, context: _Know
     status = _status(row, position, learner, bool(changes), context)
     return RosterDiffLine(
         row=row,
-        status="bad" if problems else status,
+        status=RosterChange.BAD if problems else status,
         problems=problems,
         learner_id=learner.id if learner else None,
-        changes=changes if status != "left" else (),
+        changes=changes if status != RosterChange.LEFT else (),
         position=position,
         from_date=_from_date(row, learner, context),
-        other_section=place.title if place and status == "moves here" else None,
+        other_section=place.title if place and status == RosterChange.MOVES_HERE else None,
     )
 
 
@@ -274,17 +278,17 @@ def _is_meant(learner: Learner, row: RosterRow, place: Section | None, context: 
     return all(same) if place and place.school_year == context.school_year else any(same)
 
 
-def _status(row: RosterRow, position: int, learner: Learner | None, changes: bool, context: _Known) -> Status:
+def _status(row: RosterRow, position: int, learner: Learner | None, changes: bool, context: _Known) -> RosterChange:
     has_left = row.remark_code in LEFT_STATUSES and row.remark_date is not None
     if learner is None:
-        return "new"
+        return RosterChange.NEW
     if line := context.here.get(learner.id):
         if has_left and line.until_date is None:
-            return "leaves"
-        return "changed" if changes or line.position != position else "same"
+            return RosterChange.LEAVES
+        return RosterChange.CHANGED if changes or line.position != position else RosterChange.SAME
     if has_left and (learner.id in context.elsewhere or learner.id in context.left_here):
-        return "left"
-    return "moves here" if learner.id in context.elsewhere else "new"
+        return RosterChange.LEFT
+    return RosterChange.MOVES_HERE if learner.id in context.elsewhere else RosterChange.NEW
 
 
 def _from_date(row: RosterRow, learner: Learner | None, context: _Known) -> date:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from portal.accounts.models import User
 from portal.classes.access import can_manage_section
+from portal.classes.codes import ImportState, RosterChange
 from portal.classes.learners.enrolments import EnrolmentChanges, roster_position_among
 from portal.classes.models import Learner, RosterImport, Section, school_year_of
 from portal.classes.roster_files.reader import RosterFile, RosterRow, roster_file_to_json
@@ -23,6 +24,7 @@ from portal.classes.roster_import.diff import (
 )
 from portal.classes.roster_import.undo import ImportJournal
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import batch_column_updates, db, write_transaction
 from portal.core.worker_signals import notify_worker
 
@@ -76,9 +78,9 @@ def create_roster_import(
     )
     with write_transaction() as session:
         for old in session.scalars(
-            select(RosterImport).where(RosterImport.uploaded_by == user.id, RosterImport.state == "preview")
+            select(RosterImport).where(RosterImport.uploaded_by == user.id, RosterImport.state == ImportState.PREVIEW)
         ):
-            old.state, old.preview_rows = "discarded", None
+            old.state, old.preview_rows = ImportState.DISCARDED, None
         session.add(row)
     return row
 
@@ -93,7 +95,7 @@ def confirm_roster_import(
     """
     with write_transaction() as session:
         session.refresh(upload, with_for_update=True)
-        if upload.state != "preview":
+        if upload.state != ImportState.PREVIEW:
             raise NotImportable("decided already")
         diff = diff_roster_file(upload, hold=True)
         if diff.section and not can_manage_section(diff.section, user):
@@ -105,12 +107,12 @@ def confirm_roster_import(
         _must_be_answered(diff, answers)
         section = diff.section or _make_section(upload, diff.file, user)
         upload.undo_journal = _save(diff, section, answers)
-        upload.state, upload.preview_rows, upload.section_id = "confirmed", None, section.id
+        upload.state, upload.preview_rows, upload.section_id = ImportState.CONFIRMED, None, section.id
         upload.decided_at = clock.now()
-        upload.added = diff.count("new") + diff.count("moves here")
-        upload.changed = diff.count("changed")
+        upload.added = diff.count(RosterChange.NEW) + diff.count(RosterChange.MOVES_HERE)
+        upload.changed = diff.count(RosterChange.CHANGED)
         audit_log.record_action(
-            "imported a roster", "section", section.id, by=user.id,
+            AuditAction.IMPORTED_ROSTER, AuditSubject.SECTION, section.id, by=user.id,
             added=upload.added, changed=upload.changed, withdrawn=_withdrawn(diff, answers),
         )  # fmt: skip
     notify_worker("registration")
@@ -120,8 +122,8 @@ def confirm_roster_import(
 
 def discard_roster_import(upload: RosterImport) -> None:
     with write_transaction():
-        if upload.state == "preview":
-            upload.state, upload.preview_rows = "discarded", None
+        if upload.state == ImportState.PREVIEW:
+            upload.state, upload.preview_rows = ImportState.DISCARDED, None
 
 
 def _must_be_answered(diff: RosterDiff, answers: Mapping[UUID, MissingLearnerDecision]) -> None:
@@ -137,7 +139,9 @@ def _must_be_answered(diff: RosterDiff, answers: Mapping[UUID, MissingLearnerDec
 
 
 def _withdrawn(diff: RosterDiff, answers: Mapping[UUID, MissingLearnerDecision]) -> int:
-    return diff.count("leaves") + sum(answers[line.learner_id].what != KEEP_ON_ROSTER for line in diff.missing)
+    return diff.count(RosterChange.LEAVES) + sum(
+        answers[line.learner_id].what != KEEP_ON_ROSTER for line in diff.missing
+    )
 
 
 def _make_section(upload: RosterImport, file: RosterFile, user: User) -> Section:

@@ -14,9 +14,11 @@ from sqlalchemy import bindparam, delete, exists, select
 from sqlalchemy.orm import load_only
 
 from portal.accounts.models import User
+from portal.classes.codes import ImportState
 from portal.classes.learners.enrolments import EnrolmentChanges
 from portal.classes.models import Enrolment, Learner, RosterImport
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import Base, db, write_transaction
 from portal.core.worker_signals import notify_worker
 
@@ -74,7 +76,7 @@ _last_import = (
     .where(
         RosterImport.section_id == bindparam("section_id"),
         RosterImport.uploaded_by == bindparam("user_id"),
-        RosterImport.state == "confirmed",
+        RosterImport.state == ImportState.CONFIRMED,
         RosterImport.decided_at > bindparam("since"),
         RosterImport.undo_journal.is_not(None),
     )
@@ -96,7 +98,7 @@ def undo_roster_import(upload: RosterImport, user: User) -> int:
     with write_transaction() as session:
         session.refresh(upload, with_for_update=True)
         if (
-            upload.state != "confirmed"
+            upload.state != ImportState.CONFIRMED
             or upload.undo_journal is None
             or upload.decided_at is None
             or upload.decided_at < clock.now() - UNDO_WINDOW
@@ -107,9 +109,9 @@ def undo_roster_import(upload: RosterImport, user: User) -> int:
         learners = {row.id: row for row in session.scalars(select(Learner).where(Learner.id.in_(journal)))}
         _must_be_as_left(journal, learners, rolls)
         _restore(journal, learners, rolls)
-        upload.state, upload.undo_journal = "undone", None
+        upload.state, upload.undo_journal = ImportState.UNDONE, None
         audit_log.record_action(
-            "undid an import", "section", upload.section_id or "", by=user.id, learners=len(journal)
+            AuditAction.UNDID_IMPORT, AuditSubject.SECTION, upload.section_id or "", by=user.id, learners=len(journal)
         )
     notify_worker("registration")
     notify_worker("changed rosters")

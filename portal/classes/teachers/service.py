@@ -11,6 +11,7 @@ from portal.accounts.models import User
 from portal.classes.access import manageable_classes_clause, manageable_sections_clause
 from portal.classes.models import SchoolClass, Section, co_teachers
 from portal.core import audit_log
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, execute_rowcount, write_transaction
 from portal.core.worker_signals import notify_worker
 
@@ -104,13 +105,27 @@ def transfer_teaching_load(admin: User, person: User, heir: User, chosen: set[UU
                 delete(co_teachers).where(co_teachers.c.class_id.in_(class_ids), co_teachers.c.user_id == user_id)
             )
         for class_id in taught:
-            audit_log.record_action("handed over", "class", class_id, by=admin.id, old=str(person.id), new=str(heir.id))
+            audit_log.record_action(
+                AuditAction.TRANSFERRED_CLASSES,
+                AuditSubject.CLASS,
+                class_id,
+                by=admin.id,
+                old=str(person.id),
+                new=str(heir.id),
+            )
         for section_id in advised:
             audit_log.record_action(
-                "handed over", "section", section_id, by=admin.id, old=str(person.id), new=str(heir.id)
+                AuditAction.TRANSFERRED_CLASSES,
+                AuditSubject.SECTION,
+                section_id,
+                by=admin.id,
+                old=str(person.id),
+                new=str(heir.id),
             )
         for class_id in helped:
-            audit_log.record_action("removed a co-teacher", "class", class_id, by=admin.id, teacher=str(person.id))
+            audit_log.record_action(
+                AuditAction.REMOVED_CO_TEACHER, AuditSubject.CLASS, class_id, by=admin.id, teacher=str(person.id)
+            )
     notify_worker("registration")
     return len(taught) + len(helped) + len(advised)
 
@@ -128,7 +143,9 @@ def add_co_teacher(by: User, school_class: SchoolClass, colleague: User) -> None
         )
         if session.scalar(there) is None:
             session.execute(insert(co_teachers).values(class_id=school_class.id, user_id=colleague.id))
-            audit_log.record_action("added a co-teacher", "class", school_class.id, by=by.id, teacher=str(colleague.id))
+            audit_log.record_action(
+                AuditAction.ADDED_CO_TEACHER, AuditSubject.CLASS, school_class.id, by=by.id, teacher=str(colleague.id)
+            )
     notify_worker("registration")
 
 
@@ -139,7 +156,9 @@ def remove_co_teacher(by: User, school_class: SchoolClass, user_id: UUID) -> boo
             delete(co_teachers).where(co_teachers.c.class_id == school_class.id, co_teachers.c.user_id == user_id)
         )
         if gone:
-            audit_log.record_action("removed a co-teacher", "class", school_class.id, by=by.id, teacher=str(user_id))
+            audit_log.record_action(
+                AuditAction.REMOVED_CO_TEACHER, AuditSubject.CLASS, school_class.id, by=by.id, teacher=str(user_id)
+            )
     notify_worker("registration")
     return bool(gone)
 

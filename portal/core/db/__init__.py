@@ -114,6 +114,11 @@ class UuidPrimaryKey:
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
 
 
+def one_of_check(column: str, values: Iterable[str]) -> str:
+    """The text of a CHECK that a column holds one of these values (a StrEnum, or a tuple of texts)."""
+    return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"
+
+
 def init_db(app: Flask) -> None:
     db.init_app(app)
     migrate.init_app(app, db, directory=str(app.config["MIGRATIONS"]), render_as_batch=True)

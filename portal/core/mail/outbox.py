@@ -37,8 +37,10 @@ from portal.core.db import (
     db,
     execute_rowcount,
     leases,
+    one_of_check,
     write_transaction,
 )
+from portal.core.mail.codes import MailState
 from portal.core.mail.smtp_transport import MailTransport, PermanentMailError, TemporaryMailError
 from portal.core.worker_signals import notify_worker
 
@@ -53,19 +55,19 @@ class OutboxMail(UuidPrimaryKey, Model):
 
     __tablename__ = "mail_outbox"
     __table_args__ = (
-        CheckConstraint("state IN ('waiting', 'sent', 'failed')", name="state"),
-        CheckConstraint("state <> 'waiting' OR sealed IS NOT NULL", name="kept_while_waiting"),
-        CheckConstraint("state <> 'sent' OR sealed IS NULL", name="forgotten_once_sent"),
-        Index("ix_mail_outbox_state_next_try_at", "state", "next_attempt_at"),
+        CheckConstraint(one_of_check("state", MailState), name="state"),
+        CheckConstraint("state <> 'queued' OR content_encrypted IS NOT NULL", name="kept_while_queued"),
+        CheckConstraint("state <> 'sent' OR content_encrypted IS NULL", name="forgotten_once_sent"),
+        Index("ix_mail_outbox_state_next_attempt_at", "state", "next_attempt_at"),
     )
 
     kind: Mapped[str] = mapped_column(String(40))
-    recipient_hash: Mapped[str] = mapped_column("to_hash", String(64), key="recipient_hash", index=True)
+    recipient_hash: Mapped[str] = mapped_column(String(64), index=True)
     language: Mapped[str] = mapped_column(String(8))
-    content_encrypted: Mapped[str | None] = mapped_column("sealed", key="content_encrypted")
-    state: Mapped[str] = mapped_column(String(10), default="waiting")
+    content_encrypted: Mapped[str | None]
+    state: Mapped[str] = mapped_column(String(10), default=MailState.QUEUED)
     attempts: Mapped[int] = mapped_column(default=0)
-    next_attempt_at: Mapped[datetime] = mapped_column("next_try_at", key="next_attempt_at")
+    next_attempt_at: Mapped[datetime]
     leased_until: Mapped[datetime | None]
     error: Mapped[str | None] = mapped_column(String(200))
     created_at: Mapped[datetime]
@@ -112,7 +114,7 @@ def strip_control_characters(text: str) -> str:
 def send_due_mail() -> int:
     """Send what is due; how many letters were looked at. A dead server costs a wait, never a letter."""
     now = clock.now()
-    due = (OutboxMail.state == "waiting") & (OutboxMail.next_attempt_at <= now)
+    due = (OutboxMail.state == MailState.QUEUED) & (OutboxMail.next_attempt_at <= now)
     ids = leases.acquire_leases(OutboxMail, due, limit=BATCH_SIZE, order=OutboxMail.created_at)
     if not ids:
         return 0
@@ -141,7 +143,7 @@ def _send(post: MailTransport, mail: OutboxMail) -> None:
         post.send(message, str(mail.id))
     except TemporaryMailError as problem:
         if clock.now() - mail.created_at > MAX_AGE:
-            _finish(mail, "failed", error=str(problem))
+            _finish(mail, MailState.FAILED, error=str(problem))
         else:
             attempts = mail.attempts + 1
             leases.release_leases(
@@ -152,9 +154,9 @@ def _send(post: MailTransport, mail: OutboxMail) -> None:
                 error=str(problem)[:200],
             )
     except (PermanentMailError, DecryptionError) as problem:
-        _finish(mail, "failed", error=str(problem))
+        _finish(mail, MailState.FAILED, error=str(problem))
     else:
-        _finish(mail, "sent", sent_at=clock.now())
+        _finish(mail, MailState.SENT, sent_at=clock.now())
 
 
 def requeue_mail(letter_ids: Collection[UUID] | None = None) -> int:
@@ -162,7 +164,7 @@ def requeue_mail(letter_ids: Collection[UUID] | None = None) -> int:
 
     They count as new: they are tried for another three days. What has no content any more cannot be sent.
     """
-    stuck = and_(OutboxMail.state.in_(("failed", "waiting")), OutboxMail.content_encrypted.is_not(None))
+    stuck = and_(OutboxMail.state.in_((MailState.FAILED, MailState.QUEUED)), OutboxMail.content_encrypted.is_not(None))
     # One that a worker has in hand is being sent already; one never tried yet is due anyway.
     stuck = and_(
         stuck, OutboxMail.attempts > 0, or_(OutboxMail.leased_until.is_(None), OutboxMail.leased_until < clock.now())
@@ -172,7 +174,9 @@ def requeue_mail(letter_ids: Collection[UUID] | None = None) -> int:
     now = clock.now()
     with write_transaction():
         changed = execute_rowcount(
-            update(OutboxMail).where(stuck).values(state="waiting", attempts=0, next_attempt_at=now, created_at=now)
+            update(OutboxMail)
+            .where(stuck)
+            .values(state=MailState.QUEUED, attempts=0, next_attempt_at=now, created_at=now)
         )
     notify_worker("mail")
     return changed
@@ -183,7 +187,7 @@ def _finish(mail: OutboxMail, state: str, error: str | None = None, sent_at: dat
         OutboxMail,
         [mail.id],
         state=state,
-        content_encrypted=mail.content_encrypted if state == "failed" else None,
+        content_encrypted=mail.content_encrypted if state == MailState.FAILED else None,
         attempts=mail.attempts + 1,
         error=error[:200] if error else None,
         sent_at=sent_at,

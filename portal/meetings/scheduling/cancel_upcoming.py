@@ -10,6 +10,7 @@ from portal.accounts.models import User
 from portal.core import clock
 from portal.core.db import db, write_transaction
 from portal.core.worker_signals import notify_worker
+from portal.meetings.codes import MeetingState, OccurrenceState
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.scheduling import schedules
 from portal.meetings.service import MeetingNotChangeable
@@ -48,7 +49,7 @@ def cancel_upcoming_occurrences(user: User, class_id: UUID, reason: str = "") ->
 def _coming(class_id: UUID) -> list[Any]:
     return [
         ZoomMeeting.class_id == class_id,
-        ZoomMeeting.state.not_in(("ended", "cancelled", "deleted")),
-        MeetingOccurrence.state == "scheduled",
+        ZoomMeeting.state.not_in((MeetingState.ENDED, MeetingState.CANCELLED, MeetingState.DELETED)),
+        MeetingOccurrence.state == OccurrenceState.SCHEDULED,
         MeetingOccurrence.starts_at > clock.now(),
     ]

@@ -17,6 +17,7 @@ from portal.accounts.models import User
 from portal.classes.models import SchoolClass, Section
 from portal.core import clock
 from portal.core.db import db
+from portal.meetings.codes import MeetingState, OccurrenceState
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.scheduling.recurrence import TimeSlot
 
@@ -119,9 +120,9 @@ def list_booked_slots(
         .outerjoin(teacher, teacher.id == busy_teacher)
         .where(
             MeetingOccurrence.local_date.between(clock.to_manila(first).date(), clock.to_manila(last).date()),
-            MeetingOccurrence.state.in_(("scheduled", "started")),
+            MeetingOccurrence.state.in_((OccurrenceState.SCHEDULED, OccurrenceState.STARTED)),
             MeetingOccurrence.is_scheduled,
-            ZoomMeeting.state.in_(("waiting", "scheduled", "started")),
+            ZoomMeeting.state.in_((MeetingState.PENDING_ZOOM, MeetingState.SCHEDULED, MeetingState.STARTED)),
             or_(*whose),
             *([ZoomMeeting.id != except_meeting] if except_meeting else []),
             *([MeetingOccurrence.id != except_date] if except_date else []),

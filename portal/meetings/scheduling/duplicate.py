@@ -9,6 +9,7 @@ from sqlalchemy.orm import selectinload
 from portal.accounts.models import User
 from portal.core import clock
 from portal.core.db import db
+from portal.meetings.codes import MeetingKind, OccurrenceState
 from portal.meetings.models import MeetingOccurrence, Schedule, ZoomMeeting
 from portal.meetings.scheduling.recurrence import MAX_DATES, MAX_SPAN
 from portal.meetings.school_calendar import service as school_calendar_service
@@ -43,7 +44,7 @@ def form_values_like(user: User, meeting: ZoomMeeting) -> dict[str, object]:
         values["class_id"] = str(meeting.class_id)
     else:
         values["invited"] = "\n".join(named_invitee_addresses(meeting.id))
-    if meeting.kind != "recurring":
+    if meeting.kind != MeetingKind.RECURRING:
         return values | _single(user, meeting)
     return values | _series(meeting)
 
@@ -84,7 +85,7 @@ def _series(meeting: ZoomMeeting) -> dict[str, object]:
         "start": start,
         "minutes": minutes,
         "weekdays": sorted(times),
-        "dates": max(1, min(MAX_DATES, sum(row.state != "cancelled" for row in rows))),
+        "dates": max(1, min(MAX_DATES, sum(row.state != OccurrenceState.CANCELLED for row in rows))),
     }
     for weekday, (at, length) in times.items():
         if (at, length) != (start, minutes):

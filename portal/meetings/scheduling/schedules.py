@@ -11,9 +11,11 @@ from sqlalchemy import select
 from portal.accounts.models import User
 from portal.classes.models import SchoolClass
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction
 from portal.core.worker_signals import notify_worker
 from portal.meetings import option_policies
+from portal.meetings.codes import MeetingEvent, MeetingKind, MeetingState, OccurrenceState, PendingAction
 from portal.meetings.models import MeetingOccurrence, Schedule, ScheduleTime, ZoomMeeting
 from portal.meetings.scheduling.host_assignment import ScheduleParties
 from portal.meetings.scheduling.recurrence import (
@@ -101,7 +103,12 @@ def create_schedule(
             db.session.add(ScheduleTime(schedule_id=row.id, weekday=weekday, start=start, minutes=minutes))
         _add_meetings(user, school_class, details, plan, row.id, check)
         audit_log.record_action(
-            "scheduled", "schedule", row.id, by=user.id, dates=len(plan.slots), meetings=len(plan.blocks)
+            AuditAction.SCHEDULED,
+            AuditSubject.SCHEDULE,
+            row.id,
+            by=user.id,
+            dates=len(plan.slots),
+            meetings=len(plan.blocks),
         )
         return row
 
@@ -151,7 +158,7 @@ def move_occurrence(
     """Another time for one date (loaded with its meeting). Raises MeetingNotChangeable, OccurrenceTimeTaken and
     Clashing."""
     meeting = occurrence.meeting
-    if meeting.kind != "recurring":
+    if meeting.kind != MeetingKind.RECURRING:
         update_meeting(user, meeting, _details(meeting, starts_at, minutes), check=check)
         return
     with write_transaction() as session:
@@ -173,9 +180,14 @@ def move_occurrence(
         occurrence.starts_at, occurrence.minutes = starts_at, minutes
         occurrence.local_date = clock.to_manila(starts_at).date()
         request_meeting_update(meeting)
-        moved = f"{before.date().isoformat()} {clock.to_manila(starts_at).isoformat()}"
-        add_meeting_history(meeting.id, "date moved", by=user.id, detail=moved)
-        audit_log.record_action("moved", "class date", occurrence.id, by=user.id)
+        add_meeting_history(
+            meeting.id,
+            MeetingEvent.OCCURRENCE_MOVED,
+            by=user.id,
+            occurrence_date=before.date(),
+            moved_to=starts_at,
+        )
+        audit_log.record_action(AuditAction.MOVED, AuditSubject.OCCURRENCE, occurrence.id, by=user.id)
     notify_worker("meetings")
 
 
@@ -192,18 +204,23 @@ def cancel_occurrence(user: User, occurrence: MeetingOccurrence, reason: str = "
             .where(
                 MeetingOccurrence.meeting_id == meeting.id,
                 MeetingOccurrence.id != occurrence.id,
-                MeetingOccurrence.state != "cancelled",
+                MeetingOccurrence.state != OccurrenceState.CANCELLED,
             )
             .limit(1)
         )
         if others is None:
             cancel_meeting(user, meeting, reason)
             return
-        occurrence.state = "cancelled"
+        occurrence.state = OccurrenceState.CANCELLED
         request_meeting_update(meeting)
-        day = clock.to_manila(occurrence.starts_at).date().isoformat()
-        add_meeting_history(meeting.id, "date cancelled", by=user.id, detail=f"{day} {reason}".strip())
-        audit_log.record_action("cancelled", "class date", occurrence.id, by=user.id)
+        add_meeting_history(
+            meeting.id,
+            MeetingEvent.OCCURRENCE_CANCELLED,
+            by=user.id,
+            occurrence_date=clock.to_manila(occurrence.starts_at).date(),
+            reason=reason.strip(),
+        )
+        audit_log.record_action(AuditAction.CANCELLED, AuditSubject.OCCURRENCE, occurrence.id, by=user.id)
     notify_worker("meetings")
 
 
@@ -212,25 +229,25 @@ def recreate_meeting(user: User, meeting: ZoomMeeting) -> None:
 
     What was held stays, with its attendance. Raises MeetingNotChangeable where no date is left.
     """
-    if meeting.state != "deleted":
+    if meeting.state != MeetingState.DELETED:
         raise MeetingNotChangeable(meeting.state)
     with write_transaction() as session:
         lock_meeting_row(meeting)
-        if meeting.state != "deleted":
+        if meeting.state != MeetingState.DELETED:
             return  # another click has done it
         rows = list(session.scalars(select(MeetingOccurrence).where(MeetingOccurrence.meeting_id == meeting.id)))
         if not any(_to_come(row) for row in rows):
             raise MeetingNotChangeable("over")
         meeting.zoom_id = meeting.join_url = meeting.passcode = meeting.last_sent = meeting.overridden_settings = None
         meeting.marker, meeting.outcome_unknown = str(uuid4()), False
-        meeting.state, meeting.pending_action = "waiting", "create"
+        meeting.state, meeting.pending_action = MeetingState.PENDING_ZOOM, PendingAction.CREATE
         meeting.error_code = meeting.error_detail = meeting.next_attempt_at = None
         meeting.attempts, meeting.updated_at = 0, clock.now()
         meeting.zoom_generation += 1
-        if meeting.kind == "recurring":
+        if meeting.kind == MeetingKind.RECURRING:
             update_meeting_recurrence(meeting, rows)
-        add_meeting_history(meeting.id, "made again", by=user.id)
-        audit_log.record_action("made again", "meeting", meeting.id, by=user.id)
+        add_meeting_history(meeting.id, MeetingEvent.RECREATED, by=user.id)
+        audit_log.record_action(AuditAction.RECREATED_MEETING, AuditSubject.MEETING, meeting.id, by=user.id)
     notify_worker("meetings")
 
 
@@ -264,14 +281,14 @@ def _time_of(row: MeetingOccurrence) -> tuple[time, int]:
 
 
 def _to_come(row: MeetingOccurrence) -> bool:
-    return row.is_scheduled and row.state == "scheduled" and row.ends_at > clock.now()
+    return row.is_scheduled and row.state == OccurrenceState.SCHEDULED and row.ends_at > clock.now()
 
 
 def _hold_date(occurrence: MeetingOccurrence) -> None:
     """As `lock_editable_meeting`, for one date. Raises MeetingNotChangeable."""
     lock_editable_meeting(occurrence.meeting)
     db.session.refresh(occurrence)
-    if occurrence.state != "scheduled":
+    if occurrence.state != OccurrenceState.SCHEDULED:
         raise MeetingNotChangeable(occurrence.state)
 
 

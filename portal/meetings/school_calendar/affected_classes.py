@@ -15,6 +15,7 @@ from portal.core import clock
 from portal.core.db import db, write_transaction
 from portal.core.worker_signals import notify_worker
 from portal.meetings.access import manageable_meetings_clause, visible_meetings_clause
+from portal.meetings.codes import MeetingState, OccurrenceState
 from portal.meetings.models import CalendarDay, MeetingOccurrence, ZoomMeeting
 from portal.meetings.scheduling import schedules
 from portal.meetings.school_calendar.national_holidays import NATIONAL_HOLIDAYS, national_holidays
@@ -138,10 +139,10 @@ def _concerned(day: date, rows: Sequence[CalendarDay]) -> ColumnElement[bool]:
 def _still_on() -> list[Any]:
     """Conditions on dates and their meetings: there is something to cancel."""
     return [
-        MeetingOccurrence.state == "scheduled",
+        MeetingOccurrence.state == OccurrenceState.SCHEDULED,
         MeetingOccurrence.is_scheduled,
         MeetingOccurrence.starts_at > clock.now(),
-        ZoomMeeting.state.not_in(("ended", "cancelled", "deleted")),
+        ZoomMeeting.state.not_in((MeetingState.ENDED, MeetingState.CANCELLED, MeetingState.DELETED)),
     ]
 
 

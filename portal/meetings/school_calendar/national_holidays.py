@@ -9,11 +9,7 @@ from datetime import date, timedelta
 
 from flask_babel import gettext
 
-
-def N_(name: str) -> str:
-    """Mark a name for the translators; it is translated where it is said."""
-    return name
-
+from portal.core.translations import N_
 
 _NEW_YEAR = N_("New Year's Day")
 _ALL_SAINTS = N_("All Saints' Day")

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from portal.accounts.models import User
 from portal.classes.models import Section
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditSubject
 from portal.core.db import db, write_transaction
 from portal.meetings.models import CalendarDay
 from portal.meetings.school_calendar import national_holidays
@@ -144,7 +145,7 @@ def _note(action: str, rows: Sequence[CalendarDay], user: User) -> None:
     first = rows[0]
     audit_log.record_action(
         action,
-        "class day",
+        AuditSubject.CALENDAR_DAY,
         str(first.id),
         by=user.id,
         section_id=first.section_id,

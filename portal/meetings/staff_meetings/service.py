@@ -16,9 +16,11 @@ from sqlalchemy import ColumnElement, CompoundSelect, delete, or_, select, union
 from portal.accounts.email_domain import EmailDomainError, normalise_school_email
 from portal.accounts.models import User
 from portal.core import audit_log, clock
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import bulk_insert_ignore, db, write_transaction
 from portal.core.worker_signals import notify_worker
 from portal.meetings import option_policies, service
+from portal.meetings.codes import Audience, MeetingEvent
 from portal.meetings.models import SCHOOL_AUDIENCES, MeetingInvitation, ZoomMeeting
 from portal.meetings.scheduling.host_assignment import ScheduleParties
 from portal.meetings.scheduling.recurrence import TimeSlot
@@ -97,7 +99,12 @@ def create_staff_meeting(
         )
         _invite(meeting.id, people)
         audit_log.record_action(
-            "scheduled", "meeting", meeting.id, by=user.id, audience=details.audience, invited=len(people)
+            AuditAction.SCHEDULED,
+            AuditSubject.MEETING,
+            meeting.id,
+            by=user.id,
+            audience=details.audience,
+            invited=len(people),
         )
         return meeting
 
@@ -129,8 +136,10 @@ def update_staff_meeting(
         )
         _invite(meeting.id, [person for person in people if person.id not in before])
         if before != now:
-            service.add_meeting_history(meeting.id, "invitations changed", by=user.id)
-            audit_log.record_action("changed the invitations of", "meeting", meeting.id, by=user.id, invited=len(now))
+            service.add_meeting_history(meeting.id, MeetingEvent.INVITATIONS_CHANGED, by=user.id)
+            audit_log.record_action(
+                AuditAction.CHANGED_INVITATIONS, AuditSubject.MEETING, meeting.id, by=user.id, invited=len(now)
+            )
     notify_worker("meetings")
     notify_worker("registration")
 
@@ -178,7 +187,7 @@ def select_invitees(meetings: ColumnElement[bool]) -> CompoundSelect[tuple[UUID,
     `meetings` is a condition on ZoomMeeting.
     """
     mine = ZoomMeeting.class_id.is_(None) & meetings
-    of_the_school = or_(User.role == "teacher", (ZoomMeeting.audience == "all") & (User.scope == "school"))
+    of_the_school = or_(User.role == "teacher", (ZoomMeeting.audience == Audience.ALL) & (User.scope == "school"))
     return union(
         select(ZoomMeeting.id.label("meeting_id"), ZoomMeeting.created_by.label("user_id")).where(mine),
         select(ZoomMeeting.id, MeetingInvitation.user_id)

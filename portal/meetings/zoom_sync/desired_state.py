@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from portal.core import clock
+from portal.meetings.codes import MeetingKind
 from portal.meetings.models import ZoomMeeting
 from portal.meetings.scheduling.recurrence import weekly_starts
 from portal.zoom.agenda_marker import strip_agenda_marker
@@ -39,7 +40,7 @@ def desired_meeting_draft(meeting: ZoomMeeting) -> MeetingDraft:
 def desired_meeting_values(meeting: ZoomMeeting) -> Values:
     """What a person may change, by column; of a recurring meeting the times belong to its dates."""
     values: Values = {"title": meeting.title, "description": _plain(meeting.description)}
-    if meeting.kind != "recurring":
+    if meeting.kind != MeetingKind.RECURRING:
         values |= {"starts_at": meeting.starts_at, "minutes": meeting.minutes}
     return values | {name: getattr(meeting, name) for name in SETTINGS}
 
@@ -139,7 +140,7 @@ def recurrence_of(meeting: ZoomMeeting) -> Values:
 
 
 def _draft(values: Values, meeting: ZoomMeeting) -> MeetingDraft:
-    recurring = meeting.kind == "recurring"
+    recurring = meeting.kind == MeetingKind.RECURRING
     return MeetingDraft(
         topic=values["title"],
         type=RECURRING if recurring else SCHEDULED,

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from portal.core import clock
 from portal.core.db import db
 from portal.core.worker_signals import notify_worker
+from portal.meetings.codes import MeetingEvent, MeetingKind, MeetingState, OccurrenceState, PendingAction
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.service import add_meeting_history
 from portal.meetings.zoom_sync.desired_state import is_remote_change
@@ -39,15 +40,15 @@ def apply_meeting_event(event: WebhookEvent) -> bool:
 
 
 def _deleted(meeting: ZoomMeeting, event: WebhookEvent) -> None:
-    if meeting.kind == "recurring" and event.occurrence_ids and event.scope != "all":
+    if meeting.kind == MeetingKind.RECURRING and event.occurrence_ids and event.scope != "all":
         _dates_deleted(meeting, event.occurrence_ids)
-    elif meeting.kind == "recurring" and event.scope == "single":
+    elif meeting.kind == MeetingKind.RECURRING and event.scope == "single":
         _look(meeting)  # a single date, but which one it does not say
-    elif meeting.state == "cancelled":
+    elif meeting.state == MeetingState.CANCELLED:
         meeting.pending_action = None  # by us, or by somebody who was quicker
-    elif meeting.state in ("scheduled", "started"):
-        meeting.state, meeting.pending_action = "deleted", None
-        add_meeting_history(meeting.id, "gone at Zoom")
+    elif meeting.state in (MeetingState.SCHEDULED, MeetingState.STARTED):
+        meeting.state, meeting.pending_action = MeetingState.DELETED, None
+        add_meeting_history(meeting.id, MeetingEvent.FOUND_DELETED_AT_ZOOM)
 
 
 def _dates_deleted(meeting: ZoomMeeting, ids: tuple[str, ...]) -> None:
@@ -55,24 +56,24 @@ def _dates_deleted(meeting: ZoomMeeting, ids: tuple[str, ...]) -> None:
         select(MeetingOccurrence).where(
             MeetingOccurrence.meeting_id == meeting.id,
             MeetingOccurrence.zoom_occurrence_id.in_(ids),
-            MeetingOccurrence.state == "scheduled",
+            MeetingOccurrence.state == OccurrenceState.SCHEDULED,
             MeetingOccurrence.starts_at > clock.now(),
         )
     )
     for row in rows:
-        row.state = "cancelled"
-        add_meeting_history(meeting.id, "date cancelled at Zoom", detail=row.local_date.isoformat())
+        row.state = OccurrenceState.CANCELLED
+        add_meeting_history(meeting.id, MeetingEvent.OCCURRENCE_CANCELLED_AT_ZOOM, occurrence_date=row.local_date)
 
 
 def _recovered(meeting: ZoomMeeting) -> None:
-    if meeting.state == "deleted":
-        meeting.state = "scheduled"
-        add_meeting_history(meeting.id, "recovered at Zoom")
+    if meeting.state == MeetingState.DELETED:
+        meeting.state = MeetingState.SCHEDULED
+        add_meeting_history(meeting.id, MeetingEvent.RECOVERED_AT_ZOOM)
         _look(meeting)
 
 
 def _look(meeting: ZoomMeeting) -> None:
     """Have the worker read the meeting from Zoom, unless it is to be sent there anyway."""
-    if meeting.pending_action is None and meeting.state in ("scheduled", "started"):
-        meeting.pending_action, meeting.next_attempt_at = "check", None
+    if meeting.pending_action is None and meeting.state in (MeetingState.SCHEDULED, MeetingState.STARTED):
+        meeting.pending_action, meeting.next_attempt_at = PendingAction.CHECK, None
         notify_worker("meetings")

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from portal.core import clock
 from portal.core.db import db
+from portal.meetings.codes import OccurrenceState
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.zoom_sync.desired_state import pattern_starts
 from portal.zoom.models import Meeting, Occurrence
@@ -44,7 +45,7 @@ def diff_zoom_occurrences(meeting: ZoomMeeting, rows: list[MeetingOccurrence], s
     diff = OccurrenceDiff()
     for row, theirs in pairs:
         _learn(row, theirs, rows, diff)
-        if row.state == "cancelled":
+        if row.state == OccurrenceState.CANCELLED:
             diff.surplus.append(theirs)
         elif row.starts_at > now and (row.starts_at, row.minutes) != (row.zoom_starts_at, row.zoom_minutes):
             diff.moved.append((row, theirs))
@@ -104,7 +105,7 @@ def _learn(row: MeetingOccurrence, theirs: Occurrence, rows: list[MeetingOccurre
     changed_there = (start, minutes) != (row.zoom_starts_at, row.zoom_minutes)
     changed_here = (row.starts_at, row.minutes) != (row.zoom_starts_at, row.zoom_minutes)
     free = all(other is row or other.starts_at != start for other in rows)
-    if start and changed_there and not changed_here and free and row.state == "scheduled":
+    if start and changed_there and not changed_here and free and row.state == OccurrenceState.SCHEDULED:
         row.starts_at, row.minutes = start, minutes
         row.local_date = clock.to_manila(start).date()
         diff.news = True
@@ -113,11 +114,11 @@ def _learn(row: MeetingOccurrence, theirs: Occurrence, rows: list[MeetingOccurre
 
 def _gone(row: MeetingOccurrence, diff: OccurrenceDiff) -> None:
     """Zoom does not have this date: somebody deleted it there, or Zoom never made it."""
-    if row.state == "scheduled":
+    if row.state == OccurrenceState.SCHEDULED:
         if row.zoom_occurrence_id is None:
             diff.missing.append(row)
             return
-        row.state, diff.news = "cancelled", True
+        row.state, diff.news = OccurrenceState.CANCELLED, True
     row.zoom_occurrence_id = None
 
 
@@ -136,7 +137,7 @@ def _new(
         zoom_occurrence_id=theirs.id,
         zoom_starts_at=start,
         zoom_minutes=theirs.minutes or meeting.minutes,
-        state="scheduled",
+        state=OccurrenceState.SCHEDULED,
         is_scheduled=True,
     )
     db.session.add(row)

@@ -19,6 +19,7 @@ from portal.core import clock
 from portal.core.db import db, write_transaction
 from portal.core.db.leases import acquire_leases, next_attempt_at
 from portal.core.worker_signals import notify_worker
+from portal.meetings.codes import MeetingError, MeetingEvent, MeetingKind, MeetingState, OccurrenceState, PendingAction
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.scheduling import host_assignment
 from portal.meetings.scheduling.recurrence import TimeSlot
@@ -105,9 +106,9 @@ def _create(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
         _refresh(meeting)
         meeting.zoom_id, meeting.created_at_zoom = found.id, clock.now()
         meeting.last_sent = desired_state.serialise_meeting_values(values)
-        add_meeting_history(meeting.id, "made at Zoom")
-        if meeting.state == "waiting":
-            meeting.state = "scheduled"
+        add_meeting_history(meeting.id, MeetingEvent.CREATED_AT_ZOOM)
+        if meeting.state == MeetingState.PENDING_ZOOM:
+            meeting.state = MeetingState.SCHEDULED
         _finish(meeting, _apply_zoom_state(meeting, found, values))
     notify_worker("registration")
     notify_worker("inbox")  # events of this meeting may have come before its id was known here
@@ -115,12 +116,12 @@ def _create(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
 
 def _drop_what_has_passed(meeting: ZoomMeeting) -> None:
     """Zoom was away so long that dates have passed: only the others are made. Raises MeetingNotCreatable."""
-    if meeting.kind == "recurring" and meeting.starts_at <= clock.now():
+    if meeting.kind == MeetingKind.RECURRING and meeting.starts_at <= clock.now():
         with write_transaction():
             _refresh(meeting)
             update_meeting_recurrence(meeting, _rows(meeting))
     if desired_state.last_end_of(meeting) <= clock.now():
-        raise MeetingNotCreatable("too late")
+        raise MeetingNotCreatable(MeetingError.TOO_LATE)
 
 
 def _settle_host(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
@@ -135,13 +136,15 @@ def _settle_host(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
         ]
         with write_transaction():
             _refresh(meeting)
-            slots = [TimeSlot(row.starts_at, row.minutes) for row in _rows(meeting) if row.state == "scheduled"]
+            slots = [
+                TimeSlot(row.starts_at, row.minutes) for row in _rows(meeting) if row.state == OccurrenceState.SCHEDULED
+            ]
             chosen = host_assignment.find_free_host(
                 meeting, [one for one in others if one.exists_at_zoom is not False], slots
             )
             if chosen is None:
-                raise MeetingNotCreatable("no host free" if others else "host unknown")
-            add_meeting_history(meeting.id, "other host", detail=chosen.email)
+                raise MeetingNotCreatable(MeetingError.NO_FREE_HOST if others else MeetingError.HOST_UNKNOWN)
+            add_meeting_history(meeting.id, MeetingEvent.HOST_CHANGED, host_email=chosen.email)
             meeting.host_email, host = chosen.email, chosen
     if (host.licensed is False) != meeting.open_mode and host.licensed is not None:
         with write_transaction():
@@ -153,7 +156,7 @@ def _open_mode(meeting: ZoomMeeting, on: bool) -> None:
         return  # a person chose it: then it is no matter of licences
     meeting.open_mode, meeting.approval_type = on, 2 if on else 1
     if on:
-        add_meeting_history(meeting.id, "open mode")
+        add_meeting_history(meeting.id, MeetingEvent.OPEN_MODE)
 
 
 def _update(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
@@ -170,8 +173,8 @@ def _update(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
         with write_transaction():
             _refresh(meeting)
             meeting.last_sent = desired_state.serialise_meeting_values(values)
-            add_meeting_history(meeting.id, "changed at Zoom")
-    sent_dates = seen is not None and meeting.kind == "recurring" and _send_dates(meeting, seen, zoom)
+            add_meeting_history(meeting.id, MeetingEvent.CHANGED_AT_ZOOM)
+    sent_dates = seen is not None and meeting.kind == MeetingKind.RECURRING and _send_dates(meeting, seen, zoom)
     if seen is None or body or sent_dates:
         seen = zoom.get_meeting(meeting.zoom_id)
     sent = {name: value for name, value in values.items() if value != told.get(name)}
@@ -183,7 +186,7 @@ def _update(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
 def _read_first(meeting: ZoomMeeting, zoom: ZoomClient) -> Meeting | None:
     """What Zoom has, where that decides what is to be sent: single dates, a lost answer, a change made there."""
     known = meeting.last_sent is not None and not meeting.outcome_unknown
-    if known and meeting.kind != "recurring" and meeting.pending_action != "check":
+    if known and meeting.kind != MeetingKind.RECURRING and meeting.pending_action != PendingAction.CHECK:
         return None
     seen = zoom.get_meeting(meeting.zoom_id or "")
     with write_transaction():
@@ -213,7 +216,9 @@ def _send_dates(meeting: ZoomMeeting, seen: Meeting, zoom: ZoomClient) -> bool:
             row.zoom_starts_at, row.zoom_minutes = starts_at, minutes
     if diff.surplus or diff.moved:
         with write_transaction():
-            add_meeting_history(meeting.id, "dates changed at Zoom", detail=str(len(diff.surplus) + len(diff.moved)))
+            add_meeting_history(
+                meeting.id, MeetingEvent.OCCURRENCES_CHANGED_AT_ZOOM, number=len(diff.surplus) + len(diff.moved)
+            )
     return not diff.in_step
 
 
@@ -234,9 +239,13 @@ def _apply_zoom_state(meeting: ZoomMeeting, seen: Meeting, sent: desired_state.V
         meeting.join_url = seen.join_url
     if seen.password and seen.password != meeting.passcode:
         meeting.passcode = seen.password
-    dates = diff_zoom_occurrences(meeting, _rows(meeting), seen) if meeting.kind == "recurring" else OccurrenceDiff()
+    dates = (
+        diff_zoom_occurrences(meeting, _rows(meeting), seen)
+        if meeting.kind == MeetingKind.RECURRING
+        else OccurrenceDiff()
+    )
     if news or dates.news:
-        add_meeting_history(meeting.id, "moved at Zoom")
+        add_meeting_history(meeting.id, MeetingEvent.MOVED_AT_ZOOM)
     return dates
 
 
@@ -259,14 +268,14 @@ def _finish(meeting: ZoomMeeting, dates: OccurrenceDiff) -> None:
     meeting.outcome_unknown = False
     _clear_error(meeting)
     if dates.missing:
-        meeting.error_code = "dates missing"
-    if meeting.state == "cancelled":
-        meeting.pending_action = "delete"
+        meeting.error_code = MeetingError.OCCURRENCES_MISSING
+    if meeting.state == MeetingState.CANCELLED:
+        meeting.pending_action = PendingAction.DELETE
     elif (
         diff_meeting_drafts(desired_state.last_sent_draft(meeting), desired_state.desired_meeting_draft(meeting))
         or not dates.in_step
     ):
-        meeting.pending_action = "update"
+        meeting.pending_action = PendingAction.UPDATE
     else:
         meeting.pending_action = None
 
@@ -283,7 +292,7 @@ def _delete(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
         _refresh(meeting)
         meeting.pending_action, meeting.outcome_unknown = None, False
         _clear_error(meeting)
-        add_meeting_history(meeting.id, "deleted at Zoom")
+        add_meeting_history(meeting.id, MeetingEvent.DELETED_AT_ZOOM)
 
 
 _STEPS: dict[str | None, Callable[[ZoomMeeting, ZoomClient], None]] = {
@@ -341,11 +350,11 @@ def _mark_failed(meeting: ZoomMeeting, code: str) -> None:
     with write_transaction():
         _refresh(meeting)
         meeting.pending_action = None
-        if meeting.state == "cancelled":
+        if meeting.state == MeetingState.CANCELLED:
             return  # called off meanwhile, and Zoom never had it
-        meeting.state = "failed"
+        meeting.state = MeetingState.FAILED
         meeting.error_code, meeting.error_detail = code, None
-        add_meeting_history(meeting.id, "trouble", detail=code)
+        add_meeting_history(meeting.id, MeetingEvent.ERROR, error_code=code)
 
 
 def _record_error(meeting: ZoomMeeting, error: ZoomError) -> None:
@@ -361,7 +370,7 @@ def _record_error(meeting: ZoomMeeting, error: ZoomError) -> None:
         if isinstance(error, ZoomRefused):
             _refused(meeting, error)
         if first:
-            add_meeting_history(meeting.id, "trouble", detail=meeting.error_code)
+            add_meeting_history(meeting.id, MeetingEvent.ERROR, error_code=meeting.error_code)
 
 
 def _parked_until(meeting: ZoomMeeting, error: ZoomError) -> datetime | None:
@@ -385,12 +394,12 @@ def _detail(error: ZoomError) -> str:
 
 
 def _refused(meeting: ZoomMeeting, error: ZoomRefused) -> None:
-    if meeting.pending_action == "create":
+    if meeting.pending_action == PendingAction.CREATE:
         _refused_to_create(meeting, error)
-    elif error.is_deleted and meeting.pending_action in ("update", "check"):
-        meeting.state, meeting.pending_action = "deleted", None
-        add_meeting_history(meeting.id, "gone at Zoom")
-    elif meeting.pending_action == "delete" and error.code == MEETING_IN_PROGRESS:
+    elif error.is_deleted and meeting.pending_action in (PendingAction.UPDATE, PendingAction.CHECK):
+        meeting.state, meeting.pending_action = MeetingState.DELETED, None
+        add_meeting_history(meeting.id, MeetingEvent.FOUND_DELETED_AT_ZOOM)
+    elif meeting.pending_action == PendingAction.DELETE and error.code == MEETING_IN_PROGRESS:
         return  # the class is still running: it is deleted when it is over
     else:
         meeting.pending_action = None
@@ -409,14 +418,14 @@ def _refused_to_create(meeting: ZoomMeeting, error: ZoomRefused) -> None:
         hosts.store_zoom_host(hosts.CachedHost(meeting.host_email, exists_at_zoom=False))
         meeting.next_attempt_at = None
     else:
-        meeting.state, meeting.pending_action = "failed", None
+        meeting.state, meeting.pending_action = MeetingState.FAILED, None
 
 
 _REFUSAL_CODES = {
-    "is_deleted": "gone",
-    "is_host_unknown": "host unknown",
-    "is_host_unlicensed": "host not licensed",
-    "is_registration_off": "registration off",
+    "is_deleted": MeetingError.DELETED_AT_ZOOM,
+    "is_host_unknown": MeetingError.HOST_UNKNOWN,
+    "is_host_unlicensed": MeetingError.HOST_UNLICENSED,
+    "is_registration_off": MeetingError.REGISTRATION_OFF,
     "is_full": "full",
     "is_over": "over",
 }
@@ -425,15 +434,17 @@ _REFUSAL_CODES = {
 def error_code_of(error: ZoomError) -> str:
     """A word for what went wrong; `words.trouble` turns it into a sentence."""
     if isinstance(error, ZoomNotConfigured):
-        return "not configured"
+        return MeetingError.NOT_CONFIGURED
     if isinstance(error, ZoomBadCredentials):
-        return "credentials"
+        return MeetingError.CREDENTIALS
     if isinstance(error, ZoomNotAuthorised):
-        return "not authorised"
+        return MeetingError.NOT_AUTHORISED
     if isinstance(error, ZoomRateLimited):
-        return {"host-day": "host limit", "account-day": "account limit"}.get(error.per, "rate limited")
+        return {"host-day": MeetingError.HOST_LIMIT, "account-day": MeetingError.ACCOUNT_LIMIT}.get(
+            error.per, MeetingError.RATE_LIMITED
+        )
     if isinstance(error, ZoomUnavailable):
-        return "unavailable"
+        return MeetingError.UNAVAILABLE
     if isinstance(error, ZoomRefused):
-        return next((code for meaning, code in _REFUSAL_CODES.items() if getattr(error, meaning)), "refused")
-    return "refused"
+        return next((code for name, code in _REFUSAL_CODES.items() if getattr(error, name)), MeetingError.REFUSED)
+    return MeetingError.REFUSED

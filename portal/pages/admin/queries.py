@@ -14,7 +14,9 @@ from portal.classes.models import SchoolClass, Section
 from portal.core import clock
 from portal.core.audit_log import AuditEntry
 from portal.core.db import db
+from portal.core.mail.codes import MailState
 from portal.core.mail.outbox import OutboxMail
+from portal.pages.admin.audit_messages import find_audit_actions
 from portal.webhooks.models import ZoomEvent
 
 PAGE_SIZE = 100
@@ -89,7 +91,7 @@ def _wanted(admin: User, search: AuditSearch) -> list[ColumnElement[bool]]:
         like = f"%{_escaped(word)}%"
         conditions.append(or_(func.lower(User.full_name).like(like, escape="\\"), User.email.like(like, escape="\\")))
     if search.action:
-        conditions.append(AuditEntry.action.like(f"%{_escaped(search.action.lower())}%", escape="\\"))
+        conditions.append(AuditEntry.action.in_(find_audit_actions(search.action)))
     if search.school_class:
         # What was done with the section's records as a whole concerns each of its classes.
         whole = select(SchoolClass.section_id).where(SchoolClass.id == search.school_class).scalar_subquery()
@@ -217,7 +219,7 @@ def count_resendable_mails() -> int:
     stuck = (
         (OutboxMail.attempts > 0)
         & OutboxMail.content_encrypted.is_not(None)
-        & OutboxMail.state.in_(("failed", "waiting"))
+        & OutboxMail.state.in_((MailState.FAILED, MailState.QUEUED))
     )
     return db.session.scalar(select(func.count()).select_from(OutboxMail).where(stuck)) or 0
 

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from portal.classes.access import can_view_learners
 from portal.config import Settings
 from portal.core import audit_log as audit
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.forms import SchoolDateField
 from portal.core.mail.outbox import requeue_mail
 from portal.meetings import messages as meeting_words
@@ -22,6 +23,7 @@ from portal.pages.admin import audit_messages, queries
 from portal.pages.admin import today as admin_today
 from portal.pages.admin.zoom_status import load_zoom_status as status_now
 from portal.registration import messages as registration_words
+from portal.webhooks.codes import DeliveryState
 from portal.webhooks.models import ZoomEvent
 from portal.webhooks.replay import replay_deliveries, requeue_deliveries
 from portal.zoom.errors import ZoomError
@@ -30,7 +32,7 @@ from portal.zoom_account.client import get_zoom_client
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 MAX_PAGES = 10_000  # further back nobody turns pages: there are days and names to search by
-DELIVERY_STATES = ("", "new", "done", "ignored", "waiting", "set aside")
+DELIVERY_STATES = ("", *DeliveryState)
 
 
 @bp.before_request
@@ -98,7 +100,11 @@ def show_audit_log() -> str:
     page = max(1, min(request.args.get("page", 1, type=int) or 1, MAX_PAGES))
     lines = queries.list_audit_entries(current_user, search, page)
     audit.record_action(
-        "searched the audit log", "audit", "log", by=current_user.id, found=min(len(lines), queries.PAGE_SIZE)
+        AuditAction.SEARCHED_AUDIT_LOG,
+        AuditSubject.AUDIT,
+        "log",
+        by=current_user.id,
+        found=min(len(lines), queries.PAGE_SIZE),
     )
     query = {name: value for name, value in request.args.items() if value and name != "page"}
     return render_template(
@@ -109,6 +115,8 @@ def show_audit_log() -> str:
         ),
         address=audit_messages.audit_subject_url,
         plain=audit_messages.audit_detail_lines,
+        did=audit_messages.audit_action_label,
+        kind_of_thing=audit_messages.audit_subject_label,
         with_ids="ids" in request.args,
         more=len(lines) > queries.PAGE_SIZE,
         page=page,
@@ -167,7 +175,7 @@ def check_zoom_account() -> AnyResponse:
         if probe.missing_optional:
             scopes = ", ".join(sorted(probe.missing_optional))
             flash(_("It would also be good to have: %(scopes)s", scopes=scopes), "warm")
-    audit.record_action("checked Zoom", "zoom", "account", by=current_user.id)
+    audit.record_action(AuditAction.CHECKED_ZOOM, AuditSubject.ZOOM, "account", by=current_user.id)
     return redirect(url_for(".show_zoom_status"))
 
 
@@ -188,9 +196,13 @@ def replay_webhooks() -> AnyResponse:
     harmless for one that was read, since what it says is there already."""
     _region_only()
     one = request.form.get("delivery", type=int)
-    count = replay_deliveries(("set aside",)) if one is None else requeue_deliveries(ZoomEvent.id == one)
+    count = replay_deliveries((DeliveryState.FAILED,)) if one is None else requeue_deliveries(ZoomEvent.id == one)
     audit.record_action(
-        "replayed deliveries", "inbox", "set aside" if one is None else str(one), by=current_user.id, deliveries=count
+        AuditAction.REPLAYED_DELIVERIES,
+        AuditSubject.DELIVERIES,
+        DeliveryState.FAILED if one is None else str(one),
+        by=current_user.id,
+        deliveries=count,
     )
     flash(ngettext("%(num)d delivery is looked at again.", "%(num)d deliveries are looked at again.", count))
     state = request.form.get("state", "")
@@ -220,7 +232,7 @@ def resend_failed_mail() -> AnyResponse:
     """Send at once what was given up and what waits for its next try: the mail server is right again."""
     _region_only()
     count = requeue_mail()
-    audit.record_action("sent letters again", "mail", "outbox", by=current_user.id, letters=count)
+    audit.record_action(AuditAction.REQUEUED_MAIL, AuditSubject.MAIL, "outbox", by=current_user.id, letters=count)
     flash(ngettext("%(num)d letter is tried again.", "%(num)d letters are tried again.", count))
     return redirect(url_for(".list_outbox_mail"))
 

@@ -16,10 +16,13 @@ from portal.attendance.models import READY_STATES, AttendanceSheet
 from portal.classes.models import SchoolClass, Section
 from portal.core import clock
 from portal.core.db import db
+from portal.core.mail.codes import MailState
 from portal.core.mail.outbox import OutboxMail
 from portal.meetings.access import visible_meetings_clause
+from portal.meetings.codes import MeetingState, OccurrenceState
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.models import FAILURES, MeetingRegistrant
+from portal.webhooks.codes import DeliveryState
 from portal.webhooks.models import ZoomEvent
 
 KINDS = ("live", "late", "coming", "over", "unsigned", "match", "registration", "zoom")
@@ -78,7 +81,7 @@ def _number(kind: str) -> ColumnElement[int]:
 def _wanted(admin: User, kind: str) -> list[ColumnElement[bool]]:
     """The conditions of a list, on occurrences joined with their meetings (and sheets, where it is about those)."""
     today = clock.today()
-    held = ZoomMeeting.state.not_in(("cancelled", "deleted", "failed"))
+    held = ZoomMeeting.state.not_in((MeetingState.CANCELLED, MeetingState.DELETED, MeetingState.FAILED))
     of_today: list[ColumnElement[bool]] = [
         visible_meetings_clause(admin),
         ZoomMeeting.class_id.is_not(None),
@@ -87,21 +90,31 @@ def _wanted(admin: User, kind: str) -> list[ColumnElement[bool]]:
     open_sheets: list[ColumnElement[bool]] = [
         visible_meetings_clause(admin),
         MeetingOccurrence.local_date >= today - LOOK_BACK,
-        MeetingOccurrence.state != "cancelled",
+        MeetingOccurrence.state != OccurrenceState.CANCELLED,
         AttendanceSheet.finalised_at.is_(None),
         AttendanceSheet.counts_in_reports.is_(True),
     ]
     conditions: dict[str, list[ColumnElement[bool]]] = {
-        "live": [*of_today, MeetingOccurrence.state == "started"],
-        "coming": [*of_today, held, MeetingOccurrence.state == "scheduled", MeetingOccurrence.starts_at > clock.now()],
-        "late": [*of_today, held, MeetingOccurrence.state == "scheduled", MeetingOccurrence.starts_at <= clock.now()],
-        "over": [*of_today, MeetingOccurrence.state == "ended"],
+        "live": [*of_today, MeetingOccurrence.state == OccurrenceState.STARTED],
+        "coming": [
+            *of_today,
+            held,
+            MeetingOccurrence.state == OccurrenceState.SCHEDULED,
+            MeetingOccurrence.starts_at > clock.now(),
+        ],
+        "late": [
+            *of_today,
+            held,
+            MeetingOccurrence.state == OccurrenceState.SCHEDULED,
+            MeetingOccurrence.starts_at <= clock.now(),
+        ],
+        "over": [*of_today, MeetingOccurrence.state == OccurrenceState.ENDED],
         "unsigned": [*open_sheets, AttendanceSheet.state.in_(READY_STATES)],
         "match": [*open_sheets, AttendanceSheet.unmatched_count > 0],
         "zoom": [
             *_of_a_meeting_to_come(admin),
             or_(
-                ZoomMeeting.state == "failed",
+                ZoomMeeting.state == MeetingState.FAILED,
                 and_(ZoomMeeting.error_code.is_not(None), ZoomMeeting.pending_action.is_not(None)),
             ),
             MeetingOccurrence.local_date >= today,
@@ -112,12 +125,13 @@ def _wanted(admin: User, kind: str) -> list[ColumnElement[bool]]:
 
 def _of_a_meeting_to_come(admin: User) -> list[ColumnElement[bool]]:
     to_come = select(MeetingOccurrence.meeting_id).where(
-        MeetingOccurrence.local_date >= clock.today(), MeetingOccurrence.state.in_(("scheduled", "started"))
+        MeetingOccurrence.local_date >= clock.today(),
+        MeetingOccurrence.state.in_((OccurrenceState.SCHEDULED, OccurrenceState.STARTED)),
     )
     return [
         visible_meetings_clause(admin),
         ZoomMeeting.class_id.is_not(None),
-        ZoomMeeting.state.not_in(("ended", "cancelled", "deleted")),
+        ZoomMeeting.state.not_in((MeetingState.ENDED, MeetingState.CANCELLED, MeetingState.DELETED)),
         ZoomMeeting.id.in_(to_come.correlate(None)),
     ]
 
@@ -168,7 +182,10 @@ def list_todays_classes(admin: User, kind: str) -> tuple[list[TodaysClassRow], b
         # One line a meeting: that of its first date from today on.
         first = (
             select(func.min(MeetingOccurrence.starts_at))
-            .where(MeetingOccurrence.local_date >= clock.today(), MeetingOccurrence.state.in_(("scheduled", "started")))
+            .where(
+                MeetingOccurrence.local_date >= clock.today(),
+                MeetingOccurrence.state.in_((OccurrenceState.SCHEDULED, OccurrenceState.STARTED)),
+            )
             .group_by(MeetingOccurrence.meeting_id)
             .add_columns(MeetingOccurrence.meeting_id.label("of_meeting"))
             .subquery()
@@ -218,10 +235,10 @@ def assess_backlog_health() -> BacklogHealth:
     now = clock.now()
     row = db.session.execute(
         select(
-            _count(ZoomEvent.state == "set aside"),
-            _count(and_(ZoomEvent.state == "new", ZoomEvent.received_at < now - BACKLOG_LIMIT)),
+            _count(ZoomEvent.state == DeliveryState.FAILED),
+            _count(and_(ZoomEvent.state == DeliveryState.PENDING, ZoomEvent.received_at < now - BACKLOG_LIMIT)),
             _count(AttendanceSheet.reconcile_at < now - LATE_AFTER),
-            _count(OutboxMail.state == "failed"),
+            _count(OutboxMail.state == MailState.FAILED),
         )
     ).one()
     return BacklogHealth(*row)

@@ -11,6 +11,7 @@ from portal.config import Settings
 from portal.core import clock
 from portal.core.db import UTCDateTime, db
 from portal.meetings.models import ZoomMeeting
+from portal.registration.codes import RegistrantState
 from portal.registration.models import MeetingRegistrant
 from portal.webhooks.models import ZoomEvent
 from portal.zoom_account import host_quota, write_block
@@ -71,7 +72,8 @@ def load_zoom_status() -> ZoomStatus:
         registrations=_waiting(
             MeetingRegistrant.reason,
             MeetingRegistrant.next_attempt_at,
-            MeetingRegistrant.is_expected & MeetingRegistrant.state.in_(("waiting", "pending")),
+            MeetingRegistrant.is_expected
+            & MeetingRegistrant.state.in_((RegistrantState.QUEUED, RegistrantState.PENDING_APPROVAL)),
         ),
         hosts=_hosts(),
         a_day=host_quota.WRITES_PER_DAY,

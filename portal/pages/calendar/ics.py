@@ -18,6 +18,7 @@ from portal.classes.models import SchoolClass, Section
 from portal.core import clock
 from portal.core.db import db
 from portal.meetings.access import invited_meetings_clause
+from portal.meetings.codes import MeetingState, OccurrenceState
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
 from portal.registration.join_links import AUDIENCES
 
@@ -88,7 +89,7 @@ def _entries(*conditions: ColumnElement[bool]) -> list[CalendarEvent]:
         .where(
             MeetingOccurrence.is_scheduled,
             MeetingOccurrence.local_date.between(today - BACK, today + AHEAD),
-            ZoomMeeting.state != "failed",
+            ZoomMeeting.state != MeetingState.FAILED,
             *conditions,
         )
         .order_by(MeetingOccurrence.starts_at, MeetingOccurrence.id)
@@ -105,7 +106,8 @@ def _entries(*conditions: ColumnElement[bool]) -> list[CalendarEvent]:
             teacher=teacher,
             starts_at=occurrence.starts_at,
             minutes=occurrence.minutes,
-            cancelled=occurrence.state == "cancelled" or meeting.state in ("cancelled", "deleted"),
+            cancelled=occurrence.state == OccurrenceState.CANCELLED
+            or meeting.state in (MeetingState.CANCELLED, MeetingState.DELETED),
             changes=changes or 0,
             changed_at=changed_at or meeting.created_at,
         )

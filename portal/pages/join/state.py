@@ -16,8 +16,10 @@ from portal.classes.queries import expected_on_clause
 from portal.config import Settings
 from portal.core import clock
 from portal.core.db import db
+from portal.meetings.codes import MeetingState, OccurrenceState
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.zoom_urls import is_zoom_link
+from portal.registration.codes import RegistrantState
 from portal.registration.join_links import AUDIENCES, JoinLink
 from portal.registration.models import MeetingRegistrant
 
@@ -112,7 +114,7 @@ def _dates(class_id: UUID) -> list[tuple[MeetingOccurrence, ZoomMeeting]]:
             ZoomMeeting.audience.in_(AUDIENCES),
             MeetingOccurrence.starts_at > now - BACK,
             MeetingOccurrence.starts_at < now + AHEAD,
-            MeetingOccurrence.is_scheduled | (MeetingOccurrence.state == "started"),
+            MeetingOccurrence.is_scheduled | (MeetingOccurrence.state == OccurrenceState.STARTED),
         )
         .order_by(MeetingOccurrence.starts_at, MeetingOccurrence.id)
         .limit(60)
@@ -121,18 +123,25 @@ def _dates(class_id: UUID) -> list[tuple[MeetingOccurrence, ZoomMeeting]]:
 
 
 def _is_on(occurrence: MeetingOccurrence, meeting: ZoomMeeting) -> bool:
-    return occurrence.state != "cancelled" and meeting.state not in ("cancelled", "deleted")
+    return occurrence.state != OccurrenceState.CANCELLED and meeting.state not in (
+        MeetingState.CANCELLED,
+        MeetingState.DELETED,
+    )
 
 
 def _shown(dates: list[tuple[MeetingOccurrence, ZoomMeeting]]) -> tuple[MeetingOccurrence, ZoomMeeting] | None:
     """The class that runs; else the one whose door is or comes open today; else one cancelled today; else the next
     to come; else the last that is over."""
     now, today = clock.now(), clock.today()
-    running = [one for one in dates if one[0].state == "started"]
-    ahead = [one for one in dates if _is_on(*one) and one[0].state != "ended" and one[0].ends_at + STAYS_OPEN > now]
+    running = [one for one in dates if one[0].state == OccurrenceState.STARTED]
+    ahead = [
+        one
+        for one in dates
+        if _is_on(*one) and one[0].state != OccurrenceState.ENDED and one[0].ends_at + STAYS_OPEN > now
+    ]
     of_today = [one for one in ahead if one[0].local_date == today or one[0].starts_at - OPENS_BEFORE <= now]
     off_today = [one for one in dates if not _is_on(*one) and one[0].local_date == today and one[0].ends_at > now]
-    ended = [one for one in dates if one[0].state == "ended" and one[0].ends_at > now]
+    ended = [one for one in dates if one[0].state == OccurrenceState.ENDED and one[0].ends_at > now]
     past = [one for one in dates if one[0].ends_at <= now and one[0].local_date == today]
     for rows in (running, of_today, ended, off_today, ahead, list(reversed(past))):
         if rows:
@@ -141,13 +150,13 @@ def _shown(dates: list[tuple[MeetingOccurrence, ZoomMeeting]]) -> tuple[MeetingO
 
 
 def _state(occurrence: MeetingOccurrence, meeting: ZoomMeeting, now: datetime) -> State:
-    if meeting.state == "deleted":
+    if meeting.state == MeetingState.DELETED:
         return "deleted"
     if not _is_on(occurrence, meeting):
         return "cancelled"
-    if occurrence.state == "started":
+    if occurrence.state == OccurrenceState.STARTED:
         return "open"
-    if occurrence.state == "ended" or now > occurrence.ends_at + STAYS_OPEN:
+    if occurrence.state == OccurrenceState.ENDED or now > occurrence.ends_at + STAYS_OPEN:
         return "over"
     if now < occurrence.starts_at - OPENS_BEFORE:
         return "early"
@@ -156,7 +165,7 @@ def _state(occurrence: MeetingOccurrence, meeting: ZoomMeeting, now: datetime) -
 
 def _way_in(link: JoinLink, meeting: ZoomMeeting) -> tuple[State, str | None]:
     settings: Settings = current_app.extensions["silid.settings"]
-    if meeting.state == "failed":
+    if meeting.state == MeetingState.FAILED:
         return "refused", None
     if not meeting.zoom_id:
         return "preparing", None
@@ -174,6 +183,10 @@ def _way_in(link: JoinLink, meeting: ZoomMeeting) -> tuple[State, str | None]:
     )
     if row is None:
         return "preparing", None
-    if row.state == "registered" and row.join_url and is_zoom_link(row.join_url, settings):
+    if row.state == RegistrantState.REGISTERED and row.join_url and is_zoom_link(row.join_url, settings):
         return "open", row.join_url
-    return ("preparing", None) if row.state in ("waiting", "pending", "registered") else ("refused", None)
+    return (
+        ("preparing", None)
+        if row.state in (RegistrantState.QUEUED, RegistrantState.PENDING_APPROVAL, RegistrantState.REGISTERED)
+        else ("refused", None)
+    )

@@ -16,8 +16,10 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 from portal.core import clock
 from portal.core.db import db, end_read_transaction, write_transaction
 from portal.core.db.leases import acquire_leases
+from portal.meetings.codes import MeetingEvent, MeetingKind, MeetingState
 from portal.meetings.models import ZoomMeeting
 from portal.meetings.service import add_meeting_history
+from portal.registration.codes import RegistrantState, RegistrationError
 from portal.registration.models import MeetingRegistrant
 from portal.registration.zoom_sync import daily_limit
 from portal.registration.zoom_sync.leased_registrants import (
@@ -46,9 +48,9 @@ ROWS_PER_MEETING = 300  # rows of one meeting that one worker takes at a time
 MEETINGS_AT_ONCE = 10
 # Zoom would say the same of everybody else: nothing more is sent for the meeting.
 MEETING_ERRORS = {
-    "is_deleted": "gone",
-    "is_host_unlicensed": "host not licensed",
-    "is_registration_off": "registration off",
+    "is_deleted": RegistrationError.DELETED_AT_ZOOM,
+    "is_host_unlicensed": RegistrationError.HOST_UNLICENSED,
+    "is_registration_off": RegistrationError.REGISTRATION_OFF,
     "is_over": "over",
 }
 PERSON_ERRORS = {"is_host_not_registrable": "host", "is_full": "full"}
@@ -71,7 +73,7 @@ def lease_meetings_to_register() -> list[UUID]:
         .where(
             ZoomMeeting.id.in_(waiting),
             ZoomMeeting.zoom_id.is_not(None),
-            ZoomMeeting.state.in_(("scheduled", "started")),
+            ZoomMeeting.state.in_((MeetingState.SCHEDULED, MeetingState.STARTED)),
             ZoomMeeting.approval_type != 2,
             ~ZoomMeeting.open_mode,
         )
@@ -115,7 +117,7 @@ class _RegistrationRun:
     def __init__(self, meeting: ZoomMeeting, ledger: LeasedRegistrants, zoom: ZoomClient) -> None:
         self._meeting = meeting
         self._zoom_id = str(meeting.zoom_id)
-        self._one_by_one = meeting.kind == "recurring"
+        self._one_by_one = meeting.kind == MeetingKind.RECURRING
         self._ledger = ledger
         self._zoom = zoom
 
@@ -129,7 +131,7 @@ class _RegistrationRun:
             log.warning("meeting %s: registration: %s", self._meeting.id, error)
             self._give_up(list(self._ledger.undone.values()), error)
         except Exception:
-            self._ledger.retry_later(list(self._ledger.undone.values()), "unavailable")
+            self._ledger.retry_later(list(self._ledger.undone.values()), RegistrationError.UNAVAILABLE)
             raise
         self._tell(began)
 
@@ -154,14 +156,18 @@ class _RegistrationRun:
     def _take_away(self, rows: list[RegistrantRow]) -> None:
         if not rows:
             return
-        known = {row: row.zoom_registrant_id for row in rows if row.state in ("registered", "pending")}
+        known = {
+            row: row.zoom_registrant_id
+            for row in rows
+            if row.state in (RegistrantState.REGISTERED, RegistrantState.PENDING_APPROVAL)
+        }
         lost = [row for row in rows if row.outcome_unknown and row not in known]
         if lost:
             known |= {row: registrant.id for row, registrant in self._find(lost, self._all_listed()).items()}
         self._cancel([(registrant_id, row.email) for row, registrant_id in known.items() if registrant_id])
         for row, registrant_id in known.items():
-            self._ledger.finish([row], "cancelled", zoom_registrant_id=registrant_id)
-        self._ledger.finish([row for row in rows if row not in known], "cancelled")
+            self._ledger.finish([row], RegistrantState.CANCELLED, zoom_registrant_id=registrant_id)
+        self._ledger.finish([row for row in rows if row not in known], RegistrantState.CANCELLED)
 
     def _cancel(self, registrants: list[tuple[str, str]]) -> None:
         for start in range(0, len(registrants), BATCH_SIZE):
@@ -187,15 +193,17 @@ class _RegistrationRun:
     def _bring_in(self, rows: list[RegistrantRow]) -> None:
         freed = self._ledger.addresses_to_be_freed() if rows else set()
         held_back = [row for row in rows if row.address in freed]
-        self._ledger.retry_later(held_back, "unavailable")
+        self._ledger.retry_later(held_back, RegistrationError.UNAVAILABLE)
         rows = [row for row in rows if row not in held_back]
-        unsure = [row for row in rows if row.outcome_unknown and row.state != "pending"]
+        unsure = [row for row in rows if row.outcome_unknown and row.state != RegistrantState.PENDING_APPROVAL]
         missing = self._look(unsure) if unsure else []
-        self._approve([row for row in rows if row.state == "pending"])
-        self._add([row for row in rows if row.state == "waiting" and not row.outcome_unknown] + missing)
+        self._approve([row for row in rows if row.state == RegistrantState.PENDING_APPROVAL])
+        self._add([row for row in rows if row.state == RegistrantState.QUEUED and not row.outcome_unknown] + missing)
         # A row that is neither: its earlier registration was the only thing to be done.
         for row in [
-            row for row in self._ledger.undone.values() if row.is_expected and row.state in ("failed", "denied")
+            row
+            for row in self._ledger.undone.values()
+            if row.is_expected and row.state in (RegistrantState.FAILED, RegistrantState.DENIED)
         ]:
             self._ledger.finish([row], row.state, row.reason)
 
@@ -212,10 +220,16 @@ class _RegistrationRun:
         self._ledger.save_registered({row: (registrant.id, None) for row, registrant in pending.items()})
         denied = self._find(rest, list(self._zoom.list_registrants(self._zoom_id, status="denied")))
         for row, registrant in denied.items():
-            self._ledger.finish([row], "denied", "denied at Zoom", zoom_registrant_id=registrant.id)
+            self._ledger.finish(
+                [row], RegistrantState.DENIED, RegistrationError.DENIED_AT_ZOOM, zoom_registrant_id=registrant.id
+            )
         rest = [row for row in rest if row not in pending and row not in denied]
-        self._ledger.finish([row for row in rest if row.state == "registered"], "cancelled", "cancelled at Zoom")
-        missing = [row for row in rest if row.state == "waiting"]
+        self._ledger.finish(
+            [row for row in rest if row.state == RegistrantState.REGISTERED],
+            RegistrantState.CANCELLED,
+            RegistrationError.CANCELLED_AT_ZOOM,
+        )
+        missing = [row for row in rest if row.state == RegistrantState.QUEUED]
         self._ledger.mark_not_sent(missing)
         return missing
 
@@ -243,14 +257,14 @@ class _RegistrationRun:
             )
             for row in [row for row in rows if row not in approved]:
                 until = clock.now() + APPROVAL_PAUSE * 2 ** min(row.attempts, 4)
-                self._ledger.retry_later([row], "approval", until)
+                self._ledger.retry_later([row], RegistrationError.APPROVAL, until)
 
     def _add(self, rows: list[RegistrantRow]) -> None:
         """Send those that Zoom may be sent today. The others wait until it counts anew."""
         spent = daily_limit.addresses_over_limit({row.email for row in rows}, self._meeting.id) if rows else set()
         end_read_transaction()
         self._ledger.retry_later(
-            [row for row in rows if row.email in spent], "limit of the day", daily_limit.next_zoom_day()
+            [row for row in rows if row.email in spent], RegistrationError.DAILY_LIMIT, daily_limit.next_zoom_day()
         )
         rows = [row for row in rows if row.email not in spent]
         if not rows:
@@ -300,7 +314,7 @@ class _RegistrationRun:
                 else:
                     lost.append(row)
         self._ledger.save_registered(rows)
-        self._ledger.retry_later(lost, "unavailable")
+        self._ledger.retry_later(lost, RegistrationError.UNAVAILABLE)
 
     def _not_answered(self, part: Part, error: ZoomError, again: list[RegistrantRow]) -> None:
         """Write down a call that failed. Where all would fail, the end of the whole go says the rest."""
@@ -309,11 +323,11 @@ class _RegistrationRun:
             if not isinstance(error, ZoomRefused):
                 self._ledger.mark_not_sent(rows)
         elif isinstance(error, ZoomUnavailable):
-            self._ledger.retry_later(rows, "unavailable")
+            self._ledger.retry_later(rows, RegistrationError.UNAVAILABLE)
         elif len(part) > 1:
             again += rows
         elif isinstance(error, ZoomRefused):
-            self._ledger.finish(rows, "failed", _reason_of_one(error))
+            self._ledger.finish(rows, RegistrantState.FAILED, _reason_of_one(error))
         elif isinstance(error, ZoomRateLimited):
             daily_limit.learn_counting_mode(part[0].email, self._meeting.id)
             self._ledger.mark_daily_limit(rows, error.until or daily_limit.next_zoom_day())
@@ -323,13 +337,15 @@ class _RegistrationRun:
     def _give_up(self, rows: list[RegistrantRow], error: ZoomError) -> None:
         """For everybody of whom nothing was written: wait, or say why where Zoom would say the same again."""
         if isinstance(error, ZoomRefused):
-            reason = next((code for name, code in MEETING_ERRORS.items() if getattr(error, name)), "refused by Zoom")
+            reason = next(
+                (code for name, code in MEETING_ERRORS.items() if getattr(error, name)), RegistrationError.REFUSED
+            )
             self._ledger.finish(
                 [row for row in rows if row.is_expected],
-                "failed",
+                RegistrantState.FAILED,
                 reason,
             )
-            self._ledger.finish([row for row in rows if not row.is_expected], "cancelled")
+            self._ledger.finish([row for row in rows if not row.is_expected], RegistrantState.CANCELLED)
             if error.is_deleted:
                 self._deleted_at_zoom()
             return
@@ -345,9 +361,9 @@ class _RegistrationRun:
                 .where(
                     ZoomMeeting.id == self._meeting.id,
                     ZoomMeeting.zoom_id == self._zoom_id,
-                    ZoomMeeting.state.in_(("scheduled", "started")),
+                    ZoomMeeting.state.in_((MeetingState.SCHEDULED, MeetingState.STARTED)),
                 )
-                .values(state="deleted", pending_action=None)
+                .values(state=MeetingState.DELETED, pending_action=None)
             )
 
     def _tell(self, began: bool) -> None:
@@ -357,9 +373,11 @@ class _RegistrationRun:
         if began or complete:
             with write_transaction():
                 if began:
-                    add_meeting_history(self._meeting.id, "registration began", detail=str(len(self._ledger.rows)))
+                    add_meeting_history(
+                        self._meeting.id, MeetingEvent.REGISTRATION_STARTED, number=len(self._ledger.rows)
+                    )
                 if complete:
-                    add_meeting_history(self._meeting.id, "everybody registered")
+                    add_meeting_history(self._meeting.id, MeetingEvent.REGISTRATION_COMPLETE)
 
 
 def _person(row: RegistrantRow) -> RegistrantInput:
@@ -381,15 +399,19 @@ def _ends_all(error: ZoomError) -> bool:
 
 
 def _reason_of_one(error: ZoomRefused) -> str:
-    return next((reason for meaning, reason in PERSON_ERRORS.items() if getattr(error, meaning)), "refused by Zoom")
+    return next(
+        (reason for meaning, reason in PERSON_ERRORS.items() if getattr(error, meaning)), RegistrationError.REFUSED
+    )
 
 
 def _wait_for(error: ZoomError) -> tuple[str, datetime | None]:
     """Why to wait, and until when where that is known."""
     if isinstance(error, ZoomRateLimited):
         if error.daily:
-            return "limit of the account", error.until or daily_limit.next_zoom_day()
-        return "rate limited", error.until
+            return RegistrationError.ACCOUNT_LIMIT, error.until or daily_limit.next_zoom_day()
+        return RegistrationError.RATE_LIMITED, error.until
     if isinstance(error, ZoomNotConfigured):
-        return "not configured", None
-    return "not authorised" if isinstance(error, ZoomNotAuthorised) else "unavailable", None
+        return RegistrationError.NOT_CONFIGURED, None
+    return RegistrationError.NOT_AUTHORISED if isinstance(
+        error, ZoomNotAuthorised
+    ) else RegistrationError.UNAVAILABLE, None

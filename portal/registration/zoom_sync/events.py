@@ -10,14 +10,15 @@ from portal.core import clock
 from portal.core.db import execute_rowcount
 from portal.core.worker_signals import notify_worker
 from portal.meetings.models import ZoomMeeting
+from portal.registration.codes import RegistrantState
 from portal.registration.models import MeetingRegistrant
 from portal.zoom.webhooks.events import WebhookEvent
 
 # What the row would say if the event were news.
 _NEWS = {
-    "meeting.registration_approved": ("pending", "denied"),
-    "meeting.registration_cancelled": ("registered", "pending"),
-    "meeting.registration_denied": ("registered", "pending"),
+    "meeting.registration_approved": (RegistrantState.PENDING_APPROVAL, RegistrantState.DENIED),
+    "meeting.registration_cancelled": (RegistrantState.REGISTERED, RegistrantState.PENDING_APPROVAL),
+    "meeting.registration_denied": (RegistrantState.REGISTERED, RegistrantState.PENDING_APPROVAL),
 }
 
 

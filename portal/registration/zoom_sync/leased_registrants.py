@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, case, func, insert, select, update
 from portal.core import clock
 from portal.core.crypto import encrypt_for_row
 from portal.core.db import db, end_read_transaction, write_transaction
+from portal.registration.codes import RegistrantState, RegistrationError
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
 from portal.registration.zoom_sync import daily_limit
 
@@ -150,7 +151,7 @@ class LeasedRegistrants:
         return {
             "row_id": row.id,
             "lease": self._lease,
-            "state": "registered" if join_url else "pending",
+            "state": RegistrantState.REGISTERED if join_url else RegistrantState.PENDING_APPROVAL,
             "zoom_registrant_id": registrant_id,
             "join_url_encrypted": encrypt_for_row(join_url, f"meeting_registrants/{row.id}") if join_url else None,
             "reason": None,
@@ -162,7 +163,7 @@ class LeasedRegistrants:
 
     def finish(self, rows: list[RegistrantRow], state: str, reason: str | None = None, **values: object) -> None:
         """A final state: nothing more is to be done."""
-        if state != "registered":
+        if state != RegistrantState.REGISTERED:
             values["join_url_encrypted"] = None
         self._write(rows, state=state, reason=reason, next_attempt_at=None, attempts=0, outcome_unknown=False, **values)
         self._done(rows)
@@ -181,7 +182,7 @@ class LeasedRegistrants:
         """Zoom takes these addresses no more today, whatever was counted here."""
         self.retry_later(
             rows,
-            "limit of the day",
+            RegistrationError.DAILY_LIMIT,
             until,
             posts_today=daily_limit.POSTS_PER_DAY,
             posts_counted_since=daily_limit.zoom_day_start(),
@@ -245,7 +246,7 @@ def is_everybody_registered(meeting_id: UUID) -> bool:
         .where(
             MeetingRegistrant.meeting_id == meeting_id,
             MeetingRegistrant.is_expected,
-            MeetingRegistrant.state != "registered",
+            MeetingRegistrant.state != RegistrantState.REGISTERED,
         )
     )
     end_read_transaction()

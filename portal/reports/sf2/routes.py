@@ -13,6 +13,7 @@ from portal.attendance.record import service as record_service
 from portal.classes.access import can_manage_section, section_or_404
 from portal.classes.models import Section, school_year_of
 from portal.core import audit_log
+from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.reports import xlsx_writer
 from portal.reports.routes import bp
 from portal.reports.sf2 import queries, workbook
@@ -25,7 +26,7 @@ LONGEST_NAME = 120
 def show_sf2(section_id: UUID, month: str) -> str:
     section = section_or_404(section_id, forms=True)
     audit_log.record_view(
-        "viewed School Form 2", "section", section.id, by=current_user.id, section_id=section.id, month=month
+        AuditAction.VIEWED_SF2, AuditSubject.SECTION, section.id, by=current_user.id, section_id=section.id, month=month
     )
     return _page(section, month)
 
@@ -75,7 +76,12 @@ def download_sf2_workbook(section_id: UUID, month: str) -> Response:
     first = _month_or_404(section, month)
     month_data = queries.load_sf2_month(section, first.year, first.month)
     audit_log.record_action(
-        "exported School Form 2", "section", section.id, by=current_user.id, section_id=section.id, month=month
+        AuditAction.EXPORTED_SF2,
+        AuditSubject.SECTION,
+        section.id,
+        by=current_user.id,
+        section_id=section.id,
+        month=month,
     )
     live = request.args.get("figures") != "only"
     answer = Response(workbook.build_sf2_workbook(section, month_data, live=live), mimetype=xlsx_writer.MIMETYPE)

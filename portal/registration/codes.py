@@ -1,0 +1,42 @@
+"""Codes kept in registrant rows: how far a registration is, and why it is no further.
+
+`messages` turns them into sentences, `states` says which state may follow which.
+"""
+
+from enum import StrEnum
+
+
+class RegistrantState(StrEnum):
+    """How far the registration of one person for one meeting is."""
+
+    QUEUED = "queued"
+    REGISTERED = "registered"
+    PENDING_APPROVAL = "pending_approval"
+    CANCELLED = "cancelled"
+    DENIED = "denied"
+    FAILED = "failed"
+
+
+class RegistrationError(StrEnum):
+    """Why somebody is not registered."""
+
+    NO_ADDRESS = "no_address"
+    OUTSIDE_DOMAIN = "outside_domain"
+    SHARED_ADDRESS = "shared_address"
+    DAILY_LIMIT = "daily_limit"
+    ACCOUNT_LIMIT = "account_limit"
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+    APPROVAL = "approval"
+    NOT_CONFIGURED = "not_configured"
+    NOT_AUTHORISED = "not_authorised"
+    CREDENTIALS = "credentials"
+    DENIED_AT_ZOOM = "denied_at_zoom"
+    CANCELLED_AT_ZOOM = "cancelled_at_zoom"
+    HOST = "host"
+    DELETED_AT_ZOOM = "deleted_at_zoom"
+    HOST_UNLICENSED = "host_unlicensed"
+    REGISTRATION_OFF = "registration_off"
+    OVER = "over"
+    FULL = "full"
+    REFUSED = "refused"
