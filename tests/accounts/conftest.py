@@ -26,7 +26,7 @@ def letters(app: Flask) -> Letters:
         process_pending_requests()
         look_again()
         rows = db.session.scalars(
-            select(outbox.OutboxMail).where(outbox.OutboxMail.state == "waiting").order_by(outbox.OutboxMail.created_at)
+            select(outbox.OutboxMail).where(outbox.OutboxMail.state == "queued").order_by(outbox.OutboxMail.created_at)
         )
         found = []
         for row in rows:

@@ -88,7 +88,7 @@ def test_what_is_too_large_is_said_to_be(
     else:
         body, kind = in_parts(fields, file)
         answer = browser.client.post(path, data=body, content_type=kind)
-    assert answer.status_code == 413 and "too_large" in answer.text
+    assert answer.status_code == 413 and "too large" in answer.text
 
 
 @pytest.mark.parametrize("field", ["full_name", "another field"])

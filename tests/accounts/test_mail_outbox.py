@@ -106,7 +106,7 @@ def test_it_survives_a_dead_server(mailing: Flask, office: MailOffice) -> None:
     row = letter()
     outbox.send_due_mail()
     row = again(row)
-    assert (row.state, row.attempts) == ("waiting", 1) and "no mail server" in (row.error or "")
+    assert (row.state, row.attempts) == ("queued", 1) and "no mail server" in (row.error or "")
     assert outbox.send_due_mail() == 0, "not before the next try"
     mailing.extensions["silid.settings"] = settings
     with time_machine.travel(clock.now() + timedelta(hours=1)):
@@ -131,7 +131,7 @@ def test_a_server_that_takes_a_letter_and_dies_makes_one_duplicate_at_most(maili
     row = letter()
     office.drop = 1
     outbox.send_due_mail()
-    assert again(row).state == "waiting" and len(office.letters) == 1
+    assert again(row).state == "queued" and len(office.letters) == 1
     with time_machine.travel(clock.now() + timedelta(hours=1)):
         outbox.send_due_mail()
         outbox.send_due_mail()
@@ -144,7 +144,7 @@ def test_a_recipient_who_is_busy_is_tried_again(mailing: Flask, office: MailOffi
     office.refuse = 450
     row = letter()
     outbox.send_due_mail()
-    assert again(row).state == "waiting"
+    assert again(row).state == "queued"
 
 
 def test_no_letter_leaves_if_the_transaction_fails(mailing: Flask, office: MailOffice) -> None:

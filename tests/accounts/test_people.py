@@ -87,7 +87,7 @@ def test_an_admin_signs_a_person_out_everywhere(browser: Browser, other: Browser
     people.sign_in(browser, people.head)
     browser.get(f"/admin/people/{people.ada.id}")
     browser.submit("form[action$=sign-out]:not([action='/sign-out'])")
-    assert "signed_out_everywhere" in browser.text
+    assert "signed out everywhere" in browser.text
     other.get("/classes", status=302)
     phone.get("/classes", status=302)
     people.sign_in(other, people.ada)

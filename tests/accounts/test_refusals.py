@@ -84,5 +84,5 @@ def test_the_log_shows_it_to_the_head(browser: Browser, other: Browser, people: 
     people.sign_in(other, people.bob)
     other.get(f"/classes/{biology.id}", status=404)
     people.sign_in(browser, people.head)
-    browser.get("/admin/audit?what=denied")
-    assert "Bob Santos" in browser.text and "denied: Biology, Grade 8 - Jadeite" in browser.text
+    browser.get("/admin/audit?what=refused")
+    assert "Bob Santos" in browser.text and "was refused: Biology, Grade 8 - Jadeite" in browser.text

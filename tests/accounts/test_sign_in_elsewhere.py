@@ -650,7 +650,7 @@ def test_a_refused_colleague_stays_out(
     assert db.session.scalar(select(User).where(User.email == cora)) is None
 
 
-@pytest.mark.parametrize("state", ["waiting", "refused"])
+@pytest.mark.parametrize("state", ["pending", "rejected"])
 def test_what_a_stranger_typed_before_gives_way_to_who_has_the_mailbox(
     browser: Browser, issuer: Issuer, provider: str, people: People, cora: str, state: str
 ) -> None:
@@ -660,7 +660,7 @@ def test_what_a_stranger_typed_before_gives_way_to_who_has_the_mailbox(
     browser.submit(school="300123")
     [wish] = db.session.scalars(select(AccountRequest))
     assert (wish.full_name, wish.issuer, wish.subject) == ("Cora Peña", issuer.url, SUBJECT[provider])
-    assert wish.state == "waiting"
+    assert wish.state == "pending"
 
 
 def test_the_next_owner_of_a_mailbox_that_was_refused_stays_out_too(
@@ -672,7 +672,7 @@ def test_the_next_owner_of_a_mailbox_that_was_refused_stays_out_too(
                 email=cora,
                 full_name="Cora Peña",
                 language="en",
-                state="refused",
+                state="rejected",
                 issuer=issuer.url,
                 subject="somebody before",
                 created_at=clock.now(),
@@ -682,7 +682,7 @@ def test_the_next_owner_of_a_mailbox_that_was_refused_stays_out_too(
     browser.submit(school="300123")
     assert "We have your request" in browser.text
     [wish] = db.session.scalars(select(AccountRequest))
-    assert (wish.state, wish.subject) == ("refused", "somebody before")
+    assert (wish.state, wish.subject) == ("rejected", "somebody before")
 
 
 def test_who_was_invited_in_the_meantime_is_not_connected(

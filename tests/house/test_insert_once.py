@@ -11,5 +11,7 @@ def test_the_first_is_new_and_the_second_is_not(app: Flask) -> None:
     said = []
     for _ in range(2):
         with write_transaction():
-            said.append(insert_if_absent(UsedOidcState, {"state_hash": "a" * 64, "used_at": clock.now()}, ["state_hash"]))
+            said.append(
+                insert_if_absent(UsedOidcState, {"state_hash": "a" * 64, "used_at": clock.now()}, ["state_hash"])
+            )
     assert said == [True, False]

@@ -131,7 +131,7 @@ def test_a_class_with_one_link_for_all_lets_the_class_link_in(
     [
         (lambda: update(ZoomMeeting).values(state="cancelled"), "This class is cancelled"),
         (lambda: update(ZoomMeeting).values(state="deleted"), "This class has to be made again"),
-        (lambda: update(MeetingRegistrant).values(state="waiting"), "Your way in is being prepared"),
+        (lambda: update(MeetingRegistrant).values(state="queued"), "Your way in is being prepared"),
         (lambda: update(MeetingRegistrant).values(state="failed"), "Your teacher has to help with this link"),
         (lambda: update(Enrolment).values(until_date=date(2026, 11, 20)), "Your name is not on this class's list"),
         (lambda: update(MeetingOccurrence).values(is_scheduled=False), "No class is planned"),

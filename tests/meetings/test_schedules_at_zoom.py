@@ -151,7 +151,7 @@ def test_later_blocks_wait_until_three_weeks_before_they_are_needed(
     with time_machine.travel(MONDAY, tick=False) as moving:
         first, second = scheduled(people, biology, every_day)
         settle(app)
-        assert (again(first).state, again(second).state) == ("scheduled", "waiting")
+        assert (again(first).state, again(second).state) == ("scheduled", "pending_zoom")
         assert second.starts_at == clock.from_manila(date(2027, 2, 1), time(8))
         moving.move_to(second.starts_at - timedelta(days=21))
         settle(app)

@@ -121,7 +121,7 @@ def test_registrations_that_fail_are_told_once_a_day_to_those_who_can_help(
     assert "not registered" not in found["cora@r1.deped.gov.ph"], "an adviser may only look"
     assert "LEARNER" not in "".join(found.values()) and "3001232" not in "".join(found.values())
     with write_transaction():
-        db.session.execute(update(MeetingRegistrant).values(state="waiting"))
+        db.session.execute(update(MeetingRegistrant).values(state="queued"))
     worker.create_due_notifications()
     with write_transaction():
         db.session.execute(update(MeetingRegistrant).values(state="failed"))
@@ -227,7 +227,7 @@ def test_a_dead_mail_server_loses_and_doubles_nothing(
     later(tuesday, minutes=11)
     assert not letters() and not letters()
     waiting = db.session.scalars(select(outbox.OutboxMail.state)).all()
-    assert waiting == ["waiting", "waiting"], "one letter for each, written once"
+    assert waiting == ["queued", "queued"], "one letter for each, written once"
     app.extensions["silid.settings"] = settings
     later(tuesday, hours=1)
     assert len(letters()) == 2 and not letters()

@@ -269,8 +269,8 @@ def test_every_table_with_learners_is_thought_of(app: Flask) -> None:
         "former_registrants",
         "join_links",
         "meeting_registrants",
-        "name_aliases",
-        "participant_links",
+        "participant_aliases",
+        "participant_matches",
     }
     tables = {
         table.name

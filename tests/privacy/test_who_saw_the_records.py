@@ -80,9 +80,9 @@ def test_an_admins_search_for_a_class_is_one_statement_on_the_log(
     try:
         browser.get(f"/admin/audit?class={biology.id}")
         assert len(asked) == 1
-        assert "exported_sheet" in browser.text and "viewed_roster" in browser.text
+        assert "exported the sheet" in browser.text and "viewed the roster" in browser.text
         browser.get(f"/admin/audit?section={section.id}&what=exported")
-        assert "exported_sheet" in browser.text and "viewed_roster" not in browser.text
+        assert "exported the sheet" in browser.text and "viewed the roster" not in browser.text
     finally:
         event.remove(engine, "before_cursor_execute", listen)
 

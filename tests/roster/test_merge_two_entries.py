@@ -64,7 +64,7 @@ def test_every_table_that_refers_to_a_learner_is_known_to_the_merge() -> None:
     known = {table.__tablename__ for table, _ in merge_learners.SINGLE_ROW_TABLES} | {
         table.__tablename__ for table in merge_learners.MANY_ROW_TABLES
     }
-    assert referring == known | {"enrolments", "name_aliases", "daily_attendance", "erasures"}
+    assert referring == known | {"enrolments", "participant_aliases", "daily_attendance", "erasures"}
 
 
 @pytest.mark.parametrize(("choice", "lrn"), [("this", "300123200001"), ("other", "300123200002")])

@@ -1,6 +1,5 @@
 """A learner is on one roster a day, whatever is imported, moved or dated back, and in whatever order."""
 
-import importlib
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from uuid import UUID, uuid4
@@ -8,9 +7,10 @@ from uuid import UUID, uuid4
 import pytest
 import time_machine
 from flask import Flask
+from flask_migrate import downgrade, upgrade
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, text
+from sqlalchemy import Date, Integer, Uuid, column, insert, select, table, text
 from sqlalchemy.exc import IntegrityError
 
 from portal.classes.learners.enrolments import EndsBeforeStart, EnrolmentChanges, EnrolmentOverlap
@@ -118,37 +118,41 @@ def test_the_database_refuses_to_lengthen_a_time_into_the_next(people: People) -
 def test_overlaps_of_earlier_versions_are_parted_and_the_roster_of_today_stays(app: Flask, people: People) -> None:
     jadeite, ruby = people.section(people.ada), people.section(people.ada, "Ruby")
     learners = people.learners(jadeite, 3, since=TODAY)
-    migration = importlib.import_module("migrations.versions.0007_rosters")
     made = [
         [(jadeite, "2026-06-08", "2026-11-23"), (ruby, "2026-06-01", None)],
         [(jadeite, "2026-11-24", "2026-11-24"), (ruby, "2026-11-24", None)],
         [(jadeite, "2026-06-08", None), (ruby, "2026-06-08", "2026-07-31"), (ruby, "2026-09-01", None)],
     ]
+    enrolments = table(
+        "enrolments",
+        column("id", Uuid()),
+        column("learner_id", Uuid()),
+        column("section_id", Uuid()),
+        column("position", Integer()),
+        column("from_date", Date()),
+        column("until_date", Date()),
+    )
+    rows = [
+        {
+            "id": uuid4(),
+            "learner_id": learner.id,
+            "section_id": section.id,
+            "position": 1,
+            "from_date": date.fromisoformat(since),
+            "until_date": date.fromisoformat(until) if until else None,
+        }
+        for learner, stretches in zip(learners, made, strict=True)
+        for section, since, until in stretches
+    ]
     with write_transaction() as session:
         session.execute(text("DELETE FROM enrolments"))
-    connection = db.engine.connect()
-    with connection, connection.begin():
-        from alembic.migration import MigrationContext
-        from alembic.operations import Operations
-
-        with Operations.context(MigrationContext.configure(connection)):
-            migration.downgrade()
-            for learner, rows in zip(learners, made, strict=True):
-                connection.execute(
-                    Enrolment.__table__.insert(),
-                    [
-                        {
-                            "id": uuid4(),
-                            "learner_id": learner.id,
-                            "section_id": section.id,
-                            "position": 1,
-                            "from_date": date.fromisoformat(since),
-                            "until_date": date.fromisoformat(until) if until else None,
-                        }
-                        for section, since, until in rows
-                    ],
-                )
-            migration.upgrade()
+    db.session.remove()
+    downgrade(revision="0006")
+    try:
+        with db.engine.begin() as connection:
+            connection.execute(insert(enrolments), rows)
+    finally:
+        upgrade()
     assert times(learners[0]) == [("Jadeite", date(2026, 6, 8), date(2026, 11, 23)), ("Ruby", TODAY, None)]
     assert times(learners[1]) == [
         ("Jadeite", TODAY, TODAY),

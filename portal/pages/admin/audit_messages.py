@@ -164,10 +164,12 @@ def audit_action_label(action: str) -> str:
 
 
 def find_audit_actions(words: str) -> list[str]:
-    """The actions whose phrase, in English or in the reader's language, has these words."""
+    """The actions whose phrase, in English or in the reader's language, or whose code has these words."""
     wanted = words.casefold()
     return [
-        action for action, text in _ACTIONS.items() if wanted in text.casefold() or wanted in gettext(text).casefold()
+        action
+        for action, text in _ACTIONS.items()
+        if any(wanted in name.casefold() for name in (text, gettext(text), action.replace("_", " ")))
     ]
 
 
