@@ -29,6 +29,7 @@ from portal.zoom_account.client import init_zoom
 from tests.browser import Browser
 from tests.faults import Faults
 from tests.people import People, look_again
+from tests.state_guard import install_state_guards
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
@@ -133,6 +134,7 @@ def portal(
     app.config["HOSTS"] |= {"localhost"}  # what the test client calls its server
     with app.app_context():
         upgrade()
+        install_state_guards(db.engine)
     yield app
     with app.app_context():
         db.session.remove()

@@ -1,6 +1,7 @@
 """A guard in the tests' database: a change of state that the tables of transitions do not list is refused there."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 
 from sqlalchemy import Engine
@@ -44,3 +45,16 @@ def install_state_guards(engine: Engine) -> None:
                     f"WHEN OLD.state <> NEW.state AND NOT ({listed}) "
                     f"BEGIN SELECT RAISE(ABORT, '{table}: a change of state that is not listed'); END"
                 )
+
+
+@contextmanager
+def without_state_guards(engine: Engine) -> Iterator[None]:
+    """Drop the triggers for a test that takes the schema down and up again, and install them anew afterwards."""
+    with engine.begin() as connection:
+        for table in GUARDED:
+            if engine.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS guard_state ON {table}")
+            else:
+                connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS guard_{table}")
+    yield
+    install_state_guards(engine)

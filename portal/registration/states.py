@@ -15,6 +15,6 @@ REGISTRANT_TRANSITIONS: dict[RegistrantState, frozenset[RegistrantState]] = {
     # taken away here or in Zoom; queued anew after another address, or when the meeting was made again
     _S.REGISTERED: frozenset({_S.CANCELLED, _S.DENIED, _S.QUEUED, _S.FAILED, _S.PENDING_APPROVAL}),
     _S.CANCELLED: frozenset({_S.QUEUED, _S.REGISTERED, _S.FAILED}),
-    _S.DENIED: frozenset({_S.QUEUED, _S.CANCELLED, _S.REGISTERED, _S.FAILED}),
+    _S.DENIED: frozenset({_S.QUEUED, _S.CANCELLED, _S.REGISTERED, _S.FAILED, _S.PENDING_APPROVAL}),
     _S.FAILED: frozenset({_S.QUEUED, _S.CANCELLED, _S.REGISTERED, _S.DENIED, _S.PENDING_APPROVAL}),
 }
