@@ -1,7 +1,7 @@
-"""Who may see which section and class. Every loader returns the row, or answers 404 as if it did not exist.
+"""Access rules for sections and classes. A loader (`*_or_404`) returns the row or answers 404, as if it did not exist.
 
-The conditions are subqueries that never refer to the statement around them (`correlate(None)`), so that
-they fit into any.
+Each `*_clause` is a subquery that never correlates with the enclosing statement (`correlate(None)`), so it can be used
+in any statement.
 """
 
 from functools import lru_cache
@@ -20,44 +20,42 @@ from portal.core.db import db
 
 
 def teaches_clause(user: User | AccessScope) -> ColumnElement[bool]:
-    """A condition on SchoolClass: the person teaches it, alone or with others."""
-    together = select(co_teachers.c.class_id).where(co_teachers.c.user_id == user.id).correlate(None)
-    return or_(SchoolClass.teacher_id == user.id, SchoolClass.id.in_(together))
+    """Condition on SchoolClass: the user is its teacher or a co-teacher."""
+    co_taught = select(co_teachers.c.class_id).where(co_teachers.c.user_id == user.id).correlate(None)
+    return or_(SchoolClass.teacher_id == user.id, SchoolClass.id.in_(co_taught))
 
 
 def visible_classes_clause(user: User | AccessScope) -> ColumnElement[bool]:
-    """A condition on SchoolClass: those the person teaches, those of the section they advise, an admin's scope."""
+    """Condition on SchoolClass: the user teaches it, advises its section, or is an admin with it in scope."""
     if user.scope == "region":
         return true()
-    governed = select(Section.id).where(manageable_sections_clause(user)).correlate(None)
-    return or_(teaches_clause(user), SchoolClass.section_id.in_(governed))
+    managed_sections = select(Section.id).where(manageable_sections_clause(user)).correlate(None)
+    return or_(teaches_clause(user), SchoolClass.section_id.in_(managed_sections))
 
 
 def manageable_sections_clause(user: User | AccessScope) -> ColumnElement[bool]:
-    """A condition on Section: those whose roster the person may change."""
+    """Condition on Section: the user may change its roster (the adviser, or an admin with the school in scope)."""
     if not user.is_admin:
         return Section.adviser_id == user.id
-    schools = select(School.id).where(schools_in_scope_clause(user)).correlate(None)
-    return or_(Section.adviser_id == user.id, Section.school_id.in_(schools))
+    schools_in_scope = select(School.id).where(schools_in_scope_clause(user)).correlate(None)
+    return or_(Section.adviser_id == user.id, Section.school_id.in_(schools_in_scope))
 
 
 def visible_sections_clause(user: User | AccessScope) -> ColumnElement[bool]:
-    """A condition on Section: governed ones, and those in which the person teaches a class."""
-    taught = select(SchoolClass.section_id).where(teaches_clause(user)).correlate(None)
-    return or_(manageable_sections_clause(user), Section.id.in_(taught))
+    """Condition on Section: manageable ones, and those in which the user teaches a class."""
+    taught_sections = select(SchoolClass.section_id).where(teaches_clause(user)).correlate(None)
+    return or_(manageable_sections_clause(user), Section.id.in_(taught_sections))
 
 
 def can_view_learners(user: User) -> bool:
-    """Division and region admins work with figures, not with children's rows."""
+    """False for division and region admins: they work with totals, not with learners' rows."""
     return not user.is_admin or user.scope == "school"
 
 
 def section_or_404(section_id: UUID, *, govern: bool = False, forms: bool = False) -> Section:
-    """The section with school and adviser, for its learners' rows; 404 for a stranger, 403 for one who may only look
-    and wants to change. `forms`: to look at its register and forms, which is for those who govern it.
-
-    Division and region are asked for a reason first, and may only look.
-    """
+    """Load a section with school and adviser, to show its learners' rows. 404 if the user may not see it, 403 if they
+    may only read and `govern` (change) or `forms` (register and school forms) is asked for, 410 if its attendance was
+    deleted under the retention rule. Division and region admins are asked for a reason first, and may only read."""
     section = _section(section_id)
     if section is None:
         abort(404)
@@ -68,25 +66,25 @@ def section_or_404(section_id: UUID, *, govern: bool = False, forms: bool = Fals
     elif (govern or forms) and not can_manage_section(section):
         abort(403)
     if (govern or forms) and section.attendance_deleted_at:
-        abort(410)  # the school keeps the attendance of that year no longer
+        abort(410)  # deleted under the retention rule
     return section
 
 
 def _section(section_id: UUID) -> Section | None:
-    return db.session.scalar(_seen_section(access_scope_of(current_user)), {"section_id": section_id})
+    return db.session.scalar(_visible_section_select(access_scope_of(current_user)), {"section_id": section_id})
 
 
 @lru_cache(STATEMENT_CACHE_SIZE)
-def _seen_section(who: AccessScope) -> Select[Section]:
+def _visible_section_select(scope: AccessScope) -> Select[Section]:
     return (
         select(Section)
-        .where(Section.id == bindparam("section_id"), visible_sections_clause(who))
+        .where(Section.id == bindparam("section_id"), visible_sections_clause(scope))
         .options(joinedload(Section.school), joinedload(Section.adviser))
     )
 
 
 def disclosable_section_or_404(section_id: UUID) -> Section:
-    """A section whose learners' rows the person sees only with a reason; 404 for everybody else."""
+    """Load a section whose learners' rows this user sees only after giving a reason; 404 for everybody else."""
     section = _section(section_id)
     if section is None or can_view_learners(current_user):
         abort(404)
@@ -94,24 +92,25 @@ def disclosable_section_or_404(section_id: UUID) -> Section:
 
 
 def require_section_disclosure(section: Section, back: str = "") -> None:
-    """Learners' rows of a section in the person's scope come next: division and region are asked why, once. `back` is
-    where the answer leads, unless it is the page that was asked for."""
+    """Abort with the reason form if a division or region admin has not given a reason for this section in this session.
+    `back` is the URL to return to; default: the requested page."""
     if not can_view_learners(current_user) and not disclosure_service.is_section_disclosed(current_user, section.id):
         disclosure_service.abort_with_reason_form(section, back)
 
 
 def learner_or_404(section_id: UUID, learner_id: UUID, *, govern: bool = False) -> tuple[Section, Learner]:
-    """A learner who is or was on the roster of a section, with it; 404 and 403 as for the section."""
+    """Load a learner who is or was enrolled in the section, with the section; 404, 403 and 410 as for
+    `section_or_404`."""
     section = section_or_404(section_id, govern=govern)
-    was_here = exists().where(Enrolment.learner_id == Learner.id, Enrolment.section_id == section.id)
-    learner = db.session.scalar(select(Learner).where(Learner.id == learner_id, was_here))
+    has_enrolment = exists().where(Enrolment.learner_id == Learner.id, Enrolment.section_id == section.id)
+    learner = db.session.scalar(select(Learner).where(Learner.id == learner_id, has_enrolment))
     if learner is None:
         abort(404)
     return section, learner
 
 
 def can_manage_section(section: Section, user: User | None = None) -> bool:
-    """True for one who may change the roster: `user`, or the person who asks. A division or region may only look."""
+    """True if `user` (default: the signed-in user) may change the roster. Division and region admins may only read."""
     user = user or current_user
     if section.adviser_id == user.id:
         return True
@@ -123,7 +122,8 @@ def can_manage_section(section: Section, user: User | None = None) -> bool:
 
 
 def class_or_404(class_id: UUID, *, manage: bool = False) -> SchoolClass:
-    """The class with its section and teachers; 404 for a stranger, 403 where `manage` is wanted but not given."""
+    """Load a class with its section and teachers; 404 if the user may not see it, 403 if `manage` is set and they may
+    only read."""
     school_class = db.session.scalar(
         select(SchoolClass)
         .where(SchoolClass.id == class_id, visible_classes_clause(current_user))
@@ -142,7 +142,7 @@ def class_or_404(class_id: UUID, *, manage: bool = False) -> SchoolClass:
 
 
 def can_manage_class(school_class: SchoolClass) -> bool:
-    """True for the teacher, co-teachers and admins in scope; an adviser of the section may only look."""
+    """True for the teacher, co-teachers and admins in scope; the section's adviser may only read."""
     return bool(
         db.session.scalar(
             select(exists().where(SchoolClass.id == school_class.id, manageable_classes_clause(current_user)))
@@ -151,21 +151,21 @@ def can_manage_class(school_class: SchoolClass) -> bool:
 
 
 def can_manage_teachers(school_class: SchoolClass) -> bool:
-    """True for the teacher and for admins in scope: who says who else teaches the class."""
+    """True for the teacher and for admins in scope: they may add and remove co-teachers."""
     return school_class.teacher_id == current_user.id or (current_user.is_admin and can_manage_class(school_class))
 
 
 def manageable_classes_clause(user: User | AccessScope) -> ColumnElement[bool]:
-    """A condition on SchoolClass: the person may schedule for it and change its sheets."""
+    """Condition on SchoolClass: the user may schedule for it and correct its sheets."""
     if not user.is_admin:
         return teaches_clause(user)
-    schools = select(School.id).where(schools_in_scope_clause(user)).correlate(None)
-    sections = select(Section.id).where(Section.school_id.in_(schools)).correlate(None)
-    return or_(teaches_clause(user), SchoolClass.section_id.in_(sections))
+    schools_in_scope = select(School.id).where(schools_in_scope_clause(user)).correlate(None)
+    sections_in_scope = select(Section.id).where(Section.school_id.in_(schools_in_scope)).correlate(None)
+    return or_(teaches_clause(user), SchoolClass.section_id.in_(sections_in_scope))
 
 
 def import_or_404(import_id: UUID) -> RosterImport:
-    """An upload that waits for its uploader. Nobody else may open it."""
+    """Load a roster import; 404 for everybody but its uploader."""
     row = db.session.get(RosterImport, import_id)
     if row is None or row.uploaded_by != current_user.id:
         abort(404)

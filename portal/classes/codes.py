@@ -1,4 +1,4 @@
-"""Codes of rosters: what an import does to a learner, how a stretch on a roster ends."""
+"""Codes of roster imports: the status of a row and the state of an upload."""
 
 from enum import StrEnum
 

@@ -1,3 +1,5 @@
+"""Forms of sections, classes and roster uploads."""
+
 from flask_babel import lazy_gettext as _l
 from flask_wtf.file import FileField
 from wtforms import SelectMultipleField, StringField, TextAreaField
@@ -48,7 +50,7 @@ class RosterForm(PortalForm):
     )
 
     def content(self) -> tuple[bytes, str] | None:
-        """The uploaded bytes and the file's name, or the pasted text; None where neither was given."""
+        """The uploaded bytes and file name, or the pasted text; None if neither was given."""
         if self.file.data and self.file.data.filename:
             return self.file.data.read(), self.file.data.filename
         if self.pasted.data and self.pasted.data.strip():

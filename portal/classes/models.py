@@ -1,4 +1,4 @@
-"""Sections with their rosters, and the classes that are taught to them."""
+"""Tables of sections, learners, enrolments, classes and roster imports."""
 
 from datetime import date, datetime
 from typing import Any
@@ -27,9 +27,9 @@ from portal.core.db import Base, Model, UuidPrimaryKey, one_of_check
 
 
 def school_year_of(day: date) -> str:
-    """The school year a date falls into: June to May, e.g. "2026-2027" (DepEd Order 9, s. 2026 opens in June)."""
-    first = day.year if day.month >= 6 else day.year - 1
-    return f"{first}-{first + 1}"
+    """The school year of a date: June to May, e.g. "2026-2027" (DepEd Order 9, s. 2026 opens in June)."""
+    year = day.year if day.month >= 6 else day.year - 1
+    return f"{year}-{year + 1}"
 
 
 def school_year_start(school_year: str) -> date:
@@ -38,13 +38,14 @@ def school_year_start(school_year: str) -> date:
 
 
 def next_school_year(school_year: str) -> str:
-    first = int(school_year[:4]) + 1
-    return f"{first}-{first + 1}"
+    """The school year after this one: "2026-2027" gives "2027-2028"."""
+    year = int(school_year[:4]) + 1
+    return f"{year}-{year + 1}"
 
 
 def roster_reference_date(school_year: str) -> date:
-    """The day whose roster says who is in a section of that year: today, the first day of a year to come, the last
-    of one that is over."""
+    """The day whose roster counts for a section of that year: today, clamped to the school year's first and last
+    day."""
     first = school_year_start(school_year)
     return max(first, min(clock.today(), date(first.year + 1, 5, 31)))
 
@@ -61,43 +62,43 @@ class Section(UuidPrimaryKey, Model):
     name: Mapped[str] = mapped_column(String(80))  # "Jadeite"
     adviser_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"), index=True)
     created_at: Mapped[datetime]
-    sf2_cutoff_date: Mapped[date | None]  # whose enrolment School Form 2 compares with; None: as the school year has it
+    sf2_cutoff_date: Mapped[date | None]  # SF2 compares with the enrolment of this day; None: the school year's default
     day_attendance_rule: Mapped[str] = mapped_column(
         String(5), default="any", server_default="any"
-    )  # classes that make a day
-    school_head: Mapped[str | None] = mapped_column(String(120))  # who signs School Form 2; None: the school's admin
-    sf2_form: Mapped[str | None] = mapped_column(String(7))  # present, tardy or shs; None: as the grade has it
+    )  # which of the day's classes make a learner present
+    school_head: Mapped[str | None] = mapped_column(String(120))  # signs School Form 2; None: the school's admin
+    sf2_form: Mapped[str | None] = mapped_column(String(7))  # present, tardy or shs; None: by grade level
     sf2_paper: Mapped[str] = mapped_column(String(4), default="a4", server_default="a4")  # a4 or long
-    # When roster, marks and stays went for good, as the school keeps them no longer; only totals are there since.
+    # When roster, marks and stays were deleted under the retention rule; only totals remain.
     attendance_deleted_at: Mapped[datetime | None] = mapped_column(index=True)
-    late_grace_minutes: Mapped[int | None]  # after the start is late, before the end is early; None: not asked for
+    late_grace_minutes: Mapped[int | None]  # late after start, early before end, in minutes; None: not marked
 
     school: Mapped[School] = relationship(lazy="raise_on_sql")
     adviser: Mapped[User | None] = relationship(lazy="raise_on_sql")
 
     @property
     def title(self) -> str:
-        """ "Grade 8 - Jadeite", as people write it."""
+        """ "Grade 8 - Jadeite", the name shown on pages."""
         return f"{self.grade_level} - {self.name}"
 
     @property
     def first_day(self) -> date:
-        """When its school year begins."""
+        """First day of its school year."""
         return school_year_start(self.school_year)
 
     @property
     def roster_day(self) -> date:
-        """The day whose roster says who is in it, see `roster_reference_date`."""
+        """The day whose roster counts, see `roster_reference_date`."""
         return roster_reference_date(self.school_year)
 
     @property
     def is_past(self) -> bool:
-        """Its school year is over: its roster is kept as it was and can only be read."""
+        """True if its school year is over: the roster is read-only."""
         return self.school_year < school_year_of(clock.today())
 
 
 class Learner(UuidPrimaryKey, Model):
-    """A child on a roster: what attendance needs and nothing more."""
+    """A learner on a roster: only the fields that attendance needs."""
 
     __tablename__ = "learners"
     __table_args__ = (CheckConstraint("sex IN ('M', 'F')", name="sex"),)
@@ -115,7 +116,7 @@ class Learner(UuidPrimaryKey, Model):
 
 
 class Enrolment(UuidPrimaryKey, Model):
-    """A learner's time in a section. Rows are closed, never deleted."""
+    """A learner's time in a section. Rows are closed, not deleted, unless entered by mistake."""
 
     __tablename__ = "enrolments"
     __table_args__ = (
@@ -126,7 +127,7 @@ class Enrolment(UuidPrimaryKey, Model):
 
     section_id: Mapped[UUID] = mapped_column(ForeignKey("sections.id"))
     learner_id: Mapped[UUID] = mapped_column(ForeignKey("learners.id"))
-    position: Mapped[int]  # place in the LIS order within the sex
+    position: Mapped[int]  # position in the LIS order within the sex
     from_date: Mapped[date]
     until_date: Mapped[date | None]  # last day on the roster
     entry_reason: Mapped[str | None] = mapped_column(String(4))  # T/I or LE, as the register says
@@ -145,7 +146,7 @@ co_teachers = Table(
 
 
 class SchoolClass(UuidPrimaryKey, Model):
-    """A section's subject with its teacher."""
+    """A subject taught to a section, with its teacher."""
 
     __tablename__ = "classes"
     __table_args__ = (UniqueConstraint("section_id", "subject"),)
@@ -154,7 +155,7 @@ class SchoolClass(UuidPrimaryKey, Model):
     subject: Mapped[str] = mapped_column(String(80))
     teacher_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), index=True)
     created_at: Mapped[datetime]
-    closed_at: Mapped[datetime | None]  # nothing new is scheduled for a closed class; what was held stays
+    closed_at: Mapped[datetime | None]  # nothing new is scheduled for a closed class; its past meetings stay
 
     section: Mapped[Section] = relationship(lazy="raise_on_sql")
     teacher: Mapped[User] = relationship(lazy="raise_on_sql")
@@ -162,8 +163,8 @@ class SchoolClass(UuidPrimaryKey, Model):
 
 
 class RosterImport(UuidPrimaryKey, Model):
-    """An uploaded roster between the preview and the confirmation. The rows go when it is decided;
-    the file itself is never kept."""
+    """An uploaded roster between preview and decision. The parsed rows are deleted on decision; the file itself is
+    never stored."""
 
     __tablename__ = "roster_imports"
     __table_args__ = (
@@ -172,7 +173,7 @@ class RosterImport(UuidPrimaryKey, Model):
     )
 
     school_id: Mapped[UUID] = mapped_column(ForeignKey("schools.id"))
-    section_id: Mapped[UUID | None] = mapped_column(ForeignKey("sections.id"))  # None: the file names a new one
+    section_id: Mapped[UUID | None] = mapped_column(ForeignKey("sections.id"))  # None: the file names a new section
     uploaded_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     uploaded_at: Mapped[datetime]
     filename: Mapped[str]
@@ -181,10 +182,12 @@ class RosterImport(UuidPrimaryKey, Model):
     added: Mapped[int] = mapped_column(default=0)
     changed: Mapped[int] = mapped_column(default=0)
     decided_at: Mapped[datetime | None]
-    undo_journal: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # what was before, for a day
+    undo_journal: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True)
+    )  # rows before the import, for 24 hours
 
 
-# Whose records an entry of the audit log is about. A learner's are those of the section where they are, or were last.
+# The section and class that an audit entry belongs to; for a learner, the section of the latest enrolment.
 _NO_CLASS = literal(None, Uuid)
 audit_log.register_subject_scope(
     AuditSubject.SECTION, lambda key: select(_NO_CLASS, Section.id).where(Section.id == key)

@@ -1,4 +1,4 @@
-"""Selects on sections, rosters and classes."""
+"""Selects of sections, rosters and classes."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -40,7 +40,7 @@ from portal.core.db import db
 
 @dataclass(frozen=True)
 class RosterEntry:
-    """A learner on a roster, in LIS order: males first, each sex in the order of the register."""
+    """A learner on a roster, in LIS order: males first, then by position on School Form 1."""
 
     enrolment_id: UUID
     learner_id: UUID
@@ -58,12 +58,12 @@ class RosterEntry:
 
 
 def enrolled_on_clause(day: date | BindParameter[date]) -> ColumnElement[bool]:
-    """A condition on Enrolment: on the roster that day, which may be told when the statement is sent."""
+    """Condition on Enrolment: on the roster on `day`, which may be a bind parameter."""
     return and_(Enrolment.from_date <= day, or_(Enrolment.until_date.is_(None), Enrolment.until_date >= day))
 
 
 def expected_on_clause(day: date) -> ColumnElement[bool]:
-    """A condition on Enrolment: on the roster that day, and to be let into class."""
+    """Condition on Enrolment: on the roster on `day` and not erased, so invited to class."""
     return and_(enrolled_on_clause(day), Enrolment.exit_reason.is_distinct_from(ERASED))
 
 
@@ -71,6 +71,7 @@ lis_order = (case((Learner.sex == "M", 0), else_=1), Enrolment.position, Learner
 
 
 def select_roster(day: date | BindParameter[date]) -> Select[*tuple[Any, ...]]:
+    """Select the columns of `RosterEntry` for all sections on `day`; callers add the section."""
     return (
         select(
             Enrolment.id.label("enrolment_id"),
@@ -97,14 +98,14 @@ _roster = select_roster(bindparam("day")).where(Enrolment.section_id == bindpara
 
 
 def list_roster(section_id: UUID, day: date | None = None) -> list[RosterEntry]:
-    """Everybody on the section's roster on `day` (default today)."""
+    """All learners on the section's roster on `day` (default today)."""
     rows = db.session.execute(_roster, {"day": day or clock.today(), "section_id": section_id})
     return [RosterEntry(*row) for row in rows]
 
 
 @dataclass(frozen=True)
 class FormerLearner:
-    """Somebody who was on a section's roster and is not now."""
+    """A learner whose enrolment in a section has ended."""
 
     learner_id: UUID
     last_name: str
@@ -143,14 +144,15 @@ _former = (
 
 
 def list_former_learners(section: Section) -> list[FormerLearner]:
-    """Who has left the section before the day of its roster, the last one first; each with their last time there."""
+    """Learners whose enrolment ended before the section's roster day, latest first; each with their last enrolment
+    there."""
     rows = db.session.execute(_former, {"section_id": section.id, "day": section.roster_day})
-    return [FormerLearner(*row) for row in rows]  # type: ignore[arg-type]  # each has an end, by the condition
+    return [FormerLearner(*row) for row in rows]  # type: ignore[arg-type]  # until_date is never NULL, by the condition
 
 
 @dataclass(frozen=True)
 class EnrolmentPeriod:
-    """A learner's time in one section."""
+    """One enrolment of a learner: the section and its first and last day."""
 
     section_id: UUID
     title: str
@@ -162,7 +164,7 @@ class EnrolmentPeriod:
 
 
 def list_enrolment_periods(learner_id: UUID) -> list[EnrolmentPeriod]:
-    """Where a learner was and is, the latest first."""
+    """All enrolments of a learner, latest first."""
     rows = db.session.execute(
         select(Enrolment, Section)
         .join(Section, Section.id == Enrolment.section_id)
@@ -184,7 +186,7 @@ def list_enrolment_periods(learner_id: UUID) -> list[EnrolmentPeriod]:
 
 
 def list_sibling_sections(section: Section) -> list[Section]:
-    """The other sections of the school in the same school year: where a learner can move to."""
+    """The other sections of the same school and school year: where a learner can be transferred to."""
     return list(
         db.session.scalars(
             select(Section)
@@ -214,7 +216,7 @@ class SectionRow:
 
 
 def list_school_years(user: User) -> list[str]:
-    """The school years in which a person sees a section, the latest first."""
+    """The school years of the sections visible to the user, latest first."""
     return list(
         db.session.scalars(
             select(Section.school_year)
@@ -226,15 +228,15 @@ def list_school_years(user: User) -> list[str]:
 
 
 def list_visible_sections(user: User, school_year: str) -> list[SectionRow]:
-    """The sections a person sees in a school year, with the number of learners on the roster: today, or on the last
-    day of a year that is over."""
+    """Sections visible to the user in a school year, with the number of learners on the roster (today, or on the last
+    day of a past year)."""
     rows = db.session.execute(
         select(
             Section.id,
             Section.grade_level,
             Section.name,
             Section.school_year,
-            _on_roster(roster_reference_date(school_year)).label("learners"),
+            _learner_count_subquery(roster_reference_date(school_year)).label("learners"),
             User.full_name.label("adviser"),
             manageable_sections_clause(user).label("governed"),
         )
@@ -246,8 +248,8 @@ def list_visible_sections(user: User, school_year: str) -> list[SectionRow]:
 
 
 def list_sections_without_successor(user: User, school_year: str) -> list[Section]:
-    """Sections whose roster the person may change and that have none of their name in the next school year."""
-    same = aliased(Section)
+    """Sections manageable by the user that have no section of the same grade and name in the next school year."""
+    successor = aliased(Section)
     return list(
         db.session.scalars(
             select(Section)
@@ -255,10 +257,10 @@ def list_sections_without_successor(user: User, school_year: str) -> list[Sectio
                 manageable_sections_clause(user),
                 Section.school_year == school_year,
                 ~exists().where(
-                    same.school_id == Section.school_id,
-                    same.school_year == next_school_year(school_year),
-                    same.grade_level == Section.grade_level,
-                    same.name == Section.name,
+                    successor.school_id == Section.school_id,
+                    successor.school_year == next_school_year(school_year),
+                    successor.grade_level == Section.grade_level,
+                    successor.name == Section.name,
                 ),
             )
             .options(joinedload(Section.adviser))
@@ -267,8 +269,8 @@ def list_sections_without_successor(user: User, school_year: str) -> list[Sectio
     )
 
 
-def _on_roster(day: date | BindParameter[date]) -> ScalarSelect[int]:
-    """How many learners are on the roster of the section of the statement around it."""
+def _learner_count_subquery(day: date | BindParameter[date]) -> ScalarSelect[int]:
+    """Correlated count of the learners on the roster of the enclosing statement's section."""
     return (
         select(func.count())
         .select_from(Enrolment)
@@ -295,8 +297,8 @@ class ClassRow:
 
 
 @lru_cache(STATEMENT_CACHE_SIZE)
-def _class_lines(who: AccessScope) -> Select[*tuple[Any, ...]]:
-    """Classes as `ClassRow` has them; `day` is that of the rosters."""
+def _select_class_rows(scope: AccessScope) -> Select[*tuple[Any, ...]]:
+    """Select the columns of `ClassRow`; bind parameter `day` is the day of the rosters."""
     return (
         select(
             SchoolClass.id,
@@ -305,8 +307,8 @@ def _class_lines(who: AccessScope) -> Select[*tuple[Any, ...]]:
             Section.grade_level,
             Section.name,
             User.full_name,
-            _on_roster(bindparam("day")),
-            manageable_classes_clause(who),
+            _learner_count_subquery(bindparam("day")),
+            manageable_classes_clause(scope),
             SchoolClass.closed_at.is_not(None),
         )
         .join(Section, Section.id == SchoolClass.section_id)
@@ -316,35 +318,40 @@ def _class_lines(who: AccessScope) -> Select[*tuple[Any, ...]]:
 
 
 @lru_cache(STATEMENT_CACHE_SIZE)
-def _of_section(who: AccessScope) -> Select[*tuple[Any, ...]]:
-    return _class_lines(who).where(SchoolClass.section_id == bindparam("section_id"))
+def _select_section_class_rows(scope: AccessScope) -> Select[*tuple[Any, ...]]:
+    return _select_class_rows(scope).where(SchoolClass.section_id == bindparam("section_id"))
 
 
-def _lines(statement: Select[*tuple[Any, ...]], **values: object) -> list[ClassRow]:
+def _fetch_class_rows(statement: Select[*tuple[Any, ...]], **values: object) -> list[ClassRow]:
     return [ClassRow(*row) for row in db.session.execute(statement, values)]
 
 
 def list_schedulable_classes(user: User) -> list[ClassRow]:
-    """The classes for which a person may schedule meetings: theirs, not closed, of no school year that is over."""
+    """Open classes of the current or a later school year for which the user may schedule meetings."""
     today = clock.today()
-    open_now = and_(SchoolClass.closed_at.is_(None), Section.school_year >= school_year_of(today))
-    return _lines(_class_lines(access_scope_of(user)).where(manageable_classes_clause(user), open_now), day=today)
+    is_open = and_(SchoolClass.closed_at.is_(None), Section.school_year >= school_year_of(today))
+    return _fetch_class_rows(
+        _select_class_rows(access_scope_of(user)).where(manageable_classes_clause(user), is_open), day=today
+    )
 
 
 def list_classes_of_year(user: User, school_year: str) -> list[ClassRow]:
-    """The classes that a person manages in a school year, the closed ones among them."""
-    of_year = _class_lines(access_scope_of(user)).where(
+    """All classes that the user manages in a school year, closed ones included."""
+    of_year = _select_class_rows(access_scope_of(user)).where(
         manageable_classes_clause(user), Section.school_year == school_year
     )
-    return _lines(of_year, day=roster_reference_date(school_year))
+    return _fetch_class_rows(of_year, day=roster_reference_date(school_year))
 
 
 def list_classes_of_section(user: User, section_id: UUID) -> list[ClassRow]:
-    return _lines(_of_section(access_scope_of(user)), section_id=section_id, day=clock.today())
+    """All classes of a section, with the number of learners today."""
+    return _fetch_class_rows(
+        _select_section_class_rows(access_scope_of(user)), section_id=section_id, day=clock.today()
+    )
 
 
 def find_school_section(school_id: UUID, school_year: str, grade_level: str, name: str) -> Section | None:
-    """The section of that name, letter case aside: LIS prints JADEITE, people write Jadeite."""
+    """The section of that name, compared case-insensitively: LIS prints JADEITE, teachers write Jadeite."""
     return db.session.scalar(
         select(Section)
         .where(

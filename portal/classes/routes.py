@@ -29,16 +29,17 @@ bp = Blueprint("classes", __name__)
 
 @bp.get("/classes")
 def list_classes() -> str:
+    """List the sections and classes of a school year (`?year=`, default: the current one)."""
     this_year = school_year_of(clock.today())
     years = queries.list_school_years(current_user)
-    asked = request.args.get("year", this_year)
-    year = asked if asked in years else this_year if this_year in years or not years else years[0]
-    opens_learners = access.can_view_learners(current_user)
-    last_year = _last_year(years)
+    requested_year = request.args.get("year", this_year)
+    year = requested_year if requested_year in years else this_year if this_year in years or not years else years[0]
+    can_view_learners = access.can_view_learners(current_user)
+    last_year = _year_to_copy(years)
     return render_template(
         "classes/index.html",
         sections=queries.list_visible_sections(current_user, year),
-        classes=queries.list_classes_of_year(current_user, year) if opens_learners else [],
+        classes=queries.list_classes_of_year(current_user, year) if can_view_learners else [],
         years=years,
         year=year,
         is_past=year < this_year,
@@ -49,21 +50,22 @@ def list_classes() -> str:
     )
 
 
-def _last_year(years: list[str]) -> str | None:
-    """The year whose sections could be opened anew: this one from March on, or the last one while this is empty."""
+def _year_to_copy(years: list[str]) -> str | None:
+    """The school year whose sections can be copied: this year from March on, or the previous one while this year has no
+    section."""
     this_year = school_year_of(clock.today())
     if service.next_year_to_open() and this_year in years:
         return this_year
-    before = [year for year in years if next_school_year(year) == this_year]
-    return before[0] if before and this_year not in years else None
+    previous = [year for year in years if next_school_year(year) == this_year]
+    return previous[0] if previous and this_year not in years else None
 
 
 @bp.route("/classes/years/new", methods=["GET", "POST"])
 def new_school_year() -> str | Response | tuple[str, int]:
-    """Open the next school year: new, empty sections, named as those of the year before."""
+    """Open the next school year by copying sections of the previous one, without learners."""
     if current_user.school_id is None:
         abort(403)
-    last_year = _last_year(queries.list_school_years(current_user))
+    last_year = _year_to_copy(queries.list_school_years(current_user))
     sections = queries.list_sections_without_successor(current_user, last_year) if last_year else []
     if last_year is None or not sections:
         flash(_("There is no section to open for another school year now."))
@@ -73,12 +75,14 @@ def new_school_year() -> str | Response | tuple[str, int]:
     if not form.is_submitted():
         form.sections.data = [str(one.id) for one in sections]
     if form.validate_on_submit():
-        made = service.create_school_year(current_user, last_year, [UUID(one) for one in form.sections.data or []])
+        sections_created = service.create_school_year(
+            current_user, last_year, [UUID(one) for one in form.sections.data or []]
+        )
         flash(
             ngettext(
                 "%(num)d section is open for SY %(year)s. Bring in its School Form 1.",
                 "%(num)d sections are open for SY %(year)s. Bring in their School Forms 1.",
-                len(made),
+                len(sections_created),
                 year=next_school_year(last_year),
             )
         )
@@ -89,6 +93,7 @@ def new_school_year() -> str | Response | tuple[str, int]:
 
 @bp.route("/classes/sections/new", methods=["GET", "POST"])
 def new_section() -> str | Response | tuple[str, int]:
+    """Create a section."""
     if current_user.school_id is None:
         abort(403)
     form = SectionForm()
@@ -107,12 +112,13 @@ def new_section() -> str | Response | tuple[str, int]:
 
 @bp.get("/classes/sections/<uuid:section_id>")
 def show_section(section_id: UUID) -> str:
+    """Show a section's roster and classes; the view is audited."""
     section = access.section_or_404(section_id)
     audit_log.record_view(AuditAction.VIEWED_ROSTER, AuditSubject.SECTION, section.id, by=current_user.id)
-    return _section_page(section, ClassForm())
+    return _render_section_page(section, ClassForm())
 
 
-def _section_page(section: Section, form: ClassForm) -> str:
+def _render_section_page(section: Section, form: ClassForm) -> str:
     governed = access.can_manage_section(section)
     return render_template(
         "classes/section.html",
@@ -129,6 +135,7 @@ def _section_page(section: Section, form: ClassForm) -> str:
 
 @bp.post("/classes/sections/<uuid:section_id>/classes")
 def new_class(section_id: UUID) -> str | Response | tuple[str, int]:
+    """Create a class in a section; only its adviser may."""
     section = access.section_or_404(section_id)
     if not access.can_manage_section(section) or current_user.is_admin or section.is_past:
         abort(403)
@@ -141,12 +148,12 @@ def new_class(section_id: UUID) -> str | Response | tuple[str, int]:
         else:
             flash(_("%(subject)s is ready. Schedule its first class.", subject=school_class.subject))
             return redirect(url_for("pages.show_class_page", class_id=school_class.id))
-    return _section_page(section, form), 422
+    return _render_section_page(section, form), 422
 
 
 @bp.route("/classes/<uuid:class_id>/change", methods=["GET", "POST"])
 def edit_class(class_id: UUID) -> str | Response | tuple[str, int]:
-    """Rename a class; open it again, or go on to closing it, with the buttons beside."""
+    """Rename a class; the same page has the buttons to close and reopen it."""
     school_class = access.class_or_404(class_id, manage=True)
     form = ClassForm(subject=school_class.subject)
     if form.validate_on_submit():
@@ -163,6 +170,7 @@ def edit_class(class_id: UUID) -> str | Response | tuple[str, int]:
 
 @bp.post("/classes/<uuid:class_id>/reopen")
 def reopen_class(class_id: UUID) -> Response:
+    """Reopen a closed class."""
     school_class = access.class_or_404(class_id, manage=True)
     service.reopen_class(current_user, school_class)
     flash(_("%(subject)s is open again.", subject=school_class.subject))
@@ -171,24 +179,26 @@ def reopen_class(class_id: UUID) -> Response:
 
 @bp.route("/classes/import", methods=["GET", "POST"])
 def import_new_section() -> str | Response | tuple[str, int]:
-    """An SF1 names its section: the section is made from it where it is new."""
+    """Upload a roster without choosing a section: the School Form 1 names it, and a new one is created on
+    confirmation."""
     if current_user.school_id is None:
         abort(403)
-    return _upload(None)
+    return _handle_roster_upload(None)
 
 
 @bp.route("/classes/sections/<uuid:section_id>/import", methods=["GET", "POST"])
 def import_section_roster(section_id: UUID) -> str | Response | tuple[str, int]:
+    """Upload a roster for an existing section."""
     section = access.section_or_404(section_id, govern=True)
     if section.is_past:
         flash(_("The school year %(year)s is over: its rosters can only be read.", year=section.school_year), "bad")
         return redirect(url_for(".show_section", section_id=section.id))
-    return _upload(section)
+    return _handle_roster_upload(section)
 
 
-def _upload(section: Section | None) -> str | Response | tuple[str, int]:
+def _handle_roster_upload(section: Section | None) -> str | Response | tuple[str, int]:
     form = RosterForm()
-    refused = None
+    file_error = None
     if form.validate_on_submit():
         content = form.content()
         if content is None:
@@ -201,14 +211,14 @@ def _upload(section: Section | None) -> str | Response | tuple[str, int]:
                 )
                 return redirect(url_for(".preview_roster_import", import_id=upload.id))
             except RosterFileError as error:
-                refused = problem_message(error)
-                form.file.errors = [refused]
-    page = render_template("classes/import.html", form=form, section=section, sample=_sample())
-    return page, 422 if form.errors or refused else 200
+                file_error = problem_message(error)
+                form.file.errors = [file_error]
+    page = render_template("classes/import.html", form=form, section=section, sample=_sample_sf1_filename())
+    return page, 422 if form.errors or file_error else 200
 
 
-def _sample() -> str | None:
-    """The name of a School Form 1 to practise with, in practice mode."""
+def _sample_sf1_filename() -> str | None:
+    """File name of a sample School Form 1, in demo mode only."""
     settings: Settings = current_app.extensions["silid.settings"]
     if not settings.is_demo:
         return None
@@ -218,35 +228,43 @@ def _sample() -> str | None:
 
 @bp.get("/classes/imports/<uuid:import_id>")
 def preview_roster_import(import_id: UUID) -> str | Response:
+    """Show what the import would change; the view is audited."""
     upload = access.import_or_404(import_id)
     if upload.state != ImportState.PREVIEW:
-        return _decided(upload.section_id)
+        return _redirect_after_decision(upload.section_id)
     diff = roster_import_diff.diff_roster_file(upload)
-    if diff.section and not _may_fill(diff.section):
+    if diff.section and not _can_import_into(diff.section):
         roster_import_service.discard_roster_import(upload)
         flash(
             _("%(section)s has another adviser, so only they can import its roster.", section=diff.section.title), "bad"
         )
         return redirect(url_for(".list_classes"))
-    here = diff.section.id if diff.section else None
+    section_id = diff.section.id if diff.section else None
     audit_log.record_view(
-        AuditAction.VIEWED_ROSTER_IMPORT, AuditSubject.ROSTER_IMPORT, upload.id, by=current_user.id, section_id=here
+        AuditAction.VIEWED_ROSTER_IMPORT,
+        AuditSubject.ROSTER_IMPORT,
+        upload.id,
+        by=current_user.id,
+        section_id=section_id,
     )
-    return _preview_page(upload, diff)
+    return _render_preview_page(upload, diff)
 
 
 @bp.post("/classes/imports/<uuid:import_id>/confirm")
 def confirm_roster_import(import_id: UUID) -> Response | tuple[str, int]:
+    """Apply the import; the preview again, with 422, if a missing learner has no decision."""
     upload = access.import_or_404(import_id)
     if upload.state != ImportState.PREVIEW:
-        return _decided(upload.section_id)
+        return _redirect_after_decision(upload.section_id)
     try:
         keep_all = request.form.get("all") == roster_import_service.KEEP_ON_ROSTER
-        diff = roster_import_service.confirm_roster_import(upload, current_user, _answers(), keep_all=keep_all)
+        diff = roster_import_service.confirm_roster_import(
+            upload, current_user, _missing_learner_decisions(), keep_all=keep_all
+        )
     except roster_import_service.SectionNotManaged:
         abort(403)
     except roster_import_service.MissingLearnersUndecided as error:
-        return _preview_page(upload, error.seen, error), 422
+        return _render_preview_page(upload, error.seen, error), 422
     except roster_import_service.NotImportable:
         flash(_("Nothing was saved: the file has rows to correct first."), "bad")
         return redirect(url_for(".preview_roster_import", import_id=import_id))
@@ -261,33 +279,33 @@ def confirm_roster_import(import_id: UUID) -> Response | tuple[str, int]:
     return redirect(url_for(".show_section", section_id=upload.section_id))
 
 
-def _answers() -> dict[UUID, roster_import_service.MissingLearnerDecision]:
-    """What the form says of the learners who are missing from the file."""
-    missing_learner_decisions = {}
-    for name, what in request.form.items():
-        learner_id = _id(name.removeprefix("what-")) if name.startswith("what-") and what else None
+def _missing_learner_decisions() -> dict[UUID, roster_import_service.MissingLearnerDecision]:
+    """The decisions posted for learners who are missing from the file."""
+    decisions = {}
+    for name, action in request.form.items():
+        learner_id = _uuid_or_none(name.removeprefix("what-")) if name.startswith("what-") and action else None
         if learner_id:
-            missing_learner_decisions[learner_id] = roster_import_service.MissingLearnerDecision(
-                what, _date(request.form.get(f"day-{learner_id}", ""))
+            decisions[learner_id] = roster_import_service.MissingLearnerDecision(
+                action, _date_or_none(request.form.get(f"day-{learner_id}", ""))
             )
-    return missing_learner_decisions
+    return decisions
 
 
-def _id(text: str) -> UUID | None:
+def _uuid_or_none(text: str) -> UUID | None:
     try:
         return UUID(text)
     except ValueError:
         return None
 
 
-def _date(text: str) -> date | None:
+def _date_or_none(text: str) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:
         return None
 
 
-def _preview_page(
+def _render_preview_page(
     upload: RosterImport, diff: RosterDiff, unanswered: roster_import_service.MissingLearnersUndecided | None = None
 ) -> str:
     return render_template(
@@ -303,7 +321,7 @@ def _preview_page(
 
 @bp.post("/classes/imports/<uuid:import_id>/undo")
 def undo_roster_import(import_id: UUID) -> Response:
-    """Take an import back that was made within a day."""
+    """Undo a confirmed import, within 24 hours."""
     upload = access.import_or_404(import_id)
     section = access.section_or_404(upload.section_id, govern=True) if upload.section_id else None
     try:
@@ -329,28 +347,30 @@ def undo_roster_import(import_id: UUID) -> Response:
                 count,
             )
         )
-    return _decided(section.id if section else None)
+    return _redirect_after_decision(section.id if section else None)
 
 
 @bp.post("/classes/imports/<uuid:import_id>/discard")
 def discard_roster_import(import_id: UUID) -> Response:
+    """Discard an undecided import."""
     upload = access.import_or_404(import_id)
     roster_import_service.discard_roster_import(upload)
     flash(_("The upload is thrown away. Nothing was changed."))
-    return _decided(upload.section_id)
+    return _redirect_after_decision(upload.section_id)
 
 
-def _may_fill(section: Section | None) -> bool:
-    """An SF1 of a section that somebody else advises is not for this person to import."""
+def _can_import_into(section: Section | None) -> bool:
+    """True for a new section, or one that the user manages."""
     return section is None or access.can_manage_section(section)
 
 
-def _decided(section_id: UUID | None) -> Response:
+def _redirect_after_decision(section_id: UUID | None) -> Response:
     return redirect(url_for(".show_section", section_id=section_id) if section_id else url_for(".list_classes"))
 
 
 @bp.get("/classes/roster-template.csv")
 def download_roster_template() -> Response:
+    """The empty CSV template."""
     return Response(
         roster_csv_template(),
         mimetype="text/csv",

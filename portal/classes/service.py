@@ -1,4 +1,4 @@
-"""The rules about sections and classes."""
+"""Writes to sections and classes: create, rename, close, reopen, and open a new school year."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -14,7 +14,7 @@ from portal.core.db import db, write_transaction
 
 
 class DuplicateName(ValueError):
-    """A section or class of that name exists. `row` is it."""
+    """A section or class of that name exists already; `row` is that one."""
 
     def __init__(self, row: Section | SchoolClass) -> None:
         super().__init__("exists already")
@@ -22,12 +22,13 @@ class DuplicateName(ValueError):
 
 
 def create_section(user: User, *, grade_level: str, name: str, school_year: str | None = None) -> Section:
-    """A new section of the person's school, advised by them if they are a teacher. Raises DuplicateName."""
+    """Insert a section in the user's school; a teacher becomes its adviser. Raises DuplicateName, and ValueError for a
+    user without a school."""
     if user.school_id is None:
         raise ValueError("a section belongs to a school")
     year = school_year or school_year_of(clock.today())
     grade_level, name = " ".join(grade_level.split()), " ".join(name.split())
-    found = db.session.scalar(
+    duplicate = db.session.scalar(
         select(Section).where(
             Section.school_id == user.school_id,
             Section.school_year == year,
@@ -35,8 +36,8 @@ def create_section(user: User, *, grade_level: str, name: str, school_year: str 
             Section.name == name,
         )
     )
-    if found:
-        raise DuplicateName(found)
+    if duplicate:
+        raise DuplicateName(duplicate)
     section = Section(
         school_id=user.school_id,
         school_year=year,
@@ -53,13 +54,13 @@ def create_section(user: User, *, grade_level: str, name: str, school_year: str 
 
 
 def create_class(user: User, section: Section, *, subject: str, teacher: User | None = None) -> SchoolClass:
-    """A subject taught to the section, by `teacher` or by the person. Raises DuplicateName."""
+    """Insert a class of the section, taught by `teacher` or else by `user`. Raises DuplicateName."""
     subject = " ".join(subject.split())
-    found = db.session.scalar(
+    duplicate = db.session.scalar(
         select(SchoolClass).where(SchoolClass.section_id == section.id, SchoolClass.subject == subject)
     )
-    if found:
-        raise DuplicateName(found)
+    if duplicate:
+        raise DuplicateName(duplicate)
     school_class = SchoolClass(
         section_id=section.id, subject=subject, teacher_id=(teacher or user).id, created_at=clock.now()
     )
@@ -71,15 +72,15 @@ def create_class(user: User, section: Section, *, subject: str, teacher: User | 
 
 
 def next_year_to_open() -> str | None:
-    """The next school year, in the three months before it begins; None in the others."""
+    """The next school year, in March, April and May, the three months before it begins; None in the other months."""
     today = clock.today()
     return next_school_year(school_year_of(today)) if today.month in (3, 4, 5) else None
 
 
 def create_school_year(user: User, last_year: str, section_ids: Iterable[UUID]) -> list[Section]:
-    """New sections for the year after `last_year`, named and advised as those chosen among the person's; nothing
-    else is taken over, neither learners nor classes."""
-    wanted = set(section_ids)
+    """Copy the chosen sections of `last_year` (grade, name, adviser) into the next school year, without learners or
+    classes. Ids outside the user's scope are ignored."""
+    chosen_ids = set(section_ids)
     with write_transaction() as session:
         sections = [
             Section(
@@ -91,7 +92,7 @@ def create_school_year(user: User, last_year: str, section_ids: Iterable[UUID]) 
                 created_at=clock.now(),
             )
             for old in queries.list_sections_without_successor(user, last_year)
-            if old.id in wanted
+            if old.id in chosen_ids
         ]
         session.add_all(sections)
         session.flush()
@@ -104,25 +105,25 @@ def create_school_year(user: User, last_year: str, section_ids: Iterable[UUID]) 
 
 
 def rename_class(user: User, school_class: SchoolClass, subject: str) -> None:
-    """Another name for the subject. Raises DuplicateName."""
+    """Change the subject of a class. Raises DuplicateName."""
     subject = " ".join(subject.split())
     with write_transaction() as session:
-        found = session.scalar(
+        duplicate = session.scalar(
             select(SchoolClass).where(
                 SchoolClass.section_id == school_class.section_id,
                 SchoolClass.subject == subject,
                 SchoolClass.id != school_class.id,
             )
         )
-        if found:
-            raise DuplicateName(found)
+        if duplicate:
+            raise DuplicateName(duplicate)
         school_class.subject = subject
         session.add(school_class)
         audit_log.record_action(AuditAction.RENAMED, AuditSubject.CLASS, school_class.id, by=user.id)
 
 
 def close_class(user: User, school_class: SchoolClass) -> None:
-    """Nothing new is scheduled for the class from now on; what is scheduled or held stays."""
+    """Close a class: nothing new can be scheduled for it; scheduled and held meetings stay."""
     if school_class.closed_at is None:
         with write_transaction() as session:
             school_class.closed_at = clock.now()
@@ -131,7 +132,7 @@ def close_class(user: User, school_class: SchoolClass) -> None:
 
 
 def reopen_class(user: User, school_class: SchoolClass) -> None:
-    """The class can be scheduled for again."""
+    """Reopen a closed class, so that it can be scheduled for."""
     if school_class.closed_at is not None:
         with write_transaction() as session:
             school_class.closed_at = None

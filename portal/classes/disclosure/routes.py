@@ -1,4 +1,4 @@
-"""The answer to "Why do you need to see this?", and the way back to the page that was asked for."""
+"""The reason form: division and region admins say why they need to see learners' rows."""
 
 from uuid import UUID
 
@@ -17,16 +17,19 @@ bp = Blueprint("disclosure", __name__)
 
 @bp.route("/classes/sections/<uuid:section_id>/why", methods=["GET", "POST"])
 def ask_disclosure_reason(section_id: UUID) -> str | Response | tuple[str, int]:
-    """For admins of a division and the region. Everybody else sees the rows without, or not at all."""
+    """Show or process the form, then redirect to the requested page. Only for division and region admins; 404 for
+    everybody else."""
     section = access.disclosable_section_or_404(section_id)
     form = service.DisclosureReasonForm()
     if not form.is_submitted():
         form.next.data = request.args.get("next", "")
     if form.validate_on_submit():
-        until = service.grant_section_disclosure(current_user._get_current_object(), section, form.reason.data or "")
+        expires_at = service.grant_section_disclosure(
+            current_user._get_current_object(), section, form.reason.data or ""
+        )
         flash(
             _("Open to you until %(time)s, to look at. Your reason is written down for the school.",
-              time=format_time(until))
+              time=format_time(expires_at))
         )  # fmt: skip
         return redirect(safe_next_url(form.next.data, url_for("classes.show_section", section_id=section.id)))
     return service.render_reason_form(section, form), 422 if form.errors else 200

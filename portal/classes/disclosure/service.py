@@ -1,10 +1,9 @@
-"""Opening learners' rows: a division or region works with figures, and says why before it sees a child's row.
+"""Disclosure of learners' rows to division and region admins, who work with totals and must give a reason first.
 
-`grant_section_disclosure` lets one session see one section for 8 hours and writes the reason into the audit log,
-where the school's
-admin finds it. `disclosed_sections_select` is the condition, `abort_with_reason_form` the page that stands in for the
-one that was asked for. Who has
-opened a section may look and never change: `governs` and `manages` say no as before.
+`grant_section_disclosure` lets one session read one section for 8 hours and writes the reason to the audit log, where
+the school's admin reads it. `disclosed_sections_select` is the condition for queries, `abort_with_reason_form` the page
+shown in place of the requested one. A disclosure never allows a change: `can_manage_section` and `can_manage_class`
+stay False.
 """
 
 from datetime import datetime, timedelta
@@ -32,11 +31,12 @@ from portal.core.forms import PortalForm
 
 DISCLOSURE_LIFETIME = timedelta(hours=8)
 SHORTEST, LONGEST = 10, 300  # characters of a reason
-DISCLOSURE_ACTION = AuditAction.DISCLOSED_LEARNERS  # as the audit log says it
+DISCLOSURE_ACTION = AuditAction.DISCLOSED_LEARNERS
 
 
 class SectionDisclosure(UuidPrimaryKey, Model):
-    """The learners' rows of one section, open to one session until a moment. The reason is in the audit log alone."""
+    """A time-limited permission of one session to read one section's learners. The reason is stored in the audit log
+    only."""
 
     __tablename__ = "section_disclosures"
     __table_args__ = (UniqueConstraint("session_id", "section_id"),)
@@ -65,9 +65,9 @@ class DisclosureReasonForm(PortalForm):
 
 
 def grant_section_disclosure(user: User, section: Section, reason: str) -> datetime:
-    """Open the section's rows to the person's present session; until when. The reason is written down."""
-    until = clock.now() + DISCLOSURE_LIFETIME
-    session_id = db.session.scalar(_session(user))
+    """Let the user's current session read the section's learners; returns when that expires. The reason is audited."""
+    expires_at = clock.now() + DISCLOSURE_LIFETIME
+    session_id = db.session.scalar(_session_id_select(user))
     if session_id is None:
         raise RuntimeError("rows are opened to somebody who is signed in")
     with write_transaction() as session:
@@ -76,41 +76,43 @@ def grant_section_disclosure(user: User, section: Section, reason: str) -> datet
                 SectionDisclosure.session_id == session_id, SectionDisclosure.section_id == section.id
             )
         )
-        session.add(SectionDisclosure(session_id=session_id, section_id=section.id, expires_at=until))
+        session.add(SectionDisclosure(session_id=session_id, section_id=section.id, expires_at=expires_at))
         audit_log.record_action(
             DISCLOSURE_ACTION, AuditSubject.SECTION, section.id, by=user.id, section_id=section.id, reason=reason
         )
-    return until
+    return expires_at
 
 
 def disclosed_sections_select(user: User) -> Select[UUID]:
-    """The sections whose rows the person has opened since signing in, where that still holds."""
-    mine = _session(user).scalar_subquery()
+    """Select the ids of the sections disclosed to the user's current session and not expired."""
+    session_id = _session_id_select(user).scalar_subquery()
     return select(SectionDisclosure.section_id).where(
-        SectionDisclosure.session_id == mine, SectionDisclosure.expires_at > clock.now()
+        SectionDisclosure.session_id == session_id, SectionDisclosure.expires_at > clock.now()
     )
 
 
 def is_section_disclosed(user: User, section_id: UUID) -> bool:
+    """True if the section is disclosed to the user's current session."""
     statement = disclosed_sections_select(user).where(SectionDisclosure.section_id == section_id)
     return bool(db.session.scalar(select(exists(statement))))
 
 
 def abort_with_reason_form(section: Section, back: str = "") -> None:
-    """Answer with the form that asks for the reason, in place of the page: 403, and nothing of a learner on it."""
-    asked = back or (request.full_path if request.query_string else request.path)
-    answer = make_response(render_reason_form(section, DisclosureReasonForm(formdata=None, next=asked)), 403)
+    """Abort with the reason form and 403 in place of the requested page; it names no learner."""
+    next_url = back or (request.full_path if request.query_string else request.path)
+    response = make_response(render_reason_form(section, DisclosureReasonForm(formdata=None, next=next_url)), 403)
     if "HX-Request" in request.headers:
-        answer.headers["HX-Refresh"] = "true"  # a part of a page that lay open until the time was over
-    abort(answer)
+        response.headers["HX-Refresh"] = "true"  # HTMX request for a fragment after expiry: reload the whole page
+    abort(response)
 
 
 def render_reason_form(section: Section, form: DisclosureReasonForm) -> str:
+    """Render the reason form for a section."""
     return render_template(
         "classes/why.html", section=section, form=form, hours=DISCLOSURE_LIFETIME // timedelta(hours=1)
     )
 
 
-def _session(user: User) -> Select[UUID]:
+def _session_id_select(user: User) -> Select[UUID]:
     token = getattr(user, "session_token", None) or ""
     return select(UserSession.id).where(UserSession.token_hash == hash_token(token), UserSession.user_id == user.id)

@@ -1,7 +1,7 @@
-"""Who is on which roster from when until when. The only place that changes an enrolment.
+"""Rosters over time: the only module that changes enrolments.
 
-A learner is on at most one roster a day; the database refuses anything else (migration `rosters`). Days are dates
-in Manila, the first and the last included.
+A learner is on at most one roster a day; the database enforces it (migration `rosters`). Days are dates in Manila, the
+first and the last included.
 """
 
 from collections.abc import Iterable
@@ -14,13 +14,14 @@ from portal.classes.models import Enrolment, Learner
 from portal.core.db import batch_column_updates, db
 
 MOVED = "moved"  # to another section of the school
-ERASED = "erased"  # the line of today stays on its sheets, but the learner is not invited any more
+# Exit reason of an erased learner: today's row stays on its sheets, but they are not invited any more.
+ERASED = "erased"
 _ONE_DAY = timedelta(days=1)
 _CHANGING = ("section_id", "position", "from_date", "until_date", "exit_reason", "exit_detail")
 
 
 class EnrolmentOverlap(ValueError):
-    """The learner is on a roster on one of the days wanted. `enrolment` is that time."""
+    """The new days overlap another enrolment of the learner, `enrolment`."""
 
     def __init__(self, enrolment: Enrolment) -> None:
         super().__init__("on a roster on one of these days")
@@ -28,7 +29,7 @@ class EnrolmentOverlap(ValueError):
 
 
 class EndsBeforeStart(ValueError):
-    """The last day would lie before the first. `first_day` is that."""
+    """The last day would be before the first day, `first_day`."""
 
     def __init__(self, first_day: date) -> None:
         super().__init__("the last day lies before the first")
@@ -36,21 +37,23 @@ class EndsBeforeStart(ValueError):
 
 
 class EnrolmentChanges:
-    """The enrolments of some learners, held until the end of the transaction. Use it inside `writing()`.
+    """Unit of work on the enrolments of some learners, whose rows it locks until the transaction ends. Use it inside
+    `write_transaction()`.
 
-    `save()` writes what has been changed, whatever the number of learners in four statements at most.
+    `save()` writes all changes in at most four statements, whatever the number of learners.
     """
 
-    def __init__(self, learner_ids: Iterable[UUID], *, held: Iterable[Enrolment] | None = None) -> None:
-        """`held` are all the learners' times, read in this transaction after the learners were locked."""
-        self._times: dict[UUID, list[Enrolment]] = {}
+    def __init__(self, learner_ids: Iterable[UUID], *, locked: Iterable[Enrolment] | None = None) -> None:
+        """`locked` are all enrolments of the learners if they were read already, in this transaction and after locking
+        the learners."""
+        self._enrolments_by_learner: dict[UUID, list[Enrolment]] = {}
         self._new: list[Enrolment] = []
-        for row in self._hold(set(learner_ids)) if held is None else held:
-            self._times.setdefault(row.learner_id, []).append(row)
+        for row in self._lock_enrolments(set(learner_ids)) if locked is None else locked:
+            self._enrolments_by_learner.setdefault(row.learner_id, []).append(row)
 
     @staticmethod
-    def _hold(ids: set[UUID]) -> Iterable[Enrolment]:
-        # In the order of their ids, so that two who want the same learners wait for each other and never lock up.
+    def _lock_enrolments(ids: set[UUID]) -> Iterable[Enrolment]:
+        # Lock in id order, so that two transactions on the same learners queue instead of deadlocking.
         db.session.execute(
             select(Learner.id).where(Learner.id.in_(ids)).order_by(Learner.id).with_for_update(key_share=True)
         )
@@ -62,12 +65,12 @@ class EnrolmentChanges:
         )
 
     def enrolments_of(self, learner_id: UUID) -> list[Enrolment]:
-        """All times of a learner, in order."""
-        return sorted(self._times.get(learner_id, ()), key=lambda row: row.from_date)
+        """All enrolments of a learner, by first day."""
+        return sorted(self._enrolments_by_learner.get(learner_id, ()), key=lambda row: row.from_date)
 
     def enrolment_on(self, learner_id: UUID, day: date) -> Enrolment | None:
-        """Where the learner is enrolled on `day`."""
-        return next((row for row in self.enrolments_of(learner_id) if row.from_date <= day <= _end(row)), None)
+        """The learner's enrolment on `day`, in any section."""
+        return next((row for row in self.enrolments_of(learner_id) if row.from_date <= day <= _last_day(row)), None)
 
     def enrol(
         self,
@@ -79,7 +82,7 @@ class EnrolmentChanges:
         until: date | None = None,
         reason: str | None = None,
     ) -> Enrolment:
-        """A new time in a section. Raises EnrolmentOverlap, EndsBeforeStart."""
+        """Add an enrolment. Raises EnrolmentOverlap, EndsBeforeStart."""
         row = Enrolment(
             id=uuid4(),
             section_id=section_id,
@@ -89,65 +92,69 @@ class EnrolmentChanges:
             until_date=until,
             exit_reason=reason,
         )
-        self._must_fit(row, since, until)
-        self._times.setdefault(learner_id, []).append(row)
+        self._check_no_overlap(row, since, until)
+        self._enrolments_by_learner.setdefault(learner_id, []).append(row)
         self._new.append(row)
         return row
 
     def withdraw(self, row: Enrolment, *, last_day: date, reason: str | None, detail: str | None = None) -> None:
-        """End a time, or say that it ended on another day. Raises EndsBeforeStart, EnrolmentOverlap."""
-        self._must_fit(row, row.from_date, last_day)
+        """End an enrolment, or change its last day. Raises EndsBeforeStart, EnrolmentOverlap."""
+        self._check_no_overlap(row, row.from_date, last_day)
         row.until_date, row.exit_reason, row.exit_detail = last_day, reason, detail
 
     def reassign(self, row: Enrolment, learner_id: UUID) -> None:
-        """A time that was `learner_id`'s is now that of the learner whom the row names."""
-        self._times[learner_id].remove(row)
-        self._times.setdefault(row.learner_id, []).append(row)
+        """Move an enrolment in this unit of work from `learner_id` to the learner that the row names (merge of
+        learners)."""
+        self._enrolments_by_learner[learner_id].remove(row)
+        self._enrolments_by_learner.setdefault(row.learner_id, []).append(row)
 
     def delete(self, row: Enrolment) -> None:
-        """Take out a time that never was: the only case in which one is deleted."""
-        self._times[row.learner_id].remove(row)
+        """Delete an enrolment entered by mistake; in all other cases rows are closed."""
+        self._enrolments_by_learner[row.learner_id].remove(row)
         db.session.delete(row)
 
     def move(self, row: Enrolment, section_id: UUID, *, position: int, since: date, reason: str = MOVED) -> Enrolment:
-        """From `row` to another section, whose roster the learner is on from `since`. Raises EnrolmentOverlap.
+        """Transfer the learner to another section from `since` on. Raises EnrolmentOverlap.
 
-        The day before was their last in the old one. Where that would be before their first there, they never were
-        there: the time itself becomes one in the new section.
+        The day before `since` becomes the last day in the old section. If that is before the first day there, the row
+        itself is changed to the new section.
         """
         if since <= row.from_date:
-            self._must_fit(row, since, None)
+            self._check_no_overlap(row, since, None)
             row.section_id, row.position, row.from_date = section_id, position, since
             row.until_date = row.exit_reason = row.exit_detail = None
             return row
         last_day = since - _ONE_DAY
-        if last_day > _end(row):
+        if last_day > _last_day(row):
             raise EnrolmentOverlap(row)
-        self._must_fit(row, since, None)
+        self._check_no_overlap(row, since, None)
         row.until_date, row.exit_reason = last_day, reason
         return self.enrol(row.learner_id, section_id, position=position, since=since)
 
     def save(self) -> None:
-        """Write it: times that end before times that begin, or the database would see both for a moment."""
-        batch_column_updates((row for rows in self._times.values() for row in rows if row not in self._new), _CHANGING)
+        """Flush: ends before starts, or the database constraint would see an overlap for a moment."""
+        batch_column_updates(
+            (row for rows in self._enrolments_by_learner.values() for row in rows if row not in self._new), _CHANGING
+        )
         db.session.flush()
         db.session.add_all(self._new)
         db.session.flush()
         self._new = []
 
-    def _must_fit(self, row: Enrolment, since: date, until: date | None) -> None:
+    def _check_no_overlap(self, row: Enrolment, since: date, until: date | None) -> None:
+        """Raise EndsBeforeStart or EnrolmentOverlap if the row cannot have these days."""
         if until is not None and until < since:
             raise EndsBeforeStart(since)
         for other in self.enrolments_of(row.learner_id):
-            if other.id != row.id and other.from_date <= (until or date.max) and _end(other) >= since:
+            if other.id != row.id and other.from_date <= (until or date.max) and _last_day(other) >= since:
                 raise EnrolmentOverlap(other)
 
 
 def roster_position_among(roster: Iterable[tuple[str | None, str, int]], sex: str, lis_name: str) -> int:
-    """Where LIS would print a learner: after the last of that sex whose name comes before. `roster` is sex, name and
-    place of the others; equal places are ordered by name."""
-    return max((place for other, name, place in roster if other == sex and name <= lis_name), default=1)
+    """The position at which LIS would list a learner: that of the last learner of the same sex whose name sorts before.
+    `roster` is (sex, LIS name, position) of the others; equal positions are ordered by name."""
+    return max((position for row_sex, name, position in roster if row_sex == sex and name <= lis_name), default=1)
 
 
-def _end(row: Enrolment) -> date:
+def _last_day(row: Enrolment) -> date:
     return row.until_date or date.max

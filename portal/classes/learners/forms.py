@@ -1,4 +1,4 @@
-"""Forms about one learner."""
+"""Forms of one learner: details, withdrawal, transfer, readmission, merge."""
 
 from flask import current_app
 from flask_babel import gettext as _
@@ -75,13 +75,13 @@ class LearnerForm(PortalForm):
             ) from None
 
     def details(self) -> LearnerDetails:
-        """What was written, as LIS would print it."""
+        """The submitted details, normalised as LIS prints them."""
         last, first, middle = (
             normalise_text(field.data or "").upper() for field in (self.last_name, self.first_name, self.middle_name)
         )
         # "EMMANUEL JR" typed among the given names is an extension, as it is in a file.
-        whole = lis_name(last, first, "" if middle == "-" else middle, self.extension.data or "")
-        name = split_lis_name(whole)
+        joined_name = lis_name(last, first, "" if middle == "-" else middle, self.extension.data or "")
+        name = split_lis_name(joined_name)
         return LearnerDetails(
             last_name=name.last,
             first_name=name.first,
@@ -93,7 +93,7 @@ class LearnerForm(PortalForm):
         )
 
     def show(self, learner: Learner) -> None:
-        """Fill the form with what is kept."""
+        """Fill the form with the stored details."""
         self.process(
             formdata=None,
             data={

@@ -1,4 +1,4 @@
-"""One learner at a time: put on a roster by hand, corrected, moved, withdrawn, taken back."""
+"""Operations on one learner: add, update, withdraw, transfer, readmit."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,12 +20,13 @@ from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction
 from portal.core.worker_signals import notify_worker
 
-ENTERED_BY_MISTAKE = "mistake"  # instead of a reason for leaving: the learner never was in this section
+# Used in place of an exit reason: the enrolment is deleted, as the learner never was in this section.
+ENTERED_BY_MISTAKE = "mistake"
 
 
 @dataclass(frozen=True)
 class LearnerDetails:
-    """What is kept of a learner. Names as LIS writes them, in capitals; `lrn` 12 digits or None."""
+    """The stored details of a learner. Names as LIS prints them, in capitals; `lrn` is 12 digits or None."""
 
     last_name: str
     first_name: str
@@ -41,7 +42,8 @@ class LearnerDetails:
 
 
 class LrnInUse(ValueError):
-    """Another learner has that LRN. `section` is the title of where they are now; `elsewhere` if in another school."""
+    """Another learner has this LRN. `section` is the title of their current section; `elsewhere` is set if they are at
+    another school."""
 
     def __init__(self, *, section: str | None = None, elsewhere: bool = False) -> None:
         super().__init__("the LRN is in use")
@@ -50,19 +52,19 @@ class LrnInUse(ValueError):
 
 
 class NameMismatch(ValueError):
-    """The school knows a learner with that LRN by another name: one of the two is wrong."""
+    """The school has a learner with this LRN under another name, so LRN or name is wrong."""
 
 
 class PossibleDuplicate(ValueError):
-    """A learner of that name is on the roster: it may be the same one."""
+    """A learner of this name is on the roster; it may be the same one."""
 
 
 class NotOnThisRoster(ValueError):
-    """The learner has left the section meanwhile, or is on its roster already."""
+    """The learner is not on this section's roster today."""
 
 
 class OutsideSchoolYear(ValueError):
-    """The day lies outside the section's school year, or in the future. `first` and `last` are the days it may be."""
+    """The day is outside the section's school year or in the future; `first` and `last` are the allowed range."""
 
     def __init__(self, first: date, last: date) -> None:
         super().__init__("not a day of this school year")
@@ -73,31 +75,31 @@ class OutsideSchoolYear(ValueError):
 def add_learner(
     user: User, section: Section, details: LearnerDetails, *, since: date, another: bool = False
 ) -> Learner:
-    """Put a learner on the roster. One whom the school knows by the LRN and who is on no roster comes back.
+    """Add a learner to the roster; one known by LRN who is on no roster is readmitted with the new details.
 
-    Who comes back has to be named as they are known: a slip in the LRN would write this child's name over that of
-    another one, on all their past sheets. `another` says that this is not the namesake who is there.
-    Raises LrnInUse, NameMismatch, PossibleDuplicate, OutsideSchoolYear, OnARoster.
+    A readmitted learner must have the same name: a mistyped LRN would otherwise overwrite another child's name on all
+    their past sheets. `another` confirms that this is not the namesake on the roster. Raises LrnInUse, NameMismatch,
+    PossibleDuplicate, OutsideSchoolYear, EnrolmentOverlap.
     """
-    _must_be_in(section, since)
-    with _lrn_once(), write_transaction() as session:
-        known = _by_lrn(details.lrn)
-        if known and known.school_id != section.school_id:
+    _check_school_day(section, since)
+    with _lrn_conflict_as_error(), write_transaction() as session:
+        existing = _find_by_lrn(details.lrn)
+        if existing and existing.school_id != section.school_id:
             raise LrnInUse(elsewhere=True)
-        here = queries.list_roster(section.id)
-        if known and (now := _where_now(known.id)):
-            raise LrnInUse(section=now)
-        if known and not _is_named(known, details):
+        roster = queries.list_roster(section.id)
+        if existing and (current_section := _current_section_title(existing.id)):
+            raise LrnInUse(section=current_section)
+        if existing and not _has_same_name(existing, details):
             raise NameMismatch
         folded = fold_name(details.lis_name)
-        if known is None and not another and any(fold_name(line.lis_name) == folded for line in here):
+        if existing is None and not another and any(fold_name(entry.lis_name) == folded for entry in roster):
             raise PossibleDuplicate
-        learner = known or Learner(id=uuid4(), school_id=section.school_id, created_at=clock.now())
-        _write(learner, details)
+        learner = existing or Learner(id=uuid4(), school_id=section.school_id, created_at=clock.now())
+        _update_columns(learner, details)
         session.add(learner)
-        rolls = EnrolmentChanges([learner.id])
-        rolls.enrol(learner.id, section.id, position=_place(here, details), since=since)
-        rolls.save()
+        enrolments = EnrolmentChanges([learner.id])
+        enrolments.enrol(learner.id, section.id, position=_roster_position(roster, details), since=since)
+        enrolments.save()
         audit_log.record_action(
             AuditAction.ADDED,
             AuditSubject.LEARNER,
@@ -106,82 +108,85 @@ def add_learner(
             section_id=section.id,
             since=since.isoformat(),
         )
-    _tell()
+    _notify_roster_changed()
     return learner
 
 
 def update_learner(user: User, section: Section, learner: Learner, details: LearnerDetails) -> bool:
-    """Correct what is kept of a learner; False if nothing was different. Raises LrnInUse."""
-    with _lrn_once(), write_transaction() as session:
+    """Update a learner's details; False if nothing changed. Raises LrnInUse."""
+    with _lrn_conflict_as_error(), write_transaction() as session:
         session.refresh(learner, with_for_update=True)
-        if details.lrn != learner.lrn and (other := _by_lrn(details.lrn)):
-            raise LrnInUse(section=_where_now(other.id), elsewhere=other.school_id != section.school_id)
-        changed = _write(learner, details)
+        if details.lrn != learner.lrn and (other := _find_by_lrn(details.lrn)):
+            raise LrnInUse(section=_current_section_title(other.id), elsewhere=other.school_id != section.school_id)
+        changed = _update_columns(learner, details)
         if changed:
             audit_log.record_action(
                 AuditAction.CHANGED, AuditSubject.LEARNER, learner.id, by=user.id, section_id=section.id, fields=changed
             )
     if changed:
-        _tell()
+        _notify_roster_changed()
     return bool(changed)
 
 
 def withdraw_learner(
     user: User, section: Section, learner: Learner, *, last_day: date, reason: str, detail: str | None = None
 ) -> None:
-    """The learner leaves: after `last_day`, or as if they never were there if the reason is MISTAKE.
+    """End the enrolment after `last_day`; with reason ENTERED_BY_MISTAKE, delete it and a learner left without
+    references.
 
-    Raises NotOnThisRoster, OutsideSchoolYear, BeforeTheFirstDay.
+    Raises NotOnThisRoster, OutsideSchoolYear, EndsBeforeStart, EnrolmentOverlap.
     """
     if reason != ENTERED_BY_MISTAKE:
-        _must_be_in(section, last_day)
+        _check_school_day(section, last_day)
     with write_transaction():
-        rolls = EnrolmentChanges([learner.id])
-        row = _time_here(rolls, section, learner)
+        enrolments = EnrolmentChanges([learner.id])
+        row = _current_enrolment(enrolments, section, learner)
         if reason == ENTERED_BY_MISTAKE:
-            rolls.delete(row)
+            enrolments.delete(row)
         else:
-            rolls.withdraw(row, last_day=last_day, reason=reason, detail=detail or None)
-        rolls.save()
+            enrolments.withdraw(row, last_day=last_day, reason=reason, detail=detail or None)
+        enrolments.save()
         if reason == ENTERED_BY_MISTAKE:
             delete_orphan_learners([learner.id])
         audit_log.record_action(
             AuditAction.WITHDREW, AuditSubject.LEARNER, learner.id, by=user.id, section_id=section.id,
             reason=reason, last_day=last_day.isoformat(),
         )  # fmt: skip
-    _tell()
+    _notify_roster_changed()
 
 
 def transfer_learner(
     user: User, section: Section, learner: Learner, target: Section, *, since: date, detail: str = ""
 ) -> None:
-    """The learner changes to another section of the school and year, from `since` on.
+    """Transfer a learner to another section of the same school and year, from `since` on.
 
-    Raises NotOnThisRoster, OutsideSchoolYear, OnARoster.
+    Raises NotOnThisRoster, OutsideSchoolYear, EnrolmentOverlap.
     """
-    _must_be_in(section, since)
+    _check_school_day(section, since)
     with write_transaction():
-        rolls = EnrolmentChanges([learner.id])
-        row = _time_here(rolls, section, learner)
-        rolls.move(row, target.id, position=_place(queries.list_roster(target.id), learner), since=since)
+        enrolments = EnrolmentChanges([learner.id])
+        row = _current_enrolment(enrolments, section, learner)
+        enrolments.move(row, target.id, position=_roster_position(queries.list_roster(target.id), learner), since=since)
         if row.section_id == section.id:
             row.exit_detail = detail or None
-        rolls.save()
-        for place in (section, target):
+        enrolments.save()
+        for audited_section in (section, target):
             audit_log.record_action(
-                AuditAction.MOVED, AuditSubject.LEARNER, learner.id, by=user.id, section_id=place.id,
+                AuditAction.MOVED, AuditSubject.LEARNER, learner.id, by=user.id, section_id=audited_section.id,
                 to=str(target.id), since=since.isoformat(),
             )  # fmt: skip
-    _tell()
+    _notify_roster_changed()
 
 
 def readmit_learner(user: User, section: Section, learner: Learner, *, since: date) -> None:
-    """A learner who had left is on the roster again. Raises OutsideSchoolYear, OnARoster."""
-    _must_be_in(section, since)
+    """Enrol a withdrawn learner again. Raises OutsideSchoolYear, EnrolmentOverlap."""
+    _check_school_day(section, since)
     with write_transaction():
-        rolls = EnrolmentChanges([learner.id])
-        rolls.enrol(learner.id, section.id, position=_place(queries.list_roster(section.id), learner), since=since)
-        rolls.save()
+        enrolments = EnrolmentChanges([learner.id])
+        enrolments.enrol(
+            learner.id, section.id, position=_roster_position(queries.list_roster(section.id), learner), since=since
+        )
+        enrolments.save()
         audit_log.record_action(
             AuditAction.READMITTED,
             AuditSubject.LEARNER,
@@ -190,34 +195,35 @@ def readmit_learner(user: User, section: Section, learner: Learner, *, since: da
             section_id=section.id,
             since=since.isoformat(),
         )
-    _tell()
+    _notify_roster_changed()
 
 
 @contextmanager
-def _lrn_once() -> Iterator[None]:
-    """Somebody else may have written the same LRN in the same moment."""
+def _lrn_conflict_as_error() -> Iterator[None]:
+    """Turn the unique constraint's error into LrnInUse: another request may have written the same LRN at the same
+    time."""
     try:
         yield
     except IntegrityError as error:
         raise LrnInUse from error
 
 
-def _must_be_in(section: Section, day: date) -> None:
+def _check_school_day(section: Section, day: date) -> None:
     first, last = section.first_day, clock.today()
     if not first <= day <= last:
         raise OutsideSchoolYear(first, last)
 
 
-def _by_lrn(lrn: str | None) -> Learner | None:
+def _find_by_lrn(lrn: str | None) -> Learner | None:
     return db.session.scalar(select(Learner).where(Learner.lrn == lrn)) if lrn else None
 
 
-def _is_named(learner: Learner, details: LearnerDetails) -> bool:
+def _has_same_name(learner: Learner, details: LearnerDetails) -> bool:
     pairs = ((learner.last_name, details.last_name), (learner.first_name, details.first_name))
     return all(fold_name(ours) == fold_name(theirs) for ours, theirs in pairs)
 
 
-def _where_now(learner_id: UUID) -> str | None:
+def _current_section_title(learner_id: UUID) -> str | None:
     section = db.session.scalar(
         select(Section)
         .join(Enrolment, Enrolment.section_id == Section.id)
@@ -226,21 +232,21 @@ def _where_now(learner_id: UUID) -> str | None:
     return section.title if section else None
 
 
-def _time_here(rolls: EnrolmentChanges, section: Section, learner: Learner) -> Enrolment:
-    row = rolls.enrolment_on(learner.id, clock.today())
+def _current_enrolment(enrolments: EnrolmentChanges, section: Section, learner: Learner) -> Enrolment:
+    row = enrolments.enrolment_on(learner.id, clock.today())
     if row is None or row.section_id != section.id:
         raise NotOnThisRoster
     return row
 
 
-def _place(roster: list[queries.RosterEntry], learner: Learner | LearnerDetails) -> int:
+def _roster_position(roster: list[queries.RosterEntry], learner: Learner | LearnerDetails) -> int:
     return roster_position_among(
-        ((one.sex, one.lis_name, one.position) for one in roster), learner.sex, learner.lis_name
+        ((entry.sex, entry.lis_name, entry.position) for entry in roster), learner.sex, learner.lis_name
     )
 
 
-def _write(learner: Learner, details: LearnerDetails) -> list[str]:
-    """Put the details on the row; which of its fields are other than before."""
+def _update_columns(learner: Learner, details: LearnerDetails) -> list[str]:
+    """Copy the details to the row; returns the names of the columns that changed."""
     changed = []
     for field in ("lis_name", "last_name", "first_name", "middle_name", "extension", "sex", "lrn", "email"):
         if getattr(learner, field) != getattr(details, field):
@@ -249,7 +255,7 @@ def _write(learner: Learner, details: LearnerDetails) -> list[str]:
     return changed
 
 
-def _tell() -> None:
-    """The registrations of coming classes and the sheets of past days follow."""
+def _notify_roster_changed() -> None:
+    """Wake the worker: registrations of upcoming meetings and sheets of past days depend on rosters."""
     notify_worker("registration")
     notify_worker("changed rosters")

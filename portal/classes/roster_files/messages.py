@@ -1,4 +1,4 @@
-"""What is wrong with a roster file, in sentences: where, what, and what to do about it."""
+"""Messages of roster problems by code: what is wrong, in which row, and how to correct it."""
 
 from flask_babel import gettext
 
@@ -6,7 +6,7 @@ from portal.classes.roster_files.rows import RosterFileError, RowProblem
 from portal.core.translations import N_
 
 SENTENCES: dict[str, str] = {
-    # rows that keep the file from being imported
+    # problems that block the import
     "lrn_missing": N_("The LRN is missing. Add the 12 digits, or write Pending in REMARKS."),
     "lrn_scientific": N_(
         "%(value)s is an LRN that Excel shortened, and its last digits are lost. "
@@ -32,7 +32,7 @@ SENTENCES: dict[str, str] = {
         "There are more cells than the %(expected)s columns in the first line. "
         "A comma inside a name does this: put the name in quotes."
     ),
-    # the whole file
+    # problems of the whole file
     "total_differs": N_(
         "The form says %(stated)s, but %(found)s were found. A row was added or lost: "
         "download School Form 1 from the LIS again, or correct the total."
@@ -51,7 +51,7 @@ SENTENCES: dict[str, str] = {
         "LRN %(lrn)s belongs to a learner of your school with another name. Check the LRN and the name; if both are "
         "right, ask that learner's adviser or your admin to correct the name first."
     ),
-    # worth a look, nothing more
+    # warnings
     "lrn_pending": N_("No LRN yet. The learner is kept, and is not registrable until the LRN is known."),
     "name_twice": N_("The same name stands in row %(first)s with another LRN. Check whether it is one learner."),
     "email_twice": N_(
@@ -69,7 +69,7 @@ SENTENCES: dict[str, str] = {
     "row_ignored": N_("“%(value)s” does not look like a learner, so the row was passed over."),
     "totals_missing": N_("The form prints no totals to compare with. Count the learners before you confirm."),
     "sheet_not_read": N_("The sheet “%(sheet)s” also has an LRN column and was not read. Import it on its own."),
-    # files that cannot be read at all
+    # files that cannot be parsed at all
     "empty": N_("The file is empty. Choose the School Form 1 from the LIS or the filled-in template."),
     "too_large": N_("The file is over %(limit)s MB, too large for a roster. Choose the School Form 1 of one section."),
     "not_spreadsheet": N_("This is not a spreadsheet. Choose the School Form 1 from the LIS, an Excel file or a CSV."),
@@ -112,7 +112,7 @@ SENTENCES: dict[str, str] = {
 
 
 def problem_message(problem: RowProblem | RosterFileError) -> str:
-    """The sentence for a problem, beginning with its row and column; in the language of the page."""
+    """The translated message of a problem, with its row and column."""
     sentence = gettext(SENTENCES[problem.code], **problem.params)
     if isinstance(problem, RosterFileError) or (problem.row is None and problem.column is None):
         return sentence
@@ -122,5 +122,5 @@ def problem_message(problem: RowProblem | RosterFileError) -> str:
 
 
 def problem_message_short(problem: RowProblem) -> str:
-    """The sentence without its row and column, for a field that shows where it is."""
+    """The translated message without row and column, for use beside a form field."""
     return gettext(SENTENCES[problem.code], **problem.params)

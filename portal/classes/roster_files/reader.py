@@ -1,6 +1,6 @@
-"""The way in for an uploaded or pasted roster: bytes in, `RosterFile` out, and that as JSON for the preview.
+"""Entry point of the roster parsers: uploaded bytes to `RosterFile`, and `RosterFile` to and from JSON.
 
-Pure: it knows neither Flask nor the database, keeps nothing and evaluates nothing.
+Pure: no Flask, no database; formulas are never evaluated.
 """
 
 from dataclasses import asdict
@@ -33,77 +33,77 @@ __all__ = [
 
 MAX_BYTES = 5 * 1024 * 1024
 
-_COMPOUND_FILE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_ARCHIVE = b"PK"
-_WEB_PAGE = (b"<!doctype", b"<html", b"<table", b"<?xml", b"<meta", b"<head", b"<style")
-_NEVER_TEXT = (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"Rar!", b"\x1f\x8b", b"7z\xbc\xaf")
+_COMPOUND_FILE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_ZIP_MAGIC = b"PK"
+_HTML_STARTS = (b"<!doctype", b"<html", b"<table", b"<?xml", b"<meta", b"<head", b"<style")
+_BINARY_MAGIC = (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"Rar!", b"\x1f\x8b", b"7z\xbc\xaf")
 _WORKBOOK_NAMES = {".xls", ".xlsx", ".xlsm", ".xlsb", ".ods"}
 
 
 def parse_roster_file(data: bytes, filename: str) -> RosterFile:
-    """Read a roster: School Form 1 (`.xls` as the LIS exports it, or `.xlsx`) or the CSV template.
+    """Parse a roster: School Form 1 (`.xls` as the LIS exports it, or `.xlsx`) or the CSV template.
 
-    The format is told by the first bytes; the name only shows a file that pretends. Problems in rows do not
-    raise: they are in the result, all of them at once, and `ok` says whether it may be imported.
-
-    Raises:
-        RosterUnreadable: there is nothing to preview; its code says why.
+    The format is detected by magic bytes, the file name only refuses mismatches. Problems of rows are collected in the
+    result, and its `ok` says whether it may be imported. Raises RosterFileError if there is nothing to preview; its
+    code says why.
     """
     if not data.strip(b" \t\r\n\0"):
         raise RosterFileError("empty")
     if len(data) > MAX_BYTES:
         raise RosterFileError("too_large", limit=str(MAX_BYTES // 1024 // 1024))
     suffix = PurePath(filename).suffix.lower()
-    if data.startswith(_COMPOUND_FILE):
+    if data.startswith(_COMPOUND_FILE_MAGIC):
         return parse_sf1_workbook(read_xls_workbook(data))
-    if data.startswith(_ARCHIVE):
+    if data.startswith(_ZIP_MAGIC):
         if suffix == ".xlsm":
             raise RosterFileError("macros")
         return parse_sf1_workbook(read_xlsx_workbook(data))
-    _refuse_what_is_no_csv(data, suffix)
+    _check_is_text(data, suffix)
     return parse_roster_csv(data)
 
 
-def _refuse_what_is_no_csv(data: bytes, suffix: str) -> None:
+def _check_is_text(data: bytes, suffix: str) -> None:
     start = data[:200].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if start.startswith(_WEB_PAGE):
+    if start.startswith(_HTML_STARTS):
         raise RosterFileError("web_page")
-    if data.startswith(_NEVER_TEXT):
+    if data.startswith(_BINARY_MAGIC):
         raise RosterFileError("not_spreadsheet")
     if suffix in _WORKBOOK_NAMES:
         raise RosterFileError("text_named_workbook", suffix=suffix)
 
 
 def roster_file_to_json(roster: RosterFile) -> dict[str, Any]:
-    """The roster as JSON keeps it: dates as ISO text, tuples as lists. Nothing else of the file is in it."""
+    """JSON-compatible values of the roster: dates as ISO text, tuples as lists."""
     rows = [
         {**asdict(row), "remark_date": row.remark_date.isoformat() if row.remark_date else None} for row in roster.rows
     ]
-    return _with_lists({**asdict(roster), "rows": rows})
+    return _tuples_to_lists({**asdict(roster), "rows": rows})
 
 
 def roster_file_from_json(values: dict[str, Any]) -> RosterFile:
-    """The roster `roster_file_to_json` kept.
-
-    Raises:
-        KeyError, TypeError, ValueError: `kept` did not come from `roster_file_to_json`.
-    """
-    rows = tuple(_row(row) for row in values["rows"])
-    return RosterFile(**{**values, "rows": rows, **_said(values)})
+    """Rebuild a roster from `roster_file_to_json`. Raises KeyError, TypeError, ValueError for other values."""
+    rows = tuple(_row_from_json(row) for row in values["rows"])
+    return RosterFile(**{**values, "rows": rows, **_problems_from_json(values)})
 
 
-def _row(values: dict[str, Any]) -> RosterRow:
-    on = values["remark_date"]
-    return RosterRow(**{**values, "remark_date": date.fromisoformat(on) if on else None, **_said(values)})
+def _row_from_json(values: dict[str, Any]) -> RosterRow:
+    remark_date = values["remark_date"]
+    return RosterRow(
+        **{
+            **values,
+            "remark_date": date.fromisoformat(remark_date) if remark_date else None,
+            **_problems_from_json(values),
+        }
+    )
 
 
-def _said(values: dict[str, Any]) -> dict[str, tuple[RowProblem, ...]]:
+def _problems_from_json(values: dict[str, Any]) -> dict[str, tuple[RowProblem, ...]]:
     return {key: tuple(RowProblem(**problem) for problem in values[key]) for key in ("problems", "warnings")}
 
 
-def _with_lists(values: Any) -> Any:
+def _tuples_to_lists(values: Any) -> Any:
     if isinstance(values, dict):
-        return {key: _with_lists(value) for key, value in values.items()}
+        return {key: _tuples_to_lists(value) for key, value in values.items()}
     if isinstance(values, list | tuple):
-        return [_with_lists(value) for value in values]
+        return [_tuples_to_lists(value) for value in values]
     return values

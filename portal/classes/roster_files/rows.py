@@ -1,4 +1,4 @@
-"""What a roster file turns into, and the rules every row passes whatever the file's format."""
+"""Data types of a parsed roster, and the cell parsers and checks shared by all file formats."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from portal.classes.lis_names import LisName, fold_name, normalise_text
 
 MAX_ROWS = 5_000
 MAX_COLUMNS = 50  # School Form 1 has 47
-MAX_SHEETS = 12  # looked at; an LIS export has one
+MAX_SHEETS = 12  # of a workbook are read; an LIS export has one
 NAME_LIMIT = 120
 EMAIL_LIMIT = 254
 SHOWN_LIMIT = 40
@@ -31,9 +31,9 @@ PENDING = "PENDING"
 
 @dataclass(frozen=True)
 class RowProblem:
-    """One thing to say about a file; `portal.classes.roster_files.messages.say` puts it into a sentence.
+    """A problem or warning of a file; `messages.problem_message` makes the sentence.
 
-    `row` is the number a person sees beside the row in Excel, or the line of a CSV; `column` its label.
+    `row` is the row number shown in Excel, or the line of a CSV; `column` its label.
     """
 
     row: int | None
@@ -63,7 +63,7 @@ class RosterRow:
 
 @dataclass(frozen=True)
 class RosterFile:
-    """Everything kept of an uploaded roster; the uploaded file itself is not."""
+    """What is kept of an uploaded roster; the file itself is not."""
 
     source: Literal["sf1", "csv"]
     school_id: str | None
@@ -79,12 +79,12 @@ class RosterFile:
 
     @property
     def ok(self) -> bool:
-        """True when there is no problem in the file or in any row: only then may it be imported."""
+        """True if neither the file nor any row has a problem, so that it may be imported."""
         return not self.problems and not any(row.problems for row in self.rows)
 
 
 class RosterFileError(Exception):
-    """The file cannot be read as a roster at all; `code` and `params` are put into words like a Problem."""
+    """The file cannot be parsed as a roster; `code` and `params` select the message, as in RowProblem."""
 
     def __init__(self, code: str, **params: str) -> None:
         super().__init__(code)
@@ -93,7 +93,7 @@ class RosterFileError(Exception):
 
 
 class RowNotes:
-    """Collects what there is to say about one row while it is read."""
+    """Collects problems and warnings of one row while it is parsed."""
 
     def __init__(self, row: int) -> None:
         self.row = row
@@ -101,14 +101,16 @@ class RowNotes:
         self.warnings: list[RowProblem] = []
 
     def problem(self, column: str | None, code: str, **params: str) -> None:
+        """Add a problem, which blocks the import."""
         self.problems.append(RowProblem(self.row, column, code, params))
 
     def warn(self, column: str | None, code: str, **params: str) -> None:
+        """Add a warning."""
         self.warnings.append(RowProblem(self.row, column, code, params))
 
 
 def cell_text(value: Cell) -> str:
-    """A cell as text: whole numbers without a decimal point, blanks as an empty string."""
+    """A cell as normalised text: whole numbers without a decimal point, None as ""."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():
@@ -117,16 +119,16 @@ def cell_text(value: Cell) -> str:
 
 
 def quote_cell(value: Cell) -> str:
-    """A cell's text short enough to quote in a sentence."""
+    """A cell's text, truncated to 40 characters for use in a message."""
     text = cell_text(value)
     return text if len(text) <= SHOWN_LIMIT else text[: SHOWN_LIMIT - 1] + "…"
 
 
 def parse_lrn_cell(value: Cell, notes: RowNotes, *, may_be_pending: bool) -> str | None:
-    """The 12-digit Learner Reference Number of a cell, or None with the reason in `notes`.
+    """The 12-digit Learner Reference Number of a cell, or None with a problem or warning in `notes`.
 
-    Excel shows a long number as 1.36425E+11; in a CSV saved from it the last digits are gone for good, so
-    that is refused. The first digits are not compared with the school: learners take their LRN along.
+    Excel shows a long number as 1.36425E+11; in a CSV saved from it the last digits are lost, so that is refused. The
+    first digits are not compared with the school: learners keep their LRN when they transfer.
     """
     text = cell_text(value).lstrip("'")
     bare = re.sub(r"[\s-]", "", text).removesuffix(".0")
@@ -148,7 +150,7 @@ def parse_lrn_cell(value: Cell, notes: RowNotes, *, may_be_pending: bool) -> str
 
 
 def parse_sex_cell(value: Cell, notes: RowNotes) -> Sex | None:
-    """M or F from a cell (also Male, Female); None when it is blank, or unreadable with the reason noted."""
+    """M or F from a cell (also Male, Female); None if it is blank, or unreadable with a problem noted."""
     text = cell_text(value).upper().removesuffix(".")
     if text in {"M", "MALE"}:
         return "M"
@@ -160,9 +162,9 @@ def parse_sex_cell(value: Cell, notes: RowNotes) -> Sex | None:
 
 
 def parse_remark_cell(value: Cell, notes: RowNotes) -> tuple[str | None, date | None]:
-    """The code of a remark (T/I, T/O, DRP, LE, B/A, ACL, PENDING) and its date; all other text is dropped.
+    """The code of a remark (T/I, T/O, DRP, LE, B/A, ACL, PENDING) and its date; other text is dropped.
 
-    Some exports part several remarks of a cell with `<br>` tags.
+    Some exports separate several remarks of a cell with `<br>` tags.
     """
     for part in re.split(r"<[^>]{0,20}>|[;\r\n]", str(value or "").upper()):
         part = part.strip()
@@ -174,7 +176,7 @@ def parse_remark_cell(value: Cell, notes: RowNotes) -> tuple[str | None, date | 
 
 
 def check_name_cell(name: LisName, notes: RowNotes, *, column: str) -> None:
-    """Note a name without its two halves or longer than the portal keeps."""
+    """Note a problem for a name without last or first name, or with a part over 120 characters."""
     if not name.last or not name.first:
         notes.problem(column, "name_half")
     if any(len(part) > NAME_LIMIT for part in (name.last, name.first, name.middle)):
@@ -182,15 +184,17 @@ def check_name_cell(name: LisName, notes: RowNotes, *, column: str) -> None:
 
 
 def flag_duplicate_rows(rows: Iterable[RosterRow]) -> tuple[RosterRow, ...]:
-    """The rows with what only shows beside the others: an LRN or address twice, the same name twice."""
+    """Flag repeats within the file: an LRN twice is a problem, a name or address twice a warning."""
     rows = list(rows)
-    lrns = _first_rows((row.lrn, row.row) for row in rows)
-    names = _first_rows((_name_key(row), row.row) for row in rows)
-    emails = _first_rows(((row.email or "").lower(), row.row) for row in rows)
-    return tuple(_beside(row, lrns, names, emails) for row in rows)
+    lrns = _first_row_by_key((row.lrn, row.row) for row in rows)
+    names = _first_row_by_key((_name_key(row), row.row) for row in rows)
+    emails = _first_row_by_key(((row.email or "").lower(), row.row) for row in rows)
+    return tuple(_with_duplicate_flags(row, lrns, names, emails) for row in rows)
 
 
-def _beside(row: RosterRow, lrns: dict[str, int], names: dict[str, int], emails: dict[str, int]) -> RosterRow:
+def _with_duplicate_flags(
+    row: RosterRow, lrns: dict[str, int], names: dict[str, int], emails: dict[str, int]
+) -> RosterRow:
     problems, warnings = list(row.problems), list(row.warnings)
     if row.lrn and lrns[row.lrn] != row.row:
         problems.append(RowProblem(row.row, "LRN", "lrn_twice", {"first": str(lrns[row.lrn]), "value": row.lrn}))
@@ -202,8 +206,8 @@ def _beside(row: RosterRow, lrns: dict[str, int], names: dict[str, int], emails:
 
 
 def flag_foreign_addresses(roster: RosterFile, domains: tuple[str, ...]) -> RosterFile:
-    """The roster with the addresses that may join classes, in lower case. Of others it says in which row they are
-    left out and what the learner joins with instead: nobody is kept from the roster for a private address."""
+    """Remove addresses outside `domains` and lower-case the others. The row stays, with a warning that says which
+    address the learner joins with instead."""
     return replace(roster, rows=tuple(_with_school_address(row, domains) for row in roster.rows))
 
 
@@ -219,11 +223,11 @@ def _with_school_address(row: RosterRow, domains: tuple[str, ...]) -> RosterRow:
             notes.warn("EMAIL", "email_outside", value=value, domains=allowed, instead=instead)
         else:
             notes.warn("EMAIL", "email_outside_pending", value=value, domains=allowed)
-        others = (one for one in row.warnings if one.code != "email_twice")
-        return replace(row, email=None, warnings=(*others, *notes.warnings))
+        other_warnings = (warning for warning in row.warnings if warning.code != "email_twice")
+        return replace(row, email=None, warnings=(*other_warnings, *notes.warnings))
 
 
-def _first_rows(pairs: Iterable[tuple[str | None, int]]) -> dict[str, int]:
+def _first_row_by_key(pairs: Iterable[tuple[str | None, int]]) -> dict[str, int]:
     first: dict[str, int] = {}
     for key, row in pairs:
         if key:
@@ -236,11 +240,11 @@ def _name_key(row: RosterRow) -> str:
 
 
 def _remark_date(part: str, notes: RowNotes) -> date | None:
-    written = _REMARK_DATE.search(part)
-    if not written:
+    match = _REMARK_DATE.search(part)
+    if not match:
         return None
     try:
-        return date(*(int(number) for number in written.groups()))
+        return date(*(int(number) for number in match.groups()))
     except ValueError:
         notes.warn("REMARKS", "remark_date")
         return None

@@ -1,8 +1,8 @@
-"""School Form 1 as the LIS exports it, and workbooks teachers keep in its likeness.
+"""Parser of School Form 1 as the LIS exports it, and of workbooks in the same form.
 
-Cells are found by their labels: columns drift between exports of the LIS, and a teacher's own template is
-different again. Only LRN, NAME, SEX, REMARKS and the heading are read. Birth date, mother tongue, ethnic
-group, religion, address, parents and contact number stand on the form too and are never looked at.
+Columns are located by their labels, as their positions differ between exports and in teachers' own workbooks. Only LRN,
+NAME, SEX, REMARKS and the heading are read; birth date, mother tongue, ethnic group, religion, address, parents and
+contact number are on the form too and are never read.
 """
 
 import re
@@ -51,13 +51,13 @@ _TOTALS: dict[Block, str] = {
     "combined": r"\W*(TOTAL\s+)?COMBINED\b",
 }
 _SEX_OF_BLOCK: dict[Block | None, Sex] = {"male": "M", "female": "F"}
-_FOOT = re.compile(r"LIST AND CODE OF INDICATORS|GENERATED THRU LIS")
+_FOOTER = re.compile(r"LIST AND CODE OF INDICATORS|GENERATED THRU LIS")
 _NOT_A_LEARNER = re.compile(r".*\bLAST NAME\b.*|(FE)?MALES?|BOYS|GIRLS")
 
 
 @dataclass
 class _Learner:
-    """A learner's row before its sex is settled: the total that tells its block comes after it."""
+    """A learner's row before its sex is known: the total that ends its block comes after it."""
 
     notes: RowNotes
     lrn: str | None
@@ -77,7 +77,7 @@ class _Total:
 
 @dataclass
 class _ParsedRows:
-    """What a walk down the learners' rows gathers."""
+    """Learners, printed totals and warnings of a sheet."""
 
     learners: list[_Learner] = field(default_factory=list)
     totals: dict[Block, _Total] = field(default_factory=dict)
@@ -85,13 +85,12 @@ class _ParsedRows:
 
 
 def parse_sf1_workbook(sheets: Iterable[tuple[str, Rows]]) -> RosterFile:
-    """The roster on the first sheet with an LRN column: School Form 1, or the template saved in Excel.
+    """Parse the first sheet with an LRN column: School Form 1, or the template saved in Excel.
 
-    Raises:
-        RosterUnreadable: no sheet has a roster, a needed column is missing, or there is no learner.
+    Raises RosterFileError if no sheet has a roster, a required column is missing, or there is no learner.
     """
     roster: RosterFile | None = None
-    others: list[RowProblem] = []
+    unread_sheets: list[RowProblem] = []
     for name, rows in sheets:
         header = _header_row(rows)
         if header is None:
@@ -99,10 +98,10 @@ def parse_sf1_workbook(sheets: Iterable[tuple[str, Rows]]) -> RosterFile:
         if roster is None:
             roster = _read_sheet(rows, header)
         else:
-            others.append(RowProblem(None, None, "sheet_not_read", {"sheet": quote_cell(name)}))
+            unread_sheets.append(RowProblem(None, None, "sheet_not_read", {"sheet": quote_cell(name)}))
     if roster is None:
         raise RosterFileError("header_missing")
-    return replace(roster, warnings=(*roster.warnings, *others))
+    return replace(roster, warnings=(*roster.warnings, *unread_sheets))
 
 
 def _header_row(rows: Rows) -> int | None:
@@ -118,18 +117,18 @@ def _read_sheet(rows: Rows, header: int) -> RosterFile:
     columns = _find_columns(rows[header : header + 2])
     heading = _read_heading(rows[:header])
     kinder = (heading["grade_level"] or "").startswith("Kinder")
-    walk = _walk(rows, header, columns, kinder=kinder)
-    if not walk.learners:
+    parsed = _parse_rows(rows, header, columns, kinder=kinder)
+    if not parsed.learners:
         raise RosterFileError("no_learners")
-    learners = flag_duplicate_rows(_settle(learner, blocks="male" in walk.totals) for learner in walk.learners)
+    learners = flag_duplicate_rows(_finish_row(learner, blocks="male" in parsed.totals) for learner in parsed.learners)
     return RosterFile(
         source="sf1",
         **heading,
         rows=learners,
-        male_tally=_stated(walk, "male"),
-        female_tally=_stated(walk, "female"),
-        problems=tuple(_compare_totals(walk, learners)),
-        warnings=(*walk.warnings, *_no_totals(walk)),
+        male_tally=_printed_total(parsed, "male"),
+        female_tally=_printed_total(parsed, "female"),
+        problems=tuple(_compare_totals(parsed, learners)),
+        warnings=(*parsed.warnings, *_warn_without_totals(parsed)),
     )
 
 
@@ -137,37 +136,37 @@ def _read_sheet(rows: Rows, header: int) -> RosterFile:
 
 
 def _find_columns(header: Rows) -> dict[str, int]:
-    """Where each column stands; the second header row serves what the first lacks. The leftmost match wins:
-    the guardian's column is called Name as well."""
-    counts: dict[str, int] = {}
+    """Column index by key; the second header row fills what the first lacks. The leftmost match wins, as the guardian's
+    column is called Name too."""
+    columns: dict[str, int] = {}
     for row in header:
         for column, cell in enumerate(row):
             for key, pattern in _COLUMNS.items():
-                if key not in counts and re.match(pattern, _label(cell)):
-                    counts[key] = column
-    if "name" not in counts:
+                if key not in columns and re.match(pattern, _label(cell)):
+                    columns[key] = column
+    if "name" not in columns:
         raise RosterFileError("columns_missing", columns="NAME")
-    return counts
+    return columns
 
 
 def _read_heading(rows: Rows) -> dict[str, str | None]:
-    written: dict[str, str] = {}
+    text_by_key: dict[str, str] = {}
     for row in rows:
         for column, cell in enumerate(row):
             key = _label_key(cell)
-            if key and key not in written:
-                written[key] = _value_beside(row, column)
+            if key and key not in text_by_key:
+                text_by_key[key] = _value_beside(row, column)
     return {
-        "school_id": _school_id(written.get("school_id", "")),
-        "school_name": written.get("school_name") or None,
-        "school_year": _school_year(written.get("school_year", "")),
-        "grade_level": _grade_level(written.get("grade_level", "")),
-        "section": written.get("section") or None,
+        "school_id": _school_id(text_by_key.get("school_id", "")),
+        "school_name": text_by_key.get("school_name") or None,
+        "school_year": _school_year(text_by_key.get("school_year", "")),
+        "grade_level": _grade_level(text_by_key.get("grade_level", "")),
+        "section": text_by_key.get("section") or None,
     }
 
 
 def _value_beside(row: list[Cell], column: int) -> str:
-    """The next filled cell to the right of a label, unless that is a label itself."""
+    """The next non-empty cell right of a label, unless that is a label itself."""
     for cell in row[column + 1 :]:
         if cell_text(cell):
             return "" if _label_key(cell) else cell_text(cell)[:_HEADING_LIMIT]
@@ -184,7 +183,7 @@ def _label(cell: Cell) -> str:
 
 
 def _school_id(text: str) -> str | None:
-    """Six digits; the LIS stores the id as a number, which reads `300123.0`."""
+    """Six digits; LIS stores the id as a number, which `cell_text` shows without its `.0`."""
     return text if re.fullmatch(r"[0-9]{6}", text) else None
 
 
@@ -194,7 +193,7 @@ def _school_year(text: str) -> str | None:
 
 
 def _grade_level(text: str) -> str | None:
-    """`Grade 8 (Year ` is how the LIS cuts off `Grade 8 (Year II)`; SNED or ALS stay as written."""
+    """LIS truncates `Grade 8 (Year II)` to `Grade 8 (Year `; SNED and ALS stay as written."""
     grade = re.match(r"GRADE\s*([0-9]{1,2})(?:\s*(?:&|AND)\s*([0-9]{1,2}))?", text.upper())
     if grade:
         return f"Grade {grade[1]}" + (f" & {grade[2]}" if grade[2] else "")
@@ -204,60 +203,60 @@ def _grade_level(text: str) -> str | None:
 # --- the learners' rows ------------------------------------------------------------------------------------
 
 
-def _walk(rows: Rows, header: int, columns: dict[str, int], *, kinder: bool) -> _ParsedRows:
-    """Down to the indicators list or the combined total; the total of the males is not the end."""
-    walk = _ParsedRows()
+def _parse_rows(rows: Rows, header: int, columns: dict[str, int], *, kinder: bool) -> _ParsedRows:
+    """Parse rows down to the list of indicators or the combined total; the total of the males does not end the list."""
+    parsed = _ParsedRows()
     for number, row in enumerate(rows[header + 1 :], start=header + 2):
-        if any(_FOOT.search(text) for text in _texts(row)):
+        if any(_FOOTER.search(text) for text in _upper_texts(row)):
             break
-        block = _total_in(row[: columns["name"] + 1])
+        block = _find_total_block(row[: columns["name"] + 1])
         if block:
-            walk.totals.setdefault(block, _Total(number, _whole_number(row[: columns["name"]])))
-            for learner in walk.learners:
+            parsed.totals.setdefault(block, _Total(number, _whole_number(row[: columns["name"]])))
+            for learner in parsed.learners:
                 learner.block = learner.block or block
             if block == "combined":
                 break
         else:
-            _read_row(walk, number, {key: _at(row, column) for key, column in columns.items()}, kinder=kinder)
-    return walk
+            _read_row(parsed, number, {key: _cell_at(row, column) for key, column in columns.items()}, kinder=kinder)
+    return parsed
 
 
-def _total_in(cells: list[Cell]) -> Block | None:
-    for text in _texts(cells):
+def _find_total_block(cells: list[Cell]) -> Block | None:
+    for text in _upper_texts(cells):
         for block, pattern in _TOTALS.items():
             if "," not in text and re.match(pattern, text):
                 return block
     return None
 
 
-def _read_row(walk: _ParsedRows, number: int, cells: dict[str, Cell], *, kinder: bool) -> None:
-    """Add one row's learner to the walk; text that is no learner's is passed over with a warning."""
+def _read_row(parsed: _ParsedRows, number: int, cells: dict[str, Cell], *, kinder: bool) -> None:
+    """Append one row's learner to `parsed`; other text is skipped with a warning."""
     name, lrn = cell_text(cells["name"]), cell_text(cells["lrn"])
-    has_digits = any(sign.isdigit() for sign in lrn)
+    has_digits = any(char.isdigit() for char in lrn)
     if (not name and not lrn) or (not has_digits and _NOT_A_LEARNER.fullmatch(name.upper())):
         return
     if not has_digits and "," not in name and not cell_text(cells.get("sex")):
-        walk.warnings.append(RowProblem(number, "NAME", "row_ignored", {"value": quote_cell(name or lrn)}))
+        parsed.warnings.append(RowProblem(number, "NAME", "row_ignored", {"value": quote_cell(name or lrn)}))
         return
-    walk.learners.append(_read_learner(RowNotes(number), cells, kinder=kinder))
+    parsed.learners.append(_read_learner(RowNotes(number), cells, kinder=kinder))
 
 
 def _read_learner(notes: RowNotes, cells: dict[str, Cell], *, kinder: bool) -> _Learner:
-    written = cell_text(cells["name"])
-    code, on = parse_remark_cell(cells.get("remarks"), notes)
+    name_text = cell_text(cells["name"])
+    code, remark_date = parse_remark_cell(cells.get("remarks"), notes)
     lrn = parse_lrn_cell(cells["lrn"], notes, may_be_pending=kinder or code == PENDING)
-    name = split_lis_name(written)
-    if not written:
+    name = split_lis_name(name_text)
+    if not name_text:
         notes.problem("NAME", "name_missing")
-    elif "," not in written:
-        notes.problem("NAME", "name_comma", value=quote_cell(written))
+    elif "," not in name_text:
+        notes.problem("NAME", "name_comma", value=quote_cell(name_text))
     else:
         check_name_cell(name, notes, column="NAME")
-    return _Learner(notes, lrn, written, name, parse_sex_cell(cells.get("sex"), notes), code, on)
+    return _Learner(notes, lrn, name_text, name, parse_sex_cell(cells.get("sex"), notes), code, remark_date)
 
 
-def _settle(learner: _Learner, *, blocks: bool) -> RosterRow:
-    """The finished row: its sex from the column, or from the block it stands in."""
+def _finish_row(learner: _Learner, *, blocks: bool) -> RosterRow:
+    """The finished row: sex from the column, or from the block the row is in."""
     sex_of_block = _SEX_OF_BLOCK.get(learner.block) if blocks else None
     sex = learner.sex or sex_of_block
     notes = learner.notes
@@ -285,44 +284,44 @@ def _settle(learner: _Learner, *, blocks: bool) -> RosterRow:
 # --- the totals --------------------------------------------------------------------------------------------
 
 
-def _compare_totals(walk: _ParsedRows, rows: tuple[RosterRow, ...]) -> Iterator[RowProblem]:
-    """A printed total that differs from the rows read means that a row was lost or added."""
-    for block, total in walk.totals.items():
-        found = _count(walk, rows, block)
-        if total.number is not None and total.number != found:
+def _compare_totals(parsed: _ParsedRows, rows: tuple[RosterRow, ...]) -> Iterator[RowProblem]:
+    """A printed total that differs from the parsed rows means a lost or added row."""
+    for block, total in parsed.totals.items():
+        count = _count_rows(parsed, rows, block)
+        if total.number is not None and total.number != count:
             label = "COMBINED" if block == "combined" else f"TOTAL {block.upper()}"
-            yield RowProblem(total.row, label, "total_differs", {"stated": str(total.number), "found": str(found)})
+            yield RowProblem(total.row, label, "total_differs", {"stated": str(total.number), "found": str(count)})
 
 
-def _count(walk: _ParsedRows, rows: tuple[RosterRow, ...], block: Block) -> int:
+def _count_rows(parsed: _ParsedRows, rows: tuple[RosterRow, ...], block: Block) -> int:
     if block == "combined":
         return len(rows)
-    if "male" in walk.totals:
-        return sum(learner.block == block for learner in walk.learners)
+    if "male" in parsed.totals:
+        return sum(learner.block == block for learner in parsed.learners)
     return sum(row.sex == _SEX_OF_BLOCK[block] for row in rows)
 
 
-def _stated(walk: _ParsedRows, block: Block) -> int | None:
-    total = walk.totals.get(block)
+def _printed_total(parsed: _ParsedRows, block: Block) -> int | None:
+    total = parsed.totals.get(block)
     return total.number if total else None
 
 
-def _no_totals(walk: _ParsedRows) -> Iterator[RowProblem]:
-    if all(total.number is None for total in walk.totals.values()):
+def _warn_without_totals(parsed: _ParsedRows) -> Iterator[RowProblem]:
+    if all(total.number is None for total in parsed.totals.values()):
         yield RowProblem(None, None, "totals_missing", {})
 
 
 # --- cells -------------------------------------------------------------------------------------------------
 
 
-def _at(row: list[Cell], column: int) -> Cell:
+def _cell_at(row: list[Cell], column: int) -> Cell:
     return row[column] if column < len(row) else None
 
 
-def _texts(row: list[Cell]) -> list[str]:
+def _upper_texts(row: list[Cell]) -> list[str]:
     return [cell_text(cell).upper() for cell in row if isinstance(cell, str)]
 
 
 def _whole_number(cells: list[Cell]) -> int | None:
-    """The count that stands left of a total's words."""
+    """The count printed left of a total's label."""
     return next((int(text) for text in map(cell_text, cells) if re.fullmatch(r"[0-9]{1,5}", text)), None)

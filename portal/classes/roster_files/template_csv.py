@@ -1,4 +1,4 @@
-"""The portal's roster template: a CSV from any program, a pasted table, or its columns in a workbook."""
+"""Parser of the portal's roster template: as CSV, as a pasted table, or with the same columns in a workbook."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ from portal.core import csv_tables
 
 TEMPLATE_COLUMNS = ("LRN", "LastName", "FirstName", "MiddleName", "Extension", "Sex", "Email", "Remarks")
 _REQUIRED = {"lrn": "LRN", "last": "LastName", "first": "FirstName", "sex": "Sex"}
-_COLUMN_WORDS = {
+_COLUMN_LABELS = {
     "lrn": {"lrn", "learnerreferencenumber"},
     "last": {"lastname", "surname", "familyname"},
     "first": {"firstname", "givenname", "givennames"},
@@ -43,18 +43,15 @@ _HEADING_LINES = 10
 
 
 def roster_csv_template() -> str:
-    """The empty template to download. Send it as `utf-8-sig`: Excel takes plain UTF-8 for Windows-1252."""
+    """The empty template. Send it as `utf-8-sig`: Excel reads plain UTF-8 as Windows-1252."""
     return ",".join(TEMPLATE_COLUMNS) + "\r\n"
 
 
 def parse_roster_csv(data: bytes) -> RosterFile:
-    """A roster from text in UTF-8, UTF-16 or Windows-1252; parted by comma, semicolon or tab.
+    """Parse a CSV in UTF-8, UTF-16 or Windows-1252, separated by comma, semicolon or tab, with columns in any order.
 
-    Line ends and the order of the columns do not matter.
-
-    Raises:
-        RosterUnreadable: the encoding is unknown, quotes do not close, a column is missing or named twice, or
-            there is no learner.
+    Raises RosterFileError if the encoding is unknown, quotes do not close, a column is missing or repeated, or there is
+    no learner.
     """
     text = csv_tables.LINE_END.sub("\n", _decode(data))
     lines = _rows(text, _delimiter(text))
@@ -65,20 +62,19 @@ def parse_roster_csv(data: bytes) -> RosterFile:
 
 
 def has_template_columns(header: Sequence[Cell]) -> bool:
-    """True when a header row is the template's rather than School Form 1's."""
+    """True if the header row is the template's, not School Form 1's."""
     return {"lrn", "last", "first"} <= {_column_key(cell) for cell in header}
 
 
 def parse_template_rows(header: Sequence[Cell], rows: Iterable[tuple[int, Sequence[Cell]]]) -> RosterFile:
-    """The roster of a table with the template's columns; `rows` are numbered as a person sees them.
+    """Parse a table with the template's columns; `rows` are numbered as Excel shows them.
 
-    Raises:
-        RosterUnreadable: a column is missing or named twice, there are too many rows, or there is no learner.
+    Raises RosterFileError if a column is missing or repeated, there are too many rows, or there is no learner.
     """
     columns = _columns(header)
     width = len(header)
-    read = [_read_row(RowNotes(number), row, columns, width) for number, row in rows if any(map(cell_text, row))]
-    if not read:
+    parsed_rows = [_read_row(RowNotes(number), row, columns, width) for number, row in rows if any(map(cell_text, row))]
+    if not parsed_rows:
         raise RosterFileError("no_learners")
     return RosterFile(
         source="csv",
@@ -87,7 +83,7 @@ def parse_template_rows(header: Sequence[Cell], rows: Iterable[tuple[int, Sequen
         school_year=None,
         grade_level=None,
         section=None,
-        rows=flag_duplicate_rows(read),
+        rows=flag_duplicate_rows(parsed_rows),
         male_tally=None,
         female_tally=None,
         problems=(),
@@ -108,7 +104,7 @@ def _decode(data: bytes) -> str:
 
 
 def _delimiter(text: str) -> str:
-    """The sign that parts the first line with letters into the most columns we know."""
+    """The delimiter that splits the first line with letters into the most known columns."""
     lines = (
         line
         for line in text.split("\n")
@@ -121,7 +117,7 @@ def _delimiter(text: str) -> str:
 
 
 def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows with the number of the line each begins on."""
+    """The rows, each with the number of its first line."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
     try:
@@ -138,8 +134,8 @@ def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _column_key(cell: Cell) -> str | None:
-    word = re.sub(r"[^a-z]", "", cell_text(cell).lower())
-    return next((key for key, words in _COLUMN_WORDS.items() if word in words), None)
+    label = re.sub(r"[^a-z]", "", cell_text(cell).lower())
+    return next((key for key, labels in _COLUMN_LABELS.items() if label in labels), None)
 
 
 def _columns(header: Sequence[Cell]) -> dict[str, int]:
@@ -162,16 +158,16 @@ def _read_row(notes: RowNotes, row: Sequence[Cell], columns: dict[str, int], wid
     cells = {key: row[index] if index < len(row) else None for key, index in columns.items()}
     if any(map(cell_text, row[width:])):
         notes.problem(None, "cells_extra", expected=str(width))
-    code, on = parse_remark_cell(cells.get("remarks"), notes)
-    written = _lis_name(cells, notes)
-    name = split_lis_name(written)
+    code, remark_date = parse_remark_cell(cells.get("remarks"), notes)
+    name_text = _lis_name(cells, notes)
+    name = split_lis_name(name_text)
     sex = parse_sex_cell(cells["sex"], notes)
     if not cell_text(cells["sex"]):
         notes.problem("SEX", "sex_missing")
     return RosterRow(
         row=notes.row,
         lrn=parse_lrn_cell(cells["lrn"], notes, may_be_pending=code == PENDING),
-        lis_name=written,
+        lis_name=name_text,
         last_name=name.last,
         first_name=name.first,
         middle_name=name.middle,
@@ -179,54 +175,54 @@ def _read_row(notes: RowNotes, row: Sequence[Cell], columns: dict[str, int], wid
         sex=sex,
         email=_read_email(cells.get("email"), notes),
         remark_code=code,
-        remark_date=on,
+        remark_date=remark_date,
         problems=tuple(notes.problems),
         warnings=tuple(notes.warnings),
     )
 
 
 def _lis_name(cells: dict[str, Cell], notes: RowNotes) -> str:
-    """The name as the LIS would print it, in capitals, from its parts or from a single NAME column."""
+    """The name as LIS would print it, in capitals, from its parts or from a single NAME column."""
     last, first, middle, extension = (
         cell_text(cells.get(key)).upper() for key in ("last", "first", "middle", "extension")
     )
-    whole = cell_text(cells.get("name")).upper()
-    if whole and not last and not first:
-        return _whole_name(whole, notes)
+    full_name = cell_text(cells.get("name")).upper()
+    if full_name and not last and not first:
+        return _check_full_name(full_name, notes)
     for column, part in (("LASTNAME", last), ("FIRSTNAME", first)):
         if not part:
             notes.problem(column, "name_missing")
     if any("," in part for part in (last, first, middle)):
         notes.problem("NAME", "name_comma_inside")
     extension = _read_extension(extension, notes)
-    # The extension is often typed after the given names, so the parts are read back from the joined name.
+    # Extensions are often typed after the given names, so split the joined name again.
     name = split_lis_name(lis_name(last, first, "" if middle == "-" else middle, extension))
     if last and first:
         check_name_cell(name, notes, column="NAME")
     return lis_name(name.last, name.first, name.middle, name.extension)
 
 
-def _whole_name(whole: str, notes: RowNotes) -> str:
-    if "," not in whole:
-        notes.problem("NAME", "name_comma", value=quote_cell(whole))
+def _check_full_name(full_name: str, notes: RowNotes) -> str:
+    if "," not in full_name:
+        notes.problem("NAME", "name_comma", value=quote_cell(full_name))
     else:
-        check_name_cell(split_lis_name(whole), notes, column="NAME")
-    return whole
+        check_name_cell(split_lis_name(full_name), notes, column="NAME")
+    return full_name
 
 
-def _read_extension(written: str, notes: RowNotes) -> str:
-    bare = written.removesuffix(".")
+def _read_extension(text: str, notes: RowNotes) -> str:
+    bare = text.removesuffix(".")
     if bare in {"", "-"}:
         return ""
     if bare not in EXTENSIONS:
-        notes.problem("EXTENSION", "extension_unknown", value=quote_cell(written))
+        notes.problem("EXTENSION", "extension_unknown", value=quote_cell(text))
         return ""
     return bare
 
 
 def _read_email(cell: Cell, notes: RowNotes) -> str | None:
-    """The address as it is written; `school_addresses_only` keeps those with which one may join classes."""
-    # Not as `cell_text`, which makes an ASCII letter of some that are none.
+    """The address as written; `flag_foreign_addresses` removes those that may not join classes."""
+    # Not `cell_text`: its NFC normalisation turns some other characters into ASCII letters.
     email = cell.strip() if isinstance(cell, str) else cell_text(cell)
     if len(email) > EMAIL_LIMIT:
         notes.problem("EMAIL", "email_long", limit=str(EMAIL_LIMIT))

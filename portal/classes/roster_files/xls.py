@@ -1,9 +1,8 @@
-"""Reads the cells of a legacy binary Excel workbook (`.xls`, BIFF8), the format the LIS exports.
+"""Parser of binary Excel workbooks (`.xls`, BIFF8), the format the LIS exports.
 
-Written here because a native reader ends the whole process on a forged file (with calamine, a DIMENSIONS
-record that claims four billion rows is enough), and these files come from outside. Formulas are never
-evaluated: the cached value is read. Formats: [MS-CFB] for the container and [MS-XLS] for the records, both
-published by Microsoft.
+Own code because a native parser aborts the whole process on a forged file (calamine: a DIMENSIONS record that claims
+four billion rows), and uploads are untrusted. Formulas are never evaluated: the cached value is read. Formats: [MS-CFB]
+for the container and [MS-XLS] for the records, both published by Microsoft.
 """
 
 import struct
@@ -20,8 +19,8 @@ from portal.classes.roster_files.rows import (
     Rows,
 )
 
-MAX_RECORDS = 500_000  # 5 MB of the smallest cells; sheets may point at the same records again and again
-_MAX_REGULAR_SECTOR = 0xFFFFFFFA  # [MS-CFB] 2.1: greater numbers mark ends and free sectors
+MAX_RECORDS = 500_000  # limits the work: 5 MB of the smallest cells; several sheets may point at the same records
+_MAX_REGULAR_SECTOR = 0xFFFFFFFA  # [MS-CFB] 2.1: greater numbers mark chain ends and free sectors
 _MACRO_ENTRIES = {"_VBA_PROJECT_CUR", "MACROS", "VBA", "_VBA_PROJECT"}
 _EOF, _BOF, _CONTINUE, _FILEPASS, _BOUNDSHEET, _SST = 0x0A, 0x0809, 0x3C, 0x2F, 0x85, 0xFC
 _NUMBER, _LABEL, _BOOLERR, _STRING, _RK = 0x0203, 0x0204, 0x0205, 0x0207, 0x027E
@@ -42,10 +41,9 @@ class _Record:
 
 
 def read_xls_workbook(data: bytes) -> Iterator[tuple[str, Rows]]:
-    """The first worksheets of a workbook: name, and rows of str, float, bool or None (rows may be short).
+    """The first worksheets: name, and rows of str, float, bool or None (rows may be short).
 
-    Raises:
-        RosterUnreadable: the file is damaged, locked, too large, older than Excel 97 or holds macros.
+    Raises RosterFileError if the file is damaged, encrypted, too large, older than Excel 97 or holds macros.
     """
     try:
         yield from _read_workbook(_Records(_workbook_stream(data)))
@@ -57,7 +55,7 @@ def read_xls_workbook(data: bytes) -> Iterator[tuple[str, Rows]]:
 
 
 class _Container:
-    """The streams of a compound file. Chains are followed at most as far as the file is long."""
+    """The streams of a compound file. A sector chain is followed at most as far as the file is long."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -75,9 +73,9 @@ class _Container:
     def names(self) -> list[str]:
         return [name for name, _, _, _ in self._entries]
 
-    def stream(self, wanted: str) -> bytes | None:
-        for name, kind, start, size in self._entries:
-            if name == wanted and kind == 2:
+    def stream(self, name: str) -> bytes | None:
+        for entry_name, kind, start, size in self._entries:
+            if entry_name == name and kind == 2:
                 return self._mini_chain(start)[:size] if size < self._cutoff else self._chain(start)[:size]
         return None
 
@@ -88,14 +86,14 @@ class _Container:
         return self._data[start : start + self._size].ljust(self._size, b"\0")
 
     def _fat_sectors(self) -> list[int]:
-        numbers = [number for number in struct.unpack_from("<109I", self._data, 76) if _regular(number)]
-        following, seen = _u32(self._data, 68), set[int]()
-        while _regular(following):
-            if following in seen:
+        numbers = [number for number in struct.unpack_from("<109I", self._data, 76) if _is_regular_sector(number)]
+        next_sector, visited = _u32(self._data, 68), set[int]()
+        while _is_regular_sector(next_sector):
+            if next_sector in visited:
                 raise ValueError("a chain that bites its tail")
-            seen.add(following)
-            *more, following = struct.unpack(f"<{self._size // 4}I", self._sector(following))
-            numbers += [number for number in more if _regular(number)]
+            visited.add(next_sector)
+            *sector_numbers, next_sector = struct.unpack(f"<{self._size // 4}I", self._sector(next_sector))
+            numbers += [number for number in sector_numbers if _is_regular_sector(number)]
         if len(numbers) > len(self._data) // self._size:
             raise ValueError("more sectors than the file holds")
         return numbers
@@ -106,7 +104,7 @@ class _Container:
 
     def _chain_numbers(self, start: int, table: list[int]) -> list[int]:
         numbers: list[int] = []
-        while _regular(start):
+        while _is_regular_sector(start):
             numbers.append(start)
             if len(numbers) > len(table):
                 raise ValueError("a chain that bites its tail")
@@ -123,7 +121,7 @@ class _Container:
     def _directory(self, start: int) -> list[tuple[str, int, int, int]]:
         """Entries as (name, kind, first sector, bytes); kind 2 is a stream, 5 the root."""
         packed = self._chain(start)
-        return [_entry(packed[at : at + 128]) for at in range(0, len(packed) - 127, 128)]
+        return [_entry(packed[offset : offset + 128]) for offset in range(0, len(packed) - 127, 128)]
 
 
 def _entry(packed: bytes) -> tuple[str, int, int, int]:
@@ -148,29 +146,29 @@ def _workbook_stream(data: bytes) -> bytes:
 
 
 class _Records:
-    """A workbook stream as records, at most so many in all."""
+    """Iterates over the records of a workbook stream, at most MAX_RECORDS in all."""
 
     def __init__(self, stream: bytes) -> None:
         self.stream = stream
-        self._left = MAX_RECORDS
+        self._records_left = MAX_RECORDS
 
     def at(self, offset: int) -> Iterator[_Record]:
-        """The records from `offset` to the next EOF record."""
+        """The records from `offset` to the next EOF record, each with its CONTINUE records."""
         while True:
-            kind, first, offset = self._one(offset)
-            pieces = [first]
+            kind, data, offset = self._read_record(offset)
+            pieces = [data]
             while kind != _CONTINUE and self.stream[offset : offset + 2] == _CONTINUE_MARK:
-                _, more, offset = self._one(offset)
-                pieces.append(more)
+                _, piece, offset = self._read_record(offset)
+                pieces.append(piece)
             if kind == _EOF:
                 return
             yield _Record(kind, tuple(pieces))
 
-    def _one(self, offset: int) -> tuple[int, bytes, int]:
+    def _read_record(self, offset: int) -> tuple[int, bytes, int]:
         """Kind and data of the record at `offset`, and where the next begins."""
-        self._left -= 1
-        if not self._left:
-            raise _too_large()
+        self._records_left -= 1
+        if not self._records_left:
+            raise _size_error()
         kind, size = struct.unpack_from("<HH", self.stream, offset)
         end = offset + 4 + size
         if end > len(self.stream):
@@ -191,7 +189,7 @@ def _read_workbook(records: _Records) -> Iterator[tuple[str, Rows]]:
         elif record.kind == _SST:
             strings = _shared_strings(record)
     for name, offset in sheets[:MAX_SHEETS]:
-        yield name, _as_rows(_read_sheet(records, offset, strings))
+        yield name, _cells_to_rows(_read_sheet(records, offset, strings))
 
 
 def _bound_sheet(data: bytes) -> tuple[str, int] | None:
@@ -200,7 +198,7 @@ def _bound_sheet(data: bytes) -> tuple[str, int] | None:
         raise RosterFileError("macros")
     if data[5] != _WORKSHEET:
         return None
-    return _characters(data[8:], data[6], data[7]), _u32(data, 0)
+    return _decode_characters(data[8:], data[6], data[7]), _u32(data, 0)
 
 
 def _read_sheet(records: _Records, offset: int, strings: list[str]) -> dict[tuple[int, int], Cell]:
@@ -208,49 +206,49 @@ def _read_sheet(records: _Records, offset: int, strings: list[str]) -> dict[tupl
     formula_at = (0, 0)
     for record in records.at(offset):
         data = record.data
-        if record.kind == _STRING:  # the text a formula gave, in the record after it
-            cells[formula_at] = _characters(data[3:], _u16(data, 0), data[2])
+        if record.kind == _STRING:  # the text result of a formula, in the record after it
+            cells[formula_at] = _decode_characters(data[3:], _u16(data, 0), data[2])
         elif record.kind == _MULRK:
-            for number, at in enumerate(range(4, len(data) - 6, 6)):
-                _put(cells, _u16(data, 0), _u16(data, 2) + number, _rk(data, at + 2))
+            for number, offset_in_record in enumerate(range(4, len(data) - 6, 6)):
+                _set_cell(cells, _u16(data, 0), _u16(data, 2) + number, _decode_rk(data, offset_in_record + 2))
         elif record.kind in {_NUMBER, _LABEL, _BOOLERR, _RK, _LABELSST, _FORMULA}:
             formula_at = (_u16(data, 0), _u16(data, 2))
-            _put(cells, *formula_at, _value(record.kind, data, strings))
+            _set_cell(cells, *formula_at, _cell_value(record.kind, data, strings))
     return cells
 
 
-def _put(cells: dict[tuple[int, int], Cell], row: int, column: int, value: Cell) -> None:
+def _set_cell(cells: dict[tuple[int, int], Cell], row: int, column: int, value: Cell) -> None:
     if row >= MAX_ROWS or column >= MAX_COLUMNS:
-        raise _too_large()
+        raise _size_error()
     cells[row, column] = value
 
 
-def _too_large() -> RosterFileError:
+def _size_error() -> RosterFileError:
     return RosterFileError("sheet_size", rows=str(MAX_ROWS), columns=str(MAX_COLUMNS))
 
 
-def _value(kind: int, data: bytes, strings: list[str]) -> Cell:
+def _cell_value(kind: int, data: bytes, strings: list[str]) -> Cell:
     if kind == _LABELSST:
         return strings[_u32(data, 6)]
     if kind == _NUMBER:
         return float(struct.unpack_from("<d", data, 6)[0])
     if kind == _RK:
-        return _rk(data, 6)
+        return _decode_rk(data, 6)
     if kind == _LABEL:
-        return _characters(data[9:], _u16(data, 6), data[8])
+        return _decode_characters(data[9:], _u16(data, 6), data[8])
     if kind == _BOOLERR:
         return None if data[7] else bool(data[6])
     return _formula_result(data[6:14])
 
 
 def _formula_result(result: bytes) -> Cell:
-    """The cached value of a formula; text comes in the next record ([MS-XLS] 2.5.133)."""
+    """The cached value of a formula; a text result is in the next record ([MS-XLS] 2.5.133)."""
     if result[6:8] != b"\xff\xff":
         return float(struct.unpack("<d", result)[0])
     return bool(result[2]) if result[0] == 1 else None
 
 
-def _rk(data: bytes, at: int) -> float:
+def _decode_rk(data: bytes, at: int) -> float:
     """An RK number: 30 bits of an integer or of a double, perhaps hundredths ([MS-XLS] 2.5.217)."""
     packed = _u32(data, at)
     if packed & 2:
@@ -260,25 +258,25 @@ def _rk(data: bytes, at: int) -> float:
     return value / 100 if packed & 1 else value
 
 
-def _characters(packed: bytes, count: int, flags: int) -> str:
-    """`count` characters: of two bytes if the flag's first bit is set, else the low bytes of UTF-16."""
+def _decode_characters(packed: bytes, count: int, flags: int) -> str:
+    """`count` characters: UTF-16 if the first flag bit is set, else the low bytes of UTF-16."""
     if flags & 1:
         return packed[: count * 2].decode("utf-16-le", "replace")
     return packed[:count].decode("latin-1")
 
 
-def _widened(packed: bytes) -> bytes:
+def _to_utf16(packed: bytes) -> bytes:
     return packed.decode("latin-1").encode("utf-16-le")
 
 
-def _as_rows(cells: dict[tuple[int, int], Cell]) -> Rows:
+def _cells_to_rows(cells: dict[tuple[int, int], Cell]) -> Rows:
     filled: dict[int, dict[int, Cell]] = defaultdict(dict)
     for (row, column), value in cells.items():
         filled[row][column] = value
-    return [_as_row(filled.get(row, {})) for row in range(max(filled, default=-1) + 1)]
+    return [_cells_to_row(filled.get(row, {})) for row in range(max(filled, default=-1) + 1)]
 
 
-def _as_row(cells: dict[int, Cell]) -> list[Cell]:
+def _cells_to_row(cells: dict[int, Cell]) -> list[Cell]:
     return [cells.get(column) for column in range(max(cells, default=-1) + 1)]
 
 
@@ -286,7 +284,7 @@ def _as_row(cells: dict[int, Cell]) -> list[Cell]:
 
 
 class _Pieces:
-    """Reads on from one piece of a record into its CONTINUE records."""
+    """Reads across the boundary of a record into its CONTINUE records."""
 
     def __init__(self, pieces: tuple[bytes, ...]) -> None:
         self._pieces = pieces
@@ -294,23 +292,23 @@ class _Pieces:
         self._at = 0
 
     def take(self, size: int) -> bytes:
-        taken = bytearray()
-        while len(taken) < size:
-            part = self._pieces[self._index][self._at : self._at + size - len(taken)]
-            taken += part
+        data = bytearray()
+        while len(data) < size:
+            part = self._pieces[self._index][self._at : self._at + size - len(data)]
+            data += part
             self._at += len(part)
-            if len(taken) < size:
+            if len(data) < size:
                 self._index, self._at = self._index + 1, 0
-        return bytes(taken)
+        return bytes(data)
 
     def text(self, count: int, flags: int) -> str:
-        """`count` characters; each piece that continues them begins with its own width flag."""
-        units_read = bytearray()  # UTF-16: a pair may be cut in two
+        """`count` characters; each CONTINUE record begins with its own width flag."""
+        units_read = bytearray()  # UTF-16; a surrogate pair may be split between records
         while True:
             width = 2 if flags & 1 else 1
             rest = self._pieces[self._index][self._at :]
             units = min(count, len(rest) // width)
-            units_read += rest[: units * 2] if width == 2 else _widened(rest[:units])
+            units_read += rest[: units * 2] if width == 2 else _to_utf16(rest[:units])
             self._at += units * width
             count -= units
             if not count:
@@ -335,7 +333,7 @@ def _shared_string(pieces: _Pieces) -> str:
     return text
 
 
-def _regular(number: int) -> bool:
+def _is_regular_sector(number: int) -> bool:
     return number <= _MAX_REGULAR_SECTOR
 
 

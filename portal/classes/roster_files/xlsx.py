@@ -1,7 +1,7 @@
-"""Reads the cells of an `.xlsx` workbook after measuring it: what unpacks to too much is never parsed.
+"""Parser of `.xlsx` workbooks with protection against zip bombs: what unpacks to too much is never parsed.
 
-The measured parts are packed anew for the reader, so that what was measured is what is read, whatever the
-archive's directory claims.
+The checked parts are repacked for the parser, so that it reads exactly what was checked, whatever the archive's
+directory claims.
 """
 
 import io
@@ -25,10 +25,10 @@ from portal.classes.roster_files.rows import (
 MAX_ENTRIES = 200
 MAX_UNPACKED = 50 * 1024 * 1024
 MAX_RATIO = 100
-RATIO_FROM = 1024 * 1024  # small parts may pack well: only big ones are suspicious
-MAX_TEXT = 20_000_000  # characters in all cells together, a shared string counted at each use
+RATIO_FROM = 1024 * 1024  # the ratio applies to larger parts only, as small parts may compress well
+MAX_TEXT = 20_000_000  # characters in all cells; a shared string counts at each use
 _CHUNK = 64 * 1024
-_ARCHIVES = (".zip", ".xlsx", ".xlsm", ".xlsb", ".docx", ".pptx", ".jar", ".ods")
+_ARCHIVE_SUFFIXES = (".zip", ".xlsx", ".xlsm", ".xlsb", ".docx", ".pptx", ".jar", ".ods")
 _BROKEN_ARCHIVE = (
     zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError,
     EOFError, OSError, ValueError, KeyError,
@@ -36,14 +36,13 @@ _BROKEN_ARCHIVE = (
 
 
 def read_xlsx_workbook(data: bytes) -> Iterator[tuple[str, Rows]]:
-    """The first worksheets of a workbook: name and rows of cells, cached values where formulas stand.
+    """The first worksheets: name and rows of cells, with the cached values of formulas.
 
-    Raises:
-        RosterUnreadable: the file is damaged, encrypted, holds macros or another archive, or is too large.
+    Raises RosterFileError if the file is damaged, encrypted, holds macros or another archive, or is too large.
     """
-    measured = _measured(data)
+    checked = _check_and_repack(data)
     try:
-        yield from _read_cells(measured)
+        yield from _read_cells(checked)
     except (CalamineError, ValueError, OverflowError) as error:
         raise RosterFileError("damaged") from error
     except BaseException as error:
@@ -63,8 +62,8 @@ def _read_cells(data: bytes) -> Iterator[tuple[str, Rows]]:
 # --- the archive -------------------------------------------------------------------------------------------
 
 
-def _measured(data: bytes) -> bytes:
-    """The workbook's XML parts in a new archive, each unpacked within the limits and looked through."""
+def _check_and_repack(data: bytes) -> bytes:
+    """Unpack the XML parts within the limits, check them, and repack them into a new archive."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
@@ -82,42 +81,42 @@ def _check_directory(entries: list[zipfile.ZipInfo]) -> None:
         raise RosterFileError("encrypted")
     if any("vbaproject" in name.lower() or "/macrosheets/" in name.lower() for name in names):
         raise RosterFileError("macros")
-    if any(name.lower().endswith(_ARCHIVES) for name in names):
+    if any(name.lower().endswith(_ARCHIVE_SUFFIXES) for name in names):
         raise RosterFileError("zip_nested")
     if "xl/workbook.xml" not in names:
         raise RosterFileError("not_spreadsheet")
     if len(set(names)) != len(names):
         raise RosterFileError("damaged")
-    if sum(entry.file_size for entry in entries) > MAX_UNPACKED or any(map(_packs_too_well, entries)):
+    if sum(entry.file_size for entry in entries) > MAX_UNPACKED or any(map(_is_zip_bomb, entries)):
         raise RosterFileError("zip_too_big")
 
 
-def _packs_too_well(entry: zipfile.ZipInfo) -> bool:
+def _is_zip_bomb(entry: zipfile.ZipInfo) -> bool:
     return entry.file_size > RATIO_FROM and entry.file_size > MAX_RATIO * max(entry.compress_size, 1)
 
 
 def _repack(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> bytes:
-    kept = io.BytesIO()
-    text = _TextUsed()
-    with zipfile.ZipFile(kept, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as clean:
+    buffer = io.BytesIO()
+    text_size = _TextSize()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as output:
         for entry in entries:
-            parts = _unpack(archive, entry)
+            chunks = _unpack(archive, entry)
             if entry.filename.endswith((".xml", ".rels")):
-                look = _PartLook(text)
-                with clean.open(entry.filename, "w") as sink:
-                    for part in parts:
-                        look.feed(part)
-                        sink.write(part)
-                look.close()
+                checker = _PartChecker(text_size)
+                with output.open(entry.filename, "w") as sink:
+                    for chunk in chunks:
+                        checker.feed(chunk)
+                        sink.write(chunk)
+                checker.close()
             else:
-                for _ in parts:  # pictures are measured, not kept
+                for _ in chunks:  # other parts, such as pictures, are measured only
                     pass
-    text.check()
-    return kept.getvalue()
+    text_size.check()
+    return buffer.getvalue()
 
 
 def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
-    """The entry in pieces. A directory that lies about sizes shows here: too short, or a bad checksum."""
+    """The entry in chunks. Raises RosterFileError if the size or checksum differs from the directory."""
     size = 0
     with archive.open(entry) as packed:
         while piece := packed.read(_CHUNK):
@@ -132,8 +131,8 @@ def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]
 # --- what the parts claim ----------------------------------------------------------------------------------
 
 
-class _TextUsed:
-    """How much text the cells would hold if each shared string were copied to each of its uses."""
+class _TextSize:
+    """Total text of all cells, counting each shared string at each of its uses."""
 
     def __init__(self) -> None:
         self.strings: list[int] = []
@@ -145,10 +144,10 @@ class _TextUsed:
             raise RosterFileError("zip_too_big")
 
 
-class _PartLook:
-    """Looks through one XML part for cells outside the limits; any part may claim to be a sheet."""
+class _PartChecker:
+    """Checks one XML part for cells outside the limits; any part may turn out to be a sheet."""
 
-    def __init__(self, text: _TextUsed) -> None:
+    def __init__(self, text: _TextSize) -> None:
         self._text = text
         self._row = self._column = 0
         self._cells = 0
@@ -185,7 +184,7 @@ class _PartLook:
         elif name == "c":
             self._in_cell = True
             self._shared = attributes.get("t") == "s"
-            self._place(attributes.get("r"))
+            self._set_position(attributes.get("r"))
         elif name == "si":
             self._string_length = 0
         elif self._in_cell:
@@ -210,7 +209,7 @@ class _PartLook:
         elif self._string_length is not None:
             self._string_length += len(text)
 
-    def _place(self, reference: str | None) -> None:
+    def _set_position(self, reference: str | None) -> None:
         """Where a cell stands: from its reference, `AB12`, or after the cell before it."""
         self._column += 1
         if not reference:

@@ -1,4 +1,4 @@
-"""A roster file beside what the portal knows: what each row would do, and who is missing from it."""
+"""Diff of a roster file against the database: what each row would change, and who is missing from the file."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ from portal.classes.roster_files.reader import (
 from portal.core import clock
 from portal.core.db import db
 
-# "leaves": the register says that the learner left, who is on the roster; "left": it says so, but they are not.
+# LEAVES: the file says that a learner on the roster has left. LEFT: it says so of one who is on no roster any more.
 SAVED_STATUSES: tuple[RosterChange, ...] = (
     RosterChange.NEW,
     RosterChange.CHANGED,
@@ -42,7 +42,7 @@ COMPARED_FIELDS = ("lis_name", "last_name", "first_name", "middle_name", "extens
 
 @dataclass(frozen=True)
 class RosterDiffLine:
-    """One row of the file beside what the portal knows of the learner."""
+    """One row of the file with its effect on the database."""
 
     row: RosterRow
     status: RosterChange
@@ -56,9 +56,9 @@ class RosterDiffLine:
 
 @dataclass(frozen=True)
 class RosterDiff:
-    """What a confirmation would do. `missing` are on the roster but not in the file: the person says what became
-    of each. `day` is the one whose roster the file is compared with. `learners` and `times` are what it was compared
-    with: everybody on the roster or in the file, and all that is known of where they were."""
+    """What a confirmation would change. `missing` are on the roster but not in the file; the user decides about each.
+    `day` is the day of the roster that the file is compared with; `learners` (on the roster or in the file) and `times`
+    (their enrolments) are the rows it was compared with."""
 
     file: RosterFile
     section: Section | None
@@ -71,22 +71,25 @@ class RosterDiff:
 
     @property
     def ok(self) -> bool:
+        """True if the import can be confirmed: no problem in the file or in any row."""
         return self.file.ok and not self.problems and all(line.status != RosterChange.BAD for line in self.lines)
 
     def count(self, status: RosterChange) -> int:
+        """The number of rows with this status."""
         return sum(line.status == status for line in self.lines)
 
     @property
     def changes_something(self) -> bool:
+        """True if a confirmation would change anything, or somebody is missing."""
         return bool(self.missing) or any(line.status in SAVED_STATUSES for line in self.lines)
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What the portal knows of the learners of a file, on the day that counts."""
+class _RosterContext:
+    """The enrolments known before the import, as of the reference day."""
 
     day: date
-    first_day: date  # from when new learners count
+    first_day: date  # start of new enrolments
     school_id: UUID
     school_year: str
     here: dict[UUID, Enrolment]
@@ -96,52 +99,52 @@ class _Known:
     by: User
 
 
-def diff_roster_file(upload: RosterImport, *, hold: bool = False) -> RosterDiff:
-    """Compare an undecided upload with the database as it is now. ValueError if it is decided.
+def diff_roster_file(upload: RosterImport, *, lock: bool = False) -> RosterDiff:
+    """Compare an undecided upload with the current database. Raises ValueError if it is decided.
 
-    `hold` keeps the learners and where they are from others until the open transaction ends.
+    `lock` locks the learners until the open transaction ends.
     """
     if upload.state != ImportState.PREVIEW or upload.preview_rows is None:
         raise ValueError("decided already")
     file = roster_file_from_json(upload.preview_rows)
-    section = _section_of(upload, file)
+    section = _find_target_section(upload, file)
     year = section.school_year if section else file.school_year or school_year_of(clock.today())
     day = roster_reference_date(year)
-    learners = _learners(file, upload.school_id, section, day, hold=hold)
-    times = _times(learners)
-    context = _what_is_known(upload, section, year, times)
-    lines = _lines(file.rows, learners, context)
+    learners = _candidate_learners(file, upload.school_id, section, day, lock=lock)
+    times = _list_enrolments(learners)
+    context = _build_context(upload, section, year, times)
+    lines = _diff_lines(file.rows, learners, context)
     met = {line.learner_id for line in lines}
-    missing = [_roster_line(learners[key], time) for key, time in context.here.items() if key not in met]
+    missing = [_to_roster_entry(learners[key], time) for key, time in context.here.items() if key not in met]
     missing.sort(key=lambda line: (line.sex != "M", line.position, line.lis_name, line.learner_id))
     problems = _file_problems(upload, file, section, year)
     return RosterDiff(file, section, lines, tuple(missing), problems, day, learners, tuple(time for time, _ in times))
 
 
-def _learners(
-    file: RosterFile, school_id: UUID, section: Section | None, day: date, *, hold: bool
+def _candidate_learners(
+    file: RosterFile, school_id: UUID, section: Section | None, day: date, *, lock: bool
 ) -> dict[UUID, Learner]:
-    """Everybody who could be in the file: those whose LRN is, of whichever school, for an LRN is unique in the
-    country; those on the section's roster; those without LRN whom an import left that was undone."""
+    """Everybody who could be in the file: learners with an LRN of the file (of any school, as an LRN is unique
+    nationwide), those on the section's roster, and those without an LRN or enrolment, left by an undone import."""
     lrns = {row.lrn for row in file.rows if row.lrn}
-    on_no_roster_ever = and_(
+    never_enrolled = and_(
         Learner.school_id == school_id, Learner.lrn.is_(None), ~exists().where(Enrolment.learner_id == Learner.id)
     )
-    on_the_roster = select(Enrolment.learner_id).where(
+    on_roster = select(Enrolment.learner_id).where(
         Enrolment.section_id == (section.id if section else None), queries.enrolled_on_clause(day)
     )
-    # In the order of their ids, so that two who want the same learners wait for each other and never lock up.
+    # Lock in id order, so that two transactions on the same learners queue instead of deadlocking.
     statement = (
         select(Learner)
-        .where(or_(Learner.lrn.in_(lrns), Learner.id.in_(on_the_roster), on_no_roster_ever))
+        .where(or_(Learner.lrn.in_(lrns), Learner.id.in_(on_roster), never_enrolled))
         .order_by(Learner.id)
     )
-    if hold:
+    if lock:
         statement = statement.with_for_update(key_share=True).execution_options(populate_existing=True)
     return {learner.id: learner for learner in db.session.scalars(statement)}
 
 
-def _times(learner_ids: Collection[UUID]) -> list[tuple[Enrolment, Section]]:
+def _list_enrolments(learner_ids: Collection[UUID]) -> list[tuple[Enrolment, Section]]:
     rows = db.session.execute(
         select(Enrolment, Section)
         .join(Section, Section.id == Enrolment.section_id)
@@ -149,36 +152,38 @@ def _times(learner_ids: Collection[UUID]) -> list[tuple[Enrolment, Section]]:
         .order_by(Enrolment.from_date)
         .execution_options(populate_existing=True)
     )
-    return [(time, place) for time, place in rows]
+    return [(time, section) for time, section in rows]
 
 
-def _lines(rows: tuple[RosterRow, ...], learners: dict[UUID, Learner], context: _Known) -> tuple[RosterDiffLine, ...]:
+def _diff_lines(
+    rows: tuple[RosterRow, ...], learners: dict[UUID, Learner], context: _RosterContext
+) -> tuple[RosterDiffLine, ...]:
     by_lrn = {learner.lrn: learner for learner in learners.values() if learner.lrn}
     without_lrn: dict[str, list[Learner]] = {}
     for learner in learners.values():
-        if learner.lrn is None:  # one may have come since
+        if learner.lrn is None:  # the LRN may be new in the file
             without_lrn.setdefault(fold_name(learner.lis_name), []).append(learner)
     lines = []
     for row, position in zip(rows, _positions(rows), strict=True):
-        found = by_lrn.get(row.lrn or "") or _take_only_one(without_lrn, fold_name(row.lis_name))
-        lines.append(_line(row, position, found, context))
+        matched = by_lrn.get(row.lrn or "") or _pop_unique_namesake(without_lrn, fold_name(row.lis_name))
+        lines.append(_diff_line(row, position, matched, context))
     return tuple(lines)
 
 
-def _roster_line(learner: Learner, time: Enrolment) -> queries.RosterEntry:
+def _to_roster_entry(learner: Learner, time: Enrolment) -> queries.RosterEntry:
     of_learner = {name: getattr(learner, name) for name in (*COMPARED_FIELDS, "lrn")}
     of_time = {name: getattr(time, name) for name in ("position", "from_date", "until_date")}
     return queries.RosterEntry(enrolment_id=time.id, learner_id=learner.id, **of_learner, **of_time)
 
 
-def _what_is_known(
+def _build_context(
     upload: RosterImport, section: Section | None, year: str, times: Sequence[tuple[Enrolment, Section]]
-) -> _Known:
+) -> _RosterContext:
     day = roster_reference_date(year)
     by = db.session.get_one(User, upload.uploaded_by)
-    context = _Known(day, day, upload.school_id, year, {}, {}, {}, set(), by)
-    for time, place in times:
-        learner_id, is_here = time.learner_id, section is not None and place.id == section.id
+    context = _RosterContext(day, day, upload.school_id, year, {}, {}, {}, set(), by)
+    for time, enrolled_section in times:
+        learner_id, is_here = time.learner_id, section is not None and enrolled_section.id == section.id
         if time.until_date and time.until_date < day:
             context.last_days[learner_id] = max(time.until_date, context.last_days.get(learner_id, time.until_date))
             if is_here:
@@ -186,12 +191,12 @@ def _what_is_known(
         elif time.from_date <= day and is_here:
             context.here[learner_id] = time
         elif time.from_date <= day:
-            context.elsewhere[learner_id] = place
-    # the first roster has been there since the year began
+            context.elsewhere[learner_id] = enrolled_section
+    # the section's first roster counts from the start of the school year
     return context if context.here else replace(context, first_day=school_year_start(year))
 
 
-def _section_of(upload: RosterImport, file: RosterFile) -> Section | None:
+def _find_target_section(upload: RosterImport, file: RosterFile) -> Section | None:
     if upload.section_id:
         return db.session.get(Section, upload.section_id)
     if not (file.grade_level and file.section):
@@ -203,7 +208,7 @@ def _section_of(upload: RosterImport, file: RosterFile) -> Section | None:
 def _file_problems(
     upload: RosterImport, file: RosterFile, section: Section | None, year: str
 ) -> tuple[RowProblem, ...]:
-    """What is wrong with the file as a whole for this place."""
+    """Problems of the file as a whole for this school, section and year."""
     problems = []
     school = db.session.get(School, upload.school_id)
     if file.school_id and school and file.school_id != school.deped_id:
@@ -219,13 +224,13 @@ def _file_problems(
     return tuple(problems)
 
 
-def _take_only_one(learners: dict[str, list[Learner]], name: str) -> Learner | None:
-    """The learner of that name, if there is one and no more. That one is taken: namesakes in the file are others."""
+def _pop_unique_namesake(learners: dict[str, list[Learner]], name: str) -> Learner | None:
+    """Remove and return the only learner of that name, or None: a second row of the name in the file is a namesake."""
     return learners.pop(name)[0] if len(learners.get(name, ())) == 1 else None
 
 
 def _positions(rows: tuple[RosterRow, ...]) -> list[int]:
-    """1, 2, 3 within each sex, in the order of the file."""
+    """1, 2, 3 within each sex, in file order."""
     counts = {"M": 0, "F": 0}
     positions = []
     for row in rows:
@@ -235,18 +240,18 @@ def _positions(rows: tuple[RosterRow, ...]) -> list[int]:
     return positions
 
 
-def _line(row: RosterRow, position: int, learner: Learner | None, context: _Known) -> RosterDiffLine:
+def _diff_line(row: RosterRow, position: int, learner: Learner | None, context: _RosterContext) -> RosterDiffLine:
     problems = row.problems
-    place = context.elsewhere.get(learner.id) if learner else None
+    other_section = context.elsewhere.get(learner.id) if learner else None
     if learner and learner.school_id != context.school_id:
         problems += (RowProblem(row.row, "LRN", "lrn_of_other_school", {"lrn": row.lrn or ""}),)
-        learner = place = None
-    unseen = learner is not None and not _has_seen(learner, context)
-    if learner and unseen and not _is_meant(learner, row, place, context):
+        learner = other_section = None
+    is_hidden = learner is not None and not _may_see_record(learner, context)
+    if learner and is_hidden and not _has_matching_name(learner, row, other_section, context):
         problems += (RowProblem(row.row, "LRN", "lrn_of_another", {"lrn": row.lrn or ""}),)
-        learner = place = None
+        learner = other_section = None
     changes = _changes(learner, row) if learner else ()
-    if unseen:
+    if is_hidden:
         changes = tuple((name, "", after) for name, _before, after in changes)
     status = _status(row, position, learner, bool(changes), context)
     return RosterDiffLine(
@@ -256,29 +261,32 @@ def _line(row: RosterRow, position: int, learner: Learner | None, context: _Know
         learner_id=learner.id if learner else None,
         changes=changes if status != RosterChange.LEFT else (),
         position=position,
-        from_date=_from_date(row, learner, context),
-        other_section=place.title if place and status == RosterChange.MOVES_HERE else None,
+        from_date=_enrolment_start(row, learner, context),
+        other_section=other_section.title if other_section and status == RosterChange.MOVES_HERE else None,
     )
 
 
-def _has_seen(learner: Learner, context: _Known) -> bool:
-    """Does whoever brings the file see the learner's record anyway: is or was the learner on this roster or another
-    of that person's, or does the person look after the school? Of everybody else's learners a file with guessed LRNs
-    must tell nothing."""
-    place = context.elsewhere.get(learner.id)
-    advised = place is not None and place.adviser_id == context.by.id
-    return context.by.is_admin or advised or learner.id in context.here or learner.id in context.left_here
+def _may_see_record(learner: Learner, context: _RosterContext) -> bool:
+    """True if the uploader may see this learner's record: the learner is or was on this roster or another that the
+    uploader advises, or the uploader is an admin. Otherwise a file of guessed LRNs would reveal learners."""
+    other_section = context.elsewhere.get(learner.id)
+    advises_other = other_section is not None and other_section.adviser_id == context.by.id
+    return context.by.is_admin or advises_other or learner.id in context.here or learner.id in context.left_here
 
 
-def _is_meant(learner: Learner, row: RosterRow, place: Section | None, context: _Known) -> bool:
-    """Does the row name the learner who has its LRN? Of one who is on another roster this year the whole name has to
-    be right, since they are taken off that; of the year before a spelling may have been corrected."""
+def _has_matching_name(
+    learner: Learner, row: RosterRow, other_section: Section | None, context: _RosterContext
+) -> bool:
+    """True if the row's name fits the learner who has its LRN. A learner on another roster this year must match in both
+    names, as they would be transferred; one of the year before in one, as spellings get corrected."""
     pairs = ((learner.last_name, row.last_name), (learner.first_name, row.first_name))
-    same = [fold_name(ours) == fold_name(theirs or "") for ours, theirs in pairs]
-    return all(same) if place and place.school_year == context.school_year else any(same)
+    matches = [fold_name(ours) == fold_name(theirs or "") for ours, theirs in pairs]
+    return all(matches) if other_section and other_section.school_year == context.school_year else any(matches)
 
 
-def _status(row: RosterRow, position: int, learner: Learner | None, changes: bool, context: _Known) -> RosterChange:
+def _status(
+    row: RosterRow, position: int, learner: Learner | None, changes: bool, context: _RosterContext
+) -> RosterChange:
     has_left = row.remark_code in LEFT_STATUSES and row.remark_date is not None
     if learner is None:
         return RosterChange.NEW
@@ -291,20 +299,21 @@ def _status(row: RosterRow, position: int, learner: Learner | None, changes: boo
     return RosterChange.MOVES_HERE if learner.id in context.elsewhere else RosterChange.NEW
 
 
-def _from_date(row: RosterRow, learner: Learner | None, context: _Known) -> date:
-    """From when a learner of the file counts. T/I and LE bring the date they came to the school; if the portal knew
-    them before that as a learner of another section, they were there until then, and its sheets stay as they are."""
-    began = row.remark_date if row.remark_code in ("T/I", "LE") and row.remark_date else context.first_day
+def _enrolment_start(row: RosterRow, learner: Learner | None, context: _RosterContext) -> date:
+    """First day of the enrolment. T/I and LE use their date; a learner known from another section counts from the day
+    after their last day there, so that its sheets stay unchanged."""
+    start = row.remark_date if row.remark_code in ("T/I", "LE") and row.remark_date else context.first_day
     earliest = school_year_start(context.school_year)
     if learner and (place := context.elsewhere.get(learner.id)) and place.school_year == context.school_year:
         earliest = context.day
     elif learner and (last_day := context.last_days.get(learner.id)):
         earliest = max(earliest, last_day + timedelta(days=1))
-    return min(max(began, earliest), context.day)
+    return min(max(start, earliest), context.day)
 
 
 def _changes(learner: Learner, row: RosterRow) -> tuple[tuple[str, str, str], ...]:
-    """Fields that the file changes. A file without an address leaves the known one alone."""
+    """(column, before, after) of the columns that the file changes. An empty address or LRN in the file keeps the
+    stored one."""
     pairs = [(name, getattr(learner, name) or "", getattr(row, name) or "") for name in COMPARED_FIELDS]
     pairs.append(("lrn", learner.lrn or "", row.lrn or ""))
     return tuple(

@@ -1,4 +1,4 @@
-"""Bringing a roster in: compared with what is there, shown, and then saved all or nothing."""
+"""Roster import: upload, preview as a diff, then confirm all or nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,24 +32,24 @@ KEEP_ON_ROSTER = "keep"
 
 
 class NotImportable(ValueError):
-    """The upload cannot be confirmed: it has problems, was decided already, or names no section."""
+    """The upload cannot be confirmed: it has problems, is decided already, or names no section."""
 
 
 @dataclass(frozen=True)
 class MissingLearnerDecision:
-    """What became of a learner who is missing from the file: KEEP, or T/O or NLS with the last day."""
+    """The decision on a learner missing from the file: KEEP_ON_ROSTER, or exit reason T/O or NLS with the last day."""
 
     what: str
     last_day: date | None = None
 
 
 class SectionNotManaged(NotImportable):
-    """The file is of a section whose roster the person does not change."""
+    """The user may not change the roster of the file's section."""
 
 
 class MissingLearnersUndecided(NotImportable):
-    """Learners are missing from the file and it is not said what became of them. `learner_ids` are they; `until_when`
-    those whose last day is not one of their days on the roster; `seen` is what the file was compared with."""
+    """Learners are missing from the file without a decision. `learner_ids` have none; `until_when` have a last day
+    outside their enrolment; `seen` is the diff."""
 
     def __init__(self, seen: RosterDiff, learner_ids: set[UUID], until_when: set[UUID]) -> None:
         super().__init__("what became of the missing learners?")
@@ -61,9 +61,9 @@ class MissingLearnersUndecided(NotImportable):
 def create_roster_import(
     user: User, section: Section | None, file: RosterFile, filename: str, *, domains: tuple[str, ...]
 ) -> RosterImport:
-    """Keep the rows of an upload until the person decides. An older undecided upload of theirs goes.
+    """Store the parsed rows until the user decides; their older undecided uploads are discarded.
 
-    Of addresses, only those of `domains` are kept; the preview says which were left out.
+    Addresses outside `domains` are removed, with a warning in the preview.
     """
     school_id = section.school_id if section else user.school_id
     if school_id is None:
@@ -77,43 +77,43 @@ def create_roster_import(
         preview_rows=roster_file_to_json(flag_foreign_addresses(file, domains)),
     )
     with write_transaction() as session:
-        for old in session.scalars(
+        for pending_upload in session.scalars(
             select(RosterImport).where(RosterImport.uploaded_by == user.id, RosterImport.state == ImportState.PREVIEW)
         ):
-            old.state, old.preview_rows = ImportState.DISCARDED, None
+            pending_upload.state, pending_upload.preview_rows = ImportState.DISCARDED, None
         session.add(row)
     return row
 
 
 def confirm_roster_import(
-    upload: RosterImport, user: User, answers: Mapping[UUID, MissingLearnerDecision], *, keep_all: bool = False
+    upload: RosterImport, user: User, decisions: Mapping[UUID, MissingLearnerDecision], *, keep_all: bool = False
 ) -> RosterDiff:
-    """Save everything the preview shows, or nothing. `keep_all` answers for all who are missing.
+    """Apply the whole preview or nothing. `keep_all` keeps all missing learners on the roster.
 
-    Compared once, in the transaction that saves: what the person saw may have changed since. Raises NotImportable,
-    NotTheirs, Unanswered.
+    The diff is computed again in the saving transaction, as the database may have changed since the preview. Raises
+    NotImportable, SectionNotManaged, MissingLearnersUndecided.
     """
     with write_transaction() as session:
         session.refresh(upload, with_for_update=True)
         if upload.state != ImportState.PREVIEW:
             raise NotImportable("decided already")
-        diff = diff_roster_file(upload, hold=True)
+        diff = diff_roster_file(upload, lock=True)
         if diff.section and not can_manage_section(diff.section, user):
             raise SectionNotManaged("another person's section")
         if not diff.ok:
             raise NotImportable("the file has problems")
         if keep_all:
-            answers = {line.learner_id: MissingLearnerDecision(KEEP_ON_ROSTER) for line in diff.missing}
-        _must_be_answered(diff, answers)
-        section = diff.section or _make_section(upload, diff.file, user)
-        upload.undo_journal = _save(diff, section, answers)
+            decisions = {entry.learner_id: MissingLearnerDecision(KEEP_ON_ROSTER) for entry in diff.missing}
+        _check_missing_decided(diff, decisions)
+        section = diff.section or _create_section(upload, diff.file, user)
+        upload.undo_journal = _apply_diff(diff, section, decisions)
         upload.state, upload.preview_rows, upload.section_id = ImportState.CONFIRMED, None, section.id
         upload.decided_at = clock.now()
         upload.added = diff.count(RosterChange.NEW) + diff.count(RosterChange.MOVES_HERE)
         upload.changed = diff.count(RosterChange.CHANGED)
         audit_log.record_action(
             AuditAction.IMPORTED_ROSTER, AuditSubject.SECTION, section.id, by=user.id,
-            added=upload.added, changed=upload.changed, withdrawn=_withdrawn(diff, answers),
+            added=upload.added, changed=upload.changed, withdrawn=_count_withdrawn(diff, decisions),
         )  # fmt: skip
     notify_worker("registration")
     notify_worker("changed rosters")
@@ -121,30 +121,33 @@ def confirm_roster_import(
 
 
 def discard_roster_import(upload: RosterImport) -> None:
+    """Discard an undecided upload with its rows."""
     with write_transaction():
         if upload.state == ImportState.PREVIEW:
             upload.state, upload.preview_rows = ImportState.DISCARDED, None
 
 
-def _must_be_answered(diff: RosterDiff, answers: Mapping[UUID, MissingLearnerDecision]) -> None:
-    open_ids, bad_days = set(), set()
+def _check_missing_decided(diff: RosterDiff, decisions: Mapping[UUID, MissingLearnerDecision]) -> None:
+    undecided_ids, bad_days = set(), set()
     for line in diff.missing:
-        answer = answers.get(line.learner_id)
-        if answer is None or answer.what not in (KEEP_ON_ROSTER, "T/O", "NLS"):
-            open_ids.add(line.learner_id)
-        elif answer.what != KEEP_ON_ROSTER and not (answer.last_day and line.from_date <= answer.last_day <= diff.day):
+        decision = decisions.get(line.learner_id)
+        if decision is None or decision.what not in (KEEP_ON_ROSTER, "T/O", "NLS"):
+            undecided_ids.add(line.learner_id)
+        elif decision.what != KEEP_ON_ROSTER and not (
+            decision.last_day and line.from_date <= decision.last_day <= diff.day
+        ):
             bad_days.add(line.learner_id)
-    if open_ids or bad_days:
-        raise MissingLearnersUndecided(diff, open_ids, bad_days)
+    if undecided_ids or bad_days:
+        raise MissingLearnersUndecided(diff, undecided_ids, bad_days)
 
 
-def _withdrawn(diff: RosterDiff, answers: Mapping[UUID, MissingLearnerDecision]) -> int:
+def _count_withdrawn(diff: RosterDiff, decisions: Mapping[UUID, MissingLearnerDecision]) -> int:
     return diff.count(RosterChange.LEAVES) + sum(
-        answers[line.learner_id].what != KEEP_ON_ROSTER for line in diff.missing
+        decisions[entry.learner_id].what != KEEP_ON_ROSTER for entry in diff.missing
     )
 
 
-def _make_section(upload: RosterImport, file: RosterFile, user: User) -> Section:
+def _create_section(upload: RosterImport, file: RosterFile, user: User) -> Section:
     section = Section(
         school_id=upload.school_id,
         school_year=file.school_year or school_year_of(clock.today()),
@@ -158,13 +161,13 @@ def _make_section(upload: RosterImport, file: RosterFile, user: User) -> Section
     return section
 
 
-def _save(diff: RosterDiff, section: Section, answers: Mapping[UUID, MissingLearnerDecision]) -> dict[str, Any]:
-    """Write the lines and the answers; what it takes to undo it."""
+def _apply_diff(diff: RosterDiff, section: Section, decisions: Mapping[UUID, MissingLearnerDecision]) -> dict[str, Any]:
+    """Write the diff and the decisions; returns the undo journal."""
     session = db.session
-    leaving = {line.learner_id: answers[line.learner_id] for line in diff.missing}
+    missing_decisions = {line.learner_id: decisions[line.learner_id] for line in diff.missing}
     learners = diff.learners
-    rolls = EnrolmentChanges(learners, held=diff.times)
-    journal = ImportJournal(learners.values(), rolls)
+    enrolments = EnrolmentChanges(learners, locked=diff.times)
+    journal = ImportJournal(learners.values(), enrolments)
     for line in diff.lines:
         if line.status == "left":
             continue
@@ -175,33 +178,35 @@ def _save(diff: RosterDiff, section: Section, answers: Mapping[UUID, MissingLear
             journal.made(learner)
         for name, _before, after in line.changes:
             setattr(learner, name, after)
-        _place(rolls, line, learner, section, diff.day)
-    listed = [(line.row.sex, line.row.lis_name, line.position) for line in diff.lines]
-    for learner_id, answer in leaving.items():
-        row, learner = rolls.enrolment_on(learner_id, diff.day), learners[learner_id]
-        if row and answer.what != KEEP_ON_ROSTER and answer.last_day:
-            rolls.withdraw(row, last_day=answer.last_day, reason=answer.what)
-        elif row:
-            row.position = roster_position_among(listed, learner.sex, learner.lis_name)
+        _apply_enrolment(enrolments, line, learner, section, diff.day)
+    file_positions = [(line.row.sex, line.row.lis_name, line.position) for line in diff.lines]
+    for learner_id, decision in missing_decisions.items():
+        enrolment, learner = enrolments.enrolment_on(learner_id, diff.day), learners[learner_id]
+        if enrolment and decision.what != KEEP_ON_ROSTER and decision.last_day:
+            enrolments.withdraw(enrolment, last_day=decision.last_day, reason=decision.what)
+        elif enrolment:
+            enrolment.position = roster_position_among(file_positions, learner.sex, learner.lis_name)
     batch_column_updates(learners.values(), (*COMPARED_FIELDS, "lrn"))
-    rolls.save()
+    enrolments.save()
     return journal.close()
 
 
-def _place(rolls: EnrolmentChanges, line: RosterDiffLine, learner: Learner, section: Section, day: date) -> None:
-    row, current = line.row, rolls.enrolment_on(learner.id, day)
+def _apply_enrolment(
+    enrolments: EnrolmentChanges, line: RosterDiffLine, learner: Learner, section: Section, day: date
+) -> None:
+    row, current = line.row, enrolments.enrolment_on(learner.id, day)
     if current and current.section_id == section.id:
         current.position = line.position
         if line.status == "leaves" and row.remark_date:
             last_day = max(row.remark_date, current.from_date)
-            rolls.withdraw(current, last_day=last_day, reason=row.remark_code)
+            enrolments.withdraw(current, last_day=last_day, reason=row.remark_code)
     elif current:
-        rolls.move(current, section.id, position=line.position, since=line.from_date)
+        enrolments.move(current, section.id, position=line.position, since=line.from_date)
     else:
         ending = {}
-        if row.remark_code in LEFT_STATUSES and row.remark_date:  # the register itself says that the learner has left
+        if row.remark_code in LEFT_STATUSES and row.remark_date:  # the file itself says that the learner has left
             ending = {"until": max(row.remark_date, line.from_date), "reason": row.remark_code}
-        time = rolls.enrol(learner.id, section.id, position=line.position, since=line.from_date, **ending)  # type: ignore[arg-type]  # two kinds of values
+        time = enrolments.enrol(learner.id, section.id, position=line.position, since=line.from_date, **ending)  # type: ignore[arg-type]  # two kinds of values
         time.entry_reason = row.remark_code if row.remark_code in ("T/I", "LE") else None
 
 

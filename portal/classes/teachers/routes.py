@@ -1,4 +1,4 @@
-"""The teachers of a class, and the hand-over of all that a person has to a colleague."""
+"""Pages: co-teachers of a class, and the transfer of a teacher's classes and sections to a colleague."""
 
 from uuid import UUID
 
@@ -46,19 +46,19 @@ class HandOverForm(ColleagueForm):
 
 @bp.get("/classes/<uuid:class_id>/teachers")
 def list_class_teachers(class_id: UUID) -> Page:
-    """Who teaches the class."""
+    """List the teachers of a class."""
     school_class = class_or_404(class_id, manage=True)
-    return _teachers_page(school_class, _colleague_form(school_class), 200)
+    return _render_teachers_page(school_class, _colleague_form(school_class), 200)
 
 
 @bp.post("/classes/<uuid:class_id>/teachers")
 def add_co_teacher(class_id: UUID) -> Page:
-    """A colleague teaches the class as well."""
-    school_class = _led_or_403(class_id)
+    """Add a co-teacher to a class."""
+    school_class = _teacher_managed_class_or_403(class_id)
     form = _colleague_form(school_class)
     colleague = form.chosen() if form.validate_on_submit() else None
     if colleague is None:
-        return _teachers_page(school_class, form, 422)
+        return _render_teachers_page(school_class, form, 422)
     service.add_co_teacher(current_user, school_class, colleague)
     flash(_("%(name)s teaches this class with you, and can schedule and change marks.", name=colleague.full_name))
     return redirect(url_for(".list_class_teachers", class_id=class_id))
@@ -66,8 +66,8 @@ def add_co_teacher(class_id: UUID) -> Page:
 
 @bp.post("/classes/<uuid:class_id>/teachers/<uuid:user_id>/remove")
 def remove_co_teacher(class_id: UUID, user_id: UUID) -> Page:
-    """A co-teacher teaches the class no longer."""
-    if not service.remove_co_teacher(current_user, _led_or_403(class_id), user_id):
+    """Remove a co-teacher from a class."""
+    if not service.remove_co_teacher(current_user, _teacher_managed_class_or_403(class_id), user_id):
         abort(404)
     flash(_("The class is no longer theirs."))
     return redirect(url_for(".list_class_teachers", class_id=class_id))
@@ -75,21 +75,21 @@ def remove_co_teacher(class_id: UUID, user_id: UUID) -> Page:
 
 @bp.route("/admin/people/<uuid:user_id>/classes", methods=["GET", "POST"])
 def transfer_teaching_load(user_id: UUID) -> Page:
-    """What a person has, and to whom it goes."""
+    """Transfer a teacher's classes and sections to a colleague (admins only)."""
     if not current_user.is_admin:
         abort(403)
     person = users_service.get_user_in_scope(current_user, user_id) or abort(404)
     load = service.teaching_load_of(person, current_user)
     form = HandOverForm()
-    form.chosen_ones.choices = _choices(load)
+    form.chosen_ones.choices = _transfer_choices(load)
     if not form.is_submitted():
         form.chosen_ones.data = [str(value) for value, _words in form.chosen_ones.choices]
-    form.offer(service.list_colleagues(load.schools, without=[person.id]))
+    form.offer(service.list_colleagues(load.schools, excluded_ids=[person.id]))
     if form.validate_on_submit():
-        heir = form.chosen() or abort(404)
+        successor = form.chosen() or abort(404)
         try:
             count = service.transfer_teaching_load(
-                current_user, person, heir, {UUID(one) for one in form.chosen_ones.data or []}
+                current_user, person, successor, {UUID(chosen_id) for chosen_id in form.chosen_ones.data or []}
             )
         except service.NotSchoolStaff:
             form.colleague.errors = [_("A class goes to a teacher of its own school. Hand over school by school.")]
@@ -100,10 +100,10 @@ def transfer_teaching_load(user_id: UUID) -> Page:
     return page, 422 if form.is_submitted() else 200
 
 
-def _choices(load: service.TeachingLoad) -> list[tuple[str, str]]:
-    classes = [(str(one.id), f"{one.subject}, {one.section.title}") for one in load.taught]
-    sections = [(str(one.id), _("%(section)s, as adviser", section=one.title)) for one in load.advised]
-    helped = [
+def _transfer_choices(load: service.TeachingLoad) -> list[tuple[str, str]]:
+    classes = [(str(row.id), f"{row.subject}, {row.section.title}") for row in load.taught]
+    sections = [(str(row.id), _("%(section)s, as adviser", section=row.title)) for row in load.advised]
+    co_taught = [
         (
             str(school_class.id),
             _(
@@ -114,10 +114,10 @@ def _choices(load: service.TeachingLoad) -> list[tuple[str, str]]:
         )
         for school_class in load.helped
     ]
-    return classes + sections + helped
+    return classes + sections + co_taught
 
 
-def _led_or_403(class_id: UUID) -> SchoolClass:
+def _teacher_managed_class_or_403(class_id: UUID) -> SchoolClass:
     school_class = class_or_404(class_id, manage=True)
     if not can_manage_teachers(school_class):
         abort(403)
@@ -126,12 +126,12 @@ def _led_or_403(class_id: UUID) -> SchoolClass:
 
 def _colleague_form(school_class: SchoolClass) -> ColleagueForm:
     form = ColleagueForm()
-    there = [school_class.teacher_id, *(user.id for user in school_class.co_teachers)]
-    form.offer(service.list_colleagues({school_class.section.school_id}, without=there))
+    teacher_ids = [school_class.teacher_id, *(user.id for user in school_class.co_teachers)]
+    form.offer(service.list_colleagues({school_class.section.school_id}, excluded_ids=teacher_ids))
     return form
 
 
-def _teachers_page(school_class: SchoolClass, form: ColleagueForm, status: int) -> tuple[str, int]:
+def _render_teachers_page(school_class: SchoolClass, form: ColleagueForm, status: int) -> tuple[str, int]:
     page = render_template(
         "classes/teachers.html", school_class=school_class, form=form, leads=can_manage_teachers(school_class)
     )

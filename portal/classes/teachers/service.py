@@ -1,4 +1,5 @@
-"""Who teaches a class and advises a section: co-teachers come and go, and all of it goes on when a teacher leaves."""
+"""Teaching assignments: teachers and co-teachers of classes, advisers of sections, and their transfer to a
+colleague."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +18,12 @@ from portal.core.worker_signals import notify_worker
 
 
 class NotSchoolStaff(ValueError):
-    """The person is no open account of the class's school, so the class cannot be theirs."""
+    """The user has no active account at the class's school, so they cannot teach the class."""
 
 
 @dataclass(frozen=True)
 class TeachingLoad:
-    """What a person has: classes they teach, classes they help to teach, sections they advise."""
+    """A teacher's classes, co-taught classes and advised sections."""
 
     taught: list[SchoolClass]
     helped: list[SchoolClass]
@@ -33,16 +34,17 @@ class TeachingLoad:
 
     @property
     def schools(self) -> set[UUID]:
-        sections = self.advised + [one.section for one in (*self.taught, *self.helped)]
+        """Ids of the schools of all classes and sections in the load."""
+        sections = self.advised + [school_class.section for school_class in (*self.taught, *self.helped)]
         return {section.school_id for section in sections}
 
 
 def teaching_load_of(person: User, admin: User) -> TeachingLoad:
-    """What of it the admin looks after."""
-    helped = select(co_teachers.c.class_id).where(co_teachers.c.user_id == person.id)
+    """The part of the teacher's load that is in the admin's scope."""
+    co_taught = select(co_teachers.c.class_id).where(co_teachers.c.user_id == person.id)
     return TeachingLoad(
-        taught=_classes(admin, SchoolClass.teacher_id == person.id),
-        helped=_classes(admin, SchoolClass.id.in_(helped)),
+        taught=_list_manageable_classes(admin, SchoolClass.teacher_id == person.id),
+        helped=_list_manageable_classes(admin, SchoolClass.id.in_(co_taught)),
         advised=list(
             db.session.scalars(
                 select(Section)
@@ -53,28 +55,30 @@ def teaching_load_of(person: User, admin: User) -> TeachingLoad:
     )
 
 
-def _classes(admin: User, whose: ColumnElement[bool]) -> list[SchoolClass]:
+def _list_manageable_classes(admin: User, condition: ColumnElement[bool]) -> list[SchoolClass]:
     return list(
         db.session.scalars(
             select(SchoolClass)
             .join(Section, Section.id == SchoolClass.section_id)
-            .where(whose, manageable_classes_clause(admin))
+            .where(condition, manageable_classes_clause(admin))
             .options(joinedload(SchoolClass.section))
             .order_by(Section.school_year.desc(), Section.grade_level, Section.name, SchoolClass.subject)
         )
     )
 
 
-def list_colleagues(schools: set[UUID], *, without: Sequence[UUID]) -> list[User]:
-    """The teachers of these schools whose account is open, by name."""
+def list_colleagues(schools: set[UUID], *, excluded_ids: Sequence[UUID]) -> list[User]:
+    """Active teachers of these schools, by name."""
     return list(
         db.session.scalars(
-            select(User).where(_open_in(schools), User.id.not_in(without)).order_by(User.full_name, User.id)
+            select(User)
+            .where(_active_teacher_clause(schools), User.id.not_in(excluded_ids))
+            .order_by(User.full_name, User.id)
         )
     )
 
 
-def _open_in(schools: set[UUID]) -> ColumnElement[bool]:
+def _active_teacher_clause(schools: set[UUID]) -> ColumnElement[bool]:
     return and_(
         User.school_id.in_(schools),
         User.role == "teacher",
@@ -84,10 +88,11 @@ def _open_in(schools: set[UUID]) -> ColumnElement[bool]:
 
 
 def transfer_teaching_load(admin: User, person: User, heir: User, chosen: set[UUID]) -> int:
-    """Give the chosen classes and sections of `person` to `heir`, and end the help they gave in chosen ones; how many.
+    """Transfer the chosen classes and sections of `person` to `heir`, and remove `person` as co-teacher of chosen
+    classes; returns the number of rows changed.
 
-    Ids of what they have not, or what is outside the admin's scope, count for nothing. Raises NotSchoolStaff, and then
-    nothing is changed.
+    Ids that are not in the person's load or outside the admin's scope are ignored. Raises NotSchoolStaff, before any
+    change.
     """
     with write_transaction() as session:
         load = teaching_load_of(person, admin)
@@ -96,7 +101,7 @@ def transfer_teaching_load(admin: User, person: User, heir: User, chosen: set[UU
         advised = [one.id for one in load.advised if one.id in chosen]
         schools = {one.section.school_id for one in load.taught if one.id in chosen}
         schools |= {one.school_id for one in load.advised if one.id in chosen}
-        if any(not _is_of(heir, school) for school in schools) or heir.id == person.id:
+        if any(not _is_active_teacher_of(heir, school) for school in schools) or heir.id == person.id:
             raise NotSchoolStaff
         session.execute(update(SchoolClass).where(SchoolClass.id.in_(taught)).values(teacher_id=heir.id))
         session.execute(update(Section).where(Section.id.in_(advised)).values(adviser_id=heir.id))
@@ -131,17 +136,17 @@ def transfer_teaching_load(admin: User, person: User, heir: User, chosen: set[UU
 
 
 def add_co_teacher(by: User, school_class: SchoolClass, colleague: User) -> None:
-    """Let a colleague of the school teach the class as well. Raises NotSchoolStaff. Twice is once."""
+    """Add a co-teacher of the same school; a no-op if they teach the class already. Raises NotSchoolStaff."""
     school_id = db.session.scalars(select(Section.school_id).where(Section.id == school_class.section_id)).one()
-    if not _is_of(colleague, school_id):
+    if not _is_active_teacher_of(colleague, school_id):
         raise NotSchoolStaff
     if colleague.id == school_class.teacher_id:
         return
     with write_transaction() as session:
-        there = select(co_teachers.c.class_id).where(
+        existing = select(co_teachers.c.class_id).where(
             co_teachers.c.class_id == school_class.id, co_teachers.c.user_id == colleague.id
         )
-        if session.scalar(there) is None:
+        if session.scalar(existing) is None:
             session.execute(insert(co_teachers).values(class_id=school_class.id, user_id=colleague.id))
             audit_log.record_action(
                 AuditAction.ADDED_CO_TEACHER, AuditSubject.CLASS, school_class.id, by=by.id, teacher=str(colleague.id)
@@ -150,18 +155,18 @@ def add_co_teacher(by: User, school_class: SchoolClass, colleague: User) -> None
 
 
 def remove_co_teacher(by: User, school_class: SchoolClass, user_id: UUID) -> bool:
-    """Take a co-teacher out of the class. False if they are none."""
+    """Remove a co-teacher from the class; False if the user was none."""
     with write_transaction():
-        gone = execute_rowcount(
+        removed = execute_rowcount(
             delete(co_teachers).where(co_teachers.c.class_id == school_class.id, co_teachers.c.user_id == user_id)
         )
-        if gone:
+        if removed:
             audit_log.record_action(
                 AuditAction.REMOVED_CO_TEACHER, AuditSubject.CLASS, school_class.id, by=by.id, teacher=str(user_id)
             )
     notify_worker("registration")
-    return bool(gone)
+    return bool(removed)
 
 
-def _is_of(person: User, school_id: UUID) -> bool:
-    return bool(db.session.scalar(select(User.id).where(User.id == person.id, _open_in({school_id}))))
+def _is_active_teacher_of(person: User, school_id: UUID) -> bool:
+    return bool(db.session.scalar(select(User.id).where(User.id == person.id, _active_teacher_clause({school_id}))))
