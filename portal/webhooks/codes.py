@@ -1,10 +1,10 @@
-"""Codes kept in delivery rows."""
+"""Codes stored in delivery rows."""
 
 from enum import StrEnum
 
 
 class DeliveryState(StrEnum):
-    """What became of a stored delivery."""
+    """State of a stored delivery, see `ZoomEvent`."""
 
     PENDING = "pending"
     DONE = "done"

@@ -1,8 +1,8 @@
-"""Writing deliveries down, many in one commit.
+"""Storage of deliveries by group commit.
 
-Flushing to the disk is what storing costs, and one flush serves everybody who waits for it: the first request
-to get the turn writes for all that have queued up meanwhile, and each is answered after the commit. This one
-statement goes straight to the database's driver, since a class ends for a thousand learners at once.
+The flush to disk dominates the cost, so one commit serves all waiting requests: the first thread writes for all that
+have queued up, and each is answered after the commit. The statement goes straight to the database driver, since a class
+of a thousand learners ends at once.
 """
 
 import threading
@@ -16,16 +16,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal.core.db import sqlite_write_lock
 
-LOCK_WAIT_MS = 700  # Zoom cuts the line after 3 s, and some wait for a thread before they wait for the lock
+LOCK_WAIT_MS = 700  # Zoom's timeout is 3 s, and a request may have waited for a thread before it waits for the lock
 BATCH_SIZE = 64
 
 
 class DeliveryNotStored(Exception):
-    """The database did not take the delivery. Zoom repeats a 5xx, and only that."""
+    """The database did not store the delivery; answer with a 5xx, so that Zoom retries."""
 
 
 class SignedDelivery(NamedTuple):
-    """A new row of `zoom_events`."""
+    """Values of a new `zoom_events` row."""
 
     fingerprint: str
     received_at: datetime
@@ -35,7 +35,7 @@ class SignedDelivery(NamedTuple):
 
 
 class DeliveryWriter(Protocol):
-    """Commits deliveries, leaving out those that are stored already. Raises what `errors` names."""
+    """Commits deliveries, skipping those stored already. Raises the exceptions in `errors`."""
 
     @property
     def errors(self) -> tuple[type[Exception], ...]: ...
@@ -44,7 +44,7 @@ class DeliveryWriter(Protocol):
 
 
 class SqliteWriter:
-    """On a connection of the portal's own pool: WAL, synchronous FULL, BEGIN IMMEDIATE."""
+    """Writes on a connection of the portal's own pool: WAL, synchronous FULL, BEGIN IMMEDIATE."""
 
     INSERT = (
         "INSERT INTO zoom_events (fingerprint, received_at, event, zoom_meeting_id, body) "
@@ -56,21 +56,22 @@ class SqliteWriter:
         self.errors = (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
 
     def write(self, deliveries: list[SignedDelivery]) -> None:
-        rows = [(one[0], _as_sqlalchemy_writes(one.received_at), *one[2:]) for one in deliveries]
+        rows = [(delivery[0], _sqlite_datetime(delivery.received_at), *delivery[2:]) for delivery in deliveries]
         with sqlite_write_lock(LOCK_WAIT_MS, urgent=True), closing(self._engine.raw_connection()) as connection:
             cursor = connection.cursor()
             cursor.execute(f"PRAGMA busy_timeout={LOCK_WAIT_MS}")
             cursor.execute("BEGIN IMMEDIATE")
             cursor.executemany(self.INSERT, rows)
-            cursor.execute("COMMIT")  # what fails before is rolled back as the connection goes back to the pool
+            cursor.execute("COMMIT")  # a failure before this is rolled back when the connection returns to the pool
 
 
-def _as_sqlalchemy_writes(moment: datetime) -> str:
+def _sqlite_datetime(moment: datetime) -> str:
+    """The text format in which SQLAlchemy stores a datetime on SQLite."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 class PostgresWriter:
-    """On one connection of its own, which never waits long for a lock; one statement, committed by itself."""
+    """Writes on one connection of its own with short lock and statement timeouts; a single auto-committed statement."""
 
     INSERT = (
         "INSERT INTO zoom_events (fingerprint, received_at, event, zoom_meeting_id, body) SELECT * FROM unnest("
@@ -79,20 +80,20 @@ class PostgresWriter:
     )
 
     def __init__(self, engine: Engine) -> None:
-        patience = f"-c lock_timeout={LOCK_WAIT_MS} -c statement_timeout={2 * LOCK_WAIT_MS}"
+        timeouts = f"-c lock_timeout={LOCK_WAIT_MS} -c statement_timeout={2 * LOCK_WAIT_MS}"
         self._engine = create_engine(
             engine.url,
             isolation_level="AUTOCOMMIT",
             pool_size=1,
             max_overflow=0,
             pool_pre_ping=True,
-            connect_args={"options": patience, "connect_timeout": 2},
+            connect_args={"options": timeouts, "connect_timeout": 2},
         )
         self.errors = (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
         event.listen(engine, "engine_disposed", lambda _engine: self._engine.dispose())
 
     def write(self, deliveries: list[SignedDelivery]) -> None:
-        # In one order everywhere: two processes with the same deliveries would else wait for each other.
+        # Sorted, as two processes with the same deliveries would deadlock otherwise.
         columns = [list(column) for column in zip(*sorted(deliveries, key=_fingerprint), strict=True)]
         with closing(self._engine.raw_connection()) as connection:
             connection.cursor().execute(self.INSERT, columns)
@@ -103,31 +104,33 @@ def _fingerprint(delivery: SignedDelivery) -> str:
 
 
 def delivery_writer_for(engine: Engine) -> DeliveryWriter:
+    """The writer for the engine's database."""
     return PostgresWriter(engine) if engine.dialect.name == "postgresql" else SqliteWriter(engine)
 
 
 class _PendingDelivery:
-    """One delivery in the queue, and what became of it."""
+    """A delivery in the queue and its outcome."""
 
-    __slots__ = ("_bell", "delivery", "done", "trouble")
+    __slots__ = ("_wake_lock", "delivery", "done", "failure")
 
     def __init__(self, delivery: SignedDelivery) -> None:
         self.delivery = delivery
         self.done = False
-        self.trouble: Exception | None = None
-        self._bell = threading.Lock()
-        self._bell.acquire()
+        self.failure: Exception | None = None
+        self._wake_lock = threading.Lock()
+        self._wake_lock.acquire()
 
     def wait(self) -> None:
-        """Until rung for: it is done, or it is its turn to write."""
-        self._bell.acquire()
+        """Block until the delivery is stored or failed, or this thread becomes the writer."""
+        self._wake_lock.acquire()
 
-    def ring(self) -> None:
-        self._bell.release()
+    def wake(self) -> None:
+        """Release the waiting thread."""
+        self._wake_lock.release()
 
 
 class DeliveryStore:
-    """The inbox's way in, for all threads of a process."""
+    """Queue and group commit of deliveries, shared by all threads of a process."""
 
     def __init__(self, writer: DeliveryWriter) -> None:
         self.writer = writer
@@ -137,13 +140,13 @@ class DeliveryStore:
 
     @property
     def waiting(self) -> int:
-        """How many deliveries wait for the next commit."""
+        """Number of deliveries waiting for the next commit."""
         return len(self._queue)
 
     def store(self, delivery: SignedDelivery) -> None:
-        """Store a delivery, once for each fingerprint. Committed when this returns.
+        """Store a delivery, once per fingerprint; committed on return.
 
-        Raises DeliveryNotStored: no database, or somebody held a lock for too long.
+        Raises DeliveryNotStored if the database is down or a lock was held too long.
         """
         pending_delivery = _PendingDelivery(delivery)
         with self._lock:
@@ -152,30 +155,30 @@ class DeliveryStore:
         if not is_first:
             pending_delivery.wait()
         if not pending_delivery.done:
-            self._write_for_all()
-        if pending_delivery.trouble is not None:
-            raise DeliveryNotStored(type(pending_delivery.trouble).__name__) from pending_delivery.trouble
+            self._write_batch()
+        if pending_delivery.failure is not None:
+            raise DeliveryNotStored(type(pending_delivery.failure).__name__) from pending_delivery.failure
 
-    def _write_for_all(self) -> None:
-        """Write what is in the queue, the caller's own delivery first, and pass the turn on."""
+    def _write_batch(self) -> None:
+        """Write the queue's next batch, which begins with the caller's delivery, and hand over to the next writer."""
         with self._lock:
             batch, self._queue = self._queue[:BATCH_SIZE], self._queue[BATCH_SIZE:]
-        trouble: Exception | None = DeliveryNotStored("cut short")
+        failure: Exception | None = DeliveryNotStored("cut short")
         try:
-            self.writer.write([waiting.delivery for waiting in batch])
-            trouble = None
+            self.writer.write([pending.delivery for pending in batch])
+            failure = None
         except self.writer.errors as error:
-            trouble = error
+            failure = error
         finally:
-            self._finish(batch, trouble)
+            self._finish(batch, failure)
 
-    def _finish(self, batch: list[_PendingDelivery], trouble: Exception | None) -> None:
+    def _finish(self, batch: list[_PendingDelivery], failure: Exception | None) -> None:
         with self._lock:
-            if trouble:  # those who came meanwhile have waited too: nobody waits for a locked database twice
+            if failure:  # fail those queued meanwhile too: nobody waits twice for a locked database
                 batch, self._queue = batch + self._queue, []
             next_writer = self._queue[:1]
             self.is_writing = bool(next_writer)
-        for waiting in batch:
-            waiting.trouble, waiting.done = trouble, True
-        for waiting in batch[1:] + next_writer:
-            waiting.ring()
+        for pending in batch:
+            pending.failure, pending.done = failure, True
+        for pending in batch[1:] + next_writer:
+            pending.wake()

@@ -1,4 +1,5 @@
-"""The inbox: every signed delivery of Zoom, stored once, before anybody judges what it means."""
+"""Tables of webhook deliveries: every signed delivery is stored once, before it is interpreted, with heartbeats and
+refused deliveries."""
 
 from datetime import datetime
 
@@ -10,8 +11,8 @@ from portal.webhooks.codes import DeliveryState
 
 
 class ZoomEvent(Model):
-    """One delivery. States: `new` (to be projected), `done`, `ignored` (nothing to learn from it),
-    `waiting` (its meeting is not known here, yet) and `set aside` (it raised too often)."""
+    """One delivery. States: PENDING (to be projected), DONE, IGNORED (no evidence in it), UNMATCHED (its meeting is not
+    known here, yet) and FAILED (too many attempts raised)."""
 
     __tablename__ = "zoom_events"
     __table_args__ = (
@@ -38,7 +39,7 @@ class ZoomEvent(Model):
 
 
 class WebhookHeartbeat(UuidPrimaryKey, Model):
-    """One process that takes Zoom's events, from when to when it was there: `last_seen_at` moves with each beat."""
+    """Uptime of one process that receives webhooks; each heartbeat moves `last_seen_at`."""
 
     __tablename__ = "webhook_heartbeats"
     __table_args__ = (Index("ix_webhook_heartbeats_started_at", "started_at"),)
@@ -48,9 +49,10 @@ class WebhookHeartbeat(UuidPrimaryKey, Model):
 
 
 class MissedDelivery(Model):
-    """A delivery that could not be stored and was answered with 503. It goes when Zoom's repetition came.
+    """A delivery that could not be stored and was answered with 503; deleted when Zoom's retry is stored.
 
-    Without a meeting it stands for more deliveries than could be remembered."""
+    A row without a meeting stands for more deliveries than could be remembered.
+    """
 
     __tablename__ = "missed_deliveries"
     __table_args__ = (Index("ix_missed_deliveries_missed_at", "missed_at"),)
@@ -58,6 +60,5 @@ class MissedDelivery(Model):
     fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
     zoom_meeting_id: Mapped[str | None] = mapped_column(String(64))
     missed_at: Mapped[datetime]
-    sheets_marked: Mapped[bool] = mapped_column(
-        default=False, server_default=false()
-    )  # the sheets it concerns know of it
+    # the affected sheets are marked as incomplete
+    sheets_marked: Mapped[bool] = mapped_column(default=False, server_default=false())

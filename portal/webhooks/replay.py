@@ -1,4 +1,4 @@
-"""replay(states) and renew(condition): stored deliveries are projected again."""
+"""Replay of stored webhook deliveries: their rows are put back in the queue of the projection."""
 
 from sqlalchemy import ColumnElement, update
 
@@ -9,18 +9,18 @@ from portal.webhooks.models import ZoomEvent
 
 
 def replay_deliveries(states: tuple[str, ...]) -> int:
-    """Make deliveries of these states new again, e.g. those set aside, after a repair; how many."""
+    """Reset deliveries of these states to pending, e.g. failed ones after a fix; returns how many."""
     return requeue_deliveries(ZoomEvent.state.in_(states))
 
 
-def requeue_deliveries(which: ColumnElement[bool]) -> int:
-    """Make the deliveries for which the condition holds new again, with no tries behind them; how many."""
+def requeue_deliveries(condition: ColumnElement[bool]) -> int:
+    """Reset the deliveries that match the condition to pending, with zero attempts; returns how many."""
     with write_transaction():
-        changed = execute_rowcount(
+        row_count = execute_rowcount(
             update(ZoomEvent)
-            .where(which)
+            .where(condition)
             .values(state=DeliveryState.PENDING, attempts=0, next_attempt_at=None, error=None)
             .execution_options(synchronize_session=False)
         )
     notify_worker("inbox")
-    return changed
+    return row_count

@@ -1,7 +1,7 @@
-"""POST /api/zoom/webhook, as a view like any other and, for what is signed, as a short cut before Flask.
+"""POST /api/zoom/webhook: WSGI middleware for signed deliveries, and a Flask view for unsigned requests.
 
-A session, a form token and the headers of pages cost several times what checking and storing cost, and
-none of them means anything to Zoom.
+The middleware bypasses Flask because session, form token and page headers cost several times what verifying and storing
+a delivery costs, and mean nothing to Zoom.
 """
 
 import json
@@ -32,43 +32,44 @@ STATUS = {
 @csrf.exempt
 @mark_endpoint_public
 def receive_webhook() -> Response:
-    """What is not signed comes here: Zoom's URL check may, all else is refused."""
-    status, headers, body = _response(get_webhook_receiver(current_app).receive(request.environ))
+    """Unsigned requests: Zoom's URL validation is answered, all else is refused."""
+    status, headers, body = _wsgi_response(get_webhook_receiver(current_app).receive(request.environ))
     return Response(body, status=status, headers=headers)
 
 
 class SignedWebhookMiddleware:
-    """WSGI middleware: signed deliveries are answered here, everything else by the portal behind."""
+    """WSGI middleware that handles signed deliveries and passes all other requests to the Flask app."""
 
-    def __init__(self, app: Flask, behind: Callable[..., Iterable[bytes]]) -> None:
+    def __init__(self, app: Flask, next_app: Callable[..., Iterable[bytes]]) -> None:
         self._app = app
-        self._behind = behind
+        self._next_app = next_app
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        taker = get_webhook_receiver(self._app)
-        taker.start_heartbeat()
+        receiver = get_webhook_receiver(self._app)
+        receiver.start_heartbeat()
         if environ["PATH_INFO"] != PATH or environ["REQUEST_METHOD"] != "POST" or not has_signature_header(environ):
-            return self._behind(environ, start_response)
-        status, headers, body = _response(taker.receive(environ))
+            return self._next_app(environ, start_response)
+        status, headers, body = _wsgi_response(receiver.receive(environ))
         start_response(status, headers)
         return [body]
 
 
 @bp.record_once
-def _put_before(state: BlueprintSetupState) -> None:
+def _install_middleware(state: BlueprintSetupState) -> None:
     app = cast(Flask, state.app)
     init_webhooks(app)
     app.wsgi_app = SignedWebhookMiddleware(app, app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to wrap an app
 
 
-def _response(answer: WebhookResponse) -> tuple[str, list[tuple[str, str]], bytes]:
-    body = json.dumps(answer.body).encode() if answer.body else b""
+def _wsgi_response(response: WebhookResponse) -> tuple[str, list[tuple[str, str]], bytes]:
+    """Status line, headers and JSON body."""
+    body = json.dumps(response.body).encode() if response.body else b""
     headers = [
         ("Content-Type", "application/json"),
-        ("Content-Length", str(len(body))),  # waitress would close the connection after a 204, which has none
+        ("Content-Length", str(len(body))),  # without it, waitress closes the connection after a 204
         ("Cache-Control", "no-store"),
         ("X-Content-Type-Options", "nosniff"),
     ]
-    if answer.status == 503:
+    if response.status == 503:
         headers.append(("Retry-After", "60"))
-    return STATUS[answer.status], headers, body
+    return STATUS[response.status], headers, body

@@ -156,11 +156,11 @@ def test_a_refused_delivery_is_a_gap_in_its_meeting_until_it_comes_again(app: Fl
             raise OSError("disk full")
 
     whole, taker._store.writer = taker._store.writer, Full()
-    usual, taker._beats = taker._beats, beats
+    usual, taker._heartbeat = taker._heartbeat, beats
     try:
         answer = zoom.sends(joined(2))
     finally:
-        taker._store.writer, taker._beats = whole, usual
+        taker._store.writer, taker._heartbeat = whole, usual
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
     beats.write()
     settle(app)
