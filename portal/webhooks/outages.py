@@ -42,7 +42,6 @@ EVIDENCE_EVENTS = (
 )
 Span = tuple[datetime, datetime]
 
-
 _start: BindParameter[datetime] = bindparam("start")
 _end: BindParameter[datetime] = bindparam("end")
 _meeting: BindParameter[str] = bindparam("zoom_meeting_id")
@@ -96,10 +95,10 @@ def list_gaps_between(up: list[Span], start: datetime, end: datetime, now: datet
     """
     gaps: list[Span] = []
     covered: datetime | None = None
-    for gap_start, last_seen in up:
+    for up_since, last_seen in up:
         up_until = max(now, last_seen) if now - last_seen <= LATE_HEARTBEAT else last_seen
-        if covered is not None and gap_start > covered:
-            gaps.append((covered, gap_start))
+        if covered is not None and up_since > covered:
+            gaps.append((covered, up_since))
         covered = up_until if covered is None else max(covered, up_until)
     if covered is not None and now > covered:
         gaps.append((covered, now))

@@ -1,4 +1,4 @@
-"""The Zoom client of this application, with the shared token and the rule "no call inside a transaction"."""
+"""The application's Zoom client, with the shared token and rate limiter, and no request inside a transaction."""
 
 from flask import Flask, current_app, has_app_context
 
@@ -10,19 +10,19 @@ from portal.zoom_account.token_store import DatabaseTokenStore
 
 
 class TransactionGuardLimiter:
-    """Zoom's pace, and before each call the reading transaction is let go (inside a writing one it raises)."""
+    """Rate limiter that ends the open read transaction before each request; inside a write transaction it raises."""
 
-    def __init__(self, pace: DatabaseRateLimiter) -> None:
-        self._pace = pace
+    def __init__(self, limiter: DatabaseRateLimiter) -> None:
+        self._limiter = limiter
 
     def wait(self, label: str) -> None:
         if has_app_context():
             end_read_transaction()
-        self._pace.wait(label)
+        self._limiter.wait(label)
 
 
 def init_zoom(app: Flask, settings: Settings) -> None:
-    """Give the application its client; without credentials it is there but not configured."""
+    """Create the application's client; without credentials it exists but is not configured."""
     credentials = None
     if settings.zoom_is_configured:
         credentials = ApiCredentials(settings.zoom_account_id, settings.zoom_client_id, settings.zoom_client_secret)
@@ -36,5 +36,6 @@ def init_zoom(app: Flask, settings: Settings) -> None:
 
 
 def get_zoom_client() -> ZoomClient:
+    """The current application's client."""
     client: ZoomClient = current_app.extensions["silid.zoom"]
     return client

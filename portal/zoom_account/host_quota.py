@@ -1,6 +1,7 @@
-"""How many meetings of a host were created or changed today: Zoom allows 100 a UTC day (its "Rate limits" page).
+"""Daily quota of meeting writes per host: Zoom allows 100 creates and updates per host and UTC day (its "Rate limits"
+page).
 
-Counted before the request goes out, because afterwards nobody may be there to count.
+A write is counted before its request is sent, because the process may die before it could count afterwards.
 """
 
 from datetime import UTC, date, datetime
@@ -22,7 +23,7 @@ WARNING_THRESHOLD = 80
 
 
 def zoom_quota_day() -> date:
-    """Zoom's day: it begins at 00:00 UTC, which is 8:00 AM in Manila."""
+    """The UTC date, which is Zoom's day: it begins at 8:00 AM in Manila."""
     return clock.now().astimezone(UTC).date()
 
 
@@ -37,23 +38,24 @@ def writes_used_today(host: str) -> int:
 
 
 def quota_resets_at() -> datetime:
+    """The next 00:00 UTC."""
     return next_utc_midnight(clock.now())
 
 
 def consume_host_write(host: str) -> bool:
-    """Count one write. False, and nothing counted, where the host has none left today."""
+    """Count one write; False, and not counted, if the host's quota is used up."""
     insert_if_absent(ZoomQuota, {"host": host, "day": zoom_quota_day(), "writes_used": 0}, ["host", "day"])
     return _add(host, 1, ZoomQuota.writes_used < WRITES_PER_DAY)
 
 
 def refund_host_write(host: str) -> None:
-    """The write was never sent."""
+    """Undo `consume_host_write` for a request that was not sent."""
     with write_transaction():
         _add(host, -1, ZoomQuota.writes_used > 0)
 
 
 def mark_quota_exhausted(host: str) -> None:
-    """Zoom says so itself: somebody else's app writes for this host, too."""
+    """Zoom reported the limit although our count is lower: another app writes for this host too."""
     with write_transaction() as session:
         insert_if_absent(ZoomQuota, {"host": host, "day": zoom_quota_day(), "writes_used": 0}, ["host", "day"])
         session.execute(
@@ -63,11 +65,11 @@ def mark_quota_exhausted(host: str) -> None:
         )
 
 
-def _add(host: str, number: int, condition: ColumnElement[bool]) -> bool:
-    done = execute_rowcount(
+def _add(host: str, delta: int, condition: ColumnElement[bool]) -> bool:
+    row_count = execute_rowcount(
         update(ZoomQuota)
         .where(ZoomQuota.host == host, ZoomQuota.day == zoom_quota_day(), condition)
-        .values(writes_used=ZoomQuota.writes_used + number)
+        .values(writes_used=ZoomQuota.writes_used + delta)
         .execution_options(synchronize_session=False)
     )
-    return done == 1
+    return row_count == 1

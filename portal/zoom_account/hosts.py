@@ -1,4 +1,4 @@
-"""Who of the account may host, as Zoom says. Asked for by the worker when it needs to know, kept for a day."""
+"""Cache of Zoom users who may host. The worker queries Zoom when it needs to know; answers are kept for a day."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ from portal.zoom.models import ZoomUser
 from portal.zoom_account.models import ZoomHost
 
 CACHE_LIFETIME = timedelta(days=1)
-REFUSAL_CACHE_LIFETIME = timedelta(minutes=10)  # a missing user or licence is soon put right
+REFUSAL_CACHE_LIFETIME = timedelta(minutes=10)  # an admin corrects a missing user or licence soon
 _MAY_HOST = (1, 2)  # Basic and Licensed
 
 
 @dataclass(frozen=True)
 class CachedHost:
-    """A Zoom user by address. `known` and `licensed` are None where nobody knows yet."""
+    """A Zoom user by address. `exists_at_zoom` and `licensed` are None while unknown."""
 
     email: str
     exists_at_zoom: bool | None = None
@@ -35,13 +35,13 @@ class CachedHost:
 
 
 def shared_host_emails() -> tuple[str, ...]:
-    """The hosts for teachers without a Zoom user of their own (ZOOM_HOSTS)."""
+    """Hosts for teachers without a Zoom user of their own (ZOOM_HOSTS)."""
     settings: Settings = current_app.extensions["silid.settings"]
     return settings.zoom_hosts
 
 
 def load_cached_hosts(emails: Iterable[str]) -> dict[str, CachedHost]:
-    """What is known of these hosts without asking Zoom; every address is in the answer."""
+    """Cached hosts by address, without a request to Zoom; every address is in the result."""
     emails = list(dict.fromkeys(emails))
     rows = db.session.scalars(select(ZoomHost).where(ZoomHost.email.in_(emails)))
     hosts = {row.email: CachedHost(row.email, row.exists_at_zoom, row.licensed) for row in rows}
@@ -49,8 +49,8 @@ def load_cached_hosts(emails: Iterable[str]) -> dict[str, CachedHost]:
 
 
 def fetch_zoom_host(zoom: ZoomClient, email: str) -> CachedHost:
-    """What Zoom says of the host, from memory while that is fresh. Raises ZoomError, but not where the app may
-    not ask for users: then nothing is known and the meeting is tried as it is."""
+    """The host from the cache while that is fresh, else from Zoom. Raises ZoomError, except where the app lacks the
+    scope to read users: then nothing is known, and the meeting is tried anyway."""
     row = db.session.get(ZoomHost, email, populate_existing=True)
     if (
         row
@@ -59,7 +59,7 @@ def fetch_zoom_host(zoom: ZoomClient, email: str) -> CachedHost:
     ):
         return CachedHost(email, row.exists_at_zoom, row.licensed)
     try:
-        host = _host(email, zoom.get_user(email))
+        host = _to_cached_host(email, zoom.get_user(email))
     except ZoomRefused as refusal:
         if not refusal.is_host_unknown:
             raise
@@ -72,12 +72,13 @@ def fetch_zoom_host(zoom: ZoomClient, email: str) -> CachedHost:
     return host
 
 
-def _host(email: str, user: ZoomUser) -> CachedHost:
+def _to_cached_host(email: str, user: ZoomUser) -> CachedHost:
     may_host = user.type in _MAY_HOST and user.status in (None, "active")
     return CachedHost(email, exists_at_zoom=may_host, licensed=may_host and user.is_licensed)
 
 
 def store_zoom_host(host: CachedHost) -> None:
+    """Insert or update the cached host."""
     with write_transaction() as session:
         insert_if_absent(ZoomHost, {"email": host.email}, ["email"])
         session.execute(
@@ -88,13 +89,11 @@ def store_zoom_host(host: CachedHost) -> None:
 
 
 def lock_zoom_hosts(emails: Sequence[str]) -> None:
-    """Within the transaction that is open: nobody else gives these hosts a class until it ends.
-
-    SQLite has one writer anyway.
-    """
+    """Lock the hosts' rows until the open transaction ends, so that no other transaction gives them a meeting. A no-op
+    on SQLite, which has one writer."""
     if not is_postgresql():
         return
-    for email in sorted(set(emails)):  # in one order, or two transactions wait for each other
+    for email in sorted(set(emails)):  # sorted, so that two transactions do not deadlock
         insert_if_absent(ZoomHost, {"email": email}, ["email"])
     db.session.execute(
         select(ZoomHost.email).where(ZoomHost.email.in_(emails)).order_by(ZoomHost.email).with_for_update()

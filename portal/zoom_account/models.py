@@ -1,4 +1,4 @@
-"""What all processes share about the one Zoom account behind the portal."""
+"""Tables that all processes share about the portal's one Zoom account."""
 
 from datetime import date, datetime
 
@@ -9,7 +9,7 @@ from portal.core.db import Model
 
 
 class ZoomToken(Model):
-    """The current access token, sealed. One row per account; the lease lets one process renew it at a time."""
+    """The current access token, encrypted. One row per account; its lease lets one process renew it at a time."""
 
     __tablename__ = "zoom_tokens"
 
@@ -24,18 +24,18 @@ class ZoomToken(Model):
 
 
 class ZoomHost(Model):
-    """A user of the account who may host, as Zoom said when the worker last asked."""
+    """A Zoom user who may host, as of `checked_at`."""
 
     __tablename__ = "zoom_hosts"
 
     email: Mapped[str] = mapped_column(String(254), primary_key=True)
-    exists_at_zoom: Mapped[bool | None]  # None: not asked yet; False: no such user, or one who may not host
-    licensed: Mapped[bool | None]  # None: not asked yet, or the portal's app may not ask
+    exists_at_zoom: Mapped[bool | None]  # None: not queried yet; False: no such user, or one who may not host
+    licensed: Mapped[bool | None]  # None: not queried yet, or the portal's app lacks the scope
     checked_at: Mapped[datetime | None]
 
 
 class ZoomQuota(Model):
-    """Creates and updates of one host's meetings on one UTC day. Zoom allows 100."""
+    """Creates and updates of one host's meetings on one UTC day; Zoom allows 100."""
 
     __tablename__ = "zoom_quota"
 
@@ -45,7 +45,7 @@ class ZoomQuota(Model):
 
 
 class ZoomBlock(Model):
-    """Why nothing is written to Zoom at all for now: one row while the credentials or scopes are wrong."""
+    """Present while all writes to Zoom are blocked by wrong credentials or missing scopes, with the reason."""
 
     __tablename__ = "zoom_blocks"
 
@@ -53,4 +53,4 @@ class ZoomBlock(Model):
     reason: Mapped[str] = mapped_column(String(40))
     detail: Mapped[str]
     since: Mapped[datetime]
-    retry_at: Mapped[datetime]  # the next try
+    retry_at: Mapped[datetime]  # time of the next attempt

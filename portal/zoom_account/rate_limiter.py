@@ -1,9 +1,8 @@
-"""Zoom's rates, kept by all processes together through the database.
+"""Shared rate limiter: all processes keep Zoom's rates together, through the database.
 
-Zoom counts requests per account and second, by the label each operation has. Here a request first books a
-moment: never more of them in any second than a Pro plan allows, whatever process asks. The threads of one
-process that wait at the same time book together, in one short transaction, so that it costs little and no
-booking is left unused.
+Zoom counts requests per account and second, by each operation's label. Here a request first reserves a time slot, so
+that no second has more of them than a Pro plan allows, whichever process sends. Threads of one process that wait at the
+same time reserve together in one short transaction, which is cheap and leaves no slot unused.
 """
 
 import logging
@@ -45,7 +44,7 @@ class RateLimit:
     seconds: float
 
 
-# A tenth less than Zoom allows, in seconds that are a little longer: requests do not arrive as they were sent.
+# 10 % below Zoom's limits and in slightly longer seconds, as requests do not arrive as evenly as they were sent.
 CATEGORY_RATES = {
     "pro": {
         LIGHT: RateLimit(27, 1.05),
@@ -63,7 +62,7 @@ CATEGORY_RATES = {
 
 
 class ZoomRateSlots(Model):
-    """The moments that are booked with one label, in seconds of the clock that all share, the latest last."""
+    """Reserved slots of one label, in seconds of the shared clock (see `_shared_clock`), the latest last."""
 
     __tablename__ = "zoom_rate_slots"
 
@@ -73,7 +72,7 @@ class ZoomRateSlots(Model):
 
 @dataclass
 class _Queue:
-    """The threads of this process that wait for a booking with one label."""
+    """Threads of this process that wait for a slot of one label."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     booking: threading.Lock = field(default_factory=threading.Lock)
@@ -86,11 +85,10 @@ class _Reservation:
 
 
 class DatabaseRateLimiter:
-    """A `Pace` of `portal.zoom` on the table `zoom_pace`; any thread may ask.
+    """A `RateLimiter` of `portal.zoom` on the table `zoom_rate_slots`; safe for threads.
 
-    `app_context` is entered for every booking, because the client may call from threads of its own. `rates`
-    are those of a Pro plan unless told otherwise. Where the database cannot be asked, this process keeps a
-    pace of its own.
+    `app_context` is entered for every reservation, because the client may call from threads of its own. `rates`
+    defaults to those of a Pro plan. If the database is unavailable, a process-local limiter is used.
     """
 
     def __init__(
@@ -105,66 +103,66 @@ class DatabaseRateLimiter:
         self._rates = dict(CATEGORY_RATES["pro"] if rates is None else rates)
         self._sleep = sleep
         self._queues = {label: _Queue() for label in self._rates}
-        self._alone = LocalRateLimiter(sleep=sleep)
+        self._local_limiter = LocalRateLimiter(sleep=sleep)
 
     def wait(self, label: str) -> None:
-        """Return when a request with this label may be sent. A label without a rate never waits."""
+        """Block until a request with this label may be sent; a label without a rate never waits."""
         queue = self._queues.get(label)
         if queue is None:
             return
-        ticket = _Reservation()
+        reservation = _Reservation()
         with queue.lock:
-            queue.waiting.append(ticket)
-        with queue.booking:  # the first in books for all who came meanwhile; those find it done
-            if ticket.start is None:
-                self._book(label, queue)
-        if ticket.start is None:
-            self._alone.wait(label)
+            queue.waiting.append(reservation)
+        with queue.booking:  # the first thread reserves for all queued ones, which then find it done
+            if reservation.start is None:
+                self._reserve_for_all(label, queue)
+        if reservation.start is None:
+            self._local_limiter.wait(label)
             return
-        pause = ticket.start - time.monotonic()
+        pause = reservation.start - time.monotonic()
         if pause > 0:
             self._sleep(pause)
 
-    def _book(self, label: str, queue: _Queue) -> None:
+    def _reserve_for_all(self, label: str, queue: _Queue) -> None:
         with queue.lock:
-            tickets, queue.waiting = queue.waiting, []
+            reservations, queue.waiting = queue.waiting, []
         try:
             with self._app_context():
-                pauses = reserve_rate_slots(f"{self._account}/{label}", self._rates[label], len(tickets))
+                pauses = reserve_rate_slots(f"{self._account}/{label}", self._rates[label], len(reservations))
         except SQLAlchemyError as error:
-            log.warning("the shared pace could not be asked: %s", type(error).__name__)
+            log.warning("shared rate limiter unavailable, using the process-local one: %s", type(error).__name__)
             return
         now = time.monotonic()
-        for ticket, pause in zip(tickets, pauses, strict=True):
-            ticket.start = now + pause
+        for reservation, pause in zip(reservations, pauses, strict=True):
+            reservation.start = now + pause
 
 
 def reserve_rate_slots(name: str, rate: RateLimit, count: int) -> list[float]:
-    """Book `count` moments as early as the rate allows; how many seconds from now each of them is.
+    """Reserve `count` slots as early as the rate allows; returns seconds from now for each.
 
-    A moment is at least `rate.seconds` after the one that was booked `rate.requests` before it.
+    A slot is at least `rate.seconds` after the one reserved `rate.requests` before it.
     """
     with write_transaction(LOCK_WAIT_MS) as session:
         insert_if_absent(ZoomRateSlots, {"name": name, "reserved_at": []}, ["name"])
-        booked = list(
+        reserved = list(
             session.scalars(select(ZoomRateSlots.reserved_at).where(ZoomRateSlots.name == name).with_for_update()).one()
         )
-        now = _now()
-        # Moments far ahead are from before the clock was set back, or the computer started again.
-        longest = 10 * rate.seconds
-        booked = sorted(moment for moment in booked if now - rate.seconds < moment < now + longest)
+        now = _shared_clock()
+        # Drop slots far in the future: the clock was set back, or the computer restarted.
+        horizon = 10 * rate.seconds
+        reserved = sorted(moment for moment in reserved if now - rate.seconds < moment < now + horizon)
         starts = []
         for _ in range(count):
-            start = now if len(booked) < rate.requests else max(now, booked[-rate.requests] + rate.seconds)
-            booked.append(start)
+            start = now if len(reserved) < rate.requests else max(now, reserved[-rate.requests] + rate.seconds)
+            reserved.append(start)
             starts.append(start - now)
-        session.execute(update(ZoomRateSlots).where(ZoomRateSlots.name == name).values(reserved_at=booked))
+        session.execute(update(ZoomRateSlots).where(ZoomRateSlots.name == name).values(reserved_at=reserved))
     return starts
 
 
-def _now() -> float:
-    """The one clock that all processes share: the database server's, or for a file this computer's since it was
-    started."""
+def _shared_clock() -> float:
+    """Seconds of the clock that all processes share: the database server's, or on SQLite this computer's monotonic
+    clock."""
     if is_postgresql():
         return float(db.session.scalars(select(extract("epoch", func.clock_timestamp()))).one())
     return time.monotonic()

@@ -1,7 +1,7 @@
-"""The one access token of the account, shared by every process through the database.
+"""Store of the account's access token, shared by all processes through the database.
 
-A new token may end the old one, so nobody mints alone: the process that holds the row's lease renews it,
-the others wait for what it writes. If it dies meanwhile, its lease runs out and another one takes over.
+A new token may invalidate the old one, so only one process mints at a time: the holder of the row's lease renews the
+token, the others poll for it. If the holder dies, its lease expires and another process takes over.
 """
 
 import threading
@@ -27,53 +27,53 @@ from portal.zoom.errors import ZoomBadCredentials, ZoomUnavailable
 from portal.zoom_account.models import ZoomToken
 
 LEASE_TIME = timedelta(seconds=15)
-WAIT_SECONDS = 25.0  # seconds to wait for another process that is renewing the token; longer than its lease
+WAIT_SECONDS = 25.0  # timeout for another process's renewal; longer than its lease
 POLL = 0.1
 FLOOR = timedelta(minutes=5)  # at most one replacement of a refused token in this time
-# A token that was read less than this ago is used again without asking the database. One that was replaced
-# meanwhile is refused by Zoom, and then the database is asked.
+# A token read less than this ago is reused without a query. If it was replaced meanwhile, Zoom refuses it, and then the
+# database is queried.
 REMEMBERED = 5.0
 
 
 class DatabaseTokenStore:
-    """A `TokenSource` of `portal.zoom` on the table `zoom_tokens`.
+    """A `TokenStore` of `portal.zoom` on the table `zoom_tokens`.
 
-    `app_context` is entered whenever the database is asked, because the client may call from threads of its
-    own. The threads of one process ask one at a time.
+    `app_context` is entered for every query, because the client may call from threads of its own. Threads of one
+    process are serialised by a lock.
     """
 
     def __init__(self, account: str, app_context: Callable[[], AbstractContextManager[Any]]) -> None:
         self._account = account
         self._app_context = app_context
-        self._one_at_a_time = threading.Lock()
-        self._seen: tuple[AccessToken, float] | None = None
+        self._lock = threading.Lock()
+        self._cached: tuple[AccessToken, float] | None = None
         self._refused_at: datetime | None = None  # when Zoom last refused the credentials themselves
 
     def token(self, mint: Callable[[], AccessToken], *, rejected: str | None = None) -> AccessToken:
-        """See `TokenSource.token`."""
-        remembered = self._remembered(rejected)
-        if remembered:
-            return remembered
-        with self._one_at_a_time:
-            remembered = self._remembered(rejected)
-            if remembered:
-                return remembered
+        """See `TokenStore.token`."""
+        cached = self._cached_token(rejected)
+        if cached:
+            return cached
+        with self._lock:
+            cached = self._cached_token(rejected)
+            if cached:
+                return cached
             with self._app_context():
-                token = self._token(mint, rejected)
-            self._seen = (token, time.monotonic())
+                token = self._load_or_mint(mint, rejected)
+            self._cached = (token, time.monotonic())
             return token
 
-    def _remembered(self, rejected: str | None) -> AccessToken | None:
-        if self._seen is None:
+    def _cached_token(self, rejected: str | None) -> AccessToken | None:
+        if self._cached is None:
             return None
-        token, seen_at = self._seen
-        fresh = time.monotonic() - seen_at < REMEMBERED
+        token, cached_at = self._cached
+        fresh = time.monotonic() - cached_at < REMEMBERED
         return token if fresh and token.value != rejected and token.is_usable(clock.now()) else None
 
-    def _token(self, mint: Callable[[], AccessToken], rejected: str | None) -> AccessToken:
-        waited_until = time.monotonic() + WAIT_SECONDS
+    def _load_or_mint(self, mint: Callable[[], AccessToken], rejected: str | None) -> AccessToken:
+        deadline = time.monotonic() + WAIT_SECONDS
         while True:
-            stored, row = self._stored()
+            stored, row = self._load_row()
             if stored and stored.value != rejected and stored.is_usable(clock.now()):
                 return stored
             replaces = stored is not None and stored.value == rejected
@@ -81,43 +81,44 @@ class DatabaseTokenStore:
                 raise ZoomBadCredentials("the replacement token was refused too; no other for five minutes")
             if _is_recent(self._refused_at):
                 raise ZoomBadCredentials("Zoom refused the credentials; the next try is five minutes after the last")
-            lease = self._lease(row)
+            lease = self._acquire_lease(row)
             if lease:
                 return self._renew(mint, lease, replaces)
-            if time.monotonic() > waited_until:
+            if time.monotonic() > deadline:
                 raise ZoomUnavailable("another process is renewing the token")
             time.sleep(POLL)
 
-    def _stored(self) -> tuple[AccessToken | None, ZoomToken | None]:
+    def _load_row(self) -> tuple[AccessToken | None, ZoomToken | None]:
         row = db.session.scalar(
             select(ZoomToken).where(ZoomToken.account == self._account).execution_options(populate_existing=True)
         )
-        end_read_transaction()  # the next look must see what another process has written since
+        end_read_transaction()  # the next poll must see what another process has committed since
         if row is None or row.token_encrypted is None or row.expires_at is None:
             return None, row
         try:
             value = decrypt_for_row(row.token_encrypted, f"zoom_tokens/{self._account}")
-        except DecryptionError:  # the encryption key was changed: a token is soon replaced
+        except DecryptionError:  # the encryption key was changed; a token is replaced soon anyway
             return None, row
         return AccessToken(value, row.expires_at, row.api_url, frozenset(row.scopes.split())), row
 
-    def _lease(self, zoom_token: ZoomToken | None) -> datetime | None:
-        """Until when this process alone may renew the token, or None: another does, or has since we looked."""
+    def _acquire_lease(self, zoom_token: ZoomToken | None) -> datetime | None:
+        """Acquire the lease on renewing the token; returns its expiry, or None if another process holds it or has
+        renewed the token since."""
         now = clock.now()
-        until = now + LEASE_TIME
+        leased_until = now + LEASE_TIME
         with write_transaction():
             insert_if_absent(ZoomToken, {"account": self._account, "api_url": "", "scopes": ""}, ["account"])
-            taken = execute_rowcount(
+            row_count = execute_rowcount(
                 update(ZoomToken)
                 .where(
                     ZoomToken.account == self._account,
                     or_(ZoomToken.leased_until.is_(None), ZoomToken.leased_until < now),
                     ZoomToken.token_encrypted.is_not_distinct_from(zoom_token.token_encrypted if zoom_token else None),
                 )
-                .values(leased_until=until)
+                .values(leased_until=leased_until)
                 .execution_options(synchronize_session=False)
             )
-        return until if taken else None
+        return leased_until if row_count else None
 
     def _renew(self, mint: Callable[[], AccessToken], lease: datetime, replaces: bool) -> AccessToken:
         try:
@@ -142,7 +143,7 @@ class DatabaseTokenStore:
         return token
 
     def _write(self, lease: datetime, **values: object) -> None:
-        """Write on the row unless the lease ran out and another process has taken over: its token is newer."""
+        """Update the row unless the lease expired and another process, with a newer token, took over."""
         with write_transaction() as session:
             session.execute(
                 update(ZoomToken)

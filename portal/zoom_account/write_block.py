@@ -1,6 +1,7 @@
-"""While the credentials or scopes are wrong, nothing is written to Zoom: one try every five minutes, not one a job.
+"""Write block: while credentials are wrong or scopes missing, one attempt is made every five minutes instead of one per
+job.
 
-So a wrong secret costs one token request in five minutes, however many meetings wait, and an admin sees why.
+So a wrong secret costs one token request in five minutes, however many meetings are pending, and admins see the reason.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ BLOCK_PAUSE = timedelta(minutes=5)
 
 
 class BlockReason(StrEnum):
-    """Why Zoom takes nothing from the portal at all."""
+    """Why all writes to Zoom are blocked."""
 
     NOT_CONFIGURED = "not_configured"
     CREDENTIALS = "credentials"
@@ -29,7 +30,7 @@ class BlockReason(StrEnum):
 
 @dataclass(frozen=True)
 class WriteBlock:
-    """Why nothing is written to Zoom. `reason` is a `BlockReason`; `detail` names the missing scopes."""
+    """The current block. `reason` is a `BlockReason`; `detail` names the missing scopes."""
 
     reason: str
     detail: str
@@ -43,7 +44,7 @@ def _account() -> str:
 
 
 def current_write_block() -> WriteBlock | None:
-    """Why Zoom is not written to, or None. It stays until something succeeds."""
+    """The block, or None. It stays until a request succeeds."""
     row = db.session.scalar(
         select(ZoomBlock).where(ZoomBlock.account == _account()).execution_options(populate_existing=True)
     )
@@ -51,13 +52,13 @@ def current_write_block() -> WriteBlock | None:
 
 
 def is_writing_blocked() -> bool:
-    """True while no try is due."""
+    """True while the next attempt is not due."""
     block = current_write_block()
     return block is not None and block.retry_at > clock.now()
 
 
 def write_block_reason(error: ZoomError) -> str | None:
-    """The reason that an error is for a block, or None where it concerns one meeting alone."""
+    """The block reason that an error stands for, or None if it concerns one meeting only."""
     if isinstance(error, ZoomNotConfigured):
         return BlockReason.NOT_CONFIGURED
     if isinstance(error, ZoomBadCredentials):
@@ -68,7 +69,7 @@ def write_block_reason(error: ZoomError) -> str | None:
 
 
 def set_write_block(error: ZoomError) -> datetime:
-    """Write down that Zoom does not take anything from us; when the next try is."""
+    """Set or extend the block; returns the time of the next attempt."""
     now = clock.now()
     detail = ", ".join(error.missing_scopes) if isinstance(error, ZoomNotAuthorised) else ""
     values = {
@@ -77,14 +78,14 @@ def set_write_block(error: ZoomError) -> datetime:
         "retry_at": now + BLOCK_PAUSE,
     }
     with write_transaction() as session:
-        new = insert_if_absent(ZoomBlock, {"account": _account(), "since": now, **values}, ["account"])
-        if not new:
+        is_new = insert_if_absent(ZoomBlock, {"account": _account(), "since": now, **values}, ["account"])
+        if not is_new:
             session.execute(update(ZoomBlock).where(ZoomBlock.account == _account()).values(**values))
     return now + BLOCK_PAUSE
 
 
 def clear_write_block() -> None:
-    """Zoom took something: the block is over. One statement without a transaction where there is none."""
+    """Remove the block after a successful request; a plain select if there is none."""
     if current_write_block() is not None:
         with write_transaction() as session:
             session.execute(delete(ZoomBlock).where(ZoomBlock.account == _account()))
