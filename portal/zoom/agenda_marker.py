@@ -1,6 +1,6 @@
-"""Our marker: the first thing in a meeting's agenda, by which a create that timed out is found again.
+"""Marker at the start of a meeting's agenda, by which a meeting is found whose create request timed out.
 
-It stands first because Zoom's list of meetings cuts the agenda at 250 characters.
+It comes first because Zoom's list of meetings truncates the agenda at 250 characters.
 """
 
 import re
@@ -13,8 +13,7 @@ _CLEAN = re.compile(r"[A-Za-z0-9-]{1,64}")
 def add_agenda_marker(marker: str, text: str) -> str:
     """Return an agenda of at most 2,000 characters that starts with ``[silid:<marker>]``.
 
-    A marker that ``text`` already has is replaced. Raises ValueError for a marker that is not letters,
-    digits and hyphens.
+    A marker already in ``text`` is replaced. Raises ValueError for a marker other than letters, digits and hyphens.
     """
     if not _CLEAN.fullmatch(marker):
         raise ValueError("a marker is 1 to 64 letters, digits and hyphens")
@@ -28,5 +27,5 @@ def find_agenda_marker(agenda: str | None) -> str | None:
 
 
 def strip_agenda_marker(agenda: str | None) -> str:
-    """Return the agenda as a person wrote it."""
+    """Return the agenda without its marker."""
     return _MARKER.sub("", agenda or "", count=1) if find_agenda_marker(agenda) else (agenda or "")

@@ -1,8 +1,7 @@
-"""The operations of Zoom that the portal uses, in our words.
+"""Client for the operations of Zoom's API that the portal uses.
 
-Every operation raises one of the family in `portal.zoom.errors`: not configured, unavailable, rate
-limited, not authorised, refused. Ids are text. A write that raised `ZoomUnavailable` with ``maybe_done``
-may have happened.
+Every operation raises the exceptions of `portal.zoom.errors`: not configured, unavailable, rate limited, not
+authorised, refused. Ids are text. A write that raised `ZoomUnavailable` with ``maybe_done`` may have been carried out.
 """
 
 import time
@@ -49,14 +48,14 @@ __all__ = ["OPTIONAL_SCOPES", "REGISTRANT_BATCH_SIZE", "REQUIRED_SCOPES", "ApiCr
 
 REGISTRANT_BATCH_SIZE = 30
 NOT_RUNNING_CODES = (3001, 3007)
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 
 
 class ZoomClient:
-    """Zoom's API for one account; threads may share it.
+    """Zoom's API for one account; safe for threads.
 
-    ``now`` gives aware UTC; ``timeout`` is (connect, read) in seconds; an ``api_url`` without a path gets
-    ``/v2``, an ``oauth_url`` without one ``/oauth/token``. Raises ValueError for addresses that are none.
+    ``now`` returns aware UTC; ``timeout`` is (connect, read) in seconds; an ``api_url`` without a path gets ``/v2``, an
+    ``oauth_url`` without one ``/oauth/token``. Raises ValueError for invalid URLs.
     """
 
     def __init__(
@@ -84,12 +83,12 @@ class ZoomClient:
 
     @property
     def is_configured(self) -> bool:
-        """Tell whether there are credentials."""
+        """True if there are credentials."""
         return self._api.credentials is not None and self._api.credentials.are_complete
 
     @property
     def is_resting(self) -> bool:
-        """Tell whether Zoom failed so often that requests are held back."""
+        """True while the circuit breaker is open and requests are held back."""
         return self._api.circuit.is_open
 
     # Meetings
@@ -97,36 +96,36 @@ class ZoomClient:
     def create_meeting(self, host: str, draft: MeetingDraft) -> Meeting:
         """Create a meeting for a host (user id or address).
 
-        After ``maybe_done`` look with `find_by_marker` before creating again.
+        After ``maybe_done`` search with `find_by_marker` before creating again.
         """
         values = self._api.call(at.CREATE_MEETING, encode_path_name(host), body=draft.payload())
-        return _sure(Meeting.read(values), at.CREATE_MEETING)
+        return _require_value(Meeting.read(values), at.CREATE_MEETING)
 
     def get_meeting(self, meeting_id: str, *, occurrence_id: str | None = None) -> Meeting:
-        """Return a meeting with a fresh ``start_url``. Raises `ZoomRefused` with ``gone`` when deleted."""
-        values = self._api.call(at.GET_MEETING, encode_path_meeting(meeting_id), query=_occurrence(occurrence_id))
-        return _sure(Meeting.read(values), at.GET_MEETING)
+        """Return a meeting with a fresh ``start_url``. Raises `ZoomRefused` with ``is_deleted`` if it was deleted."""
+        values = self._api.call(at.GET_MEETING, encode_path_meeting(meeting_id), query=_occurrence_query(occurrence_id))
+        return _require_value(Meeting.read(values), at.GET_MEETING)
 
     def update_meeting(
         self, meeting_id: str, changes: MeetingDraft | Mapping[str, Any], *, occurrence_id: str | None = None
     ) -> None:
         """Update a meeting, or one occurrence of it.
 
-        ``changes`` is a whole draft or a part in Zoom's own fields, as `portal.zoom.models.changes` makes it;
-        nothing is sent when it is empty.
+        ``changes`` is a whole draft, or a partial body as `portal.zoom.models.diff_meeting_drafts` returns it; an empty
+        one is not sent.
         """
         if isinstance(changes, MeetingDraft):
             body: Mapping[str, Any] = changes.occurrence_payload() if occurrence_id else changes.payload()
         else:
             body = changes
         if body:
-            path, query = encode_path_meeting(meeting_id), _occurrence(occurrence_id)
+            path, query = encode_path_meeting(meeting_id), _occurrence_query(occurrence_id)
             self._api.call(at.UPDATE_MEETING, path, query=query, body=body)
 
     def delete_meeting(self, meeting_id: str, *, occurrence_id: str | None = None) -> None:
-        """Delete a meeting, or one occurrence of it; one that is gone already counts as done."""
-        path, query = encode_path_meeting(meeting_id), _occurrence(occurrence_id)
-        _unless_gone(lambda: self._api.call(at.DELETE_MEETING, path, query=query))
+        """Delete a meeting, or one occurrence of it; a no-op if it is deleted already."""
+        path, query = encode_path_meeting(meeting_id), _occurrence_query(occurrence_id)
+        _ignore_deleted(lambda: self._api.call(at.DELETE_MEETING, path, query=query))
 
     def end_meeting(self, meeting_id: str) -> bool:
         """End a running meeting; False when it was not running."""
@@ -141,18 +140,20 @@ class ZoomClient:
     def list_meetings(self, host: str, *, type: str = "scheduled") -> Iterator[MeetingSummary]:  # noqa: A002 - Zoom's word
         """Yield a host's meetings (``scheduled``, ``live``, ``upcoming``, ``previous_meetings``).
 
-        Instant meetings are never among them.
+        Zoom never lists instant meetings.
         """
         rows = self._api.paginate(at.LIST_MEETINGS, encode_path_name(host), key="meetings", query={"type": type})
-        return _present(map(MeetingSummary.read, rows))
+        return _without_none(map(MeetingSummary.read, rows))
 
     def find_by_marker(self, host: str, marker: str) -> Meeting | None:
-        """Return the host's meeting whose agenda starts with our marker, or None.
+        """Return the host's meeting whose agenda starts with the marker, or None.
 
-        Somebody who copies a meeting in Zoom copies the marker too, so the oldest one is ours.
+        A meeting copied in Zoom has the marker too, so the oldest match is ours.
         """
-        ids = {row.id: row.created_at for row in self.list_meetings(host) if row.marker == marker}
-        for meeting_id in sorted(ids, key=lambda found: (ids[found] is None, ids[found] or 0, found)):
+        created_by_id = {row.id: row.created_at for row in self.list_meetings(host) if row.marker == marker}
+        for meeting_id in sorted(
+            created_by_id, key=lambda key: (created_by_id[key] is None, created_by_id[key] or 0, key)
+        ):
             try:
                 return self.get_meeting(meeting_id)
             except ZoomRefused as refusal:
@@ -170,16 +171,16 @@ class ZoomClient:
         auto_approve: bool = True,
         occurrence_ids: Sequence[str] = (),
     ) -> RegistrationResult:
-        """Register a person. Doing it twice returns the same registrant but counts against 3 a day."""
+        """Register a person. Idempotent at Zoom, but each call counts against 3 a day."""
         query = {"occurrence_ids": ",".join(occurrence_ids)} if occurrence_ids else None
         body = {**person.payload(), "auto_approve": auto_approve}
         values = self._api.call(at.ADD_REGISTRANT, encode_path_meeting(meeting_id), query=query, body=body)
-        return _sure(RegistrationResult.read(values, person.email), at.ADD_REGISTRANT)
+        return _require_value(RegistrationResult.read(values, person.email), at.ADD_REGISTRANT)
 
     def add_registrants(self, meeting_id: str, people: Sequence[RegistrantInput]) -> list[RegistrationResult]:
-        """Register 1 to 30 people with a one-off meeting (type 2).
+        """Register 1 to 30 people for a one-off meeting (type 2).
 
-        The answers come in any order and may be fewer: match them by address (lower case).
+        The results come in any order and may be fewer: match them by address (lower case).
         """
         if not 1 <= len(people) <= REGISTRANT_BATCH_SIZE:
             raise ValueError(f"a batch has 1 to {REGISTRANT_BATCH_SIZE} people")
@@ -190,18 +191,21 @@ class ZoomClient:
         }
         values = self._api.call(at.ADD_REGISTRANTS, encode_path_meeting(meeting_id), body=body)
         rows = rows_of_response(values, "registrants", at.ADD_REGISTRANTS)
-        return list(_present(RegistrationResult.read(row) for row in rows))
+        return list(_without_none(RegistrationResult.read(row) for row in rows))
 
     def list_registrants(self, meeting_id: str, *, status: str = "approved") -> Iterator[Registrant]:
         """Yield a meeting's registrants that are ``approved``, ``pending`` or ``denied``."""
         path = encode_path_meeting(meeting_id)
         rows = self._api.paginate(at.LIST_REGISTRANTS, path, key="registrants", query={"status": status})
-        return _present(map(Registrant.read, rows))
+        return _without_none(map(Registrant.read, rows))
 
     def delete_registrant(self, meeting_id: str, registrant_id: str, *, occurrence_id: str | None = None) -> None:
-        """Remove a registrant; a meeting that is gone counts as done."""
-        parts, query = (encode_path_meeting(meeting_id), encode_path_name(registrant_id)), _occurrence(occurrence_id)
-        _unless_gone(lambda: self._api.call(at.DELETE_REGISTRANT, *parts, query=query))
+        """Remove a registrant; a no-op if the meeting is deleted."""
+        parts, query = (
+            (encode_path_meeting(meeting_id), encode_path_name(registrant_id)),
+            _occurrence_query(occurrence_id),
+        )
+        _ignore_deleted(lambda: self._api.call(at.DELETE_REGISTRANT, *parts, query=query))
 
     def set_registrants_status(
         self,
@@ -212,62 +216,67 @@ class ZoomClient:
         occurrence_id: str | None = None,
     ) -> None:
         """``approve``, ``cancel`` or ``deny`` registrants, each given as (registrant id, address)."""
-        path, query = encode_path_meeting(meeting_id), _occurrence(occurrence_id)
+        path, query = encode_path_meeting(meeting_id), _occurrence_query(occurrence_id)
         for first in range(0, len(registrants), REGISTRANT_BATCH_SIZE):
-            some = [
-                {"id": found, "email": email} for found, email in registrants[first : first + REGISTRANT_BATCH_SIZE]
+            batch = [
+                {"id": registrant_id, "email": email}
+                for registrant_id, email in registrants[first : first + REGISTRANT_BATCH_SIZE]
             ]
-            body = {"action": action, "registrants": some}
+            body = {"action": action, "registrants": batch}
             self._api.call(at.SET_REGISTRANTS_STATUS, path, query=query, body=body)
 
-    # What has been
+    # Past meetings
 
     def past_instances(self, meeting_id: str) -> list[PastInstance]:
-        """Return the ended runnings of a meeting, oldest first."""
+        """Return the ended instances of a meeting, oldest first."""
         values = self._api.call(at.PAST_INSTANCES, encode_path_meeting(meeting_id))
         rows = rows_of_response(values, "meetings", at.PAST_INSTANCES)
-        instances = _present(PastInstance.read(row) for row in rows)
-        return sorted(instances, key=lambda one: (one.start_time is None, one.start_time or 0, one.uuid))
+        instances = _without_none(PastInstance.read(row) for row in rows)
+        return sorted(
+            instances, key=lambda instance: (instance.start_time is None, instance.start_time or 0, instance.uuid)
+        )
 
     def past_meeting(self, uuid: str) -> PastMeeting:
         """Return an ended instance (a meeting id means its latest)."""
         return PastMeeting.read(self._api.call(at.PAST_MEETING, encode_path_uuid(uuid)))
 
     def past_participants(self, uuid: str) -> list[ReportRow]:
-        """Return the stays of an ended instance; none where only one person was there."""
+        """Return the stays of an ended instance; Zoom has none if only one person was there."""
         rows = self._api.paginate(at.PAST_PARTICIPANTS, encode_path_uuid(uuid), key="participants")
         return [ReportRow.read(row) for row in rows]
 
     def report_participants(self, uuid: str) -> list[ReportRow]:
         """Return the stays of an ended instance from Zoom's report (Pro plan, report scope).
 
-        Raises `ZoomRefused` with ``not_ready`` before Zoom has it, ``too_old`` after a year.
+        Raises `ZoomRefused` with ``is_not_ready`` before Zoom has it, ``is_too_old`` after a year.
         """
         query = {"include_fields": "registrant_id"}
         rows = self._api.paginate(at.REPORT_PARTICIPANTS, encode_path_uuid(uuid), key="participants", query=query)
         return [ReportRow.read(row) for row in rows]
 
     def report_meeting(self, uuid: str) -> PastMeeting:
-        """Return Zoom's report of an ended instance as a whole."""
+        """Return the summary of an ended instance from Zoom's report."""
         return PastMeeting.read(self._api.call(at.REPORT_MEETING, encode_path_uuid(uuid)))
 
     # People and the account
 
     def list_users(self, *, status: str = "active") -> Iterator[ZoomUser]:
         """Yield the account's users that are ``active``, ``inactive`` or ``pending``."""
-        return _present(map(ZoomUser.read, self._api.paginate(at.LIST_USERS, key="users", query={"status": status})))
+        return _without_none(
+            map(ZoomUser.read, self._api.paginate(at.LIST_USERS, key="users", query={"status": status}))
+        )
 
     def get_user(self, user: str) -> ZoomUser:
-        """Return a user by id or address. Raises `ZoomRefused` with ``host_unknown``."""
-        return _sure(ZoomUser.read(self._api.call(at.GET_USER, encode_path_name(user))), at.GET_USER)
+        """Return a user by id or address. Raises `ZoomRefused` with ``is_host_unknown``."""
+        return _require_value(ZoomUser.read(self._api.call(at.GET_USER, encode_path_name(user))), at.GET_USER)
 
     def host_zak(self, user: str) -> str:
-        """Return a host's access key. It starts meetings for two hours: use it at once, keep it nowhere."""
+        """Return a host's access key (ZAK), which starts meetings for two hours: use it at once, do not store it."""
         values = self._api.call(at.USER_TOKEN, encode_path_name(user), query={"type": "zak"})
-        return _sure(as_text(values.get("token")), at.USER_TOKEN)
+        return _require_value(as_text(values.get("token")), at.USER_TOKEN)
 
     def probe(self) -> CredentialCheck:
-        """Return what the token may do, asking Zoom for nothing else."""
+        """Check the credentials: return the token's scopes and those missing, with no request but for the token."""
         token = self._api.token()
         return CredentialCheck(
             api_url=regional_base_url(self._api.base, token.api_url),
@@ -278,25 +287,25 @@ class ZoomClient:
         )
 
 
-def _occurrence(occurrence_id: str | None) -> dict[str, str] | None:
+def _occurrence_query(occurrence_id: str | None) -> dict[str, str] | None:
     return {"occurrence_id": occurrence_id} if occurrence_id else None
 
 
-def _unless_gone(act: Callable[[], object]) -> None:
+def _ignore_deleted(call: Callable[[], object]) -> None:
     try:
-        act()
+        call()
     except ZoomRefused as refusal:
         if not refusal.is_deleted:
             raise
 
 
-def _present(found: Iterable[Found | None]) -> Iterator[Found]:
-    return (one for one in found if one is not None)
+def _without_none(values: Iterable[Value | None]) -> Iterator[Value]:
+    return (value for value in values if value is not None)
 
 
-def _sure(found: Found | None, endpoint: ApiEndpoint) -> Found:
-    """Return what was found; an answer without its id is as good as none."""
-    if found is None:
+def _require_value(value: Value | None, endpoint: ApiEndpoint) -> Value:
+    """Return the value; a response without its id counts as unreadable. Raises `ZoomUnavailable`."""
+    if value is None:
         message = f"{endpoint.method} {endpoint.path}: no id in the answer"
         raise ZoomUnavailable(message, maybe_done=not endpoint.is_read)
-    return found
+    return value

@@ -1,24 +1,24 @@
-"""What can go wrong with Zoom: a small family, with words for the log and words for the page.
+"""Exceptions for Zoom's failures, each with a message for the log and one for the page.
 
-Decisions rest on HTTP status and Zoom's code, because Zoom may localise its messages to the account's
-language. The three places where a text has to decide, since Zoom gives two meanings one code, say so.
-No text of Zoom's is part of ``str(error)``: it can carry addresses and names.
+Decisions use HTTP status and Zoom's error code, because Zoom may localise its messages to the account's language. The
+three places that have to match text, as Zoom gives two meanings one code, say so. ``str(error)`` never contains text of
+Zoom's, which can hold addresses and names.
 """
 
 import re
 from datetime import datetime
 
 
-def N_(words: str) -> str:
-    """Mark words for translation where they are defined; the page translates them where it shows them."""
-    return words
+def N_(text: str) -> str:
+    """Mark a text for translation where it is defined; the page translates it when it shows it."""
+    return text
 
 
 class ZoomError(Exception):
-    """Base of every failure of this package.
+    """Base class of all errors of this package.
 
-    ``str(error)`` is for the log, ``user_message`` (plain English, no personal data) for the page, and
-    ``tracking_id`` is what Zoom's support asks for, when Zoom gave one.
+    ``str(error)`` is for the log, ``user_message`` (plain English, no personal data) for the page, and ``tracking_id``
+    what Zoom's support asks for, if Zoom sent one.
     """
 
     user_message: str = N_("Zoom could not do this. Please try again, or ask your administrator.")
@@ -35,10 +35,10 @@ class ZoomNotConfigured(ZoomError):
 
 
 class ZoomUnavailable(ZoomError):
-    """No usable answer: Zoom is down, slow, unreachable or answered rubbish.
+    """No usable response: Zoom is down, slow, unreachable, or sent something unreadable.
 
-    ``maybe_done`` is true when a write may have been carried out all the same (read timeout, reset,
-    5xx, unreadable answer): look before you write again.
+    ``maybe_done`` is true if a write may have been carried out anyway (read timeout, reset, 5xx, unreadable response):
+    read before you write again.
     """
 
     user_message = N_("Zoom is not answering. Your work is saved; the portal tries again by itself.")
@@ -49,11 +49,11 @@ class ZoomUnavailable(ZoomError):
 
 
 class CircuitOpen(ZoomUnavailable):
-    """Zoom failed several times in a row, so this request was not even sent."""
+    """Not sent, because the circuit breaker is open after several failures in a row."""
 
 
 class ZoomNotAuthorised(ZoomError):
-    """The token may not do this: ``missing_scopes`` names what the app at Zoom lacks (codes 4700, 4711)."""
+    """The token lacks scopes: ``missing_scopes`` names those missing in the app at Zoom (codes 4700, 4711)."""
 
     user_message = N_("The portal's Zoom app may not do this. Ask your administrator to add the missing permission.")
 
@@ -65,20 +65,20 @@ class ZoomNotAuthorised(ZoomError):
 
 
 class ZoomBadCredentials(ZoomNotAuthorised):
-    """Wrong account id, client id or secret, an app switched off, or Zoom refuses even a new token."""
+    """Wrong account id, client id or secret, a deactivated app, or Zoom refuses even a new token."""
 
     user_message = N_("Zoom does not accept the portal's credentials. Ask your administrator to check them.")
 
 
 class ZoomRateLimited(ZoomError):
-    """One of Zoom's limits is reached.
+    """One of Zoom's rate limits is reached.
 
-    ``daily`` limits are parked until ``until`` (aware UTC); ``per`` says whose limit it is: ``second``,
-    ``account-day``, ``host-day`` (100 creates and updates) or ``registrant-day`` (3 registrations).
+    ``daily`` limits last until ``until`` (aware UTC); ``per`` is the limit's kind: ``second``, ``account-day``,
+    ``host-day`` (100 creates and updates) or ``registrant-day`` (3 registrations).
     """
 
     user_message = N_("Zoom is busy. The portal tries again by itself.")
-    _for_a_day = N_("Zoom's limit for today is reached. The portal goes on by itself when Zoom allows it again.")
+    _daily_message = N_("Zoom's limit for today is reached. The portal goes on by itself when Zoom allows it again.")
 
     def __init__(
         self,
@@ -94,14 +94,14 @@ class ZoomRateLimited(ZoomError):
         self.daily = daily
         self.per = per
         if daily:
-            self.user_message = self._for_a_day
+            self.user_message = self._daily_message
 
 
-# Two meanings under status 404, code 300 (or 400, code 300 without a field): the text alone tells them apart.
-_GONE_WORDS = re.compile(r"not found or has expired|does not exist", re.IGNORECASE)
-_REGISTRATION_WORDS = re.compile(r"registration has not been enabled|has not registration", re.IGNORECASE)
+# Two meanings under status 404, code 300 (or 400, code 300 without a field): only the text distinguishes them.
+_DELETED_TEXT = re.compile(r"not found or has expired|does not exist", re.IGNORECASE)
+_REGISTRATION_OFF_TEXT = re.compile(r"registration has not been enabled|has not registration", re.IGNORECASE)
 
-_WORDS = {
+_MESSAGES = {
     "is_deleted": N_("This meeting no longer exists at Zoom."),
     "is_host_unknown": N_("Zoom does not know this host. Ask your administrator to check the teacher's Zoom user."),
     "is_host_unlicensed": N_("This host's Zoom licence does not allow this. Ask your administrator for a licence."),
@@ -113,15 +113,15 @@ _WORDS = {
     "is_not_ready": N_("Zoom has no report of this meeting yet."),
     "is_too_old": N_("This meeting is more than a year old: Zoom no longer keeps its report."),
 }
-_OTHER_REFUSAL = N_("Zoom refused this request. Check what you entered, or ask your administrator.")
+_OTHER_MESSAGE = N_("Zoom refused this request. Check what you entered, or ask your administrator.")
 
 
 class ZoomRefused(ZoomError):
-    """Zoom understood and said no (a 4xx other than tokens and limits).
+    """Zoom refused the request (a 4xx other than tokens and limits).
 
-    ``status`` is the HTTP status, ``code`` Zoom's own number (None when the answer had none), ``message``
-    Zoom's text (may hold personal data: never log it), ``fields`` its (field, message) pairs, ``resource``
-    what was asked for: ``meeting``, ``registrants``, ``user``, ``past`` or ``report``.
+    ``status`` is the HTTP status, ``code`` Zoom's own number (None if absent), ``message`` Zoom's text (may hold
+    personal data: never log it), ``fields`` its (field, message) pairs, ``resource`` what was requested: ``meeting``,
+    ``registrants``, ``user``, ``past`` or ``report``.
     """
 
     def __init__(
@@ -141,7 +141,9 @@ class ZoomRefused(ZoomError):
         self.message = message
         self.fields = fields
         self.resource = resource
-        self.user_message = next((words for meaning, words in _WORDS.items() if getattr(self, meaning)), _OTHER_REFUSAL)
+        self.user_message = next(
+            (text for property_name, text in _MESSAGES.items() if getattr(self, property_name)), _OTHER_MESSAGE
+        )
 
     @property
     def is_deleted(self) -> bool:
@@ -150,16 +152,16 @@ class ZoomRefused(ZoomError):
             return False
         if self.code == 3001 or (self.code == 1001 and self.resource == "registrants"):
             return True
-        return self.code == 300 and not self.fields and bool(_GONE_WORDS.search(self.message))
+        return self.code == 300 and not self.fields and bool(_DELETED_TEXT.search(self.message))
 
     @property
     def is_not_ready(self) -> bool:
-        """A report that Zoom does not have: not ended, not processed yet, or expired (3001)."""
+        """Zoom has no such report: not ended, not processed yet, or expired (3001)."""
         return self.resource in ("past", "report") and self.code == 3001
 
     @property
     def is_too_old(self) -> bool:
-        """Older than the year that Zoom keeps (12702)."""
+        """Older than the year for which Zoom keeps reports (12702)."""
         return self.code == 12702
 
     @property
@@ -169,7 +171,7 @@ class ZoomRefused(ZoomError):
 
     @property
     def is_host_unlicensed(self) -> bool:
-        """The host may not do this: 3161, or code 200 "only available for paid users"."""
+        """The host's licence does not allow it: 3161, or code 200 "only available for paid users"."""
         return self.code in (200, 3161)
 
     @property
@@ -179,7 +181,7 @@ class ZoomRefused(ZoomError):
 
     @property
     def is_full(self) -> bool:
-        """The meeting's capacity of registrants is reached (3043)."""
+        """The maximum number of registrants is reached (3043)."""
         return self.code == 3043
 
     @property
@@ -189,14 +191,14 @@ class ZoomRefused(ZoomError):
 
     @property
     def is_registration_off(self) -> bool:
-        """Registration is not enabled: code 404, status 404 with code 300, or 400/300 that says so."""
+        """Registration is not enabled: code 404, status 404 with code 300, or 400/300 with that text."""
         if self.code == 404:
             return True
         if self.resource != "registrants" or self.code != 300 or self.fields or self.is_deleted:
             return False
-        return self.status == 404 or bool(_REGISTRATION_WORDS.search(self.message))
+        return self.status == 404 or bool(_REGISTRATION_OFF_TEXT.search(self.message))
 
     @property
     def is_batch_unsupported(self) -> bool:
-        """The batch call takes only one-off meetings, type 2 (303)."""
+        """The batch call accepts only one-off meetings, type 2 (303)."""
         return self.code == 303

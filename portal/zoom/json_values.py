@@ -1,4 +1,4 @@
-"""Reading values out of Zoom's JSON without trusting their types: what does not fit is None."""
+"""Typed readers for untrusted JSON values of Zoom: a value of another type becomes None."""
 
 import re
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ TEXT_LENGTH = 4000
 
 
 def as_text(value: Any, limit: int = TEXT_LENGTH) -> str | None:
-    """Return non-empty text of at most ``limit`` characters; NULs and lone surrogates (no database takes
-    them) are taken out, anything but text is None."""
+    """Return non-empty text of at most ``limit`` characters, or None; NULs and lone surrogates, which databases reject,
+    are removed."""
     if not isinstance(value, str):
         return None
     clean = value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8").strip()
@@ -25,25 +25,25 @@ def as_text(value: Any, limit: int = TEXT_LENGTH) -> str | None:
 
 
 def as_id(value: Any) -> str | None:
-    """Return an id as text, whether Zoom sent a number or text; None for anything else or too long."""
+    """Return an id as text, from a number or text; None for another type or over 200 characters."""
     if isinstance(value, bool):
         return None
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         value = int(value)
     if isinstance(value, int):
         return str(value) if abs(value) < 10**20 else None
-    found = as_text(value, ID_LENGTH + 1)
-    return found if found and len(found) <= ID_LENGTH else None
+    text = as_text(value, ID_LENGTH + 1)
+    return text if text and len(text) <= ID_LENGTH else None
 
 
 def as_email(value: Any) -> str | None:
     """Return an e-mail address in lower case, or None."""
-    found = as_text(value, 320)
-    return found.lower() if found else None
+    text = as_text(value, 320)
+    return text.lower() if text else None
 
 
 def as_int(value: Any) -> int | None:
-    """Return a whole number that came as number or digits (``20`` or ``"20"``), or None."""
+    """Return a whole number from a number or digits (``20`` or ``"20"``), or None."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -56,14 +56,14 @@ def as_int(value: Any) -> int | None:
 
 
 def as_bool(value: Any, default: bool = False) -> bool:
-    """Return a boolean, or ``default`` where Zoom sent something else."""
+    """Return a boolean, or ``default`` for another type."""
     return value if isinstance(value, bool) else default
 
 
 def as_datetime(value: Any) -> datetime | None:
     """Return an ISO date-time as aware UTC (``2026-11-03T00:00:00Z``, with or without fractions), or None.
 
-    Zoom's answers are in UTC; one without an offset is taken as UTC too.
+    Zoom's times are UTC; one without an offset is read as UTC too.
     """
     if not isinstance(value, str) or not _ISO.fullmatch(value.strip()):
         return None
@@ -86,10 +86,10 @@ def datetime_from_ms(value: Any) -> datetime | None:
 
 
 def as_object(value: Any) -> Mapping[str, Any]:
-    """Return a JSON object, or an empty one where there is none."""
+    """Return a JSON object, or an empty one for another type."""
     return value if isinstance(value, dict) else {}
 
 
 def as_object_list(value: Any) -> list[Mapping[str, Any]]:
-    """Return the objects of a JSON array; what is not an object is left out."""
+    """Return the objects of a JSON array; other items are dropped."""
     return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []

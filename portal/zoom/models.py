@@ -1,6 +1,6 @@
-"""What Zoom's API takes and gives, as frozen values. Ids are text, times are aware UTC.
+"""Zoom's request and response values as frozen dataclasses. Ids are text, times are aware UTC.
 
-Links, passcodes, names and addresses stay out of every ``repr``.
+Links, passcodes, names and addresses are excluded from every ``repr``.
 """
 
 from collections.abc import Mapping
@@ -27,8 +27,8 @@ ONCE_FOR_ALL, EACH_OCCURRENCE, ONCE_THEN_CHOOSE = 1, 2, 3
 TOPIC_LIMIT = 200
 NAME_LIMIT = 64
 MAX_OCCURRENCES = 50
-# The only settings Zoom lets a single occurrence have for itself.
-_OF_ONE_OCCURRENCE = (
+# The only settings that Zoom allows per occurrence.
+_OCCURRENCE_SETTINGS = (
     "host_video",
     "participant_video",
     "join_before_host",
@@ -40,8 +40,8 @@ _OF_ONE_OCCURRENCE = (
 
 @dataclass(frozen=True)
 class MeetingSettings:
-    """Settings of a meeting, in Zoom's own names. People approve by hand, the portal's registrants are
-    approved as they are added, and Zoom mails nobody: the portal does."""
+    """Settings of a meeting, under Zoom's own names. Registrants need manual approval, those added by the portal are
+    approved at once, and Zoom sends no mail: the portal does."""
 
     host_video: bool = True
     participant_video: bool = False
@@ -58,36 +58,36 @@ class MeetingSettings:
     email_notification: bool = False
 
     def payload(self, meeting_type: int) -> dict[str, Any]:
-        """Return the settings as Zoom takes them for a type of meeting."""
-        sent = asdict(self)
+        """Return the settings for a request; Zoom rejects some fields for some meeting types."""
+        body = asdict(self)
         if meeting_type != RECURRING or self.approval_type == NO_REGISTRATION:
-            del sent["registration_type"]
-        return sent
+            del body["registration_type"]
+        return body
 
     @classmethod
-    def read(cls, answer: Mapping[str, Any]) -> "MeetingSettings":
-        """Return the settings of an answer; what it leaves out has Zoom's defaults."""
-        approval = as_int(answer.get("approval_type"))
+    def read(cls, response: Mapping[str, Any]) -> "MeetingSettings":
+        """Return the settings of a response; absent ones get Zoom's defaults."""
+        approval = as_int(response.get("approval_type"))
         return cls(
-            host_video=as_bool(answer.get("host_video")),
-            participant_video=as_bool(answer.get("participant_video")),
-            join_before_host=as_bool(answer.get("join_before_host")),
-            mute_upon_entry=as_bool(answer.get("mute_upon_entry")),
-            waiting_room=as_bool(answer.get("waiting_room")),
-            auto_recording=as_text(answer.get("auto_recording")) or "none",
-            meeting_authentication=as_bool(answer.get("meeting_authentication")),
-            registration_type=as_int(answer.get("registration_type")) or ONCE_FOR_ALL,
+            host_video=as_bool(response.get("host_video")),
+            participant_video=as_bool(response.get("participant_video")),
+            join_before_host=as_bool(response.get("join_before_host")),
+            mute_upon_entry=as_bool(response.get("mute_upon_entry")),
+            waiting_room=as_bool(response.get("waiting_room")),
+            auto_recording=as_text(response.get("auto_recording")) or "none",
+            meeting_authentication=as_bool(response.get("meeting_authentication")),
+            registration_type=as_int(response.get("registration_type")) or ONCE_FOR_ALL,
             approval_type=NO_REGISTRATION if approval is None else approval,
-            registrants_email_notification=as_bool(answer.get("registrants_email_notification"), True),
-            registrants_confirmation_email=as_bool(answer.get("registrants_confirmation_email"), True),
-            allow_multiple_devices=as_bool(answer.get("allow_multiple_devices")),
-            email_notification=as_bool(answer.get("email_notification"), True),
+            registrants_email_notification=as_bool(response.get("registrants_email_notification"), True),
+            registrants_confirmation_email=as_bool(response.get("registrants_confirmation_email"), True),
+            allow_multiple_devices=as_bool(response.get("allow_multiple_devices")),
+            email_notification=as_bool(response.get("email_notification"), True),
         )
 
 
 @dataclass(frozen=True)
 class Recurrence:
-    """How often a meeting repeats. ``type`` 1 daily, 2 weekly, 3 monthly; ``weekly_days`` 1 is Sunday.
+    """Recurrence of a meeting. ``type`` 1 daily, 2 weekly, 3 monthly; ``weekly_days`` 1 is Sunday.
 
     Ends after ``end_times`` occurrences (at most 50) or at ``end_at`` (aware); exactly one of the two.
     """
@@ -108,25 +108,26 @@ class Recurrence:
             raise ValueError("weekdays are 1 (Sunday) to 7 (Saturday)")
 
     def payload(self) -> dict[str, Any]:
-        """Return the recurrence as Zoom takes it."""
-        sent: dict[str, Any] = {"type": self.type, "repeat_interval": self.repeat_interval}
+        """Return the recurrence for a request."""
+        body: dict[str, Any] = {"type": self.type, "repeat_interval": self.repeat_interval}
         if self.weekly_days:
-            sent["weekly_days"] = ",".join(str(day) for day in sorted(set(self.weekly_days)))
+            body["weekly_days"] = ",".join(str(day) for day in sorted(set(self.weekly_days)))
         if self.monthly_day is not None:
-            sent["monthly_day"] = self.monthly_day
+            body["monthly_day"] = self.monthly_day
         if self.end_times is not None:
-            sent["end_times"] = self.end_times
+            body["end_times"] = self.end_times
         if self.end_at is not None:
-            sent["end_date_time"] = to_utc(self.end_at)
-        return sent
+            body["end_date_time"] = to_utc(self.end_at)
+        return body
 
 
 @dataclass(frozen=True)
 class MeetingDraft:
-    """A meeting as we want it. ``starts_at`` is aware, ``minutes`` the planned length, ``marker`` ours.
+    """The desired state of a meeting. ``starts_at`` is aware, ``minutes`` the planned length, ``marker`` see
+    `agenda_marker`.
 
-    The marker goes first into the agenda. Give meetings a start: one without becomes an instant meeting,
-    which Zoom's list leaves out, so its marker could not be looked for.
+    Give every draft a start: without one it becomes an instant meeting, which Zoom does not list, so that it cannot be
+    found by its marker.
     """
 
     topic: str
@@ -149,7 +150,7 @@ class MeetingDraft:
     def payload(self) -> dict[str, Any]:
         """Return the body of a create or update."""
         agenda = add_agenda_marker(self.marker, self.agenda) if self.marker else self.agenda
-        sent: dict[str, Any] = {
+        body: dict[str, Any] = {
             "topic": self.topic[:TOPIC_LIMIT],
             "type": self.type,
             "duration": self.minutes,
@@ -158,48 +159,48 @@ class MeetingDraft:
             "settings": self.settings.payload(self.type),
         }
         if self.starts_at is not None:
-            sent["start_time"] = to_time_zone(self.starts_at, self.timezone)
+            body["start_time"] = to_time_zone(self.starts_at, self.timezone)
         if self.password is not None:
-            sent["password"] = self.password
+            body["password"] = self.password
         if self.recurrence is not None:
-            sent["recurrence"] = self.recurrence.payload()
-        return sent
+            body["recurrence"] = self.recurrence.payload()
+        return body
 
     def occurrence_payload(self) -> dict[str, Any]:
-        """Return the body that updates one occurrence, for which Zoom takes only some fields.
+        """Return the body that updates one occurrence; Zoom accepts only some fields.
 
-        A time zone is not among them, so the start goes as UTC.
+        A time zone is not among them, so the start is sent as UTC.
         """
         agenda = add_agenda_marker(self.marker, self.agenda) if self.marker else self.agenda
         settings = asdict(self.settings)
-        sent: dict[str, Any] = {
+        body: dict[str, Any] = {
             "duration": self.minutes,
             "agenda": agenda[:AGENDA_LIMIT],
-            "settings": {name: settings[name] for name in _OF_ONE_OCCURRENCE},
+            "settings": {name: settings[name] for name in _OCCURRENCE_SETTINGS},
         }
         if self.starts_at is not None:
-            sent["start_time"] = to_utc(self.starts_at)
-        return sent
+            body["start_time"] = to_utc(self.starts_at)
+        return body
 
 
 def diff_meeting_drafts(before: MeetingDraft, after: MeetingDraft) -> dict[str, Any]:
-    """Return the body of an update with only what differs; empty when nothing does.
+    """Return the body of an update with only the fields that differ; empty if none does.
 
-    Zoom counts 100 creates and updates per host and day, so nothing is sent that did not change.
+    Zoom counts 100 creates and updates per host and day, so unchanged meetings must not be sent.
     """
-    old, new = before.payload(), after.payload()
-    sent = {name: value for name, value in new.items() if name != "settings" and old.get(name) != value}
-    settings = {name: value for name, value in new["settings"].items() if old["settings"].get(name) != value}
+    old_body, new_body = before.payload(), after.payload()
+    body = {name: value for name, value in new_body.items() if name != "settings" and old_body.get(name) != value}
+    settings = {name: value for name, value in new_body["settings"].items() if old_body["settings"].get(name) != value}
     if settings:
-        sent["settings"] = settings
-    if "start_time" in sent or "timezone" in sent:  # a local time means nothing without its zone
-        sent.update({name: new[name] for name in ("start_time", "timezone") if name in new})
-    return sent
+        body["settings"] = settings
+    if "start_time" in body or "timezone" in body:  # a local time has no meaning without its zone
+        body.update({name: new_body[name] for name in ("start_time", "timezone") if name in new_body})
+    return body
 
 
 @dataclass(frozen=True)
 class Occurrence:
-    """One date of a recurring meeting; ``status`` is ``available`` or ``deleted``."""
+    """One occurrence of a recurring meeting; ``status`` is ``available`` or ``deleted``."""
 
     id: str
     start_time: datetime | None
@@ -208,7 +209,7 @@ class Occurrence:
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> "Occurrence":
-        """Return an occurrence of an answer."""
+        """Return an occurrence of a response."""
         return cls(
             id=as_id(row.get("occurrence_id")) or "",
             start_time=as_datetime(row.get("start_time")),
@@ -219,7 +220,7 @@ class Occurrence:
 
 @dataclass(frozen=True)
 class Meeting:
-    """A meeting as Zoom has it. ``start_url`` makes anybody host for two hours: never keep it."""
+    """A meeting at Zoom. Its ``start_url`` lets anybody host for two hours: do not store it."""
 
     id: str
     uuid: str | None
@@ -242,41 +243,41 @@ class Meeting:
 
     @property
     def marker(self) -> str | None:
-        """Our marker, if the agenda starts with one."""
+        """The marker of the agenda, or None."""
         return find_agenda_marker(self.agenda)
 
     @classmethod
-    def read(cls, answer: Mapping[str, Any]) -> "Meeting | None":
-        """Return the meeting of an answer, or None where it has no id."""
-        meeting_id = as_id(answer.get("id"))
+    def read(cls, response: Mapping[str, Any]) -> "Meeting | None":
+        """Return the meeting of a response, or None if it has no id."""
+        meeting_id = as_id(response.get("id"))
         if meeting_id is None:
             return None
-        occurrences = (Occurrence.read(row) for row in as_object_list(answer.get("occurrences")))
+        occurrences = (Occurrence.read(row) for row in as_object_list(response.get("occurrences")))
         return cls(
             id=meeting_id,
-            uuid=as_id(answer.get("uuid")),
-            host_id=as_id(answer.get("host_id")),
-            host_email=as_email(answer.get("host_email")),
-            topic=as_text(answer.get("topic")) or "",
-            type=as_int(answer.get("type")),
-            status=as_text(answer.get("status")),
-            start_time=as_datetime(answer.get("start_time")),
-            minutes=as_int(answer.get("duration")),
-            timezone=as_text(answer.get("timezone")),
-            agenda=as_text(answer.get("agenda")) or "",
-            created_at=as_datetime(answer.get("created_at")),
-            join_url=as_text(answer.get("join_url")),
-            start_url=as_text(answer.get("start_url")),
-            password=as_text(answer.get("password")),
-            registration_url=as_text(answer.get("registration_url")),
+            uuid=as_id(response.get("uuid")),
+            host_id=as_id(response.get("host_id")),
+            host_email=as_email(response.get("host_email")),
+            topic=as_text(response.get("topic")) or "",
+            type=as_int(response.get("type")),
+            status=as_text(response.get("status")),
+            start_time=as_datetime(response.get("start_time")),
+            minutes=as_int(response.get("duration")),
+            timezone=as_text(response.get("timezone")),
+            agenda=as_text(response.get("agenda")) or "",
+            created_at=as_datetime(response.get("created_at")),
+            join_url=as_text(response.get("join_url")),
+            start_url=as_text(response.get("start_url")),
+            password=as_text(response.get("password")),
+            registration_url=as_text(response.get("registration_url")),
             occurrences=tuple(occurrence for occurrence in occurrences if occurrence.id),
-            settings=MeetingSettings.read(as_object(answer.get("settings"))),
+            settings=MeetingSettings.read(as_object(response.get("settings"))),
         )
 
 
 @dataclass(frozen=True)
 class MeetingSummary:
-    """A row of a host's meetings; the agenda is cut at 250 characters."""
+    """A row of a host's meeting list; the agenda is truncated at 250 characters."""
 
     id: str
     uuid: str | None
@@ -292,12 +293,12 @@ class MeetingSummary:
 
     @property
     def marker(self) -> str | None:
-        """Our marker, if the agenda starts with one."""
+        """The marker of the agenda, or None."""
         return find_agenda_marker(self.agenda)
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> "MeetingSummary | None":
-        """Return a row of the list, or None where it has no id."""
+        """Return a row of the list, or None if it has no id."""
         meeting_id = as_id(row.get("id"))
         if meeting_id is None:
             return None
@@ -318,26 +319,26 @@ class MeetingSummary:
 
 @dataclass(frozen=True)
 class RegistrantInput:
-    """Somebody to register. Zoom wants an address of at most 128 characters and a first name."""
+    """A person to register. Zoom requires an address of at most 128 characters and a first name."""
 
     email: str = field(repr=False)
     first_name: str = field(repr=False)
     last_name: str = field(default="", repr=False)
 
     def payload(self) -> dict[str, Any]:
-        """Return the person as Zoom takes them, names cut at 64 characters."""
+        """Return the person for a request, names truncated to 64 characters."""
         first, last = self.first_name.strip(), self.last_name.strip()
         if not first:
             first, last = last, ""
-        sent = {"email": self.email, "first_name": (first or self.email.partition("@")[0])[:NAME_LIMIT]}
+        body = {"email": self.email, "first_name": (first or self.email.partition("@")[0])[:NAME_LIMIT]}
         if last:
-            sent["last_name"] = last[:NAME_LIMIT]
-        return sent
+            body["last_name"] = last[:NAME_LIMIT]
+        return body
 
 
 @dataclass(frozen=True)
 class RegistrationResult:
-    """The answer to a registration. ``join_url`` is personal, and None while approval is pending."""
+    """The result of a registration. ``join_url`` is personal, and None while approval is pending."""
 
     registrant_id: str
     email: str = field(repr=False)
@@ -345,12 +346,12 @@ class RegistrationResult:
 
     @classmethod
     def read(cls, row: Mapping[str, Any], email: str | None = None) -> "RegistrationResult | None":
-        """Return a registration; a single answer names no address, so it is given. None without an id."""
+        """Return a registration, or None without an id. A single response names no address, so it is passed."""
         registrant_id = as_id(row.get("registrant_id"))
-        found = as_email(row.get("email")) or as_email(email)
-        if registrant_id is None or found is None:
+        address = as_email(row.get("email")) or as_email(email)
+        if registrant_id is None or address is None:
             return None
-        return cls(registrant_id=registrant_id, email=found, join_url=as_text(row.get("join_url")))
+        return cls(registrant_id=registrant_id, email=address, join_url=as_text(row.get("join_url")))
 
 
 @dataclass(frozen=True)
@@ -367,7 +368,7 @@ class Registrant:
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> "Registrant | None":
-        """Return a row of the list, or None where it has no id."""
+        """Return a row of the list, or None if it has no id."""
         registrant_id = as_id(row.get("id")) or as_id(row.get("registrant_id"))
         if registrant_id is None:
             return None
@@ -384,14 +385,14 @@ class Registrant:
 
 @dataclass(frozen=True)
 class PastInstance:
-    """One ended running of a meeting."""
+    """One ended instance of a meeting."""
 
     uuid: str
     start_time: datetime | None
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> "PastInstance | None":
-        """Return a row of the list, or None where it has no uuid."""
+        """Return a row of the list, or None if it has no uuid."""
         uuid = as_id(row.get("uuid"))
         return cls(uuid, as_datetime(row.get("start_time"))) if uuid else None
 
@@ -412,19 +413,19 @@ class PastMeeting:
     participants: int | None
 
     @classmethod
-    def read(cls, answer: Mapping[str, Any]) -> "PastMeeting":
-        """Return the meeting of an answer."""
+    def read(cls, response: Mapping[str, Any]) -> "PastMeeting":
+        """Return the meeting of a response."""
         return cls(
-            id=as_id(answer.get("id")),
-            uuid=as_id(answer.get("uuid")),
-            host_id=as_id(answer.get("host_id")),
-            host_email=as_email(answer.get("user_email")),
-            topic=as_text(answer.get("topic")),
-            start_time=as_datetime(answer.get("start_time")),
-            end_time=as_datetime(answer.get("end_time")),
-            minutes=as_int(answer.get("duration")),
-            total_minutes=as_int(answer.get("total_minutes")),
-            participants=as_int(answer.get("participants_count")),
+            id=as_id(response.get("id")),
+            uuid=as_id(response.get("uuid")),
+            host_id=as_id(response.get("host_id")),
+            host_email=as_email(response.get("user_email")),
+            topic=as_text(response.get("topic")),
+            start_time=as_datetime(response.get("start_time")),
+            end_time=as_datetime(response.get("end_time")),
+            minutes=as_int(response.get("duration")),
+            total_minutes=as_int(response.get("total_minutes")),
+            participants=as_int(response.get("participants_count")),
         )
 
 
@@ -432,8 +433,8 @@ class PastMeeting:
 class ReportRow:
     """One stay in the participants report: one row per join, so a rejoin is another row.
 
-    ``session`` is the webhooks' ``user_id``; ``seconds`` 0 or a missing ``leave_time`` mean that Zoom is not
-    done yet; ``status`` is ``in_meeting`` or ``in_waiting_room``; ``breakout_id`` is set for breakout rooms.
+    ``session`` is the webhooks' ``user_id``; ``seconds`` 0 or a missing ``leave_time`` mean that Zoom has not finished
+    the report; ``status`` is ``in_meeting`` or ``in_waiting_room``; ``breakout_id`` is set for breakout rooms.
     """
 
     session: str | None
@@ -450,7 +451,7 @@ class ReportRow:
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> "ReportRow":
-        """Return a row of the report, the past participants or the dashboard: they spell fields apart."""
+        """Return a row of the report, of past participants or of the dashboard, which name fields differently."""
         return cls(
             session=as_id(row.get("user_id")) or as_id(row.get("participant_uuid")),
             zoom_user_id=as_id(row.get("participant_user_id")) or as_id(row.get("id")),
@@ -480,12 +481,12 @@ class ZoomUser:
 
     @property
     def is_licensed(self) -> bool:
-        """Tell whether the user holds a licence."""
+        """True if the user has a licence."""
         return self.type == 2
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> "ZoomUser | None":
-        """Return a user of an answer, or None where it has no id."""
+        """Return a user of a response, or None if it has no id."""
         user_id = as_id(row.get("id"))
         if user_id is None:
             return None
@@ -502,7 +503,7 @@ class ZoomUser:
 
 @dataclass(frozen=True)
 class CredentialCheck:
-    """What `ZoomClient.probe` found: scopes the token has, and those it lacks with what each is for."""
+    """Result of `ZoomClient.probe`: the token's scopes, and those it lacks with the purpose of each."""
 
     api_url: str
     scopes: frozenset[str]
@@ -511,11 +512,11 @@ class CredentialCheck:
     expires_at: datetime
 
 
-def to_time_zone(when: datetime, timezone: str) -> str:
-    """Return an aware time as ``yyyy-MM-ddTHH:mm:ss`` on the clocks of ``timezone``."""
-    return when.astimezone(ZoneInfo(timezone)).strftime("%Y-%m-%dT%H:%M:%S")
+def to_time_zone(moment: datetime, timezone: str) -> str:
+    """Return an aware time as ``yyyy-MM-ddTHH:mm:ss`` local time of ``timezone``."""
+    return moment.astimezone(ZoneInfo(timezone)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def to_utc(when: datetime) -> str:
+def to_utc(moment: datetime) -> str:
     """Return an aware time as ``yyyy-MM-ddTHH:mm:ssZ``."""
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""The signature with which a browser joins through Zoom's Meeting SDK (a JWT, HS256).
+"""Signature (a JWT, HS256) with which a browser joins through Zoom's Meeting SDK.
 
 Fields and bounds are those of Zoom's own meetingsdk-auth-endpoint-sample.
 """
@@ -12,14 +12,14 @@ from typing import Any
 
 SHORTEST, LONGEST = 1800, 172_800
 ATTENDEE, HOST = 0, 1
-# Clocks differ: a signature issued in the future would be refused.
-_BACK = 30
+# Issued in the past, in seconds: clocks differ, and Zoom refuses a signature from the future.
+_ISSUED_BEFORE = 30
 
 
 def meeting_sdk_signature(key: str, secret: str, meeting_number: str, role: int, now: datetime, ttl: int = 7200) -> str:
     """Return a signature that is valid for ``ttl`` seconds from ``now`` (aware).
 
-    ``role`` is 0 for attendees and 1 for hosts. Raises ValueError for other roles, a number that is not
+    ``role`` is 0 for attendees and 1 for hosts. Raises ValueError for another role, a number with other characters than
     digits, a missing key or secret, and a ``ttl`` outside 30 minutes to 48 hours.
     """
     number = str(meeting_number).replace(" ", "").replace("-", "")
@@ -31,25 +31,25 @@ def meeting_sdk_signature(key: str, secret: str, meeting_number: str, role: int,
         raise ValueError(f"a signature lives {SHORTEST} to {LONGEST} seconds")
     if not key or not secret:
         raise ValueError("the Meeting SDK is not configured")
-    issued = int(now.timestamp()) - _BACK
-    ends = min(issued + _BACK + ttl, issued + LONGEST)
+    issued_at = int(now.timestamp()) - _ISSUED_BEFORE
+    expires_at = min(issued_at + _ISSUED_BEFORE + ttl, issued_at + LONGEST)
     claims = {
         "appKey": key,
         "sdkKey": key,
         "mn": number,
         "role": role,
-        "iat": issued,
-        "exp": ends,
-        "tokenExp": ends,
+        "iat": issued_at,
+        "exp": expires_at,
+        "tokenExp": expires_at,
     }
-    signed = _part({"alg": "HS256", "typ": "JWT"}) + b"." + _part(claims)
-    digest = hmac.new(secret.encode(), signed, hashlib.sha256).digest()
-    return (signed + b"." + _encoded(digest)).decode("ascii")
+    signing_input = _encode_json({"alg": "HS256", "typ": "JWT"}) + b"." + _encode_json(claims)
+    digest = hmac.new(secret.encode(), signing_input, hashlib.sha256).digest()
+    return (signing_input + b"." + _base64url(digest)).decode("ascii")
 
 
-def _part(content: dict[str, Any]) -> bytes:
-    return _encoded(json.dumps(content, separators=(",", ":")).encode())
+def _encode_json(content: dict[str, Any]) -> bytes:
+    return _base64url(json.dumps(content, separators=(",", ":")).encode())
 
 
-def _encoded(raw: bytes) -> bytes:
+def _base64url(raw: bytes) -> bytes:
     return base64.urlsafe_b64encode(raw).rstrip(b"=")

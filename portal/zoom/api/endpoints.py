@@ -1,6 +1,6 @@
-"""The operations of Zoom's API that the portal uses: address, rate label, scope and what the scope is for.
+"""Endpoints of Zoom's API that the portal uses: path, rate label, scope and the scope's purpose.
 
-Labels and scopes are those of Zoom's reference for Server-to-Server apps (granular scopes, admin form).
+Labels and scopes are from Zoom's reference for Server-to-Server apps (granular scopes, admin form).
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from portal.zoom.api.rate_limiter import HEAVY, LIGHT, MEDIUM
 
 @dataclass(frozen=True)
 class ApiEndpoint:
-    """One operation. ``personal`` names a daily limit beside the account's, ``resource`` what it is about."""
+    """One operation. ``personal`` is its daily limit beside the account's, ``resource`` the kind of object
+    requested."""
 
     method: str
     path: str
@@ -22,7 +23,7 @@ class ApiEndpoint:
 
     @property
     def is_read(self) -> bool:
-        """Tell whether the operation changes nothing."""
+        """True for operations without side effects."""
         return self.method == "GET"
 
 
@@ -128,7 +129,7 @@ _OPTIONAL = {
     PAST_PARTICIPANTS: "see who took part where the report is not allowed",
     USER_TOKEN: "let a teacher host inside the page",
 }
-# Not the scope of a call: without it Zoom sends no joins and leaves.
+# Not the scope of a request: without it Zoom sends no participant events.
 PARTICIPANT_EVENTS_SCOPE = "meeting:read:participant:admin"
 
 REQUIRED_SCOPES: dict[str, str] = {
@@ -141,13 +142,13 @@ _CLASSIC = {endpoint.scope: endpoint.classic for endpoint in (*_REQUIRED, *_OPTI
 }
 
 
-def find_missing_scopes(wanted: dict[str, str], held: frozenset[str]) -> dict[str, str]:
-    """Return the scopes of ``wanted`` that a token lacks, with what each is for.
+def find_missing_scopes(required: dict[str, str], granted: frozenset[str]) -> dict[str, str]:
+    """Return the scopes of ``required`` that a token lacks, with the purpose of each.
 
-    The user-level form (without ``:admin``) and the classic scope of apps made before 2024 count too.
+    The user-level form (without ``:admin``) and the classic scope of apps made before 2024 are accepted too.
     """
     return {
-        scope: why
-        for scope, why in wanted.items()
-        if held.isdisjoint({scope, scope.removesuffix(":admin"), _CLASSIC[scope]})
+        scope: purpose
+        for scope, purpose in required.items()
+        if granted.isdisjoint({scope, scope.removesuffix(":admin"), _CLASSIC[scope]})
     }

@@ -1,4 +1,4 @@
-"""Ids in paths, and which of Zoom's addresses to use."""
+"""URL building: encoded path segments, and the base URLs of Zoom's API."""
 
 import re
 from urllib.parse import quote, urlsplit
@@ -9,16 +9,16 @@ _MEETING_ID = re.compile(r"[0-9]{1,20}")
 
 
 def encode_path_uuid(uuid: str) -> str:
-    """Return a meeting's uuid (or id) for a path.
+    """Return a meeting's uuid (or id) as a path segment.
 
-    Encoded once, and twice if it starts with ``/`` or contains ``//``: Zoom asks for that.
+    Encoded once, and twice if it starts with ``/`` or contains ``//``, as Zoom's reference requires.
     """
-    once = _segment(uuid)
-    return quote(once, safe="") if uuid.startswith("/") or "//" in uuid else once
+    encoded = _encode_segment(uuid)
+    return quote(encoded, safe="") if uuid.startswith("/") or "//" in uuid else encoded
 
 
 def encode_path_meeting(meeting_id: str) -> str:
-    """Return a meeting id for a path; the blanks and hyphens that people write are dropped.
+    """Return a meeting id as a path segment, without the spaces and hyphens that people write.
 
     Raises ValueError for anything but digits.
     """
@@ -29,28 +29,33 @@ def encode_path_meeting(meeting_id: str) -> str:
 
 
 def encode_path_name(value: str) -> str:
-    """Return a user id, an address or a registrant id for a path."""
-    return _segment(value)
+    """Return a user id, an address or a registrant id as a path segment."""
+    return _encode_segment(value)
 
 
 def api_base_url(url: str) -> str:
-    """Return the API's address without a trailing slash; one without a path gets ``/v2``."""
+    """Return the API's base URL without a trailing slash; one without a path gets ``/v2``."""
     return _with_path(url, API_PATH)
 
 
 def oauth_token_url(url: str) -> str:
-    """Return the token endpoint; an address without a path gets ``/oauth/token``."""
+    """Return the token endpoint; a URL without a path gets ``/oauth/token``."""
     return _with_path(url, OAUTH_PATH)
 
 
-def regional_base_url(configured: str, answered: str) -> str:
-    """Return the API's address after a token answer named ``answered`` (its ``api_url``).
+def regional_base_url(configured: str, response_url: str) -> str:
+    """Return the API's base URL, given the ``api_url`` of a token response.
 
-    It is followed only from Zoom to Zoom: a test server is never left for the real Zoom, nor the reverse.
+    It is used only if both are Zoom's: a test server never switches to the real Zoom, nor the reverse.
     """
-    here, there = urlsplit(configured), urlsplit(answered.strip())
-    if here.scheme == "https" and _is_zoom(here.hostname) and there.scheme == "https" and _is_zoom(there.hostname):
-        return f"https://{there.hostname}{API_PATH}"
+    base, regional = urlsplit(configured), urlsplit(response_url.strip())
+    if (
+        base.scheme == "https"
+        and _is_zoom(base.hostname)
+        and regional.scheme == "https"
+        and _is_zoom(regional.hostname)
+    ):
+        return f"https://{regional.hostname}{API_PATH}"
     return configured
 
 
@@ -65,7 +70,7 @@ def _with_path(url: str, path: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or path}"
 
 
-def _segment(value: str) -> str:
+def _encode_segment(value: str) -> str:
     if value in ("", ".", ".."):
         raise ValueError("an empty id has no address")
     return quote(value, safe="")

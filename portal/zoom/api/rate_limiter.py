@@ -1,7 +1,7 @@
-"""Keeping below Zoom's rates, and keeping away from a Zoom that is down.
+"""Process-local rate limiter and circuit breaker for Zoom's API.
 
-Zoom counts per account and second, by the label each operation has (developers.zoom.us, "Rate limits"); on a
-Pro plan LIGHT 30, MEDIUM 20, HEAVY 10, and 10 RESOURCE-intensive ones per minute.
+Zoom counts requests per account and second, by each operation's label (developers.zoom.us, "Rate limits"); on a Pro
+plan LIGHT 30, MEDIUM 20, HEAVY 10, and 10 RESOURCE-intensive ones per minute.
 """
 
 import threading
@@ -15,23 +15,23 @@ from portal.zoom.errors import CircuitOpen, ZoomUnavailable
 
 LIGHT, MEDIUM, HEAVY, RESOURCE = "light", "medium", "heavy", "resource"
 
-# Requests per second. A fifth of it may come at once, so no second sees more than a Pro plan allows.
+# Requests per second. The burst is a fifth of it, so no second exceeds what a Pro plan allows.
 PRO_RATES = {LIGHT: 25.0, MEDIUM: 16.0, HEAVY: 8.0, RESOURCE: 8 / 60}
 
 
 class RateLimiter(Protocol):
-    """Whoever decides when the next request may go."""
+    """Decides when the next request may be sent."""
 
     def wait(self, label: str) -> None:
-        """Return when a request with this label may be sent."""
+        """Block until a request with this label may be sent."""
         ...
 
 
 class NullRateLimiter:
-    """Never waits."""
+    """Rate limiter that never waits."""
 
     def wait(self, label: str) -> None:
-        """See `Pace.wait`."""
+        """See `RateLimiter.wait`."""
 
 
 class LocalRateLimiter:
@@ -47,29 +47,29 @@ class LocalRateLimiter:
         self._now = now
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._due: dict[str, float] = {}
+        self._due_by_label: dict[str, float] = {}
 
     def wait(self, label: str) -> None:
-        """See `Pace.wait`; a label without a rate never waits."""
+        """See `RateLimiter.wait`; a label without a rate never waits."""
         rate = self._rates.get(label)
         if rate is None:
             return
-        pause = self._book(label, rate)
+        pause = self._reserve_slot(label, rate)
         if pause > 0:
             self._sleep(pause)
 
-    def _book(self, label: str, rate: float) -> float:
-        every, burst = 1 / rate, max(1, int(rate / 5))
+    def _reserve_slot(self, label: str, rate: float) -> float:
+        interval, burst = 1 / rate, max(1, int(rate / 5))
         with self._lock:
             now = self._now()
-            due = self._due.get(label, now)
-            start = max(now, due - (burst - 1) * every)
-            self._due[label] = max(due, start) + every
+            due = self._due_by_label.get(label, now)
+            start = max(now, due - (burst - 1) * interval)
+            self._due_by_label[label] = max(due, start) + interval
         return start - now
 
 
 class CircuitBreaker:
-    """Opens after ``threshold`` failures in a row; then one probe per ``pause`` until something answers."""
+    """Opens after ``threshold`` failures in a row; then lets one probe through per ``pause`` until one succeeds."""
 
     def __init__(
         self,
@@ -87,35 +87,35 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether requests are held back."""
+        """True while requests are held back."""
         return self._failures >= self._threshold
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Watch one exchange. Raises `CircuitOpen` instead of starting it while the circuit is open.
+        """Run one request and count its outcome. Raises `CircuitOpen` instead of starting it while the circuit is open.
 
-        `ZoomUnavailable` counts as a failure; any other outcome, a refusal too, shows that Zoom answers.
+        Only `ZoomUnavailable` counts as a failure; any other outcome, refusals included, shows that Zoom responds.
         """
-        self._admit()
+        self._check_closed()
         try:
             yield
         except ZoomUnavailable:
-            self._note(failed=True)
+            self._record_outcome(failed=True)
             raise
         except BaseException:
-            self._note(failed=False)
+            self._record_outcome(failed=False)
             raise
-        self._note(failed=False)
+        self._record_outcome(failed=False)
 
-    def _admit(self) -> None:
+    def _check_closed(self) -> None:
         with self._lock:
             now = self._now()
-            # abs: a clock set back must not keep the circuit open for ever
+            # abs: a clock that was set back must not keep the circuit open indefinitely
             if self.is_open and self._last_try is not None and abs(now - self._last_try) < self._pause:
                 raise CircuitOpen("not sent: Zoom failed several times in a row")
             self._last_try = now
 
-    def _note(self, *, failed: bool) -> None:
+    def _record_outcome(self, *, failed: bool) -> None:
         with self._lock:
             self._failures = self._failures + 1 if failed else 0
             if failed:

@@ -1,4 +1,5 @@
-"""One authenticated request: token, pace, tries, circuit. Operations are in `portal.zoom.client`."""
+"""Authenticated requests with token, rate limiter, retries and circuit breaker. The operations are in
+`portal.zoom.client`."""
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ from portal.zoom.json_values import as_text
 
 ATTEMPTS_WHEN_DOWN = 3
 ATTEMPTS_WHEN_LIMITED = 5
-# A failure that itself took longer is not tried again here: somebody may be waiting for the page.
+# A failure that itself took longer is not retried here, as a page may be waiting.
 RETRY_WITHIN = timedelta(seconds=2)
 PAGE_SIZE = 300
 MAX_PAGES = 200
@@ -37,7 +38,7 @@ MAX_PAGES = 200
 
 @dataclass(frozen=True)
 class ApiCredentials:
-    """A Server-to-Server app at Zoom."""
+    """Credentials of a Server-to-Server OAuth app at Zoom."""
 
     account_id: str
     client_id: str
@@ -45,17 +46,17 @@ class ApiCredentials:
 
     @property
     def are_complete(self) -> bool:
-        """Tell whether all three are there."""
+        """True if all three are set."""
         return bool(self.account_id and self.client_id and self.client_secret)
 
 
 def current_utc_time() -> datetime:
-    """Return the present as aware UTC."""
+    """Return the current time as aware UTC."""
     return datetime.now(UTC)
 
 
 class AuthenticatedApi:
-    """Sends operations to Zoom and gives back JSON objects or our errors."""
+    """Sends requests to Zoom and returns JSON objects, or raises the errors of `portal.zoom.errors`."""
 
     def __init__(
         self,
@@ -73,17 +74,17 @@ class AuthenticatedApi:
         self.base = base
         self._oauth = oauth
         self._tokens = tokens
-        self._pace = pace
+        self._limiter = pace
         self._now = now
         self._sleep = sleep
         self._transport = HttpTransport(timeout)
         self.circuit = CircuitBreaker(now)
 
     def token(self, rejected: str | None = None) -> AccessToken:
-        """Return the shared token. Raises `ZoomNotConfigured` and what minting one raises."""
+        """Return the shared token. Raises `ZoomNotConfigured`, and what minting a token raises."""
         if self.credentials is None or not self.credentials.are_complete:
             raise ZoomNotConfigured("no Zoom credentials")
-        return self._tokens.token(self._mint, rejected=rejected)
+        return self._tokens.token(self._mint_token, rejected=rejected)
 
     def call(
         self,
@@ -94,43 +95,43 @@ class AuthenticatedApi:
     ) -> dict[str, Any]:
         """Carry out one operation and return its JSON object (empty for 204).
 
-        ``parts`` fill the path and are encoded already. A request that cannot have been carried out is tried
-        again (429s per second up to 5 tries, no connection and reads up to 3), any other write never is.
+        ``parts`` are path segments, encoded already. A request that cannot have been carried out is retried (429s per
+        second up to 5 attempts, no connection and reads up to 3), any other write never is.
         """
         token = self.token()
-        tries = _RetryState(self._now())
+        retry_state = _RetryState(self._now())
         while True:
             try:
-                return self._once(endpoint, parts, token, query, body)
-            except TokenRejected as problem:
-                token = self._another_token(tries, token, problem)
-            except ZoomRateLimited as problem:
-                self._sleep(self._pause_when_limited(tries, problem))
-            except ZoomUnavailable as problem:
-                self._sleep(self._pause_when_down(tries, problem, endpoint))
+                return self._send_once(endpoint, parts, token, query, body)
+            except TokenRejected as error:
+                token = self._replace_token(retry_state, token, error)
+            except ZoomRateLimited as error:
+                self._sleep(self._pause_when_limited(retry_state, error))
+            except ZoomUnavailable as error:
+                self._sleep(self._pause_when_down(retry_state, error, endpoint))
 
     def paginate(
         self, endpoint: ApiEndpoint, *parts: str, key: str, query: Mapping[str, str] | None = None
     ) -> Iterator[Mapping[str, Any]]:
-        """Yield the rows under ``key`` of all pages, one request per page as they are asked for.
+        """Yield the rows under ``key`` of all pages, requested lazily.
 
-        Raises `ZoomUnavailable` when the pages do not end: half a list must not pass for a whole one.
+        Raises `ZoomUnavailable` if the pages do not end, as a partial list must not be taken for a complete one.
         """
-        asked = {**(query or {}), "page_size": str(PAGE_SIZE)}
-        seen: set[str] = set()
+        page_query = {**(query or {}), "page_size": str(PAGE_SIZE)}
+        seen_tokens: set[str] = set()
         for _ in range(MAX_PAGES):
-            values = self.call(endpoint, *parts, query=asked)
+            values = self.call(endpoint, *parts, query=page_query)
             yield from rows_of_response(values, key, endpoint)
-            following = as_text(values.get("next_page_token"))
-            if following is None:
+            next_token = as_text(values.get("next_page_token"))
+            if next_token is None:
                 return
-            if following in seen:
+            if next_token in seen_tokens:
                 break
-            seen.add(following)
-            asked["next_page_token"] = following
+            seen_tokens.add(next_token)
+            page_query["next_page_token"] = next_token
         raise ZoomUnavailable(f"{endpoint.method} {endpoint.path}: the pages do not end")
 
-    def _once(
+    def _send_once(
         self,
         endpoint: ApiEndpoint,
         parts: Sequence[str],
@@ -138,10 +139,10 @@ class AuthenticatedApi:
         query: Mapping[str, str] | None,
         body: Mapping[str, Any] | None,
     ) -> dict[str, Any]:
-        self._pace.wait(endpoint.label)
+        self._limiter.wait(endpoint.label)
         url = regional_base_url(self.base, token.api_url) + endpoint.path.format(*parts)
         with self.circuit.watch():
-            answer = self._transport.send(
+            response = self._transport.send(
                 endpoint.method,
                 url,
                 template=endpoint.path,
@@ -149,25 +150,25 @@ class AuthenticatedApi:
                 params=query,
                 json=body,
             )
-            return parse_zoom_response(answer, endpoint, self._now())
+            return parse_zoom_response(response, endpoint, self._now())
 
-    def _mint(self) -> AccessToken:
-        """Ask Zoom for a token. A mint may be repeated: at worst one token more was made."""
-        tries = _RetryState(self._now())
+    def _mint_token(self) -> AccessToken:
+        """Request a new token. Retrying is safe: at worst one more token is minted."""
+        retry_state = _RetryState(self._now())
         while True:
             try:
                 with self.circuit.watch():
-                    return parse_token_response(self._ask_for_token(), self._now())
-            except ZoomRateLimited as problem:
-                self._sleep(self._pause_when_limited(tries, problem))
+                    return parse_token_response(self._send_token_request(), self._now())
+            except ZoomRateLimited as error:
+                self._sleep(self._pause_when_limited(retry_state, error))
             except CircuitOpen:
                 raise
-            except ZoomUnavailable as problem:
-                # nothing but the token was asked for, whatever became of that
-                problem.maybe_done = False
-                self._sleep(self._pause_when_down(tries, problem, None))
+            except ZoomUnavailable as error:
+                # only a token was requested, so nothing can have been changed
+                error.maybe_done = False
+                self._sleep(self._pause_when_down(retry_state, error, None))
 
-    def _ask_for_token(self) -> HttpResponse:
+    def _send_token_request(self) -> HttpResponse:
         assert self.credentials is not None
         return self._transport.send(
             "POST",
@@ -177,29 +178,31 @@ class AuthenticatedApi:
             form={"grant_type": "account_credentials", "account_id": self.credentials.account_id},
         )
 
-    def _another_token(self, tries: "_RetryState", refused: AccessToken, problem: TokenRejected) -> AccessToken:
-        if tries.token_was_renewed:
-            raise ZoomBadCredentials(str(problem), tracking_id=problem.tracking_id) from None
-        tries.token_was_renewed = True
-        return self.token(rejected=refused.value)
+    def _replace_token(self, retry_state: "_RetryState", rejected: AccessToken, error: TokenRejected) -> AccessToken:
+        if retry_state.token_was_renewed:
+            raise ZoomBadCredentials(str(error), tracking_id=error.tracking_id) from None
+        retry_state.token_was_renewed = True
+        return self.token(rejected=rejected.value)
 
-    def _pause_when_limited(self, tries: "_RetryState", problem: ZoomRateLimited) -> float:
-        tries.limited += 1
+    def _pause_when_limited(self, retry_state: "_RetryState", error: ZoomRateLimited) -> float:
+        retry_state.limited += 1
         pause = random.uniform(1.0, 2.0)  # noqa: S311 - spreads retries, guards nothing
-        if problem.until is not None:
-            wanted = (problem.until - self._now()).total_seconds()
-            pause = max(pause, wanted + random.uniform(0.0, 1.0))  # noqa: S311 - as above
-        if problem.daily or tries.limited >= ATTEMPTS_WHEN_LIMITED or pause > MAX_SLEEP_SECONDS + 1:
-            raise problem
+        if error.until is not None:
+            seconds = (error.until - self._now()).total_seconds()
+            pause = max(pause, seconds + random.uniform(0.0, 1.0))  # noqa: S311 - as above
+        if error.daily or retry_state.limited >= ATTEMPTS_WHEN_LIMITED or pause > MAX_SLEEP_SECONDS + 1:
+            raise error
         return pause
 
-    def _pause_when_down(self, tries: "_RetryState", problem: ZoomUnavailable, endpoint: ApiEndpoint | None) -> float:
-        tries.down += 1
-        repeatable = endpoint is None or not problem.maybe_done
-        late = self._now() - tries.started > RETRY_WITHIN
-        if isinstance(problem, CircuitOpen) or not repeatable or late or tries.down >= ATTEMPTS_WHEN_DOWN:
-            raise problem
-        return random.uniform(0.2, 0.6) * tries.down  # noqa: S311 - spreads retries, guards nothing
+    def _pause_when_down(
+        self, retry_state: "_RetryState", error: ZoomUnavailable, endpoint: ApiEndpoint | None
+    ) -> float:
+        retry_state.down += 1
+        is_repeatable = endpoint is None or not error.maybe_done
+        is_slow = self._now() - retry_state.started > RETRY_WITHIN
+        if isinstance(error, CircuitOpen) or not is_repeatable or is_slow or retry_state.down >= ATTEMPTS_WHEN_DOWN:
+            raise error
+        return random.uniform(0.2, 0.6) * retry_state.down  # noqa: S311 - spreads retries, guards nothing
 
 
 @dataclass

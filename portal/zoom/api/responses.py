@@ -1,4 +1,4 @@
-"""From an answer's bytes to a JSON object, or to one of our errors."""
+"""Parser of Zoom's responses: a JSON object, or one of the errors of `portal.zoom.errors`."""
 
 import json
 import re
@@ -21,53 +21,53 @@ from portal.zoom.json_values import as_int, as_object_list, as_text
 
 INVALID_TOKEN, REVOKED_TOKEN = 124, 4741
 NO_TOKEN_SCOPE, MISSING_SCOPE = 4700, 4711
-_APP_OFF = (4702, 4704, 4717, 4738)
+_APP_DISABLED = (4702, 4704, 4717, 4738)
 
 _LOOSE_CODE = re.compile(r'"code"\s*:\s*"?([0-9]{1,9})')
 _LOOSE_MESSAGE = re.compile(r'"message"\s*:\s*"(.*)"\s*[,}]', re.DOTALL)
 _SCOPE = re.compile(r"[a-z_]+(?::[a-z_]+){1,4}")
-# Code 200 means both "only for paid plans" and "a token of the wrong kind"; only the text tells them apart.
-_WRONG_KIND_OF_TOKEN = re.compile(r"invalid api key or secret", re.IGNORECASE)
+# Code 200 means both "only for paid plans" and "a token of the wrong kind"; only the text distinguishes them.
+_WRONG_TOKEN_TEXT = re.compile(r"invalid api key or secret", re.IGNORECASE)
 
 
 class TokenRejected(ZoomBadCredentials):
-    """Zoom refused the token (124): a new one may do."""
+    """Zoom refused the token (124); a new one may work."""
 
 
-def parse_zoom_response(answer: HttpResponse, endpoint: ApiEndpoint, now: datetime) -> dict[str, Any]:
-    """Return the JSON object of a good answer; an empty one for an empty body.
+def parse_zoom_response(response: HttpResponse, endpoint: ApiEndpoint, now: datetime) -> dict[str, Any]:
+    """Return the JSON object of a successful response; an empty one for an empty body.
 
     Raises `TokenRejected`, `ZoomNotAuthorised`, `ZoomRateLimited`, `ZoomRefused` or `ZoomUnavailable`.
     """
-    if answer.status == 204:
+    if response.status == 204:
         return {}
-    if 200 <= answer.status < 300:
-        values = _object(answer.body) if answer.body.strip() else {}
+    if 200 <= response.status < 300:
+        values = _json_object_or_none(response.body) if response.body.strip() else {}
         if values is None:
-            raise _unavailable(endpoint, answer, "unreadable answer")
+            raise _unavailable_error(endpoint, response, "unreadable answer")
         return values
-    # A redirect is never followed: the API has none, so somebody else answered.
-    if not 400 <= answer.status < 500 or answer.status == 408:
-        raise _unavailable(endpoint, answer, f"status {answer.status}")
-    raise _refusal(answer, endpoint, now)
+    # Redirects are never followed: the API has none, so this is not Zoom's response.
+    if not 400 <= response.status < 500 or response.status == 408:
+        raise _unavailable_error(endpoint, response, f"status {response.status}")
+    raise _error_for_status(response, endpoint, now)
 
 
-def parse_token_response(answer: HttpResponse, now: datetime) -> AccessToken:
-    """Return the token of the token endpoint's answer.
+def parse_token_response(response: HttpResponse, now: datetime) -> AccessToken:
+    """Return the token of the token endpoint's response.
 
-    Raises `ZoomBadCredentials` for any 4xx (it has codes of its own kind: ``invalid_client`` and so on),
-    `ZoomRateLimited` for 429 and `ZoomUnavailable` for the rest.
+    Raises `ZoomBadCredentials` for any 4xx (its codes are OAuth's: ``invalid_client`` and so on), `ZoomRateLimited` for
+    429 and `ZoomUnavailable` for the rest.
     """
-    track = answer.tracking_id
-    if answer.status == 429:
-        raise rate_limit_error(answer.headers, "", now, tracking_id=track)
-    if 400 <= answer.status < 500 and answer.status != 408:
-        kind = as_text((_object(answer.body) or {}).get("error"), 60) or "no reason"
-        raise ZoomBadCredentials(f"token refused: {answer.status} {kind!a}", tracking_id=track)
-    values = _object(answer.body) if answer.status == 200 else None
+    tracking_id = response.tracking_id
+    if response.status == 429:
+        raise rate_limit_error(response.headers, "", now, tracking_id=tracking_id)
+    if 400 <= response.status < 500 and response.status != 408:
+        kind = as_text((_json_object_or_none(response.body) or {}).get("error"), 60) or "no reason"
+        raise ZoomBadCredentials(f"token refused: {response.status} {kind!a}", tracking_id=tracking_id)
+    values = _json_object_or_none(response.body) if response.status == 200 else None
     value = values.get("access_token") if values else None
     if not values or not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value:
-        raise ZoomUnavailable(f"no token in the answer with status {answer.status}", tracking_id=track)
+        raise ZoomUnavailable(f"no token in the answer with status {response.status}", tracking_id=tracking_id)
     seconds = as_int(values.get("expires_in"))
     return AccessToken(
         value=value,
@@ -77,30 +77,32 @@ def parse_token_response(answer: HttpResponse, now: datetime) -> AccessToken:
     )
 
 
-def _refusal(answer: HttpResponse, endpoint: ApiEndpoint, now: datetime) -> ZoomError:
-    code, message, fields = _complaint(answer.body)
-    track = answer.tracking_id
-    if answer.status == 429:
-        return rate_limit_error(answer.headers, message, now, personal=endpoint.personal, tracking_id=track)
+def _error_for_status(response: HttpResponse, endpoint: ApiEndpoint, now: datetime) -> ZoomError:
+    code, message, fields = _parse_error_body(response.body)
+    tracking_id = response.tracking_id
+    if response.status == 429:
+        return rate_limit_error(response.headers, message, now, personal=endpoint.personal, tracking_id=tracking_id)
     if code in (NO_TOKEN_SCOPE, MISSING_SCOPE):
-        missing = _scopes_named(message) or (endpoint.scope,)
-        return ZoomNotAuthorised(f"missing scopes: {', '.join(missing)}", missing_scopes=missing, tracking_id=track)
-    if code in (INVALID_TOKEN, REVOKED_TOKEN) or (answer.status == 401 and code not in _APP_OFF):
-        return TokenRejected(f"token refused with {answer.status}, code {code}", tracking_id=track)
-    if code in _APP_OFF or (code == 200 and _WRONG_KIND_OF_TOKEN.search(message)):
-        return ZoomBadCredentials(f"credentials refused with {answer.status}, code {code}", tracking_id=track)
-    return ZoomRefused(answer.status, code, message, fields, resource=endpoint.resource, tracking_id=track)
+        missing = _scopes_in_message(message) or (endpoint.scope,)
+        return ZoomNotAuthorised(
+            f"missing scopes: {', '.join(missing)}", missing_scopes=missing, tracking_id=tracking_id
+        )
+    if code in (INVALID_TOKEN, REVOKED_TOKEN) or (response.status == 401 and code not in _APP_DISABLED):
+        return TokenRejected(f"token refused with {response.status}, code {code}", tracking_id=tracking_id)
+    if code in _APP_DISABLED or (code == 200 and _WRONG_TOKEN_TEXT.search(message)):
+        return ZoomBadCredentials(f"credentials refused with {response.status}, code {code}", tracking_id=tracking_id)
+    return ZoomRefused(response.status, code, message, fields, resource=endpoint.resource, tracking_id=tracking_id)
 
 
-def _complaint(body: bytes) -> tuple[int | None, str, tuple[tuple[str, str], ...]]:
-    """Return code, message and field errors of an error answer, whose JSON may be broken.
+def _parse_error_body(body: bytes) -> tuple[int | None, str, tuple[tuple[str, str], ...]]:
+    """Return code, message and field errors of an error response, whose JSON may be invalid.
 
     Code 4711 has been seen with unescaped quotes inside its message.
     """
-    values = _object(body)
+    values = _json_object_or_none(body)
     if values is None:
-        loose = body[:20_000].decode("utf-8", "replace")
-        code, message = _LOOSE_CODE.search(loose), _LOOSE_MESSAGE.search(loose)
+        text = body[:20_000].decode("utf-8", "replace")
+        code, message = _LOOSE_CODE.search(text), _LOOSE_MESSAGE.search(text)
         return (int(code[1]) if code else None), (message[1] if message else ""), ()
     fields = tuple(
         (as_text(row.get("field"), 100) or "?", as_text(row.get("message"), 500) or "")
@@ -109,12 +111,12 @@ def _complaint(body: bytes) -> tuple[int | None, str, tuple[tuple[str, str], ...
     return as_int(values.get("code")), as_text(values.get("message")) or "", fields
 
 
-def _scopes_named(message: str) -> tuple[str, ...]:
-    _, _, named = message.partition("scopes")
-    return tuple(dict.fromkeys(_SCOPE.findall(named.partition("]")[0])))[:10]
+def _scopes_in_message(message: str) -> tuple[str, ...]:
+    _, _, scopes_text = message.partition("scopes")
+    return tuple(dict.fromkeys(_SCOPE.findall(scopes_text.partition("]")[0])))[:10]
 
 
-def _object(body: bytes) -> dict[str, Any] | None:
+def _json_object_or_none(body: bytes) -> dict[str, Any] | None:
     try:
         values = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -122,18 +124,18 @@ def _object(body: bytes) -> dict[str, Any] | None:
     return values if isinstance(values, dict) else None
 
 
-def _unavailable(endpoint: ApiEndpoint, answer: HttpResponse, what: str) -> ZoomUnavailable:
+def _unavailable_error(endpoint: ApiEndpoint, response: HttpResponse, reason: str) -> ZoomUnavailable:
     return ZoomUnavailable(
-        f"{endpoint.method} {endpoint.path}: {what}",
+        f"{endpoint.method} {endpoint.path}: {reason}",
         maybe_done=not endpoint.is_read,
-        tracking_id=answer.tracking_id,
+        tracking_id=response.tracking_id,
     )
 
 
 def rows_of_response(values: Mapping[str, Any], key: str, endpoint: ApiEndpoint) -> list[Mapping[str, Any]]:
     """Return the rows under ``key``.
 
-    Raises `ZoomUnavailable` where there is no list: taking that for "none" would register or create twice.
+    Raises `ZoomUnavailable` if there is no list: treating that as empty would register or create twice.
     """
     value = values.get(key)
     if not isinstance(value, list):

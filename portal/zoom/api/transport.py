@@ -1,4 +1,4 @@
-"""Bytes out, bytes in: the only place that speaks HTTP. Knows no Zoom words beyond the tracking id."""
+"""HTTP transport of the Zoom client, and the only module that makes requests. Of Zoom it knows only the tracking id."""
 
 import logging
 import time
@@ -26,7 +26,7 @@ _CHUNK = 64 * 1024
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """A complete answer; ``headers`` ignore case."""
+    """A complete response; ``headers`` are case-insensitive."""
 
     status: int
     headers: Mapping[str, str]
@@ -34,27 +34,27 @@ class HttpResponse:
 
     @property
     def tracking_id(self) -> str | None:
-        """Zoom's name for this exchange."""
+        """Zoom's id of this request, for its support."""
         return (self.headers.get("x-zm-trackingid") or "")[:200] or None
 
 
 class BearerAuth(AuthBase):
-    """Sends the token. As ``auth`` rather than as a header, so that no ``.netrc`` can replace it."""
+    """Bearer token as ``auth`` rather than as a header, so that no ``.netrc`` can replace it."""
 
     def __init__(self, value: str) -> None:
         self._value = value
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add the header."""
+        """Set the header."""
         request.headers["Authorization"] = f"Bearer {self._value}"
         return request
 
 
 class HttpTransport:
-    """One session for all threads: timeouts always, TLS checked, no redirects, no cookies."""
+    """One session for all threads: always with timeouts and TLS verification, without redirects or cookies."""
 
     def __init__(self, timeout: tuple[float, float], longest: float = LONGEST_EXCHANGE) -> None:
-        """``timeout`` is for connecting and for each read, ``longest`` for a whole exchange, in seconds."""
+        """``timeout`` is for connecting and for each read, ``longest`` for the whole exchange, in seconds."""
         self._timeout = timeout
         self._longest = longest
         self._session = requests.Session()
@@ -76,10 +76,10 @@ class HttpTransport:
         json: Any = None,
         form: Mapping[str, str] | None = None,
     ) -> HttpResponse:
-        """Send one request and read its answer, of 8 MB at most.
+        """Send one request and read its response, up to 8 MB.
 
-        ``template`` stands for the path in the log. Raises `ZoomUnavailable`, whose ``maybe_done`` is false
-        for reads and where the request cannot have reached the server.
+        ``template`` replaces the path in the log. Raises `ZoomUnavailable`, whose ``maybe_done`` is false for reads and
+        for requests that cannot have reached the server.
         """
         started = time.monotonic()
         try:
@@ -94,36 +94,38 @@ class HttpTransport:
                 allow_redirects=False,
                 stream=True,
             )
-        except requests.RequestException as problem:
-            raise self._unavailable(method, template, problem, started) from None
+        except requests.RequestException as error:
+            raise self._unavailable_error(method, template, error, started) from None
         with response:
             try:
                 body = _read(response, started, self._longest)
-            except (HTTPError, requests.RequestException, OSError) as problem:
-                raise self._unavailable(method, template, problem, started) from None
-        answer = HttpResponse(response.status_code, CaseInsensitiveDict(response.headers), body)
+            except (HTTPError, requests.RequestException, OSError) as error:
+                raise self._unavailable_error(method, template, error, started) from None
+        http_response = HttpResponse(response.status_code, CaseInsensitiveDict(response.headers), body)
         log.info(
             "%s %s %s %d ms, tracking %s",
             method,
             template,
-            answer.status,
-            _ms(started),
-            ascii(answer.tracking_id),
+            http_response.status,
+            _elapsed_ms(started),
+            ascii(http_response.tracking_id),
         )
-        return answer
+        return http_response
 
-    def _unavailable(self, method: str, template: str, problem: Exception, started: float) -> ZoomUnavailable:
-        # Only the kind of trouble: the text of such an error holds the whole address with its query.
-        kind = type(_innermost(problem)).__name__
-        log.warning("%s %s failed after %d ms: %s", method, template, _ms(started), kind)
-        return ZoomUnavailable(f"{method} {template}: {kind}", maybe_done=method != "GET" and not _never_sent(problem))
+    def _unavailable_error(self, method: str, template: str, error: Exception, started: float) -> ZoomUnavailable:
+        # Only the exception's class: its text holds the whole URL with the query.
+        kind = type(_root_cause(error)).__name__
+        log.warning("%s %s failed after %d ms: %s", method, template, _elapsed_ms(started), kind)
+        return ZoomUnavailable(
+            f"{method} {template}: {kind}", maybe_done=method != "GET" and not _was_never_sent(error)
+        )
 
 
 def _read(response: requests.Response, started: float, longest: float) -> bytes:
-    """Read the body piece by piece, as it comes: a server that drips cannot hold a thread for long."""
+    """Read the body in chunks: a server that sends slowly cannot block a thread beyond `longest`."""
     body = bytearray()
-    while piece := response.raw.read1(_CHUNK, decode_content=True):
-        body += piece
+    while chunk := response.raw.read1(_CHUNK, decode_content=True):
+        body += chunk
         if len(body) > MAX_BODY:
             raise HTTPError("the answer is too large")
         if time.monotonic() - started > longest:
@@ -131,21 +133,21 @@ def _read(response: requests.Response, started: float, longest: float) -> bytes:
     return bytes(body)
 
 
-def _never_sent(problem: Exception) -> bool:
-    if isinstance(problem, (ConnectTimeout, SSLError, ProxyError)):
+def _was_never_sent(error: Exception) -> bool:
+    if isinstance(error, (ConnectTimeout, SSLError, ProxyError)):
         return True
-    if not isinstance(problem, requests.ConnectionError):
-        # a request that could not even be prepared
-        return isinstance(problem, ValueError)
-    return isinstance(_innermost(problem), NewConnectionError)
+    if not isinstance(error, requests.ConnectionError):
+        # the request could not even be prepared
+        return isinstance(error, ValueError)
+    return isinstance(_root_cause(error), NewConnectionError)
 
 
-def _innermost(problem: Exception) -> BaseException:
-    inner: object = problem.args[0] if problem.args else None
-    if isinstance(inner, MaxRetryError) and inner.reason is not None:
-        return inner.reason
-    return inner if isinstance(inner, HTTPError) else problem
+def _root_cause(error: Exception) -> BaseException:
+    reason: object = error.args[0] if error.args else None
+    if isinstance(reason, MaxRetryError) and reason.reason is not None:
+        return reason.reason
+    return reason if isinstance(reason, HTTPError) else error
 
 
-def _ms(started: float) -> int:
+def _elapsed_ms(started: float) -> int:
     return int((time.monotonic() - started) * 1000)

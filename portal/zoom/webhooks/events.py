@@ -1,7 +1,7 @@
-"""Zoom's webhook events as frozen values, and a fingerprint of what an event means.
+"""Zoom's webhook events as frozen dataclasses, and a fingerprint to detect duplicate deliveries.
 
-Zoom sends an event again when our answer was late, promises no order and gives no event id (its tracking id
-is new with each delivery). So two deliveries are the same when they mean the same; see `event_fingerprint`.
+Zoom resends an event if our answer was late, guarantees no order and sends no event id (its tracking id is new with
+each delivery). So deliveries are compared by content; see `event_fingerprint`.
 """
 
 import hashlib
@@ -66,16 +66,16 @@ KNOWN = PARTICIPANT_EVENTS | REGISTRATION_EVENTS | MEETING_EVENTS | {URL_VALIDAT
 
 
 class BadEvent(ValueError):
-    """The body is not an object with the name of an event."""
+    """The body is not a JSON object with the name of an event."""
 
 
 @dataclass(frozen=True)
 class EventParticipant:
-    """One person on one device in one running of a meeting; every field may be missing at Zoom.
+    """One person on one device in one instance of a meeting; every field may be missing at Zoom.
 
-    ``session`` is what a join and its leave have in common (``user_id``, else ``participant_uuid``); it is
-    new with each rejoin. ``parent_session`` is the main-room session of somebody in a breakout room.
-    ``zoom_user_id`` is None for people who are not signed in. Times are aware UTC.
+    ``session`` is the key that a join and its leave share (``user_id``, else ``participant_uuid``); it is new with each
+    rejoin. ``parent_session`` is the main-room session of a participant in a breakout room. ``zoom_user_id`` is None
+    for people who are not signed in. Times are aware UTC.
     """
 
     session: str | None = None
@@ -97,7 +97,8 @@ class EventParticipant:
 
 @dataclass(frozen=True)
 class EventRegistrant:
-    """The registrant of a ``meeting.registration_*`` event; ``id`` is ``registrant_id`` elsewhere."""
+    """The registrant of a ``meeting.registration_*`` event; its ``id`` is called ``registrant_id`` in other
+    responses."""
 
     id: str | None
     email: str | None = field(repr=False)
@@ -109,7 +110,7 @@ class EventRegistrant:
 
 @dataclass(frozen=True)
 class WebhookEvent:
-    """A webhook event in our words. ``changes`` and ``old`` hold Zoom's own fields of ``meeting.updated``."""
+    """A parsed webhook event. ``changes`` and ``old`` hold the fields of ``meeting.updated`` under Zoom's names."""
 
     event: str
     at: datetime | None = None
@@ -133,15 +134,15 @@ class WebhookEvent:
 
     @property
     def is_known(self) -> bool:
-        """Tell whether this package knows the shape of the event."""
+        """True if this package knows the shape of the event."""
         return self.event in KNOWN
 
 
 def parse_webhook_event(body: object) -> WebhookEvent:
-    """Return a decoded JSON body as an `WebhookEvent`.
+    """Return a decoded JSON body as a `WebhookEvent`.
 
-    Raises `BadEvent` when it is not an object with a non-empty text ``event``; any other field of an odd type
-    becomes None.
+    Raises `BadEvent` if it is not an object with a non-empty text ``event``; any other field of a wrong type becomes
+    None.
     """
     if not isinstance(body, dict):
         raise BadEvent("the body is not an object")
@@ -149,72 +150,74 @@ def parse_webhook_event(body: object) -> WebhookEvent:
     if name is None:
         raise BadEvent("the body names no event")
     payload = as_object(body.get("payload"))
-    about = as_object(payload.get("object"))
-    updated = name == "meeting.updated"
+    meeting = as_object(payload.get("object"))
+    is_update = name == "meeting.updated"
     return WebhookEvent(
         event=name,
         at=datetime_from_ms(body.get("event_ts")),
         account_id=as_id(payload.get("account_id")),
-        meeting_id=as_id(about.get("id")),
-        uuid=as_id(about.get("uuid")),
-        host_id=as_id(about.get("host_id")),
-        type=as_int(about.get("type")),
-        topic=as_text(about.get("topic")),
-        start_time=as_datetime(about.get("start_time")),
-        end_time=as_datetime(about.get("end_time")),
-        minutes=as_int(about.get("duration")),
-        breakout_room_uuid=as_id(about.get("breakout_room_uuid")),
-        participant=_participant(about.get("participant")),
-        registrant=_registrant(about.get("registrant")),
-        occurrence_ids=_occurrence_ids(about.get("occurrences")),
-        # created and deleted call it "operation", updated calls it "scope": one date or the whole series
+        meeting_id=as_id(meeting.get("id")),
+        uuid=as_id(meeting.get("uuid")),
+        host_id=as_id(meeting.get("host_id")),
+        type=as_int(meeting.get("type")),
+        topic=as_text(meeting.get("topic")),
+        start_time=as_datetime(meeting.get("start_time")),
+        end_time=as_datetime(meeting.get("end_time")),
+        minutes=as_int(meeting.get("duration")),
+        breakout_room_uuid=as_id(meeting.get("breakout_room_uuid")),
+        participant=_participant(meeting.get("participant")),
+        registrant=_registrant(meeting.get("registrant")),
+        occurrence_ids=_occurrence_ids(meeting.get("occurrences")),
+        # "operation" in created and deleted, "scope" in updated: one occurrence or the whole series
         scope=as_text(payload.get("scope")) or as_text(payload.get("operation")),
         operator=as_email(payload.get("operator")),
-        changes=dict(about) if updated else {},
-        old=dict(as_object(payload.get("old_object"))) if updated else {},
+        changes=dict(meeting) if is_update else {},
+        old=dict(as_object(payload.get("old_object"))) if is_update else {},
     )
 
 
 def event_fingerprint(event: WebhookEvent, body: Mapping[str, Any]) -> str:
     """Return 64 hex digits that are equal for two deliveries of the same fact.
 
-    A fact is the event, the instance (else the meeting), the session (else the registrant) and the time of
-    the join, leave or change (else of the event), so a resend with other white space or tracking id is the
-    same and a rejoin is another. Where an event has none of these its whole content counts.
+    A fact is the event, the instance (else the meeting), the session (else the registrant) and the time of the join,
+    leave or change (else of the event), so a resend with other white space or tracking id has the same fingerprint and
+    a rejoin another. An event without these is hashed as a whole.
     """
-    meaning = _meaning(event)
+    identity = _event_identity(event)
     # ensure_ascii: a lone surrogate in a name must not break the encoding
-    content = json.dumps(meaning if meaning else body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    content = json.dumps(identity if identity else body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(content.encode("ascii")).hexdigest()
 
 
-def _meaning(event: WebhookEvent) -> list[str | None] | None:
-    where = event.uuid or event.meeting_id
-    if where is None:
+def _event_identity(event: WebhookEvent) -> list[str | None] | None:
+    meeting_key = event.uuid or event.meeting_id
+    if meeting_key is None:
         return None
     if event.event == STARTED and event.start_time:
-        return [event.event, where, event.start_time.isoformat()]
+        return [event.event, meeting_key, event.start_time.isoformat()]
     if event.event == ENDED and event.end_time:
-        return [event.event, where, event.end_time.isoformat()]
+        return [event.event, meeting_key, event.end_time.isoformat()]
     if event.participant:
-        return _meaning_of_participant(event, event.participant, where)
+        return _participant_identity(event, event.participant, meeting_key)
     if event.registrant and event.registrant.id and event.at:
-        return [event.event, where, event.registrant.id, event.at.isoformat()]
+        return [event.event, meeting_key, event.registrant.id, event.at.isoformat()]
     return None
 
 
-def _meaning_of_participant(event: WebhookEvent, who: EventParticipant, where: str) -> list[str | None] | None:
-    session = who.session or who.registrant_id
-    when = _own_time(event.event, who) or event.at
-    if session is None or when is None:
+def _participant_identity(
+    event: WebhookEvent, participant: EventParticipant, meeting_key: str
+) -> list[str | None] | None:
+    session = participant.session or participant.registrant_id
+    moment = _participant_time(event.event, participant) or event.at
+    if session is None or moment is None:
         return None
-    return [event.event, where, session, when.isoformat(), who.new_role, who.bind_session]
+    return [event.event, meeting_key, session, moment.isoformat(), participant.new_role, participant.bind_session]
 
 
-def _own_time(name: str, who: EventParticipant) -> datetime | None:
+def _participant_time(name: str, participant: EventParticipant) -> datetime | None:
     if name.endswith(("_left", "left_breakout_room")):
-        return who.leave_time or who.date_time
-    return who.join_time or who.date_time or who.leave_time
+        return participant.leave_time or participant.date_time
+    return participant.join_time or participant.date_time or participant.leave_time
 
 
 def _participant(value: Any) -> EventParticipant | None:
@@ -255,4 +258,4 @@ def _registrant(value: Any) -> EventRegistrant | None:
 
 def _occurrence_ids(value: Any) -> tuple[str, ...]:
     ids = (as_id(row.get("occurrence_id")) for row in as_object_list(value))
-    return tuple(found for found in ids if found)
+    return tuple(occurrence_id for occurrence_id in ids if occurrence_id)

@@ -1,7 +1,7 @@
-"""Can Zoom reach the portal? Its webhook address is called as Zoom itself calls it when an address is entered.
+"""Probe of the webhook URL: call it as Zoom does when the URL is entered, to see if Zoom can reach the portal.
 
-Zoom sends `endpoint.url_validation` with a token and wants it back, signed with the app's secret token
-(developers.zoom.us, "Using webhooks", Validate your webhook endpoint).
+Zoom sends `endpoint.url_validation` with a token and expects it signed with the app's secret token (developers.zoom.us,
+"Using webhooks", Validate your webhook endpoint).
 """
 
 import ipaddress
@@ -25,15 +25,15 @@ from portal.zoom.webhooks.signature import (
 Outcome = Literal[
     "good", "private", "unreachable", "certificate", "redirected", "not there", "other secret", "switched off", "broken"
 ]
-TIMEOUT = (3.05, 5.0)  # seconds to connect and to read; Zoom itself waits 3
-_LARGEST = 10_000
+TIMEOUT = (3.05, 5.0)  # seconds to connect and to read; Zoom's own timeout is 3
+_MAX_BODY = 10_000
 
 
 @dataclass(frozen=True)
 class WebhookProbe:
-    """What came of the call. `private`: it answers rightly, but only on this computer or network, by its address.
+    """Result of the probe. `private`: the response is right, but the URL is reachable only on this computer or network.
 
-    `detail` is the status or the kind of trouble, for whoever repairs it.
+    `detail` is the status or the exception's class, for troubleshooting.
     """
 
     outcome: Outcome
@@ -41,53 +41,54 @@ class WebhookProbe:
 
     @property
     def is_good(self) -> bool:
+        """True if Zoom can reach the webhook."""
         return self.outcome == "good"
 
 
 def probe_webhook_url(url: str, secret: str, now: datetime, timeout: tuple[float, float] = TIMEOUT) -> WebhookProbe:
-    """Send the portal an `endpoint.url_validation` of our own, signed with `secret`, and look at the answer."""
+    """Send an `endpoint.url_validation` signed with `secret` to the URL and classify the response."""
     token = secrets.token_urlsafe(16)
-    stamp = int(now.timestamp())
-    values = {"event": "endpoint.url_validation", "event_ts": stamp * 1000, "payload": {"plainToken": token}}
+    timestamp = int(now.timestamp())
+    values = {"event": "endpoint.url_validation", "event_ts": timestamp * 1000, "payload": {"plainToken": token}}
     raw = json.dumps(values).encode()
     headers = {
         "Content-Type": "application/json",
-        TIMESTAMP_HEADER: str(stamp),
-        SIGNATURE_HEADER: sign_webhook(secret, stamp, raw),
+        TIMESTAMP_HEADER: str(timestamp),
+        SIGNATURE_HEADER: sign_webhook(secret, timestamp, raw),
     }
     try:
         with requests.post(
             url, data=raw, headers=headers, timeout=timeout, allow_redirects=False, stream=True
-        ) as answer:
-            status, body = answer.status_code, answer.raw.read(_LARGEST, decode_content=True)
+        ) as response:
+            status, body = response.status_code, response.raw.read(_MAX_BODY, decode_content=True)
     except SSLError as error:
         return WebhookProbe("certificate", type(error).__name__)
     except (requests.RequestException, OSError) as error:
         return WebhookProbe("unreachable", type(error).__name__)
-    return _judged(status, body, url_validation_answer(token, secret), url)
+    return _classify_response(status, body, url_validation_answer(token, secret), url)
 
 
-def _judged(status: int, body: bytes, wanted: dict[str, str], url: str) -> WebhookProbe:
+def _classify_response(status: int, body: bytes, expected: dict[str, str], url: str) -> WebhookProbe:
     if 300 <= status < 400:
         return WebhookProbe("redirected", str(status))
     if status == 401:
         return WebhookProbe("other secret", str(status))
     if status == 503:
         return WebhookProbe("switched off", str(status))
-    if status in (404, 405):  # 405: a page of the portal or of something else, but no webhook
+    if status in (404, 405):  # 405: a page, but no webhook
         return WebhookProbe("not there", str(status))
     try:
-        said = json.loads(body)
+        answer = json.loads(body)
     except ValueError:
-        said = None
-    if status != 200 or said != wanted:
+        answer = None
+    if status != 200 or answer != expected:
         return WebhookProbe("not there" if status == 200 else "broken", str(status))
     return WebhookProbe("private" if _is_private(url) else "good")
 
 
 def _is_private(url: str) -> bool:
-    """Whether the address means something on this computer or in this network alone, or is not encrypted: Zoom
-    takes https with a public name only."""
+    """True if the URL is valid only on this computer or network, or is not encrypted: Zoom accepts only https with a
+    public name."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     try:
