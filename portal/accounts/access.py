@@ -1,4 +1,4 @@
-"""Who may see what: admins by their scope. Teachers' own classes are a matter of `classes.access`."""
+"""Access scopes of admins. Access to classes and sections is in `classes.access`."""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -9,8 +9,8 @@ from portal.accounts.models import School, User
 
 
 class AccessScope(NamedTuple):
-    """What the conditions on what a person may see follow from: statements that pages send at every look are kept by
-    it, since building one takes longer than sending it."""
+    """The user attributes on which access conditions depend; the cache key of statements sent on every page, as
+    building one takes longer than executing it."""
 
     id: UUID
     scope: str | None
@@ -18,20 +18,21 @@ class AccessScope(NamedTuple):
     is_admin: bool
 
 
-STATEMENT_CACHE_SIZE = 128  # statements of one kind, each for one person's rights
+STATEMENT_CACHE_SIZE = 128  # maximum number of cached statements of one kind, one per AccessScope
 
 
 def access_scope_of(user: User) -> AccessScope:
+    """The user's access scope."""
     return AccessScope(user.id, user.scope, user.school_id, user.is_admin)
 
 
 def schools_in_scope_clause(user: User | AccessScope) -> ColumnElement[bool]:
-    """A condition on School: those an admin looks after. Nothing for a teacher."""
+    """Condition on School: in the admin's scope; false for teachers."""
     if user.scope == "region":
         return true()
     if user.scope == "division":
-        own = select(School.division).where(School.id == user.school_id).correlate(None)
-        return School.division == own.scalar_subquery()
+        own_division = select(School.division).where(School.id == user.school_id).correlate(None)
+        return School.division == own_division.scalar_subquery()
     if user.scope == "school":
         return School.id == user.school_id
     return false()

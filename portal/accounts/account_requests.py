@@ -1,8 +1,5 @@
-"""ask_for_password(...) · ask_for_account(...): what strangers ask for at the door · answer_due() -> int (the sweep).
-
-A page that looked the address up would take longer for those it knows. So it only keeps the wish, the same for
-everybody, and the worker finds out whose address it is and what to do.
-"""
+"""Password-reset and account requests of signed-out visitors: stored unread and processed by the worker, so that the
+response time does not reveal whether an address has an account."""
 
 import json
 from collections.abc import Callable
@@ -31,37 +28,37 @@ from portal.core.mail import outbox
 from portal.core.worker_signals import notify_worker
 
 BATCH_SIZE = 20
-MAX_MAILS_PER_HOUR = 5  # to one address within an hour, whoever asks
+MAX_MAILS_PER_HOUR = 5  # per address and hour, whoever requests
 HOUR = timedelta(hours=1)
 
 
 def store_password_reset_request(email: str) -> None:
-    """Whoever has an account with this address gets a link. Raises EmailDomainError, and TooMany for the place."""
-    _keep("password", normalise_school_email(email, _settings().email_domains), {})
+    """Store a request for a reset link. Raises EmailDomainError, and TooManyAttempts for the client."""
+    _store_request("password", normalise_school_email(email, _settings().email_domains), {})
 
 
 def store_account_request(email: str, full_name: str, deped_id: str, language: str) -> None:
-    """An admin decides; whoever has an account gets a letter that says so. Raises EmailDomainError, also for a
-    learner's address, and TooMany for the place."""
+    """Store a request for an account; an admin decides, and a user who has one gets a mail that says so. Raises
+    EmailDomainError, also for a learner's address, and TooManyAttempts for the client."""
     domains = _settings().email_domains
     address = normalise_school_email(email, domains)
     if is_learner_address(address):
         raise EmailDomainError(domains)
-    _keep("account", address, {"full_name": full_name, "school": deped_id, "language": language})
+    _store_request("account", address, {"full_name": full_name, "school": deped_id, "language": language})
 
 
-def _keep(kind: str, address: str, said: dict[str, str]) -> None:
-    place = lockout.current_client_hash()
-    lockout.check_attempt_rate(PendingAuthRequest.requested_at, PendingAuthRequest.client_hash == place)
-    wish_id = uuid4()
-    content = encrypt_for_row(json.dumps({"address": address, **said}), _row(wish_id))
+def _store_request(kind: str, address: str, fields: dict[str, str]) -> None:
+    client_hash = lockout.current_client_hash()
+    lockout.check_attempt_rate(PendingAuthRequest.requested_at, PendingAuthRequest.client_hash == client_hash)
+    request_id = uuid4()
+    content = encrypt_for_row(json.dumps({"address": address, **fields}), _encryption_context(request_id))
     with write_transaction() as session:
         session.add(
             PendingAuthRequest(
-                id=wish_id,
+                id=request_id,
                 kind=kind,
                 address_hash=hmac_hex(f"wish\0{address}"),
-                client_hash=place,
+                client_hash=client_hash,
                 request_encrypted=content,
                 requested_at=clock.now(),
             )
@@ -70,7 +67,8 @@ def _keep(kind: str, address: str, said: dict[str, str]) -> None:
 
 
 def process_pending_requests() -> int:
-    """Answer what was asked for; how many wishes were looked at. A letter and its wish's end are one transaction."""
+    """Process a batch of due requests; returns their number. The mail and the end of its request are one
+    transaction."""
     ids = leases.acquire_leases(
         PendingAuthRequest,
         PendingAuthRequest.request_encrypted.is_not(None),
@@ -81,36 +79,38 @@ def process_pending_requests() -> int:
         select(PendingAuthRequest).where(PendingAuthRequest.id.in_(ids)).order_by(PendingAuthRequest.requested_at)
     ).all():
         with write_transaction():
-            _answer(request_row)
+            _process_request(request_row)
             request_row.request_encrypted = request_row.leased_until = None
     return len(ids)
 
 
-def _answer(request_row: PendingAuthRequest) -> None:
+def _process_request(request_row: PendingAuthRequest) -> None:
     try:
-        values: dict[str, Any] = json.loads(decrypt_for_row(request_row.request_encrypted or "", _row(request_row.id)))
+        values: dict[str, Any] = json.loads(
+            decrypt_for_row(request_row.request_encrypted or "", _encryption_context(request_row.id))
+        )
     except DecryptionError:
-        return  # its key was taken out of ENCRYPTION_KEYS: nobody can know any more what was asked
+        return  # its key was removed from ENCRYPTION_KEYS, so the request can no longer be read
     user = db.session.scalar(select(User).where(User.email == values["address"]))
-    earlier: ColumnElement[bool] = PendingAuthRequest.address_hash == request_row.address_hash
-    number = db.session.scalar(
+    same_address: ColumnElement[bool] = PendingAuthRequest.address_hash == request_row.address_hash
+    earlier_count = db.session.scalar(
         select(func.count()).where(
-            earlier,
+            same_address,
             PendingAuthRequest.requested_at > request_row.requested_at - HOUR,
             PendingAuthRequest.requested_at < request_row.requested_at,
         )
     )
-    if (number or 0) < MAX_MAILS_PER_HOUR:
+    if (earlier_count or 0) < MAX_MAILS_PER_HOUR:
         REQUEST_HANDLERS[request_row.kind](user, values)
 
 
-def _answer_password(user: User | None, _said: dict[str, Any]) -> None:
+def _mail_reset_link(user: User | None, _values: dict[str, Any]) -> None:
     if user is not None and user.is_active:
         link = one_time_links.create_one_time_link(user, "reset", "/choose-password")
         outbox.enqueue_mail(user.email, "reset", user.language, name=user.full_name, link=link)
 
 
-def _answer_account(user: User | None, values: dict[str, Any]) -> None:
+def _handle_account_request(user: User | None, values: dict[str, Any]) -> None:
     if user is None:
         _create_account_request(values)
     elif user.is_active:
@@ -137,13 +137,13 @@ def _create_account_request(values: dict[str, Any]) -> None:
 
 
 REQUEST_HANDLERS: dict[str, Callable[[User | None, dict[str, Any]], None]] = {
-    "password": _answer_password,
-    "account": _answer_account,
+    "password": _mail_reset_link,
+    "account": _handle_account_request,
 }
 
 
-def _row(wish_id: UUID) -> str:
-    return f"door_wishes/{wish_id}"
+def _encryption_context(request_id: UUID) -> str:
+    return f"door_wishes/{request_id}"
 
 
 def _settings() -> Settings:

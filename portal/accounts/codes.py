@@ -1,10 +1,10 @@
-"""Codes kept in account rows."""
+"""Codes stored in account rows."""
 
 from enum import StrEnum
 
 
 class AccountRequestState(StrEnum):
-    """What became of a request for an account."""
+    """State of a request for an account."""
 
     PENDING = "pending"
     APPROVED = "approved"

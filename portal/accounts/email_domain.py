@@ -1,4 +1,4 @@
-"""The domain rule: one function for every address that enters the portal."""
+"""Domain rule: validation and normalisation of every e-mail address that enters the portal."""
 
 import re
 
@@ -7,7 +7,7 @@ _LEARNER = re.compile(r"[0-9]{12}")
 
 
 class EmailDomainError(ValueError):
-    """The address is not one of the school's. `domains` says which would be."""
+    """The address is not in one of the allowed `domains`."""
 
     def __init__(self, domains: tuple[str, ...]) -> None:
         super().__init__("address outside the allowed domains")
@@ -15,10 +15,10 @@ class EmailDomainError(ValueError):
 
 
 def normalise_school_email(text: str, domains: tuple[str, ...]) -> str:
-    """The address in lower case, if it belongs to exactly one of `domains`. Raises EmailDomainError.
+    """The address in lower case, if its domain is exactly one of `domains`. Raises EmailDomainError.
 
-    Strict ASCII, tested before lowering: the Kelvin sign lowers to "k", and full-width letters, soft
-    hyphens and the like would pass a rule that normalises first. No plus addresses: one mailbox, one account.
+    ASCII is tested before lower-casing: the Kelvin sign lowers to "k", and full-width letters, soft hyphens and the
+    like would pass a rule that normalises first. No plus addresses, so that one mailbox has one account.
     """
     address = text.strip(" ")
     if not address.isascii():
@@ -31,5 +31,5 @@ def normalise_school_email(text: str, domains: tuple[str, ...]) -> str:
 
 
 def is_learner_address(address: str) -> bool:
-    """Learners' accounts are their LRN, 12 digits, at the domain: such an address is never staff."""
+    """True if the local part is an LRN (12 digits): learners' accounts at the domain, never staff."""
     return bool(_LEARNER.fullmatch(address.partition("@")[0]))

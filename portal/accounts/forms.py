@@ -1,3 +1,5 @@
+"""Forms of accounts: signing in, one-time codes, account requests, passwords, roles and invitations."""
+
 from typing import Any
 
 from flask import current_app
@@ -22,23 +24,24 @@ SCHOOL_ID = Regexp(r"^(?:[0-9]{6})?\Z", message=_l("The school ID has 6 digits."
 
 
 def validate_password_strength(form: "NewPasswordForm", field: Field) -> None:
-    """Refuses what is easy to guess of this person."""
+    """Validator: refuse passwords that are easy to guess for this person."""
     reason = passwords.password_weakness(field.data or "", *form.about)
     if reason:
         raise StopValidation(WEAK[reason])
 
 
 def validate_school_email(_form: PortalForm, field: Field) -> None:
-    """Refuses an address of no allowed domain, so that it is told together with what else is wrong."""
+    """Validator: refuse addresses outside the allowed domains, so that the error is shown with those of other
+    fields."""
     settings: Settings = current_app.extensions["silid.settings"]
     try:
         normalise_school_email(field.data or "", settings.email_domains)
-    except EmailDomainError as refused:
-        domains = _(" or ").join(f"@{domain}" for domain in refused.domains)
-        raise ValidationError(_("Only addresses at %(domains)s can have an account.", domains=domains)) from refused
+    except EmailDomainError as error:
+        domains = _(" or ").join(f"@{domain}" for domain in error.domains)
+        raise ValidationError(_("Only addresses at %(domains)s can have an account.", domains=domains)) from error
 
 
-def _email(autocomplete: str = "username") -> EmailField:
+def _email_field(autocomplete: str = "username") -> EmailField:
     return EmailField(
         _l("DepEd e-mail"),
         [InputRequired(_l("Write your DepEd e-mail address.")), Length(max=254)],
@@ -47,8 +50,8 @@ def _email(autocomplete: str = "username") -> EmailField:
 
 
 class SignInForm(PortalForm):
-    again = HiddenField()  # what was typed before the session ended, sealed
-    email = _email()
+    again = HiddenField()  # the encrypted form of an expired session, see `resubmit`
+    email = _email_field()
     password = PasswordField(
         _l("Password"),
         [InputRequired(_l("Write your password.")), Length(max=256)],
@@ -73,11 +76,11 @@ class SignInCodeForm(CodeForm):
 
 
 class SetUpCodesForm(CodeForm):
-    secret = HiddenField()  # sealed
+    secret = HiddenField()  # encrypted
 
 
 class SsoAccountRequestForm(PortalForm):
-    """Of somebody for whose address Google or Microsoft has vouched."""
+    """Account request after sign-in with Google or Microsoft, which verified the address."""
 
     full_name = StringField(
         _l("Your name"),
@@ -93,15 +96,15 @@ class SsoAccountRequestForm(PortalForm):
 
 
 class AccountRequestForm(SsoAccountRequestForm):
-    email = _email("email")
+    email = _email_field("email")
 
 
 class ForgotPasswordForm(PortalForm):
-    email = _email()
+    email = _email_field()
 
 
 class NewPasswordForm(PortalForm):
-    """`about` is set by the route: words that anybody could guess of this person."""
+    """`about`, set by the route, are words that anybody could guess for this person."""
 
     about: tuple[str, ...] = ()
     token = HiddenField()
@@ -119,12 +122,12 @@ class NewPasswordForm(PortalForm):
 
 
 class TokenForm(PortalForm):
-    """Nothing but a link's button."""
+    """The button of a one-time link, and its token."""
 
     token = HiddenField()
 
 
-def _current() -> PasswordField:
+def _current_password_field() -> PasswordField:
     return PasswordField(
         _l("Your password now"),
         [InputRequired(_l("Write your password.")), Length(max=256)],
@@ -140,7 +143,7 @@ class NameForm(PortalForm):
 
 class ChangePasswordForm(NewPasswordForm):
     token = None
-    current = _current()
+    current = _current_password_field()
 
 
 class ChangeAddressForm(PortalForm):
@@ -149,11 +152,11 @@ class ChangeAddressForm(PortalForm):
         [InputRequired(_l("Write the new address.")), Length(max=254), validate_school_email],
         render_kw={"autocomplete": "email"},
     )
-    current = _current()
+    current = _current_password_field()
 
 
 class CurrentPasswordForm(PortalForm):
-    current = _current()
+    current = _current_password_field()
 
 
 ROLES = [
@@ -175,11 +178,12 @@ class RoleForm(PortalForm):
 
     def __init__(self, *args: Any, **values: Any) -> None:
         super().__init__(*args, **values)
-        most = [name for name, _words in ROLES].index(current_user.scope)
-        self.role.choices = ROLES[: most + 1]
+        highest = [name for name, _label in ROLES].index(current_user.scope)
+        self.role.choices = ROLES[: highest + 1]
 
     @property
     def scope(self) -> str | None:
+        """The chosen admin scope; None for a teacher."""
         return None if self.role.data == "teacher" else str(self.role.data)
 
 

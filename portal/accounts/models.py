@@ -1,4 +1,4 @@
-"""Schools, the people who work with the portal, and their sessions."""
+"""Tables of schools, users, their sessions, links and sign-in failures."""
 
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -16,6 +16,8 @@ Scope = Literal["school", "division", "region"]
 
 
 class School(UuidPrimaryKey, Model):
+    """A school of the region."""
+
     __tablename__ = "schools"
     __table_args__ = (
         CheckConstraint("attendance_retention_years BETWEEN 2 AND 10", name="attendance_retention_years"),
@@ -26,10 +28,10 @@ class School(UuidPrimaryKey, Model):
     division: Mapped[str]
     region: Mapped[str] = mapped_column(default="Region I")
     created_at: Mapped[datetime]
-    closed_at: Mapped[datetime | None]  # takes no new people; who and what is there stays
+    closed_at: Mapped[datetime | None]  # accepts no new users or classes; existing rows stay
     attendance_retention_years: Mapped[
         int | None
-    ]  # school years that attendance is kept after its own; None: it is kept
+    ]  # for how many school years after its own attendance is kept; None: without limit
 
 
 _PARTICLES = {"DE", "DEL", "DELA", "DELOS", "DELAS", "LA", "LAS", "LOS", "SAN", "STA.", "STO.", "SANTA", "SANTO", "Y"}
@@ -37,16 +39,16 @@ _EXTENSIONS = {"JR", "JR.", "SR", "SR.", "II", "III", "IV"}
 
 
 def surname_of(full_name: str) -> str:
-    """The surname of a name as people write it: "Delos Santos" of "Joy B. Delos Santos Jr."."""
+    """The surname of a full name: "Delos Santos" of "Joy B. Delos Santos Jr."."""
     words = [word for word in full_name.split() if word.rstrip(",").upper() not in _EXTENSIONS] or full_name.split()
-    begin = len(words) - 1
-    while begin > 1 and words[begin - 1].rpartition("-")[2].upper() in _PARTICLES:
-        begin -= 1
-    return " ".join(words[begin:]).rstrip(",")
+    start = len(words) - 1
+    while start > 1 and words[start - 1].rpartition("-")[2].upper() in _PARTICLES:
+        start -= 1
+    return " ".join(words[start:]).rstrip(",")
 
 
 class User(UuidPrimaryKey, UserMixin, Model):
-    """A teacher or an admin. Learners have no account."""
+    """A teacher or an admin; learners have no account."""
 
     __tablename__ = "users"
     __table_args__ = (
@@ -66,24 +68,27 @@ class User(UuidPrimaryKey, UserMixin, Model):
     deactivated_at: Mapped[datetime | None]
     language: Mapped[str] = mapped_column(default="en")
     created_at: Mapped[datetime]
-    totp_secret_encrypted: Mapped[str | None]  # the secret of the code app; in use once `totp_since` says so
+    totp_secret_encrypted: Mapped[str | None]  # secret of the authenticator app; in use once `totp_enabled_at` is set
     totp_enabled_at: Mapped[datetime | None]
-    totp_last_step: Mapped[int | None]  # of the last code used: it and older ones are refused
+    totp_last_step: Mapped[int | None]  # time step of the last accepted code: it and earlier ones are refused
 
     school: Mapped[School | None] = relationship(lazy="joined")
 
-    _token: ClassVar[str | None] = None  # of the session that loaded this user; not a column
+    _token: ClassVar[str | None] = None  # token of the session that loaded this user; not a column
 
     @property
     def is_active(self) -> bool:
+        """True if the address is confirmed and the account is not deactivated."""
         return self.deactivated_at is None and self.confirmed_at is not None
 
     @property
     def is_admin(self) -> bool:
+        """True for admins of any scope."""
         return self.role == "admin"
 
     @property
     def has_codes(self) -> bool:
+        """True if one-time codes are enabled."""
         return self.totp_enabled_at is not None
 
     @property
@@ -96,6 +101,7 @@ class User(UuidPrimaryKey, UserMixin, Model):
 
     @property
     def session_token(self) -> str | None:
+        """Token of the session that loaded this user; None for a user loaded otherwise."""
         return self._token
 
     @session_token.setter
@@ -103,14 +109,15 @@ class User(UuidPrimaryKey, UserMixin, Model):
         self.__dict__["_token"] = token
 
     def get_id(self) -> str:
-        """What Flask-Login keeps in the cookie: the session, not the user, so that it can be revoked."""
+        """The session token, which Flask-Login stores in the cookie instead of the user id, so that a session can be
+        revoked."""
         if self.session_token is None:
             raise RuntimeError("a user without a session cannot be kept in a cookie")
         return self.session_token
 
 
 class UserSession(UuidPrimaryKey, Model):
-    """A signed-in browser. The cookie holds the token, this row only its hash."""
+    """A signed-in browser. The cookie has the token, this row only its hash."""
 
     __tablename__ = "user_sessions"
     __table_args__ = (Index("ix_user_sessions_user_id_ended_at", "user_id", "ended_at"),)
@@ -127,7 +134,7 @@ class UserSession(UuidPrimaryKey, Model):
 
 
 class OneTimeLink(UuidPrimaryKey, Model):
-    """A link that was mailed or handed over: works once and for a short time. Only its hash is here."""
+    """A single-use, short-lived link, mailed or handed over. Only its hash is stored."""
 
     __tablename__ = "one_time_links"
     __table_args__ = (
@@ -146,8 +153,8 @@ class OneTimeLink(UuidPrimaryKey, Model):
 
 
 class ExternalIdentity(UuidPrimaryKey, Model):
-    """An account at Google or Microsoft with which a person signs in. Known by issuer and subject alone: an address
-    may be given to somebody else one day."""
+    """A Google or Microsoft account with which a user signs in. Identified by issuer and subject only, since an address
+    may be reassigned to another person."""
 
     __tablename__ = "external_identities"
     __table_args__ = (UniqueConstraint("issuer", "subject"),)
@@ -160,7 +167,7 @@ class ExternalIdentity(UuidPrimaryKey, Model):
 
 
 class UsedOidcState(Model):
-    """The hash of a `state` that somebody came back with from Google or Microsoft: it works once."""
+    """Hash of an OIDC `state` that was used in a callback: each works once."""
 
     __tablename__ = "used_oidc_states"
 
@@ -169,7 +176,8 @@ class UsedOidcState(Model):
 
 
 class SignInFailure(Model):
-    """A wrong password or code. The account is a keyed hash of what was typed, so unknown ones count alike."""
+    """A wrong password or code. `account_hash` is an HMAC of the address typed, so that unknown addresses count
+    alike."""
 
     __tablename__ = "sign_in_failures"
     __table_args__ = (
@@ -184,9 +192,10 @@ class SignInFailure(Model):
 
 
 class AccountRequest(UuidPrimaryKey, Model):
-    """Somebody asks for an account; an admin of the school decides.
+    """A request for an account, decided by an admin of the school.
 
-    `issuer` and `subject` where Google or Microsoft vouched for the address: then the account opens with them.
+    `issuer` and `subject` are set if Google or Microsoft verified the address: the account is then linked to that
+    identity.
     """
 
     __tablename__ = "account_requests"
@@ -206,7 +215,8 @@ class AccountRequest(UuidPrimaryKey, Model):
 
 
 class PendingAuthRequest(UuidPrimaryKey, Model):
-    """What somebody who is not signed in asked for: a new password, or an account. `sealed` until it is answered."""
+    """A request of a signed-out visitor (password reset or account); `request_encrypted` is set until it is
+    processed."""
 
     __tablename__ = "pending_auth_requests"
     __table_args__ = (
@@ -224,7 +234,7 @@ class PendingAuthRequest(UuidPrimaryKey, Model):
 
 
 class RecoveryCode(UuidPrimaryKey, Model):
-    """Stands in for a one-time code when the phone is lost. Works once."""
+    """Replaces a one-time code when the phone is lost. Single use."""
 
     __tablename__ = "recovery_codes"
     __table_args__ = (Index("ix_recovery_codes_user_id", "user_id"),)

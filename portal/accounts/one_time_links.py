@@ -1,6 +1,6 @@
-"""One-time links: to choose a password, to confirm an address. One use, short life, the newest only.
+"""One-time links to choose a password or confirm an address: single use, short-lived, and only the newest is valid.
 
-Opening a link changes nothing: mail scanners open links too. The button on its page uses it up.
+GET changes nothing, since mail scanners open links too; the button on the page consumes the link.
 """
 
 from datetime import timedelta
@@ -19,8 +19,8 @@ PASSWORD_PURPOSES = ("invite", "reset")
 
 
 def create_one_time_link(user: User, purpose: str, path: str, new_email: str | None = None) -> str:
-    """The address of a new link; older ones of the same kind end. Built from PORTAL_BASE_URL, never from the
-    request, whose Host header anybody can write."""
+    """Create a link and revoke older ones of the same kind; returns its URL. Built from PORTAL_BASE_URL, never from the
+    request, whose Host header is untrusted."""
     token, now = generate_token(), clock.now()
     with write_transaction() as session:
         revoke_one_time_links(user, PASSWORD_PURPOSES if purpose in PASSWORD_PURPOSES else (purpose,))
@@ -39,7 +39,7 @@ def create_one_time_link(user: User, purpose: str, path: str, new_email: str | N
 
 
 def find_valid_link(token: str, purposes: tuple[str, ...]) -> tuple[OneTimeLink, User] | None:
-    """The link and whose it is, if it is still good. Changes nothing."""
+    """The link and its user, if it is valid. Changes nothing."""
     row = db.session.execute(
         select(OneTimeLink, User)
         .join(User, User.id == OneTimeLink.user_id)
@@ -55,20 +55,20 @@ def find_valid_link(token: str, purposes: tuple[str, ...]) -> tuple[OneTimeLink,
 
 
 def consume_one_time_link(token: str, purposes: tuple[str, ...]) -> tuple[OneTimeLink, User] | None:
-    """Use the link up, within `write_transaction()`. None if it is not good, or somebody was faster."""
+    """Consume the link, within `write_transaction()`. None if it is invalid or another request consumed it first."""
     row = find_valid_link(token, purposes)
     if row is None:
         return None
-    taken = execute_rowcount(
+    row_count = execute_rowcount(
         update(OneTimeLink)
         .where(OneTimeLink.id == row[0].id, OneTimeLink.ended_at.is_(None))
         .values(ended_at=clock.now())
     )
-    return row if taken == 1 else None
+    return row if row_count == 1 else None
 
 
 def revoke_one_time_links(user: User, purposes: tuple[str, ...]) -> None:
-    """End a person's open links."""
+    """End a user's open links of these purposes."""
     now = clock.now()
     with write_transaction() as session:
         session.execute(

@@ -1,4 +1,4 @@
-"""The rules about people: who may have an account, who may sign in."""
+"""Operations on a user's own account: creation, language, name, password, address."""
 
 from flask import current_app
 from sqlalchemy import select
@@ -15,7 +15,7 @@ from portal.core.mail import outbox
 
 
 class AccountError(ValueError):
-    """An account cannot be made so. The text says why, for an administrator."""
+    """The account cannot be created; the text says why, for an administrator."""
 
 
 def create_user(
@@ -28,7 +28,7 @@ def create_user(
     password: str,
     domains: tuple[str, ...],
 ) -> User:
-    """A confirmed account, made by an administrator at the command line or by the demo.
+    """Create a confirmed account, from the command line or the demo.
 
     Raises AccountError with a sentence that names what is wrong.
     """
@@ -61,7 +61,7 @@ def create_user(
 
 
 def get_or_create_school(deped_id: str, name: str, division: str, region: str = "Region I") -> School:
-    """The school with this DepEd id, made if it is new."""
+    """The school with this DepEd ID, created if it is new."""
     school = db.session.scalar(select(School).where(School.deped_id == deped_id))
     if school is None:
         school = School(deped_id=deped_id, name=name, division=division, region=region, created_at=clock.now())
@@ -71,48 +71,49 @@ def get_or_create_school(deped_id: str, name: str, division: str, region: str = 
 
 
 def set_user_language(user: User, language: str) -> None:
-    """The language of a person's pages and mails, "en" or "fil"."""
+    """Set the language of a user's pages and mails, "en" or "fil"."""
     with write_transaction():
         user.language = language
 
 
 def set_password_by_link(token: str, password: str) -> User | None:
-    """Use up an invitation or a reset: the new password, a confirmed mailbox, all sessions ended. None if the
-    link is not good any more."""
-    hashed = passwords.hash_password(password)
+    """Consume an invitation or reset link: set the password, confirm the address, end all sessions. None if the link is
+    invalid."""
+    password_hash = passwords.hash_password(password)
     with write_transaction():
         row = one_time_links.consume_one_time_link(token, one_time_links.PASSWORD_PURPOSES)
         if row is None:
             return None
         link, user = row
-        user.password_hash = hashed
+        user.password_hash = password_hash
         user.confirmed_at = user.confirmed_at or clock.now()
-        _after_new_password(user, told=link.purpose == "reset")
+        _end_old_credentials(user, notify=link.purpose == "reset")
     return user
 
 
 def change_password(user: User, password: str) -> None:
-    """A new password, chosen by the person; every session ends, also the one that asks."""
-    hashed = passwords.hash_password(password)
+    """Set a new password; all sessions end, the current one included."""
+    password_hash = passwords.hash_password(password)
     with write_transaction():
-        user.password_hash = hashed
-        _after_new_password(user, told=True)
+        user.password_hash = password_hash
+        _end_old_credentials(user, notify=True)
 
 
-def _after_new_password(user: User, *, told: bool) -> None:
+def _end_old_credentials(user: User, *, notify: bool) -> None:
+    """Revoke links, end sessions and reset the lockout after a password change."""
     one_time_links.revoke_one_time_links(user, ("invite", "reset", "email"))
     sessions.end_all_sessions(user)
     lockout.clear_sign_in_failures(user.email)
     audit_log.record_action(AuditAction.SET_PASSWORD, AuditSubject.USER, user.id, by=user.id)
-    if told:
+    if notify:
         link = f"{_settings().base_url}/sign-in"
         outbox.enqueue_mail(user.email, "password_changed", user.language, name=user.full_name, link=link)
 
 
 def request_email_change(user: User, email: str, domains: tuple[str, ...]) -> None:
-    """Mail a link to the new address: it becomes the account's when somebody there confirms it.
+    """Mail a confirmation link to the new address; the account's address changes when it is used.
 
-    Raises EmailDomainError. An address that is somebody else's gets no letter, and the page says the same.
+    Raises EmailDomainError. An address of another account gets no mail, and the page does not reveal that.
     """
     address = normalise_school_email(email, domains)
     if is_learner_address(address):
@@ -125,17 +126,17 @@ def request_email_change(user: User, email: str, domains: tuple[str, ...]) -> No
 
 
 def confirm_email_change(token: str) -> bool:
-    """Use up the link: the new address is the account's, all sessions end, and the old one gets a letter that says so.
+    """Consume the link: set the new address, end all sessions, and notify the old address.
 
-    False if the link is not good any more.
+    False if the link is invalid.
     """
     with write_transaction() as session:
         row = one_time_links.consume_one_time_link(token, ("email",))
         if row is None:
             return False
         link, user = row
-        taken = session.scalar(select(User.id).where(User.email == link.new_email, User.id != user.id))
-        if taken or link.new_email is None:
+        is_taken = session.scalar(select(User.id).where(User.email == link.new_email, User.id != user.id))
+        if is_taken or link.new_email is None:
             return False
         sign_in = f"{_settings().base_url}/sign-in"
         outbox.enqueue_mail(
@@ -149,7 +150,7 @@ def confirm_email_change(token: str) -> bool:
 
 
 def set_user_name(user: User, full_name: str) -> None:
-    """The name that colleagues see."""
+    """Set the name that colleagues see."""
     with write_transaction():
         user.full_name = outbox.strip_control_characters(full_name)
         audit_log.record_action(AuditAction.CHANGED_OWN_NAME, AuditSubject.USER, user.id, by=user.id)

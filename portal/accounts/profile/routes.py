@@ -1,4 +1,4 @@
-"""A person's own account: name, password, address, one-time codes, sessions."""
+"""Account pages of the signed-in user: name, password, address, one-time codes, sessions."""
 
 from uuid import UUID
 
@@ -23,14 +23,14 @@ from portal.accounts.sign_in import totp as one_time
 from portal.accounts.sign_in.routes import (
     Answer,
     _settings,
-    _wait,
-    _wrong_domain,
+    _show_domain_error,
+    _too_many_attempts_page,
     bp,
     guessable_words_of,
 )
 from portal.accounts.sso import service as sso_service
 
-# What stands in a browser's own description, the telling one first: most say Chrome and Safari as well.
+# Tokens of the User-Agent header, the specific ones first: most also contain Chrome and Safari.
 BROWSERS = (
     ("Edg", "Edge"),
     ("SamsungBrowser", "Samsung Internet"),
@@ -52,6 +52,7 @@ SYSTEMS = (
 
 @bp.route("/settings", methods=["GET", "POST"])
 def show_account_settings() -> Answer:
+    """Show the account settings; change the name."""
     form = NameForm(obj=current_user)
     if form.validate_on_submit():
         service.set_user_name(current_user_account(), form.full_name.data or "")
@@ -69,6 +70,7 @@ def show_account_settings() -> Answer:
 
 @bp.route("/settings/password", methods=["GET", "POST"])
 def change_own_password() -> Answer:
+    """Change the password; all other sessions end."""
     form = ChangePasswordForm()
     form.about = guessable_words_of(current_user_account())
     try:
@@ -78,68 +80,71 @@ def change_own_password() -> Answer:
             sessions.start_user_session(user, remember=False)
             flash(_("Your password is changed. All other devices were signed out."))
             return redirect(url_for(".show_account_settings"))
-    except lockout.TooManyAttempts as wait:
-        return _wait(wait)
+    except lockout.TooManyAttempts as error:
+        return _too_many_attempts_page(error)
     return render_template("accounts/change_password.html", form=form), 422 if form.is_submitted() else 200
 
 
 @bp.route("/settings/address", methods=["GET", "POST"])
 def change_own_email() -> Answer:
+    """Mail a confirmation link to a new address."""
     form = ChangeAddressForm()
     try:
         if form.validate_on_submit() and check_current_password(form.current):
             service.request_email_change(current_user_account(), form.email.data or "", _settings().email_domains)
             flash(_("If this address is free, a letter is on its way there. Confirm it with the link inside."))
             return redirect(url_for(".show_account_settings"))
-    except EmailDomainError as refused:
-        _wrong_domain(form.email, refused)
-    except lockout.TooManyAttempts as wait:
-        return _wait(wait)
+    except EmailDomainError as error:
+        _show_domain_error(form.email, error)
+    except lockout.TooManyAttempts as error:
+        return _too_many_attempts_page(error)
     return render_template("accounts/change_address.html", form=form), 422 if form.is_submitted() else 200
 
 
 @bp.get("/settings/codes")
 def show_totp_settings() -> Answer:
-    """One-time codes: how to set them up, or what there is."""
-    return _codes_page(SetUpCodesForm(), CurrentPasswordForm(), 200)
+    """Show how to enable one-time codes, or their state."""
+    return _render_totp_page(SetUpCodesForm(), CurrentPasswordForm(), 200)
 
 
 @bp.post("/settings/codes")
 def turn_on_totp() -> Answer:
+    """Enable one-time codes and show the recovery codes; all other sessions end."""
     form = SetUpCodesForm()
     if not form.validate_on_submit() or current_user.has_codes:
-        return _codes_page(form, CurrentPasswordForm(), 422)
+        return _render_totp_page(form, CurrentPasswordForm(), 422)
     try:
         lockout.check_client_limit()
-    except lockout.TooManyAttempts as wait:
-        return _wait(wait)
-    recovery = one_time.enable_totp_codes(current_user_account(), form.secret.data or "", form.code.data or "")
-    if recovery is None:
+    except lockout.TooManyAttempts as error:
+        return _too_many_attempts_page(error)
+    recovery_codes = one_time.enable_totp_codes(current_user_account(), form.secret.data or "", form.code.data or "")
+    if recovery_codes is None:
         lockout.record_sign_in_failure(None)
         form.code.errors = [_("This code is not right. Is the clock of your phone right? Take the next code.")]
-        return _codes_page(form, CurrentPasswordForm(), 422)
+        return _render_totp_page(form, CurrentPasswordForm(), 422)
     user = current_user_account()
     sessions.end_all_sessions(user)
     sessions.start_user_session(user, remember=False)
-    return render_template("accounts/recovery.html", recovery=recovery)
+    return render_template("accounts/recovery.html", recovery=recovery_codes)
 
 
 @bp.post("/settings/codes/renew")
 def renew_recovery_codes() -> Answer:
-    """New recovery codes."""
-    return _with_password("renew")
+    """Replace the recovery codes."""
+    return _change_totp_with_password("renew")
 
 
 @bp.post("/settings/codes/off")
 def turn_off_totp() -> Answer:
-    """No codes any more: not for an admin who has to have them."""
+    """Disable one-time codes; forbidden for admins who must have them."""
     if current_user.is_admin and _settings().codes_for_admins:
         abort(403)
-    return _with_password("off")
+    return _change_totp_with_password("off")
 
 
 @bp.post("/settings/sessions/<uuid:session_id>/end")
 def end_one_session(session_id: UUID) -> Answer:
+    """End one of the user's sessions."""
     if not sessions.end_session_by_id(current_user_account(), session_id):
         abort(404)
     flash(_("That device is signed out."))
@@ -148,25 +153,26 @@ def end_one_session(session_id: UUID) -> Answer:
 
 @bp.post("/settings/sessions/end")
 def end_other_sessions() -> Answer:
+    """End all sessions of the user, this one included."""
     sessions.end_all_sessions(current_user_account())
     sessions.end_current_session()
     return redirect(url_for(".sign_in"))
 
 
 def device_label_of(user_agent: str) -> str:
-    """What a browser says of itself, in two words that a person knows; "" if it says nothing known."""
-    known = [next((name for sign, name in signs if sign in user_agent), "") for signs in (BROWSERS, SYSTEMS)]
-    return ", ".join(name for name in known if name)
+    """ "Chrome, Android" from a User-Agent header; "" for an unknown one."""
+    labels = [next((name for token, name in tokens if token in user_agent), "") for tokens in (BROWSERS, SYSTEMS)]
+    return ", ".join(name for name in labels if name)
 
 
-def _with_password(what: str) -> Answer:
+def _change_totp_with_password(action: str) -> Answer:
     form = CurrentPasswordForm()
     try:
         if not (form.validate_on_submit() and check_current_password(form.current)) or not current_user.has_codes:
-            return _codes_page(SetUpCodesForm(formdata=None), form, 422)
-    except lockout.TooManyAttempts as wait:
-        return _wait(wait)
-    if what == "renew":
+            return _render_totp_page(SetUpCodesForm(formdata=None), form, 422)
+    except lockout.TooManyAttempts as error:
+        return _too_many_attempts_page(error)
+    if action == "renew":
         return render_template(
             "accounts/recovery.html", recovery=one_time.regenerate_recovery_codes(current_user_account())
         )
@@ -175,25 +181,25 @@ def _with_password(what: str) -> Answer:
     return redirect(url_for(".show_totp_settings"))
 
 
-def _codes_page(form: SetUpCodesForm, password: CurrentPasswordForm, status: int) -> tuple[str, int]:
+def _render_totp_page(form: SetUpCodesForm, password: CurrentPasswordForm, status: int) -> tuple[str, int]:
     user = current_user_account()
-    new = not user.has_codes
-    secret, form.secret.data = one_time.new_totp_secret(user, form.secret.data or "") if new else ("", "")
-    # The picture is drawn by us from a secret of ours: nothing that anybody typed is in it.
+    is_new = not user.has_codes
+    secret, form.secret.data = one_time.new_totp_secret(user, form.secret.data or "") if is_new else ("", "")
+    # Safe markup: the SVG is drawn from a secret of ours and contains no user input.
     page = render_template(
         "accounts/codes.html",
         form=form,
         password=password,
-        picture=Markup(one_time.totp_qr_svg(user, secret)) if new else "",  # noqa: S704  # nosec B704
+        picture=Markup(one_time.totp_qr_svg(user, secret)) if is_new else "",  # noqa: S704  # nosec B704
         secret=secret,
-        left=0 if new else one_time.count_unused_recovery_codes(user),
+        left=0 if is_new else one_time.count_unused_recovery_codes(user),
         required=user.is_admin and _settings().codes_for_admins,
     )
     return page, status
 
 
 def check_current_password(field: Field) -> bool:
-    """Is it the password of who is signed in? Wrong ones count as at the door. Raises TooManyAttempts."""
+    """True if it is the signed-in user's password; a wrong one counts as a sign-in failure. Raises TooManyAttempts."""
     lockout.check_client_limit()
     user = current_user_account()
     if not lockout.remaining_lockout_minutes(user.email) and passwords.verify_password(
@@ -206,5 +212,6 @@ def check_current_password(field: Field) -> bool:
 
 
 def current_user_account() -> User:
+    """The signed-in `User` itself rather than Flask-Login's proxy."""
     user: User = current_user._get_current_object()
     return user

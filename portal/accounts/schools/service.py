@@ -1,4 +1,5 @@
-"""Schools, as admins look after them: the region adds any, a division its own, a school only sees itself."""
+"""Administration of schools: a region admin adds any, a division admin those of the division, a school admin only sees
+their own."""
 
 from uuid import UUID, uuid4
 
@@ -17,47 +18,49 @@ class SchoolIdTaken(ValueError):
 
 
 class SchoolNotInScope(ValueError):
-    """The admin looks after one school, or the division is another's."""
+    """The admin may not edit schools, or not those of this division."""
 
 
 def can_edit_schools(admin: User) -> bool:
-    """True for admins of the region and of a division; those of a school look only."""
+    """True for region and division admins; school admins may only read."""
     return admin.scope in ("region", "division")
 
 
 def get_school_in_scope(admin: User, school_id: UUID) -> School | None:
-    """A school in scope."""
+    """A school in the admin's scope, or None."""
     return db.session.scalar(select(School).where(School.id == school_id, schools_in_scope_clause(admin)))
 
 
 def list_divisions_in_scope() -> list[str]:
-    """The divisions there are, in order of the alphabet."""
+    """The names of all divisions, sorted."""
     return list(db.session.scalars(select(School.division).distinct().order_by(School.division)))
 
 
 def create_school(admin: User, *, deped_id: str, name: str, division: str) -> School:
-    """A new school. An admin of a division adds to their own, whatever `division` says. Raises SchoolIdTaken and
+    """Create a school; for a division admin in their own division, whatever `division` says. Raises SchoolIdTaken and
     SchoolNotInScope."""
     school = School(
         id=uuid4(),
         deped_id=deped_id,
-        name=_one_line(name),
+        name=_collapse_spaces(name),
         division=_division_for(admin, division),
         created_at=clock.now(),
     )
     if admin.school:
         school.region = admin.school.region
-    _save(school, "added", admin)
+    _save_school(school, "added", admin)
     return school
 
 
 def update_school(admin: User, school: School, *, deped_id: str, name: str, division: str) -> None:
-    """Another ID, name or division of a school in scope. Raises SchoolIdTaken and SchoolNotInScope."""
-    wanted = {"deped_id": deped_id, "name": _one_line(name), "division": _division_for(admin, division)}
-    _save(school, "changed", admin, **{key: value for key, value in wanted.items() if getattr(school, key) != value})
+    """Change ID, name or division of a school in scope. Raises SchoolIdTaken and SchoolNotInScope."""
+    values = {"deped_id": deped_id, "name": _collapse_spaces(name), "division": _division_for(admin, division)}
+    _save_school(
+        school, "changed", admin, **{key: value for key, value in values.items() if getattr(school, key) != value}
+    )
 
 
-def _save(school: School, action: str, admin: User, **values: str) -> None:
+def _save_school(school: School, action: str, admin: User, **values: str) -> None:
     try:
         with write_transaction() as session:
             if session.scalar(
@@ -71,17 +74,17 @@ def _save(school: School, action: str, admin: User, **values: str) -> None:
             session.add(school)
             session.flush()
             audit_log.record_action(action, AuditSubject.SCHOOL, school.id, by=admin.id, fields=sorted(values))
-    except IntegrityError as both:  # somebody else adds the same one at this moment
-        raise SchoolIdTaken(school.deped_id) from both
+    except IntegrityError as error:  # unique constraint: another admin adds the same school at this moment
+        raise SchoolIdTaken(school.deped_id) from error
 
 
 def close_school(admin: User, school: School) -> None:
-    """No new people from now on; who and what is there stays. Raises SchoolNotInScope."""
+    """Close a school for new users; existing rows stay. Raises SchoolNotInScope."""
     _set_closed(admin, school, closed=True)
 
 
 def reopen_school(admin: User, school: School) -> None:
-    """The school takes people again. Raises SchoolNotInScope."""
+    """Reopen a closed school. Raises SchoolNotInScope."""
     _set_closed(admin, school, closed=False)
 
 
@@ -98,14 +101,14 @@ def _set_closed(admin: User, school: School, *, closed: bool) -> None:
 
 
 def _division_for(admin: User, division: str) -> str:
-    """A division as it is written already, so that one slip does not make two of it."""
+    """The division in its existing spelling, so that a difference in case does not create a second one."""
     if not can_edit_schools(admin):
         raise SchoolNotInScope(division)
     if admin.scope == "division":
         return admin.school.division if admin.school else ""
-    wanted = _one_line(division)
-    return next((known for known in list_divisions_in_scope() if known.casefold() == wanted.casefold()), wanted)
+    name = _collapse_spaces(division)
+    return next((existing for existing in list_divisions_in_scope() if existing.casefold() == name.casefold()), name)
 
 
-def _one_line(text: str) -> str:
+def _collapse_spaces(text: str) -> str:
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""Signing in: the password, then the one-time code where there is one. Every kind of no looks the same."""
+"""Authentication in two steps: password, then one-time code if enabled. All failures look the same."""
 
 from dataclasses import dataclass
 
@@ -12,27 +12,27 @@ from portal.core.db import db, write_transaction
 
 @dataclass(frozen=True)
 class SignInResult:
-    """The person, or nobody; and for how many minutes the address typed is closed after too many tries."""
+    """The authenticated user or None, and for how many minutes the typed address is locked out."""
 
     user: User | None
     locked_minutes: int = 0
 
 
 def authenticate_password(email: str, password: str, domains: tuple[str, ...]) -> SignInResult:
-    """Whose address and password these are. Hashes once in every case, so that time tells nothing.
+    """Verify address and password. Hashes exactly once in every case, so that the time reveals nothing.
 
-    Raises NotSchoolEmail for an address outside the domains (that rule is public and says nothing about who has
-    an account), and TooMany where the place has failed too often.
+    Raises EmailDomainError for an address outside the domains (that rule is public and says nothing about who has an
+    account), and TooManyAttempts if the client has failed too often.
     """
     lockout.check_client_limit()
     address = normalise_school_email(email, domains)
-    closed = lockout.remaining_lockout_minutes(address)
+    locked_minutes = lockout.remaining_lockout_minutes(address)
     user = db.session.scalar(select(User).where(User.email == address))
-    good = passwords.verify_password(user.password_hash if user else None, password)
-    if closed:
-        lockout.record_sign_in_failure(None)  # it counts for the place, but does not keep the account closed for ever
-        return SignInResult(None, closed)
-    if user is None or not good or not user.is_active:
+    is_correct = passwords.verify_password(user.password_hash if user else None, password)
+    if locked_minutes:
+        lockout.record_sign_in_failure(None)  # counts for the client only, or an attacker could keep the account locked
+        return SignInResult(None, locked_minutes)
+    if user is None or not is_correct or not user.is_active:
         lockout.record_sign_in_failure(address)
         return SignInResult(None, lockout.remaining_lockout_minutes(address))
     if passwords.needs_rehash(user.password_hash or ""):
@@ -44,11 +44,11 @@ def authenticate_password(email: str, password: str, domains: tuple[str, ...]) -
 
 
 def authenticate_code(user: User, code: str) -> SignInResult:
-    """The second step. Wrong codes count like wrong passwords. Raises TooMany."""
+    """Verify the one-time code. Wrong codes count like wrong passwords. Raises TooManyAttempts."""
     lockout.check_client_limit()
-    closed = lockout.remaining_lockout_minutes(user.email)
-    if closed:
-        return SignInResult(None, closed)
+    locked_minutes = lockout.remaining_lockout_minutes(user.email)
+    if locked_minutes:
+        return SignInResult(None, locked_minutes)
     if not user.is_active or not totp.verify_sign_in_code(user, code):
         lockout.record_sign_in_failure(user.email)
         return SignInResult(None, lockout.remaining_lockout_minutes(user.email))

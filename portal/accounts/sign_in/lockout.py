@@ -1,7 +1,7 @@
-"""Lock-outs, in the database so that all processes count together.
+"""Lockout after failed sign-ins, counted in the database so that all processes share it.
 
-Ten wrong passwords or codes within 15 minutes close an account's sign-in until the first of them is 15 minutes
-old; fifty from one place within 10 minutes close it to that place. Addresses nobody has count like others.
+Ten wrong passwords or codes within 15 minutes lock an account's sign-in until the first of them is 15 minutes old;
+fifty from one client within 10 minutes lock out that client. Unknown addresses count like known ones.
 """
 
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ CLIENT_WINDOW = timedelta(minutes=10)
 
 
 class TooManyAttempts(Exception):
-    """Too many failed tries from one place. `total_seconds` until the next is looked at."""
+    """Too many failed attempts of one client. `seconds` until the next attempt is allowed."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__("too many tries from one place")
@@ -31,52 +31,57 @@ class TooManyAttempts(Exception):
 
 
 def remaining_lockout_minutes(account: str) -> int:
-    """For how many minutes sign-in to this address is closed; 0 if it is open."""
-    whose = SignInFailure.account_hash.in_(hmac_hex_all_keys(_named(account)))
-    seconds = _wait(SignInFailure.failed_at, whose, FAILURES_PER_ACCOUNT, ACCOUNT_WINDOW)
+    """For how many minutes sign-in to this address is locked; 0 if it is not."""
+    same_account = SignInFailure.account_hash.in_(hmac_hex_all_keys(_hash_input(account)))
+    seconds = _seconds_until_allowed(SignInFailure.failed_at, same_account, FAILURES_PER_ACCOUNT, ACCOUNT_WINDOW)
     return -(-seconds // 60)
 
 
 def check_client_limit() -> None:
-    """Raises TooManyAttempts where the place that asks has failed too often."""
+    """Raise TooManyAttempts if the requesting client has failed too often."""
     check_attempt_rate(SignInFailure.failed_at, SignInFailure.client_hash == current_client_hash())
 
 
-def check_attempt_rate(at: InstrumentedAttribute[datetime], whose: ColumnElement[bool]) -> None:
-    """Raises TooManyAttempts where as many rows lie within ten minutes as one place may make; an office may have
-    more."""
+def check_attempt_rate(time_column: InstrumentedAttribute[datetime], condition: ColumnElement[bool]) -> None:
+    """Raise TooManyAttempts if the rows within ten minutes reach the limit per client (`sign_ins_per_address`, higher
+    for offices behind one IP address)."""
     settings: Settings = current_app.extensions["silid.settings"]
-    seconds = _wait(at, whose, settings.sign_ins_per_address, CLIENT_WINDOW)
+    seconds = _seconds_until_allowed(time_column, condition, settings.sign_ins_per_address, CLIENT_WINDOW)
     if seconds:
         raise TooManyAttempts(seconds)
 
 
 def record_sign_in_failure(account: str | None) -> None:
-    """Remember a failed try; without an account it counts for the place alone."""
+    """Store a failed attempt; without an account it counts for the client only."""
     now = clock.now()
     with write_transaction() as session:
-        hashed = hmac_hex(_named(account)) if account is not None else None
-        session.add(SignInFailure(account_hash=hashed, client_hash=current_client_hash(), failed_at=now))
+        account_hash = hmac_hex(_hash_input(account)) if account is not None else None
+        session.add(SignInFailure(account_hash=account_hash, client_hash=current_client_hash(), failed_at=now))
 
 
 def clear_sign_in_failures(account: str) -> None:
-    """Open an account's sign-in again: the right password came, or a new one was chosen."""
+    """Reset an account's lockout, after a correct password or a new one."""
     with write_transaction() as session:
-        session.execute(delete(SignInFailure).where(SignInFailure.account_hash.in_(hmac_hex_all_keys(_named(account)))))
+        session.execute(
+            delete(SignInFailure).where(SignInFailure.account_hash.in_(hmac_hex_all_keys(_hash_input(account))))
+        )
 
 
-def _wait(at: InstrumentedAttribute[datetime], whose: ColumnElement[bool], most: int, window: timedelta) -> int:
-    """Seconds until fewer than `most` of the rows lie within the window."""
+def _seconds_until_allowed(
+    time_column: InstrumentedAttribute[datetime], condition: ColumnElement[bool], limit: int, window: timedelta
+) -> int:
+    """Seconds until fewer than `limit` of the rows are within the window."""
     now = clock.now()
-    times = select(at).where(whose, at > now - window)
-    oldest = db.session.scalar(times.order_by(at.desc()).offset(most - 1).limit(1))
+    failure_times = select(time_column).where(condition, time_column > now - window)
+    oldest = db.session.scalar(failure_times.order_by(time_column.desc()).offset(limit - 1).limit(1))
     return max(1, round((oldest + window - now).total_seconds())) if oldest else 0
 
 
 def current_client_hash() -> str:
-    """Where the request comes from, by the key of the day, which is destroyed: at midnight everybody begins anew."""
+    """HMAC of the client's IP address under the key of the day, which is destroyed at midnight: then counting starts
+    anew."""
     return hash_client_ip(request.remote_addr)
 
 
-def _named(account: str) -> str:
+def _hash_input(account: str) -> str:
     return f"account\0{account}"

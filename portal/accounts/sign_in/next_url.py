@@ -1,4 +1,4 @@
-"""Where to go after signing in: only to a page of this portal."""
+"""Safe redirect targets after signing in: paths of this portal only (no open redirect)."""
 
 import re
 from urllib.parse import urlsplit

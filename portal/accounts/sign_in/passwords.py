@@ -1,4 +1,5 @@
-"""Passwords: argon2id with OWASP's parameters (19 MiB, 2 passes), equal work for known and unknown people."""
+"""Password hashing and strength: argon2id with OWASP's parameters (19 MiB, 2 passes), and the same work for known and
+unknown users."""
 
 import re
 import threading
@@ -8,20 +9,20 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 _hasher = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
-_decoy = _hasher.hash("nobody has this password")
-_at_once = threading.BoundedSemaphore(4)  # each hash takes 19 MiB and a core
+_dummy_hash = _hasher.hash("nobody has this password")
+_hash_semaphore = threading.BoundedSemaphore(4)  # limits concurrent hashes: each takes 19 MiB and a core
 MIN_LENGTH = 12
 MAX_LENGTH = 256
-MIN_REMAINING_CHARACTERS = 5  # different characters that must remain beside what is well known
-_ROWS = ("abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm")
+MIN_REMAINING_CHARACTERS = 5  # distinct characters that must remain after removing common pieces
+_KEYBOARD_ROWS = ("abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm")
 SEQUENCES = (
-    *_ROWS,
-    *(row[::-1] for row in _ROWS),
+    *_KEYBOARD_ROWS,
+    *(row[::-1] for row in _KEYBOARD_ROWS),
     "1q2w3e4r5t6y7u8i9o0p",
     "1qaz2wsx3edc4rfv5tgb6yhn",
     "qazwsxedcrfvtgbyhn",
 )
-_WELL_KNOWN = (
+_COMMON_WORDS = (
     "password passw0rd passwd pass word secret letmein welcome login admin administrator user guest master qwerty "
     "iloveyou love loveyou princess sunshine dragon monkey football baseball superman batman shadow michael jesus "
     "christ god bless family mother father mama papa nanay tatay anak mahal mahalkita kita ako ikaw forever hello "
@@ -31,62 +32,67 @@ _WELL_KNOWN = (
     "ilocos norte sur mabuhay salamat maganda pogi ganda school paaralan teacher guro maam sir student learner class "
     "section grade deped silid zoom region division principal eskwela guest google facebook gmail yahoo"
 )
-COMMON_PASSWORDS = set(_WELL_KNOWN.split())
+COMMON_PASSWORDS = set(_COMMON_WORDS.split())
 _WORD = re.compile(r"[^\W_]+")
 _LEET = str.maketrans("013457@$!", "oieastasi")
 
 
 def hash_password(password: str) -> str:
-    with _at_once:
+    """The argon2id hash, in encoded form."""
+    with _hash_semaphore:
         return _hasher.hash(password)
 
 
 def verify_password(password_hash: str | None, password: str) -> bool:
-    """True if it is the password. Hashes exactly once whether there is a hash or not, so that the time an
-    answer takes does not tell whether an address is known."""
+    """True if the password matches. Hashes exactly once even without a hash, so that the response time does not reveal
+    whether an address has an account."""
     try:
-        with _at_once:
-            return _hasher.verify(password_hash or _decoy, password) and password_hash is not None
+        with _hash_semaphore:
+            return _hasher.verify(password_hash or _dummy_hash, password) and password_hash is not None
     except (VerificationError, InvalidHashError):
         return False
 
 
 def needs_rehash(password_hash: str) -> bool:
+    """True if the hash was made with other parameters than today's."""
     return _hasher.check_needs_rehash(password_hash)
 
 
 def password_weakness(password: str, *about: str) -> str | None:
-    """Why this password is refused: "short", "long", "common" or "personal". None if it will do.
+    """Why a password is refused: "short", "long", "common" or "personal"; None if it is acceptable.
 
-    `about` are words anybody could guess of the person: name, address, school. Lists of breached passwords hold
-    few of 12 and more characters, and those are made of the same pieces: well-known words, years, runs on the
-    keyboard, repeats. So the pieces are refused, and the list needs no place on disk and no licence: what is left
-    after taking them out must still be a password of `MIN_REMAINING_CHARACTERS` characters.
+    `about` are words that anybody could guess for the person: name, address, school. Lists of breached passwords have
+    few of 12 and more characters, and those are made of the same pieces: common words, years, keyboard sequences,
+    repeats. So the pieces are removed instead of comparing with a list, which would need disk space and a licence;
+    `MIN_REMAINING_CHARACTERS` distinct characters must remain.
     """
     if len(password) < MIN_LENGTH:
         return "short"
     if len(password) > MAX_LENGTH:
         return "long"
-    plain = unicodedata.normalize("NFKC", password).casefold()
-    own = {word for text in about for word in _WORD.findall(text.casefold()) if len(word) > 2}
-    for pieces, reason in ((COMMON_PASSWORDS, "common"), (COMMON_PASSWORDS | own, "personal")):
-        if any(len(set(_without(text, pieces))) < MIN_REMAINING_CHARACTERS for text in (plain, plain.translate(_LEET))):
+    normalised = unicodedata.normalize("NFKC", password).casefold()
+    personal_words = {word for text in about for word in _WORD.findall(text.casefold()) if len(word) > 2}
+    for pieces, reason in ((COMMON_PASSWORDS, "common"), (COMMON_PASSWORDS | personal_words, "personal")):
+        if any(
+            len(set(_remove_pieces(text, pieces))) < MIN_REMAINING_CHARACTERS
+            for text in (normalised, normalised.translate(_LEET))
+        ):
             return reason
     return None
 
 
-def _without(text: str, pieces: set[str]) -> str:
+def _remove_pieces(text: str, pieces: set[str]) -> str:
     for piece in sorted(pieces, key=len, reverse=True):
         text = text.replace(piece, " ")
     text = re.sub(r"(?:19|20)\d\d|\W|_", " ", text)
-    kept = "".join(sign for word in text.split() for sign in _without_runs(word))
-    return re.sub(r"(.{1,4}?)\1{2,}", r"\1", kept)
+    remaining = "".join(char for word in text.split() for char in _remove_sequences(word))
+    return re.sub(r"(.{1,4}?)\1{2,}", r"\1", remaining)
 
 
-def _without_runs(word: str) -> str:
-    """The word without four and more neighbours of the alphabet, the digits or the keyboard."""
-    for line in SEQUENCES:
-        for size in range(len(line), 3, -1):
-            for start in range(len(line) - size + 1):
-                word = word.replace(line[start : start + size], "")
+def _remove_sequences(word: str) -> str:
+    """The word without runs of four or more neighbours in the alphabet, the digits or on the keyboard."""
+    for sequence in SEQUENCES:
+        for size in range(len(sequence), 3, -1):
+            for start in range(len(sequence) - size + 1):
+                word = word.replace(sequence[start : start + size], "")
     return word

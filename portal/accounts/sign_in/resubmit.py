@@ -1,7 +1,7 @@
-"""keep() · take(): what somebody typed into a form when their session had ended, so that it is not lost.
+"""Resubmission of a form whose session had expired, so that its content is not lost.
 
-Nothing is stored: the page that asks them to sign in carries the fields, sealed for the person whose session it was.
-When the same person has signed in, they are shown the fields and may send them again. Nobody else can open the seal.
+Nothing is stored: the sign-in page carries the fields, encrypted for the user of the expired session. After signing in
+as the same user, they see the fields and may submit them again.
 """
 
 import json
@@ -17,7 +17,7 @@ from portal.accounts.sign_in.next_url import safe_next_url
 from portal.core import clock
 from portal.core.crypto import DecryptionError, decrypt_for_row, encrypt_for_row
 
-MAX_FORM_BYTES = 64 * 1024  # bytes of a form: a long description, not an upload
+MAX_FORM_BYTES = 64 * 1024  # a long description, not an upload
 MAX_AGE = timedelta(hours=12)
 FORM_CONTENT_TYPES = {"application/x-www-form-urlencoded", "multipart/form-data"}
 _SECRET = re.compile(r"pass|secret|token|code", re.IGNORECASE)
@@ -25,22 +25,23 @@ _SECRET = re.compile(r"pass|secret|token|code", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class SavedForm:
-    """A form that was not taken: where it went, and its fields in order."""
+    """A form that was not processed: its path, and its fields in order."""
 
     path: str
     fields: list[tuple[str, str]]
 
     @property
     def words(self) -> list[str]:
-        """What a person will know again."""
+        """Values that the user will recognise, to show them."""
         return [value for _name, value in self.fields if len(value.split()) > 1 or len(value) in range(4, 30)]
 
 
 def seal_submitted_form() -> str:
-    """The form of this request, sealed; "" where there is nothing to keep: no session that was, a file, a secret."""
+    """The encrypted form of this request; "" if there is nothing to save: no earlier session, a file upload, a form
+    with secrets."""
     owner = sessions.owner_of_any_session(str(session.get("_user_id", "")))
-    small = request.content_length is not None and request.content_length <= MAX_FORM_BYTES
-    if owner is None or request.method != "POST" or not small or request.mimetype not in FORM_CONTENT_TYPES:
+    is_small = request.content_length is not None and request.content_length <= MAX_FORM_BYTES
+    if owner is None or request.method != "POST" or not is_small or request.mimetype not in FORM_CONTENT_TYPES:
         return ""
     if request.blueprint == "accounts" or any(file.filename for file in request.files.values()):
         return ""
@@ -53,20 +54,22 @@ def seal_submitted_form() -> str:
     path = safe_next_url(request.full_path.rstrip("?"), "")
     if not path or not fields:
         return ""
-    until = (clock.now() + MAX_AGE).timestamp()
-    return encrypt_for_row(json.dumps({"path": path, "fields": fields, "until": until}), _row(owner))
+    expires_at = (clock.now() + MAX_AGE).timestamp()
+    return encrypt_for_row(
+        json.dumps({"path": path, "fields": fields, "until": expires_at}), _encryption_context(owner)
+    )
 
 
 def open_submitted_form(sealed: str, user: User) -> SavedForm | None:
-    """What was kept, if it is this person's and not too old."""
+    """The decrypted form, if it is this user's and not expired."""
     try:
-        found = json.loads(decrypt_for_row(sealed, _row(user)))
+        values = json.loads(decrypt_for_row(sealed, _encryption_context(user)))
     except DecryptionError:
         return None
-    if found["until"] < clock.now().timestamp():
+    if values["until"] < clock.now().timestamp():
         return None
-    return SavedForm(found["path"], [(name, value) for name, value in found["fields"]])
+    return SavedForm(values["path"], [(name, value) for name, value in values["fields"]])
 
 
-def _row(user: User) -> str:
+def _encryption_context(user: User) -> str:
     return f"users/{user.id}/typed"

@@ -1,4 +1,4 @@
-"""The door: signing in and out, asking for an account, choosing a password by a link."""
+"""Pages for signed-out visitors: sign in and out, request an account, choose a password by a link."""
 
 from uuid import UUID
 
@@ -36,9 +36,9 @@ from portal.web.rate_limits import MISS_LIMIT, is_not_found_response, limiter
 
 bp = Blueprint("accounts", __name__)
 Answer = str | Response | tuple[str, int]
-AWAITING_CODE_KEY = "half way"  # in the browser's session: who gave the right password and still owes a code
+AWAITING_CODE_KEY = "half way"  # session key: the user whose password was correct and whose code is pending
 AWAITING_CODE_SECONDS = 300
-# What an admin who has to set up codes may open before that.
+# What an admin who must enable one-time codes may open before that.
 TOTP_EXEMPT_ENDPOINTS = {
     "accounts.show_totp_settings",
     "accounts.turn_on_totp",
@@ -55,7 +55,7 @@ TOTP_EXEMPT_ENDPOINTS = {
 
 @bp.before_app_request
 def require_totp_for_admins() -> Response | None:
-    """An admin sees nothing before one-time codes are set up (the demo leaves the choice)."""
+    """Redirect admins to the set-up of one-time codes until these are enabled (not in the demo)."""
     if not _settings().codes_for_admins or request.endpoint in TOTP_EXEMPT_ENDPOINTS or request.endpoint is None:
         return None
     if current_user.is_authenticated and current_user.is_admin and not current_user.has_codes:
@@ -66,6 +66,7 @@ def require_totp_for_admins() -> Response | None:
 @bp.route("/sign-in", methods=["GET", "POST"])
 @mark_endpoint_public
 def sign_in() -> Answer:
+    """The sign-in page."""
     if current_user.is_authenticated:
         return redirect(url_for("pages.show_home_page"))
     form = SignInForm()
@@ -74,35 +75,36 @@ def sign_in() -> Answer:
     if form.validate_on_submit():
         status = 422
         try:
-            answer = authentication.authenticate_password(
+            result = authentication.authenticate_password(
                 form.email.data or "", form.password.data or "", settings.email_domains
             )
-        except EmailDomainError as refused:
-            _wrong_domain(form.email, refused)
-        except lockout.TooManyAttempts as wait:
-            return _wait(wait)
+        except EmailDomainError as error:
+            _show_domain_error(form.email, error)
+        except lockout.TooManyAttempts as error:
+            return _too_many_attempts_page(error)
         else:
-            if answer.user:
+            if result.user:
                 typed = form.again.data or ""
-                return continue_sign_in(answer.user, remember=form.remember.data, typed=typed, target=_target())
-            form.form_errors.append(_no(answer.locked_minutes))
+                return continue_sign_in(result.user, remember=form.remember.data, typed=typed, target=_next_target())
+            form.form_errors.append(_failed_password_message(result.locked_minutes))
     elif form.is_submitted():
         status = 422
-    return _sign_in_page(form, status, here=request.full_path if request.query_string else request.path)
+    return _render_sign_in_page(form, status, here=request.full_path if request.query_string else request.path)
 
 
 @sessions.login_manager.unauthorized_handler
 def handle_unauthorized() -> Answer:
-    """For who asks for a page that needs a person: the sign-in page, with what was typed if a session ended over it."""
+    """For requests that need a user: redirect to the sign-in page, or show it with the encrypted form if a session
+    expired before a POST."""
     if request.method != "POST":
         return redirect(login_url(url_for("accounts.sign_in"), request.url))
-    typed = resubmit.seal_submitted_form() if "HX-Request" not in request.headers else ""
-    if not typed:
+    sealed_form = resubmit.seal_submitted_form() if "HX-Request" not in request.headers else ""
+    if not sealed_form:
         return redirect(url_for("accounts.sign_in"))
-    return _sign_in_page(SignInForm(formdata=None, again=typed), 401, here=url_for("accounts.sign_in"))
+    return _render_sign_in_page(SignInForm(formdata=None, again=sealed_form), 401, here=url_for("accounts.sign_in"))
 
 
-def _sign_in_page(form: SignInForm, status: int, *, here: str) -> tuple[str, int]:
+def _render_sign_in_page(form: SignInForm, status: int, *, here: str) -> tuple[str, int]:
     page = render_template(
         "accounts/sign_in.html",
         form=form,
@@ -117,21 +119,21 @@ def _sign_in_page(form: SignInForm, status: int, *, here: str) -> tuple[str, int
 @bp.route("/sign-in/code", methods=["GET", "POST"])
 @mark_endpoint_public
 def ask_sign_in_code() -> Answer:
-    """The second step, for those who have one-time codes."""
-    user_id, remember, until = session.get(AWAITING_CODE_KEY, ("", False, 0))
-    user = db.session.get(User, UUID(user_id)) if user_id and until > clock.now().timestamp() else None
+    """The second step for users with one-time codes."""
+    user_id, remember, expires_at = session.get(AWAITING_CODE_KEY, ("", False, 0))
+    user = db.session.get(User, UUID(user_id)) if user_id and expires_at > clock.now().timestamp() else None
     if user is None or current_user.is_authenticated:
         return redirect(url_for(".sign_in"))
     form = SignInCodeForm()
     status = 200
     if form.validate_on_submit():
         try:
-            answer = authentication.authenticate_code(user, form.code.data or "")
-        except lockout.TooManyAttempts as wait:
-            return _wait(wait)
-        if answer.user:
-            return _complete_sign_in(answer.user, remember=remember, typed=form.again.data or "", target=_target())
-        form.code.errors = [_no_code(answer.locked_minutes)]
+            result = authentication.authenticate_code(user, form.code.data or "")
+        except lockout.TooManyAttempts as error:
+            return _too_many_attempts_page(error)
+        if result.user:
+            return _complete_sign_in(result.user, remember=remember, typed=form.again.data or "", target=_next_target())
+        form.code.errors = [_failed_code_message(result.locked_minutes)]
         status = 422
     here = request.full_path if request.query_string else request.path
     return render_template("accounts/code.html", form=form, here=here), status
@@ -140,6 +142,7 @@ def ask_sign_in_code() -> Answer:
 @bp.post("/sign-out")
 @mark_endpoint_public
 def sign_out() -> Response:
+    """End the session."""
     sessions.end_current_session()
     return redirect(url_for(".sign_in"))
 
@@ -147,16 +150,17 @@ def sign_out() -> Response:
 @bp.route("/ask-for-account", methods=["GET", "POST"])
 @mark_endpoint_public
 def request_account() -> Answer:
+    """Request an account; the response is the same for known addresses."""
     form = AccountRequestForm()
     if form.validate_on_submit():
         try:
             account_requests.store_account_request(
                 form.email.data or "", form.full_name.data or "", form.school.data or "", str(get_locale() or "en")
             )
-        except lockout.TooManyAttempts as wait:
-            return _wait(wait)
-        except EmailDomainError as refused:
-            _wrong_domain(form.email, refused)
+        except lockout.TooManyAttempts as error:
+            return _too_many_attempts_page(error)
+        except EmailDomainError as error:
+            _show_domain_error(form.email, error)
         else:
             return render_template("accounts/asked.html")
     return render_template("accounts/ask.html", form=form), 422 if form.is_submitted() else 200
@@ -165,36 +169,37 @@ def request_account() -> Answer:
 @bp.route("/forgot-password", methods=["GET", "POST"])
 @mark_endpoint_public
 def forgot_password() -> Answer:
+    """Request a reset link; the response is the same for unknown addresses."""
     form = ForgotPasswordForm()
     if form.validate_on_submit():
         try:
             account_requests.store_password_reset_request(form.email.data or "")
-        except lockout.TooManyAttempts as wait:
-            return _wait(wait)
-        except EmailDomainError as refused:
-            _wrong_domain(form.email, refused)
+        except lockout.TooManyAttempts as error:
+            return _too_many_attempts_page(error)
+        except EmailDomainError as error:
+            _show_domain_error(form.email, error)
         else:
             return render_template("accounts/sent.html", by_mail=bool(_settings().mail_url))
     return render_template("accounts/forgot.html", form=form), 422 if form.is_submitted() else 200
 
 
-def _token() -> str:
-    """The one-time link's, from its address or from its form."""
+def _link_token() -> str:
+    """The one-time link's token, from the URL or the form."""
     return (request.form if request.method == "POST" else request.args).get("token", "")
 
 
-def _is_good() -> bool:
-    """Whoever has a link that is still good is not guessing."""
-    return one_time_links.find_valid_link(_token(), (*one_time_links.PASSWORD_PURPOSES, "email")) is not None
+def _has_valid_link() -> bool:
+    """True if the request has a valid link, so that it is not counted as guessing."""
+    return one_time_links.find_valid_link(_link_token(), (*one_time_links.PASSWORD_PURPOSES, "email")) is not None
 
 
 @bp.route("/choose-password", methods=["GET", "POST"])
 @mark_endpoint_public
-@limiter.limit(MISS_LIMIT, deduct_when=is_not_found_response, exempt_when=_is_good)
+@limiter.limit(MISS_LIMIT, deduct_when=is_not_found_response, exempt_when=_has_valid_link)
 def choose_new_password() -> Answer:
-    """Behind an invitation or a reset. Looking changes nothing, the button does."""
+    """Set a password by an invitation or reset link. GET changes nothing."""
     form = NewPasswordForm()
-    token = _token()
+    token = _link_token()
     row = one_time_links.find_valid_link(token, one_time_links.PASSWORD_PURPOSES)
     if row is None:
         return render_template("accounts/link_over.html"), 410
@@ -211,10 +216,11 @@ def choose_new_password() -> Answer:
 
 @bp.route("/confirm-address", methods=["GET", "POST"])
 @mark_endpoint_public
-@limiter.limit(MISS_LIMIT, deduct_when=is_not_found_response, exempt_when=_is_good)
+@limiter.limit(MISS_LIMIT, deduct_when=is_not_found_response, exempt_when=_has_valid_link)
 def confirm_new_email() -> Answer:
+    """Confirm a new address by a link. GET changes nothing."""
     form = TokenForm()
-    token = _token()
+    token = _link_token()
     row = one_time_links.find_valid_link(token, ("email",))
     if row is None:
         return render_template("accounts/link_over.html"), 410
@@ -228,27 +234,28 @@ def confirm_new_email() -> Answer:
 
 
 def guessable_words_of(user: User) -> tuple[str, ...]:
-    """What anybody could guess of a person: no part of a password."""
+    """Words that anybody could guess for the user and that a password must not consist of."""
     return (user.full_name, user.email.partition("@")[0], user.school_name)
 
 
 def continue_sign_in(user: User, *, remember: bool, typed: str = "", target: str) -> Answer:
-    """Let somebody in who has shown who they are, by way of their one-time codes if they have them. `target` is a
-    path of the portal, `typed` what they wrote before their session ended."""
+    """Sign in an authenticated user, after their one-time code if enabled. `target` is a path of the portal, `typed`
+    the encrypted form of an expired session."""
     if not user.has_codes:
         return _complete_sign_in(user, remember=remember, typed=typed, target=target)
     session[AWAITING_CODE_KEY] = (str(user.id), bool(remember), clock.now().timestamp() + AWAITING_CODE_SECONDS)
     if not typed:
         return redirect(url_for(".ask_sign_in_code", next=target or None))
-    form = SignInCodeForm(formdata=None, again=typed)  # the page carries it on, so it is not led to
+    # the form must be carried on, so the code page is rendered instead of redirected to
+    form = SignInCodeForm(formdata=None, again=typed)
     return render_template("accounts/code.html", form=form, here=url_for(".ask_sign_in_code"))
 
 
 def _complete_sign_in(user: User, *, remember: bool, typed: str, target: str) -> Answer:
-    chosen = session.get(PRE_LOGIN_LANGUAGE_KEY)
+    chosen_language = session.get(PRE_LOGIN_LANGUAGE_KEY)
     sessions.start_user_session(user, remember=remember)
-    if chosen in LANGUAGES and chosen != user.language:
-        service.set_user_language(user, chosen)
+    if chosen_language in LANGUAGES and chosen_language != user.language:
+        service.set_user_language(user, chosen_language)
     saved_form = resubmit.open_submitted_form(typed, user) if typed else None
     home = safe_next_url(target, url_for("pages.show_home_page"))
     response = current_app.make_response(
@@ -258,34 +265,34 @@ def _complete_sign_in(user: User, *, remember: bool, typed: str, target: str) ->
     return response
 
 
-def _target() -> str:
+def _next_target() -> str:
     return request.args.get("next", "")
 
 
-def _wrong_domain(field: Field, refused: EmailDomainError) -> None:
-    domains = _(" or ").join(f"@{d}" for d in refused.domains)
+def _show_domain_error(field: Field, error: EmailDomainError) -> None:
+    domains = _(" or ").join(f"@{domain}" for domain in error.domains)
     field.errors = [_("Only staff addresses at %(domains)s can sign in.", domains=domains)]
 
 
-def _no(minutes: int) -> str:
-    said = _("The address or the password is not right, or the account is not open yet.")
-    return f"{said} {_wait_words(minutes)}" if minutes else said
+def _failed_password_message(minutes: int) -> str:
+    message = _("The address or the password is not right, or the account is not open yet.")
+    return f"{message} {_lockout_message(minutes)}" if minutes else message
 
 
-def _no_code(minutes: int) -> str:
-    said = _("This code is not right, or it was used before. Wait for the next one.")
-    return f"{said} {_wait_words(minutes)}" if minutes else said
+def _failed_code_message(minutes: int) -> str:
+    message = _("This code is not right, or it was used before. Wait for the next one.")
+    return f"{message} {_lockout_message(minutes)}" if minutes else message
 
 
-def _wait_words(minutes: int) -> str:
+def _lockout_message(minutes: int) -> str:
     return _("After too many tries this address has to wait: try again in %(minutes)s min.", minutes=minutes)
 
 
-def _wait(wait: lockout.TooManyAttempts) -> Response:
-    minutes = -(-wait.seconds // 60)
-    answer = current_app.make_response((render_template("accounts/wait.html", minutes=minutes), 429))
-    answer.headers["Retry-After"] = str(wait.seconds)
-    return answer
+def _too_many_attempts_page(error: lockout.TooManyAttempts) -> Response:
+    minutes = -(-error.seconds // 60)
+    response = current_app.make_response((render_template("accounts/wait.html", minutes=minutes), 429))
+    response.headers["Retry-After"] = str(error.seconds)
+    return response
 
 
 def _settings() -> Settings:

@@ -1,6 +1,6 @@
-"""Sessions are rows: the cookie holds a random token, and ending the row ends every copy of the cookie.
+"""Server-side sessions: the cookie has a random token, and ending the row ends every copy of the cookie.
 
-Idle 2 hours (admins 30 minutes), 12 hours at most; a teacher may keep their own phone signed in for 30 days.
+Timeouts: 2 hours idle (admins 30 minutes), 12 hours in total; a teacher may keep their own phone signed in for 30 days.
 """
 
 from datetime import datetime, timedelta
@@ -21,24 +21,24 @@ IDLE_TIMEOUT = timedelta(hours=2)
 ADMIN_IDLE_TIMEOUT = timedelta(minutes=30)
 ABSOLUTE_TIMEOUT = timedelta(hours=12)
 REMEMBER_LIFETIME = timedelta(days=30)
-LAST_SEEN_RESOLUTION = timedelta(minutes=1)  # how exact "last seen" needs to be
+LAST_SEEN_RESOLUTION = timedelta(minutes=1)  # precision of "last seen"
 
 login_manager = LoginManager()
 login_manager.login_view = "accounts.sign_in"
 login_manager.login_message = None
-login_manager.session_protection = None  # it binds to the IP address, which changes on mobile data
+login_manager.session_protection = None  # it binds the session to the IP address, which changes on mobile data
 
-_by_token = select(UserSession).where(UserSession.token_hash == bindparam("token_hash"))
+_session_select = select(UserSession).where(UserSession.token_hash == bindparam("token_hash"))
 
 
 @login_manager.user_loader
 def load_session_user(token: str) -> User | None:
-    """The person behind a session token, if the session is still good."""
-    row = db.session.scalar(_by_token, {"token_hash": hash_token(token)})
+    """The user of a session token, if the session is valid."""
+    row = db.session.scalar(_session_select, {"token_hash": hash_token(token)})
     now = clock.now()
-    if row is None or row.ended_at or not row.user.is_active or now > _good_until(row):
+    if row is None or row.ended_at or not row.user.is_active or now > _expires_at(row):
         return None
-    # A page that renews itself is not a person: it must not keep a session alive.
+    # HTMX polling is no activity of a person: it must not keep a session alive.
     if now - row.last_seen_at > LAST_SEEN_RESOLUTION and "HX-Request" not in request.headers:
         with write_transaction():
             db.session.execute(update(UserSession).where(UserSession.id == row.id).values(last_seen_at=now))
@@ -47,12 +47,12 @@ def load_session_user(token: str) -> User | None:
 
 
 def owner_of_any_session(token: str) -> User | None:
-    """Whose session it is, or was: one that has ended or run out counts too. No proof of anything today."""
-    row = db.session.scalar(_by_token, {"token_hash": hash_token(token)})
+    """The user of a session, ended and expired ones included. It proves nothing about the current request."""
+    row = db.session.scalar(_session_select, {"token_hash": hash_token(token)})
     return row.user if row else None
 
 
-def _good_until(row: UserSession) -> datetime:
+def _expires_at(row: UserSession) -> datetime:
     if row.remembered and not row.user.is_admin:
         return row.created_at + REMEMBER_LIFETIME
     idle = ADMIN_IDLE_TIMEOUT if row.user.is_admin else IDLE_TIMEOUT
@@ -60,7 +60,7 @@ def _good_until(row: UserSession) -> datetime:
 
 
 def start_user_session(user: User, *, remember: bool) -> None:
-    """Sign `user` in with a new session. What the browser had before signing in is dropped."""
+    """Sign `user` in with a new session; the browser's previous session data is dropped."""
     token = generate_token()
     remember = remember and not user.is_admin
     now = clock.now()
@@ -79,14 +79,14 @@ def start_user_session(user: User, *, remember: bool) -> None:
             AuditAction.SIGNED_IN, AuditSubject.USER, user.id, by=user.id, place=hash_client_ip(request.remote_addr)
         )
     session.clear()
-    g.pop("csrf_token", None)  # Flask-WTF would put the token of before into this page's forms
+    g.pop("csrf_token", None)  # Flask-WTF would put the previous session's token into this page's forms
     session.permanent = remember
     user.session_token = token
     login_user(user)
 
 
 def end_current_session() -> None:
-    """End the session of this browser, on the server too."""
+    """End this browser's session, also in the database."""
     token = getattr(current_user, "session_token", None)
     if token:
         with write_transaction():
@@ -99,7 +99,7 @@ def end_current_session() -> None:
 
 
 def end_all_sessions(user: User) -> None:
-    """Sign a person out everywhere."""
+    """End all sessions of a user."""
     with write_transaction():
         db.session.execute(
             update(UserSession)
@@ -109,22 +109,22 @@ def end_all_sessions(user: User) -> None:
 
 
 def list_active_sessions(user: User) -> list[UserSession]:
-    """A person's open sessions, the one used last first."""
+    """A user's valid sessions, the most recently used first."""
     rows = select(UserSession).where(UserSession.user_id == user.id, UserSession.ended_at.is_(None))
     now = clock.now()
     return [
-        row for row in db.session.scalars(rows.order_by(UserSession.last_seen_at.desc())) if now <= _good_until(row)
+        row for row in db.session.scalars(rows.order_by(UserSession.last_seen_at.desc())) if now <= _expires_at(row)
     ]
 
 
 def is_current_session(row: UserSession) -> bool:
-    """Is it the session of the browser that asks?"""
+    """True if it is the session of this request."""
     token = getattr(current_user, "session_token", None)
     return token is not None and row.token_hash == hash_token(token)
 
 
 def end_session_by_id(user: User, session_id: UUID) -> bool:
-    """End one of a person's own sessions. False if there is no such."""
+    """End one of a user's sessions; False if there is no such."""
     with write_transaction():
         ended = execute_rowcount(
             update(UserSession)

@@ -1,4 +1,4 @@
-"""One-time codes from an app on the phone (RFC 6238, 6 digits, 30 seconds), and recovery codes on paper."""
+"""One-time codes of an authenticator app (TOTP, RFC 6238: 6 digits, 30 seconds), and recovery codes on paper."""
 
 import hmac
 import secrets
@@ -19,32 +19,33 @@ from portal.core.crypto import (
 )
 from portal.core.db import db, execute_rowcount, write_transaction
 
-TOTP_STEP_SECONDS = 30  # seconds
-RECOVERY_CODE_COUNT = 10  # codes on paper
-_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+TOTP_STEP_SECONDS = 30
+RECOVERY_CODE_COUNT = 10
+_RECOVERY_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 def new_totp_secret(user: User, sealed: str = "") -> tuple[str, str]:
-    """A secret that the person's app may learn, plain for the page and sealed for its form: looking at the page
-    stores nothing. With `sealed` it is the same as before, if it was offered to this person."""
+    """A new secret: plain for the page and encrypted for its form, since viewing the page stores nothing. With `sealed`
+    it is the same as before, if that was made for this user."""
     try:
-        return decrypt_for_row(sealed, _row(user)), sealed
+        return decrypt_for_row(sealed, _encryption_context(user)), sealed
     except DecryptionError:
         secret = pyotp.random_base32()
-        return secret, encrypt_for_row(secret, _row(user))
+        return secret, encrypt_for_row(secret, _encryption_context(user))
 
 
 def totp_qr_svg(user: User, secret: str) -> str:
-    """The secret as a QR code: an `<svg>` that needs no style of its own."""
-    address = pyotp.TOTP(secret).provisioning_uri(name=user.email, issuer_name="Silid")
-    drawing = segno.make(address, micro=False).svg_inline(scale=5, border=2, dark="#000", light="#fff")
-    return drawing.replace("<svg ", '<svg aria-hidden="true" ', 1)  # the letters stand below it
+    """The secret as a QR code, an inline `<svg>` without styles."""
+    uri = pyotp.TOTP(secret).provisioning_uri(name=user.email, issuer_name="Silid")
+    svg = segno.make(uri, micro=False).svg_inline(scale=5, border=2, dark="#000", light="#fff")
+    return svg.replace("<svg ", '<svg aria-hidden="true" ', 1)  # the page shows the secret as text below it
 
 
 def enable_totp_codes(user: User, sealed: str, code: str) -> list[str] | None:
-    """Begin to ask for codes, once the app has shown a right one. The recovery codes, shown this once."""
+    """Enable one-time codes after a correct code of the app; returns the recovery codes, which are shown once. None if
+    the code is wrong."""
     try:
-        step = _step(decrypt_for_row(sealed, _row(user)), code)
+        step = _matching_step(decrypt_for_row(sealed, _encryption_context(user)), code)
     except DecryptionError:
         return None
     if user.has_codes or step is None:
@@ -57,7 +58,7 @@ def enable_totp_codes(user: User, sealed: str, code: str) -> list[str] | None:
 
 
 def disable_totp_codes(user: User, by: User) -> None:
-    """Ask for no codes any more: by the person, or by an admin when phone and paper are lost."""
+    """Disable one-time codes, by the user or by an admin."""
     with write_transaction() as session:
         user.totp_secret_encrypted = user.totp_enabled_at = user.totp_last_step = None
         session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
@@ -65,20 +66,20 @@ def disable_totp_codes(user: User, by: User) -> None:
 
 
 def regenerate_recovery_codes(user: User) -> list[str]:
-    """New recovery codes in place of the old ones."""
+    """Replace the recovery codes; returns the new ones."""
     with write_transaction():
         audit_log.record_action(AuditAction.REGENERATED_RECOVERY_CODES, AuditSubject.USER, user.id, by=user.id)
         return _new_recovery_codes(user)
 
 
 def verify_sign_in_code(user: User, code: str) -> bool:
-    """True for a code of the app that was not used before, or an unused recovery code, which is then used up."""
+    """True for an unused code of the app, or an unused recovery code, which is then consumed."""
     code = "".join(code.split()).replace("-", "").lower()
-    return _by_app(user, code) if code.isdigit() else _by_recovery(user, code)
+    return _verify_app_code(user, code) if code.isdigit() else _consume_recovery_code(user, code)
 
 
-def _step(secret: str, code: str) -> int | None:
-    """The half minute whose code it is: this one, the last or the next, as clocks differ."""
+def _matching_step(secret: str, code: str) -> int | None:
+    """The time step whose code it is: this one, the previous or the next, as clocks differ."""
     code = "".join(code.split())
     if not (code.isascii() and code.isdigit() and len(code) == 6):
         return None
@@ -87,57 +88,57 @@ def _step(secret: str, code: str) -> int | None:
     return next((s for s in (now, now - 1, now + 1) if hmac.compare_digest(app.at(s * TOTP_STEP_SECONDS), code)), None)
 
 
-def _by_app(user: User, code: str) -> bool:
+def _verify_app_code(user: User, code: str) -> bool:
     if not user.has_codes:
         return False
-    step = _step(decrypt_for_row(user.totp_secret_encrypted or "", _row(user)), code)
+    step = _matching_step(decrypt_for_row(user.totp_secret_encrypted or "", _encryption_context(user)), code)
     if step is None:
         return False
     with write_transaction():
-        taken = execute_rowcount(
+        row_count = execute_rowcount(
             update(User)
             .where(User.id == user.id, or_(User.totp_last_step.is_(None), User.totp_last_step < step))
             .values(totp_last_step=step)
             .execution_options(synchronize_session=False)
         )
-    return taken == 1
+    return row_count == 1
 
 
-def _by_recovery(user: User, code: str) -> bool:
+def _consume_recovery_code(user: User, code: str) -> bool:
     if not user.has_codes:
         return False
     with write_transaction():
-        taken = execute_rowcount(
+        row_count = execute_rowcount(
             update(RecoveryCode)
             .where(
                 RecoveryCode.user_id == user.id,
-                RecoveryCode.code_hash.in_(hmac_hex_all_keys(_named(user, code))),
+                RecoveryCode.code_hash.in_(hmac_hex_all_keys(_hash_input(user, code))),
                 RecoveryCode.used_at.is_(None),
             )
             .values(used_at=clock.now())
         )
-        used = taken == 1
-        if used:
+        is_used = row_count == 1
+        if is_used:
             audit_log.record_action(AuditAction.USED_RECOVERY_CODE, AuditSubject.USER, user.id, by=user.id)
-    return bool(used)
+    return bool(is_used)
 
 
 def count_unused_recovery_codes(user: User) -> int:
-    """How many recovery codes are unused."""
+    """The number of unused recovery codes."""
     rows = select(RecoveryCode.id).where(RecoveryCode.user_id == user.id, RecoveryCode.used_at.is_(None))
     return len(db.session.scalars(rows).all())
 
 
 def _new_recovery_codes(user: User) -> list[str]:
-    codes = ["".join(secrets.choice(_LETTERS) for _ in range(10)) for _ in range(RECOVERY_CODE_COUNT)]
+    codes = ["".join(secrets.choice(_RECOVERY_ALPHABET) for _ in range(10)) for _ in range(RECOVERY_CODE_COUNT)]
     db.session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
-    db.session.add_all(RecoveryCode(user_id=user.id, code_hash=hmac_hex(_named(user, code))) for code in codes)
+    db.session.add_all(RecoveryCode(user_id=user.id, code_hash=hmac_hex(_hash_input(user, code))) for code in codes)
     return [f"{code[:5]}-{code[5:]}" for code in codes]
 
 
-def _named(user: User, code: str) -> str:
+def _hash_input(user: User, code: str) -> str:
     return f"recovery\0{user.id}\0{code}"
 
 
-def _row(user: User) -> str:
+def _encryption_context(user: User) -> str:
     return f"users/{user.id}/totp"

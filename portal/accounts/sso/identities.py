@@ -1,7 +1,7 @@
-"""Whose account at Google or Microsoft it is, and how it becomes somebody's: never by its address alone.
+"""External identities (Google, Microsoft accounts) and how they are linked to users: never by address alone.
 
-An unknown one asks for an account, which an admin approves; a person who is signed in and has just written their
-password connects one.
+An unknown identity requests an account, which an admin approves; a signed-in user who has just entered their password
+links one.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from portal.oidc.errors import LoginRefused
 
 @dataclass(frozen=True)
 class UnknownIdentity:
-    """Somebody with a school's address whom nobody here knows yet."""
+    """An external identity with a school address that is linked to no user."""
 
     issuer: str
     subject: str
@@ -38,13 +38,12 @@ class UnknownIdentity:
 
 
 def user_for_identity(external_user: ExternalUser) -> User | UnknownIdentity:
-    """Who signs in with it. Raises LoginRefused: outside the domain rule, a learner, a closed account, an address
-    that is
-    somebody else's here (mailboxes are given to the next person)."""
+    """The user linked to the identity, or `UnknownIdentity`. Raises LoginRefused for an address outside the domain
+    rule, a learner, a deactivated account, or an address that another user here has (mailboxes are reassigned)."""
     address = _staff_address(external_user)
-    row = db.session.execute(_whose(external_user)).one_or_none()
+    row = db.session.execute(_select_identity_and_user(external_user)).one_or_none()
     if row is None:
-        _nobodys(address)
+        _require_unused_address(address)
         return UnknownIdentity(
             external_user.issuer,
             external_user.subject,
@@ -61,82 +60,83 @@ def user_for_identity(external_user: ExternalUser) -> User | UnknownIdentity:
     return user
 
 
-def has_pending_request(new: UnknownIdentity) -> bool:
-    """Has this very account asked already?"""
-    rows = select(AccountRequest.id).where(AccountRequest.issuer == new.issuer, AccountRequest.subject == new.subject)
+def has_pending_request(identity: UnknownIdentity) -> bool:
+    """True if this identity has requested an account before."""
+    rows = select(AccountRequest.id).where(
+        AccountRequest.issuer == identity.issuer, AccountRequest.subject == identity.subject
+    )
     return db.session.scalar(rows.limit(1)) is not None
 
 
-def request_account_for_identity(new: UnknownIdentity, full_name: str, deped_id: str, language: str) -> bool:
-    """Ask for an account that opens with this identity. False if no open school has this ID. Raises LoginRefused.
+def request_account_for_identity(identity: UnknownIdentity, full_name: str, deped_id: str, language: str) -> bool:
+    """Request an account linked to this identity. False if no open school has this ID. Raises LoginRefused.
 
-    Where somebody has typed the same address at the door before, the request is now of who has the mailbox, and
-    waits for a decision once more. One that was refused with an account elsewhere stays refused.
+    It replaces an earlier request for the address that had no identity, and is pending again, as the identity proves
+    the mailbox. A rejected request with an identity stays rejected.
     """
-    school = db.session.scalar(select(School.id).where(School.deped_id == deped_id, School.closed_at.is_(None)))
-    if school is None:
+    school_id = db.session.scalar(select(School.id).where(School.deped_id == deped_id, School.closed_at.is_(None)))
+    if school_id is None:
         return False
     values = {
         "full_name": outbox.strip_control_characters(full_name)[:120],
-        "school_id": school,
-        "issuer": new.issuer,
-        "subject": new.subject,
+        "school_id": school_id,
+        "issuer": identity.issuer,
+        "subject": identity.subject,
     }
     with write_transaction() as session:
-        _nobodys(new.address)
-        request = {"id": uuid4(), "email": new.address, "language": language, "state": AccountRequestState.PENDING}
+        _require_unused_address(identity.address)
+        request = {"id": uuid4(), "email": identity.address, "language": language, "state": AccountRequestState.PENDING}
         if not insert_if_absent(AccountRequest, {**request, **values, "created_at": clock.now()}, ["email"]):
-            open_again = or_(AccountRequest.state == AccountRequestState.PENDING, AccountRequest.issuer.is_(None))
+            is_replaceable = or_(AccountRequest.state == AccountRequestState.PENDING, AccountRequest.issuer.is_(None))
             session.execute(
                 update(AccountRequest)
-                .where(AccountRequest.email == new.address, open_again)
+                .where(AccountRequest.email == identity.address, is_replaceable)
                 .values(**values, state=AccountRequestState.PENDING, decided_at=None)
             )
     return True
 
 
 def attach_to_new_user(user: User, account_request: AccountRequest, by: User) -> None:
-    """The account that was just made of a request belongs to the identity that asked, and its address is confirmed;
-    within `write_transaction()`. Nothing happens where the request came with none, or another account has it by now."""
+    """Link a newly created account to the identity that requested it and confirm its address; within
+    `write_transaction()`. A no-op if the request has no identity, or another account is linked to it by now."""
     if (
         account_request.issuer
         and account_request.subject
-        and _link(user, account_request.issuer, account_request.subject)
+        and _insert_identity(user, account_request.issuer, account_request.subject)
     ):
         user.confirmed_at = clock.now()
         audit_log.record_action(AuditAction.LINKED_IDENTITY, AuditSubject.USER, user.id, by=by.id)
 
 
 def link_external_identity(user: User, external_user: ExternalUser) -> None:
-    """From now on `user` may sign in with it. Raises LoginRefused, also where the address is not their own: computers
-    in
-    schools are shared, and a colleague's account would let the colleague in."""
+    """Link the identity to `user`. Raises LoginRefused, also if the address is not the user's own: school computers are
+    shared, and a colleague's identity would let the colleague in."""
     if _staff_address(external_user) != user.email:
         raise LoginRefused("another's address")
     with write_transaction():
-        if not _link(user, external_user.issuer, external_user.subject):
-            row = db.session.execute(_whose(external_user)).one_or_none()
+        if not _insert_identity(user, external_user.issuer, external_user.subject):
+            row = db.session.execute(_select_identity_and_user(external_user)).one_or_none()
             if row is None or row[1].id != user.id:
                 raise LoginRefused("another's account")
             return
         audit_log.record_action(AuditAction.LINKED_IDENTITY, AuditSubject.USER, user.id, by=user.id)
-        _tell(user, "sign_in_connected")
+        _enqueue_mail(user, "sign_in_connected")
 
 
 def unlink_external_identity(user: User, identity_id: UUID) -> bool:
-    """The person no longer signs in with it. False if it is not theirs."""
+    """Unlink an identity; False if it is not the user's."""
     with write_transaction():
-        gone = execute_rowcount(
+        deleted = execute_rowcount(
             delete(ExternalIdentity).where(ExternalIdentity.id == identity_id, ExternalIdentity.user_id == user.id)
         )
-        if not gone:
+        if not deleted:
             return False
         audit_log.record_action(AuditAction.UNLINKED_IDENTITY, AuditSubject.USER, user.id, by=user.id)
     return True
 
 
 def identities_of_user(user: User) -> list[ExternalIdentity]:
-    """What the person may sign in with, besides their password."""
+    """The user's linked identities."""
     return list(
         db.session.scalars(
             select(ExternalIdentity).where(ExternalIdentity.user_id == user.id).order_by(ExternalIdentity.created_at)
@@ -144,7 +144,7 @@ def identities_of_user(user: User) -> list[ExternalIdentity]:
     )
 
 
-def _whose(external_user: ExternalUser) -> Select[ExternalIdentity, User]:
+def _select_identity_and_user(external_user: ExternalUser) -> Select[ExternalIdentity, User]:
     return (
         select(ExternalIdentity, User)
         .join(User, User.id == ExternalIdentity.user_id)
@@ -152,12 +152,13 @@ def _whose(external_user: ExternalUser) -> Select[ExternalIdentity, User]:
     )
 
 
-def _link(user: User, issuer: str, subject: str) -> bool:
+def _insert_identity(user: User, issuer: str, subject: str) -> bool:
     values = {"id": uuid4(), "issuer": issuer, "subject": subject, "user_id": user.id, "created_at": clock.now()}
     return insert_if_absent(ExternalIdentity, values, ["issuer", "subject"])
 
 
 def _staff_address(external_user: ExternalUser) -> str:
+    """The identity's address under the domain rule. Raises LoginRefused."""
     try:
         address = normalise_school_email(external_user.address, _settings().email_domains)
     except EmailDomainError:
@@ -167,12 +168,12 @@ def _staff_address(external_user: ExternalUser) -> str:
     return address
 
 
-def _nobodys(address: str) -> None:
+def _require_unused_address(address: str) -> None:
     if db.session.scalar(select(User.id).where(User.email == address)):
         raise LoginRefused("known address")
 
 
-def _tell(user: User, template: str) -> None:
+def _enqueue_mail(user: User, template: str) -> None:
     outbox.enqueue_mail(
         user.email, template, user.language, name=user.full_name, link=f"{_settings().base_url}/sign-in"
     )

@@ -1,6 +1,6 @@
-"""Signing in with Google or Microsoft, asking for an account with one of them, and connecting one to an account.
+"""Pages of single sign-on with Google or Microsoft: sign in, request an account, link and unlink identities.
 
-Whoever is refused sees one and the same page, whatever the reason: the log of who did what has it.
+Every refusal shows the same page; the reason is in the audit log.
 """
 
 import json
@@ -19,7 +19,7 @@ from portal.accounts.sign_in import lockout
 from portal.accounts.sign_in.next_url import safe_next_url
 from portal.accounts.sign_in.routes import (
     Answer,
-    _wait,
+    _too_many_attempts_page,
     bp,
     continue_sign_in,
 )
@@ -32,133 +32,138 @@ from portal.oidc.errors import LoginRefused, ProviderUnavailable
 from portal.oidc.provider import OidcProvider
 from portal.web import mark_endpoint_public
 
-VERIFIED_IDENTITY_KEY = "newcomer"  # in the browser's session, sealed: for whom the provider has vouched
+VERIFIED_IDENTITY_KEY = "newcomer"  # session key of the verified identity, encrypted
 VERIFIED_IDENTITY_LIFETIME = timedelta(minutes=30)
-REAUTHENTICATED_UNTIL_KEY = "proven until"  # in the session: until when the person may connect and disconnect
+REAUTHENTICATED_UNTIL_KEY = "proven until"  # session key: until when identities may be linked and unlinked
 REAUTHENTICATION_LIFETIME = timedelta(minutes=5)
-CANCELLED_BY_USER = "given up there"  # the person went back: no failed try
+CANCELLED_BY_USER = "given up there"  # the user cancelled at the provider; not counted as a failure
 _PROVIDERS = "<any(google, microsoft):provider>"
 
 
 @bp.get(f"/sign-in/{_PROVIDERS}")
 @mark_endpoint_public
 def start_sso_sign_in(provider: str) -> Answer:
-    """A plain link: a form may not lead to another host."""
-    there = _provider_or_404(provider)
+    """Redirect to the provider. GET, since the CSP forbids forms that lead to another host."""
+    oidc_provider = _provider_or_404(provider)
     if current_user.is_authenticated:
         return redirect(url_for("pages.show_home_page"))
     try:
         lockout.check_client_limit()
-        return redirect(service.start_sso_attempt(there, target=safe_next_url(request.args.get("next"), "")), code=303)
-    except lockout.TooManyAttempts as wait:
-        return _wait(wait)
-    except ProviderUnavailable as trouble:
-        return _unavailable(there, trouble)
+        return redirect(
+            service.start_sso_attempt(oidc_provider, target=safe_next_url(request.args.get("next"), "")), code=303
+        )
+    except lockout.TooManyAttempts as error:
+        return _too_many_attempts_page(error)
+    except ProviderUnavailable as error:
+        return _render_unavailable(oidc_provider, error)
 
 
 @bp.get(f"/sign-in/{_PROVIDERS}/back")
 @mark_endpoint_public
 def handle_sso_callback(provider: str) -> Answer:
-    """Where Google or Microsoft send the browser back to."""
-    there = _provider_or_404(provider)
+    """The redirect URI: the provider sends the browser back here."""
+    oidc_provider = _provider_or_404(provider)
     try:
         lockout.check_client_limit()
-        return _handle_callback(there)
-    except lockout.TooManyAttempts as wait:
-        return _wait(wait)
-    except ProviderUnavailable as trouble:
-        return _unavailable(there, trouble)
-    except LoginRefused as no:
-        return _refused(there, no)
+        return _handle_callback(oidc_provider)
+    except lockout.TooManyAttempts as error:
+        return _too_many_attempts_page(error)
+    except ProviderUnavailable as error:
+        return _render_unavailable(oidc_provider, error)
+    except LoginRefused as error:
+        return _render_refused(oidc_provider, error)
 
 
-def _handle_callback(there: OidcProvider) -> Answer:
-    trip = service.pop_sso_attempt(there, request.args.get("state", ""))
-    if request.args.get("iss", there.issuer) != there.issuer:  # RFC 9207
+def _handle_callback(provider: OidcProvider) -> Answer:
+    attempt = service.pop_sso_attempt(provider, request.args.get("state", ""))
+    if request.args.get("iss", provider.issuer) != provider.issuer:  # RFC 9207
         raise LoginRefused("iss of the answer")
     if request.args.get("error"):
         raise LoginRefused(CANCELLED_BY_USER if request.args["error"] == "access_denied" else "error there")
-    external_user = service.fetch_external_user(there, trip, request.args.get("code", ""))
-    if trip.user_id or current_user.is_authenticated:
-        if not current_user.is_authenticated or current_user.id != trip.user_id:
+    external_user = service.fetch_external_user(provider, attempt, request.args.get("code", ""))
+    if attempt.user_id or current_user.is_authenticated:
+        if not current_user.is_authenticated or current_user.id != attempt.user_id:
             raise LoginRefused("another session")
         identities.link_external_identity(current_user_account(), external_user)
-        flash(_("Connected: you can now sign in with %(provider)s.", provider=there.label))
+        flash(_("Connected: you can now sign in with %(provider)s.", provider=provider.label))
         return redirect(url_for(".show_linked_identities"))
-    who = identities.user_for_identity(external_user)
-    if not isinstance(who, UnknownIdentity):
-        return continue_sign_in(who, remember=False, target=trip.target)
-    _remember(who, asked=identities.has_pending_request(who))
+    user = identities.user_for_identity(external_user)
+    if not isinstance(user, UnknownIdentity):
+        return continue_sign_in(user, remember=False, target=attempt.target)
+    _store_verified_identity(user, has_requested=identities.has_pending_request(user))
     return redirect(url_for(".request_account_after_sso"))
 
 
 @bp.route("/ask-for-account/checked", methods=["GET", "POST"])
 @mark_endpoint_public
 def request_account_after_sso() -> Answer:
-    """The rest of what an admin wants to know of somebody whose address is known to be theirs."""
+    """Request an account for a verified address: the rest of what the admin needs to know."""
     try:
-        kept = json.loads(decrypt_for_row(session.get(VERIFIED_IDENTITY_KEY, ""), VERIFIED_IDENTITY_KEY))
+        stored = json.loads(decrypt_for_row(session.get(VERIFIED_IDENTITY_KEY, ""), VERIFIED_IDENTITY_KEY))
     except DecryptionError:
         return redirect(url_for(".sign_in"))
-    if current_user.is_authenticated or kept["until"] < clock.now().timestamp():
+    if current_user.is_authenticated or stored["until"] < clock.now().timestamp():
         return redirect(url_for(".sign_in"))
-    new = UnknownIdentity(**kept["who"])
-    if kept["asked"]:
+    identity = UnknownIdentity(**stored["who"])
+    if stored["asked"]:
         return render_template("accounts/asked.html")
-    form = SsoAccountRequestForm(full_name=new.name)
+    form = SsoAccountRequestForm(full_name=identity.name)
     if form.validate_on_submit():
         try:
             if identities.request_account_for_identity(
-                new, form.full_name.data or "", form.school.data or "", str(get_locale() or "en")
+                identity, form.full_name.data or "", form.school.data or "", str(get_locale() or "en")
             ):
-                _remember(new, asked=True)
+                _store_verified_identity(identity, has_requested=True)
                 return redirect(url_for(".request_account_after_sso"))
             form.school.errors = [_("No school here has this ID. Look at it again, or ask your school head.")]
         except LoginRefused:
-            session.pop(VERIFIED_IDENTITY_KEY)  # an account with this address was made in the meantime
+            session.pop(VERIFIED_IDENTITY_KEY)  # an account with this address was created meanwhile
             return render_template("accounts/elsewhere_refused.html"), 403
-    page = render_template("accounts/ask_as_newcomer.html", form=form, address=new.address)
+    page = render_template("accounts/ask_as_newcomer.html", form=form, address=identity.address)
     return page, 422 if form.is_submitted() else 200
 
 
 @bp.route("/settings/ways-in", methods=["GET", "POST"])
 def show_linked_identities() -> Answer:
-    """With what a person signs in besides their password; to change it they first write that."""
+    """List linked identities; changing them needs the password first."""
     form = CurrentPasswordForm()
     try:
         if form.validate_on_submit() and check_current_password(form.current):
             session[REAUTHENTICATED_UNTIL_KEY] = (clock.now() + REAUTHENTICATION_LIFETIME).timestamp()
             return redirect(url_for(".show_linked_identities"))
-    except lockout.TooManyAttempts as wait:
-        return _wait(wait)
-    labels = {there.issuer: there.label for there in service.list_configured_providers()}
+    except lockout.TooManyAttempts as error:
+        return _too_many_attempts_page(error)
+    labels = {provider.issuer: provider.label for provider in service.list_configured_providers()}
     connected = identities.identities_of_user(current_user_account())
-    has = {one.issuer for one in connected}
+    linked_issuers = {identity.issuer for identity in connected}
     page = render_template(
         "accounts/ways_in.html",
         form=form,
-        may_change=_password_given(),
-        providers=[there for there in service.list_configured_providers() if there.issuer not in has],
-        connected=[(one, labels.get(one.issuer, one.issuer)) for one in connected],
+        may_change=_is_reauthenticated(),
+        providers=[
+            provider for provider in service.list_configured_providers() if provider.issuer not in linked_issuers
+        ],
+        connected=[(identity, labels.get(identity.issuer, identity.issuer)) for identity in connected],
     )
     return page, 422 if form.is_submitted() else 200
 
 
 @bp.get("/settings/ways-in/connect")
 def link_own_identity() -> Answer:
-    """A plain link again, which changes nothing by itself."""
-    there = _provider_or_404(request.args.get("provider", ""))
-    if not _password_given():
+    """Redirect to the provider to link an identity. GET, as it changes nothing by itself."""
+    provider = _provider_or_404(request.args.get("provider", ""))
+    if not _is_reauthenticated():
         return redirect(url_for(".show_linked_identities"))
     try:
-        return redirect(service.start_sso_attempt(there, user=current_user_account()), code=303)
-    except ProviderUnavailable as trouble:
-        return _unavailable(there, trouble)
+        return redirect(service.start_sso_attempt(provider, user=current_user_account()), code=303)
+    except ProviderUnavailable as error:
+        return _render_unavailable(provider, error)
 
 
 @bp.post("/settings/ways-in/<uuid:identity_id>/end")
 def unlink_own_identity(identity_id: UUID) -> Answer:
-    if not _password_given():
+    """Unlink one of the user's identities."""
+    if not _is_reauthenticated():
         flash(_("Write your password first."), "bad")
     elif identities.unlink_external_identity(current_user_account(), identity_id):
         flash(_("Disconnected."))
@@ -167,33 +172,33 @@ def unlink_own_identity(identity_id: UUID) -> Answer:
     return redirect(url_for(".show_linked_identities"))
 
 
-def _remember(new: UnknownIdentity, *, asked: bool) -> None:
-    until = (clock.now() + VERIFIED_IDENTITY_LIFETIME).timestamp()
+def _store_verified_identity(identity: UnknownIdentity, *, has_requested: bool) -> None:
+    expires_at = (clock.now() + VERIFIED_IDENTITY_LIFETIME).timestamp()
     session[VERIFIED_IDENTITY_KEY] = encrypt_for_row(
-        json.dumps({"until": until, "asked": asked, "who": asdict(new)}), VERIFIED_IDENTITY_KEY
+        json.dumps({"until": expires_at, "asked": has_requested, "who": asdict(identity)}), VERIFIED_IDENTITY_KEY
     )
 
 
-def _password_given() -> bool:
-    until: float = session.get(REAUTHENTICATED_UNTIL_KEY, 0)
-    return until > clock.now().timestamp()
+def _is_reauthenticated() -> bool:
+    valid_until: float = session.get(REAUTHENTICATED_UNTIL_KEY, 0)
+    return valid_until > clock.now().timestamp()
 
 
 def _provider_or_404(name: str) -> OidcProvider:
     return service.get_sso_provider(name) or abort(404)
 
 
-def _refused(there: OidcProvider, no: LoginRefused) -> Answer:
-    if no.reason != CANCELLED_BY_USER:
+def _render_refused(provider: OidcProvider, error: LoginRefused) -> Answer:
+    if error.reason != CANCELLED_BY_USER:
         lockout.record_sign_in_failure(None)
     by = current_user.id if current_user.is_authenticated else None
-    place = lockout.current_client_hash()
+    client_hash = lockout.current_client_hash()
     audit_log.record_action(
-        AuditAction.REFUSED_SIGN_IN, AuditSubject.PROVIDER, there.name, by=by, reason=no.reason, place=place
+        AuditAction.REFUSED_SIGN_IN, AuditSubject.PROVIDER, provider.name, by=by, reason=error.reason, place=client_hash
     )
     return render_template("accounts/elsewhere_refused.html"), 403
 
 
-def _unavailable(there: OidcProvider, trouble: ProviderUnavailable) -> Answer:
-    current_app.logger.warning("sign-in with %s: %s", there.name, trouble)
-    return render_template("accounts/elsewhere_down.html", provider=there.label), 503
+def _render_unavailable(provider: OidcProvider, error: ProviderUnavailable) -> Answer:
+    current_app.logger.warning("sign-in with %s: %s", provider.name, error)
+    return render_template("accounts/elsewhere_down.html", provider=provider.label), 503

@@ -1,7 +1,7 @@
-"""providers() · begin(...) · come_back(...): the way to Google or Microsoft and back, bound to one browser.
+"""Single sign-on attempts: the redirect to Google or Microsoft and back, bound to one browser.
 
-What a sign-in is bound to (state, nonce, PKCE verifier) travels in the browser's own session, sealed; the table
-`spent_states` makes each work once.
+What binds an attempt (state, nonce, PKCE verifier) is stored encrypted in the browser's session; the table
+`used_oidc_states` makes each state single-use.
 """
 
 import hmac
@@ -28,14 +28,14 @@ from portal.oidc.claims import ExternalUser
 from portal.oidc.errors import LoginRefused
 from portal.oidc.provider import LoginSecrets, OidcProvider
 
-SSO_ATTEMPT_KEY = "trip"  # in the browser's session
+SSO_ATTEMPT_KEY = "trip"  # session key
 ATTEMPT_LIFETIME = timedelta(minutes=10)
-_KEY = "silid.openid"
+_PROVIDERS_KEY = "silid.openid"
 
 
 @dataclass(frozen=True)
 class SsoAttempt:
-    """Where somebody was sent and what they want there: to sign in, or, being `user_id`, to connect the account."""
+    """A started sign-in, or, if `user_id` is set, the linking of an identity to that user."""
 
     provider: str
     target: str
@@ -44,10 +44,10 @@ class SsoAttempt:
 
 
 def init_sso_providers(app: Flask, settings: Settings) -> None:
-    """Give the application those providers that are configured."""
+    """Configure the application's providers."""
     oidc_providers = {}
     if settings.google_client_id:
-        # The organisation is only a hint here; what the token says of it is what counts.
+        # Only a hint for the account chooser; the check is on the token's claims.
         organisation = settings.email_domains[0] if len(settings.email_domains) == 1 else "*"
         oidc_providers["google"] = OidcProvider(
             "google",
@@ -68,68 +68,69 @@ def init_sso_providers(app: Flask, settings: Settings) -> None:
             who=partial(claims.user_from_microsoft_claims, tenant=settings.microsoft_tenant),
             hints={},
         )
-    app.extensions[_KEY] = oidc_providers
+    app.extensions[_PROVIDERS_KEY] = oidc_providers
 
 
 def list_configured_providers() -> list[OidcProvider]:
-    """Where people may sign in, besides here."""
-    return list(current_app.extensions[_KEY].values())
+    """The configured providers."""
+    return list(current_app.extensions[_PROVIDERS_KEY].values())
 
 
 def get_sso_provider(name: str) -> OidcProvider | None:
-    oidc_provider: OidcProvider | None = current_app.extensions[_KEY].get(name)
+    """The configured provider of that name, or None."""
+    oidc_provider: OidcProvider | None = current_app.extensions[_PROVIDERS_KEY].get(name)
     return oidc_provider
 
 
-def start_sso_attempt(there: OidcProvider, *, target: str = "", user: User | None = None) -> str:
-    """The address to send the browser to; it remembers the trip. Raises Unavailable."""
-    trip = LoginSecrets.new()
+def start_sso_attempt(provider: OidcProvider, *, target: str = "", user: User | None = None) -> str:
+    """Start an attempt and store it in the session; returns the authorization URL. Raises ProviderUnavailable."""
+    secrets = LoginSecrets.new()
     end_read_transaction()
-    address = there.authorization_url(trip, _back(there))
+    url = provider.authorization_url(secrets, _redirect_uri(provider))
     content = {
-        "provider": there.name,
+        "provider": provider.name,
         "target": target,
         "user": str(user.id) if user else "",
         "until": (clock.now() + ATTEMPT_LIFETIME).timestamp(),
-        "secrets": asdict(trip),
+        "secrets": asdict(secrets),
     }
     session[SSO_ATTEMPT_KEY] = encrypt_for_row(json.dumps(content), SSO_ATTEMPT_KEY)
-    return address
+    return url
 
 
-def pop_sso_attempt(there: OidcProvider, state: str) -> SsoAttempt:
-    """The trip that ends here, which it does whatever comes of it. Raises LoginRefused where this browser has begun
-    none
-    to this provider, has begun another since, took too long, or comes with the same state again."""
+def pop_sso_attempt(provider: OidcProvider, state: str) -> SsoAttempt:
+    """Remove and return the session's attempt, whatever its outcome. Raises LoginRefused if this browser started none
+    with this provider, started another since, took too long, or the state was used before."""
     try:
         content = json.loads(decrypt_for_row(session.pop(SSO_ATTEMPT_KEY, ""), SSO_ATTEMPT_KEY))
     except DecryptionError:
         raise LoginRefused("state") from None
-    trip = SsoAttempt(
+    attempt = SsoAttempt(
         content["provider"],
         content["target"],
         UUID(content["user"]) if content["user"] else None,
         LoginSecrets(**content["secrets"]),
     )
-    right = hmac.compare_digest(state.encode(), trip.secrets.state.encode())
-    if not right or trip.provider != there.name or content["until"] < clock.now().timestamp():
+    is_same_state = hmac.compare_digest(state.encode(), attempt.secrets.state.encode())
+    if not is_same_state or attempt.provider != provider.name or content["until"] < clock.now().timestamp():
         raise LoginRefused("state")
     with write_transaction():
-        first = insert_if_absent(
+        is_first_use = insert_if_absent(
             UsedOidcState, {"state_hash": hash_token(state), "used_at": clock.now()}, ["state_hash"]
         )
-    if not first:
+    if not is_first_use:
         raise LoginRefused("state again")
-    return trip
+    return attempt
 
 
-def fetch_external_user(there: OidcProvider, trip: SsoAttempt, code: str) -> ExternalUser:
-    """Who came back with this code. Raises LoginRefused and Unavailable."""
+def fetch_external_user(provider: OidcProvider, attempt: SsoAttempt, code: str) -> ExternalUser:
+    """Exchange the code for the user's claims. Raises LoginRefused and ProviderUnavailable."""
     end_read_transaction()
-    return there.fetch_user(code, trip.secrets, _back(there), int(clock.now().timestamp()))
+    return provider.fetch_user(code, attempt.secrets, _redirect_uri(provider), int(clock.now().timestamp()))
 
 
-def _back(there: OidcProvider) -> str:
-    """Registered with the provider letter by letter; never built from the request, whose Host anybody can write."""
+def _redirect_uri(provider: OidcProvider) -> str:
+    """The redirect URI, as registered with the provider; never built from the request, whose Host header is
+    untrusted."""
     settings: Settings = current_app.extensions["silid.settings"]
-    return f"{settings.base_url}/sign-in/{there.name}/back"
+    return f"{settings.base_url}/sign-in/{provider.name}/back"

@@ -1,4 +1,4 @@
-"""Many people from a CSV with the columns of TEMPLATE: looked at, then invited, all or none."""
+"""Import of users from a CSV with the columns of TEMPLATE: previewed, then all invited or none."""
 
 import re
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from portal.config import Settings
 from portal.core import csv_tables
 from portal.core.db import db, write_transaction
 
-MAX_ROWS = 200  # invitations that one transaction makes while others wait
+MAX_ROWS = 200  # limits the transaction that creates the invitations
 NAME_LIMIT = 120
 COLUMNS = {
     "email": {"email", "emailaddress", "depedemail"},
@@ -29,15 +29,17 @@ TEMPLATE = "email,name,role,scope,school id\r\n"
 
 @dataclass(frozen=True)
 class ParsedInvitation:
+    """The valid values of a row."""
+
     address: str
     full_name: str
-    scope: str | None  # of an admin; None for a teacher
+    scope: str | None  # an admin's scope; None for a teacher
     school: School | None
 
 
 @dataclass(frozen=True)
 class UserImportRow:
-    """One row of the file. `invitation` is there where nothing is wrong; `problems` are sentences."""
+    """One row of the file. `invitation` is set if it has no problems; `problems` are translated sentences."""
 
     number: int
     invitation: ParsedInvitation | None
@@ -45,26 +47,25 @@ class UserImportRow:
 
 
 def parse_users_csv(admin: User, data: bytes) -> list[UserImportRow]:
-    """The rows with their problems, all at once, in three statements.
+    """Parse and validate all rows, in three statements.
 
-    Raises:
-        TableUnreadable: there is nothing to show; see `csv_text.sentence`.
+    Raises CsvError if the file cannot be parsed; see `csv_tables.csv_error_message`.
     """
     table = csv_tables.parse_delimited_table(data, COLUMNS, most=MAX_ROWS)
     ids = {cells["school_id"] for _number, cells in table}
-    found = db.session.scalars(select(School).where(School.deped_id.in_(ids), schools_in_scope_clause(admin)))
-    schools = {school.deped_id: school for school in found}
-    rows = [_row(admin, number, cells, schools) for number, cells in table]
+    rows_in_scope = db.session.scalars(select(School).where(School.deped_id.in_(ids), schools_in_scope_clause(admin)))
+    schools = {school.deped_id: school for school in rows_in_scope}
+    rows = [_parse_row(admin, number, cells, schools) for number, cells in table]
     addresses = {row.invitation.address for row in rows if row.invitation}
-    known = set(db.session.scalars(select(User.email).where(User.email.in_(addresses))))
-    first: dict[str, int] = {}
-    return [_once(row, known, first) for row in rows]
+    existing = set(db.session.scalars(select(User.email).where(User.email.in_(addresses))))
+    first_rows: dict[str, int] = {}
+    return [_check_unique(row, existing, first_rows) for row in rows]
 
 
 def invite_parsed_users(admin: User, rows: list[UserImportRow]) -> list[tuple[User, str]]:
-    """Make all accounts, in one transaction; each with its invitation link, which is mailed as well.
+    """Create all accounts in one transaction; each with its invitation link, which is mailed as well.
 
-    Raises Refused, e.g. where somebody else has invited one of them meanwhile: then none is made.
+    Raises UserChangeRefused, e.g. if another admin has invited one of them meanwhile: then none is created.
     """
     invitations = [row.invitation for row in rows if row.invitation]
     with write_transaction():
@@ -76,26 +77,26 @@ def invite_parsed_users(admin: User, rows: list[UserImportRow]) -> list[tuple[Us
         ]
 
 
-def _row(admin: User, number: int, cells: dict[str, str], schools: dict[str, School]) -> UserImportRow:
+def _parse_row(admin: User, number: int, cells: dict[str, str], schools: dict[str, School]) -> UserImportRow:
     problems: list[str] = []
-    address = _address(number, cells["email"], problems)
+    address = _parse_address(number, cells["email"], problems)
     if not cells["name"]:
         problems.append(_("Row %(row)s has no name. Write the person's name.", row=number))
     elif len(cells["name"]) > NAME_LIMIT:
         problems.append(_("Row %(row)s: the name is too long. At most %(most)s letters.", row=number, most=NAME_LIMIT))
-    scope = _scope(admin, number, cells, problems)
-    school = _school(admin, number, cells["school_id"], scope, schools, problems)
+    scope = _parse_scope(admin, number, cells, problems)
+    school = _find_school(admin, number, cells["school_id"], scope, schools, problems)
     if problems:
         return UserImportRow(number, None, tuple(problems))
     return UserImportRow(number, ParsedInvitation(address, cells["name"], scope, school), ())
 
 
-def _address(number: int, text: str, problems: list[str]) -> str:
+def _parse_address(number: int, text: str, problems: list[str]) -> str:
     settings: Settings = current_app.extensions["silid.settings"]
     try:
         address = normalise_school_email(text, settings.email_domains)
-    except EmailDomainError as refused:
-        domains = _(" or ").join(f"@{domain}" for domain in refused.domains)
+    except EmailDomainError as error:
+        domains = _(" or ").join(f"@{domain}" for domain in error.domains)
         problems.append(
             _(
                 "Row %(row)s: “%(value)s” is no address at %(domains)s. Only those can have an account.",
@@ -110,7 +111,7 @@ def _address(number: int, text: str, problems: list[str]) -> str:
     return address
 
 
-def _scope(admin: User, number: int, cells: dict[str, str], problems: list[str]) -> str | None:
+def _parse_scope(admin: User, number: int, cells: dict[str, str], problems: list[str]) -> str | None:
     role, scope = cells["role"].lower(), cells["scope"].lower()
     if role not in ("teacher", "admin"):
         problems.append(
@@ -135,10 +136,10 @@ def _scope(admin: User, number: int, cells: dict[str, str], problems: list[str])
     return None
 
 
-def _school(
+def _find_school(
     admin: User, number: int, text: str, scope: str | None, schools: dict[str, School], problems: list[str]
 ) -> School | None:
-    """The school of the row. Who looks after one school need not write it; the region's admins may have none."""
+    """The row's school. A school admin may leave it empty; region admins may have none."""
     if not text and scope == "region":
         return None
     if not text and admin.scope == "school":
@@ -160,20 +161,20 @@ def _school(
     return school
 
 
-def _once(row: UserImportRow, known: set[str], first: dict[str, int]) -> UserImportRow:
-    """The row, unless its address has an account already or stands further up."""
+def _check_unique(row: UserImportRow, existing: set[str], first_rows: dict[str, int]) -> UserImportRow:
+    """The row, with a problem if its address has an account already or is in an earlier row."""
     if row.invitation is None:
         return row
     address = row.invitation.address
-    before = first.setdefault(address, row.number)
-    if before != row.number:
+    first_row = first_rows.setdefault(address, row.number)
+    if first_row != row.number:
         problem = _(
             "Row %(row)s: %(address)s is in row %(before)s already. Take one of them out.",
             row=row.number,
             address=address,
-            before=before,
+            before=first_row,
         )
-    elif address in known:
+    elif address in existing:
         problem = _(
             "Row %(row)s: %(address)s has an account already. Take the row out.", row=row.number, address=address
         )

@@ -1,4 +1,4 @@
-"""Inviting many people from a CSV, on the blueprint of people."""
+"""Page to invite many users from a CSV, on the blueprint of `users`."""
 
 from flask import Response, current_app, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
@@ -27,30 +27,31 @@ class UsersFileForm(FileOrTextMixin, PortalForm):
 
 @bp.route("/import", methods=["GET", "POST"])
 def import_users_csv() -> Answer:
-    """Shown with what is wrong, then invited as a whole. The file itself is not kept."""
+    """Preview the rows with their problems, then invite all. The file itself is not stored."""
     form = UsersFileForm()
     rows: list[csv_import.UserImportRow] = []
     text = ""
     if form.validate_on_submit():
         try:
-            text = form.pasted.data = csv_tables.decode_text(form.content())  # a file can then be corrected on the page
+            # the page shows the text, so that it can be corrected there
+            text = form.pasted.data = csv_tables.decode_text(form.content())
             rows = csv_import.parse_users_csv(current_user, text.encode())
         except csv_tables.CsvError as error:
             form.file.errors = [csv_tables.csv_error_message(error)]
         if rows and "save" in request.form and all(row.invitation for row in rows):
             try:
-                return _invited(csv_import.invite_parsed_users(current_user, rows))
+                return _show_invited(csv_import.invite_parsed_users(current_user, rows))
             except service.UserChangeRefused:
                 form.form_errors.append(
                     _("Somebody else invited one of them just now. Nobody was invited; look again.")
                 )
                 rows = csv_import.parse_users_csv(current_user, text.encode())
-    bad = bool(form.errors) or not all(row.invitation for row in rows)
+    has_problems = bool(form.errors) or not all(row.invitation for row in rows)
     page = render_template("accounts/import.html", form=form, rows=rows, text=text)
-    return page, 422 if form.is_submitted() and bad else 200
+    return page, 422 if form.is_submitted() and has_problems else 200
 
 
-def _invited(rows: list[tuple[service.User, str]]) -> Answer:
+def _show_invited(rows: list[tuple[service.User, str]]) -> Answer:
     settings: Settings = current_app.extensions["silid.settings"]
     if not settings.mail_url:
         return render_template("accounts/hand_over_many.html", made=rows)
@@ -60,6 +61,7 @@ def _invited(rows: list[tuple[service.User, str]]) -> Answer:
 
 @bp.get("/import/template.csv")
 def users_import_template() -> Response:
+    """The empty CSV template."""
     return Response(
         csv_import.TEMPLATE.encode("utf-8-sig"),
         mimetype="text/csv",

@@ -1,4 +1,4 @@
-"""People, for admins: finding, inviting, roles, closing and opening accounts, requests."""
+"""User administration: search, invite, roles, deactivate and reactivate, account requests."""
 
 from uuid import UUID
 
@@ -20,78 +20,89 @@ SHOWN = ("", "teachers", "admins", "off")
 
 @bp.before_request
 def require_user_admin() -> None:
+    """Only admins may open these pages."""
     if current_user.is_authenticated and not current_user.is_admin:
         abort(403)
 
 
 @bp.get("")
 def list_users() -> Answer:
-    words, show = request.args.get("q", "")[:100], request.args.get("show", "")
-    show = show if show in SHOWN else ""
-    user_page = service.search_users_in_scope(_me(), words, show, request.args.get("page", 1, type=int))
+    """Search users in scope; list pending account requests."""
+    words, status = request.args.get("q", "")[:100], request.args.get("show", "")
+    status = status if status in SHOWN else ""
+    user_page = service.search_users_in_scope(_current_admin(), words, status, request.args.get("page", 1, type=int))
     return render_template(
-        "accounts/people.html", found=user_page, q=words, show=show, waiting=service.list_pending_requests(_me())
+        "accounts/people.html",
+        found=user_page,
+        q=words,
+        show=status,
+        waiting=service.list_pending_requests(_current_admin()),
     )
 
 
 @bp.route("/invite", methods=["GET", "POST"])
 def invite_user() -> Answer:
+    """Invite a user."""
     form = InviteForm(school=current_user.school.deped_id if current_user.school else "")
     if form.validate_on_submit():
         try:
-            row = service.invite_user(
-                _me(),
+            invited = service.invite_user(
+                _current_admin(),
                 email=form.email.data or "",
                 full_name=form.full_name.data or "",
                 scope=form.scope,
                 deped_id=form.school.data or "",
             )
-        except EmailDomainError as refused:
-            domains = " or ".join(f"@{d}" for d in refused.domains)
+        except EmailDomainError as error:
+            domains = " or ".join(f"@{domain}" for domain in error.domains)
             form.email.errors = [_("Only addresses at %(domains)s can have an account.", domains=domains)]
-        except service.UserChangeRefused as no:
-            _explain(form, no)
+        except service.UserChangeRefused as error:
+            _show_error(form, error)
         else:
-            return _handed_over(*row)
+            return _deliver_link(*invited)
     return render_template("accounts/invite.html", form=form), 422 if form.is_submitted() else 200
 
 
 @bp.get("/<uuid:user_id>")
 def show_user(user_id: UUID) -> Answer:
-    someone = _person_or_404(user_id)
-    return _person_page(someone, _role_form(someone), 200)
+    """Show a user."""
+    user = _user_or_404(user_id)
+    return _render_user_page(user, _role_form(user), 200)
 
 
 @bp.post("/<uuid:user_id>/role")
 def edit_user_role(user_id: UUID) -> Answer:
-    someone = _managed_or_403(user_id)
+    """Change a user's role and school."""
+    user = _manageable_user_or_403(user_id)
     form = RoleForm()
     if form.validate_on_submit():
         try:
-            service.change_user_role(_me(), someone, form.scope, form.school.data or "")
-        except service.UserChangeRefused as no:
-            _explain(form, no)
+            service.change_user_role(_current_admin(), user, form.scope, form.school.data or "")
+        except service.UserChangeRefused as error:
+            _show_error(form, error)
         else:
             flash(_("Saved. The person was signed out and has the new rights at the next sign-in."))
             return redirect(url_for(".list_users"))
-    return _person_page(someone, form, 422)
+    return _render_user_page(user, form, 422)
 
 
 @bp.post("/<uuid:user_id>/link")
 def issue_access_link(user_id: UUID) -> Answer:
-    someone = _managed_or_403(user_id)
-    if someone.deactivated_at:
+    """Send an invitation or reset link."""
+    user = _manageable_user_or_403(user_id)
+    if user.deactivated_at:
         abort(403)
-    return _handed_over(someone, service.send_access_link(_me(), someone))
+    return _deliver_link(user, service.send_access_link(_current_admin(), user))
 
 
 @bp.post("/<uuid:user_id>/deactivate")
 def deactivate_user(user_id: UUID) -> Answer:
-    someone = _managed_or_403(user_id)
+    """Deactivate an account."""
+    user = _manageable_user_or_403(user_id)
     try:
-        service.deactivate_user(_me(), someone)
-    except service.UserChangeRefused as no:
-        flash(_why(no), "bad")
+        service.deactivate_user(_current_admin(), user)
+    except service.UserChangeRefused as error:
+        flash(_refusal_message(error), "bad")
     else:
         flash(_("The account is closed, and the person is signed out everywhere."))
     return redirect(url_for(".show_user", user_id=user_id))
@@ -99,85 +110,90 @@ def deactivate_user(user_id: UUID) -> Answer:
 
 @bp.post("/<uuid:user_id>/reactivate")
 def reactivate_user(user_id: UUID) -> Answer:
-    service.reactivate_user(_me(), _managed_or_403(user_id))
+    """Reactivate an account."""
+    service.reactivate_user(_current_admin(), _manageable_user_or_403(user_id))
     flash(_("The account is open again."))
     return redirect(url_for(".show_user", user_id=user_id))
 
 
 @bp.post("/<uuid:user_id>/sign-out")
 def end_user_sessions(user_id: UUID) -> Answer:
-    service.end_user_sessions(_me(), _managed_or_403(user_id))
+    """End all sessions of a user."""
+    service.end_user_sessions(_current_admin(), _manageable_user_or_403(user_id))
     flash(_("The person is signed out everywhere."))
     return redirect(url_for(".show_user", user_id=user_id))
 
 
 @bp.post("/<uuid:user_id>/remove-codes")
 def reset_user_totp(user_id: UUID) -> Answer:
-    service.reset_user_totp(_me(), _managed_or_403(user_id))
+    """Disable one-time codes of a user who lost phone and recovery codes."""
+    service.reset_user_totp(_current_admin(), _manageable_user_or_403(user_id))
     flash(_("One-time codes are off for this person."))
     return redirect(url_for(".show_user", user_id=user_id))
 
 
 @bp.post("/requests/<uuid:request_id>/approve")
 def approve_account_request(request_id: UUID) -> Answer:
+    """Create the requested account."""
     try:
-        return _handed_over(*service.approve_account_request(_me(), _request_or_404(request_id)))
-    except service.UserChangeRefused as no:
-        flash(_why(no), "bad")
+        return _deliver_link(*service.approve_account_request(_current_admin(), _request_or_404(request_id)))
+    except service.UserChangeRefused as error:
+        flash(_refusal_message(error), "bad")
         return redirect(url_for(".list_users"))
 
 
 @bp.post("/requests/<uuid:request_id>/refuse")
 def reject_account_request(request_id: UUID) -> Answer:
-    service.reject_account_request(_me(), _request_or_404(request_id))
+    """Reject a request for an account."""
+    service.reject_account_request(_current_admin(), _request_or_404(request_id))
     flash(_("The request is refused."))
     return redirect(url_for(".list_users"))
 
 
-def _handed_over(someone: User, address: str) -> Answer:
-    """With a mail server the link goes to the mailbox alone; without one the admin hands it over, this once."""
+def _deliver_link(user: User, link: str) -> Answer:
+    """With a mail server the link goes to the mailbox only; without one it is shown to the admin, once."""
     settings: Settings = current_app.extensions["silid.settings"]
     if settings.mail_url:
-        flash(_("A letter with the link is on its way to %(email)s.", email=someone.email))
-        return redirect(url_for(".show_user", user_id=someone.id))
-    return render_template("accounts/hand_over.html", person=someone, link=address)
+        flash(_("A letter with the link is on its way to %(email)s.", email=user.email))
+        return redirect(url_for(".show_user", user_id=user.id))
+    return render_template("accounts/hand_over.html", person=user, link=link)
 
 
-def _person_page(someone: User, form: RoleForm, status: int) -> tuple[str, int]:
-    manageable = service.can_manage_user(_me(), someone)
-    return render_template("accounts/person.html", person=someone, form=form, manageable=manageable), status
+def _render_user_page(user: User, form: RoleForm, status: int) -> tuple[str, int]:
+    manageable = service.can_manage_user(_current_admin(), user)
+    return render_template("accounts/person.html", person=user, form=form, manageable=manageable), status
 
 
-def _role_form(someone: User) -> RoleForm:
-    return RoleForm(role=someone.scope or "teacher", school=someone.school.deped_id if someone.school else "")
+def _role_form(user: User) -> RoleForm:
+    return RoleForm(role=user.scope or "teacher", school=user.school.deped_id if user.school else "")
 
 
-def _person_or_404(user_id: UUID) -> User:
-    return service.get_user_in_scope(_me(), user_id) or abort(404)
+def _user_or_404(user_id: UUID) -> User:
+    return service.get_user_in_scope(_current_admin(), user_id) or abort(404)
 
 
-def _managed_or_403(user_id: UUID) -> User:
-    someone = _person_or_404(user_id)
-    if not service.can_manage_user(_me(), someone):
+def _manageable_user_or_403(user_id: UUID) -> User:
+    user = _user_or_404(user_id)
+    if not service.can_manage_user(_current_admin(), user):
         abort(403)
-    return someone
+    return user
 
 
 def _request_or_404(request_id: UUID) -> AccountRequest:
-    return service.get_pending_request(_me(), request_id) or abort(404)
+    return service.get_pending_request(_current_admin(), request_id) or abort(404)
 
 
-def _explain(form: RoleForm, no: service.UserChangeRefused) -> None:
-    """Put the reason at the field that it is about."""
-    if no.reason in ("taken", "learner") and isinstance(form, InviteForm):
-        form.email.errors = [_why(no)]
-    elif no.reason == "school":
-        form.school.errors = [_why(no)]
+def _show_error(form: RoleForm, error: service.UserChangeRefused) -> None:
+    """Show the reason at the field it concerns."""
+    if error.reason in ("taken", "learner") and isinstance(form, InviteForm):
+        form.email.errors = [_refusal_message(error)]
+    elif error.reason == "school":
+        form.school.errors = [_refusal_message(error)]
     else:
-        form.form_errors.append(_why(no))
+        form.form_errors.append(_refusal_message(error))
 
 
-def _why(no: service.UserChangeRefused) -> str:
+def _refusal_message(error: service.UserChangeRefused) -> str:
     return {
         "taken": _("This address has an account already."),
         "learner": _("An address of 12 digits is a learner's. Learners need no account."),
@@ -185,9 +201,9 @@ def _why(no: service.UserChangeRefused) -> str:
         "scope": _("This is above your own rights."),
         "self": _("You cannot do this to your own account."),
         "last": _("This is the last admin of the region. Make another one first."),
-    }[no.reason]
+    }[error.reason]
 
 
-def _me() -> User:
+def _current_admin() -> User:
     user: User = current_user._get_current_object()
     return user

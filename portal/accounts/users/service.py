@@ -1,4 +1,4 @@
-"""People, as admins manage them: within their scope, and nobody above the scope of the admin who asks."""
+"""User administration by admins: within their scope, and never on users of a wider scope than their own."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -26,7 +26,7 @@ PAGE_SIZE = 50
 
 
 class UserChangeRefused(ValueError):
-    """It cannot be done so. `reason` is one of "taken", "learner", "school", "scope", "self", "last"."""
+    """The change is not allowed. `reason` is "taken", "learner", "school", "scope", "self" or "last"."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -35,7 +35,7 @@ class UserChangeRefused(ValueError):
 
 @dataclass(frozen=True)
 class UserPage:
-    """One page of people, and how many there are in all."""
+    """One page of search results, and the total number."""
 
     people: list[User]
     total: int
@@ -43,23 +43,24 @@ class UserPage:
 
     @property
     def pages(self) -> int:
+        """Number of pages, at least 1."""
         return max(1, -(-self.total // PAGE_SIZE))
 
 
 def users_in_scope_clause(admin: User) -> ColumnElement[bool]:
-    """A condition on User: those an admin looks after."""
+    """Condition on User: in the admin's scope."""
     if admin.scope == "region":
         return true()
     return User.school_id.in_(select(School.id).where(schools_in_scope_clause(admin)).correlate(None))
 
 
 def can_manage_user(admin: User, person: User) -> bool:
-    """Not oneself, and nobody whose scope is wider than one's own. That the person is in scope is the loader's."""
+    """False for oneself and for a user of a wider scope. Whether the user is in scope is checked by the loader."""
     return admin.id != person.id and SCOPE_RANKS[person.scope] <= SCOPE_RANKS[admin.scope]
 
 
 def search_users_in_scope(admin: User, words: str, show: str, page: int) -> UserPage:
-    """People in scope whose name or address has every word; `show` is "", "teachers", "admins" or "off"."""
+    """Users in scope whose name or address contains every word; `show` is "", "teachers", "admins" or "off"."""
     conditions = [users_in_scope_clause(admin)]
     for word in words.lower().split()[:5]:
         like = "%" + word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
@@ -77,13 +78,13 @@ def search_users_in_scope(admin: User, words: str, show: str, page: int) -> User
 
 
 def get_user_in_scope(admin: User, user_id: UUID) -> User | None:
-    """A person in scope."""
+    """A user in scope, or None."""
     return db.session.scalar(select(User).where(User.id == user_id, users_in_scope_clause(admin)))
 
 
 def invite_user(admin: User, *, email: str, full_name: str, scope: str | None, deped_id: str) -> tuple[User, str]:
-    """A new account in the admin's language, and its invitation link, mailed too. Raises NotSchoolEmail and
-    UserChangeRefused."""
+    """Create an account in the admin's language; returns it with its invitation link, which is mailed too. Raises
+    EmailDomainError and UserChangeRefused."""
     address = normalise_school_email(email, _settings().email_domains)
     school = _school_for(admin, scope, deped_id)
     return create_invited_user(admin, address, full_name, scope, school, admin.language)
@@ -92,7 +93,8 @@ def invite_user(admin: User, *, email: str, full_name: str, scope: str | None, d
 def create_invited_user(
     admin: User, address: str, full_name: str, scope: str | None, school: School | None, language: str
 ) -> tuple[User, str]:
-    """An account for a checked address, and its invitation link. Raises UserChangeRefused: "taken" or "learner"."""
+    """Create an account for a validated address; returns it with its invitation link. Raises UserChangeRefused: "taken"
+    or "learner"."""
     if is_learner_address(address):
         raise UserChangeRefused("learner")
     with write_transaction() as session:
@@ -110,14 +112,14 @@ def create_invited_user(
         session.add(user)
         try:
             session.flush()
-        except IntegrityError as both:  # somebody else invites the same person at this moment
-            raise UserChangeRefused("taken") from both
+        except IntegrityError as error:  # unique constraint: another admin invites the same person at this moment
+            raise UserChangeRefused("taken") from error
         audit_log.record_action(AuditAction.INVITED, AuditSubject.USER, user.id, by=admin.id, scope=scope or "")
         return user, send_access_link(admin, user)
 
 
 def send_access_link(admin: User, user: User) -> str:
-    """A new link to choose a password, mailed and returned: an invitation, or a reset for who has begun already."""
+    """Create and mail a link to choose a password: an invitation, or a reset for a confirmed account."""
     purpose = "reset" if user.confirmed_at else "invite"
     with write_transaction():
         link = one_time_links.create_one_time_link(user, purpose, "/choose-password")
@@ -128,13 +130,13 @@ def send_access_link(admin: User, user: User) -> str:
 
 
 def change_user_role(admin: User, user: User, scope: str | None, deped_id: str) -> None:
-    """Make somebody a teacher (None) or an admin of a scope, at a school; ends their sessions. Raises
+    """Make a user a teacher (None) or an admin of a scope, at a school; ends their sessions. Raises
     UserChangeRefused."""
-    school = _school_for(admin, scope, deped_id, stays=user.school_id)
+    school = _school_for(admin, scope, deped_id, current_school_id=user.school_id)
     with write_transaction():
-        _must_manage(admin, user)
+        _check_can_manage(admin, user)
         if scope != "region":
-            _keep_one_region_admin(user)
+            _check_not_last_region_admin(user)
         user.role, user.scope = ("admin", scope) if scope else ("teacher", None)
         user.school_id = school.id if school else None
         sessions.end_all_sessions(user)
@@ -142,10 +144,10 @@ def change_user_role(admin: User, user: User, scope: str | None, deped_id: str) 
 
 
 def deactivate_user(admin: User, user: User) -> None:
-    """Close an account at once: sessions and links end, nothing is deleted. Raises UserChangeRefused."""
+    """Deactivate an account: sessions and links end at once, nothing is deleted. Raises UserChangeRefused."""
     with write_transaction():
-        _must_manage(admin, user)
-        _keep_one_region_admin(user)
+        _check_can_manage(admin, user)
+        _check_not_last_region_admin(user)
         user.deactivated_at = clock.now()
         sessions.end_all_sessions(user)
         one_time_links.revoke_one_time_links(user, tuple(one_time_links.LIFETIME))
@@ -153,38 +155,39 @@ def deactivate_user(admin: User, user: User) -> None:
 
 
 def reactivate_user(admin: User, user: User) -> None:
-    """Open an account again. Raises UserChangeRefused."""
+    """Reactivate an account. Raises UserChangeRefused."""
     with write_transaction():
-        _must_manage(admin, user)
+        _check_can_manage(admin, user)
         user.deactivated_at = None
         audit_log.record_action(AuditAction.REACTIVATED, AuditSubject.USER, user.id, by=admin.id)
 
 
 def end_user_sessions(admin: User, user: User) -> None:
-    """Sign somebody out everywhere: a phone was lost, or somebody else is in. Raises UserChangeRefused."""
+    """End all sessions of a user, e.g. after a lost phone or a break-in. Raises UserChangeRefused."""
     with write_transaction():
-        _must_manage(admin, user)
+        _check_can_manage(admin, user)
         sessions.end_all_sessions(user)
         audit_log.record_action(AuditAction.SIGNED_OUT_EVERYWHERE, AuditSubject.USER, user.id, by=admin.id)
 
 
 def reset_user_totp(admin: User, user: User) -> None:
-    """For somebody who lost phone and paper: no codes any more, sessions ended. Raises UserChangeRefused."""
+    """Disable one-time codes of a user who lost phone and recovery codes; ends their sessions. Raises
+    UserChangeRefused."""
     with write_transaction():
-        _must_manage(admin, user)
+        _check_can_manage(admin, user)
         totp.disable_totp_codes(user, by=admin)
         sessions.end_all_sessions(user)
 
 
 def requests_in_scope_clause(admin: User) -> ColumnElement[bool]:
-    """A condition on AccountRequest. A request that names no school of ours is for the region."""
+    """Condition on AccountRequest: in scope. A request that names no known school is for region admins."""
     if admin.scope == "region":
         return true()
     return AccountRequest.school_id.in_(select(School.id).where(schools_in_scope_clause(admin)).correlate(None))
 
 
 def list_pending_requests(admin: User) -> list[AccountRequest]:
-    """The oldest requests that wait for a decision, at most a page of them."""
+    """The oldest pending requests in scope, at most one page."""
     rows = select(AccountRequest).where(
         requests_in_scope_clause(admin), AccountRequest.state == AccountRequestState.PENDING
     )
@@ -192,18 +195,18 @@ def list_pending_requests(admin: User) -> list[AccountRequest]:
 
 
 def get_pending_request(admin: User, request_id: UUID) -> AccountRequest | None:
-    """A request in scope that waits for a decision."""
+    """A pending request in scope, or None."""
     rows = select(AccountRequest).where(AccountRequest.id == request_id, requests_in_scope_clause(admin))
     return db.session.scalar(rows.where(AccountRequest.state == AccountRequestState.PENDING))
 
 
 def approve_account_request(admin: User, account_request: AccountRequest) -> tuple[User, str]:
-    """Make a teacher's account of a request; the person, and the link. Raises UserChangeRefused, e.g. without a
+    """Create a teacher's account from a request; returns it with the link. Raises UserChangeRefused, e.g. without a
     school."""
     if account_request.school is None or account_request.school.closed_at:
         raise UserChangeRefused("school")
     with write_transaction():
-        row = create_invited_user(
+        invited = create_invited_user(
             admin,
             account_request.email,
             account_request.full_name,
@@ -211,39 +214,43 @@ def approve_account_request(admin: User, account_request: AccountRequest) -> tup
             account_request.school,
             account_request.language,
         )
-        identities.attach_to_new_user(row[0], account_request, by=admin)
+        identities.attach_to_new_user(invited[0], account_request, by=admin)
         account_request.state, account_request.decided_at = AccountRequestState.APPROVED, clock.now()
-    return row
+    return invited
 
 
 def reject_account_request(admin: User, account_request: AccountRequest) -> None:
-    """Say no; the address can ask again only through an invitation."""
+    """Reject the request; the address can then get an account only by invitation."""
     with write_transaction():
         account_request.state, account_request.decided_at = AccountRequestState.REJECTED, clock.now()
         audit_log.record_action(AuditAction.REFUSED, AuditSubject.ACCOUNT_REQUEST, account_request.id, by=admin.id)
 
 
-def _school_for(admin: User, scope: str | None, deped_id: str, *, stays: UUID | None = None) -> School | None:
-    """The open school with this ID in scope, or the closed one at which somebody stays. Raises UserChangeRefused."""
+def _school_for(
+    admin: User, scope: str | None, deped_id: str, *, current_school_id: UUID | None = None
+) -> School | None:
+    """The open school with this ID in scope, or the user's current one even if it is closed. Raises
+    UserChangeRefused."""
     if SCOPE_RANKS[scope] > SCOPE_RANKS[admin.scope]:
         raise UserChangeRefused("scope")
     if scope == "region" and not deped_id:
         return None
     school = db.session.scalar(select(School).where(School.deped_id == deped_id, schools_in_scope_clause(admin)))
-    if school is None or (school.closed_at and school.id != stays):
+    if school is None or (school.closed_at and school.id != current_school_id):
         raise UserChangeRefused("school")
     return school
 
 
-def _must_manage(admin: User, user: User) -> None:
+def _check_can_manage(admin: User, user: User) -> None:
     if admin.id == user.id:
         raise UserChangeRefused("self")
     if not can_manage_user(admin, user):
         raise UserChangeRefused("scope")
 
 
-def _keep_one_region_admin(user: User) -> None:
-    """Somebody must be able to let others in. The rows are locked: two admins may remove each other at once."""
+def _check_not_last_region_admin(user: User) -> None:
+    """Raise if `user` is the last active region admin. The rows are locked, as two admins may demote each other at
+    once."""
     if user.scope != "region":
         return
     rows = select(User.id).where(User.scope == "region", User.deactivated_at.is_(None), User.confirmed_at.is_not(None))
