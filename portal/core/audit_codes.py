@@ -1,10 +1,10 @@
-"""Codes of the audit log: what was done (a verb in the past) and to what kind of thing."""
+"""Codes of the audit log: actions (verbs in the past) and types of subjects."""
 
 from enum import StrEnum
 
 
 class AuditAction(StrEnum):
-    """What was done. `pages.admin.audit_messages` words it."""
+    """What was done; `pages.admin.audit_messages` has the messages."""
 
     ADDED = "added"
     ADDED_CO_TEACHER = "added_co_teacher"
@@ -99,7 +99,7 @@ class AuditAction(StrEnum):
 
 
 class AuditSubject(StrEnum):
-    """The kind of thing an entry is about."""
+    """The type of the subject of an entry."""
 
     ACCOUNT_REQUEST = "account_request"
     AUDIT = "audit"

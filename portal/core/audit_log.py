@@ -1,8 +1,7 @@
-"""Who looked at, changed or exported what. Ids only: names and addresses stay in their own tables.
+"""Audit log: who viewed, changed or exported what. Entries hold ids only, no names or addresses.
 
-Each entry also says whose records it is about, the class and the section, so that "who viewed or exported the
-records of this class last month" is one query. The floors above tell how both follow from a subject:
-`register_subject_scope`.
+Each entry also has the class and section whose records it is about, so that "who viewed or exported the records of this
+class last month" is one query. Higher layers register how both follow from a subject: `register_subject_scope`.
 """
 
 from collections.abc import Callable
@@ -16,13 +15,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 from portal.core import clock
 from portal.core.db import Model, db, write_transaction
 
-VIEW_DEDUP_WINDOW = timedelta(minutes=10)  # the same page opened again within this is the same look
+VIEW_DEDUP_WINDOW = timedelta(minutes=10)  # repeated views of a page within this time are one entry
 ScopeFinder = Callable[[UUID], Select[Any, Any]]
-_finders: dict[str, ScopeFinder] = {}
+_scope_finders: dict[str, ScopeFinder] = {}
 
 
 class AuditEntry(Model):
-    """One entry. Class and section are no foreign keys: what was done stays written when they are gone."""
+    """One entry. Class and section are no foreign keys, so that entries outlive them."""
 
     __tablename__ = "audit_log"
     __table_args__ = (
@@ -38,14 +37,14 @@ class AuditEntry(Model):
     action: Mapped[str]
     subject_type: Mapped[str]
     subject_id: Mapped[str]
-    class_id: Mapped[UUID | None]  # None with a section: of the section as a whole, so of each of its classes
+    class_id: Mapped[UUID | None]  # None with a section: about the section as a whole, so about each of its classes
     section_id: Mapped[UUID | None]
     details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
 
 
 def register_subject_scope(subject_type: str, finder: ScopeFinder) -> None:
-    """Say which class and section a subject belongs to: a select of both ids by the subject's id."""
-    _finders[subject_type] = finder
+    """Register how class and section follow from a subject: `finder` selects both ids by the subject's id."""
+    _scope_finders[subject_type] = finder
 
 
 def record_action(
@@ -57,16 +56,16 @@ def record_action(
     section_id: UUID | None = None,
     **details: object,
 ) -> None:
-    """Write one entry, within the transaction that is open or in one of its own.
+    """Insert one entry, within the open transaction or in one of its own.
 
-    `action` is a verb in the past ("viewed", "exported", "changed"). `details` are ids, counts and words,
-    never a learner's name or address. `section_id` is for a subject that does not tell its section itself.
+    `action` is a verb in the past ("viewed", "exported", "changed"). `details` are ids, counts and codes, never a
+    learner's name or address. `section_id` is for subjects without a registered scope.
     """
     with write_transaction():
-        whose: tuple[Any, Any] = (None, section_id)
-        if section_id is None and subject_type in _finders and isinstance(subject_id, UUID):
-            subquery = _finders[subject_type](subject_id).subquery()
-            whose = (select(subquery.c[0]).scalar_subquery(), select(subquery.c[1]).scalar_subquery())
+        scope: tuple[Any, Any] = (None, section_id)
+        if section_id is None and subject_type in _scope_finders and isinstance(subject_id, UUID):
+            subquery = _scope_finders[subject_type](subject_id).subquery()
+            scope = (select(subquery.c[0]).scalar_subquery(), select(subquery.c[1]).scalar_subquery())
         db.session.execute(
             insert(AuditEntry).values(
                 occurred_at=clock.now(),
@@ -74,20 +73,20 @@ def record_action(
                 action=action,
                 subject_type=subject_type,
                 subject_id=str(subject_id),
-                class_id=whose[0],
-                section_id=whose[1],
+                class_id=scope[0],
+                section_id=scope[1],
                 details=details,
             )
         )
 
 
-_looked_lately = (
+_recent_view_select = (
     select(AuditEntry.id)
     .where(
         AuditEntry.subject_type == bindparam("type"),
         AuditEntry.subject_id == bindparam("id"),
         AuditEntry.occurred_at > bindparam("since"),
-        AuditEntry.user_id == bindparam("by", type_=Uuid()),  # its own type is that of a table not known here yet
+        AuditEntry.user_id == bindparam("by", type_=Uuid()),  # typed here, as the model of users is not imported yet
         AuditEntry.action == bindparam("action"),
     )
     .limit(1)
@@ -101,10 +100,16 @@ def record_view(
     *,
     by: UUID,
     section_id: UUID | None = None,
-    one_look: timedelta = VIEW_DEDUP_WINDOW,
+    dedup_window: timedelta = VIEW_DEDUP_WINDOW,
     **details: object,
 ) -> None:
-    """Write down that somebody was shown something; once for all that is one look, e.g. a page that renews itself."""
-    values = {"type": subject_type, "id": str(subject_id), "since": clock.now() - one_look, "by": by, "action": action}
-    if db.session.scalar(_looked_lately, values) is None:
+    """Insert an entry for a view, once per `dedup_window`, since pages refresh themselves."""
+    values = {
+        "type": subject_type,
+        "id": str(subject_id),
+        "since": clock.now() - dedup_window,
+        "by": by,
+        "action": action,
+    }
+    if db.session.scalar(_recent_view_select, values) is None:
         record_action(action, subject_type, subject_id, by=by, section_id=section_id, **details)

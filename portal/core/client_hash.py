@@ -1,7 +1,7 @@
-"""place_of(address) -> hash: where somebody came from, without keeping it.
+"""Keyed hashes of client IP addresses, which are never stored themselves.
 
-An IP address is kept only as an HMAC with a random key of the day. The keys lie sealed in the database and are
-destroyed after 30 days; then nobody, not even with the database and the settings in hand, can try addresses out.
+The key is random and changes daily. Keys are stored encrypted and deleted after 30 days; then nobody can recover
+addresses by trying them out, not even with the database and the settings.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ KEY_RETENTION = timedelta(days=30)
 
 
 class IpHashKey(Model):
-    """The key of one Manila day. `sealed` holds 64 hex digits."""
+    """The key of one Manila day; `key_encrypted` holds 64 hex digits."""
 
     __tablename__ = "ip_day_keys"
 
@@ -36,50 +36,51 @@ class IpHashKey(Model):
 
 
 def hash_client_ip(address: str | None) -> str:
-    """32 hex digits for an IP address: the same within one day, unrelated on the next.
+    """32 hex digits for an IP address: equal within one day, unrelated on the next.
 
-    The first call of a day writes that day's key, within the transaction that is open or in one of its own.
+    The first call of a day inserts that day's key, within the open transaction or in one of its own.
     """
-    return hmac.new(_key(clock.today()), client_network(address).encode(), hashlib.sha256).hexdigest()[:32]
+    return hmac.new(_load_or_create_key(clock.today()), client_network(address).encode(), hashlib.sha256).hexdigest()[
+        :32
+    ]
 
 
 def client_network(address: str | None) -> str:
-    """What counts as one place: an IPv4 address, or the /64 network that every IPv6 customer has to himself, out of
-    which he can take a new address for each try."""
+    """The network that counts as one client: an IPv4 address, or an IPv6 /64, since every IPv6 customer has one and
+    could use a new address for each attempt."""
     try:
-        found = ipaddress.ip_address((address or "").partition("%")[0])
+        ip = ipaddress.ip_address((address or "").partition("%")[0])
     except ValueError:
         return address or ""
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    if found.ipv4_mapped:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.ip_network((found, 64), strict=False))
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    if ip.ipv4_mapped:
+        return str(ip.ipv4_mapped)
+    return str(ipaddress.ip_network((ip, 64), strict=False))
 
 
 def delete_expired_ip_keys() -> int:
-    """Destroy the keys that are older than 30 days; how many there were."""
+    """Delete the keys older than 30 days; returns how many."""
     with write_transaction():
         return execute_rowcount(delete(IpHashKey).where(IpHashKey.day < clock.today() - KEY_RETENTION))
 
 
-def _key(day: date) -> bytes:
-    sealed = _sealed(day)
-    if sealed is None:
+def _load_or_create_key(day: date) -> bytes:
+    encrypted_key = _load_encrypted_key(day)
+    if encrypted_key is None:
         with write_transaction():
-            fresh = encrypt_for_row(secrets.token_hex(32), _row(day))
-            insert_if_absent(
-                IpHashKey, {"day": day, "key_encrypted": fresh}, ["day"]
-            )  # another process may have been quicker
-            sealed = _sealed(day)
-    if sealed is None:
+            new_key = encrypt_for_row(secrets.token_hex(32), _encryption_context(day))
+            # another process may insert it first
+            insert_if_absent(IpHashKey, {"day": day, "key_encrypted": new_key}, ["day"])
+            encrypted_key = _load_encrypted_key(day)
+    if encrypted_key is None:
         raise RuntimeError("the key of the day was not kept")
-    return bytes.fromhex(decrypt_for_row(sealed, _row(day)))
+    return bytes.fromhex(decrypt_for_row(encrypted_key, _encryption_context(day)))
 
 
-def _sealed(day: date) -> str | None:
+def _load_encrypted_key(day: date) -> str | None:
     return db.session.scalar(select(IpHashKey.key_encrypted).where(IpHashKey.day == day))
 
 
-def _row(day: date) -> str:
+def _encryption_context(day: date) -> str:
     return f"ip_day_keys/{day.isoformat()}"

@@ -1,4 +1,4 @@
-"""Tables that people bring as CSV from any program, or paste: bytes to text, text to rows. Pure."""
+"""CSV parsing: text decoding, delimiter detection and tables with named columns, for uploaded or pasted data. Pure."""
 
 import codecs
 import csv
@@ -13,7 +13,7 @@ DELIMITERS = ",;\t"
 
 
 class CsvError(ValueError):
-    """Nothing can be made of it. `code` says why, `facts` what was found; `csv_error_message` puts them into words."""
+    """The data cannot be parsed. `code` says why, `facts` are the message's parameters; see `csv_error_message`."""
 
     def __init__(self, code: str, **facts: str) -> None:
         super().__init__(f"{code} {facts}" if facts else code)
@@ -23,7 +23,7 @@ class CsvError(ValueError):
 
 def decode_text(data: bytes) -> str:
     """Text in UTF-8, UTF-16 or Windows-1252. Raises CsvError ("encoding", "binary")."""
-    encoding = _encoding(data)
+    encoding = _detect_encoding(data)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -34,14 +34,14 @@ def decode_text(data: bytes) -> str:
     return text
 
 
-def _encoding(data: bytes) -> str:
-    """What the bytes say they are; Windows-1252, which Excel writes here, for what is not UTF-8."""
+def _detect_encoding(data: bytes) -> str:
+    """The encoding by byte order mark or content; Windows-1252, which Excel writes here, for what is not UTF-8."""
     if data.startswith(codecs.BOM_UTF8):
         return "utf-8-sig"
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     start = data[:400]
-    if start[1::2].count(0) * 3 > len(start):  # every other byte is zero: UTF-16 without its mark
+    if start[1::2].count(0) * 3 > len(start):  # every other byte is zero: UTF-16 without a byte order mark
         return "utf-16-le"
     if start[::2].count(0) * 3 > len(start):
         return "utf-16-be"
@@ -53,33 +53,34 @@ def _encoding(data: bytes) -> str:
 
 
 def is_excel_separator_line(row: Sequence[str]) -> bool:
-    """`sep=;` as a first line tells Excel how to read the rest."""
+    """True for `sep=;`, a first line that tells Excel the delimiter."""
     return re.fullmatch(r"sep=.?", ",".join(row).strip().lower()) is not None
 
 
 def parse_delimited_table(
-    data: bytes, columns: Mapping[str, set[str]], *, most: int
+    data: bytes, columns: Mapping[str, set[str]], *, max_rows: int
 ) -> list[tuple[int, dict[str, str]]]:
-    """The rows under the header, each with the number of its line and its cells by column, without empty rows.
+    """The rows below the header: line number and cells by column name, without empty rows.
 
-    `columns` gives each column the words that may head it, in letters only and small; all of them must be there,
-    in any order, and others are passed over. At most `most` rows.
+    `columns` has for each column its accepted labels, lower-case letters only; all columns are required, in any order,
+    and others are ignored. At most `max_rows` rows.
 
-    Raises:
-        TableUnreadable: "encoding", "binary", "quotes", "columns", "twice", "rows" or "empty".
+    Raises CsvError: "encoding", "binary", "quotes", "columns", "twice", "rows" or "empty".
     """
     text = LINE_END.sub("\n", decode_text(data))
-    places: dict[str, int] = {}
+    column_indexes: dict[str, int] = {}
     rows: list[tuple[int, dict[str, str]]] = []
     for number, row in _rows(text):
-        if not any(cell.strip() for cell in row) or (not places and is_excel_separator_line(row)):
+        if not any(cell.strip() for cell in row) or (not column_indexes and is_excel_separator_line(row)):
             continue
-        if not places:
-            places = _places(row, columns)
+        if not column_indexes:
+            column_indexes = _find_columns(row, columns)
             continue
-        if len(rows) == most:
-            raise CsvError("rows", most=str(most))
-        cells = {name: " ".join(row[at].split()) if at < len(row) else "" for name, at in places.items()}
+        if len(rows) == max_rows:
+            raise CsvError("rows", most=str(max_rows))
+        cells = {
+            name: " ".join(row[index].split()) if index < len(row) else "" for name, index in column_indexes.items()
+        }
         rows.append((number, cells))
     if not rows:
         raise CsvError("empty")
@@ -87,9 +88,12 @@ def parse_delimited_table(
 
 
 def _rows(text: str) -> list[tuple[int, list[str]]]:
-    first = next((line for line in text.split("\n") if line.strip() and not is_excel_separator_line([line])), "")
+    first_line = next((line for line in text.split("\n") if line.strip() and not is_excel_separator_line([line])), "")
     reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count), strict=True, skipinitialspace=True
+        io.StringIO(text, newline=""),
+        delimiter=max(DELIMITERS, key=first_line.count),
+        strict=True,
+        skipinitialspace=True,
     )
     rows, line = [], 1
     try:
@@ -101,24 +105,24 @@ def _rows(text: str) -> list[tuple[int, list[str]]]:
     return rows
 
 
-def _places(header: Sequence[str], columns: Mapping[str, set[str]]) -> dict[str, int]:
-    places: dict[str, int] = {}
-    for at, cell in enumerate(header):
-        word = re.sub(r"[^a-z]", "", cell.lower())
-        name = next((name for name, words in columns.items() if word in words), None)
-        if name in places:
+def _find_columns(header: Sequence[str], columns: Mapping[str, set[str]]) -> dict[str, int]:
+    indexes: dict[str, int] = {}
+    for index, cell in enumerate(header):
+        label = re.sub(r"[^a-z]", "", cell.lower())
+        name = next((name for name, labels in columns.items() if label in labels), None)
+        if name in indexes:
             raise CsvError("twice", column=" ".join(cell.split())[:40])
         if name:
-            places[name] = at
-    missing = [name.replace("_", " ") for name in columns if name not in places]
+            indexes[name] = index
+    missing = [name.replace("_", " ") for name in columns if name not in indexes]
     if missing:
         raise CsvError("columns", missing=", ".join(missing))
-    return places
+    return indexes
 
 
 def csv_error_message(error: CsvError) -> str:
-    """Why nothing can be made of it, and what to do."""
-    words = {
+    """The translated message: what is wrong, and what to do."""
+    messages = {
         "encoding": _(
             "Line %(line)s has a sign that cannot be read. Save the file again as “CSV UTF-8”.",
             line=error.facts.get("line"),
@@ -133,4 +137,4 @@ def csv_error_message(error: CsvError) -> str:
         "rows": _("More than %(most)s rows. Bring them in several files.", most=error.facts.get("most")),
         "empty": _("There is no row under the names of the columns."),
     }
-    return words[error.code]
+    return messages[error.code]

@@ -1,6 +1,6 @@
-"""Dates and times as people here write them: "Tue 3 Nov, 8:00 AM", in Filipino "Mar, Nob 3, 8:00 AM".
+"""Date and time formats: "Tue 3 Nov, 8:00 AM", in Filipino "Mar, Nob 3, 8:00 AM".
 
-In the language of whoever reads: the page's or the letter's; English where nobody does (exports).
+In the language of the reader, that of the page or the mail; English without one (exports).
 """
 
 from datetime import date, datetime
@@ -11,7 +11,7 @@ from flask_babel import get_locale
 
 from portal.core import clock
 
-# As Unicode's CLDR names the parts. Filipino puts the month first; without the comma, "Mar 3" would be March.
+# The abbreviations are Unicode CLDR's. Filipino puts the month first; without the comma, "Mar 3" would be March.
 _PATTERNS = {
     "en": {"day": "EEE d MMM", "long": "EEEE d MMMM y"},
     "fil": {"day": "EEE, MMM d", "long": "EEEE, MMMM d, y"},
@@ -19,29 +19,29 @@ _PATTERNS = {
 
 
 def format_time(moment: datetime) -> str:
-    """8:00 AM, on the wall in Manila. Teachers write it so in both languages."""
+    """8:00 AM, in Manila time; the same in both languages."""
     local = clock.to_manila(moment)
     return f"{local.hour % 12 or 12}:{local.minute:02} {'AM' if local.hour < 12 else 'PM'}"
 
 
 def format_day(moment: datetime | date) -> str:
     """Tue 3 Nov"""
-    return _date(moment, _patterns()["day"])
+    return _format_local_date(moment, _patterns()["day"])
 
 
 def format_weekday(moment: datetime | date) -> str:
     """Tue"""
-    return _date(moment, "EEE")
+    return _format_local_date(moment, "EEE")
 
 
 def format_day_long(moment: datetime | date) -> str:
     """Tuesday 3 November 2026"""
-    return _date(moment, _patterns()["long"])
+    return _format_local_date(moment, _patterns()["long"])
 
 
 def format_month(moment: datetime | date) -> str:
     """November 2026"""
-    return _date(moment, "MMMM y")
+    return _format_local_date(moment, "MMMM y")
 
 
 def format_datetime(moment: datetime) -> str:
@@ -57,6 +57,6 @@ def _language() -> Locale:
     return get_locale() or Locale("en")
 
 
-def _date(moment: datetime | date, pattern: str) -> str:
+def _format_local_date(moment: datetime | date, pattern: str) -> str:
     local = clock.to_manila(moment).date() if isinstance(moment, datetime) else moment
     return format_date(local, pattern, locale=_language())

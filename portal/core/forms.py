@@ -1,4 +1,4 @@
-"""The form that all forms inherit: what WTForms says by itself is said in our words, in the reader's language."""
+"""Base class of all forms, with WTForms' own messages translated, and shared field types."""
 
 from datetime import date
 from typing import Any
@@ -10,8 +10,8 @@ from wtforms import DateField, IntegerField
 from wtforms.form import BaseForm
 from wtforms.validators import StopValidation
 
-# WTForms speaks neither Filipino nor plainly; what is not here stays as WTForms says it.
-_SAID = {
+# WTForms has no Filipino translation. Messages not listed here are shown as WTForms words them.
+_WTFORMS_MESSAGES = {
     "This field is required.": _l("This is still empty."),
     "Not a valid choice.": _l("Choose one from the list."),
     "Not a valid choice": _l("Choose one from the list."),
@@ -24,10 +24,10 @@ _TOO_LONG = "Field cannot be longer than %(max)d character."
 
 
 class _FormTranslations:
-    """What WTForms asks for translations."""
+    """The translations object that WTForms asks for."""
 
     def gettext(self, text: str) -> str:
-        return str(_SAID.get(text, text))
+        return str(_WTFORMS_MESSAGES.get(text, text))
 
     def ngettext(self, singular: str, plural: str, number: int) -> str:
         if singular == _TOO_LONG:
@@ -36,7 +36,7 @@ class _FormTranslations:
 
 
 class PortalForm(FlaskForm):
-    """A form of the portal."""
+    """Base class of the portal's forms."""
 
     class Meta(FlaskForm.Meta):
         def get_translations(self, _form: FlaskForm) -> _FormTranslations:
@@ -44,8 +44,8 @@ class PortalForm(FlaskForm):
 
 
 class BoundedIntegerField(IntegerField):
-    """A number of minutes, dates and the like. What no such number can be is none at all, before anything reckons
-    with it: Python's integers have no end, but its dates and the database's numbers do."""
+    """An integer field of at most nine digits, for minutes, dates and the like: Python's integers are unbounded, but
+    its dates and database integers are not."""
 
     MOST_DIGITS = 9
     data: int | None
@@ -57,13 +57,13 @@ class BoundedIntegerField(IntegerField):
         super().process_formdata(valuelist)
 
     def pre_validate(self, form: BaseForm) -> None:
-        """Of what is no number nothing more needs to be said; whether nothing will do, the validators know."""
+        """After a parse error skip the other validators; an empty value is left to them."""
         if self.process_errors and self.raw_data and self.raw_data[0].strip():
             raise StopValidation
 
 
 class SchoolDateField(DateField):
-    """A day of the school's life. Years like 1 and 9999 are slips of the hand, and clocks cannot reckon with them."""
+    """A date field limited to 2000-2100: years like 1 and 9999 are typing errors, and overflow in date arithmetic."""
 
     YEARS = range(2000, 2101)
     data: date | None
@@ -76,13 +76,13 @@ class SchoolDateField(DateField):
 
 
 class FileOrTextMixin:
-    """For a form with `file` and `pasted`: the rows come one way or the other."""
+    """For a form with `file` and `pasted`: the rows are uploaded or pasted."""
 
     file: Any
     pasted: Any
 
     def content(self) -> bytes:
-        """What was sent, as bytes; empty where nothing was."""
+        """The submitted bytes; empty if there are none."""
         if self.file.data and self.file.data.filename:
             return bytes(self.file.data.read())
         return (self.pasted.data or "").encode()

@@ -1,4 +1,5 @@
-"""For gunicorn (see gunicorn.conf.py): its own lines as JSON too, and no access lines: they name secret links."""
+"""Logger class for gunicorn (see gunicorn.conf.py): JSON lines, and no access log, as its lines would contain secret
+links."""
 
 from typing import Any
 
@@ -8,7 +9,7 @@ from portal.core.logs import JsonFormatter
 
 
 class GunicornLogger(Logger):
-    """gunicorn's lines in the portal's form. The portal writes one line for every request itself."""
+    """gunicorn's log in the portal's JSON format. The portal itself logs every request."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
@@ -16,4 +17,4 @@ class GunicornLogger(Logger):
             handler.setFormatter(JsonFormatter())
 
     def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
-        """Nothing, whatever `--access-logfile` says."""
+        """No-op, whatever `--access-logfile` says."""

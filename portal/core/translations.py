@@ -1,7 +1,7 @@
-"""The words of a page in its language, looked up once a page instead of once a word.
+"""Translation lookup with the catalogue cached per request instead of looked up per sentence.
 
-Flask-Babel goes through the request's context several times for every word, which was a third of the time of
-a sheet with 48 learners. Its functions stay the ones to use; they and the templates end here.
+Flask-Babel reads the request's context several times per sentence, which was a third of the time of a sheet with 48
+learners. Its functions are used as before; they and the templates end here.
 """
 
 from functools import cached_property
@@ -18,52 +18,52 @@ AnyTranslations = Translations | NullTranslations
 
 
 class CachedTranslationDomain(flask_babel.Domain):
-    """Where Flask-Babel's own functions look: the same catalogues, found once for each request and language."""
+    """The domain of Flask-Babel's own functions: the same catalogues, looked up once per request and language."""
 
     def get_translations(self) -> AnyTranslations:
-        """The catalogue of the request's language; empty outside of an application."""
+        """The catalogue of the request's language; an empty one outside an application."""
         try:
-            here = g._get_current_object()  # every look through a proxy costs, and this is asked for each word
+            context_globals = g._get_current_object()  # avoid the proxy: this is called for every sentence
         except RuntimeError:
             return NullTranslations()
-        context = here.get("_flask_babel")
-        # flask_babel.force_locale() puts another locale there for a while
-        held = getattr(context, "silid_translations", None)
-        if held is not None and held[0] is context.babel_locale:
-            return held[1]
-        found: AnyTranslations = super().get_translations()
-        context = here._flask_babel
-        context.silid_translations = (context.babel_locale, found)
-        return found
+        context = context_globals.get("_flask_babel")
+        # flask_babel.force_locale() puts another locale there temporarily
+        cached = getattr(context, "silid_translations", None)
+        if cached is not None and cached[0] is context.babel_locale:
+            return cached[1]
+        translations: AnyTranslations = super().get_translations()
+        context = context_globals._flask_babel
+        context.silid_translations = (context.babel_locale, translations)
+        return translations
 
     def get_translations_cache(self, ctx: Any) -> dict[Any, AnyTranslations]:
-        """What was read, by where it is: of two applications in one process each has its own catalogues."""
-        here: dict[Any, AnyTranslations] = self.cache.setdefault(tuple(self.translation_directories), {})
-        return here
+        """The loaded catalogues by directory: two applications in one process have their own."""
+        cache: dict[Any, AnyTranslations] = self.cache.setdefault(tuple(self.translation_directories), {})
+        return cache
 
 
 _domain = CachedTranslationDomain()
 
 
 def gettext(sentence: str, **variables: object) -> str:
-    """Flask-Babel's own, for where a page says hundreds of sentences: it finds the catalogue by the shortest way."""
-    said: str = _domain.get_translations().ugettext(sentence)
-    return said % variables if variables else said
+    """Like Flask-Babel's, with the shortest lookup, for pages with hundreds of sentences."""
+    translated: str = _domain.get_translations().ugettext(sentence)
+    return translated % variables if variables else translated
 
 
 def ngettext(singular: str, plural: str, num: int, **variables: object) -> str:
-    """The same for what is counted; `num` may be used in the sentence."""
-    said: str = _domain.get_translations().ungettext(singular, plural, num)
-    return said % {"num": num, **variables}
+    """Like `gettext`, for counted sentences; `num` may be used in the sentence."""
+    translated: str = _domain.get_translations().ungettext(singular, plural, num)
+    return translated % {"num": num, **variables}
 
 
 class CachedBabel(flask_babel.Babel):
-    """Flask-Babel, whose words come from the domain above, in templates too."""
+    """Flask-Babel with the cached domain, in templates too."""
 
     def init_app(self, app: Flask, *args: Any, **kwargs: Any) -> None:
         super().init_app(app, *args, **kwargs)
-        spoken = _TemplateGettext(self.domain_instance)
-        app.jinja_env.globals.update(_=spoken.gettext, gettext=spoken.gettext)
+        template_gettext = _TemplateGettext(self.domain_instance)
+        app.jinja_env.globals.update(_=template_gettext.gettext, gettext=template_gettext.gettext)
 
     @cached_property
     def domain_instance(self) -> CachedTranslationDomain:
@@ -71,27 +71,27 @@ class CachedBabel(flask_babel.Babel):
 
 
 class _TemplateGettext:
-    """gettext for templates: a sentence without variables is made safe once for each language, not once a row."""
+    """gettext for templates: sentences without variables are made safe once per language instead of at every use."""
 
     def __init__(self, domain: CachedTranslationDomain) -> None:
-        rows: dict[tuple[int, str], tuple[AnyTranslations, Markup]] = {}
+        cache: dict[tuple[int, str], tuple[AnyTranslations, Markup]] = {}
 
         @pass_context
         def gettext(context: Context, sentence: str, **variables: Any) -> str:
             """As Jinja's own: the translation is trusted, the variables are escaped, and %% is a percent sign."""
-            words = domain.get_translations()
+            translations = domain.get_translations()
             if not context.eval_ctx.autoescape:
-                return str(words.ugettext(sentence) % variables)
+                return str(translations.ugettext(sentence) % variables)
             if variables:
-                return Markup(words.ugettext(sentence)) % variables  # noqa: S704  # nosec B704: our own catalogue
-            key = (id(words), sentence)
-            if key not in rows:
-                rows[key] = (words, Markup(words.ugettext(sentence)) % {})  # noqa: S704  # nosec B704
-            return rows[key][1]
+                return Markup(translations.ugettext(sentence)) % variables  # noqa: S704  # nosec B704: our own catalogue
+            key = (id(translations), sentence)
+            if key not in cache:
+                cache[key] = (translations, Markup(translations.ugettext(sentence)) % {})  # noqa: S704  # nosec B704
+            return cache[key][1]
 
         self.gettext = gettext
 
 
 def N_(text: str) -> str:
-    """Mark a text for the catalogue where it is written; it is translated where it is shown."""
+    """Mark a text for extraction where it is defined; it is translated where it is shown."""
     return text

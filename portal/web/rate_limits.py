@@ -1,4 +1,4 @@
-"""How often one place or person may ask. `limiter` counts in memory, or in Redis, which several processes may share."""
+"""Rate limits per client and user. `limiter` counts in memory, or in Redis, which several processes may share."""
 
 from datetime import timedelta
 
@@ -12,30 +12,30 @@ from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.client_hash import client_network
 
 
-def _place() -> str:
+def _client_key() -> str:
     return client_network(request.remote_addr)
 
 
-limiter = Limiter(key_func=_place, default_limits=[], swallow_errors=True, headers_enabled=False)
+limiter = Limiter(key_func=_client_key, default_limits=[], swallow_errors=True, headers_enabled=False)
 
-# Guessing a secret link: only misses count, so that a school behind one address opens as many good ones as it likes.
-# Good ones open after too many misses too: a whole school or mobile network may have one address.
+# Guessing of secret links: only misses count, so that a school behind one IP address can open any number of valid
+# links. Valid links stay open after too many misses too, as a school or mobile network may share one address.
 MISS_LIMIT = "60 per 10 minutes"
 EXPORT_WINDOW = timedelta(hours=1)
 
 
 def is_not_found_response(response: object) -> bool:
-    """For `deduct_when`: the link was not known, or is not good any more."""
+    """For `deduct_when`: the link is unknown or not valid any more."""
     return getattr(response, "status_code", 200) in (404, 410)
 
 
-def _exports_an_hour() -> str:
+def _export_limit() -> str:
     settings: Settings = current_app.extensions["silid.settings"]
     return f"{settings.exports_per_hour} per hour"
 
 
 def _user_or_client_key() -> str:
-    return str(getattr(current_user, "id", None) or _place())
+    return str(getattr(current_user, "id", None) or _client_key())
 
 
 def _was_successful(response: Response) -> bool:
@@ -43,30 +43,30 @@ def _was_successful(response: Response) -> bool:
 
 
 def _export_limit_page(limit: RequestLimit) -> Response:
-    """A page that says when it goes on, and one line an hour in the audit log."""
+    """The 429 page with the waiting time, and one audit entry an hour."""
     seconds = max(1, int(limit.reset_at - clock.now().timestamp()))
     audit_log.record_view(
         AuditAction.EXPORT_LIMITED,
         AuditSubject.USER,
         current_user.id,
         by=current_user.id,
-        one_look=EXPORT_WINDOW,
-        most=_most(),
+        dedup_window=EXPORT_WINDOW,
+        most=_exports_per_hour(),
     )
     minutes = (seconds + 59) // 60
-    answer = make_response(render_template("errors/exports.html", most=_most(), minutes=minutes), 429)
-    answer.headers["Retry-After"] = str(seconds)
-    return answer
+    response = make_response(render_template("errors/exports.html", most=_exports_per_hour(), minutes=minutes), 429)
+    response.headers["Retry-After"] = str(seconds)
+    return response
 
 
-def _most() -> int:
+def _exports_per_hour() -> int:
     settings: Settings = current_app.extensions["silid.settings"]
     return settings.exports_per_hour
 
 
-# Files with learners' rows, all kinds together: what one person may take in an hour. Refused ones do not count.
+# Exports of learners' rows, all formats together, per user and hour. Failed ones do not count.
 learner_export_limit = limiter.shared_limit(
-    _exports_an_hour,
+    _export_limit,
     scope="learners' rows",
     key_func=_user_or_client_key,
     deduct_when=_was_successful,

@@ -474,9 +474,9 @@ def refusal(act):
 def test_a_refused_registration_says_what_it_means(server, zoom, reply, status, code, message, meaning):
     server.on(ADD, reply(status, {"code": code, "message": message}, {"x-zm-trackingid": "WEB_1"}))
     problem = refusal(lambda: zoom.add_registrant(ID, RegistrantInput("x@x.ph", "X")))
-    meanings = [name for name in errors._WORDS if getattr(problem, name)]
+    meanings = [name for name in errors._MESSAGES if getattr(problem, name)]
     assert meanings == [meaning]
-    assert problem.user_message == errors._WORDS[meaning]
+    assert problem.user_message == errors._MESSAGES[meaning]
     assert (problem.status, problem.code, problem.tracking_id) == (status, code, "WEB_1")
     assert len(server.asked(ADD)) == 1
 

@@ -51,7 +51,7 @@ def parse_users_csv(admin: User, data: bytes) -> list[UserImportRow]:
 
     Raises CsvError if the file cannot be parsed; see `csv_tables.csv_error_message`.
     """
-    table = csv_tables.parse_delimited_table(data, COLUMNS, most=MAX_ROWS)
+    table = csv_tables.parse_delimited_table(data, COLUMNS, max_rows=MAX_ROWS)
     ids = {cells["school_id"] for _number, cells in table}
     rows_in_scope = db.session.scalars(select(School).where(School.deped_id.in_(ids), schools_in_scope_clause(admin)))
     schools = {school.deped_id: school for school in rows_in_scope}

@@ -98,7 +98,7 @@ def show_live_attendance(occurrence_id: UUID) -> str | Response:
         AuditSubject.OCCURRENCE,
         occurrence.id,
         by=current_user.id,
-        one_look=timedelta(hours=12),
+        dedup_window=timedelta(hours=12),
     )
     data = queries.load_sheet_data(occurrence)
     if data.state != SheetState.LIVE:

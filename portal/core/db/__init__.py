@@ -1,8 +1,8 @@
-"""The database: one declarative base, typed columns, and `write_transaction()`, the one way to change a row.
+"""Database access: declarative base, column types, and `write_transaction()`, the only way to change rows.
 
-SQLite and PostgreSQL run the same code. SQLite is opened in WAL with `synchronous=FULL` (an acknowledged
-event survives a power cut; NORMAL would lose it) and every change begins with BEGIN IMMEDIATE, because a
-read transaction that turns into a write is refused at once when somebody else wrote in between.
+SQLite and PostgreSQL run the same code. SQLite is opened in WAL mode with `synchronous=FULL` (an acknowledged event
+survives a power cut; with NORMAL it would be lost), and every write begins with BEGIN IMMEDIATE, because upgrading a
+read transaction fails at once if another connection wrote in between.
 """
 
 import re
@@ -34,46 +34,47 @@ NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",
 }
 _QUOTED = re.compile(r""": ['"].*""")  # the value in "invalid input syntax for type date: ..."
-BUSY_TIMEOUT_MS = 5000  # how long a page waits for another writer on SQLite
+BUSY_TIMEOUT_MS = 5000  # timeout of a page for another writer on SQLite
 
 
 class _FairLock:
-    """A lock for which some are let in first, every other time: neither side keeps the other out for long."""
+    """A fair two-priority lock: urgent and normal waiters alternate, so neither side starves."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._taken = self._last_was_urgent = False
+        self._condition = threading.Condition()
+        self._is_held = self._last_was_urgent = False
         self._waiting = {True: 0, False: 0}
 
     def acquire(self, seconds: float, urgent: bool) -> bool:
-        """True once it is ours; False if that took too long."""
-        with self._changed:
+        """True once acquired; False after a timeout of `seconds`."""
+        with self._condition:
             self._waiting[urgent] += 1
             try:
-                got = self._changed.wait_for(lambda: self._may_enter(urgent), seconds)
+                acquired = self._condition.wait_for(lambda: self._can_acquire(urgent), seconds)
             finally:
                 self._waiting[urgent] -= 1
-            if got:
-                self._taken, self._last_was_urgent = True, urgent
+            if acquired:
+                self._is_held, self._last_was_urgent = True, urgent
             else:
-                self._changed.notify_all()  # somebody may have stood back for us
-            return got
+                self._condition.notify_all()  # another waiter may have yielded to this one
+            return acquired
 
     def release(self) -> None:
-        with self._changed:
-            self._taken = False
-            self._changed.notify_all()
+        """Release the lock and wake all waiters."""
+        with self._condition:
+            self._is_held = False
+            self._condition.notify_all()
 
-    def _may_enter(self, urgent: bool) -> bool:
+    def _can_acquire(self, urgent: bool) -> bool:
         others_first = self._last_was_urgent if urgent else not self._last_was_urgent
-        return not self._taken and not (others_first and self._waiting[not urgent])
+        return not self._is_held and not (others_first and self._waiting[not urgent])
 
 
-_turn = _FairLock()
+_sqlite_lock = _FairLock()
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """An aware moment, kept in UTC. A naive datetime is a bug and is refused."""
+    """Column type for aware datetimes, stored in UTC. A naive datetime is a bug and raises ValueError."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -109,47 +110,50 @@ else:
 
 
 class UuidPrimaryKey:
-    """A row with a random UUID, safe to show in an address."""
+    """Mixin: a random UUID as primary key, safe to show in a URL."""
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
 
 
 def one_of_check(column: str, values: Iterable[str]) -> str:
-    """The text of a CHECK that a column holds one of these values (a StrEnum, or a tuple of texts)."""
+    """The SQL of a CHECK that a column holds one of these values (a StrEnum, or a tuple of texts)."""
     return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"
 
 
 def init_db(app: Flask) -> None:
+    """Register the database, its migrations and the connection events."""
     db.init_app(app)
     migrate.init_app(app, db, directory=str(app.config["MIGRATIONS"]), render_as_batch=True)
     with app.app_context():
-        event.listen(db.engine, "handle_error", _without_values)
+        event.listen(db.engine, "handle_error", _redact_database_error)
         if db.engine.dialect.name == "sqlite":
-            event.listen(db.engine, "connect", _open_sqlite)
-            event.listen(db.engine, "begin", _begin_sqlite)
+            event.listen(db.engine, "connect", _configure_sqlite_connection)
+            event.listen(db.engine, "begin", _begin_sqlite_transaction)
 
 
-def _without_values(context: ExceptionContext) -> None:
-    """PostgreSQL quotes the row in its DETAIL ("Key (lrn)=(...) already exists") and the value in some of its
-    messages. Neither may get into a log, on a row or onto a terminal with the error's text."""
+def _redact_database_error(context: ExceptionContext) -> None:
+    """Remove row values from database errors: PostgreSQL quotes the row in DETAIL ("Key (lrn)=(...) already exists")
+    and values in some messages, which must not reach a log, a row or a terminal."""
     original = context.original_exception
-    original.args = tuple(_first_line(one) if isinstance(one, str) else one for one in original.args)
+    original.args = tuple(_first_line(arg) if isinstance(arg, str) else arg for arg in original.args)
     if context.sqlalchemy_exception is not None:
-        told = context.sqlalchemy_exception.args
-        context.sqlalchemy_exception.args = tuple(_first_line(one) if isinstance(one, str) else one for one in told)
+        wrapper_args = context.sqlalchemy_exception.args
+        context.sqlalchemy_exception.args = tuple(
+            _first_line(arg) if isinstance(arg, str) else arg for arg in wrapper_args
+        )
 
 
 def _first_line(text: str) -> str:
     return _QUOTED.sub("", text.partition("\n")[0])
 
 
-def _open_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
+def _configure_sqlite_connection(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # BEGIN is sent explicitly, see _begin_sqlite_transaction
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_MS}"):
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _begin_sqlite(connection: Connection) -> None:
+def _begin_sqlite_transaction(connection: Connection) -> None:
     options = connection.get_execution_options()
     connection.exec_driver_sql(f"PRAGMA busy_timeout={options.get('lock_wait_ms') or BUSY_TIMEOUT_MS}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writing") else "BEGIN")
@@ -157,27 +161,27 @@ def _begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def sqlite_write_lock(wait_ms: int = BUSY_TIMEOUT_MS, *, urgent: bool = False) -> Iterator[None]:
-    """The turn to write to SQLite, which takes one writer at a time.
+    """Lock of this process for writing to SQLite, which allows one writer at a time.
 
-    Waiting for its file lock is looking again every 100 ms, so a thread that writes one thing after the other
-    would keep all others of its process out; here they queue. Whoever is `urgent`, because Zoom waits for an
-    answer, goes before one of the others. Raises OperationalError, as SQLite would.
+    SQLite's own file lock is polled every 100 ms, so a thread that writes continuously would starve the others; here
+    they queue. An `urgent` writer, for whose answer Zoom waits, goes before one of the others. Raises OperationalError,
+    as SQLite would.
     """
-    if not _turn.acquire(wait_ms / 1000, urgent):
+    if not _sqlite_lock.acquire(wait_ms / 1000, urgent):
         raise OperationalError("BEGIN IMMEDIATE", None, sqlite3.OperationalError("database is locked"))
     try:
         yield
     finally:
-        _turn.release()
+        _sqlite_lock.release()
 
 
 @contextmanager
 def write_transaction(lock_wait_ms: int | None = None) -> Iterator[Session]:
-    """Everything inside is one transaction, committed at the end, rolled back if it raises.
+    """Context manager of one write transaction: committed at the end, rolled back on an exception.
 
-    A reading transaction that is open is ended first (what was loaded stays usable). Inside another
-    `write_transaction()` it joins that one, so that services can be put together. `lock_wait_ms` is how long to wait
-    for somebody else's lock before the database error is raised.
+    An open read transaction is ended first (loaded rows stay usable). A nested `write_transaction()` joins the outer
+    one, so that services can be combined. `lock_wait_ms` limits the wait for another transaction's lock, after which
+    the database error is raised.
     """
     session = db.session()
     if session.info.get("writing"):
@@ -203,10 +207,10 @@ def write_transaction(lock_wait_ms: int | None = None) -> Iterator[Session]:
 
 
 def batch_column_updates(rows: Iterable[Any], names: Iterable[str]) -> None:
-    """Let the next flush write those of the rows that were changed in one statement.
+    """Let the next flush update all modified rows in one statement.
 
-    SQLAlchemy sends one for each run of rows with the same changed columns: with two kinds of changes in turns, one a
-    row. `names` are all columns that may have been changed; each is then written for each of the rows.
+    SQLAlchemy batches consecutive rows with the same changed columns; alternating changes would take one statement per
+    row. `names` are all columns that may have changed; each is then written for each of the rows.
     """
     for row in rows:
         if db.session.is_modified(row):
@@ -215,7 +219,7 @@ def batch_column_updates(rows: Iterable[Any], names: Iterable[str]) -> None:
 
 
 def end_read_transaction() -> None:
-    """Let go of the reading transaction, so that no snapshot or lock is held during a call to Zoom."""
+    """End the open read transaction, so that no snapshot or lock is held during a request to Zoom."""
     session = db.session()
     if session.in_transaction():
         if session.info.get("writing"):
@@ -224,34 +228,35 @@ def end_read_transaction() -> None:
 
 
 def is_postgresql(engine: Engine | None = None) -> bool:
+    """True on PostgreSQL, False on SQLite."""
     return (engine or db.engine).dialect.name == "postgresql"
 
 
 def execute_rowcount(statement: UpdateBase) -> int:
-    """Carry out an UPDATE or DELETE; how many rows it changed."""
-    done = db.session.execute(statement)
-    return int(done.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
+    """Execute an UPDATE or DELETE; returns the number of rows."""
+    result = db.session.execute(statement)
+    return int(result.rowcount)  # type: ignore[attr-defined]  # CursorResult at run time
 
 
 def insert_if_absent(table: Any, values: dict[str, Any], unique: list[str]) -> bool:
-    """INSERT that does nothing where a row with the same unique columns exists. True if it was new."""
+    """INSERT ... ON CONFLICT DO NOTHING on the unique columns. True if the row was inserted."""
     statement = _dialect().insert(table).values(**values).on_conflict_do_nothing(index_elements=_columns(table, unique))
-    # An INSERT's count is not kept unless asked for; psycopg's cursor has forgotten it once it is closed.
-    done = db.session.execute(statement, execution_options={"preserve_rowcount": True})
-    return bool(done.rowcount == 1)  # type: ignore[attr-defined]  # CursorResult at run time
+    # SQLAlchemy keeps an INSERT's rowcount only on request; psycopg's cursor loses it once closed.
+    result = db.session.execute(statement, execution_options={"preserve_rowcount": True})
+    return bool(result.rowcount == 1)  # type: ignore[attr-defined]  # CursorResult at run time
 
 
 def bulk_insert_ignore(table: Any, rows: list[dict[str, Any]]) -> None:
-    """INSERT of many rows in one go, leaving out those that any unique column or index knows already."""
+    """INSERT of many rows in one statement, skipping those that violate any unique constraint or index."""
     statement = _dialect().insert(table.__table__).on_conflict_do_nothing()
     db.session.connection().execute(statement, rows)
 
 
 def upsert_from_select(table: Any, columns: list[str], rows: Any, unique: list[str]) -> None:
-    """INSERT of what a SELECT finds; where a row with the same unique columns exists, it takes the new values."""
+    """INSERT ... SELECT; a row with the same unique columns is updated with the new values."""
     statement = _dialect().insert(table.__table__).from_select(columns, rows)
-    new = {name: statement.excluded[name] for name in columns if name not in unique}
-    db.session.execute(statement.on_conflict_do_update(index_elements=_columns(table, unique), set_=new))
+    updated_columns = {name: statement.excluded[name] for name in columns if name not in unique}
+    db.session.execute(statement.on_conflict_do_update(index_elements=_columns(table, unique), set_=updated_columns))
 
 
 def _columns(table: Any, names: Iterable[str]) -> list[Column[Any]]:
@@ -259,5 +264,5 @@ def _columns(table: Any, names: Iterable[str]) -> list[Column[Any]]:
 
 
 def _dialect() -> Any:
-    """Where `insert` knows ON CONFLICT: two dialects, one shape."""
+    """The dialect's module, whose `insert` supports ON CONFLICT."""
     return postgresql if is_postgresql() else sqlite

@@ -1,8 +1,7 @@
-"""Leases on due rows: several workers may look for work at once, each row goes to one of them.
+"""Leases on due rows: several workers may poll for work, and each row goes to one of them.
 
-A lease is a time written on the row. A worker that dies leaves it to run out, and the next one goes on.
-On PostgreSQL rows that another worker is just taking are skipped instead of waited for; on SQLite there is
-one writer at a time anyway.
+A lease is an expiry time on the row. If a worker dies, its lease expires and another takes over. On PostgreSQL rows
+locked by another worker are skipped (SKIP LOCKED); SQLite has one writer at a time anyway.
 """
 
 from datetime import datetime, timedelta
@@ -20,13 +19,13 @@ LEASE_TIME = timedelta(minutes=2)
 def acquire_leases(
     model: Any, due: ColumnElement[bool], *, limit: int, order: Any = None, lease: timedelta = LEASE_TIME
 ) -> list[UUID]:
-    """Lease up to `limit` rows of `model` for which `due` holds and whose lease is free; their ids.
+    """Lease up to `limit` rows of `model` that match `due` and have no valid lease; returns their ids.
 
     The model has `id` and `leased_until`.
     """
     now = clock.now()
-    free = model.leased_until.is_(None) | (model.leased_until < now)
-    rows = select(model.id).where(due, free).order_by(model.id if order is None else order).limit(limit)
+    is_free = model.leased_until.is_(None) | (model.leased_until < now)
+    rows = select(model.id).where(due, is_free).order_by(model.id if order is None else order).limit(limit)
     if is_postgresql():
         rows = rows.with_for_update(skip_locked=True)
     with write_transaction() as session:
@@ -37,15 +36,16 @@ def acquire_leases(
 
 
 def release_leases(model: Any, ids: list[UUID], **values: object) -> None:
-    """Give rows back, writing `values` on them in the same statement."""
+    """Release the leases and update `values` in the same statement."""
     with write_transaction() as session:
         session.execute(update(model).where(model.id.in_(ids)).values(leased_until=None, **values))
 
 
-def retry_backoff_delay(attempts: int, first: float = 5.0, most: float = 900.0) -> timedelta:
-    """How long to wait after the given number of failed attempts: 5 s, 10, 20 ... 15 min."""
-    return timedelta(seconds=min(most, first * 2 ** max(0, attempts - 1)))
+def retry_backoff_delay(attempts: int, base: float = 5.0, maximum: float = 900.0) -> timedelta:
+    """Exponential backoff after this number of failed attempts: 5 s, 10, 20 ... 15 min; parameters in seconds."""
+    return timedelta(seconds=min(maximum, base * 2 ** max(0, attempts - 1)))
 
 
 def next_attempt_at(attempts: int) -> datetime:
+    """The time of the next attempt after this number of failed ones."""
     return clock.now() + retry_backoff_delay(attempts)

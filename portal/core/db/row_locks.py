@@ -1,4 +1,4 @@
-"""Row locks, taken in one order everywhere, so that two workers never wait for each other."""
+"""Row locks in a fixed order, so that two workers never deadlock."""
 
 from collections.abc import Collection
 from typing import Any
@@ -10,10 +10,10 @@ from portal.core.db import db, is_postgresql
 
 
 def lock_rows(model: Any, ids: Collection[UUID]) -> None:
-    """Lock rows of `model` until the end of the transaction, in the order of their ids.
+    """Lock rows of `model` until the end of the transaction, in id order.
 
-    Whoever writes evidence of a meeting (stays, instances, its sheets) locks the meeting first, before the
-    sheet. Rows that refer to a locked one can still be written. On SQLite the one writer has all locks.
+    A transaction that writes evidence of a meeting (stays, instances, sheets) locks the meeting before the sheet. Rows
+    that reference a locked one can still be written. A no-op on SQLite, where the one writer has all locks.
     """
     if ids and is_postgresql():
         db.session.execute(select(model.id).where(model.id.in_(ids)).order_by(model.id).with_for_update(key_share=True))

@@ -1,10 +1,10 @@
-"""Codes kept in outbox rows."""
+"""Codes stored in outbox rows."""
 
 from enum import StrEnum
 
 
 class MailState(StrEnum):
-    """What became of a mail in the outbox."""
+    """State of a mail in the outbox."""
 
     QUEUED = "queued"
     SENT = "sent"

@@ -1,11 +1,9 @@
-"""queue(to, template, language, **values) -> UUID (inside or outside `write_transaction()`) · send_due() -> int (the
-sweep).
+"""Mail outbox: mails are rows, written in the page's own transaction and sent later by the worker, so that no page
+waits for a mail server and no mail is lost with one.
 
-Mail is rows first: a page writes the letter in its own transaction, the worker sends it later, so that no page
-waits for a mail server and no letter is lost with one. The content is sealed and leaves the row once it was sent;
-of a letter that was given up it stays, so that an admin who put the mail server right can send it after all.
-
-`templates/email/<template>.txt` has the subject in its first line; `<template>.html` says the same in HTML.
+The content is encrypted and deleted from the row once sent; of a failed mail it stays, so that an admin who fixed the
+mail server can requeue it. `templates/email/<template>.txt` has the subject in its first line; `<template>.html` is the
+HTML version.
 """
 
 import json
@@ -51,7 +49,7 @@ _ADDRESS = re.compile(r"[A-Za-z0-9._'-]{1,64}@[A-Za-z0-9.-]{1,189}")
 
 
 class OutboxMail(UuidPrimaryKey, Model):
-    """One letter to one person. `sealed` holds address, subject and texts until it was sent."""
+    """One mail to one recipient. `content_encrypted` holds address, subject and texts until it is sent."""
 
     __tablename__ = "mail_outbox"
     __table_args__ = (
@@ -75,75 +73,75 @@ class OutboxMail(UuidPrimaryKey, Model):
 
 
 def enqueue_mail(to: str, template: str, language: str, **values: object) -> UUID:
-    """Put a letter into the outbox, within the transaction that is open or in one of its own; its id.
+    """Insert a mail, within the open transaction or in one of its own; returns its id.
 
-    `values` go to the templates. Raises ValueError for an address that is none: such a letter never leaves.
+    `values` are passed to the templates. Raises ValueError for an invalid address.
     """
     if not _ADDRESS.fullmatch(to):
         raise ValueError("not an e-mail address")
     subject, text, html = _render(template, language, values)
-    letter_id = uuid4()
+    mail_id = uuid4()
     now = clock.now()
     content = json.dumps({"to": to, "subject": subject, "text": text, "html": html})
     with write_transaction() as session:
         session.add(
             OutboxMail(
-                id=letter_id,
+                id=mail_id,
                 kind=template,
                 recipient_hash=hash_email_address(to),
                 language=language,
-                content_encrypted=encrypt_for_row(content, _row(letter_id)),
+                content_encrypted=encrypt_for_row(content, _encryption_context(mail_id)),
                 next_attempt_at=now,
                 created_at=now,
             )
         )
     notify_worker("mail")
-    return letter_id
+    return mail_id
 
 
 def hash_email_address(address: str) -> str:
-    """What is kept of an address after sending: enough to find its letters by, useless without our key."""
+    """HMAC of an address, kept after sending: enough to find its mails."""
     return hmac_hex(f"mail\0{address.lower()}")
 
 
 def strip_control_characters(text: str) -> str:
-    """The text without line breaks and control characters, which would begin another header."""
+    """The text without line breaks and control characters, which would allow header injection."""
     return " ".join(_CONTROL.sub(" ", text).split())
 
 
 def send_due_mail() -> int:
-    """Send what is due; how many letters were looked at. A dead server costs a wait, never a letter."""
+    """Send a batch of due mails; returns their number. An unreachable server only delays them."""
     now = clock.now()
     due = (OutboxMail.state == MailState.QUEUED) & (OutboxMail.next_attempt_at <= now)
     ids = leases.acquire_leases(OutboxMail, due, limit=BATCH_SIZE, order=OutboxMail.created_at)
     if not ids:
         return 0
     mails = list(db.session.scalars(select(OutboxMail).where(OutboxMail.id.in_(ids)).order_by(OutboxMail.created_at)))
-    post = _post()
+    transport = _open_transport()
     try:
         for mail in mails:
-            _send(post, mail)
+            _send(transport, mail)
     finally:
-        post.close()
+        transport.close()
     return len(mails)
 
 
 def _render(template: str, language: str, values: dict[str, object]) -> tuple[str, str, str]:
     settings = _settings()
-    names = {**values, "base_url": settings.base_url, "language": language}
+    context = {**values, "base_url": settings.base_url, "language": language}
     with force_locale(language):
-        subject, _, text = current_app.jinja_env.get_template(f"email/{template}.txt").render(**names).partition("\n")
-        html = current_app.jinja_env.get_template(f"email/{template}.html").render(**names)
+        subject, _, text = current_app.jinja_env.get_template(f"email/{template}.txt").render(**context).partition("\n")
+        html = current_app.jinja_env.get_template(f"email/{template}.html").render(**context)
     return strip_control_characters(subject), text.strip() + "\n", html
 
 
-def _send(post: MailTransport, mail: OutboxMail) -> None:
+def _send(transport: MailTransport, mail: OutboxMail) -> None:
     try:
-        message = _message(mail)
-        post.send(message, str(mail.id))
-    except TemporaryMailError as problem:
+        message = _build_message(mail)
+        transport.send(message, str(mail.id))
+    except TemporaryMailError as error:
         if clock.now() - mail.created_at > MAX_AGE:
-            _finish(mail, MailState.FAILED, error=str(problem))
+            _finish(mail, MailState.FAILED, error=str(error))
         else:
             attempts = mail.attempts + 1
             leases.release_leases(
@@ -151,35 +149,39 @@ def _send(post: MailTransport, mail: OutboxMail) -> None:
                 [mail.id],
                 attempts=attempts,
                 next_attempt_at=leases.next_attempt_at(attempts),
-                error=str(problem)[:200],
+                error=str(error)[:200],
             )
-    except (PermanentMailError, DecryptionError) as problem:
-        _finish(mail, MailState.FAILED, error=str(problem))
+    except (PermanentMailError, DecryptionError) as error:
+        _finish(mail, MailState.FAILED, error=str(error))
     else:
         _finish(mail, MailState.SENT, sent_at=clock.now())
 
 
-def requeue_mail(letter_ids: Collection[UUID] | None = None) -> int:
-    """Have letters sent at once that were given up or wait for their next try: these, or all of them; how many.
+def requeue_mail(mail_ids: Collection[UUID] | None = None) -> int:
+    """Reset failed mails and those that wait for a retry, all or the given ones; returns how many.
 
-    They count as new: they are tried for another three days. What has no content any more cannot be sent.
+    They count as new, so they are retried for another three days. Mails without content cannot be sent again.
     """
-    stuck = and_(OutboxMail.state.in_((MailState.FAILED, MailState.QUEUED)), OutboxMail.content_encrypted.is_not(None))
-    # One that a worker has in hand is being sent already; one never tried yet is due anyway.
-    stuck = and_(
-        stuck, OutboxMail.attempts > 0, or_(OutboxMail.leased_until.is_(None), OutboxMail.leased_until < clock.now())
+    is_requeueable = and_(
+        OutboxMail.state.in_((MailState.FAILED, MailState.QUEUED)), OutboxMail.content_encrypted.is_not(None)
     )
-    if letter_ids is not None:
-        stuck = and_(stuck, OutboxMail.id.in_(letter_ids))
+    # A leased one is being sent already; one without an attempt is due anyway.
+    is_requeueable = and_(
+        is_requeueable,
+        OutboxMail.attempts > 0,
+        or_(OutboxMail.leased_until.is_(None), OutboxMail.leased_until < clock.now()),
+    )
+    if mail_ids is not None:
+        is_requeueable = and_(is_requeueable, OutboxMail.id.in_(mail_ids))
     now = clock.now()
     with write_transaction():
-        changed = execute_rowcount(
+        row_count = execute_rowcount(
             update(OutboxMail)
-            .where(stuck)
+            .where(is_requeueable)
             .values(state=MailState.QUEUED, attempts=0, next_attempt_at=now, created_at=now)
         )
     notify_worker("mail")
-    return changed
+    return row_count
 
 
 def _finish(mail: OutboxMail, state: str, error: str | None = None, sent_at: datetime | None = None) -> None:
@@ -194,9 +196,9 @@ def _finish(mail: OutboxMail, state: str, error: str | None = None, sent_at: dat
     )
 
 
-def _message(mail: OutboxMail) -> EmailMessage:
-    """The letter as it goes out. Its Message-ID is the row's, so that a repeat after a crash is seen as one."""
-    content = json.loads(decrypt_for_row(mail.content_encrypted or "", _row(mail.id)))
+def _build_message(mail: OutboxMail) -> EmailMessage:
+    """The mail as sent. Its Message-ID is the row's, so that a repeat after a crash is recognised as a duplicate."""
+    content = json.loads(decrypt_for_row(mail.content_encrypted or "", _encryption_context(mail.id)))
     sender = _settings().mail_from
     message = EmailMessage()
     message["From"] = f"Silid <{sender}>"
@@ -210,13 +212,13 @@ def _message(mail: OutboxMail) -> EmailMessage:
     return message
 
 
-def _post() -> MailTransport:
+def _open_transport() -> MailTransport:
     settings = _settings()
     return MailTransport(urlsplit(settings.mail_url), mail_directory())
 
 
 def mail_directory() -> Path:
-    """Where letters are put as files while there is no mail server."""
+    """Directory of the mail files while there is no mail server."""
     return _settings().instance / "mail"
 
 
@@ -225,5 +227,5 @@ def _settings() -> Settings:
     return settings
 
 
-def _row(letter_id: UUID) -> str:
-    return f"mail_outbox/{letter_id}"
+def _encryption_context(mail_id: UUID) -> str:
+    return f"mail_outbox/{mail_id}"

@@ -1,4 +1,4 @@
-"""Handing letters over: to the server of MAIL_URL, or without one into files that an admin can open."""
+"""Mail transport: SMTP to the server of MAIL_URL, or without one `.eml` files that an admin can open."""
 
 import smtplib
 import ssl
@@ -10,70 +10,70 @@ TIMEOUT = 15  # seconds
 
 
 class TemporaryMailError(Exception):
-    """The server did not take it; later it may. The text has no address in it."""
+    """The server did not accept the mail, but may later. The text contains no address."""
 
 
 class PermanentMailError(Exception):
-    """The server refuses this letter for good."""
+    """The server rejects this mail permanently."""
 
 
 class MailTransport:
-    """One connection for a batch of letters, opened with the first. `smtp://`, `smtp+starttls://`, `smtps://`."""
+    """One connection for a batch of mails, opened with the first. `smtp://`, `smtp+starttls://`, `smtps://`."""
 
     def __init__(self, url: SplitResult, folder: Path) -> None:
         self._url = url
         self._folder = folder
         self._server: smtplib.SMTP | None = None
-        self._dead = ""
+        self._failure = ""
 
     def send(self, message: EmailMessage, name: str) -> None:
-        """Hand one letter over. Raises TemporaryMailError or PermanentMailError."""
+        """Send one mail. Raises TemporaryMailError or PermanentMailError."""
         if not self._url.hostname:
-            self._to_file(message, name)
+            self._write_file(message, name)
             return
-        if self._dead:
-            raise TemporaryMailError(self._dead)
+        if self._failure:
+            raise TemporaryMailError(self._failure)
         try:
             if self._server is None:
                 self._server = self._connect()
             self._server.send_message(message)
-        except smtplib.SMTPRecipientsRefused as refused:
-            code = next(iter(refused.recipients.values()))[0]
+        except smtplib.SMTPRecipientsRefused as error:
+            code = next(iter(error.recipients.values()))[0]
             raise (PermanentMailError if code >= 500 else TemporaryMailError)(
                 f"the server refused the recipient ({code})"
             ) from None
-        except smtplib.SMTPAuthenticationError as refused:
-            self._give_up(f"the server refused the password of MAIL_URL ({refused.smtp_code})")
-        except smtplib.SMTPResponseException as refused:
-            self._give_up(f"the server answered {refused.smtp_code}")
-        except (smtplib.SMTPException, OSError) as problem:
-            self._give_up(f"no mail server ({type(problem).__name__})")
+        except smtplib.SMTPAuthenticationError as error:
+            self._fail_batch(f"the server refused the password of MAIL_URL ({error.smtp_code})")
+        except smtplib.SMTPResponseException as error:
+            self._fail_batch(f"the server answered {error.smtp_code}")
+        except (smtplib.SMTPException, OSError) as error:
+            self._fail_batch(f"no mail server ({type(error).__name__})")
 
     def close(self) -> None:
-        """Say good-bye, if there is still somebody to hear it."""
+        """Close the connection, with QUIT if the server still answers."""
         if self._server is not None:
             try:
                 self._server.quit()
             except (smtplib.SMTPException, OSError):
                 self._server.close()
 
-    def _give_up(self, reason: str) -> None:
-        """The rest of the batch need not knock again: each would wait for the same time-out."""
-        self._dead = reason
+    def _fail_batch(self, reason: str) -> None:
+        """Fail the rest of the batch without a new connection: each mail would wait for the same timeout."""
+        self._failure = reason
         raise TemporaryMailError(reason) from None
 
     def _connect(self) -> smtplib.SMTP:
-        host, secure = self._url.hostname or "", ssl.create_default_context()
+        host, tls_context = self._url.hostname or "", ssl.create_default_context()
         if self._url.scheme == "smtps":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(host, self._url.port or 465, timeout=TIMEOUT, context=secure)
+            server: smtplib.SMTP = smtplib.SMTP_SSL(host, self._url.port or 465, timeout=TIMEOUT, context=tls_context)
         else:
             server = smtplib.SMTP(host, self._url.port or 587, timeout=TIMEOUT)
             if self._url.scheme == "smtp+starttls":
-                server.starttls(context=secure)
+                server.starttls(context=tls_context)
         if self._url.username:
             server.login(unquote(self._url.username), unquote(self._url.password or ""))
         return server
 
-    def _to_file(self, message: EmailMessage, name: str) -> None:
+    def _write_file(self, message: EmailMessage, name: str) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self._folder / f"{name}.eml").write_bytes(message.as_bytes())

@@ -39,7 +39,7 @@ def parse_calendar_csv(data: bytes, is_allowed: Callable[[date], bool]) -> list[
     """
     rows = [
         _row(number, cells, is_allowed)
-        for number, cells in csv_tables.parse_delimited_table(data, COLUMNS, most=MAX_ROWS)
+        for number, cells in csv_tables.parse_delimited_table(data, COLUMNS, max_rows=MAX_ROWS)
     ]
     first: dict[date, int] = {}
     return [_once(row, first) for row in rows]
