@@ -1,4 +1,4 @@
-"""What every page shares: access by default, headers, languages, template names, error pages."""
+"""Web setup for all pages: sign-in by default, security headers, languages, template globals, error pages."""
 
 import hashlib
 from collections.abc import Callable
@@ -41,7 +41,7 @@ from portal.web import denied_log
 from portal.zoom.errors import ZoomUnavailable
 
 LANGUAGES = ("en", "fil")
-PRE_LOGIN_LANGUAGE_KEY = "language"  # in the session: chosen before signing in
+PRE_LOGIN_LANGUAGE_KEY = "language"  # session key: language chosen before signing in
 ONE_YEAR = 365 * 24 * 3600
 ERROR_PAGES = (400, 401, 403, 404, 405, 410, 413, 429, 500, 503)
 CSP = "; ".join(
@@ -64,12 +64,13 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def mark_endpoint_public(view: View) -> View:
-    """Mark a view that needs no sign-in. A test pins the list of them."""
-    view.is_public = True  # type: ignore[attr-defined]  # a mark on the function
+    """Decorator for views that need no sign-in; a test pins the list of them."""
+    view.is_public = True  # type: ignore[attr-defined]  # attribute on the function
     return view
 
 
 def init_web(app: Flask, settings: Settings) -> None:
+    """Register filters, globals, request hooks and error handlers."""
     babel.init_app(app, locale_selector=select_request_locale)
     app.jinja_env.filters.update(
         clock=format_time,
@@ -90,24 +91,24 @@ def init_web(app: Flask, settings: Settings) -> None:
 
 
 def select_request_locale() -> str:
-    """The signed-in person's, else the cookie's, else what the browser prefers of ours. English for the worker
-    and at the command line, unless they force a language."""
+    """The user's language, else the cookie's, else the browser's preference. English for the worker and the command
+    line, unless they force a language."""
     if not has_request_context():
         return "en"
     try:
         if current_user and current_user.is_authenticated:
             return str(current_user.language)
     except SQLAlchemyError:
-        pass  # the page that says so must not fail for the same reason
-    chosen = request.cookies.get("language")
-    if chosen in LANGUAGES:
-        return str(chosen)
-    best = request.accept_languages.best_match(["en", "fil", "tl"], "en")
-    return "en" if best == "en" else "fil"
+        pass  # the error page itself must not fail for the same reason
+    cookie_language = request.cookies.get("language")
+    if cookie_language in LANGUAGES:
+        return str(cookie_language)
+    preferred = request.accept_languages.best_match(["en", "fil", "tl"], "en")
+    return "en" if preferred == "en" else "fil"
 
 
 def set_preference_cookie(response: AnyResponse, name: str, value: str) -> None:
-    """Keep how a person likes the pages ("language", "theme") in this browser, for those before signing in too."""
+    """Store a preference ("language", "theme") in a cookie, which also applies before signing in."""
     settings: Settings = current_app.extensions["silid.settings"]
     response.set_cookie(
         name, value, max_age=ONE_YEAR, secure=settings.is_https, httponly=True, samesite="Lax", path="/"
@@ -115,22 +116,22 @@ def set_preference_cookie(response: AnyResponse, name: str, value: str) -> None:
 
 
 def _require_sign_in() -> Any:
-    """Deny by default: every view needs a signed-in person unless it is marked public."""
+    """Deny by default: every view needs a signed-in user unless it is marked public."""
     if request.endpoint is None or request.endpoint == "static":
         return None
     view = current_app.view_functions[request.endpoint]
     if getattr(view, "is_public", False) or current_user.is_authenticated:
         return None
-    if "HX-Request" in request.headers:  # a piece of a page that renews itself: the whole page is asked for anew
+    if "HX-Request" in request.headers:  # an HTMX fragment: reload the whole page
         return Response(status=401, headers={"HX-Refresh": "true"})
-    answer = current_app.login_manager.unauthorized()  # type: ignore[attr-defined]  # set by Flask-Login
-    if current_app.make_response(answer).status_code in (302, 303):  # else the page itself says what it kept
+    response = current_app.login_manager.unauthorized()  # type: ignore[attr-defined]  # set by Flask-Login
+    if current_app.make_response(response).status_code in (302, 303):  # otherwise the page itself says what was saved
         _flash_session_expired()
-    return answer
+    return response
 
 
 def _flash_session_expired() -> None:
-    """Who was signed in on this browser, and is no longer, reads why there is the sign-in page now."""
+    """Explain the sign-in page to a user whose session on this browser has ended."""
     if session.pop("_user_id", None) is None:
         return
     if request.method == "POST":
@@ -140,7 +141,7 @@ def _flash_session_expired() -> None:
 
 
 def safe_retry_url() -> str | None:
-    """The page of a form that was sent here: its own address, where that can be opened."""
+    """The URL of a submitted form, if it can be opened with GET; else None."""
     adapter = current_app.url_map.bind_to_environ(request.environ)
     if request.method != "POST" or not adapter.test(method="GET"):
         return None
@@ -159,8 +160,8 @@ def _set_security_headers(response: Response) -> Response:
     if settings.is_https:
         headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
     if request.endpoint == "static":
-        fresh = "v" in request.args
-        headers["Cache-Control"] = "public, max-age=31536000, immutable" if fresh else "public, max-age=3600"
+        is_versioned = "v" in request.args
+        headers["Cache-Control"] = "public, max-age=31536000, immutable" if is_versioned else "public, max-age=3600"
     else:
         headers.setdefault("Cache-Control", "no-store")
         response.vary.add("Cookie")
@@ -168,7 +169,7 @@ def _set_security_headers(response: Response) -> Response:
 
 
 def _template_globals(app: Flask, settings: Settings) -> dict[str, Any]:
-    """Names that macros may use as well: those do not depend on who asks."""
+    """Names that macros may use too, as they do not depend on the user."""
     return {
         "asset": asset_url,
         "has_endpoint": lambda name: name in app.view_functions,
@@ -188,12 +189,12 @@ def _template_context() -> dict[str, Any]:
 
 
 def asset_url(name: str) -> str:
-    """The address of a static file, with the hash of its content, so that browsers may keep it for ever."""
-    return url_for("static", filename=name, v=_digest(Path(str(current_app.static_folder)) / name))
+    """The URL of a static file with the hash of its content, so that browsers may cache it indefinitely."""
+    return url_for("static", filename=name, v=_file_digest(Path(str(current_app.static_folder)) / name))
 
 
 @cache
-def _digest(path: Path) -> str:
+def _file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:10]
 
 
@@ -210,7 +211,7 @@ def _http_error(error: HTTPException) -> Any:
     body = _render_error_page(page)
     response = current_app.make_response((body, code))
     if code == 429:
-        response.headers["Retry-After"] = "600"  # what is limited here is limited for ten minutes
+        response.headers["Retry-After"] = "600"  # all limits of pages are per ten minutes
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value
@@ -218,7 +219,8 @@ def _http_error(error: HTTPException) -> Any:
 
 
 def _handle_unexpected_error(error: Exception) -> tuple[str, int]:
-    """A bug: the person gets a reference, the log the trace without its values. What passes by itself is a 503."""
+    """An unhandled exception: the page shows a reference, the log has the stack without values. Temporary failures
+    answer 503."""
     current_app.logger.error("request %s failed", current_request_id(), exc_info=error)
     code = 503 if isinstance(error, (OperationalError, ZoomUnavailable)) else 500
     return _render_error_page(code), code
@@ -231,5 +233,5 @@ def _render_error_page(code: int, *, expired: bool = False) -> str:
 
 
 def whole_minutes(seconds: int) -> int:
-    """Whole minutes begun and finished: 899 s is 14."""
+    """Completed minutes: 899 s is 14."""
     return seconds // 60

@@ -1,7 +1,7 @@
-"""note(code): a signed-in person asked for what is somebody else's, or not there. The audit log says so.
+"""Audit entries of denied requests: a signed-in user asked for something that is not theirs, or does not exist.
 
-Written once for a person and a thing in ten minutes, and at most so often for one person that trying addresses out
-cannot fill the table.
+One entry per user and subject in ten minutes, and a limited number per user, so that probing URLs cannot fill the
+table.
 """
 
 from uuid import UUID
@@ -17,37 +17,37 @@ from portal.core.audit_log import AuditEntry
 from portal.core.db import db, write_transaction
 
 DENIED_ACTION = AuditAction.DENIED
-MAX_ENTRIES = 50  # entries about one person within the time of one look
-LOCK_WAIT_MS = 500  # the refusal itself must not wait for long
+MAX_ENTRIES = 50  # per user within VIEW_DEDUP_WINDOW
+LOCK_WAIT_MS = 500  # the refusal itself must not be delayed
 
 
 def log_access_denied(code: int) -> None:
-    """Write down a refusal (403 or 404) of this request's view, in a transaction of its own; a public page's is none.
+    """Record a refusal (403 or 404) of this request's view, in a transaction of its own; public views are not recorded.
 
-    Never raises for the database's sake: the person gets the refusal all the same.
+    Never raises for a database error: the user gets the refusal anyway.
     """
     if code not in (403, 404) or request.endpoint is None or request.endpoint == "static":
         return
     if getattr(current_app.view_functions[request.endpoint], "is_public", False):
         return
     try:
-        db.session.rollback()  # whatever the view had begun is not to be
+        db.session.rollback()  # discard what the view had begun
         if current_user.is_authenticated:
-            _write(current_user.id, *_subject(), code)
+            _record_once(current_user.id, *_requested_subject(), code)
     except SQLAlchemyError as error:
-        current_app.logger.warning("a refusal was not written down: %s", type(error).__name__)
+        current_app.logger.warning("access denial not audited: %s", type(error).__name__)
 
 
-def _subject() -> tuple[str, UUID | str]:
-    """What was asked for: the id in the address, or the page itself where there is none."""
+def _requested_subject() -> tuple[str, UUID | str]:
+    """The id in the URL, or the endpoint if there is none."""
     for name, value in (request.view_args or {}).items():
         if isinstance(value, UUID):
             return name.removesuffix("_id"), value
     return "page", str(request.endpoint)
 
 
-def _write(user_id: UUID, kind: str, subject_id: UUID | str, code: int) -> None:
-    before = db.session.execute(
+def _record_once(user_id: UUID, kind: str, subject_id: UUID | str, code: int) -> None:
+    recent_entries = db.session.execute(
         select(AuditEntry.subject_type, AuditEntry.subject_id)
         .where(
             AuditEntry.user_id == user_id,
@@ -56,8 +56,8 @@ def _write(user_id: UUID, kind: str, subject_id: UUID | str, code: int) -> None:
         )
         .limit(MAX_ENTRIES)
     ).all()
-    if len(before) < MAX_ENTRIES and (kind, str(subject_id)) not in {
-        (row.subject_type, row.subject_id) for row in before
+    if len(recent_entries) < MAX_ENTRIES and (kind, str(subject_id)) not in {
+        (row.subject_type, row.subject_id) for row in recent_entries
     }:
         with write_transaction(LOCK_WAIT_MS):
             audit_log.record_action(
