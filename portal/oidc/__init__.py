@@ -1,1 +1,2 @@
-"""Signing in with an account elsewhere, by OpenID Connect. Imports nothing of ours, neither Flask nor SQLAlchemy."""
+"""OpenID Connect client for Google and Microsoft. A leaf: imports no other package of the portal, nor Flask or
+SQLAlchemy."""

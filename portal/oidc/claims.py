@@ -1,4 +1,4 @@
-"""google(...) · microsoft(...): who somebody is, of the claims that are left when the token itself is good."""
+"""Users from the claims of a verified ID token, by the rules of Google and Microsoft."""
 
 import re
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ _SUBJECT = re.compile(r"[!-~]{1,255}")  # OpenID Connect Core 1.0, section 2: at
 
 @dataclass(frozen=True)
 class ExternalUser:
-    """Who the provider says somebody is. Issuer and subject never change; address and name may, and the address
-    may be given to somebody else one day."""
+    """A user as the provider identifies them. Issuer and subject are permanent; address and name may change, and the
+    address may be reassigned to somebody else."""
 
     issuer: str
     subject: str
@@ -23,23 +23,24 @@ class ExternalUser:
 
 
 def user_from_google_claims(claims: Mapping[str, Any], domains: tuple[str, ...]) -> ExternalUser:
-    """Somebody of a Google Workspace for one of the domains. Raises LoginRefused.
+    """A user of a Google Workspace of one of the domains. Raises LoginRefused.
 
-    `hd` says whose organisation the account belongs to. The address alone would not: anybody can make a private
-    Google account with a school's address. developers.google.com/identity/openid-connect/openid-connect
+    `hd` is the organisation of the account. The address is not enough: anybody can make a private Google account with a
+    school's address. developers.google.com/identity/openid-connect/openid-connect
     """
     if claims.get("hd") not in domains:
         raise LoginRefused("hd")
     if claims.get("email_verified") is not True:
         raise LoginRefused("email_verified")
-    return ExternalUser(claims["iss"], _subject(claims.get("sub")), _text(claims, "email"), _name(claims))
+    return ExternalUser(claims["iss"], _subject(claims.get("sub")), _required_text(claims, "email"), _name(claims))
 
 
 def user_from_microsoft_claims(claims: Mapping[str, Any], tenant: str) -> ExternalUser:
-    """Somebody of the tenant itself, no guest. Raises LoginRefused.
+    """A member of the tenant, not a guest. Raises LoginRefused.
 
-    `oid` is the person within the tenant `tid`. The address is the sign-in name, whose domain the tenant has proven
-    to own; `email` is whatever an admin wrote. learn.microsoft.com/entra/identity-platform/id-token-claims-reference
+    `oid` identifies the person within the tenant `tid`. The address is the sign-in name, whose domain the tenant has
+    proven to own; `email` is free text of an admin.
+    learn.microsoft.com/entra/identity-platform/id-token-claims-reference
     """
     oid = claims.get("oid")
     if claims.get("tid") != tenant:
@@ -50,11 +51,11 @@ def user_from_microsoft_claims(claims: Mapping[str, Any], tenant: str) -> Extern
         raise LoginRefused("guest")
     if claims.get("email_verified", True) is not True:
         raise LoginRefused("email_verified")
-    return ExternalUser(claims["iss"], f"{tenant}:{oid}", _text(claims, "preferred_username"), _name(claims))
+    return ExternalUser(claims["iss"], f"{tenant}:{oid}", _required_text(claims, "preferred_username"), _name(claims))
 
 
 def is_guid(text: str) -> bool:
-    """Is it an id as Microsoft writes tenants and people, in small letters?"""
+    """True for a lower-case GUID, the form of Microsoft's tenant and object ids."""
     return bool(_GUID.fullmatch(text))
 
 
@@ -64,7 +65,7 @@ def _subject(text: object) -> str:
     return text
 
 
-def _text(claims: Mapping[str, Any], name: str) -> str:
+def _required_text(claims: Mapping[str, Any], name: str) -> str:
     text = claims.get(name)
     if not isinstance(text, str) or not text:
         raise LoginRefused(name)

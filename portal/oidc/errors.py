@@ -1,12 +1,12 @@
-"""What can go wrong between us and a provider."""
+"""Exceptions of the OpenID Connect client."""
 
 
 class ProviderUnavailable(Exception):
-    """The provider does not answer, or not as a provider should. Trying again later may help."""
+    """The provider is unreachable or its response is not OpenID Connect; a later attempt may succeed."""
 
 
 class LoginRefused(Exception):
-    """Nobody may sign in by this answer. `reason` is one word or two, for the log and never for the page."""
+    """The response does not authenticate anybody. `reason` is a short code for the log, never for the page."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
