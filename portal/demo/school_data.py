@@ -1,6 +1,6 @@
-"""A school that does not exist, with people who do not exist: for the demo, the samples and the tests.
+"""A fictitious school with fictitious people, for the demo, the samples and the tests.
 
-Every name, number and address is made up and the same at each start. LRNs begin with 3001232.
+All names, numbers and addresses are invented and fixed. LRNs begin with 3001232.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from portal.classes.roster_files.template_csv import roster_csv_template
 Sex = Literal["M", "F"]
 
 SCHOOL_YEAR = "2026-2027"
-DEMO_PASSWORD = "try-silid-2026"  # noqa: S105 - printed on the sign-in page of the demo, and of nothing else
+DEMO_PASSWORD = "try-silid-2026"  # noqa: S105 - printed on the sign-in page of the demo only
 
 
 @dataclass(frozen=True)
 class DemoSchool:
-    """A school by its DepEd id, with the places above it."""
+    """A school with its DepEd ID, division and region."""
 
     deped_id: str
     name: str
@@ -27,7 +27,7 @@ class DemoSchool:
 
 @dataclass(frozen=True)
 class DemoPerson:
-    """A teacher, or an admin of their school or of the whole region."""
+    """A teacher, or an admin of the school or the region."""
 
     email: str
     first_name: str
@@ -42,7 +42,7 @@ class DemoPerson:
 
 @dataclass(frozen=True)
 class DemoLearner:
-    """A learner: 12-digit LRN and the parts of the name in capitals, as the LIS has them."""
+    """A learner: 12-digit LRN and the parts of the name in capitals, as LIS prints them."""
 
     lrn: str
     last: str
@@ -83,7 +83,7 @@ REGION = DemoPerson("rogelio.abad@r1.deped.gov.ph", "Rogelio M.", "Abad-Villanue
 TEACHERS = (REYES, PENA, BANEZ)
 PEOPLE = (*TEACHERS, HEAD, REGION)
 
-# Label, address, password: what the demo's sign-in page offers.
+# Label, address and password of the accounts on the demo's sign-in page.
 SIGN_INS = (
     ("Ma. Teresa C. Reyes, teacher", REYES.email, DEMO_PASSWORD),
     ("Arnulfo Peña, teacher", PENA.email, DEMO_PASSWORD),
@@ -248,7 +248,7 @@ ZABALA,XANDRA, AGLIAM
 def _section(name: str, adviser: DemoPerson, first_number: int, males: str, females: str) -> DemoSection:
     names: list[tuple[str, Sex]] = [(line, "M") for line in males.split("\n") if line]
     names += [(line, "F") for line in females.split("\n") if line]
-    learners = (_learner(line, sex, first_number + place) for place, (line, sex) in enumerate(names, start=1))
+    learners = (_learner(line, sex, first_number + position) for position, (line, sex) in enumerate(names, start=1))
     return DemoSection("Grade 8", name, adviser, tuple(learners))
 
 
