@@ -1,6 +1,6 @@
-"""`python app.py` starts the portal on any system; `python app.py --demo` starts it with a pretend Zoom.
+"""`python app.py` starts the portal; `python app.py --demo` starts it with a simulated Zoom.
 
-As a module it offers `create_app()` to `flask --app app` and to WSGI servers ("app:create_app()").
+As a module it provides `create_app()` for `flask --app app` and WSGI servers ("app:create_app()").
 """
 
 import argparse
@@ -19,33 +19,33 @@ from portal.config import SANDBOX_MOUNT, BadSettings, Settings, read_settings
 
 
 def create_app() -> Flask:
-    """The application, with settings from the environment and `.env`.
+    """Create the application, with settings from the environment and `.env`.
 
     Raises NoAppException, which the command line prints without a traceback; it names each bad variable.
     """
     try:
         return portal.create_app()
-    except BadSettings as bad:
-        raise NoAppException(_cannot_start(bad)) from None
+    except BadSettings as error:
+        raise NoAppException(_startup_error_message(error)) from None
 
 
-def _cannot_start(bad: BadSettings) -> str:
+def _startup_error_message(error: BadSettings) -> str:
     return "\n".join(
         [
             "Silid cannot start:",
-            *(f"  - {problem}" for problem in bad.problems),
+            *(f"  - {problem}" for problem in error.problems),
             "Copy .env.example to .env and fill it in, or try: python app.py --demo",
         ]
     )
 
 
 def make_keys() -> str:
-    """Fresh secrets, as lines for `.env`."""
+    """New random secrets, as lines for `.env`."""
     return f"SECRET_KEY={secrets.token_urlsafe(48)}\nENCRYPTION_KEYS={Fernet.generate_key().decode()}"
 
 
 def main() -> int:
-    """Start the web server with the worker inside, until Ctrl-C. Returns the exit code."""
+    """Start the web server with the worker inside, until Ctrl-C; returns the exit code."""
     parser = argparse.ArgumentParser(description="Silid, the portal where DepEd teachers run their Zoom classes.")
     parser.add_argument("--demo", action="store_true", help="a demo school with a pretend Zoom, nothing to set up")
     parser.add_argument("--port", type=int, help="instead of PORT (default 8000)")
@@ -60,14 +60,14 @@ def main() -> int:
         os.environ["PORT"] = str(arguments.port)
     try:
         settings = read_settings()
-    except BadSettings as bad:
-        print(_cannot_start(bad), file=sys.stderr)
+    except BadSettings as error:
+        print(_startup_error_message(error), file=sys.stderr)
         return 2
     return serve(settings)
 
 
 def serve(settings: Settings) -> int:
-    """Migrate the database, then serve until interrupted."""
+    """Migrate the database, then serve until interrupted; returns the exit code."""
     from flask_migrate import upgrade
     from waitress.server import create_server
 
@@ -93,10 +93,10 @@ def serve(settings: Settings) -> int:
         worker.start()
     if sandbox is not None:
         sandbox.start()
-        _welcome(app, settings)
+        _fill_demo_and_print_sign_ins(app, settings)
     else:
         print(f"Silid is ready: {settings.base_url}  (Ctrl-C ends it)", flush=True)
-    _until_interrupted()
+    _wait_for_interrupt()
     print("\nStopping ...", flush=True)
     server.close()
     if settings.worker_inside:
@@ -106,7 +106,7 @@ def serve(settings: Settings) -> int:
     return 0
 
 
-def _welcome(app: object, settings: Settings) -> None:
+def _fill_demo_and_print_sign_ins(app: object, settings: Settings) -> None:
     from portal.demo.fill import create_demo_data
     from portal.demo.school_data import SIGN_INS
 
@@ -119,11 +119,11 @@ def _welcome(app: object, settings: Settings) -> None:
     print(flush=True)
 
 
-def _until_interrupted() -> None:
-    done = threading.Event()
+def _wait_for_interrupt() -> None:
+    stop_event = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: done.set())
-    while not done.wait(0.5):  # a wait without end cannot be interrupted on Windows
+        signal.signal(name, lambda *_: stop_event.set())
+    while not stop_event.wait(0.5):  # a wait without timeout cannot be interrupted on Windows
         pass
 
 

@@ -16,11 +16,11 @@ from portal.web.request_guards import init_request_guards
 
 csrf = CSRFProtect()
 compress = Compress()
-UPLOAD_LIMIT = 6 * 1024 * 1024  # an SF1 has at most 5 MB; the rest is the form around it
+UPLOAD_LIMIT = 6 * 1024 * 1024  # an SF1 has at most 5 MB, plus the form around it
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The portal's WSGI application. Reads the environment unless settings are given; raises BadSettings."""
+    """Create the WSGI application, with settings from the environment unless given. Raises BadSettings."""
     settings = settings or read_settings()
     app = Flask("portal", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"))
     app.config.update(_flask_config(settings))
@@ -37,7 +37,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     init_request_guards(app, settings)
     csrf.init_app(app)
     compress.init_app(app)
-    _init_parts(app, settings)
+    _register_packages(app, settings)
     return app
 
 
@@ -57,7 +57,7 @@ def _flask_config(settings: Settings) -> dict[str, Any]:
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_COOKIE_PATH": "/",
-        "WTF_CSRF_TIME_LIMIT": 12 * 3600,  # as long as a session lives: a form may lie open all day
+        "WTF_CSRF_TIME_LIMIT": 12 * 3600,  # as long as a session: a form may stay open all day
         "WTF_CSRF_SSL_STRICT": False,  # we send Referrer-Policy: no-referrer on pages with tokens
         "RATELIMIT_STORAGE_URI": settings.redis_url or "memory://",
         "BABEL_DEFAULT_LOCALE": "en",
@@ -78,14 +78,14 @@ def _flask_config(settings: Settings) -> dict[str, Any]:
 
 
 def _engine_options(url: str) -> dict[str, Any]:
-    hidden = {"hide_parameters": True}  # an error's text would else carry names and addresses into the log
+    options = {"hide_parameters": True}  # an error's text would otherwise write names and addresses to the log
     if url.startswith("sqlite"):
-        return hidden
-    return {**hidden, "pool_pre_ping": True, "pool_size": 10, "max_overflow": 10}
+        return options
+    return {**options, "pool_pre_ping": True, "pool_size": 10, "max_overflow": 10}
 
 
-def _init_parts(app: Flask, settings: Settings) -> None:
-    """Blueprints and hooks. Imported here, since they import the extensions above."""
+def _register_packages(app: Flask, settings: Settings) -> None:
+    """Register blueprints and hooks. Imported here, as these modules import the extensions above."""
     from portal import cli, web
     from portal.accounts.profile import routes as profile_routes  # noqa: F401 - on the blueprint of accounts
     from portal.accounts.sign_in.routes import bp as accounts
@@ -125,9 +125,20 @@ def _init_parts(app: Flask, settings: Settings) -> None:
     init_zoom(app, settings)
     init_sso_providers(app, settings)
     limiter.init_app(app)
-    rooms = (accounts, people, attendance, classes, class_days, inbox, meetings, pages, registration, reports)
+    package_blueprints = (
+        accounts,
+        people,
+        attendance,
+        classes,
+        class_days,
+        inbox,
+        meetings,
+        pages,
+        registration,
+        reports,
+    )
     for blueprint in (
-        *rooms,
+        *package_blueprints,
         admin,
         calendar,
         class_links,

@@ -11,6 +11,7 @@ from portal.webhooks.codes import DeliveryState
 
 
 def init_cli(app: Flask) -> None:
+    """Register the commands."""
     app.cli.add_command(users_group)
     app.cli.add_command(webhooks_group)
     app.cli.add_command(zoom_group)
@@ -81,8 +82,8 @@ def create_user_command(
             password=password,
             domains=settings.email_domains,
         )
-    except service.AccountError as refused:
-        raise click.ClickException(str(refused)) from refused
+    except service.AccountError as error:
+        raise click.ClickException(str(error)) from error
     click.echo(f"{user.email} can sign in now.")
 
 
@@ -107,14 +108,16 @@ def check_zoom_account() -> None:
 
     from portal.pages.admin.zoom_check import zoom_connection_report
 
-    marks = {"good": "  ok    ", "warm": "  note  ", "bad": "  BAD   ", "plain": "        ", "head": ""}
-    bad = 0
+    prefixes = {"good": "  ok    ", "warm": "  note  ", "bad": "  BAD   ", "plain": "        ", "head": ""}
+    bad_count = 0
     with force_locale("en"):
         for line in zoom_connection_report():
-            bad += line.kind == "bad"
-            click.secho(f"{marks[line.kind]}{line.text}", bold=line.kind in ("head", "bad"))
-    if bad:
-        raise click.ClickException(f"{bad} to put right, marked BAD above." if bad > 1 else "One thing to put right.")
+            bad_count += line.kind == "bad"
+            click.secho(f"{prefixes[line.kind]}{line.text}", bold=line.kind in ("head", "bad"))
+    if bad_count:
+        raise click.ClickException(
+            f"{bad_count} to put right, marked BAD above." if bad_count > 1 else "One thing to put right."
+        )
 
 
 @data_group.command("purge")
@@ -180,14 +183,14 @@ def run_worker() -> None:
 
     from portal.jobs.worker import Worker
 
-    done = threading.Event()
+    stop_event = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: done.set())
-    running = Worker(current_app._get_current_object())  # type: ignore[attr-defined]  # the app itself
-    running.start()
+        signal.signal(name, lambda *_: stop_event.set())
+    worker = Worker(current_app._get_current_object())  # type: ignore[attr-defined]  # the app itself
+    worker.start()
     click.echo("The worker is running. Ctrl-C ends it.")
-    done.wait()
-    running.stop()
+    stop_event.wait()
+    worker.stop()
 
 
 def fill_demo_school() -> None:

@@ -1,7 +1,7 @@
-"""Settings from the environment, read once, checked before anything starts.
+"""Settings from the environment, read once and validated before anything starts.
 
-`SILID_MODE` is `live` unless it says `demo`. In live mode weak or missing settings stop the start and each is
-named; in demo mode everything has a harmless default and the Zoom behind the portal is the pretend one.
+`SILID_MODE` is `live` unless set to `demo`. In live mode weak or missing settings stop the start and each is named; in
+demo mode everything has a harmless default and Zoom is simulated.
 """
 
 import base64
@@ -16,7 +16,7 @@ from environs import Env, EnvError
 from portal.oidc.claims import is_guid
 
 ROOT = Path(__file__).resolve().parent.parent
-ZOOM_SDK_VERSION = "5.1.4"  # of the Meeting SDK for the web; Zoom stops serving meetings to old ones
+ZOOM_SDK_VERSION = "5.1.4"  # of the Meeting SDK for the web; Zoom blocks outdated versions
 ZOOM_API_URL = "https://api.zoom.us/v2"
 ZOOM_OAUTH_URL = "https://zoom.us/oauth/token"
 GOOGLE_URL = "https://accounts.google.com"
@@ -29,7 +29,7 @@ WEAK_SECRETS = {"changeme", "change-me", "secret", "dev", "test", "password", "d
 
 
 class BadSettings(Exception):
-    """The portal must not start. `problems` names each variable and its remedy."""
+    """The settings are invalid, so the portal must not start. `problems` names each variable and its remedy."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -38,7 +38,7 @@ class BadSettings(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """All that can be set. Secrets are kept out of the representation."""
+    """All settings. Secrets are excluded from the representation."""
 
     mode: str
     secret_key: str = field(repr=False)
@@ -58,18 +58,18 @@ class Settings:
     zoom_oauth_url: str = ZOOM_OAUTH_URL
     mail_url: str = field(default="", repr=False)
     mail_from: str = "silid@localhost"
-    codes_for_admins: bool = True  # one-time codes: admins must have them
-    sign_ins_per_address: int = 50  # failed ones in 10 minutes; an office may share one address
-    exports_per_hour: int = 60  # files with learners' rows that one person may take in an hour
-    zoom_hosts: tuple[str, ...] = ()  # users of the account who host for teachers without a Zoom user of their own
+    codes_for_admins: bool = True  # admins must enable one-time codes
+    sign_ins_per_address: int = 50  # failed sign-ins in 10 minutes; an office may share one IP address
+    exports_per_hour: int = 60  # files with learners' rows per user
+    zoom_hosts: tuple[str, ...] = ()  # Zoom users who host for teachers without one of their own
     encryption_keys: tuple[str, ...] = field(default=(), repr=False)
     instance: Path = ROOT / "instance"
     port: int = 8000
     host: str = "127.0.0.1"
     worker_inside: bool = True
     reconcile_minutes: tuple[int, ...] = (30, 60, 360, 1440)
-    metrics_token: str = field(default="", repr=False)  # empty: no /metrics
-    redis_url: str = field(default="", repr=False)  # where several processes count requests together
+    metrics_token: str = field(default="", repr=False)  # empty: /metrics is off
+    redis_url: str = field(default="", repr=False)  # rate limits shared by several processes
     log_level: str = "INFO"
     google_client_id: str = ""  # empty: no sign-in with Google
     google_client_secret: str = field(default="", repr=False)
@@ -105,19 +105,19 @@ def read_settings(env: Env | None = None) -> Settings:
     if mode not in ("live", "demo"):
         raise BadSettings(["SILID_MODE must be live or demo."])
     try:
-        return _demo(env) if mode == "demo" else _live(env)
+        return _demo_settings(env) if mode == "demo" else _live_settings(env)
     except EnvError as error:
         raise BadSettings([str(error)]) from error
 
 
-def _instance(env: Env) -> Path:
-    """Where files of this installation lie: the SQLite database and what the demo keeps."""
+def _instance_directory(env: Env) -> Path:
+    """Directory of this installation's files: the SQLite database, mails, and the demo's data."""
     folder = Path(env.str("INSTANCE_PATH", "") or ROOT / "instance")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # children's names: for the server's user alone
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # children's names: readable by the server's user only
     return folder.resolve()
 
 
-def _demo(env: Env) -> Settings:
+def _demo_settings(env: Env) -> Settings:
     from portal.sandbox import defaults
 
     port = env.int("PORT", 8000)
@@ -126,11 +126,11 @@ def _demo(env: Env) -> Settings:
     return Settings(
         mode="demo",
         secret_key="demo-only-" + "0" * 40,
-        database_url=f"sqlite:///{_instance(env) / 'demo.sqlite3'}",
-        instance=_instance(env),
+        database_url=f"sqlite:///{_instance_directory(env) / 'demo.sqlite3'}",
+        instance=_instance_directory(env),
         base_url=base_url,
         trusted_proxies=env.int("TRUSTED_PROXIES", 0),
-        email_domains=_domains(env),
+        email_domains=_read_domains(env),
         zoom_account_id=defaults.ACCOUNT_ID,
         zoom_client_id=defaults.CLIENT_ID,
         zoom_client_secret=defaults.CLIENT_SECRET,
@@ -142,36 +142,36 @@ def _demo(env: Env) -> Settings:
         host=env.str("HOST", "127.0.0.1"),
         reconcile_minutes=(1, 2, 5, 10),
         codes_for_admins=False,
-        log_level=env.str("LOG_LEVEL", "").upper() or "WARNING",  # a terminal with the sign-ins stays readable
+        log_level=env.str("LOG_LEVEL", "").upper() or "WARNING",  # keeps the sign-ins readable on the terminal
     )
 
 
-def _live(env: Env) -> Settings:
+def _live_settings(env: Env) -> Settings:
     settings = Settings(
         mode="live",
         secret_key=env.str("SECRET_KEY", ""),
-        secret_key_fallbacks=_list(env, "SECRET_KEY_FALLBACKS"),
-        database_url=env.str("DATABASE_URL", "") or f"sqlite:///{_instance(env) / 'silid.sqlite3'}",
-        instance=_instance(env),
+        secret_key_fallbacks=_read_list(env, "SECRET_KEY_FALLBACKS"),
+        database_url=env.str("DATABASE_URL", "") or f"sqlite:///{_instance_directory(env) / 'silid.sqlite3'}",
+        instance=_instance_directory(env),
         base_url=env.str("PORTAL_BASE_URL", "").rstrip("/"),
         trusted_proxies=env.int("TRUSTED_PROXIES", 0),
-        email_domains=_domains(env),
+        email_domains=_read_domains(env),
         zoom_account_id=env.str("ZOOM_ACCOUNT_ID", ""),
         zoom_client_id=env.str("ZOOM_CLIENT_ID", ""),
         zoom_client_secret=env.str("ZOOM_CLIENT_SECRET", ""),
-        zoom_webhook_secrets=_list(env, "ZOOM_WEBHOOK_SECRET"),
+        zoom_webhook_secrets=_read_list(env, "ZOOM_WEBHOOK_SECRET"),
         zoom_sdk_key=env.str("ZOOM_SDK_KEY", ""),
         zoom_sdk_secret=env.str("ZOOM_SDK_SECRET", ""),
         zoom_sdk_version=env.str("ZOOM_SDK_VERSION", "") or ZOOM_SDK_VERSION,
         zoom_api_url=env.str("ZOOM_API_URL", "") or ZOOM_API_URL,
         zoom_oauth_url=env.str("ZOOM_OAUTH_URL", "") or ZOOM_OAUTH_URL,
-        zoom_hosts=tuple(host.lower() for host in _list(env, "ZOOM_HOSTS")),
-        encryption_keys=_list(env, "ENCRYPTION_KEYS"),
+        zoom_hosts=tuple(host.lower() for host in _read_list(env, "ZOOM_HOSTS")),
+        encryption_keys=_read_list(env, "ENCRYPTION_KEYS"),
         port=env.int("PORT", 8000),
         host=env.str("HOST", "127.0.0.1"),
         worker_inside=env.bool("WORKER_INSIDE", True),
         mail_url=env.str("MAIL_URL", ""),
-        mail_from=env.str("MAIL_FROM", "") or _sender(env.str("PORTAL_BASE_URL", "")),
+        mail_from=env.str("MAIL_FROM", "") or _default_sender(env.str("PORTAL_BASE_URL", "")),
         sign_ins_per_address=env.int("SIGN_INS_PER_ADDRESS", 50),
         exports_per_hour=env.int("EXPORTS_PER_HOUR", 60),
         metrics_token=env.str("METRICS_TOKEN", ""),
@@ -182,8 +182,8 @@ def _live(env: Env) -> Settings:
         google_issuer=env.str("GOOGLE_ISSUER", "").rstrip("/") or GOOGLE_URL,
         microsoft_client_id=env.str("MICROSOFT_CLIENT_ID", "").strip(),
         microsoft_client_secret=env.str("MICROSOFT_CLIENT_SECRET", "").strip(),
-        microsoft_tenant=_tenant(env),
-        microsoft_issuer=env.str("MICROSOFT_ISSUER", "").rstrip("/") or f"{MICROSOFT_URL}/{_tenant(env)}/v2.0",
+        microsoft_tenant=_read_tenant(env),
+        microsoft_issuer=env.str("MICROSOFT_ISSUER", "").rstrip("/") or f"{MICROSOFT_URL}/{_read_tenant(env)}/v2.0",
     )
     problems = validate_settings(settings)
     problems += [
@@ -197,7 +197,7 @@ def _live(env: Env) -> Settings:
 
 
 def validate_settings(settings: Settings) -> list[str]:
-    """What is wrong with live settings, one sentence each, beginning with the variable's name."""
+    """Problems of live settings, one sentence each, beginning with the variable's name."""
     problems = []
     if _is_weak(settings.secret_key):
         problems.append(
@@ -212,9 +212,9 @@ def validate_settings(settings: Settings) -> list[str]:
         "ZOOM_WEBHOOK_SECRET is weak: copy the Secret Token of the app's Feature page, or leave it out to run "
         "without webhooks."
         for secret in settings.zoom_webhook_secrets
-        if _is_weak(secret, least=16)
+        if _is_weak(secret, min_length=16)
     ][:1]
-    if settings.metrics_token and _is_weak(settings.metrics_token, least=16):
+    if settings.metrics_token and _is_weak(settings.metrics_token, min_length=16):
         problems.append("METRICS_TOKEN is weak: set it to at least 16 random characters, or leave it out.")
     if not settings.encryption_keys:
         problems.append("ENCRYPTION_KEYS is missing: make one with python app.py --make-keys.")
@@ -240,7 +240,7 @@ def validate_settings(settings: Settings) -> list[str]:
 
 def _check_base_url(url: str) -> list[str]:
     parts = urlsplit(url)
-    if not parts.hostname or not _has_a_port(url):
+    if not parts.hostname or not _has_valid_port(url):
         return ["PORTAL_BASE_URL is missing: set it to the address people open, e.g. https://silid.example.ph."]
     if parts.scheme != "https" and parts.hostname not in LOOPBACK:
         return ["PORTAL_BASE_URL must begin with https:// (http is for this computer alone)."]
@@ -249,14 +249,14 @@ def _check_base_url(url: str) -> list[str]:
 
 def _check_redis(url: str) -> list[str]:
     parts = urlsplit(url)
-    there = parts.path if parts.scheme == "unix" else parts.hostname
-    if url and not (parts.scheme in ("redis", "rediss", "unix") and there and _has_a_port(url)):
+    target = parts.path if parts.scheme == "unix" else parts.hostname
+    if url and not (parts.scheme in ("redis", "rediss", "unix") and target and _has_valid_port(url)):
         return ["REDIS_URL must look like redis://:password@host:6379/0 (or rediss://...). Leave it out to do without."]
     return []
 
 
 def _check_openid(settings: Settings) -> list[str]:
-    """Sign-in with Google and Microsoft: all of one or nothing of it."""
+    """Sign-in with Google and Microsoft: all variables of a provider, or none."""
     problems = []
     if bool(settings.google_client_id) != bool(settings.google_client_secret):
         problems.append("GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET belong together: set both or none.")
@@ -269,19 +269,21 @@ def _check_openid(settings: Settings) -> list[str]:
             "MICROSOFT_TENANT must be the Directory (tenant) ID of your own organisation, such as "
             "8eaef023-2b34-4da1-9baa-8bc8c9d6a490. A name, or common, would let other organisations in."
         )
-    for name, url, used in (
+    for name, url, is_used in (
         ("GOOGLE_ISSUER", settings.google_issuer, settings.google_client_id),
         ("MICROSOFT_ISSUER", settings.microsoft_issuer, settings.microsoft_client_id),
     ):
         parts = urlsplit(url)
-        safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
-        if used and not (safe and parts.hostname and _has_a_port(url) and not parts.query and not parts.fragment):
+        is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+        if is_used and not (
+            is_safe and parts.hostname and _has_valid_port(url) and not parts.query and not parts.fragment
+        ):
             problems.append(f"{name} must be an https:// address without a query. Leave it out outside of tests.")
     return problems
 
 
-def _has_a_port(url: str) -> bool:
-    """True unless what stands in the port's place is none."""
+def _has_valid_port(url: str) -> bool:
+    """True unless the URL has an invalid port."""
     try:
         return urlsplit(url).port != 0
     except ValueError:
@@ -297,7 +299,7 @@ def _check_mail(settings: Settings) -> list[str]:
         )
     elif url.scheme == "smtp" and url.username and url.hostname not in LOOPBACK:
         problems.append("MAIL_URL would send its password in the open: use smtps:// or smtp+starttls://.")
-    if any(sign in settings.mail_from for sign in "\r\n<> ") or settings.mail_from.count("@") != 1:
+    if any(char in settings.mail_from for char in "\r\n<> ") or settings.mail_from.count("@") != 1:
         problems.append("MAIL_FROM must be one plain e-mail address.")
     if settings.sign_ins_per_address < 1:
         problems.append("SIGN_INS_PER_ADDRESS must be at least 1.")
@@ -306,12 +308,12 @@ def _check_mail(settings: Settings) -> list[str]:
     return problems
 
 
-def _sender(base_url: str) -> str:
+def _default_sender(base_url: str) -> str:
     return f"silid@{urlsplit(base_url).hostname or 'localhost'}"
 
 
-def _is_weak(secret: str, least: int = 32) -> bool:
-    return len(secret) < least or len(set(secret)) < 8 or secret.lower() in WEAK_SECRETS
+def _is_weak(secret: str, min_length: int = 32) -> bool:
+    return len(secret) < min_length or len(set(secret)) < 8 or secret.lower() in WEAK_SECRETS
 
 
 def _is_fernet_key(key: str) -> bool:
@@ -322,17 +324,17 @@ def _is_fernet_key(key: str) -> bool:
 
 
 def derive_secret_key(name: str) -> str:
-    """A Fernet key that is the same every time: for the demo and the tests, where nothing is secret."""
+    """A fixed Fernet key derived from `name`, for the demo and the tests, where nothing is secret."""
     return base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()).decode()
 
 
-def _tenant(env: Env) -> str:
+def _read_tenant(env: Env) -> str:
     return env.str("MICROSOFT_TENANT", "").strip().lower()
 
 
-def _list(env: Env, name: str) -> tuple[str, ...]:
+def _read_list(env: Env, name: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in env.str(name, "").split(",") if part.strip())
 
 
-def _domains(env: Env) -> tuple[str, ...]:
-    return tuple(domain.lower() for domain in _list(env, "ALLOWED_EMAIL_DOMAIN")) or ("r1.deped.gov.ph",)
+def _read_domains(env: Env) -> tuple[str, ...]:
+    return tuple(domain.lower() for domain in _read_list(env, "ALLOWED_EMAIL_DOMAIN")) or ("r1.deped.gov.ph",)
