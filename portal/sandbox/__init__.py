@@ -1,8 +1,7 @@
-"""A pretend Zoom: OAuth, REST and signed webhooks over real HTTP, for the demo, for tests and for developers.
+"""Simulated Zoom: OAuth, REST and signed webhooks over real HTTP, for the demo, tests and developers.
 
-`SimulatedZoom` holds the state and Zoom's rules, `WebhookSender` delivers the webhooks, `create_sandbox` is the WSGI
-app.
-It imports nothing of the portal but `portal.zoom.signature`, and it never runs in live mode.
+`SimulatedZoom` holds the state and Zoom's rules, `WebhookSender` delivers the webhooks, `create_sandbox` makes the WSGI
+app. It imports only `portal.zoom` of the portal, and it never runs in live mode.
 """
 
 from portal.sandbox.app import create_sandbox

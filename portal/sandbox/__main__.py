@@ -1,4 +1,4 @@
-"""`python -m portal.sandbox`: the pretend Zoom alone, served by waitress until Ctrl-C."""
+"""`python -m portal.sandbox`: the simulated Zoom alone, served by waitress until Ctrl-C."""
 
 import argparse
 import logging
@@ -14,8 +14,8 @@ from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from portal.sandbox.webhook_sender import WebhookSender
 
 
-def parse_arguments(given: list[str]) -> argparse.Namespace:
-    """The command line."""
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m portal.sandbox", description="A pretend Zoom.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=defaults.PORT)
@@ -32,7 +32,7 @@ def parse_arguments(given: list[str]) -> argparse.Namespace:
         default=[],
         help="EMAIL of a licensed host; may be repeated",
     )
-    return parser.parse_args(given)
+    return parser.parse_args(arguments)
 
 
 def serve_sandbox(
@@ -49,8 +49,8 @@ def serve_sandbox(
 ) -> None:
     """Serve until interrupted.
 
-    :param webhook: where the events go; none are sent without.
-    :param hosts: addresses of licensed users to begin with.
+    :param webhook: URL for the events; without it none are sent.
+    :param hosts: addresses of licensed users to create.
     """
     public_url = public_url or f"http://{host}:{port}"
     world = SimulatedZoom(store, plan=plan)
@@ -60,7 +60,7 @@ def serve_sandbox(
     app = create_sandbox(world, sender, public_url=public_url, portal_url=portal_url)
     if sender is not None:
         sender.start()
-    logging.getLogger("portal.sandbox").info("the pretend Zoom is at %s", public_url)
+    logging.getLogger("portal.sandbox").info("the simulated Zoom is at %s", public_url)
     try:
         waitress.serve(app, host=host, port=port, threads=16, _quiet=True)
     finally:
@@ -69,10 +69,10 @@ def serve_sandbox(
         world.close()
 
 
-def run_main(given: list[str]) -> None:
-    """Serve what the command line says."""
+def run_main(arguments: list[str]) -> None:
+    """Serve with the options of the command line."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    serve_sandbox(**vars(parse_arguments(given)))
+    serve_sandbox(**vars(parse_arguments(arguments)))
 
 
 if __name__ == "__main__":

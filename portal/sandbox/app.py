@@ -1,7 +1,6 @@
-"""The pretend Zoom as a WSGI app: API, webhooks, control plane and pages for people.
+"""The simulated Zoom as a WSGI app: API, webhooks, control plane and pages.
 
-It runs alone (`python -m portal.sandbox`) or mounted below a path of the portal; every link it gives out
-begins with `public_url`.
+It runs alone (`python -m portal.sandbox`) or mounted below a path of the portal; all its links begin with `public_url`.
 """
 
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ POLICY = (
 
 @dataclass
 class SandboxApp:
-    """What the views of one app need."""
+    """Dependencies of the views of one app."""
 
     world: SimulatedZoom
     sender: WebhookSender | None
@@ -39,23 +38,22 @@ class SandboxApp:
 def create_sandbox(
     world: SimulatedZoom, sender: WebhookSender | None = None, *, public_url: str, portal_url: str | None = None
 ) -> Flask:
-    """The app of one world.
+    """Create the app of one simulation.
 
-    :param public_url: what links begin with, as `http://localhost:8000/zoom-sandbox`; no slash at the end
-        needed.
-    :param portal_url: where "back to the portal" leads; by default `public_url` without its path.
+    :param public_url: prefix of links, e.g. `http://localhost:8000/zoom-sandbox`.
+    :param portal_url: target of "back to the portal"; default: `public_url` without its path.
     """
     world.public_url = public_url.rstrip("/")
     app = Flask(__name__, template_folder="templates", static_folder=None)
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    # The slashes of a uuid must not be merged into a redirect.
+    # Or Werkzeug would redirect uuids with double slashes.
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
     wire = FaultInjector(app.wsgi_app, world)
     parts = urlsplit(public_url)
     app.extensions["sandbox"] = SandboxApp(
-        world, sender, wire, portal_url or _above(public_url), f"{parts.scheme}://{parts.netloc}"
+        world, sender, wire, portal_url or _site_root(public_url), f"{parts.scheme}://{parts.netloc}"
     )
     app.wsgi_app = wire  # type: ignore[method-assign]  # the documented way to put middleware around Flask
     for part in (api, control, pages):
@@ -66,35 +64,35 @@ def create_sandbox(
     return app
 
 
-def _above(public_url: str) -> str:
+def _site_root(public_url: str) -> str:
     parts = urlsplit(public_url)
     return f"{parts.scheme}://{parts.netloc}/" if parts.path.strip("/") else "/"
 
 
 def serve_static_file(name: str) -> Response:
-    """The portal's own style sheet, icons and logo, so that the pages look right standing alone."""
+    """The portal's own style sheet, icons and logo, so that the pages look right when it runs alone."""
     if name not in SHOWN_FILES:
         abort(404)
     return send_from_directory(STATIC, name, max_age=300)
 
 
 def refuse_other_sites() -> None:
-    """Forms of other sites must not press our buttons.
+    """CSRF protection of the pages: refuse forms of other sites.
 
-    The API needs a token and no browser sends it unasked.
+    The API needs a token, which no browser sends automatically.
     """
     if request.method in ("GET", "HEAD", "OPTIONS") or request.path.startswith(("/v2/", "/oauth/")):
         return
-    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    fetch_site = request.headers.get("Sec-Fetch-Site", "same-origin")
     origin = request.headers.get("Origin", "")
-    # Behind a proxy the address people see is the public one.
-    foreign = origin not in ("", request.host_url.rstrip("/"), current_app.extensions["sandbox"].origin)
-    if site not in ("same-origin", "none") or foreign:
+    # Behind a proxy the origin is that of the public URL.
+    is_foreign = origin not in ("", request.host_url.rstrip("/"), current_app.extensions["sandbox"].origin)
+    if fetch_site not in ("same-origin", "none") or is_foreign:
         abort(403)
 
 
 def add_security_headers(response: Response) -> Response:
-    """Headers of every page: no scripts, nothing from elsewhere, no address handed on."""
+    """Security headers of every page: no scripts, nothing from other hosts, no referrer to other sites."""
     response.headers.setdefault("Content-Security-Policy", POLICY)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "same-origin")

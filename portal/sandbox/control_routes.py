@@ -51,7 +51,7 @@ control = Blueprint("control", __name__, url_prefix="/_sim")
 
 
 class BadRequest(Exception):
-    """The request to the control plane makes no sense."""
+    """The control request is invalid."""
 
 
 @control.errorhandler(BadRequest)
@@ -62,26 +62,26 @@ def render_bad_request(error: BadRequest) -> tuple[Response, int]:
 
 @control.errorhandler(ZoomApiError)
 def render_control_error(error: ZoomApiError) -> tuple[Response, int]:
-    """The refusal as the API would word it."""
+    """The simulated API's error, as JSON."""
     return jsonify(error=error.message, **error.body()), error.status
 
 
 def get_simulated_zoom() -> SimulatedZoom:
-    """The world behind this app."""
+    """The simulation behind this app."""
     zoom: SimulatedZoom = current_app.extensions["sandbox"].world
     return zoom
 
 
 def get_fault_injector() -> FaultInjector:
-    """The wire in front of this app."""
+    """The fault injector in front of this app."""
     injector: FaultInjector = current_app.extensions["sandbox"].wire
     return injector
 
 
 def get_webhook_sender() -> WebhookSender:
-    """The sender of this app.
+    """The webhook sender of this app.
 
-    :raises BadRequest: where no webhook was set up.
+    :raises BadRequest: if the app has none.
     """
     sender: WebhookSender | None = current_app.extensions["sandbox"].sender
     if sender is None:
@@ -104,9 +104,9 @@ def json_of_request() -> JSON:
 
 
 def require_body_field(body: JSON, name: str) -> Any:
-    """One field that must be there.
+    """A required field.
 
-    :raises BadRequest: when it is not.
+    :raises BadRequest: if it is missing or empty.
     """
     if body.get(name) in (None, ""):
         raise BadRequest(f"{name} is missing")
@@ -129,17 +129,17 @@ def parse_optional_moment(body: JSON) -> datetime | None:
     return at
 
 
-def to_plain_json(thing: Any) -> Any:
+def to_plain_json(obj: Any) -> Any:
     """A dataclass, or a list of them, as JSON values; times as ISO 8601."""
-    plain = [dataclasses.asdict(one) for one in thing] if isinstance(thing, list) else dataclasses.asdict(thing)
-    return json.loads(json.dumps(plain, default=_plain))
+    values = [dataclasses.asdict(one) for one in obj] if isinstance(obj, list) else dataclasses.asdict(obj)
+    return json.loads(json.dumps(values, default=_json_value))
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value.decode("utf-8", "replace")
 
 
-# State and verbs
+# State and participants
 
 
 @control.get("/state")
@@ -307,14 +307,14 @@ def delete_recorded_calls() -> Response:
     return jsonify(ok=True)
 
 
-# Faults, limits, switches
+# Faults, limits, flags
 
 
 @control.post("/faults")
 def add_injected_fault() -> Response:
     body = json_of_request()
-    known = {field.name for field in dataclasses.fields(InjectedFault)} - {"hits"}
-    details = {name: value for name, value in body.items() if name in known}
+    field_names = {field.name for field in dataclasses.fields(InjectedFault)} - {"hits"}
+    details = {name: value for name, value in body.items() if name in field_names}
     if "json" in body:
         details["body"] = json.dumps(body["json"])
     details["body"] = str(details.get("body", "")).encode()
@@ -426,14 +426,14 @@ def release_held_webhooks() -> Response:
 
 @control.post("/webhook/faults")
 def set_webhook_faults() -> Response:
-    body, chosen = json_of_request(), get_webhook_sender().faults
+    body, faults = json_of_request(), get_webhook_sender().faults
     for name in ("drop", "hold", "duplicate", "bad_signature", "delayed"):
         if name in body:
-            setattr(chosen, name, match_event_name(body[name]) if body[name] else match_no_event)
+            setattr(faults, name, match_event_name(body[name]) if body[name] else match_no_event)
     for name in ("delay", "age"):
         if name in body:
-            setattr(chosen, name, timedelta(seconds=body[name]))
+            setattr(faults, name, timedelta(seconds=body[name]))
     for name in ("shuffle_seed", "restamp_repeats"):
         if name in body:
-            setattr(chosen, name, body[name])
+            setattr(faults, name, body[name])
     return jsonify(ok=True)

@@ -1,4 +1,4 @@
-"""Who the pretend Zoom is when nobody says otherwise. These protect nothing: they are published here."""
+"""Default ids and secrets of the simulated Zoom. They protect nothing: they are published here."""
 
 ACCOUNT_ID = "SandboxAccountOfSilid0"
 CLIENT_ID = "sandbox-client-of-silid"

@@ -1,6 +1,6 @@
-"""What happens to a request before and after Zoom's rules: paths as sent, latency, faults, the log of calls.
+"""Fault injection between client and simulated API: undecoded paths, latency, faults, and the log of calls.
 
-Only `/v2/...` and `/oauth/...` pass through here; pages and the control plane are never disturbed.
+Only `/v2/...` and `/oauth/...` pass through it; pages and the control plane are never affected.
 """
 
 import contextlib
@@ -28,12 +28,11 @@ KINDS = ("answer", "html", "truncate", "hang", "reset", "reset_before")
 
 @dataclass
 class InjectedFault:
-    """The next `times` calls of this method whose path the regular expression matches go wrong.
+    """A fault for the next `times` calls of this method whose path matches the regular expression.
 
-    kind: `answer` sends status, headers and body instead of asking Zoom; `html` an HTML page with that
-    status; `truncate` does what was asked but sends half the answer; `hang` does it and answers only after
-    `seconds`; `reset` does it and cuts the connection; `reset_before` cuts it without doing anything. `skip`
-    calls pass first.
+    kind: `answer` sends status, headers and body without calling Zoom; `html` an HTML page with that status; `truncate`
+    executes the call but sends half the response; `hang` executes it and responds after `seconds`; `reset` executes it
+    and resets the connection; `reset_before` resets it without executing. The first `skip` calls pass.
     """
 
     method: str = ""
@@ -52,7 +51,7 @@ class InjectedFault:
             raise ValueError(f"no such fault: {self.kind}")
 
     def takes(self, method: str, path: str) -> bool:
-        """Whether this call goes wrong; counts it."""
+        """True if this call fails; counts it."""
         if self.times <= 0 or self.method not in ("", method) or not re.search(self.path, path):
             return False
         if self.skip > 0:
@@ -64,28 +63,28 @@ class InjectedFault:
 
 
 class ConnectionCut(ConnectionAbortedError):
-    """Raised to the server after the wire was cut, so that it writes nothing more."""
+    """Raised to the server after the connection was reset, so that it writes nothing more."""
 
 
 class FaultInjector:
-    """WSGI middleware around the API. `latency` is seconds every call takes at least."""
+    """WSGI middleware around the API. `latency` is added to every call, in seconds."""
 
-    def __init__(self, inner: Wsgi, world: SimulationState) -> None:
-        self._inner, self._world = inner, world
+    def __init__(self, app: Wsgi, world: SimulationState) -> None:
+        self._app, self._world = app, world
         self._lock = threading.Lock()
         self._released = threading.Event()
         self.faults: list[InjectedFault] = []
         self.latency = 0.0
 
     def break_next(self, **details: Any) -> InjectedFault:
-        """Add a fault (see `InjectedFault` for the details); the first that fits takes a call."""
+        """Add a fault (see `InjectedFault` for the details); the first matching one takes a call."""
         fault = InjectedFault(**details)
         with self._lock:
             self.faults.append(fault)
         return fault
 
     def heal(self) -> None:
-        """No more faults or latency; calls that hang are answered now."""
+        """Remove all faults and latency; hanging calls respond now."""
         with self._lock:
             self.faults.clear()
             self.latency = 0.0
@@ -95,24 +94,24 @@ class FaultInjector:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         environ["PATH_INFO"] = path = path_as_sent(environ)
         if not path.startswith(("/v2/", "/oauth/")):
-            return self._inner(environ, start_response)
-        with self._logged(environ["REQUEST_METHOD"], path) as call:
+            return self._app(environ, start_response)
+        with self._log_call(environ["REQUEST_METHOD"], path) as call:
             if self.latency:
                 time.sleep(self.latency)
-            return self._pass_on(environ, start_response, call)
+            return self._respond_with_faults(environ, start_response, call)
 
-    def _pass_on(self, environ: Environ, start_response: StartResponse, call: ApiCall) -> Iterable[bytes]:
+    def _respond_with_faults(self, environ: Environ, start_response: StartResponse, call: ApiCall) -> Iterable[bytes]:
         fault = self._fault_for(environ["REQUEST_METHOD"], environ["PATH_INFO"])
         if fault is None:
-            return self._answer(environ, start_response, call)
+            return self._respond(environ, start_response, call)
         if fault.kind == "reset_before":
-            return _cut(environ, start_response)
+            return _reset_connection(environ, start_response)
         if fault.kind in ("answer", "html"):
-            return _instead(fault, start_response, call)
-        status, headers, body = self._collected(environ)
+            return _respond_with_fault(fault, start_response, call)
+        status, headers, body = self._call_app(environ)
         call.status = int(status[:3])
         if fault.kind == "reset":
-            return _cut(environ, start_response)
+            return _reset_connection(environ, start_response)
         if fault.kind == "hang":
             self._released.wait(fault.seconds)
         if fault.kind == "truncate":
@@ -125,27 +124,27 @@ class FaultInjector:
         with self._lock:
             return next((fault for fault in self.faults if fault.takes(method, path)), None)
 
-    def _answer(self, environ: Environ, start_response: StartResponse, call: ApiCall) -> Iterable[bytes]:
-        status, headers, body = self._collected(environ)
+    def _respond(self, environ: Environ, start_response: StartResponse, call: ApiCall) -> Iterable[bytes]:
+        status, headers, body = self._call_app(environ)
         call.status = int(status[:3])
         start_response(status, headers)
         return [body]
 
-    def _collected(self, environ: Environ) -> tuple[str, list[tuple[str, str]], bytes]:
-        got: list[Any] = []
+    def _call_app(self, environ: Environ) -> tuple[str, list[tuple[str, str]], bytes]:
+        status_and_headers: list[Any] = []
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> None:
-            got[:] = [status, headers]
+            status_and_headers[:] = [status, headers]
 
-        chunks = self._inner(environ, start)
+        chunks = self._app(environ, start)
         body = b"".join(chunks)
         if hasattr(chunks, "close"):
             chunks.close()
-        return got[0], got[1], body
+        return status_and_headers[0], status_and_headers[1], body
 
     @contextlib.contextmanager
-    def _logged(self, method: str, path: str) -> Iterator[ApiCall]:
-        """Write the call down as it comes in, and count how many are under way."""
+    def _log_call(self, method: str, path: str) -> Iterator[ApiCall]:
+        """Log the call as it arrives, and count those in flight."""
         world = self._world
         call = ApiCall(method, unquote(path), 0, world.now())
         with world.lock:
@@ -161,11 +160,11 @@ class FaultInjector:
 
 
 def path_as_sent(environ: Environ) -> str:
-    """The path with every segment decoded once, slashes inside a segment left encoded.
+    """The path with every segment decoded once, and slashes inside a segment left encoded.
 
-    Servers decode the whole path, after which a uuid's own slashes cannot be told from the path's. Zoom wants
-    uuids that begin with `/` or contain `//` encoded twice and fails when they are encoded once: those are
-    left bare here, so that no route matches them.
+    Servers decode the whole path, after which a uuid's own slashes cannot be told from the path's. Zoom requires uuids
+    that begin with `/` or contain `//` to be encoded twice and fails if they are encoded once: those are fully decoded
+    here, so that no route matches them.
     """
     raw = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     if not raw:
@@ -173,43 +172,42 @@ def path_as_sent(environ: Environ) -> str:
     raw = re.sub(r"^https?://[^/]*", "", raw).partition("?")[0]
     mount = quote(environ.get("SCRIPT_NAME", ""))
     raw = raw.removeprefix(mount)
-    # WSGI hands text over as the bytes' Latin-1.
-    return "/".join(map(_segment, raw.split("/"))).encode().decode("latin-1")
+    # WSGI passes the bytes as Latin-1 text.
+    return "/".join(map(_decode_segment, raw.split("/"))).encode().decode("latin-1")
 
 
-def _segment(raw: str) -> str:
-    once = unquote(raw)
-    if once.startswith("/") or "//" in once:
-        return once
-    return once.replace("/", "%2F")
+def _decode_segment(raw: str) -> str:
+    decoded = unquote(raw)
+    if decoded.startswith("/") or "//" in decoded:
+        return decoded
+    return decoded.replace("/", "%2F")
 
 
-def _instead(fault: InjectedFault, start_response: StartResponse, call: ApiCall) -> Iterable[bytes]:
-    html = fault.kind == "html"
-    body = fault.body or (HTML_500 if html else b"")
-    kind = "text/html" if html else "application/json;charset=UTF-8"
-    headers = {"Content-Type": kind} | fault.headers
+def _respond_with_fault(fault: InjectedFault, start_response: StartResponse, call: ApiCall) -> Iterable[bytes]:
+    is_html = fault.kind == "html"
+    body = fault.body or (HTML_500 if is_html else b"")
+    content_type = "text/html" if is_html else "application/json;charset=UTF-8"
+    headers = {"Content-Type": content_type} | fault.headers
     start_response(f"{fault.status} Pretended", [*headers.items(), ("Content-Length", str(len(body)))])
     call.status = fault.status
     return [body]
 
 
-def _cut(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Reset the connection. Where the server does not show its socket, send less than was promised instead.
+def _reset_connection(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Reset the connection. If the server does not expose its socket, send less than Content-Length instead.
 
     :raises ConnectionCut: after the reset.
     """
-    wire = environ.get("werkzeug.socket") or environ.get("gunicorn.socket")
-    if isinstance(wire, socket.socket):
-        wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        # Lingering for zero seconds turns the close into a reset. A socket that has ended is put in its
-        # place, which closes it at once, without the server's polite shutdown before; the server then reads
-        # the end of it.
-        ended, other = socket.socketpair()
-        with ended, other:
-            other.shutdown(socket.SHUT_RDWR)
+    connection = environ.get("werkzeug.socket") or environ.get("gunicorn.socket")
+    if isinstance(connection, socket.socket):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        # SO_LINGER with zero seconds turns the close into a reset. dup2 replaces the connection by a closed socket,
+        # which closes it at once, before the server could shut it down cleanly; the server then reads end of file.
+        closed_socket, peer = socket.socketpair()
+        with closed_socket, peer:
+            peer.shutdown(socket.SHUT_RDWR)
             with contextlib.suppress(OSError):
-                os.dup2(ended.fileno(), wire.fileno())
+                os.dup2(closed_socket.fileno(), connection.fileno())
         raise ConnectionCut("the pretend Zoom cut the connection")
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", "1000")])
     return [b"{"]

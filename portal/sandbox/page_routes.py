@@ -1,4 +1,4 @@
-"""Pages for people: see the meetings, start a class, let the learners walk in, drop, come back and leave."""
+"""Pages of the simulated Zoom: list meetings, start a class, and let learners join, disconnect, return and leave."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ Answered = str | tuple[str, int] | BaseResponse
 
 
 def current_simulated_zoom() -> SimulatedZoom:
-    """The world behind this app."""
+    """The simulation behind this app."""
     zoom: SimulatedZoom = current_app.extensions["sandbox"].world
     return zoom
 
 
 @dataclass(frozen=True)
 class MeetingListItem:
-    """A meeting in the list: `begins` is its next or nearest date, None for an instant one."""
+    """A meeting in the list: `begins` is its next or nearest start, None without fixed time."""
 
     meeting: SimulatedMeeting
     host: str
@@ -45,7 +45,7 @@ class MeetingListItem:
 
 @dataclass(frozen=True)
 class ParticipantCard:
-    """Somebody in the list of a running class. `key` names the learner in forms."""
+    """A participant in the list of a running class. `key` identifies the learner in forms."""
 
     key: str
     name: str
@@ -73,58 +73,60 @@ def format_card_date(moment: datetime) -> str:
 
 @pages.app_context_processor
 def template_context() -> dict[str, object]:
-    """What the layout needs."""
+    """Variables of the layout."""
     return {"portal_url": current_app.extensions["sandbox"].portal_url}
 
 
 @pages.errorhandler(ZoomApiError)
 def render_refusal_page(error: ZoomApiError) -> tuple[str, int]:
-    """A refusal in plain words; Zoom's own words small beneath."""
-    gone = error.code == 3001
-    title = "This meeting is not at Zoom" if gone else "Zoom said no"
-    why = "It was deleted, has expired or never was." if gone else "What you asked for is not possible now."
+    """An error of the simulated API as a page, with Zoom's own message below."""
+    is_deleted = error.code == 3001
+    title = "This meeting is not at Zoom" if is_deleted else "Zoom said no"
+    why = "It was deleted, has expired or never was." if is_deleted else "What you asked for is not possible now."
     return render_template("sandbox/refused.html", title=title, why=why, details=error.message), error.status
 
 
 @pages.app_errorhandler(403)
 def render_forbidden_page(error: Exception) -> tuple[str, int]:
-    """A form came from another site."""
+    """403: a form was submitted from another site."""
     title, why = "This button was pressed on another page", "Open the class here and press it again."
     return render_template("sandbox/refused.html", title=title, why=why, details=""), 403
 
 
 @pages.app_errorhandler(404)
 def render_not_found_page(error: Exception) -> tuple[str, int]:
-    """No such page."""
+    """404."""
     title, why = "There is no such page", "The list of meetings shows what is here."
     return render_template("sandbox/refused.html", title=title, why=why, details=""), 404
 
 
-# The list
+# List of meetings
 
 
 @pages.get("/")
 def list_meetings_page() -> str:
-    """All meetings: today's first, then what comes, then what was."""
+    """All meetings: running, today's, later and earlier ones."""
     with current_simulated_zoom().lock:
         meeting_list_items = [
-            _listed(one) for one in current_simulated_zoom().meetings.values() if one.deleted_at is None
+            _to_list_item(one) for one in current_simulated_zoom().meetings.values() if one.deleted_at is None
         ]
         today = current_simulated_zoom().now().astimezone(MANILA).date()
     running = [one for one in meeting_list_items if one.state == "live"]
-    rest = [one for one in meeting_list_items if one.state != "live"]
+    not_running = [one for one in meeting_list_items if one.state != "live"]
     groups = [
         ("Running now", running),
-        ("Today", [one for one in rest if one.begins and _date(one.begins) == today]),
-        ("Later", [one for one in rest if one.begins and _date(one.begins) > today]),
-        ("Earlier", [one for one in rest if one.begins and _date(one.begins) < today][::-1]),
-        ("At no fixed time", [one for one in rest if one.begins is None]),
+        ("Today", [one for one in not_running if one.begins and _date(one.begins) == today]),
+        ("Later", [one for one in not_running if one.begins and _date(one.begins) > today]),
+        ("Earlier", [one for one in not_running if one.begins and _date(one.begins) < today][::-1]),
+        ("At no fixed time", [one for one in not_running if one.begins is None]),
     ]
-    shown = [(title, sorted(group, key=_order, reverse=title == "Earlier")) for title, group in groups if group]
-    return render_template("sandbox/index.html", groups=shown, today=today)
+    sorted_groups = [
+        (title, sorted(group, key=_sort_key, reverse=title == "Earlier")) for title, group in groups if group
+    ]
+    return render_template("sandbox/index.html", groups=sorted_groups, today=today)
 
 
-def _order(listed: MeetingListItem) -> float:
+def _sort_key(listed: MeetingListItem) -> float:
     return listed.begins.timestamp() if listed.begins else 0.0
 
 
@@ -132,7 +134,7 @@ def _date(moment: datetime) -> date:
     return moment.astimezone(MANILA).date()
 
 
-def _listed(meeting: SimulatedMeeting) -> MeetingListItem:
+def _to_list_item(meeting: SimulatedMeeting) -> MeetingListItem:
     host = current_simulated_zoom().users[meeting.host_id]
     begins = (
         meeting.created_at
@@ -155,39 +157,39 @@ def _state(meeting: SimulatedMeeting) -> str:
 
 @pages.get("/meetings/<meeting_id>")
 def show_meeting_room(meeting_id: str) -> str:
-    """The class: its clock, the buttons, who is in."""
+    """A meeting: its class clock, the buttons, the participants."""
     with current_simulated_zoom().lock:
         meeting = current_simulated_zoom().meeting_named(meeting_id)
         people = [
-            _person(meeting_id, learner)
+            _learner_card(meeting_id, learner)
             for learner in class_script.learners_of_meeting(current_simulated_zoom(), meeting_id)
         ]
         running = current_simulated_zoom().running(meeting_id)
         return render_template(
             "sandbox/meeting.html",
             meeting=meeting,
-            listed=_listed(meeting),
+            listed=_to_list_item(meeting),
             running=running,
             now=current_simulated_zoom().class_clock(meeting_id),
             people=people,
-            others=_others(running, people),
+            others=_other_participants(running, people),
             last=_last_ended(meeting_id),
             planned=class_script.planned_start_of(current_simulated_zoom(), meeting_id),
         )
 
 
-def _person(meeting_id: str, learner: class_script.ScriptedLearner) -> ParticipantCard:
+def _learner_card(meeting_id: str, learner: class_script.ScriptedLearner) -> ParticipantCard:
     stays = class_script.current_stays_of(current_simulated_zoom(), meeting_id, learner)
-    return _shown(learner.registrant_id or learner.name, learner.name, stays, meeting_id)
+    return _to_card(learner.registrant_id or learner.name, learner.name, stays, meeting_id)
 
 
-def _shown(key: str, name: str, stays: list[SimulatedStay], meeting_id: str) -> ParticipantCard:
-    minutes = _together(stays, current_simulated_zoom().class_clock(meeting_id)) // 60
+def _to_card(key: str, name: str, stays: list[SimulatedStay], meeting_id: str) -> ParticipantCard:
+    minutes = _seconds_in_meeting(stays, current_simulated_zoom().class_clock(meeting_id)) // 60
     return ParticipantCard(key, name, stays, minutes, class_script.is_in_meeting(stays), sum(one.open for one in stays))
 
 
-def _together(stays: list[SimulatedStay], now: datetime) -> int:
-    """Seconds in the class: devices at the same time count once, the waiting room not at all."""
+def _seconds_in_meeting(stays: list[SimulatedStay], now: datetime) -> int:
+    """Seconds in the meeting: overlapping devices count once, the waiting room not at all."""
     seconds, covered = 0, datetime.fromtimestamp(0, MANILA)
     for stay in sorted(stays, key=lambda one: one.join_time):
         if stay.where != "meeting":
@@ -198,14 +200,14 @@ def _together(stays: list[SimulatedStay], now: datetime) -> int:
     return seconds
 
 
-def _others(running: SimulatedInstance | None, people: list[ParticipantCard]) -> list[ParticipantCard]:
-    """The host and strangers."""
+def _other_participants(running: SimulatedInstance | None, people: list[ParticipantCard]) -> list[ParticipantCard]:
+    """The host and unknown participants."""
     if running is None:
         return []
-    known = {stay.user_id for person in people for stay in person.stays}
+    learner_sessions = {stay.user_id for person in people for stay in person.stays}
     stays = current_simulated_zoom().stays_of(running.meeting_id, running.uuid)
-    rest = [one for one in stays if one.user_id not in known]
-    return [_shown(one.user_id, one.name, [one], running.meeting_id) for one in rest if one.open]
+    other_stays = [one for one in stays if one.user_id not in learner_sessions]
+    return [_to_card(one.user_id, one.name, [one], running.meeting_id) for one in other_stays if one.open]
 
 
 def _last_ended(meeting_id: str) -> SimulatedInstance | None:
@@ -223,23 +225,23 @@ def _start_as_planned(meeting_id: str) -> None:
     )
 
 
-def _ten_minutes(meeting_id: str) -> None:
+def _advance_ten_minutes(meeting_id: str) -> None:
     current_simulated_zoom().advance(meeting_id, 10)
 
 
-def _one_minute(meeting_id: str) -> None:
+def _advance_one_minute(meeting_id: str) -> None:
     current_simulated_zoom().advance(meeting_id, 1)
 
 
-def _whole_class(meeting_id: str) -> None:
+def _run_whole_class(meeting_id: str) -> None:
     class_script.run_whole_class(current_simulated_zoom(), meeting_id)
 
 
-def _end(meeting_id: str) -> None:
+def _end_meeting(meeting_id: str) -> None:
     current_simulated_zoom().end(meeting_id)
 
 
-def _with_world(verb: Callable[[SimulatedZoom, str], object]) -> Callable[[str], None]:
+def _meeting_action(verb: Callable[[SimulatedZoom, str], object]) -> Callable[[str], None]:
     def act(meeting_id: str) -> None:
         verb(current_simulated_zoom(), meeting_id)
 
@@ -249,21 +251,21 @@ def _with_world(verb: Callable[[SimulatedZoom, str], object]) -> Callable[[str],
 MEETING_ACTIONS: dict[str, Callable[[str], None]] = {
     "start": _start_now,
     "start-as-planned": _start_as_planned,
-    "ten-minutes": _ten_minutes,
-    "one-minute": _one_minute,
-    "walk-in": _with_world(class_script.join_all_learners),
-    "drop": _with_world(class_script.disconnect_some_learners),
-    "come-back": _with_world(class_script.rejoin_all_learners),
-    "stranger": _with_world(class_script.join_unknown_person),
-    "all-leave": _with_world(class_script.end_class),
-    "end": _end,
-    "whole-class": _whole_class,
+    "ten-minutes": _advance_ten_minutes,
+    "one-minute": _advance_one_minute,
+    "walk-in": _meeting_action(class_script.join_all_learners),
+    "drop": _meeting_action(class_script.disconnect_some_learners),
+    "come-back": _meeting_action(class_script.rejoin_all_learners),
+    "stranger": _meeting_action(class_script.join_unknown_person),
+    "all-leave": _meeting_action(class_script.end_class),
+    "end": _end_meeting,
+    "whole-class": _run_whole_class,
 }
 
 
 @pages.post("/meetings/<meeting_id>/<action>")
 def perform_meeting_action(meeting_id: str, action: str) -> Answered:
-    """One of the buttons for the whole class."""
+    """A button for the whole class."""
     if action not in MEETING_ACTIONS:
         abort(404)
     current_simulated_zoom().meeting_named(meeting_id)
@@ -273,8 +275,8 @@ def perform_meeting_action(meeting_id: str, action: str) -> Answered:
 
 @pages.post("/meetings/<meeting_id>/people/<action>")
 def perform_participant_action(meeting_id: str, action: str) -> Answered:
-    """A button beside a name: join, leave, or join on one more device."""
-    learner = _learner(meeting_id, request.form.get("who", ""))
+    """A button beside a name: join (also with another device) or leave."""
+    learner = _learner_or_404(meeting_id, request.form.get("who", ""))
     if action == "leave":
         class_script.leave_meeting(current_simulated_zoom(), meeting_id, learner)
     elif action == "join":
@@ -284,7 +286,7 @@ def perform_participant_action(meeting_id: str, action: str) -> Answered:
     return redirect(url_for("pages.show_meeting_room", meeting_id=meeting_id) + "#people")
 
 
-def _learner(meeting_id: str, key: str) -> class_script.ScriptedLearner:
+def _learner_or_404(meeting_id: str, key: str) -> class_script.ScriptedLearner:
     learners = [
         learner
         for learner in class_script.learners_of_meeting(current_simulated_zoom(), meeting_id)
@@ -293,7 +295,7 @@ def _learner(meeting_id: str, key: str) -> class_script.ScriptedLearner:
     return learners[0] if learners else abort(404)
 
 
-# What the links open
+# Targets of links
 
 
 @pages.get("/s/<meeting_id>")
@@ -313,7 +315,7 @@ def open_host_link(meeting_id: str) -> Answered:
 
 @pages.route("/w/<meeting_id>", methods=["GET", "POST"])
 def open_personal_link(meeting_id: str) -> Answered:
-    """A learner's own link: enter the class and leave it."""
+    """A learner's personal link: join and leave."""
     tk = request.args.get("tk", "")
     meeting, registrant = (
         current_simulated_zoom().usable_meeting(meeting_id),
@@ -326,7 +328,7 @@ def open_personal_link(meeting_id: str) -> Answered:
         )
         return render_template("sandbox/refused.html", title=title, why=why, details=""), 404
     if request.method == "POST":
-        _come_or_go(registrant, request.form.get("do", ""))
+        _join_or_leave(registrant, request.form.get("do", ""))
         return redirect(url_for("pages.open_personal_link", meeting_id=meeting_id, tk=tk))
     with current_simulated_zoom().lock:
         stays = [
@@ -345,7 +347,7 @@ def open_personal_link(meeting_id: str) -> Answered:
         )
 
 
-def _come_or_go(registrant: SimulatedRegistrant, do: str) -> None:
+def _join_or_leave(registrant: SimulatedRegistrant, do: str) -> None:
     with current_simulated_zoom().changing():
         stays = [
             stay
@@ -365,7 +367,7 @@ def _come_or_go(registrant: SimulatedRegistrant, do: str) -> None:
 
 @pages.route("/j/<meeting_id>", methods=["GET", "POST"])
 def open_common_link(meeting_id: str) -> Answered:
-    """The meeting's common link, for meetings without registration: say a name and enter."""
+    """The meeting's common link, for meetings without registration: enter a name and join."""
     meeting = current_simulated_zoom().usable_meeting(meeting_id)
     if meeting.takes_registrations:
         title, why = (
@@ -387,7 +389,7 @@ def open_common_link(meeting_id: str) -> Answered:
 
 @pages.route("/meeting/register/<code>", methods=["GET", "POST"])
 def show_registration_form(code: str) -> Answered:
-    """Zoom's own registration form, where a leaked link ends: whom the host must approve stays pending."""
+    """Zoom's own registration form, which a leaked link opens: registrants stay pending until the host approves."""
     with current_simulated_zoom().lock:
         meetings = [
             meeting

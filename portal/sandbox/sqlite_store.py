@@ -1,4 +1,4 @@
-"""Keeps the pretend Zoom's state over restarts: one SQLite table of JSON rows."""
+"""Persistence of the simulation's state over restarts: one SQLite table of JSON rows."""
 
 import dataclasses
 import json
@@ -14,16 +14,16 @@ TIME_KEY, CLASS_KEY = "$time", "$class"
 
 
 def encode_row(value: Any) -> str:
-    """JSON of plain values, datetimes and the dataclasses of `model`."""
+    """JSON of plain values, datetimes and the dataclasses of `simulation.models`."""
 
-    def other(moment: Any) -> Any:
-        if isinstance(moment, datetime):
-            return {TIME_KEY: moment.isoformat()}
-        if dataclasses.is_dataclass(moment):
-            return {CLASS_KEY: type(moment).__name__, **vars(moment)}
-        raise TypeError(f"cannot keep a {type(moment).__name__}")
+    def encode_other(obj: Any) -> Any:
+        if isinstance(obj, datetime):
+            return {TIME_KEY: obj.isoformat()}
+        if dataclasses.is_dataclass(obj):
+            return {CLASS_KEY: type(obj).__name__, **vars(obj)}
+        raise TypeError(f"cannot keep a {type(obj).__name__}")
 
-    return json.dumps(value, default=other, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, default=encode_other, ensure_ascii=False, separators=(",", ":"))
 
 
 def decode_row(text: str) -> Any:
@@ -40,26 +40,26 @@ def decode_row(text: str) -> Any:
 
 
 class SqliteStore:
-    """Rows of (kind, id, JSON). Used by one thread at a time: the world's lock is held around every call."""
+    """Rows of (kind, id, JSON). Not thread-safe: the simulation's lock is held around every call."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        # A killed process keeps every commit in this mode; only a power cut may lose the last ones.
+        # With WAL and synchronous OFF a killed process loses no commit; only a power cut may lose the last ones.
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=OFF")
         self._db.execute("CREATE TABLE IF NOT EXISTS state (kind TEXT, id TEXT, body TEXT, PRIMARY KEY (kind, id))")
 
     def load(self) -> Iterator[tuple[str, str, Any]]:
-        """Every row as (kind, id, value), in the order first written."""
+        """All rows as (kind, id, value), in order of insertion."""
         for kind, key, body in self._db.execute("SELECT kind, id, body FROM state ORDER BY rowid"):
             yield kind, key, decode_row(body)
 
-    def write(self, rows: Iterable[tuple[str, str, Any]], gone: Iterable[tuple[str, str]] = ()) -> None:
-        """Write rows and delete others, all or nothing."""
+    def write(self, rows: Iterable[tuple[str, str, Any]], deleted: Iterable[tuple[str, str]] = ()) -> None:
+        """Upsert rows and delete others in one transaction."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            self._db.executemany("DELETE FROM state WHERE kind = ? AND id = ?", list(gone))
+            self._db.executemany("DELETE FROM state WHERE kind = ? AND id = ?", list(deleted))
             self._db.executemany(
                 "INSERT INTO state VALUES (?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body",
                 [(kind, key, encode_row(value)) for kind, key, value in rows],
@@ -70,9 +70,9 @@ class SqliteStore:
         self._db.execute("COMMIT")
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Delete all rows."""
         self._db.execute("DELETE FROM state")
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._db.close()

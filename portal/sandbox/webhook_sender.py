@@ -1,4 +1,4 @@
-"""Delivers the webhooks: signed, over HTTP, repeated as Zoom repeats, with faults that can be switched on."""
+"""Webhook sender: signed deliveries over HTTP, retried as Zoom retries, with faults that can be injected."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ from portal.zoom.webhooks.signature import sign_webhook, url_validation_answer
 log = logging.getLogger("portal.sandbox")
 
 TIMEOUT_SECONDS = 3
-# Zoom repeats 5, 20 and 60 minutes after the attempt before (developers.zoom.us, "Webhooks"), then gives up.
+# Zoom retries 5, 20 and 60 minutes after the previous attempt (developers.zoom.us, "Webhooks"), then gives up.
 REPEATS = (timedelta(minutes=5), timedelta(minutes=20), timedelta(minutes=60))
 REVALIDATE_AFTER = timedelta(hours=72)
 SET_UP_AGAIN_AFTER = timedelta(seconds=15)
@@ -32,7 +32,7 @@ Predicate = Callable[[JSON], bool]
 
 
 class WebhookAnswer(NamedTuple):
-    """What the endpoint said; status 0 never happens, a silent one raises."""
+    """The endpoint's response; without one OSError is raised."""
 
     status: int
     body: bytes = b""
@@ -42,15 +42,13 @@ PostFunction = Callable[[str, dict[str, str], bytes], "int | WebhookAnswer"]
 
 
 def compact_json(body: JSON) -> bytes:
-    """The bytes as Zoom writes them:
-
-    compact, non-ASCII unescaped. Its own sample checks the signature over these.
-    """
+    """JSON as Zoom sends it: compact, non-ASCII unescaped. Its own sample app verifies the signature over these
+    bytes."""
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def post_with_requests(url: str, headers: dict[str, str], raw: bytes) -> WebhookAnswer:
-    """Really send it, three seconds at most, no redirects.
+    """POST over HTTP with a timeout of three seconds, without redirects.
 
     :raises OSError: connection refused, reset, timed out (requests' exceptions are OSErrors).
     """
@@ -59,22 +57,22 @@ def post_with_requests(url: str, headers: dict[str, str], raw: bytes) -> Webhook
 
 
 def match_no_event(body: JSON) -> bool:
-    """No delivery at all."""
+    """Predicate that matches no delivery."""
     return False
 
 
 def match_event_name(pattern: str) -> Predicate:
-    """The deliveries whose event's name matches the whole regular expression."""
+    """Predicate: the event's name matches the whole regular expression."""
     return lambda body: re.fullmatch(pattern, str(body.get("event"))) is not None
 
 
 @dataclass
 class WebhookFaults:
-    """What goes wrong on the way. Each predicate gets the body of a delivery.
+    """Faults of delivery. Each predicate gets the body of a delivery.
 
-    `drop` loses it for good, `hold` keeps it until `release()`, `delay` sends it that much later, `duplicate`
-    sends it twice, `bad_signature` signs it with another secret, `age` puts the timestamp back,
-    `shuffle_seed` sends what is due in a shuffled order.
+    `drop` loses it permanently, `hold` keeps it until `release()`, `delay` sends it that much later, `duplicate` sends
+    it twice, `bad_signature` signs it with another secret, `age` moves the timestamp back, `shuffle_seed` shuffles the
+    due deliveries.
     """
 
     drop: Predicate = match_no_event
@@ -85,16 +83,16 @@ class WebhookFaults:
     delay: timedelta = timedelta(0)
     age: timedelta = timedelta(0)
     shuffle_seed: int | None = None
-    # Not documented whether a repeat is stamped anew: by default it carries the first timestamp, the harder
+    # Whether Zoom signs retries with a new timestamp is undocumented: by default they carry the first one, the harder
     # case.
     restamp_repeats: bool = False
 
 
 @dataclass
 class WebhookSubscription:
-    """The webhook's state: `valid` is the last check's outcome, None before the first.
+    """State of the webhook's subscription: `valid` is the last validation's result, None before the first.
 
-    Only an endpoint that was valid once can fail: until then the check belongs to setting it up.
+    Only an endpoint that was valid once can fail: until then the validation is part of the set-up.
     """
 
     valid: bool | None = None
@@ -108,8 +106,8 @@ class WebhookSubscription:
 
 
 @dataclass
-class _Out:
-    """One attempt: the delivery as it will go out."""
+class _Attempt:
+    """One attempt: the delivery as sent."""
 
     delivery: WebhookDelivery
     headers: dict[str, str]
@@ -118,13 +116,13 @@ class _Out:
 
 
 class WebhookSender:
-    """The queue of a world's webhooks to one URL.
+    """Queue of the simulation's webhooks to one URL.
 
-    By hand `pump()` delivers what is due; `start()` does it from a thread until `stop()`. A delivery ends
-    with any answer below 500; a 5xx, a timeout or no connection is repeated after 5, 20 and 60 minutes.
+    `pump()` delivers what is due; `start()` does so from a thread until `stop()`. A delivery ends with any response
+    below 500; after a 5xx, a timeout or a failed connection it is retried after 5, 20 and 60 minutes.
 
-    :param post: `(url, headers, raw) -> status` or `WebhookAnswer`; raises OSError when nobody answers.
-    :param events: regular expressions of the events this webhook asked for.
+    :param post: `(url, headers, raw) -> status` or `WebhookAnswer`; raises OSError without a response.
+    :param events: regular expressions of the subscribed events.
     """
 
     def __init__(
@@ -143,38 +141,38 @@ class WebhookSender:
         self._post, self._now = post, now or world.now
         self._events = [re.compile(pattern) for pattern in events]
         self._pumping = threading.Lock()
-        self._wake, self._stopping = threading.Event(), threading.Event()
+        self._wake_event, self._stopping = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         world.asks_for = self.asks_for
-        world.woken = self._wake.set
+        world.woken = self._wake_event.set
 
     def asks_for(self, event: str) -> bool:
-        """Whether the webhook is subscribed to this event."""
+        """True if the webhook is subscribed to this event."""
         return any(pattern.fullmatch(event) for pattern in self._events)
 
     # Delivering
 
     def pump(self) -> int:
-        """Deliver everything due now; returns how many requests went out."""
+        """Deliver everything due; returns the number of requests sent."""
         if not self.url or not self.subscription.enabled:
             return 0
         with self._pumping:
-            return sum(self._deliver(delivery) for delivery in self._due())
+            return sum(self._send_delivery(delivery) for delivery in self._take_due())
 
-    def _due(self) -> list[WebhookDelivery]:
+    def _take_due(self) -> list[WebhookDelivery]:
         now = self._now()
         with self.world.changing():
             due = []
             for delivery in list(self.world.waiting.values()):
-                if delivery.due <= now and self._goes_out(delivery, now):
+                if delivery.due <= now and self._pass_faults(delivery, now):
                     due.append(delivery)
         if self.faults.shuffle_seed is not None:
-            # A shuffle that a test can repeat, nothing secret.
+            # A reproducible shuffle, no secret.
             random.Random(self.faults.shuffle_seed).shuffle(due)  # noqa: S311
         return due
 
-    def _goes_out(self, delivery: WebhookDelivery, now: datetime) -> bool:
-        """Whether it may go now; else it was put aside by a fault."""
+    def _pass_faults(self, delivery: WebhookDelivery, now: datetime) -> bool:
+        """True if it may be sent now; else a fault has changed its state."""
         if delivery.attempts:
             return True
         if self.faults.drop(delivery.body):
@@ -186,27 +184,29 @@ class WebhookSender:
         self.world.keep_delivery(delivery)
         return False
 
-    def _deliver(self, delivery: WebhookDelivery) -> int:
-        out = self._prepared(delivery)
-        sent = 1
-        status = self._attempt(out)
-        if out.twice:
-            self._attempt(replace(out, headers=out.headers | {"x-zm-trackingid": _tracking_id()}))
-            sent += 1
+    def _send_delivery(self, delivery: WebhookDelivery) -> int:
+        attempt = self._prepare_attempt(delivery)
+        request_count = 1
+        status = self._send(attempt)
+        if attempt.twice:
+            self._send(replace(attempt, headers=attempt.headers | {"x-zm-trackingid": _tracking_id()}))
+            request_count += 1
         with self.world.changing():
-            self._note(delivery, status)
-        return sent
+            self._record_result(delivery, status)
+        return request_count
 
-    def _prepared(self, delivery: WebhookDelivery) -> _Out:
+    def _prepare_attempt(self, delivery: WebhookDelivery) -> _Attempt:
         now = self._now()
         with self.world.changing():
             delivery.first_sent_at = delivery.first_sent_at or now
             self.world.keep_delivery(delivery)
-        stamped = now if self.faults.restamp_repeats else delivery.first_sent_at
+        signed_at = now if self.faults.restamp_repeats else delivery.first_sent_at
         raw = compact_json(delivery.body)
-        wrong = self.faults.bad_signature(delivery.body)
-        headers = self._headers(raw, stamped - self.faults.age, "not the secret" if wrong else self.secret)
-        return _Out(delivery, headers, raw, twice=self.faults.duplicate(delivery.body))
+        has_bad_signature = self.faults.bad_signature(delivery.body)
+        headers = self._headers(
+            raw, signed_at - self.faults.age, "not the secret" if has_bad_signature else self.secret
+        )
+        return _Attempt(delivery, headers, raw, twice=self.faults.duplicate(delivery.body))
 
     def _headers(self, raw: bytes, at: datetime, secret: str) -> dict[str, str]:
         timestamp = str(int(at.timestamp()))
@@ -220,16 +220,16 @@ class WebhookSender:
             "clientid": self.world.client_id,
         }
 
-    def _attempt(self, out: _Out) -> int:
-        """The status, or 0 when nobody answered."""
+    def _send(self, attempt: _Attempt) -> int:
+        """The status, or 0 without a response."""
         try:
-            answer = self._post(self.url, out.headers, out.raw)
+            response = self._post(self.url, attempt.headers, attempt.raw)
         except OSError as error:
-            log.info("webhook %s: nobody answered (%s)", out.delivery.event, type(error).__name__)
+            log.info("webhook %s: no response (%s)", attempt.delivery.event, type(error).__name__)
             return 0
-        return answer.status if isinstance(answer, WebhookAnswer) else answer
+        return response.status if isinstance(response, WebhookAnswer) else response
 
-    def _note(self, delivery: WebhookDelivery, status: int) -> None:
+    def _record_result(self, delivery: WebhookDelivery, status: int) -> None:
         delivery.answers.append(status)
         delivery.attempts += 1
         if 200 <= status < 300:
@@ -241,7 +241,7 @@ class WebhookSender:
         self.world.keep_delivery(delivery)
 
     def release(self) -> int:
-        """Let go what was held back, and hold nothing more; returns how many."""
+        """Release the held deliveries and stop holding; returns how many."""
         self.faults.hold = match_no_event
         with self.world.changing():
             deliveries = [one for one in self.world.deliveries.values() if one.state == "held"]
@@ -251,7 +251,7 @@ class WebhookSender:
             return len(deliveries)
 
     def send_again(self, delivery_id: int) -> None:
-        """Deliver one once more, whatever became of it: Zoom has been seen to repeat delivered events.
+        """Send a delivery once more, whatever its state: Zoom has been seen to resend delivered events.
 
         :raises KeyError: for an unknown id.
         """
@@ -260,63 +260,67 @@ class WebhookSender:
             delivery.state, delivery.due, delivery.attempts = "waiting", self._now(), 0
             self.world.keep_delivery(delivery)
 
-    # The check of the endpoint
+    # Validation of the endpoint
 
     def validate(self) -> bool:
-        """Ask the endpoint to prove that it knows the secret (`endpoint.url_validation`)."""
+        """Send `endpoint.url_validation`: the endpoint must prove that it knows the secret."""
         token = random_secret(16).replace("-", "a").replace("_", "b")
         now = self._now()
         raw = compact_json(
             {"payload": {"plainToken": token}, "event_ts": to_milliseconds(now), "event": "endpoint.url_validation"}
         )
         try:
-            answer = self._post(self.url, self._headers(raw, now, self.secret), raw)
+            response = self._post(self.url, self._headers(raw, now, self.secret), raw)
         except OSError:
-            answer = WebhookAnswer(0)
-        right = isinstance(answer, WebhookAnswer) and answer.status == 200 and self._proves(answer.body, token)
-        known = self.subscription.ever_valid
-        failed = 0 if right or not known else self.subscription.failed_in_a_row + 1
-        self.subscription = WebhookSubscription(right, known or right, failed, now)
-        return right
+            response = WebhookAnswer(0)
+        is_valid = (
+            isinstance(response, WebhookAnswer)
+            and response.status == 200
+            and self._is_valid_answer(response.body, token)
+        )
+        was_valid = self.subscription.ever_valid
+        failures = 0 if is_valid or not was_valid else self.subscription.failed_in_a_row + 1
+        self.subscription = WebhookSubscription(is_valid, was_valid or is_valid, failures, now)
+        return is_valid
 
-    def _proves(self, body: bytes, token: str) -> bool:
+    def _is_valid_answer(self, body: bytes, token: str) -> bool:
         try:
             return bool(json.loads(body) == url_validation_answer(token, self.secret))
         except ValueError:
             return False
 
     def _validate_if_due(self) -> None:
-        checked = self.subscription.checked_at
-        again = REVALIDATE_AFTER if self.subscription.ever_valid else SET_UP_AGAIN_AFTER
-        if self.url and (checked is None or self._now() - checked >= again):
+        checked_at = self.subscription.checked_at
+        interval = REVALIDATE_AFTER if self.subscription.ever_valid else SET_UP_AGAIN_AFTER
+        if self.url and (checked_at is None or self._now() - checked_at >= interval):
             self.validate()
 
-    # In real life
+    # Background thread
 
     def start(self) -> None:
-        """Deliver from a thread of its own until `stop()`."""
+        """Start a thread that delivers until `stop()`."""
         if self._thread is None:
             self._stopping.clear()
             self._thread = threading.Thread(target=self._run, name="pretend-zoom-webhooks", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """Stop the thread; what was not delivered stays in the queue."""
+        """Stop the thread; undelivered webhooks stay in the queue."""
         self._stopping.set()
-        self._wake.set()
+        self._wake_event.set()
         if self._thread is not None:
             self._thread.join(timeout=2 * TIMEOUT_SECONDS)
             self._thread = None
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._wake.clear()
+            self._wake_event.clear()
             try:
                 if not self.pump():
                     self._validate_if_due()
-                    self._wake.wait(1.0)
+                    self._wake_event.wait(1.0)
             except Exception:
-                log.exception("the pretend Zoom could not deliver; it goes on")
+                log.exception("webhook delivery failed; retrying")
                 self._stopping.wait(1.0)
 
 

@@ -1,4 +1,4 @@
-"""How Zoom writes things down: the JSON of meetings, registrants, people and links."""
+"""Response bodies: the JSON of meetings, registrants, users and links."""
 
 import base64
 import hashlib
@@ -23,10 +23,10 @@ ZAK_LIFE = timedelta(hours=2)
 
 
 class ResponseBodies(SimulationState):
-    """The part of the world that writes answers."""
+    """Mixin of the simulation: builds response bodies."""
 
     def running(self, meeting_id: str) -> SimulatedInstance | None:
-        """The run of that meeting that has not ended, or None."""
+        """The meeting's running instance, or None."""
         for instance in self.instances.values():
             if instance.meeting_id == meeting_id and instance.running:
                 return instance
@@ -39,43 +39,43 @@ class ResponseBodies(SimulationState):
 
     def _join_url(self, meeting: SimulatedMeeting) -> str:
         tail = f"/j/{meeting.id}"
-        return self._link(f"{tail}?pwd={self._folded_password(meeting)}" if meeting.password else tail)
+        return self._link(f"{tail}?pwd={self._hashed_password(meeting)}" if meeting.password else tail)
 
-    def _folded_password(self, meeting: SimulatedMeeting) -> str:
+    def _hashed_password(self, meeting: SimulatedMeeting) -> str:
         digest = hashlib.sha256(f"{meeting.id}:{meeting.password}".encode()).digest()
         return base64.urlsafe_b64encode(digest)[:32].decode() + ".1"
 
     def link_of(self, registrant: SimulatedRegistrant) -> str:
-        """The personal link: `.../w/<meeting>?tk=...`; empty unless approved."""
+        """The personal link `.../w/<meeting>?tk=...`; "" unless approved."""
         if registrant.status != "approved":
             return ""
         meeting = self.meetings[registrant.meeting_id]
-        password = f"&pwd={self._folded_password(meeting)}" if meeting.password else ""
+        password = f"&pwd={self._hashed_password(meeting)}" if meeting.password else ""
         return self._link(f"/w/{meeting.id}?tk={registrant.tk}{password}")
 
     def zak(self, user: SimulatedUser) -> str:
-        """A host's key, good for two hours (GET /users/{id}/token?type=zak)."""
+        """A host's access key, valid for two hours (GET /users/{id}/token?type=zak)."""
         claims = {"uid": user.id, "exp": (self.now() + ZAK_LIFE).timestamp()}
         body = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
-        return f"{body}.{self._sign(body)}"
+        return f"{body}.{self._hmac(body)}"
 
     def zak_owner(self, zak: str) -> SimulatedUser | None:
-        """Whose key this is; None when it is forged or over two hours old."""
+        """The user of an access key; None if it is forged or expired."""
         body, _, signature = zak.partition(".")
-        if not hmac.compare_digest(self._sign(body).encode(), signature.encode()):
+        if not hmac.compare_digest(self._hmac(body).encode(), signature.encode()):
             return None
         claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
         return self.users.get(claims["uid"]) if claims["exp"] > self.now().timestamp() else None
 
-    def _sign(self, body: str) -> str:
+    def _hmac(self, body: str) -> str:
         return hmac.new(self.signing_key.encode(), body.encode(), hashlib.sha256).hexdigest()
 
     # Meetings
 
     def meeting_json(self, meeting: SimulatedMeeting, *, with_past: bool = False) -> JSON:
-        """The full answer of create and get."""
+        """The full response of create and get."""
         host = self.users[meeting.host_id]
-        answer: JSON = {
+        body: JSON = {
             "id": int(meeting.id),
             "uuid": meeting.uuid,
             "host_id": host.id,
@@ -93,21 +93,21 @@ class ResponseBodies(SimulationState):
             "password": meeting.password,
             "h323_password": self._digits_of(meeting),
             "pstn_password": self._digits_of(meeting),
-            "encrypted_password": self._folded_password(meeting) if meeting.password else "",
+            "encrypted_password": self._hashed_password(meeting) if meeting.password else "",
             "pre_schedule": False,
             "creation_source": "open_api",
             "settings": dict(meeting.settings),
         }
         if meeting.start_time:
-            answer["start_time"] = format_timestamp(meeting.start_time)
+            body["start_time"] = format_timestamp(meeting.start_time)
         if meeting.tracking_fields:
-            answer["tracking_fields"] = meeting.tracking_fields
+            body["tracking_fields"] = meeting.tracking_fields
         if meeting.takes_registrations:
-            answer["registration_url"] = self._link(f"/meeting/register/{meeting.registration_code}")
+            body["registration_url"] = self._link(f"/meeting/register/{meeting.registration_code}")
         if meeting.type == RECURRING_FIXED:
-            answer["recurrence"] = meeting.recurrence
-            answer["occurrences"] = self._occurrences(meeting, with_past=with_past)
-        return answer
+            body["recurrence"] = meeting.recurrence
+            body["occurrences"] = self._occurrences(meeting, with_past=with_past)
+        return body
 
     def _digits_of(self, meeting: SimulatedMeeting) -> str:
         digest = hashlib.sha256(meeting.password.encode()).hexdigest()
@@ -126,7 +126,7 @@ class ResponseBodies(SimulationState):
             if with_past or occurrence.start_time + timedelta(minutes=occurrence.minutes) > now
         ]
 
-    def _row(self, meeting: SimulatedMeeting, start: datetime | None = None) -> JSON:
+    def _list_row(self, meeting: SimulatedMeeting, start: datetime | None = None) -> JSON:
         row: JSON = {
             "id": int(meeting.id),
             "uuid": meeting.uuid,
@@ -144,11 +144,11 @@ class ResponseBodies(SimulationState):
             row["start_time"] = format_timestamp(moment)
         return row
 
-    def _short(self, meeting: SimulatedMeeting) -> JSON:
-        """The object of meeting.created, .deleted and .registration_*: the id is a number there."""
+    def _event_object(self, meeting: SimulatedMeeting) -> JSON:
+        """The `object` of meeting.created, .deleted and .registration_*, in which the id is a number."""
         values: JSON = {
             "uuid": meeting.uuid,
-            "id": self._id_as(meeting.id, "number"),
+            "id": self._format_meeting_id(meeting.id, "number"),
             "host_id": meeting.host_id,
             "topic": meeting.topic,
             "type": meeting.type,
@@ -159,18 +159,18 @@ class ResponseBodies(SimulationState):
             values["start_time"] = format_timestamp(meeting.start_time or meeting.created_at)
         return values
 
-    def _id_as(self, meeting_id: str, usual: str) -> str | int:
-        """Text or number, as Zoom writes it in that event, unless the switch `id_as` says otherwise."""
-        kind = usual if self.switches.id_as == "zoom" else self.switches.id_as
+    def _format_meeting_id(self, meeting_id: str, default: str) -> str | int:
+        """The id as text or number, as Zoom sends it in that event, unless the flag `id_as` overrides it."""
+        kind = default if self.switches.id_as == "zoom" else self.switches.id_as
         return int(meeting_id) if kind == "number" else meeting_id
 
-    def _operator(self, user: SimulatedUser) -> JSON:
+    def _operator_fields(self, user: SimulatedUser) -> JSON:
         return {"operator": user.email, "operator_id": user.id}
 
-    # People
+    # Users
 
     def user_json(self, user: SimulatedUser) -> JSON:
-        """A user as GET /users and GET /users/{id} give it."""
+        """A user in GET /users and GET /users/{id}."""
         return {
             "id": user.id,
             "email": user.email,
@@ -192,7 +192,7 @@ class ResponseBodies(SimulationState):
         }
 
     def registrant_json(self, registrant: SimulatedRegistrant) -> JSON:
-        """A registrant as the list gives it; no link unless approved."""
+        """A registrant in the list; without link unless approved."""
         row: JSON = {
             **registrant.details,
             "id": registrant.id,

@@ -1,4 +1,4 @@
-"""The REST interface: `/oauth/token` and `/v2/...`."""
+"""REST routes: `/oauth/token` and `/v2/...`."""
 
 import json
 import secrets
@@ -28,14 +28,14 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def current_simulated_zoom() -> SimulatedZoom:
-    """The world behind this app."""
+    """The simulation behind this app."""
     zoom = current_app.extensions["sandbox"].world
     assert isinstance(zoom, SimulatedZoom)
     return zoom
 
 
 def json_response(status: int, body: JSON | None = None, headers: dict[str, str] | None = None) -> Response:
-    """Zoom's answer: JSON in UTF-8, or nothing at all with 204; always with a tracking id."""
+    """A response as Zoom sends it: UTF-8 JSON, or an empty body with 204; always with a tracking id."""
     text = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
     response = Response(text, status, content_type="application/json;charset=UTF-8")
     if body is None:
@@ -46,7 +46,7 @@ def json_response(status: int, body: JSON | None = None, headers: dict[str, str]
 
 
 def api_endpoint(rule: str, gate_name: str, method: str) -> Callable[[View], View]:
-    """Register a view that needs a token, a scope and room in the rate limits."""
+    """Decorator: register a view that requires a token, a scope and a free slot in the rate limits."""
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -62,13 +62,13 @@ def api_endpoint(rule: str, gate_name: str, method: str) -> Callable[[View], Vie
 
 
 def decode_path_segment(segment: str) -> str:
-    """A path segment as the caller meant it: uuids with slashes arrive encoded once more."""
+    """A decoded path segment: uuids with slashes arrive encoded twice."""
     return unquote(segment) if "%" in segment else segment
 
 
 @api.errorhandler(ZoomApiError)
 def render_api_error(error: ZoomApiError) -> Response:
-    """Zoom's error body. The message of a missing scope may be broken JSON, as seen in the wild."""
+    """Zoom's error response. That of a missing scope may be invalid JSON, as Zoom's was seen to be."""
     response = json_response(error.status, error.body(), error.headers)
     if error.code == 4711 and current_simulated_zoom().switches.missing_scope_is_invalid_json:
         response.set_data(f'{{"code":4711,"message":"Invalid access token, "scopes": {error.message}"}}')
@@ -80,11 +80,11 @@ def render_api_error(error: ZoomApiError) -> Response:
 
 @api.post("/oauth/token")
 def issue_access_token() -> Response:
-    """Parameters in the form body or in the query, the client in the Basic header."""
-    given = request.form if request.form else request.args
+    """Issue a token: parameters in the form body or the query, client credentials in the Basic header."""
+    parameters = request.form if request.form else request.args
     try:
         body = current_simulated_zoom().issue_token(
-            request.headers.get("Authorization", ""), given.get("grant_type", ""), given.get("account_id", "")
+            request.headers.get("Authorization", ""), parameters.get("grant_type", ""), parameters.get("account_id", "")
         )
     except TokenRefusal as error:
         return json_response(400, error.body())
@@ -109,23 +109,23 @@ def request_json_body() -> JSON:
 
 
 def paginate_rows(rows: list[JSON], name: str, *, largest: int = LARGEST_PAGE) -> JSON:
-    """One page of rows, with an opaque token for the next one, bound to this query for 15 minutes.
+    """One page of rows, with an opaque token for the next, which is bound to this query and valid for 15 minutes.
 
-    :raises ZoomApiError: 400/300 for a bad `page_size` or a token that is unknown, expired or of another query.
+    :raises ZoomApiError: 400/300 for an invalid `page_size`, or a token that is unknown, expired or of another query.
     """
     size = _page_size(largest)
     query = {key: value for key, value in request.args.items() if key not in ("next_page_token", "page_number")}
-    bound = json.dumps([request.path, sorted(query.items())])
-    start = _page_start(bound)
-    shown = rows[start : start + size]
-    more = start + size < len(rows)
+    query_key = json.dumps([request.path, sorted(query.items())])
+    start = _page_start(query_key)
+    page_rows = rows[start : start + size]
+    has_more = start + size < len(rows)
     return {
         "page_count": -(-len(rows) // size),
         "page_number": start // size + 1,
         "page_size": size,
         "total_records": len(rows),
-        "next_page_token": _page_token(bound, start + size) if more else "",
-        name: shown,
+        "next_page_token": _page_token(query_key, start + size) if has_more else "",
+        name: page_rows,
     }
 
 
@@ -136,28 +136,28 @@ def _page_size(largest: int) -> int:
     return int(text)
 
 
-def _page_start(bound: str) -> int:
-    given = request.args.get("next_page_token", "")
-    if not given:
+def _page_start(query_key: str) -> int:
+    token = request.args.get("next_page_token", "")
+    if not token:
         return 0
     with current_simulated_zoom().lock:
-        row = current_simulated_zoom().pages.get(given)
-    if row is None or row["bound"] != bound or row["expires_at"] <= current_simulated_zoom().now():
+        row = current_simulated_zoom().pages.get(token)
+    if row is None or row["bound"] != query_key or row["expires_at"] <= current_simulated_zoom().now():
         raise ZoomApiError(400, 300, BAD_TOKEN)
     return int(row["start"])
 
 
-def _page_token(bound: str, start: int) -> str:
-    new = secrets.token_urlsafe(24)
+def _page_token(query_key: str, start: int) -> str:
+    token = secrets.token_urlsafe(24)
     with current_simulated_zoom().lock:
         pages, now = current_simulated_zoom().pages, current_simulated_zoom().now()
-        for old in [key for key, row in pages.items() if row["expires_at"] <= now]:
-            del pages[old]
-        pages[new] = {"bound": bound, "start": start, "expires_at": now + PAGE_TOKEN_LIFE}
-    return new
+        for expired in [key for key, row in pages.items() if row["expires_at"] <= now]:
+            del pages[expired]
+        pages[token] = {"bound": query_key, "start": start, "expires_at": now + PAGE_TOKEN_LIFE}
+    return token
 
 
-def _listed(name: str) -> list[str]:
+def _comma_separated_arg(name: str) -> list[str]:
     return [part for part in request.args.get(name, "").split(",") if part]
 
 
@@ -269,7 +269,9 @@ def update_meeting_status(meeting_id: str) -> Response:
 
 @api_endpoint("/meetings/<meeting_id>/registrants", "add_registrant", "POST")
 def add_registrant(meeting_id: str) -> Response:
-    registrant = current_simulated_zoom().register(meeting_id, request_json_body(), _listed("occurrence_ids"))
+    registrant = current_simulated_zoom().register(
+        meeting_id, request_json_body(), _comma_separated_arg("occurrence_ids")
+    )
     meeting = current_simulated_zoom().usable_meeting(meeting_id)
     body: JSON = {
         "id": int(meeting.id),
@@ -326,7 +328,7 @@ def update_registrant_status(meeting_id: str) -> Response:
     return json_response(204)
 
 
-# The past
+# Past meetings
 
 
 @api_endpoint("/past_meetings/<name>", "past_meeting", "GET")
@@ -360,5 +362,5 @@ EVERY_METHOD: Iterable[str] = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 @api.route("/v2/<path:rest>", methods=list(EVERY_METHOD))
 def refuse_unknown_endpoint(rest: str) -> Response:
-    """Everything else, a uuid with slashes encoded only once among it."""
+    """404 for all other paths, including a uuid with slashes that is encoded only once."""
     raise ZoomApiError(404, 2300, NO_ENDPOINT)

@@ -1,4 +1,4 @@
-"""Which scope opens which endpoint, and how heavy the call is (Zoom's specifications of 2025-26)."""
+"""Required scope and rate label of each endpoint (Zoom's specifications of 2025-26)."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from portal.sandbox.simulation.rate_limits import HEAVY, LIGHT, MEDIUM
 
 @dataclass(frozen=True)
 class ScopeGate:
-    """What a call needs: the granular or the classic scope, and its rate label."""
+    """An endpoint's granular and classic scope, either of which suffices, and its rate label."""
 
     granular: str
     classic: str

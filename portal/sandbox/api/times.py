@@ -1,4 +1,4 @@
-"""Zoom's ways of writing times, in and out. Inside everything is an aware UTC datetime of whole seconds."""
+"""Time formats of Zoom's API. Internally all times are aware UTC with whole seconds."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -7,17 +7,17 @@ from portal.sandbox.simulation.errors import invalid_field
 
 
 def real_utc_now() -> datetime:
-    """The real time, aware, UTC."""
+    """The real time, as aware UTC."""
     return datetime.now(UTC)
 
 
 def whole_seconds(moment: datetime) -> datetime:
-    """The moment in UTC without a fraction: Zoom reports whole seconds."""
+    """The time in UTC without fraction: Zoom reports whole seconds."""
     return moment.astimezone(UTC).replace(microsecond=0)
 
 
 def format_timestamp(moment: datetime | None) -> str:
-    """`2026-01-31T14:00:00Z`, as in every answer of Zoom; empty for none."""
+    """`2026-01-31T14:00:00Z`, as in all responses of Zoom; "" for None."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""
 
 
@@ -27,9 +27,9 @@ def to_milliseconds(moment: datetime) -> int:
 
 
 def parse_time_zone(name: str) -> ZoneInfo:
-    """The time zone of that IANA name.
+    """The time zone of an IANA name.
 
-    :raises Refusal: 400/300 naming `timezone`.
+    :raises ZoomApiError: 400/300 naming `timezone`.
     """
     try:
         return ZoneInfo(name)
@@ -38,23 +38,23 @@ def parse_time_zone(name: str) -> ZoneInfo:
 
 
 def parse_start_time(text: object, timezone: str) -> datetime:
-    """A `start_time` of a request: with Z it is GMT, without it is local in `timezone`.
+    """Parse a `start_time`: with Z it is UTC, without it is local time in `timezone`.
 
-    :raises Refusal: 400/300 naming `start_time`.
+    :raises ZoomApiError: 400/300 naming `start_time`.
     """
     if not isinstance(text, str):
         raise invalid_field("start_time")
-    shape = "%Y-%m-%dT%H:%M:%SZ" if text.endswith("Z") else "%Y-%m-%dT%H:%M:%S"
+    pattern = "%Y-%m-%dT%H:%M:%SZ" if text.endswith("Z") else "%Y-%m-%dT%H:%M:%S"
     try:
-        written = datetime.strptime(text, shape)  # noqa: DTZ007 - the zone is put on in the next line
+        local_time = datetime.strptime(text, pattern)  # noqa: DTZ007 - the time zone is added below
     except ValueError as error:
         raise invalid_field("start_time") from error
     if text.endswith("Z"):
-        return written.replace(tzinfo=UTC)
-    return written.replace(tzinfo=parse_time_zone(timezone)).astimezone(UTC)
+        return local_time.replace(tzinfo=UTC)
+    return local_time.replace(tzinfo=parse_time_zone(timezone)).astimezone(UTC)
 
 
 def next_midnight(moment: datetime) -> datetime:
-    """The 00:00 UTC after the moment, when Zoom's daily limits begin anew."""
+    """The next 00:00 UTC, when Zoom's daily limits reset."""
     midnight = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return midnight + timedelta(days=1)

@@ -1,6 +1,6 @@
-"""What the buttons of the pages do: a class that behaves like a class.
+"""Scripted classes for the pages' buttons and the demo: learners who join, drop out, return and leave.
 
-Everything is repeatable: the same meeting with the same learners plays the same class.
+Reproducible: the same meeting with the same learners always gives the same class.
 """
 
 import random
@@ -15,7 +15,7 @@ from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 
 STRANGER = "OPPO A5s"
 LOST_SIGNAL = "network connection error."
-# Who walks in where nobody is registered: names as learners and their phones write them.
+# Participants of a meeting without registration: names as learners and their phones write them.
 PASSERS_BY = (
     "Juan Miguel Dela Cruz",
     "Ma. Cristina",
@@ -30,7 +30,7 @@ PASSERS_BY = (
 
 @dataclass(frozen=True)
 class ScriptedLearner:
-    """Somebody who may walk in: a registrant, or a name where there is no registration."""
+    """A learner who may join: a registrant, or a name if there is no registration."""
 
     name: str
     registrant_id: str | None = None
@@ -39,14 +39,14 @@ class ScriptedLearner:
 
 @dataclass
 class ScriptStep:
-    """One thing somebody does, `at` seconds after the start of the class."""
+    """One action, `at` seconds after the start of the class."""
 
     at: int
     act: Callable[[], None] = field(compare=False)
 
 
 def learners_of_meeting(world: SimulatedZoom, meeting_id: str) -> list[ScriptedLearner]:
-    """The approved registrants by surname; where nobody may register, some passers-by."""
+    """The approved registrants by surname; without registration, the names of PASSERS_BY."""
     with world.lock:
         approved = [one for one in world.active_registrants(meeting_id) if one.status == "approved"]
         if not approved and not world.meeting_named(meeting_id).takes_registrations:
@@ -59,7 +59,7 @@ def _surname(registrant: SimulatedRegistrant) -> tuple[str, str]:
 
 
 def current_stays_of(world: SimulatedZoom, meeting_id: str, learner: ScriptedLearner) -> list[SimulatedStay]:
-    """This learner's stays in the running class, open or over."""
+    """The learner's stays in the running instance, open and ended."""
     running = world.running(meeting_id)
     if running is None:
         return []
@@ -70,12 +70,12 @@ def current_stays_of(world: SimulatedZoom, meeting_id: str, learner: ScriptedLea
 
 
 def is_in_meeting(stays: Sequence[SimulatedStay]) -> bool:
-    """Whether one of these stays is open."""
+    """True if one of these stays is open."""
     return any(one.open for one in stays)
 
 
 def start_class(world: SimulatedZoom, meeting_id: str, at: datetime | None = None) -> SimulatedInstance:
-    """The host starts the class and is in it; a class that runs goes on."""
+    """The host starts the class and joins; a running class continues."""
     with world.changing():
         running = world.running(meeting_id)
         if running is None:
@@ -88,7 +88,7 @@ def start_class(world: SimulatedZoom, meeting_id: str, at: datetime | None = Non
 def join_learner(
     world: SimulatedZoom, meeting_id: str, learner: ScriptedLearner, at: datetime | None = None
 ) -> SimulatedStay:
-    """A learner comes in; through the waiting room where there is one, admitted half a minute later."""
+    """A learner joins; through the waiting room if it is on, admitted after 30 seconds."""
     waiting_room = bool(world.meeting_named(meeting_id).settings["waiting_room"])
     stay = world.join(
         meeting_id,
@@ -101,32 +101,36 @@ def join_learner(
 
 
 def join_all_learners(world: SimulatedZoom, meeting_id: str) -> None:
-    """Those not yet seen come: most within three minutes, a few six to twelve minutes late, one never."""
+    """Learners who have not joined yet join: most within three minutes, a few six to twelve minutes late, one never."""
     with world.changing():
         start_class(world, meeting_id)
-        dice, clock = _dice(meeting_id), world.class_clock(meeting_id)
-        coming = [one for one in learners_of_meeting(world, meeting_id) if not current_stays_of(world, meeting_id, one)]
-        dice.shuffle(coming)
-        never = 1 if len(coming) > 3 else 0
+        rng, clock = _seeded_random(meeting_id), world.class_clock(meeting_id)
+        absent_learners = [
+            one for one in learners_of_meeting(world, meeting_id) if not current_stays_of(world, meeting_id, one)
+        ]
+        rng.shuffle(absent_learners)
+        never_count = 1 if len(absent_learners) > 3 else 0
         steps = []
-        for place, learner in enumerate(coming[: len(coming) - never]):
-            late = place % 9 == 8
-            seconds = dice.randrange(360, 720) if late else dice.randrange(0, 180)
+        for position, learner in enumerate(absent_learners[: len(absent_learners) - never_count]):
+            is_late = position % 9 == 8
+            seconds = rng.randrange(360, 720) if is_late else rng.randrange(0, 180)
             steps.append((clock + timedelta(seconds=seconds), learner))
         for moment, learner in sorted(steps, key=lambda step: step[0]):
             join_learner(world, meeting_id, learner, moment)
 
 
-def disconnect_some_learners(world: SimulatedZoom, meeting_id: str, how_many: int = 3) -> None:
-    """Three learners who are in lose the signal."""
+def disconnect_some_learners(world: SimulatedZoom, meeting_id: str, count: int = 3) -> None:
+    """Some learners who are in (default three) lose their connection."""
     with world.changing():
-        inside = [
+        present = [
             learner
             for learner in learners_of_meeting(world, meeting_id)
             if is_in_meeting(current_stays_of(world, meeting_id, learner))
         ]
-        chosen = _dice(f"{meeting_id}{len(world.stays_of(meeting_id))}").sample(inside, min(how_many, len(inside)))
-        for learner in chosen:
+        dropped = _seeded_random(f"{meeting_id}{len(world.stays_of(meeting_id))}").sample(
+            present, min(count, len(present))
+        )
+        for learner in dropped:
             leave_meeting(world, meeting_id, learner, LOST_SIGNAL)
 
 
@@ -141,7 +145,7 @@ def leave_meeting(
 
 
 def rejoin_all_learners(world: SimulatedZoom, meeting_id: str) -> None:
-    """Those who were in and are not now come in again."""
+    """Learners who were in and are not now join again."""
     with world.changing():
         for learner in learners_of_meeting(world, meeting_id):
             stays = current_stays_of(world, meeting_id, learner)
@@ -150,100 +154,105 @@ def rejoin_all_learners(world: SimulatedZoom, meeting_id: str) -> None:
 
 
 def join_unknown_person(world: SimulatedZoom, meeting_id: str) -> SimulatedStay:
-    """Somebody with a device's name and nobody's link."""
+    """A participant joins under a device's name and without a personal link."""
     with world.changing():
         start_class(world, meeting_id)
         return world.join(meeting_id, name=STRANGER)
 
 
 def end_class(world: SimulatedZoom, meeting_id: str) -> None:
-    """Everybody but the host goes, within a minute."""
+    """Everybody but the host leaves, within a minute."""
     with world.changing():
         running = world.running(meeting_id)
         if running is None:
             return
         clock = world.class_clock(meeting_id)
-        inside = [one for one in world.stays_of(meeting_id, running.uuid) if one.open and not one.zoom_user_id]
-        dice = _dice(meeting_id)
-        for stay in inside:
-            # A breakout room's stay closes with the one it belongs to.
+        open_stays = [one for one in world.stays_of(meeting_id, running.uuid) if one.open and not one.zoom_user_id]
+        rng = _seeded_random(meeting_id)
+        for stay in open_stays:
+            # A breakout stay ends with the meeting stay it belongs to.
             if stay.open and stay.where == IN_MEETING:
-                world.leave(stay, clock + timedelta(seconds=dice.randrange(0, 60)))
+                world.leave(stay, clock + timedelta(seconds=rng.randrange(0, 60)))
 
 
 def planned_start_of(world: SimulatedZoom, meeting_id: str) -> datetime | None:
-    """When the class is planned: the date of a recurring one that is nearest to now; None without a time."""
+    """The planned start: of a recurring meeting, that of the occurrence nearest to now; None without a time."""
     meeting = world.meeting_named(meeting_id)
-    dates = [one.start_time for one in meeting.occurrences if one.status == "available"]
-    if dates:
-        return min(dates, key=lambda date: abs(date - world.now()))
+    starts = [one.start_time for one in meeting.occurrences if one.status == "available"]
+    if starts:
+        return min(starts, key=lambda date: abs(date - world.now()))
     return meeting.start_time
 
 
 def run_whole_class(world: SimulatedZoom, meeting_id: str, at: datetime | None = None) -> SimulatedInstance:
-    """A class from start to end: on time, late, dropped and back, two devices, a stranger, never.
+    """A class from start to end: learners on time, late, disconnected and back, on two devices, absent, and an unknown
+    participant.
 
-    :param at: when it begins; as planned if not given, now where nothing is planned.
-    :raises Refusal: when the meeting is unknown, or runs already.
+    :param at: start; default: as planned, or now if nothing is planned.
+    :raises ZoomApiError: if the meeting is unknown, or running already.
     """
     with world.changing():
-        begins = whole_seconds(at or planned_start_of(world, meeting_id) or world.now())
+        starts_at = whole_seconds(at or planned_start_of(world, meeting_id) or world.now())
         minutes = world.meeting_named(meeting_id).minutes
-        instance = world.start(meeting_id, begins - timedelta(minutes=2))
+        instance = world.start(meeting_id, starts_at - timedelta(minutes=2))
         world.join(meeting_id, host=True)
-        for step in sorted(_script(world, meeting_id, begins, minutes), key=lambda one: one.at):
+        for step in sorted(_script(world, meeting_id, starts_at, minutes), key=lambda one: one.at):
             step.act()
-        world.end(meeting_id, begins + timedelta(minutes=minutes))
+        world.end(meeting_id, starts_at + timedelta(minutes=minutes))
         return instance
 
 
-def _script(world: SimulatedZoom, meeting_id: str, begins: datetime, minutes: int) -> list[ScriptStep]:
-    dice, length = _dice(meeting_id), minutes * 60
+def _script(world: SimulatedZoom, meeting_id: str, starts_at: datetime, minutes: int) -> list[ScriptStep]:
+    rng, length = _seeded_random(meeting_id), minutes * 60
     learners = learners_of_meeting(world, meeting_id)
-    dice.shuffle(learners)
+    rng.shuffle(learners)
     steps: list[ScriptStep] = []
 
-    def visit(learner: ScriptedLearner, comes: int, goes: int | None) -> None:
-        """One stay from second `comes` to second `goes`, or to the end; squeezed into a short class."""
-        comes = min(comes, length - 2)
-        goes = goes and min(max(goes, comes + 1), length)
+    def visit(learner: ScriptedLearner, join_second: int, leave_second: int | None) -> None:
+        """Add a stay from second `join_second` to `leave_second` (None: to the end), shortened to fit a short class."""
+        join_second = min(join_second, length - 2)
+        leave_second = leave_second and min(max(leave_second, join_second + 1), length)
         stays: list[SimulatedStay] = []
-        come_at = begins + timedelta(seconds=comes)
-        steps.append(ScriptStep(comes, lambda: stays.append(join_learner(world, meeting_id, learner, come_at))))
-        if goes is not None:
-            go_at = begins + timedelta(seconds=goes)
-            steps.append(ScriptStep(goes, lambda: _leave(world, stays[0], go_at)))
+        joins_at = starts_at + timedelta(seconds=join_second)
+        steps.append(ScriptStep(join_second, lambda: stays.append(join_learner(world, meeting_id, learner, joins_at))))
+        if leave_second is not None:
+            leaves_at = starts_at + timedelta(seconds=leave_second)
+            steps.append(ScriptStep(leave_second, lambda: _end_stay(world, stays[0], leaves_at)))
 
-    for place, learner in enumerate(learners):
-        for comes, goes in _visits(place, dice, length):
+    for position, learner in enumerate(learners):
+        for comes, goes in _visits(position, rng, length):
             visit(learner, comes, goes)
-    visit(ScriptedLearner(STRANGER), dice.randrange(200, 400), length - 90)
+    visit(ScriptedLearner(STRANGER), rng.randrange(200, 400), length - 90)
     return steps
 
 
-def _leave(world: SimulatedZoom, stay: SimulatedStay, at: datetime) -> None:
+def _end_stay(world: SimulatedZoom, stay: SimulatedStay, at: datetime) -> None:
     world.leave(stay, at, LOST_SIGNAL)
 
 
-def _visits(place: int, dice: random.Random, length: int) -> list[tuple[int, int | None]]:
-    """When the learner at this place comes and goes, in seconds after the start; None is the end."""
-    on_time = dice.randrange(0, 150)
-    leaves = length - dice.randrange(5, 90) if dice.random() < 0.6 else None
-    match place % 16:
+def _visits(position: int, rng: random.Random, length: int) -> list[tuple[int, int | None]]:
+    """When the learner at this position joins and leaves, in seconds after the start; None is the end."""
+    join_second = rng.randrange(0, 150)
+    leave_second = length - rng.randrange(5, 90) if rng.random() < 0.6 else None
+    match position % 16:
         case 0:
-            return []  # never comes
+            return []  # absent
         case 2 | 10:
-            return [(dice.randrange(length // 5, length // 3), leaves)]  # late
-        case 4 | 12:  # the signal drops, once or twice
-            first, second = length // 4 + dice.randrange(60), length // 2 + dice.randrange(120)
-            back = first + 90 + dice.randrange(120)
-            return [(on_time, first), (back, second), (second + 60 + dice.randrange(60), leaves)]
+            return [(rng.randrange(length // 5, length // 3), leave_second)]  # late
+        case 4 | 12:  # connection lost, once or twice
+            first_drop, second_drop = length // 4 + rng.randrange(60), length // 2 + rng.randrange(120)
+            rejoin = first_drop + 90 + rng.randrange(120)
+            return [
+                (join_second, first_drop),
+                (rejoin, second_drop),
+                (second_drop + 60 + rng.randrange(60), leave_second),
+            ]
         case 6:
-            return [(on_time, leaves), (length // 6, length // 2)]  # a phone and a laptop
+            return [(join_second, leave_second), (length // 6, length // 2)]  # a phone and a laptop
         case 8:
-            return [(on_time, on_time + min(length // 4, 400))]  # a short visit
-    return [(on_time, leaves)]
+            return [(join_second, join_second + min(length // 4, 400))]  # a short visit
+    return [(join_second, leave_second)]
 
 
-def _dice(key: str) -> random.Random:
-    return random.Random(key)  # noqa: S311 - a class must play the same again, nothing secret
+def _seeded_random(key: str) -> random.Random:
+    return random.Random(key)  # noqa: S311 - reproducible, no secret

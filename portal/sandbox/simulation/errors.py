@@ -1,10 +1,10 @@
-"""How the pretend Zoom says no."""
+"""Error responses of the simulated Zoom."""
 
 from collections.abc import Mapping, Sequence
 
 
 class ZoomApiError(Exception):
-    """Zoom's error answer: an HTTP status, Zoom's own code, a message, and for code 300 the fields."""
+    """An error response: HTTP status, Zoom's own code, a message, and for code 300 the fields."""
 
     def __init__(
         self,
@@ -23,7 +23,7 @@ class ZoomApiError(Exception):
         self.headers = dict(headers or {})
 
     def body(self) -> dict[str, object]:
-        """The JSON body: `{"code", "message"}`, with `errors` where fields are named."""
+        """The JSON body: `{"code", "message"}`, with `errors` if fields are named."""
         body: dict[str, object] = {"code": self.code, "message": self.message}
         if self.fields:
             body["errors"] = [{"field": field, "message": message} for field, message in self.fields]

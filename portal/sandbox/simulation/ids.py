@@ -1,4 +1,4 @@
-"""Ids and secrets that look like Zoom's."""
+"""Ids and secrets in Zoom's formats."""
 
 import base64
 import random
@@ -8,10 +8,10 @@ import uuid
 
 
 class IdGenerator:
-    """Gives out ids; the same seed gives the same ids in the same order, without a seed they are random."""
+    """Generates ids; reproducible with a seed, random without."""
 
     def __init__(self, seed: int | None = None) -> None:
-        # Repeatable ids for tests; nothing of a pretend Zoom needs to be hard to guess.
+        # Reproducible ids for tests; no id of the simulation needs to be unguessable.
         self._random = random.Random(seed) if seed is not None else random.SystemRandom()  # noqa: S311
 
     def meeting_id(self) -> str:
@@ -23,11 +23,11 @@ class IdGenerator:
         return "".join(self._random.choice(string.ascii_letters + string.digits + "-_") for _ in range(length))
 
     def passcode(self) -> str:
-        """Six characters, as Zoom makes them up."""
+        """Six characters, as Zoom generates them."""
         return "".join(self._random.choice(string.ascii_letters + string.digits) for _ in range(6))
 
     def digits(self, length: int = 6) -> int:
-        """A number of that many digits."""
+        """A random number with `length` digits."""
         return self._random.randrange(10 ** (length - 1), 10**length)
 
     def participant_uuid(self) -> str:
@@ -35,9 +35,9 @@ class IdGenerator:
         return str(uuid.UUID(bytes=self._random.randbytes(16))).upper()
 
     def meeting_uuid(self, nth: int) -> str:
-        """Base64 of 16 bytes; of every five one begins with `/` and one contains `//`.
+        """Base64 of 16 bytes; of every five, one begins with `/` and one contains `//`.
 
-        Those two kinds must be encoded twice in a path, which clients forget.
+        These must be encoded twice in a path, which clients forget.
         """
         raw = bytearray(self._random.randbytes(16))
         if nth % 5 == 3:
@@ -51,5 +51,5 @@ class IdGenerator:
 
 
 def derive_secret(length: int = 48) -> str:
-    """A random text for tokens, never repeatable."""
+    """A random token, never reproducible."""
     return secrets.token_urlsafe(length)

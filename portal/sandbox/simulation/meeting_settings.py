@@ -1,7 +1,4 @@
-"""The settings of a meeting:
-
-Zoom's defaults, what values they take, and what Zoom changes without being asked.
-"""
+"""Meeting settings: Zoom's defaults, allowed values, and the changes Zoom makes by itself."""
 
 from collections.abc import Callable
 from typing import Any
@@ -61,7 +58,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 
 
 def merge_meeting_settings(old: JSON, values: object) -> JSON:
-    """The old settings with what was asked for; unknown fields are ignored, as Zoom does.
+    """The old settings updated with the requested values; unknown fields are ignored, as Zoom does.
 
     :raises ZoomApiError: 400/300 naming the setting.
     """
@@ -69,19 +66,19 @@ def merge_meeting_settings(old: JSON, values: object) -> JSON:
         return dict(old)
     if not isinstance(values, dict):
         raise invalid_field("settings")
-    new = dict(old)
+    merged = dict(old)
     for name, value in values.items():
         if name not in DEFAULTS or value is None:
             continue
-        _check(name, value)
-        new[name] = value
-    return new
+        _check_setting(name, value)
+        merged[name] = value
+    return merged
 
 
-def _check(name: str, value: object) -> None:
-    """A value of the wrong kind is refused: Zoom validates against its schema."""
+def _check_setting(name: str, value: object) -> None:
+    """Refuse values of the wrong type: Zoom validates against its schema."""
     default = DEFAULTS[name]
-    # bool is an int to Python but not to Zoom, hence the exact type.
+    # bool is an int in Python but not for Zoom, hence the exact type.
     if type(value) is not type(default):
         raise invalid_field(f"settings.{name}")
     if name in CHOICES and value not in CHOICES[name]:
@@ -89,21 +86,21 @@ def _check(name: str, value: object) -> None:
 
 
 def apply_forced_settings(settings: JSON, password: str) -> JSON:
-    """Zoom's security rule: no passcode, no waiting room and no authentication turns the waiting room on."""
+    """Zoom's security rule: without passcode, waiting room and authentication it turns the waiting room on."""
     if not password and not settings["waiting_room"] and not settings["meeting_authentication"]:
         return settings | {"waiting_room": True}
     return settings
 
 
 def parse_alternative_hosts(settings: JSON) -> list[str]:
-    """The addresses or ids in `parse_alternative_hosts`, split at `;` or `,`."""
+    """The addresses or ids in the setting `alternative_hosts`, split at `;` or `,`."""
     return [name.strip() for name in settings["alternative_hosts"].replace(",", ";").split(";") if name.strip()]
 
 
 def check_alternative_hosts(settings: JSON, is_licensed: Callable[[str], bool]) -> None:
-    """Alternative hosts must be Licensed users of the account.
+    """Alternative hosts must be licensed users of the account.
 
-    :raises ZoomApiError: 400; Zoom's code for it is in no source, so only the status means something.
+    :raises ZoomApiError: 400; Zoom's code for it is undocumented, so only the status is meaningful.
     """
     for name in parse_alternative_hosts(settings):
         if not is_licensed(name):

@@ -1,4 +1,4 @@
-"""Meetings: created, changed, deleted, listed, as Zoom's pages describe it."""
+"""Meetings: create, update, delete and list, by Zoom's documentation."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -37,23 +37,23 @@ NOT_ALLOWED = "Your user account is not allowed meeting hosting and scheduling c
 
 
 class MeetingService(ResponseBodies):
-    """The part of the world that schedules."""
+    """Layer of the simulation: scheduling."""
 
     def create_meeting(self, user_name: str, values: JSON) -> SimulatedMeeting:
-        """Create a meeting for that host from the body of a request; unknown fields are ignored.
+        """Create a meeting for that host from a request body; unknown fields are ignored.
 
         :raises ZoomApiError: 404/1001, 400/3161, 400/300 naming the field, 429 after 100 a day.
         """
         with self.changing():
-            host = self._host(user_name, values)
+            host = self._find_schedulable_host(user_name, values)
             self.limits.admit_host(host.id)
-            meeting = self._draft(host, values)
-            self._apply(meeting, values, host)
+            meeting = self._new_meeting(host, values)
+            self._apply_values(meeting, values, host)
             self.keep_meeting(meeting)
-            self._tell_created(meeting, host)
+            self._emit_created(meeting, host)
             return meeting
 
-    def _host(self, user_name: str, values: JSON) -> SimulatedUser:
+    def _find_schedulable_host(self, user_name: str, values: JSON) -> SimulatedUser:
         host = self.find_user(user_name)
         if values.get("schedule_for"):
             if values.get("type") == INSTANT:
@@ -66,7 +66,7 @@ class MeetingService(ResponseBodies):
             raise ZoomApiError(400, 3161, NOT_ALLOWED)
         return host
 
-    def _draft(self, host: SimulatedUser, values: JSON) -> SimulatedMeeting:
+    def _new_meeting(self, host: SimulatedUser, values: JSON) -> SimulatedMeeting:
         kind = values.get("type", SCHEDULED)
         if isinstance(kind, bool) or kind not in TYPES:
             raise invalid_field("type")
@@ -94,17 +94,17 @@ class MeetingService(ResponseBodies):
             start_time=self.now() if kind == INSTANT else None,
         )
 
-    def _apply(self, meeting: SimulatedMeeting, values: JSON, host: SimulatedUser) -> None:
-        """Put what was asked for into the meeting. All checks come before any of it is kept."""
-        for name, longest in TEXT_LIMITS.items():
+    def _apply_values(self, meeting: SimulatedMeeting, values: JSON, host: SimulatedUser) -> None:
+        """Apply the requested values. All checks come before anything is stored."""
+        for name, limit in TEXT_LIMITS.items():
             if values.get(name) is not None:
-                if not isinstance(values[name], str) or len(values[name]) > longest:
+                if not isinstance(values[name], str) or len(values[name]) > limit:
                     raise invalid_field(name)
                 setattr(meeting, name, values[name])
         if values.get("timezone"):
             parse_time_zone(values["timezone"])
             meeting.timezone = values["timezone"]
-        meeting.minutes = _minutes(values, meeting.minutes)
+        meeting.minutes = _parse_minutes(values, meeting.minutes)
         if isinstance(values.get("tracking_fields"), list):
             meeting.tracking_fields = values["tracking_fields"]
         chosen = meeting_settings.merge_meeting_settings(meeting.settings, values.get("settings"))
@@ -115,27 +115,27 @@ class MeetingService(ResponseBodies):
     def _apply_times(self, meeting: SimulatedMeeting, values: JSON) -> None:
         if meeting.type in (SCHEDULED, RECURRING_FIXED) and values.get("start_time"):
             start = parse_start_time(values["start_time"], meeting.timezone)
-            in_the_past_on_change = meeting.start_time is not None and start < self.now()
-            meeting.start_time = meeting.start_time if in_the_past_on_change else start
+            is_change_to_past = meeting.start_time is not None and start < self.now()
+            meeting.start_time = meeting.start_time if is_change_to_past else start
         if meeting.type != RECURRING_FIXED:
             return
         if meeting.start_time is None:
             raise invalid_field("start_time")
         if not meeting.occurrences or any(values.get(name) for name in ("recurrence", "start_time", "duration")):
             rule = values.get("recurrence") or meeting.recurrence
-            self._expand(meeting, rule)
+            self._set_occurrences(meeting, rule)
 
-    def _expand(self, meeting: SimulatedMeeting, rule: Any) -> None:
+    def _set_occurrences(self, meeting: SimulatedMeeting, rule: Any) -> None:
         assert meeting.start_time is not None
         starts = recurrence.recurrence_starts(rule, meeting.start_time, parse_time_zone(meeting.timezone))
         if not starts:
             raise invalid_field("recurrence")
         now = self.now()
-        # Occurrences of the past keep their ids when the series changes.
+        # Past occurrences keep their ids when the series changes.
         occurrences = [occurrence for occurrence in meeting.occurrences if occurrence.start_time < now]
-        ids = {occurrence.occurrence_id for occurrence in occurrences}
-        coming = [SimulatedOccurrence(str(to_milliseconds(start)), start, meeting.minutes) for start in starts]
-        meeting.occurrences = occurrences + [one for one in coming if one.occurrence_id not in ids]
+        past_ids = {occurrence.occurrence_id for occurrence in occurrences}
+        new_occurrences = [SimulatedOccurrence(str(to_milliseconds(start)), start, meeting.minutes) for start in starts]
+        meeting.occurrences = occurrences + [one for one in new_occurrences if one.occurrence_id not in past_ids]
         meeting.recurrence = dict(rule)
 
     def _is_licensed(self, name: str) -> bool:
@@ -144,8 +144,8 @@ class MeetingService(ResponseBodies):
         except ZoomApiError:
             return False
 
-    def _tell_created(self, meeting: SimulatedMeeting, host: SimulatedUser) -> None:
-        values = self._short(meeting) | {
+    def _emit_created(self, meeting: SimulatedMeeting, host: SimulatedUser) -> None:
+        values = self._event_object(meeting) | {
             "join_url": self._join_url(meeting),
             "password": meeting.password,
             "settings": {"use_pmi": False, "alternative_hosts": meeting.settings["alternative_hosts"]},
@@ -156,22 +156,22 @@ class MeetingService(ResponseBodies):
         self.emit(
             "meeting.created",
             meeting,
-            self._operator(host) | {"operation": operation, "object": values},
+            self._operator_fields(host) | {"operation": operation, "object": values},
             self.now(),
         )
 
     def usable_meeting(self, meeting_id: str) -> SimulatedMeeting:
-        """The meeting, if it neither was deleted nor has expired.
+        """The meeting, unless it is deleted or expired.
 
         :raises ZoomApiError: 404/3001.
         """
         with self.lock:
             meeting = self.meeting_named(meeting_id)
-            if self._expired(meeting):
+            if self._is_expired(meeting):
                 raise meeting_not_found(meeting_id)
             return meeting
 
-    def _expired(self, meeting: SimulatedMeeting) -> bool:
+    def _is_expired(self, meeting: SimulatedMeeting) -> bool:
         if self.running(meeting.id) is not None:
             return False
         if meeting.type == INSTANT:
@@ -183,7 +183,7 @@ class MeetingService(ResponseBodies):
         return self.now() > max(moment for moment in used if moment) + KEPT_AFTER[meeting.type]
 
     def update_meeting(self, meeting_id: str, values: JSON, occurrence_id: str = "") -> SimulatedMeeting:
-        """Change a meeting, or one occurrence of it. Fires `meeting.updated` if anything changed.
+        """Update a meeting, or one occurrence. Emits `meeting.updated` if anything changed.
 
         :raises ZoomApiError: as `create_meeting`, and 404/3001; 400/300 for an unknown occurrence.
         """
@@ -193,25 +193,27 @@ class MeetingService(ResponseBodies):
             self.limits.admit_host(host.id)
             before = self.meeting_json(meeting)
             if occurrence_id:
-                changed = self._with_occurrence(meeting, occurrence_id, values)
+                changed = self._replace_occurrence(meeting, occurrence_id, values)
             else:
                 changed = replace(meeting, occurrences=list(meeting.occurrences))
-                self._apply(changed, values, host)
+                self._apply_values(changed, values, host)
             self.keep_meeting(changed)
-            self._tell_updated(changed, before, host)
+            self._emit_updated(changed, before, host)
             return changed
 
-    def _with_occurrence(self, meeting: SimulatedMeeting, occurrence_id: str, values: JSON) -> SimulatedMeeting:
-        old = self.occurrence(meeting, occurrence_id)
-        start = old.start_time
+    def _replace_occurrence(self, meeting: SimulatedMeeting, occurrence_id: str, values: JSON) -> SimulatedMeeting:
+        old_occurrence = self.occurrence(meeting, occurrence_id)
+        start = old_occurrence.start_time
         if values.get("start_time"):
             start = parse_start_time(values["start_time"], values.get("timezone") or meeting.timezone)
-        new = replace(old, start_time=start, minutes=_minutes(values, old.minutes))
-        rest = [one for one in meeting.occurrences if one is not old]
-        return replace(meeting, occurrences=sorted([*rest, new], key=lambda one: one.start_time))
+        new_occurrence = replace(
+            old_occurrence, start_time=start, minutes=_parse_minutes(values, old_occurrence.minutes)
+        )
+        others = [one for one in meeting.occurrences if one is not old_occurrence]
+        return replace(meeting, occurrences=sorted([*others, new_occurrence], key=lambda one: one.start_time))
 
     def occurrence(self, meeting: SimulatedMeeting, occurrence_id: str) -> SimulatedOccurrence:
-        """The occurrence of that id that was not deleted.
+        """The occurrence with that id, unless it is deleted.
 
         :raises ZoomApiError: 400/300.
         """
@@ -220,36 +222,36 @@ class MeetingService(ResponseBodies):
                 return occurrence
         raise ZoomApiError(400, 300, "Invalid parameter: `occurrence_id`.")
 
-    def _tell_updated(self, meeting: SimulatedMeeting, before: JSON, host: SimulatedUser) -> None:
+    def _emit_updated(self, meeting: SimulatedMeeting, before: JSON, host: SimulatedUser) -> None:
         after = self.meeting_json(meeting)
-        named = ("topic", "type", "start_time", "duration", "timezone", "agenda", "password", "occurrences")
-        changed = [name for name in named if after.get(name) != before.get(name)]
-        switched = [name for name, value in after["settings"].items() if value != before["settings"][name]]
-        if not changed and not switched:
+        compared_fields = ("topic", "type", "start_time", "duration", "timezone", "agenda", "password", "occurrences")
+        changed = [name for name in compared_fields if after.get(name) != before.get(name)]
+        changed_settings = [name for name, value in after["settings"].items() if value != before["settings"][name]]
+        if not changed and not changed_settings:
             return
-        new: JSON = {"id": int(meeting.id)} | {name: after[name] for name in changed if name in after}
-        old: JSON = {"id": int(meeting.id)} | {name: before[name] for name in changed if name in before}
-        if switched:
-            new["settings"] = {name: after["settings"][name] for name in switched}
-            old["settings"] = {name: before["settings"][name] for name in switched}
-        payload = self._operator(host) | {
+        new_object: JSON = {"id": int(meeting.id)} | {name: after[name] for name in changed if name in after}
+        old_object: JSON = {"id": int(meeting.id)} | {name: before[name] for name in changed if name in before}
+        if changed_settings:
+            new_object["settings"] = {name: after["settings"][name] for name in changed_settings}
+            old_object["settings"] = {name: before["settings"][name] for name in changed_settings}
+        payload = self._operator_fields(host) | {
             "scope": "single",
             "time_stamp": to_milliseconds(self.now()),
-            "object": new,
-            "old_object": old,
+            "object": new_object,
+            "old_object": old_object,
         }
         self.emit("meeting.updated", meeting, payload, self.now())
 
     def delete_meeting(self, meeting_id: str, occurrence_id: str = "") -> None:
-        """Delete a meeting, or one occurrence of it.
+        """Delete a meeting, or one occurrence.
 
-        :raises ZoomApiError: 404/3001; 400/3002 while it runs; 400/300 for an unknown occurrence.
+        :raises ZoomApiError: 404/3001; 400/3002 while it is running; 400/300 for an unknown occurrence.
         """
         with self.changing():
             meeting = self.usable_meeting(meeting_id)
             if self.running(meeting.id) is not None:
                 raise ZoomApiError(400, 3002, "Cannot delete a meeting that is in progress.")
-            values = self._short(meeting)
+            values = self._event_object(meeting)
             if occurrence_id:
                 occurrence = self.occurrence(meeting, occurrence_id)
                 occurrence.status = "deleted"
@@ -260,11 +262,11 @@ class MeetingService(ResponseBodies):
                 meeting.deleted_at = self.now()
             self.keep_meeting(meeting)
             operation = "all" if meeting.type == RECURRING_FIXED and not occurrence_id else "single"
-            payload = self._operator(self.users[meeting.host_id]) | {"operation": operation, "object": values}
+            payload = self._operator_fields(self.users[meeting.host_id]) | {"operation": operation, "object": values}
             self.emit("meeting.deleted", meeting, payload, self.now())
 
     def recover_meeting(self, meeting_id: str) -> None:
-        """Bring a deleted meeting back, within 30 days.
+        """Recover a deleted meeting, within 30 days.
 
         :raises ZoomApiError: 404/3001.
         """
@@ -276,12 +278,14 @@ class MeetingService(ResponseBodies):
                 raise meeting_not_found(meeting_id)
             meeting.deleted_at = None
             self.keep_meeting(meeting)
-            values = self._short(meeting) | {"start_time": format_timestamp(meeting.start_time or meeting.created_at)}
-            payload = self._operator(self.users[meeting.host_id]) | {"operation": "single", "object": values}
+            values = self._event_object(meeting) | {
+                "start_time": format_timestamp(meeting.start_time or meeting.created_at)
+            }
+            payload = self._operator_fields(self.users[meeting.host_id]) | {"operation": "single", "object": values}
             self.emit("meeting.recovered", meeting, payload, self.now())
 
     def list_meetings(self, user_name: str, kind: str = "scheduled") -> list[JSON]:
-        """A host's meetings as Zoom lists them: agenda cut at 250, no settings.
+        """A host's meetings as Zoom lists them: agenda truncated to 250 characters, no settings.
 
         :param kind: scheduled, live, upcoming, upcoming_meetings or previous_meetings.
         :raises ZoomApiError: 404/1001; 400/300 for another kind.
@@ -291,33 +295,33 @@ class MeetingService(ResponseBodies):
             meetings = [
                 meeting
                 for meeting in self.meetings.values()
-                if meeting.host_id == host.id and meeting.deleted_at is None and not self._expired(meeting)
+                if meeting.host_id == host.id and meeting.deleted_at is None and not self._is_expired(meeting)
             ]
-            return [row for meeting in meetings for row in self._listed(meeting, kind)]
+            return [row for meeting in meetings for row in self._list_rows(meeting, kind)]
 
-    def _listed(self, meeting: SimulatedMeeting, kind: str) -> Iterable[JSON]:
-        live = self.running(meeting.id) is not None
+    def _list_rows(self, meeting: SimulatedMeeting, kind: str) -> Iterable[JSON]:
+        is_live = self.running(meeting.id) is not None
         match kind:
             case "scheduled":
-                return [self._row(meeting)] if meeting.type != INSTANT or live else []
+                return [self._list_row(meeting)] if meeting.type != INSTANT or is_live else []
             case "live":
-                return [self._row(meeting)] if live else []
+                return [self._list_row(meeting)] if is_live else []
             case "previous_meetings":
-                return [self._row(meeting)] if meeting.ended_once else []
+                return [self._list_row(meeting)] if meeting.ended_once else []
             case "upcoming" | "upcoming_meetings":
-                return [self._row(meeting, start) for start in self._coming(meeting)]
+                return [self._list_row(meeting, start) for start in self._upcoming_starts(meeting)]
         raise invalid_field("type")
 
-    def _coming(self, meeting: SimulatedMeeting) -> list[datetime]:
-        half_a_year = self.now() + timedelta(days=183)
-        dates = [one.start_time for one in meeting.occurrences if one.status == "available"]
+    def _upcoming_starts(self, meeting: SimulatedMeeting) -> list[datetime]:
+        horizon = self.now() + timedelta(days=183)
+        starts = [one.start_time for one in meeting.occurrences if one.status == "available"]
         if meeting.type == SCHEDULED and meeting.start_time:
-            dates = [meeting.start_time]
-        over = timedelta(minutes=meeting.minutes)
-        return [start for start in dates if self.now() < start + over and start < half_a_year]
+            starts = [meeting.start_time]
+        duration = timedelta(minutes=meeting.minutes)
+        return [start for start in starts if self.now() < start + duration and start < horizon]
 
 
-def _minutes(values: JSON, default: int) -> int:
+def _parse_minutes(values: JSON, default: int) -> int:
     value = values.get("duration")
     if value is None:
         return default

@@ -1,6 +1,6 @@
-"""What the pretend Zoom remembers.
+"""Data types of the simulation.
 
-Ids are text, times aware UTC; `settings` and the like keep Zoom's own words.
+Ids are text, times aware UTC; `settings` and the like use Zoom's own names.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ APPROVE_AUTOMATICALLY, APPROVE_BY_HAND, NO_REGISTRATION = 0, 1, 2
 
 @dataclass
 class SimulatedUser:
-    """A person of the account, who may host. `type` 1 is Basic, 2 Licensed, 99 may not host at all."""
+    """A user of the account. `type` 1 is Basic, 2 Licensed, 99 may not host."""
 
     id: str
     email: str
@@ -39,7 +39,7 @@ class SimulatedUser:
 
 @dataclass
 class SimulatedOccurrence:
-    """One date of a recurring meeting; `minutes` long; status `available` or `deleted`."""
+    """One occurrence of a recurring meeting, `minutes` long; status `available` or `deleted`."""
 
     occurrence_id: str
     start_time: datetime
@@ -49,7 +49,7 @@ class SimulatedOccurrence:
 
 @dataclass
 class SimulatedMeeting:
-    """A meeting as scheduled; runs of it are `SimulatedInstance`s."""
+    """A scheduled meeting; its instances are `SimulatedInstance`s."""
 
     id: str
     uuid: str
@@ -78,7 +78,7 @@ class SimulatedMeeting:
 
 @dataclass
 class SimulatedRegistrant:
-    """Somebody registered for a meeting; status `approved`, `pending`, `denied` or `cancelled`."""
+    """A registrant of a meeting; status `approved`, `pending`, `denied` or `cancelled`."""
 
     id: str
     meeting_id: str
@@ -103,9 +103,9 @@ class SimulatedRegistrant:
 
 @dataclass
 class SimulatedInstance:
-    """One run of a meeting. `class_clock_ahead` is how many seconds its clock is ahead of the real one.
+    """One instance of a meeting. `class_clock_ahead` is how many seconds its clock is ahead of the real one.
 
-    `ended_really_at` is when the end was told on the real clock: reports become ready from then.
+    `ended_really_at` is the end on the real clock: the delay of reports counts from then.
     """
 
     uuid: str
@@ -125,10 +125,9 @@ class SimulatedInstance:
 class SimulatedStay:
     """One person on one device, from join to leave.
 
-    `where` is meeting, waiting_room, breakout_room or before_host.
-
-    `user_id` and `participant_uuid` are new at every join. Learners have a `registrant_id`, people signed in
-    to Zoom a `zoom_user_id`, a stranger neither. `instance_uuid` is empty while waiting before the host.
+    `where` is meeting, waiting_room, breakout_room or before_host. `user_id` and `participant_uuid` are new at every
+    join. Learners have a `registrant_id`, people signed in to Zoom a `zoom_user_id`, unknown participants neither.
+    `instance_uuid` is empty while waiting for the host.
     """
 
     user_id: str
@@ -153,19 +152,19 @@ class SimulatedStay:
         return self.leave_time is None
 
     def seconds(self, until: datetime) -> int:
-        """Whole seconds of this stay, up to `until` while it is open."""
+        """Whole seconds of this stay, until `until` while it is open."""
         return max(0, int(((self.leave_time or until) - self.join_time).total_seconds()))
 
     @property
     def person(self) -> str:
-        """Who this is, as far as Zoom can tell: registrant, else Zoom user, else this join alone."""
+        """The person's key, as far as Zoom can tell: registrant, else Zoom user, else this join only."""
         return self.registrant_id or self.zoom_user_id or self.user_id
 
 
 @dataclass
 class WebhookDelivery:
-    """One webhook on its way. State: `waiting`, `held`, `delivered`, `failed` (given up),
-    `lost` (a fault swallowed it) or `kept` (nobody had asked for it)."""
+    """A webhook in the queue. State: `waiting`, `held`, `delivered`, `failed` (given up), `lost` (dropped by a fault)
+    or `kept` (not subscribed to)."""
 
     id: int
     event: str
@@ -180,7 +179,7 @@ class WebhookDelivery:
 
 @dataclass
 class ApiCall:
-    """One request to the API or for a token; `status` 0 while it is under way or when nothing was done."""
+    """One request to the API or for a token; `status` is 0 while it is in flight, or if it was not executed."""
 
     method: str
     path: str

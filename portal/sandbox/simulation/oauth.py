@@ -1,4 +1,4 @@
-"""Server-to-Server OAuth, and who may call what."""
+"""Server-to-Server OAuth: tokens, and authorization of calls."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ GRANT = "account_credentials"
 
 
 class TokenRefusal(Exception):
-    """The token endpoint's own error shape: HTTP 400, `reason` and `error`."""
+    """Error of the token endpoint, in its own shape: HTTP 400, `reason` and `error`."""
 
     def __init__(self, reason: str, error: str) -> None:
         super().__init__(f"{error}: {reason}")
@@ -28,13 +28,13 @@ class TokenRefusal(Exception):
 
 
 class OAuthServer(ReportService):
-    """The part of the world that gives out tokens and checks them."""
+    """Layer of the simulation: issues and verifies tokens."""
 
     def issue_token(self, authorization: str, grant_type: str, account_id: str) -> JSON:
-        """A new token for an hour; `api_url` points to this pretend Zoom.
+        """A new token, valid for an hour; `api_url` points to this simulation.
 
         :param authorization: the header `Basic base64(client_id:client_secret)`.
-        :raises TokenRefusal: as Zoom's error table says.
+        :raises TokenRefusal: by Zoom's error table.
         """
         with self.changing():
             self._check_client(authorization)
@@ -42,38 +42,38 @@ class OAuthServer(ReportService):
                 raise TokenRefusal("unsupported grant type", "unsupported_grant_type")
             if account_id != self.account_id:
                 raise TokenRefusal("Bad Request", "invalid_request")
-            self._forget_tokens()
-            token, scope = self._token(), " ".join(sorted(self.scopes))
-            life = self.switches.token_seconds
-            row = {"expires_at": self.now() + timedelta(seconds=life), "scope": scope}
+            self._delete_expired_tokens()
+            token, scope = self._new_token(), " ".join(sorted(self.scopes))
+            lifetime = self.switches.token_seconds
+            row = {"expires_at": self.now() + timedelta(seconds=lifetime), "scope": scope}
             self.tokens[token] = row
             self.keep("token", token, row)
             self.next_number("minted")
             return {
                 "access_token": token,
                 "token_type": "bearer",
-                "expires_in": life - 1,
+                "expires_in": lifetime - 1,
                 "scope": scope,
                 "api_url": self.public_url.rstrip("/"),
             }
 
-    def _token(self) -> str:
-        """Opaque, but as long as Zoom's, so that nobody keeps it in a short column."""
+    def _new_token(self) -> str:
+        """Opaque, but as long as Zoom's, so that a short column does not go unnoticed."""
         return f"eyJzdiI6IjAwMDAwMiIsImFsZyI6IkhTNTEyIn0.{derive_secret(360)}.{derive_secret(64)}"
 
     def _check_client(self, authorization: str) -> None:
         kind, _, encoded = authorization.partition(" ")
         try:
-            given = base64.b64decode(encoded, validate=True)
+            credentials = base64.b64decode(encoded, validate=True)
         except binascii.Error:
-            given = b""
-        right = f"{self.client_id}:{self.client_secret}".encode()
-        if kind.lower() != "basic" or not hmac.compare_digest(given, right):
+            credentials = b""
+        expected = f"{self.client_id}:{self.client_secret}".encode()
+        if kind.lower() != "basic" or not hmac.compare_digest(credentials, expected):
             raise TokenRefusal("Invalid client_id or client_secret", "invalid_client")
         if not self.switches.app_enabled:
             raise TokenRefusal("The app has been disabled", "invalid_client")
 
-    def _forget_tokens(self) -> None:
+    def _delete_expired_tokens(self) -> None:
         for token, row in list(self.tokens.items()):
             if self.switches.revoke_old_on_issue or row["expires_at"] <= self.now():
                 del self.tokens[token]
@@ -81,11 +81,11 @@ class OAuthServer(ReportService):
 
     @property
     def tokens_minted(self) -> int:
-        """How many tokens were ever given out."""
+        """Number of tokens issued so far."""
         return self.counters.get("minted", 0)
 
     def revoke_tokens(self) -> None:
-        """Make every token invalid now, as when the app is switched off and on."""
+        """Invalidate all tokens, as when the app is deactivated and activated."""
         with self.changing():
             for token in list(self.tokens):
                 del self.tokens[token]

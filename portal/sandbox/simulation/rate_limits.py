@@ -1,7 +1,7 @@
 """Zoom's rate limits and daily quotas (developers.zoom.us, "Rate limits", February 2026).
 
-Per-second limits are measured on a monotonic clock of their own, so that a test which stops the calendar does
-not stop the seconds; daily ones begin anew at 00:00 UTC of the world's calendar.
+Per-second limits use a monotonic clock of their own, so that a test that stops the calendar clock does not stop them;
+daily limits reset at 00:00 UTC of the simulation's calendar.
 """
 
 from collections import deque
@@ -46,10 +46,9 @@ STATUS_MESSAGE = (
 
 
 class RateLimits:
-    """Counts what is used, per second and per UTC day. `plan` is free, pro, business or unlimited.
+    """Counters per second and per UTC day. `plan` is free, pro, business or unlimited.
 
-    `per_second` and `per_day` may be changed label by label; `count` reads and `spend` adds to a daily
-    counter.
+    `per_second` and `per_day` may be changed per label; `count` reads and `spend` increments a daily counter.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class RateLimits:
         self.host_per_day = 100
         self.registrant_per_day = 3
         self.status_per_day = 10
-        # One user reported the three a day as counted over all meetings; Zoom's page says per meeting.
+        # One user reported the three a day as counted over all meetings; Zoom's documentation says per meeting.
         self.registrant_counts_over_all_meetings = False
 
     @property
@@ -81,7 +80,7 @@ class RateLimits:
         self.per_day = dict(PER_DAY[plan])
 
     def admit(self, label: str) -> None:
-        """Count one request of that label.
+        """Count one request with that label.
 
         :raises ZoomApiError: 429, per second (`X-RateLimit-Type: QPS`) or per day (with an ISO `Retry-After`).
         """
@@ -118,12 +117,12 @@ class RateLimits:
     def admit_host(self, host_id: str) -> None:
         """Count one create or update for that host.
 
-        :raises ZoomApiError: 429 after 100 a day; without Type and Retry-After, as seen in the wild.
+        :raises ZoomApiError: 429 after 100 a day; without Type and Retry-After, as observed at Zoom.
         """
         self._admit_subject(f"host|{host_id}", self.host_per_day, HOST_MESSAGE, "")
 
     def admit_registrant(self, meeting_id: str, email: str) -> None:
-        """Count one registration request for that folded address.
+        """Count one registration request for that case-folded address.
 
         :raises ZoomApiError: 429 after three a day.
         """
@@ -145,7 +144,7 @@ class RateLimits:
                 "X-RateLimit-Remaining": "0",
             }
             if subject.startswith("host|"):
-                # The live answer carried the category's figures, not the host's.
+                # Zoom's response carried the category's figures, not the host's.
                 headers |= {"X-RateLimit-Limit": "6000", "X-RateLimit-Remaining": "5893"}
             raise ZoomApiError(429, 429, message.format(limit=allowed, email=email), headers=headers)
         self._spend(subject)

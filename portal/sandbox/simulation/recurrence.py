@@ -1,4 +1,4 @@
-"""The dates of a recurring meeting of type 8, from Zoom's `recurrence` object."""
+"""Expansion of Zoom's `recurrence` object to the occurrences of a meeting of type 8."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -15,28 +15,28 @@ DateFilter = Callable[[date], bool]
 
 
 def recurrence_starts(recurrence: object, first: datetime, zone: ZoneInfo) -> list[datetime]:
-    """The start of every occurrence, UTC; the wall-clock time of `first` stays the same in `zone`.
+    """The start of every occurrence, in UTC; the local time of `first` in `zone` stays the same.
 
-    :param recurrence: Zoom's object: `type`, `repeat_interval`, `weekly_days`, `monthly_*`, and `end_times`
-        or `end_date_time` but not both; without an end there is one occurrence.
+    :param recurrence: Zoom's object: `type`, `repeat_interval`, `weekly_days`, `monthly_*`, and `end_times` or
+    `end_date_time` but not both; without an end there is one occurrence.
     :raises ZoomApiError: 400/300 naming the field.
     """
     if not isinstance(recurrence, dict):
         raise invalid_field("recurrence")
-    count, until = _end(recurrence)
+    count, until = _parse_end(recurrence)
     local = first.astimezone(zone)
-    moments: list[datetime] = []
+    starts: list[datetime] = []
     for day in _days(recurrence, local.date()):
         start = datetime.combine(day, local.time(), tzinfo=zone).astimezone(UTC)
         if until is not None and start > until:
             break
-        moments.append(start)
-        if len(moments) == count:
+        starts.append(start)
+        if len(starts) == count:
             break
-    return moments
+    return starts
 
 
-def _end(recurrence: JSON) -> tuple[int, datetime | None]:
+def _parse_end(recurrence: JSON) -> tuple[int, datetime | None]:
     times, end = recurrence.get("end_times"), recurrence.get("end_date_time")
     if times and end:
         raise ZoomApiError(400, 300, "The recurrence may have `end_times` or `end_date_time`, not both.")
@@ -46,13 +46,13 @@ def _end(recurrence: JSON) -> tuple[int, datetime | None]:
         except ValueError as error:
             raise invalid_field("recurrence.end_date_time") from error
         return MOST_OCCURRENCES, until
-    number = _number(recurrence, "end_times", 1)
+    number = _int_field(recurrence, "end_times", 1)
     if not 1 <= number <= MOST_OCCURRENCES:
         raise invalid_field("recurrence.end_times")
     return number, None
 
 
-def _number(recurrence: JSON, name: str, default: int) -> int:
+def _int_field(recurrence: JSON, name: str, default: int) -> int:
     value = recurrence.get(name) or default
     if isinstance(value, bool) or not isinstance(value, int):
         raise invalid_field(f"recurrence.{name}")
@@ -60,42 +60,44 @@ def _number(recurrence: JSON, name: str, default: int) -> int:
 
 
 def _days(recurrence: JSON, first: date) -> Iterator[date]:
-    """The days from `first` on that the pattern names."""
+    """The days from `first` on that match the rule."""
     kind = recurrence.get("type")
     if kind not in LONGEST_INTERVAL:
         raise invalid_field("recurrence.type")
-    every = _number(recurrence, "repeat_interval", 1)
-    if not 1 <= every <= LONGEST_INTERVAL[kind]:
+    interval = _int_field(recurrence, "repeat_interval", 1)
+    if not 1 <= interval <= LONGEST_INTERVAL[kind]:
         raise invalid_field("recurrence.repeat_interval")
-    fits = {DAILY: _daily, WEEKLY: _weekly, MONTHLY: _monthly}[kind](recurrence, first, every)
-    return (day for day in (first + timedelta(days=n) for n in range(DAYS_LOOKED_AT)) if fits(day))
+    matches = {DAILY: _daily_filter, WEEKLY: _weekly_filter, MONTHLY: _monthly_filter}[kind](
+        recurrence, first, interval
+    )
+    return (day for day in (first + timedelta(days=n) for n in range(DAYS_LOOKED_AT)) if matches(day))
 
 
-def _daily(recurrence: JSON, first: date, every: int) -> DateFilter:
-    return lambda day: (day - first).days % every == 0
+def _daily_filter(recurrence: JSON, first: date, interval: int) -> DateFilter:
+    return lambda day: (day - first).days % interval == 0
 
 
-def _weekly(recurrence: JSON, first: date, every: int) -> DateFilter:
+def _weekly_filter(recurrence: JSON, first: date, interval: int) -> DateFilter:
     try:
-        # Zoom counts Sunday as 1; the schema's pattern forbids lists such as "1,3", the text allows them.
+        # Sunday is 1; the schema's pattern forbids lists such as "1,3", the documentation's text allows them.
         days = {int(day) for day in str(recurrence.get("weekly_days") or _zoom_weekday(first)).split(",")}
     except ValueError as error:
         raise invalid_field("recurrence.weekly_days") from error
     if not days <= set(range(1, 8)):
         raise invalid_field("recurrence.weekly_days")
     sunday = first - timedelta(days=_zoom_weekday(first) - 1)
-    return lambda day: _zoom_weekday(day) in days and (day - sunday).days // 7 % every == 0
+    return lambda day: _zoom_weekday(day) in days and (day - sunday).days // 7 % interval == 0
 
 
-def _monthly(recurrence: JSON, first: date, every: int) -> DateFilter:
+def _monthly_filter(recurrence: JSON, first: date, interval: int) -> DateFilter:
     week, weekday = recurrence.get("monthly_week"), recurrence.get("monthly_week_day")
 
     def in_month(day: date) -> bool:
-        return ((day.year - first.year) * 12 + day.month - first.month) % every == 0
+        return ((day.year - first.year) * 12 + day.month - first.month) % interval == 0
 
     if week is None:
-        wanted = _number(recurrence, "monthly_day", first.day)
-        return lambda day: in_month(day) and day.day == wanted
+        month_day = _int_field(recurrence, "monthly_day", first.day)
+        return lambda day: in_month(day) and day.day == month_day
     if week not in (-1, 1, 2, 3, 4) or weekday not in range(1, 8):
         raise invalid_field("recurrence.monthly_week")
     if week == -1:

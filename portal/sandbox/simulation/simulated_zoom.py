@@ -1,7 +1,7 @@
-"""The pretend Zoom without HTTP: its state and Zoom's rules.
+"""The simulated Zoom without HTTP: its state and Zoom's rules.
 
-`SimulatedZoom` is assembled from floors, each in its own file: state, answers, scheduling, registering, classroom,
-reporting, oauth. Tests, the demo and the pages call its verbs; the API calls the same ones.
+`SimulatedZoom` is built in layers of classes, each in its own file: state, response bodies, meetings, registrants,
+running meetings, reports, OAuth. Tests, the demo, the pages and the API call the same methods.
 """
 
 import re
@@ -14,36 +14,36 @@ from portal.sandbox.simulation.oauth import OAuthServer
 
 @dataclass(frozen=True)
 class CallCount:
-    """Calls that matched, and how many were under way at the same time at most, ever."""
+    """Number of matching calls, and the maximum of calls in flight so far."""
 
     calls: int
     most_in_flight: int
 
 
 class SimulatedZoom(OAuthServer):
-    """A Zoom account with its users, meetings, runs, reports, quotas and tokens; safe in many threads.
+    """A Zoom account with its users, meetings, instances, reports, quotas and tokens; safe for threads.
 
-    :param store: an SQLite file that keeps the state over restarts; in memory only without.
-    :param now: the calendar, aware; quotas, tokens and class clocks follow it.
-    :param plan: free, pro, business or unlimited: which rate limits hold, and whether there are reports.
-    :param seed: makes the ids repeatable.
-    :param ticks: seconds for the per-second limits; a monotonic clock unless a test brings its own.
+    :param store: SQLite file for the state; without it, in memory only.
+    :param now: clock for dates, aware; quotas, tokens and class clocks follow it.
+    :param plan: free, pro, business or unlimited: rate limits, and whether there are reports.
+    :param seed: makes ids reproducible.
+    :param ticks: clock for the per-second limits, in seconds; monotonic unless a test passes its own.
     """
 
     def count(self, method: str = "", path: str = "") -> CallCount:
-        """How many calls had this method and a path that the regular expression matches somewhere."""
+        """Count the calls of this method whose path the regular expression matches anywhere."""
         with self.lock:
             calls = [call for call in self.calls if method in ("", call.method) and re.search(path, call.path)]
             return CallCount(len(calls), self.most_in_flight)
 
     def forget_calls(self) -> None:
-        """Begin the calls log anew."""
+        """Clear the log of calls."""
         with self.lock:
             self.calls.clear()
             self.most_in_flight = self.in_flight
 
     def summary(self) -> JSON:
-        """What there is, in figures and short rows; for the control plane."""
+        """Summary of the state, for the control plane."""
         with self.lock:
             return {
                 "now": self.now().isoformat(),

@@ -1,4 +1,4 @@
-"""The state of the pretend Zoom, its lock, and how it is kept and told."""
+"""State of the simulated Zoom, its lock, persistence and emitted events."""
 
 import threading
 import time
@@ -32,19 +32,20 @@ KEPT_CALLS = 20_000
 
 @dataclass
 class BehaviourFlags:
-    """Where Zoom differs between accounts, years or reports; the defaults follow its present pages."""
+    """Behaviours in which Zoom differs between accounts, years or reports; the defaults follow its current
+    documentation."""
 
-    revoke_old_on_issue: bool = False  # seen in 2022-23: a new token killed the former one
-    strict_me: bool = False  # the pages forbid `me` to Server-to-Server apps, in practice it works
+    revoke_old_on_issue: bool = False  # seen in 2022-23: a new token invalidated the previous one
+    strict_me: bool = False  # the documentation forbids `me` to Server-to-Server apps, in practice it works
     missing_scope_is_invalid_json: bool = False  # seen: unescaped quotes in the message of 4711
     app_enabled: bool = True
     token_seconds: int = 3600
-    id_as: str = "zoom"  # or "string" or "number": how webhooks write the meeting's id
-    report_delay: timedelta = timedelta(0)  # after the end: 404/3001
+    id_as: str = "zoom"  # or "string" or "number": type of the meeting id in webhooks
+    report_delay: timedelta = timedelta(0)  # after the end of the meeting: 404/3001
     report_zero_for: timedelta = timedelta(0)  # after that: rows with duration 0
     over_closes_registration: bool = True
     capacity: int = 4_999
-    admission_changes_user_id: bool = False  # whether leaving the waiting room is a new session is not documented
+    admission_changes_user_id: bool = False  # whether leaving the waiting room starts a new session is undocumented
 
 
 @dataclass
@@ -55,7 +56,7 @@ class _Changes:
 
 
 class SimulationState:
-    """Everything the pretend Zoom knows. One lock guards it; `changing()` keeps what changed when it ends."""
+    """All state of the simulation, guarded by one lock; `changing()` persists the changes at its end."""
 
     def __init__(
         self,
@@ -76,16 +77,16 @@ class SimulationState:
         self.lock = threading.RLock()
         self.switches = BehaviourFlags()
         self.ids = IdGenerator(seed)
-        self.limits = RateLimits(plan, now=self.now, ticks=ticks, count=self._used_today, spend=self._use_today)
+        self.limits = RateLimits(plan, now=self.now, ticks=ticks, count=self._count_today, spend=self._increment_today)
         self.public_url = ""
         self.woken: Callable[[], None] = lambda: None
         self.asks_for: Callable[[str], bool] = lambda event: False
         self._changes = _Changes()
         self._store = SqliteStore(store) if store else None
-        self._forget()
-        self._recall()
+        self._init_collections()
+        self._load_state()
 
-    def _forget(self) -> None:
+    def _init_collections(self) -> None:
         self.users: dict[str, SimulatedUser] = {}
         self.meetings: dict[str, SimulatedMeeting] = {}
         self.registrants: dict[str, dict[str, SimulatedRegistrant]] = {}
@@ -102,15 +103,15 @@ class SimulationState:
         self.in_flight = 0
         self.signing_key = derive_secret()
 
-    def _recall(self) -> None:
+    def _load_state(self) -> None:
         if self._store is None:
             return
         for kind, key, value in self._store.load():
-            self._place(kind, key, value)
+            self._restore_row(kind, key, value)
         with self.changing():
             self.keep("setting", "signing_key", self.signing_key)
 
-    def _place(self, kind: str, key: str, value: Any) -> None:
+    def _restore_row(self, kind: str, key: str, value: Any) -> None:
         match kind:
             case "registrant":
                 self.registrants.setdefault(value.meeting_id, {})[value.id] = value
@@ -127,7 +128,7 @@ class SimulationState:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Hold the lock; when the outermost block ends, keep what changed and wake the sender."""
+        """Hold the lock; at the end of the outermost block write the changes and wake the sender."""
         with self.lock:
             self._changes.depth += 1
             try:
@@ -147,11 +148,11 @@ class SimulationState:
             self.woken()
 
     def keep(self, kind: str, key: str, value: Any) -> None:
-        """Have the row written when the change ends. Only inside `changing()`."""
+        """Mark a row to be written at the end of the change. Only inside `changing()`."""
         self._changes.rows[kind, key] = value
 
     def drop(self, kind: str, key: str) -> None:
-        """Have the row deleted when the change ends."""
+        """Mark a row to be deleted at the end of the change. Only inside `changing()`."""
         self._changes.rows.pop((kind, key), None)
         self._changes.gone.add((kind, key))
 
@@ -179,39 +180,39 @@ class SimulationState:
         self.keep("delivery", str(delivery.id), delivery)
 
     def reset(self) -> None:
-        """Forget users, meetings, calls, quotas and deliveries; switches stay as they are."""
+        """Delete users, meetings, calls, quotas and deliveries; flags stay as they are."""
         with self.lock:
-            self._forget()
+            self._init_collections()
             self._changes = _Changes(depth=self._changes.depth)
             if self._store is not None:
                 self._store.clear()
                 self._store.write([("setting", "signing_key", self.signing_key)])
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
         with self.lock:
             if self._store is not None:
                 self._store.close()
                 self._store = None
 
     def next_number(self, counter: str) -> int:
-        """1, 2, 3 and so on, kept over restarts."""
+        """The counter's next number, from 1; persisted."""
         self.counters[counter] = self.counters.get(counter, 0) + 1
         self.keep("counter", counter, self.counters[counter])
         return self.counters[counter]
 
-    def _today(self, subject: str) -> str:
+    def _today_key(self, subject: str) -> str:
         return f"{self.now().astimezone(UTC).date().isoformat()}|{subject}"
 
-    def _used_today(self, subject: str) -> int:
-        return self.used.get(self._today(subject), 0)
+    def _count_today(self, subject: str) -> int:
+        return self.used.get(self._today_key(subject), 0)
 
-    def _use_today(self, subject: str) -> None:
-        key = self._today(subject)
+    def _increment_today(self, subject: str) -> None:
+        key = self._today_key(subject)
         self.used[key] = self.used.get(key, 0) + 1
         self.keep("used", key, self.used[key])
 
-    # People
+    # Users
 
     def add_user(
         self,
@@ -222,18 +223,17 @@ class SimulationState:
         licensed: bool = True,
         zoom_type: int | None = None,
     ) -> SimulatedUser:
-        """Add a person to the account; who is there already gets the licence and name given.
+        """Add a user to the account, or update the licence and name of an existing one.
 
-        :param zoom_type: Zoom's number where neither Licensed (2) nor Basic (1) is meant, as 99 for "may not
-            host".
+        :param zoom_type: Zoom's number for other types than Licensed (2) and Basic (1), e.g. 99 for "may not host".
         """
         kind = zoom_type if zoom_type is not None else (2 if licensed else 1)
         with self.changing():
-            for known in self.users.values():
-                if known.email.casefold() == email.casefold():
-                    known.type, known.first_name, known.last_name = kind, first_name, last_name
-                    self.keep("user", known.id, known)
-                    return known
+            for existing in self.users.values():
+                if existing.email.casefold() == email.casefold():
+                    existing.type, existing.first_name, existing.last_name = kind, first_name, last_name
+                    self.keep("user", existing.id, existing)
+                    return existing
             user = SimulatedUser(
                 id=self.ids.code(),
                 email=email,
@@ -251,7 +251,7 @@ class SimulationState:
     def find_user(self, name: str) -> SimulatedUser:
         """The user with that id or address; `me` is the first one, unless `strict_me`.
 
-        :raises Refusal: 404/1001.
+        :raises ZoomApiError: 404/1001.
         """
         with self.lock:
             if name == "me" and self.users and not self.switches.strict_me:
@@ -264,19 +264,19 @@ class SimulationState:
         raise user_not_found(name)
 
     def meeting_named(self, meeting_id: str) -> SimulatedMeeting:
-        """The meeting of that id, if it is not deleted.
+        """The meeting with that id, unless it is deleted.
 
-        :raises Refusal: 404/3001.
+        :raises ZoomApiError: 404/3001.
         """
         meeting = self.meetings.get(meeting_id)
         if meeting is None or meeting.deleted_at is not None:
             raise meeting_not_found(meeting_id)
         return meeting
 
-    # Telling
+    # Events
 
     def emit(self, event: str, meeting: SimulatedMeeting, payload: JSON, at: datetime) -> WebhookDelivery:
-        """Say that something happened; the sender delivers it if the webhook's owner asked for this event."""
+        """Queue a webhook; the sender delivers it if the webhook is subscribed to this event."""
         body: JSON = {
             "event": event,
             "event_ts": to_milliseconds(at),
@@ -295,7 +295,7 @@ class SimulationState:
         return delivery
 
     def events(self, meeting_id: str | None = None) -> list[JSON]:
-        """The webhook bodies emitted so far, of one meeting or of all, in the order they happened."""
+        """The bodies of all emitted webhooks, of one meeting or of all, in order."""
         with self.lock:
             return [
                 delivery.body
