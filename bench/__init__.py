@@ -1,1 +1,1 @@
-"""Measurements of what the tests only prove right: `python -m bench` runs all, `python -m bench.webhooks` one."""
+"""Benchmarks of throughput, latency and crash safety: `python -m bench` runs all, `python -m bench.webhooks` one."""

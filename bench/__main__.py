@@ -1,9 +1,9 @@
-"""`python -m bench`: the measurements, one after the other, each in a process of its own. `make bench` runs it."""
+"""`python -m bench`: all benchmarks in sequence, each in a process of its own. `make bench` runs it."""
 
 import subprocess
 import sys
 
-# name and arguments; alone they can be run for longer, see python -m bench.<name> --help
+# Name and arguments; alone they can run longer, see python -m bench.<name> --help.
 MEASUREMENTS = (
     ("webhooks",),
     ("registration",),
@@ -17,7 +17,7 @@ MEASUREMENTS = (
 
 
 def main() -> int:
-    """Run all; 1 if one of them failed."""
+    """Run all; returns 1 if one failed."""
     failed = []
     for name, *arguments in MEASUREMENTS:
         print(f"\n== {name} ==", flush=True)

@@ -1,4 +1,4 @@
-"""The measure of the webhook's speed: a bare Flask app that checks the signature and commits one INSERT."""
+"""Baseline for the webhook: a minimal Flask app that verifies the signature and commits one INSERT."""
 
 import hashlib
 import hmac
@@ -18,37 +18,37 @@ INSERT = "INSERT INTO bare_events (fingerprint, received_at, raw) VALUES ({0}, {
 
 
 def create_bare(url: str, secret: str) -> Flask:
-    """One connection per thread, kept; SQLite with WAL and FULL, PostgreSQL as it comes."""
+    """One persistent connection per thread; SQLite with WAL and FULL, PostgreSQL with its defaults."""
     app = Flask("bare")
-    kept = threading.local()
-    where = sa.make_url(url)
-    is_sqlite = where.get_backend_name() == "sqlite"
+    thread_local = threading.local()
+    database_url = sa.make_url(url)
+    is_sqlite = database_url.get_backend_name() == "sqlite"
     statement = INSERT.format("?" if is_sqlite else "%s")
 
     def connect() -> Any:
         if is_sqlite:
-            connection = sqlite3.connect(str(where.database), timeout=5, isolation_level="IMMEDIATE")
+            connection = sqlite3.connect(str(database_url.database), timeout=5, isolation_level="IMMEDIATE")
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             return connection
         return psycopg.connect(
-            host=where.host,
-            port=where.port,
-            user=where.username,
-            password=where.password,
-            dbname=where.database,
+            host=database_url.host,
+            port=database_url.port,
+            user=database_url.username,
+            password=database_url.password,
+            dbname=database_url.database,
         )
 
-    first = connect()
-    if not is_sqlite:  # IF NOT EXISTS still fails where two processes make the same table at once
-        first.execute("SELECT pg_advisory_xact_lock(1)")
-    first.execute(
+    connection = connect()
+    if not is_sqlite:  # IF NOT EXISTS fails if two processes create the same table at once
+        connection.execute("SELECT pg_advisory_xact_lock(1)")
+    connection.execute(
         TABLE.format(auto="", bytes="BLOB")
         if is_sqlite
         else TABLE.format(auto=" GENERATED ALWAYS AS IDENTITY", bytes="BYTEA")
     )
-    first.commit()
-    first.close()
+    connection.commit()
+    connection.close()
 
     @app.post("/api/zoom/webhook")
     def webhook() -> tuple[str, int]:
@@ -59,10 +59,10 @@ def create_bare(url: str, secret: str) -> Flask:
             return "", 401
         if not hmac.compare_digest(b"v0=" + expected.encode(), request.headers["x-zm-signature"].encode()):
             return "", 401
-        if not hasattr(kept, "connection"):
-            kept.connection = connect()
-        kept.connection.execute(statement, (hashlib.sha256(raw).hexdigest(), time.time(), raw))
-        kept.connection.commit()
+        if not hasattr(thread_local, "connection"):
+            thread_local.connection = connect()
+        thread_local.connection.execute(statement, (hashlib.sha256(raw).hexdigest(), time.time(), raw))
+        thread_local.connection.commit()
         return "", 200
 
     return app

@@ -1,6 +1,6 @@
-"""The measure of a page's speed: a bare Flask and Jinja app that reads the same table and shows the same rows.
+"""Baseline for pages: a minimal Flask and Jinja app that reads the same tables and shows the same rows.
 
-It knows no sessions, no rights and no audit; one connection per thread, kept, through the database's own driver.
+Without sessions, permissions and audit; one persistent connection per thread, through the database's own driver.
 """
 
 import sqlite3
@@ -45,25 +45,25 @@ PAGE = """<!doctype html>
 def create_bare_pages(url: str) -> Flask:
     """`/roster` and `/sheet` of the one class in the database."""
     app = Flask("bare pages")
-    kept = threading.local()
-    where = sa.make_url(url)
+    thread_local = threading.local()
+    database_url = sa.make_url(url)
     template = app.jinja_env.from_string(PAGE)
 
     def rows(query: str) -> list[Any]:
-        if not hasattr(kept, "connection"):
-            if where.get_backend_name() == "sqlite":
-                kept.connection = sqlite3.connect(str(where.database))
+        if not hasattr(thread_local, "connection"):
+            if database_url.get_backend_name() == "sqlite":
+                thread_local.connection = sqlite3.connect(str(database_url.database))
             else:
-                kept.connection = psycopg.connect(
-                    host=where.host,
-                    port=where.port,
-                    user=where.username,
-                    password=where.password,
-                    dbname=where.database,
+                thread_local.connection = psycopg.connect(
+                    host=database_url.host,
+                    port=database_url.port,
+                    user=database_url.username,
+                    password=database_url.password,
+                    dbname=database_url.database,
                 )
-        found = kept.connection.execute(query).fetchall()
-        kept.connection.rollback()
-        return list(found)
+        result_rows = thread_local.connection.execute(query).fetchall()
+        thread_local.connection.rollback()
+        return list(result_rows)
 
     @app.get("/roster")
     def roster() -> str:

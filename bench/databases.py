@@ -1,4 +1,4 @@
-"""Empty databases for measurements: SQLite in a folder of its own, PostgreSQL where a server is found."""
+"""Temporary databases for benchmarks: SQLite in a temporary directory, PostgreSQL if a server is reachable."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql+psycopg://postgres@12
 
 
 def kinds() -> list[str]:
-    """The databases that can be measured here."""
+    """The databases available here."""
     engine = sa.create_engine(POSTGRES, connect_args={"connect_timeout": 3})
     try:
         with engine.connect():
@@ -27,31 +27,31 @@ def kinds() -> list[str]:
 
 @contextmanager
 def copy_of(url: str) -> Iterator[str]:
-    """A copy of a database that nobody uses at the moment, gone afterwards."""
-    where = sa.make_url(url)
-    if where.get_backend_name() == "sqlite":
+    """Copy a database without open connections; deleted afterwards."""
+    database_url = sa.make_url(url)
+    if database_url.get_backend_name() == "sqlite":
         with tempfile.TemporaryDirectory(prefix="silid-bench-") as folder:
             path = Path(folder) / "copy.sqlite3"
-            shutil.copy(str(where.database), path)
+            shutil.copy(str(database_url.database), path)
             yield f"sqlite:///{path}"
         return
-    with _new_postgres(f"{where.database}_copy", template=where.database) as copy:
+    with _create_postgres_database(f"{database_url.database}_copy", template=database_url.database) as copy:
         yield copy
 
 
 @contextmanager
 def fresh(kind: str) -> Iterator[str]:
-    """The address of a new, empty database of this kind, gone afterwards."""
+    """URL of a new, empty database of this kind; deleted afterwards."""
     if kind == "sqlite":
         with tempfile.TemporaryDirectory(prefix="silid-bench-") as folder:
             yield f"sqlite:///{Path(folder) / 'bench.sqlite3'}"
         return
-    with _new_postgres(f"silid_bench_{os.getpid()}") as url:
+    with _create_postgres_database(f"silid_bench_{os.getpid()}") as url:
         yield url
 
 
 @contextmanager
-def _new_postgres(name: str, template: str | None = None) -> Iterator[str]:
+def _create_postgres_database(name: str, template: str | None = None) -> Iterator[str]:
     engine = sa.create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

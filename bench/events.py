@@ -1,4 +1,4 @@
-"""Signed deliveries as Zoom sends them, as complete HTTP requests."""
+"""Signed webhook deliveries in Zoom's format, as complete HTTP requests."""
 
 import json
 import time
@@ -24,25 +24,30 @@ def request(body: dict[str, Any], secret: str = SECRET) -> bytes:
 
 
 def joined(meeting_id: str, uuid: str, session: int, *, registrant_id: str, at: datetime = START) -> dict[str, Any]:
-    """Somebody's join, with the fields that Zoom sends."""
-    return _person("participant_joined", meeting_id, uuid, session, registrant_id, at, {"join_time": _z(at)})
+    """A join event with Zoom's fields."""
+    return _participant_event(
+        "participant_joined", meeting_id, uuid, session, registrant_id, at, {"join_time": _iso_utc(at)}
+    )
 
 
 def left(meeting_id: str, uuid: str, session: int, *, registrant_id: str, at: datetime = START) -> dict[str, Any]:
-    when = {"leave_time": _z(at), "leave_reason": "left the meeting"}
-    return _person("participant_left", meeting_id, uuid, session, registrant_id, at, when)
+    """A leave event with Zoom's fields."""
+    times = {"leave_time": _iso_utc(at), "leave_reason": "left the meeting"}
+    return _participant_event("participant_left", meeting_id, uuid, session, registrant_id, at, times)
 
 
 def started(meeting_id: str, uuid: str, *, at: datetime) -> dict[str, Any]:
-    return _event("started", meeting_id, uuid, at, {"start_time": _z(at)})
+    """The start event of an instance."""
+    return _meeting_event("started", meeting_id, uuid, at, {"start_time": _iso_utc(at)})
 
 
 def ended(meeting_id: str, uuid: str, *, began: datetime, at: datetime) -> dict[str, Any]:
-    return _event("ended", meeting_id, uuid, at, {"start_time": _z(began), "end_time": _z(at)})
+    """The end event of an instance."""
+    return _meeting_event("ended", meeting_id, uuid, at, {"start_time": _iso_utc(began), "end_time": _iso_utc(at)})
 
 
-def _person(
-    name: str, meeting_id: str, uuid: str, session: int, registrant_id: str, at: datetime, when: dict[str, str]
+def _participant_event(
+    name: str, meeting_id: str, uuid: str, session: int, registrant_id: str, at: datetime, times: dict[str, str]
 ) -> dict[str, Any]:
     participant = {
         "user_id": str(session),
@@ -54,11 +59,11 @@ def _person(
         "participant_user_id": "",
         "customer_key": "",
     }
-    return _event(name, meeting_id, uuid, at, {"participant": participant | when})
+    return _meeting_event(name, meeting_id, uuid, at, {"participant": participant | times})
 
 
-def _event(name: str, meeting_id: str, uuid: str, at: datetime, more: dict[str, Any]) -> dict[str, Any]:
-    about = {
+def _meeting_event(name: str, meeting_id: str, uuid: str, at: datetime, fields: dict[str, Any]) -> dict[str, Any]:
+    meeting_object = {
         "id": meeting_id,
         "uuid": uuid,
         "host_id": "hostHOSThostHOSThost00",
@@ -70,9 +75,9 @@ def _event(name: str, meeting_id: str, uuid: str, at: datetime, more: dict[str, 
     return {
         "event": f"meeting.{name}",
         "event_ts": int(at.timestamp() * 1000),
-        "payload": {"account_id": "accACCaccACCaccACCac00", "object": about | more},
+        "payload": {"account_id": "accACCaccACCaccACCac00", "object": meeting_object | fields},
     }
 
 
-def _z(at: datetime) -> str:
+def _iso_utc(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""A load generator that costs little: one thread, many connections, each sending as soon as it is answered."""
+"""A cheap load generator: one thread, many connections, each sending its next request when the previous is answered."""
 
 import selectors
 import socket
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Measured:
-    """What came back: statuses, and how long each answer took (seconds)."""
+    """Results: statuses, and response times in seconds."""
 
     seconds: float = 0.0
     statuses: dict[int, int] = field(default_factory=dict)
@@ -17,18 +17,18 @@ class Measured:
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Responses per second."""
         return len(self.times) / self.seconds if self.seconds else 0.0
 
     def add(self, other: "Measured") -> None:
-        """Take in what was measured beside."""
+        """Merge another measurement."""
         self.times += other.times
         self.seconds += other.seconds
         for status, count in other.statuses.items():
             self.statuses[status] = self.statuses.get(status, 0) + count
 
     def at(self, share: float) -> float:
-        """The time in milliseconds within which this share of the answers came."""
+        """The percentile of the response times, in milliseconds; `share` is 0 to 1."""
         ordered = sorted(self.times)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000 if ordered else 0.0
 
@@ -61,46 +61,46 @@ class _Connection:
 
 
 def send_all(port: int, requests: Iterable[bytes], *, connections: int = 32) -> Measured:
-    """Send every request (complete HTTP/1.1 bytes), `connections` at a time, and measure the answers."""
-    waiting = iter(requests)
+    """Send all requests (complete HTTP/1.1 bytes), `connections` at a time, and measure the responses."""
+    queue = iter(requests)
     measured = Measured()
-    begun = time.perf_counter()
+    started_at = time.perf_counter()
     with selectors.DefaultSelector() as selector:
-        open_ones = 0
+        open_count = 0
         for _ in range(connections):
-            request = next(waiting, None)
+            request = next(queue, None)
             if request is None:
                 break
             _send(selector, _Connection(port), request)
-            open_ones += 1
-        while open_ones:
+            open_count += 1
+        while open_count:
             for key, _ in selector.select(timeout=30):
-                open_ones -= _read(selector, key.data, waiting, measured)
-    measured.seconds = time.perf_counter() - begun
+                open_count -= _read(selector, key.data, queue, measured)
+    measured.seconds = time.perf_counter() - started_at
     return measured
 
 
-def _send(selector: selectors.BaseSelector, one: _Connection, request: bytes) -> None:
-    one.answer, one.sent_at = b"", time.perf_counter()
-    one.open(selector).sendall(request)
+def _send(selector: selectors.BaseSelector, connection: _Connection, request: bytes) -> None:
+    connection.answer, connection.sent_at = b"", time.perf_counter()
+    connection.open(selector).sendall(request)
 
 
-def _read(selector: selectors.BaseSelector, one: _Connection, waiting: Iterator[bytes], measured: Measured) -> int:
-    """Take what came on one connection; 1 if it has nothing more to send, else 0."""
-    received = one.sock.recv(65536) if one.sock else b""
-    one.answer += received
-    if received and not _is_complete(one.answer):
+def _read(selector: selectors.BaseSelector, connection: _Connection, queue: Iterator[bytes], measured: Measured) -> int:
+    """Process received bytes of one connection; 1 if it is finished, else 0."""
+    received = connection.sock.recv(65536) if connection.sock else b""
+    connection.answer += received
+    if received and not _is_complete(connection.answer):
         return 0
-    status = int(one.answer[9:12] or b"0")  # 0: cut off without an answer
-    measured.times.append(time.perf_counter() - one.sent_at)
+    status = int(connection.answer[9:12] or b"0")  # 0: connection closed without a response
+    measured.times.append(time.perf_counter() - connection.sent_at)
     measured.statuses[status] = measured.statuses.get(status, 0) + 1
-    if not received or b"\r\nconnection: close\r\n" in one.answer.lower():
-        one.close(selector)
-    request = next(waiting, None)
+    if not received or b"\r\nconnection: close\r\n" in connection.answer.lower():
+        connection.close(selector)
+    request = next(queue, None)
     if request is None:
-        one.close(selector)
+        connection.close(selector)
         return 1
-    _send(selector, one, request)
+    _send(selector, connection, request)
     return 0
 
 

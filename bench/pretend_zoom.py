@@ -1,4 +1,4 @@
-"""A pretend Zoom in a process of its own, and the portal beside it, for measurements."""
+"""A simulated Zoom in a process of its own, and a portal that uses it, for benchmarks."""
 
 import logging
 import socket
@@ -38,21 +38,21 @@ DOMAINS = ("r1.deped.gov.ph",)
 
 @dataclass
 class Pretend:
-    """A running pretend Zoom: its address, and its control plane."""
+    """A running simulated Zoom: its URL and control plane."""
 
     url: str
 
-    def tell(self, what: str, **body: Any) -> dict[str, Any]:
-        answer = requests.post(f"{self.url}/_sim/{what}", json=body, timeout=10)
-        answer.raise_for_status()
-        found: dict[str, Any] = answer.json()
-        return found
+    def tell(self, path: str, **body: Any) -> dict[str, Any]:
+        response = requests.post(f"{self.url}/_sim/{path}", json=body, timeout=10)
+        response.raise_for_status()
+        values: dict[str, Any] = response.json()
+        return values
 
-    def ask(self, what: str, **query: str) -> dict[str, Any]:
-        answer = requests.get(f"{self.url}/_sim/{what}", params=query, timeout=10)
-        answer.raise_for_status()
-        found: dict[str, Any] = answer.json()
-        return found
+    def ask(self, path: str, **query: str) -> dict[str, Any]:
+        response = requests.get(f"{self.url}/_sim/{path}", params=query, timeout=10)
+        response.raise_for_status()
+        values: dict[str, Any] = response.json()
+        return values
 
     def forget_calls(self) -> None:
         requests.delete(f"{self.url}/_sim/calls", timeout=10).raise_for_status()
@@ -68,21 +68,21 @@ class Pretend:
 
 @contextmanager
 def pretending(plan: str) -> Iterator[Pretend]:
-    """A pretend Zoom with one licensed host, on a free port."""
+    """Run a simulated Zoom with one licensed host, on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "portal.sandbox", "--port", str(port), "--plan", plan, "--host-user", HOST]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    found = Pretend(f"http://127.0.0.1:{port}")
+    sandbox = Pretend(f"http://127.0.0.1:{port}")
     try:
         for _ in range(300):
             try:
-                found.ask("state")
+                sandbox.ask("state")
                 break
             except requests.ConnectionError:
                 time.sleep(0.05)
-        yield found
+        yield sandbox
     finally:
         process.terminate()
         process.wait()
@@ -90,7 +90,7 @@ def pretending(plan: str) -> Iterator[Pretend]:
 
 @contextmanager
 def pretending_here() -> Iterator[tuple[SimulatedZoom, Pretend]]:
-    """A pretend Zoom in a thread of this process, without limits per second, with its world to look into."""
+    """Run a simulated Zoom in a thread of this process, without limits per second; yields its state too."""
     world = SimulatedZoom(plan="unlimited")
     world.add_user(HOST, "Ada", "Host")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -102,7 +102,7 @@ def pretending_here() -> Iterator[tuple[SimulatedZoom, Pretend]]:
 
 
 def settings_for(database_url: str, zoom_url: str) -> Settings:
-    """Live settings for a portal at this pretend Zoom."""
+    """Live settings for a portal that uses this simulated Zoom."""
     return Settings(
         mode="live",
         secret_key="for measurements, where nothing is secret",
@@ -119,7 +119,7 @@ def settings_for(database_url: str, zoom_url: str) -> Settings:
 
 
 def portal_at(database_url: str, pretend: Pretend) -> Flask:
-    """The portal with its tables made."""
+    """The portal with migrated tables."""
     app = create_app(settings_for(database_url, pretend.url))
     with app.app_context():
         upgrade()
@@ -127,7 +127,7 @@ def portal_at(database_url: str, pretend: Pretend) -> Flask:
 
 
 class School:
-    """Ada and her classes, as many learners as a measurement needs."""
+    """A teacher and her classes, with as many learners as a benchmark needs."""
 
     def __init__(self) -> None:
         school = accounts.get_or_create_school("300123", "San Nicolas National High School", "Ilocos Norte")
@@ -163,7 +163,7 @@ class School:
         return section
 
     def meeting(self, section: Section, pretend: Pretend, app: Flask, kind: str = "scheduled") -> ZoomMeeting:
-        """A meeting of the section that Zoom has; nobody is registered yet."""
+        """A meeting of the section that exists at Zoom, without registrants."""
         from portal.zoom.models import MeetingDraft
         from portal.zoom_account.client import get_zoom_client
 
@@ -172,8 +172,8 @@ class School:
         details = meetings.MeetingDetails(title="A class", description="", starts_at=starts_at, minutes=60)
         meeting = meetings.create_meeting(self.ada, school_class, details, client_key=uuid4().hex)
         end_read_transaction()
-        made = get_zoom_client().create_meeting(HOST, MeetingDraft(topic="A class", starts_at=starts_at))
+        created = get_zoom_client().create_meeting(HOST, MeetingDraft(topic="A class", starts_at=starts_at))
         with write_transaction():
-            meeting.zoom_id, meeting.state, meeting.pending_action, meeting.kind = made.id, "scheduled", None, kind
+            meeting.zoom_id, meeting.state, meeting.pending_action, meeting.kind = created.id, "scheduled", None, kind
         end_read_transaction()
         return meeting

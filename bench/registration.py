@@ -1,10 +1,10 @@
-"""How long it takes to register a class with Zoom, and how many calls: ours beside two plain ways, in one run.
+"""Duration and number of calls of registering a class with Zoom, compared with two simple ways, in one run.
 
 `python -m bench.registration [--learners 45 500] [--latency 150] [--batch-latency 250]`
 
-The plain ways are those of a client without pace: one after the other, and ten in parallel with a pause of
-100 ms between the tens (what the earlier system did). All of them use the same HTTP client against the same
-pretend Zoom, whose limits are those of the plan named. "Ours" is everything from the roster to the rows.
+The simple ways have no rate limiter: sequential calls, and ten in parallel with a pause of 100 ms between the tens (as
+the earlier system did). All use the same HTTP client and the same simulated Zoom, with the limits of the given plan.
+"Ours" is everything from the roster to the stored rows.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def compare(plan: str, learners: int, options: argparse.Namespace) -> None:
                 oauth_url=f"{pretend.url}/oauth/token",
                 pace=NullRateLimiter(),
             )
-            for kind in ("scheduled", "recurring"):  # a worker that has run before
+            for kind in ("scheduled", "recurring"):  # warm up
                 ours(app, zoom, pretend, school, 12, kind, options)
             plainly("warm", tens, plain, pretend, 12, options)
             ways = [ours(app, zoom, pretend, school, learners, kind, options) for kind in ("scheduled", "recurring")]
@@ -76,7 +76,7 @@ def compare(plan: str, learners: int, options: argparse.Namespace) -> None:
 
 
 def client(app: Flask, pretend: Pretend, plan: str) -> ZoomClient:
-    """The portal's own client, with the pace of the plan."""
+    """The portal's own client, with the rate limiter of the plan."""
     return ZoomClient(
         ApiCredentials(defaults.ACCOUNT_ID, defaults.CLIENT_ID, defaults.CLIENT_SECRET),
         tokens=DatabaseTokenStore(defaults.ACCOUNT_ID, app.app_context),
@@ -97,11 +97,11 @@ def ours(
 ) -> Way:
     meeting = school.meeting(school.section(learners), pretend, app, kind)
     slow(pretend, options)
-    begin = time.perf_counter()
+    started_at = time.perf_counter()
     desired_registrants.sync_registrant_rows(DOMAINS)
     while engine.process_meeting_registrations(meeting.id, zoom):
         pass
-    seconds = time.perf_counter() - begin
+    seconds = time.perf_counter() - started_at
     calls = pretend.calls(path="registrants")
     quick(pretend)
     assert registration_progress_of(meeting.id).done == learners, "somebody was skipped"
@@ -119,15 +119,15 @@ def plainly(
 ) -> Way:
     from portal.core import clock
 
-    made = zoom.create_meeting("me", MeetingDraft(topic="x", starts_at=clock.now().replace(year=2030)))
+    meeting = zoom.create_meeting("me", MeetingDraft(topic="x", starts_at=clock.now().replace(year=2030)))
     people = [RegistrantInput(f"learner{next(_numbers)}@r1.deped.gov.ph", "ANA", "CRUZ") for _ in range(learners)]
     slow(pretend, options)
-    begin = time.perf_counter()
-    send(zoom, made.id, people)
-    seconds = time.perf_counter() - begin
+    started_at = time.perf_counter()
+    send(zoom, meeting.id, people)
+    seconds = time.perf_counter() - started_at
     calls = pretend.calls(path="registrants")
     quick(pretend)
-    assert len(pretend.registrants(made.id)) == learners
+    assert len(pretend.registrants(meeting.id)) == learners
     return Way(name, seconds, calls)
 
 
@@ -146,10 +146,10 @@ def tens(zoom: ZoomClient, meeting_id: str, people: list[RegistrantInput]) -> No
 
 def slow(pretend: Pretend, options: argparse.Namespace) -> None:
     pretend.tell("latency", ms=options.latency)
-    longer = max(0, options.batch_latency - options.latency) / 1000
-    pretend.tell("faults", method="POST", path="batch_registrants$", kind="hang", seconds=longer, times=1000)
+    extra_seconds = max(0, options.batch_latency - options.latency) / 1000
+    pretend.tell("faults", method="POST", path="batch_registrants$", kind="hang", seconds=extra_seconds, times=1000)
     pretend.forget_calls()
-    time.sleep(1.1)  # let the limits of the second before run out
+    time.sleep(1.1)  # until the per-second limits have reset
 
 
 def quick(pretend: Pretend) -> None:

@@ -1,6 +1,6 @@
-"""Kill the engine at every moment of registering a class and let another process go on: nobody twice, nobody
-skipped. `python -m bench.registration_kills [--learners 45] [--kind scheduled recurring] [--every 1]`
-"""
+"""Crash test: kill the registration engine at every step of a class and continue in another process; no learner may be
+registered twice or skipped. `python -m bench.registration_kills [--learners 45] [--kind scheduled recurring] [--every
+1]`"""
 
 import argparse
 import time
@@ -32,11 +32,12 @@ def main() -> None:
 
 
 def run(database: str, kind: str, learners: int, every: int) -> None:
-    begin = time.perf_counter()
+    started_at = time.perf_counter()
     with fresh(database) as url, pretending_here() as (world, pretend):
         app = portal_at(url, pretend)
         with app.app_context(), MortalEngine(url, pretend.url) as mortal:
-            world.limits.host_per_day = 10_000  # each moment needs a new meeting, and there are more than Zoom's 100
+            # each step needs a new meeting, and there are more than Zoom's 100 a day
+            world.limits.host_per_day = 10_000
             school = School()
             meeting = school.meeting(school.section(learners), pretend, app, kind)
             desired_registrants.sync_registrant_rows(DOMAINS)
@@ -45,36 +46,37 @@ def run(database: str, kind: str, learners: int, every: int) -> None:
             deaths, doubled, skipped, most_posts, posts = 0, 0, 0, 0, 0
             rounds = range(1, moments + 1, every)
             for moment in rounds:
-                _start_over(meeting)
+                _reset_registration(meeting)
                 deaths += mortal.run(meeting.id, die_at=moment)["died"]
                 mortal.run(meeting.id, minutes=3)
-                found = _look(world, meeting, learners)
-                doubled += found[0]
-                skipped += found[1]
-                most_posts = max(most_posts, found[2])
-                posts += found[3]
+                counts = _count_results(world, meeting, learners)
+                doubled += counts[0]
+                skipped += counts[1]
+                most_posts = max(most_posts, counts[2])
+                posts += counts[3]
             db.session.remove()
             db.engine.dispose()
     print(
         f"{database}, {kind}: {learners} learners, killed at {deaths} of {len(rounds)} moments ({moments} in all): "
         f"{doubled} registered twice, {skipped} skipped, at most {most_posts} posts for one learner (limit 2), "
-        f"{posts / len(rounds) / learners:.3f} on average; {time.perf_counter() - begin:.0f} s"
+        f"{posts / len(rounds) / learners:.3f} on average; {time.perf_counter() - started_at:.0f} s"
     )
 
 
-def _start_over(meeting: ZoomMeeting) -> None:
+def _reset_registration(meeting: ZoomMeeting) -> None:
     draft = MeetingDraft(topic="x", starts_at=meeting.starts_at)
     end_read_transaction()
-    made = get_zoom_client().create_meeting(meeting.host_email, draft)
+    created = get_zoom_client().create_meeting(meeting.host_email, draft)
     with write_transaction() as session:
-        session.execute(update(ZoomMeeting).where(ZoomMeeting.id == meeting.id).values(zoom_id=made.id))
+        session.execute(update(ZoomMeeting).where(ZoomMeeting.id == meeting.id).values(zoom_id=created.id))
         session.execute(delete(MeetingRegistrant))
     desired_registrants.sync_registrant_rows(DOMAINS)
     end_read_transaction()
 
 
-def _look(world: SimulatedZoom, meeting: ZoomMeeting, learners: int) -> tuple[int, int, int, int]:
-    """Doubled, skipped, the most posts of one learner and all posts, as the pretend Zoom has them."""
+def _count_results(world: SimulatedZoom, meeting: ZoomMeeting, learners: int) -> tuple[int, int, int, int]:
+    """Learners registered twice, learners skipped, maximum posts for one learner, and all posts, at the simulated
+    Zoom."""
     zoom_id = str(db.session.scalars(select(ZoomMeeting.zoom_id).where(ZoomMeeting.id == meeting.id)).one())
     rows = set(
         db.session.scalars(select(MeetingRegistrant.zoom_registrant_id).where(MeetingRegistrant.state == "registered"))

@@ -1,10 +1,10 @@
-"""The region's report of one month beside SQL by hand, and the large export: time and memory, in one run.
+"""The region's report of one month compared with hand-written SQL, and the large export: time and memory, in one run.
 
 `python -m bench.reports [--scale 1.0] [--only region|export] [--database sqlite postgresql]`
 
 At scale 1 the region has a million stays in a month (14 divisions, 28 schools, 1,008 classes of 40 learners), and the
-export is a school of 5,000 learners over 200 days. The data is generated; what is measured is the portal's own code.
-Budgets: the report at most 1.5 times the hand-written SQL, under 300 ms; the export under 10 s and 100 MB of memory.
+export is a school of 5,000 learners over 200 days. The data is generated; the portal's own code is measured. Budgets:
+the report at most 1.5 times the hand-written SQL, under 300 ms; the export under 10 s and 100 MB of memory.
 """
 
 import argparse
@@ -95,12 +95,12 @@ def region(kind: str, scale: float) -> None:
             last = FIRST + timedelta(days=30)
             by_stays = OVER_STAYS.format(seconds=SECONDS[kind], first=FIRST, last=last)
             with app.test_request_context():
-                wanted = filters.parse_report_filters(user, {"from": str(FIRST), "to": str(last)}).filters
-            by_tallies = plain(queries._figures(user, wanted, School.division))
+                report_filters = filters.parse_report_filters(user, {"from": str(FIRST), "to": str(last)}).filters
+            by_tallies = plain(queries._figures(user, report_filters, School.division))
             over_stays = best(lambda: driver(by_stays), times=2)
             over_tallies = best(lambda: driver(by_tallies))
-            one_statement = best(lambda: queries.load_report_groups(user, wanted))
-            whole = best(lambda: page(app, user, last))
+            one_statement = best(lambda: queries.load_report_groups(user, report_filters))
+            all_statements = best(lambda: page(app, user, last))
         end(app)
     print(f"\nRegion, one month, {stays:,} stays, {kind}")
     print(f"  SQL by hand over stays                {over_stays * 1000:9.0f} ms")
@@ -109,7 +109,7 @@ def region(kind: str, scale: float) -> None:
         f"  the report's own lines                {one_statement * 1000:9.1f} ms   "
         f"{one_statement / over_tallies:.2f} of tallies by hand, {one_statement / over_stays:.4f} of stays by hand"
     )
-    print(f"  all statements of the page            {whole * 1000:9.1f} ms")
+    print(f"  all statements of the page            {all_statements * 1000:9.1f} ms")
     print("  budget: at most 1.50 of SQL by hand, under 300 ms")
 
 
@@ -130,53 +130,55 @@ def export(kind: str, scale: float) -> None:
 
 
 def export_alone(url: str, user_id: str, kind: str) -> None:
-    """In a process of its own, so that its memory is its own: a small file first, then the whole."""
+    """Run in a process of its own, to measure its memory: a small file first, then the whole."""
     app = create_app(settings_for(url))
     with app.test_request_context():
         user = db.session.get_one(User, UUID(user_id))
-        make: Callable[..., Any] = (
+        make_file: Callable[..., Any] = (
             exports.csv_response if kind == "csv" else lambda rows: exports.xlsx_response("Marks", rows)
         )
-        make(exports.export_marks_rows(user, filters.ReportFilters(FIRST, FIRST))).close()
-        before = memory("VmRSS")
-        begin = time.perf_counter()
-        with make(exports.export_marks_rows(user, filters.ReportFilters(FIRST, FIRST + timedelta(days=399)))) as file:
-            seconds = time.perf_counter() - begin
+        make_file(exports.export_marks_rows(user, filters.ReportFilters(FIRST, FIRST))).close()
+        rss_before = memory("VmRSS")
+        started_at = time.perf_counter()
+        with make_file(
+            exports.export_marks_rows(user, filters.ReportFilters(FIRST, FIRST + timedelta(days=399)))
+        ) as file:
+            seconds = time.perf_counter() - started_at
             file.seek(0, 2)
             length = file.tell()
-        more = memory("VmHWM") - before
+        added_mb = memory("VmHWM") - rss_before
         end(app)
-    print(f"{kind:<5} {seconds:6.2f} s   +{more:.0f} MB of memory   {length / 1e6:.1f} MB of file")
+    print(f"{kind:<5} {seconds:6.2f} s   +{added_mb:.0f} MB of memory   {length / 1e6:.1f} MB of file")
 
 
-def memory(what: str) -> float:
-    """Megabytes of this process: VmRSS now, VmHWM the most so far. From Linux itself, for `getrusage` still counts
-    the process that started this one."""
+def memory(field: str) -> float:
+    """Megabytes of this process: VmRSS current, VmHWM peak. From /proc, since `getrusage` includes the parent process
+    before exec."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{what}:")) / 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
 
 
 def page(app: Flask, user: User, last: date) -> None:
     with app.test_request_context():
-        asked = filters.parse_report_filters(user, {"from": str(FIRST), "to": str(last)})
-        queries.sum_report_groups(queries.load_report_groups(user, asked.filters))
-        queries.rate_by_week(queries.totals_by_day(user, asked.filters))
+        parsed = filters.parse_report_filters(user, {"from": str(FIRST), "to": str(last)})
+        queries.sum_report_groups(queries.load_report_groups(user, parsed.filters))
+        queries.rate_by_week(queries.totals_by_day(user, parsed.filters))
 
 
 def best(work: Callable[[], object], times: int = 5) -> float:
-    """Seconds of the quickest of some tries, after one to warm up."""
+    """Seconds of the fastest of several runs, after a warm-up."""
     work()
-    found = []
+    durations = []
     for _ in range(times):
-        begin = time.perf_counter()
+        started_at = time.perf_counter()
         work()
-        found.append(time.perf_counter() - begin)
+        durations.append(time.perf_counter() - started_at)
         db.session.rollback()
-    return min(found)
+    return min(durations)
 
 
 def driver(statement: str) -> list[Any]:
-    """The rows as the database's own driver gives them."""
+    """The rows as the database driver returns them."""
     connection: Any = db.session.connection().connection.driver_connection
     cursor = connection.cursor()
     cursor.execute(statement)
@@ -184,7 +186,7 @@ def driver(statement: str) -> list[Any]:
 
 
 def plain(statement: sa.Select[Any]) -> str:
-    """A statement with its values in it, to be handed to the driver."""
+    """The statement with literal values, to pass to the driver."""
     return str(statement.compile(db.engine, compile_kwargs={"literal_binds": True})).replace("%%", "%")
 
 
@@ -204,7 +206,7 @@ def person(scope: str, school: School | None) -> User:
 
 
 def fill(size: Size) -> int:
-    """Make the region, table by table, and return the number of stays."""
+    """Insert the region's data, table by table; returns the number of stays."""
     now = datetime(2026, 6, 1, tzinfo=UTC)
     teacher = uuid4()
     weekdays = (FIRST + timedelta(days=n) for n in range(size.days * 2))
@@ -298,7 +300,7 @@ def at(day: date, minutes: int) -> datetime:
 
 
 def insert(model: type[Base], rows: Any) -> int:
-    """Many rows in few round trips; returns how many."""
+    """Bulk insert in chunks; returns the number of rows."""
     count = 0
     source: Iterator[dict[str, Any]] = iter(rows)
     while chunk := list(islice(source, CHUNK)):

@@ -1,4 +1,4 @@
-"""A school with one class at eight, registered with a pretend Zoom, in any database."""
+"""A school with one class, registered with a simulated Zoom, in any database."""
 
 import logging
 import threading
@@ -26,7 +26,7 @@ from tests.people import People, settle, soon
 
 @dataclass(frozen=True)
 class Class:
-    """The one class: what Zoom calls it, when it is, and each learner's registrant id, in LIS order."""
+    """The class: its id at Zoom, its start, and each learner's registrant id, in LIS order."""
 
     zoom_id: str
     occurrence_id: str
@@ -39,8 +39,8 @@ class Class:
 
 
 def fill(url: str, learners: int) -> Class:
-    """Make the tables, the school and the class."""
-    with _pretend_zoom() as zoom_url:
+    """Migrate the tables and create the school and the class."""
+    with _run_simulated_zoom() as zoom_url:
         app = create_app(settings_for(url, zoom_url))
         app.config["FORM_WAIT"] = 0
         with app.app_context():
@@ -55,16 +55,19 @@ def fill(url: str, learners: int) -> Class:
                 .order_by(Learner.lrn)
             )
             occurrence = db.session.scalars(select(MeetingOccurrence)).one()
-            made = Class(
-                str(meeting.zoom_id), str(occurrence.id), occurrence.starts_at, tuple(str(one) for one in registrants)
+            school_class = Class(
+                str(meeting.zoom_id),
+                str(occurrence.id),
+                occurrence.starts_at,
+                tuple(str(registrant_id) for registrant_id in registrants),
             )
             settle(app)
-        _let_go(app)
-    return made
+        _dispose_engine(app)
+    return school_class
 
 
 @contextmanager
-def _pretend_zoom() -> Iterator[str]:
+def _run_simulated_zoom() -> Iterator[str]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     world = SimulatedZoom(plan="unlimited")
     world.add_user("ada@r1.deped.gov.ph", "Ada", "Lovelace", licensed=True)
@@ -78,12 +81,12 @@ def _pretend_zoom() -> Iterator[str]:
 
 
 class Reader:
-    """Ada, who reads her sheet over HTTP, in a portal of her own on the same database."""
+    """A teacher who reads the sheet over HTTP, in a second app on the same database."""
 
     def __init__(self, url: str, school_class: Class) -> None:
         self._app = create_app(settings_for(url))
-        self._app.config["HOSTS"] |= {"localhost"}  # what Flask's test client calls its server
-        self._app.testing = True  # it takes no events, so it must not say that it is there to take them
+        self._app.config["HOSTS"] |= {"localhost"}  # the host name of Flask's test client
+        self._app.testing = True  # it receives no events, so it must not write heartbeats
         self._class = school_class
         self._browser = Browser(self._app.test_client())
         self._browser.get("/sign-in")
@@ -95,10 +98,10 @@ class Reader:
         return str(self._browser.response.text)
 
     def close(self) -> None:
-        _let_go(self._app)
+        _dispose_engine(self._app)
 
 
-def _let_go(app: Flask) -> None:
+def _dispose_engine(app: Flask) -> None:
     with app.app_context():
         db.session.remove()
         db.engine.dispose()

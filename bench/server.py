@@ -1,7 +1,7 @@
-"""The portal, or the bare app, in a process of its own on a real server.
+"""The portal or a baseline app in a process of its own, on a production server.
 
-`make()` is what gunicorn calls; `python -m bench.server` serves with waitress. Both read BENCH_APP (silid,
-bare or pages), BENCH_DATABASE, BENCH_PORT and, for the portal, BENCH_WORKER (1: project as well, in the same process).
+`make()` is called by gunicorn; `python -m bench.server` serves with waitress. Both read BENCH_APP (silid, bare or
+pages), BENCH_DATABASE, BENCH_PORT and, for the portal, BENCH_WORKER (1: run the worker in the same process).
 """
 
 import logging
@@ -30,7 +30,7 @@ THREADS = 12  # as app.py
 
 
 def settings_for(url: str, zoom_url: str = "") -> Settings:
-    """Live settings for a measurement; without a Zoom behind, unless its address is given."""
+    """Live settings for a benchmark; without Zoom unless its URL is given."""
     zoom = {}
     if zoom_url:
         zoom = {
@@ -53,7 +53,7 @@ def settings_for(url: str, zoom_url: str = "") -> Settings:
 
 
 def migrate(url: str) -> Flask:
-    """The portal with its tables made."""
+    """The portal with migrated tables."""
     app = create_app(settings_for(url))
     with app.app_context():
         upgrade()
@@ -61,7 +61,7 @@ def migrate(url: str) -> Flask:
 
 
 def make() -> Flask:
-    """The application that the environment names."""
+    """The application selected by the environment."""
     url = os.environ["BENCH_DATABASE"]
     if os.environ["BENCH_APP"] == "bare":
         return create_bare(url, events.SECRET)
@@ -72,13 +72,13 @@ def make() -> Flask:
 
 @dataclass
 class Running:
-    """A server process and the port it answers on."""
+    """A server process and its port."""
 
     process: "subprocess.Popen[bytes]"
     port: int
 
     def kill(self) -> None:
-        """SIGKILL for the whole group, as a power cut would."""
+        """SIGKILL to the process group, like a power cut."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
@@ -91,7 +91,7 @@ class Running:
 
 
 def launch(name: str, url: str, *, server: str = "waitress", worker: bool = False) -> Running:
-    """Start a server for `bare`, `pages` or `silid` in a process group of its own and wait until it listens."""
+    """Start a server for `bare`, `pages` or `silid` in its own process group and wait until it listens."""
     port = _free_port()
     environment = os.environ | {
         "BENCH_APP": name,
@@ -105,7 +105,7 @@ def launch(name: str, url: str, *, server: str = "waitress", worker: bool = Fals
         command = [sys.executable, "-m", "gunicorn", *options, "bench.server:make()"]
     process = subprocess.Popen(command, env=environment, start_new_session=True)
     running = Running(process, port)
-    _wait_for(running)
+    _wait_until_listening(running)
     return running
 
 
@@ -124,9 +124,9 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_for(running: Running, seconds: float = 30) -> None:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+def _wait_until_listening(running: Running, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
         if running.process.poll() is not None:
             raise RuntimeError(f"the server ended with {running.process.returncode}")
         try:
@@ -142,18 +142,18 @@ def _wait_for(running: Running, seconds: float = 30) -> None:
 def main() -> None:
     from waitress.server import create_server
 
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a queue is what we measure
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # warnings about queued requests are expected here
     app = make()
-    logging.disable(logging.INFO)  # the terminal is not what we measure
+    logging.disable(logging.INFO)  # log output would distort the measurement
     server = create_server(app, host="127.0.0.1", port=int(os.environ["BENCH_PORT"]), threads=THREADS, ident="")
-    done = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: done.set())
+    stop_event = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop_event.set())
     threading.Thread(target=server.run, daemon=True).start()
     if os.environ.get("BENCH_WORKER"):
         from portal.jobs.worker import Worker
 
         Worker(app).start()
-    done.wait()
+    stop_event.wait()
 
 
 if __name__ == "__main__":

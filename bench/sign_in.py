@@ -1,11 +1,12 @@
-"""Does the time of an answer at the door tell who has an account? `python -m bench.sign_in [--rounds 60]`
+"""Timing test: does the response time of the sign-in pages reveal who has an account? `python -m bench.sign_in
+[--rounds 60]`
 
-Every kind of "no" is asked for in turn, each time by another account from another place, so that no lock-out and no
-order of asking takes part: the wrong password of a teacher, of an admin with one-time codes, an address nobody has, one
-that has not confirmed its mailbox, one that was closed, one without a password; then a forgotten password and a wish
-for an account, of known and unknown. Printed are the medians, their ratio to the first kind, and the share of pairs in
-which an answer of this kind took longer than one of the first: 0.50 means that nobody can tell, 0.00 or 1.00 that
-anybody can. Beyond 0.35 to 0.65 it is called a difference, and the exit code is 1.
+Every kind of failure is measured in turn, each time with another account from another IP address, so that lockout and
+order have no influence: the wrong password of a teacher, of an admin with one-time codes, an unknown address, an
+unconfirmed one, a deactivated account, one without a password; then a password reset and an account request, for known
+and unknown addresses. Printed are the medians, their ratio to the first kind, and the share of pairs in which a
+response of this kind took longer than one of the first: 0.50 means indistinguishable, 0.00 or 1.00 fully
+distinguishable. Outside 0.35 to 0.65 it counts as a difference, and the exit code is 1.
 """
 
 import argparse
@@ -46,7 +47,7 @@ def main() -> None:
             app = create_app(replace(settings_for(url), sign_ins_per_address=1_000_000))
             with app.app_context():
                 upgrade()
-                names = _accounts(app, options.rounds)
+                names = _create_accounts(app, options.rounds)
             different += measure(kind, app, names, options.rounds)
             with app.app_context():
                 db.session.remove()
@@ -55,9 +56,9 @@ def main() -> None:
 
 
 def measure(kind: str, app: Flask, names: dict[str, Callable[[int], str]], rounds: int) -> int:
-    """All kinds of no on one database; how many can be told apart by their time."""
+    """Measure all kinds of failure on one database; returns how many can be distinguished by time."""
     different = 0
-    for title, path, kinds_of_no in (
+    for title, path, failure_kinds in (
         (
             "Sign-in",
             "/sign-in",
@@ -66,19 +67,19 @@ def measure(kind: str, app: Flask, names: dict[str, Callable[[int], str]], round
         ("Forgotten password", "/forgot-password", ("wrong password", "nobody's", "closed")),
         ("A wish for an account", "/ask-for-account", ("wrong password", "nobody's")),
     ):
-        times: dict[str, list[float]] = {word: [] for word in kinds_of_no}
+        times: dict[str, list[float]] = {kind_name: [] for kind_name in failure_kinds}
         visitors = itertools.count(1)
         for number in range(rounds):
-            # another first in each round: what the one before left in the processor's cache helps nobody
-            for at in range(len(kinds_of_no)):
-                word = kinds_of_no[(at + number) % len(kinds_of_no)]
-                times[word].append(_ask(app, path, names[word](number), next(visitors)))
-        different += _show(f"{kind}: {title}", times)
+            # rotate the order, so that processor caches favour no kind
+            for offset in range(len(failure_kinds)):
+                kind_name = failure_kinds[(offset + number) % len(failure_kinds)]
+                times[kind_name].append(_measure_response(app, path, names[kind_name](number), next(visitors)))
+        different += _print_shares(f"{kind}: {title}", times)
     return different
 
 
-def _accounts(app: Flask, rounds: int) -> dict[str, Callable[[int], str]]:
-    """An address of each kind for each round."""
+def _create_accounts(app: Flask, rounds: int) -> dict[str, Callable[[int], str]]:
+    """Create an account of each kind for each round; returns functions from round to address."""
     people = People(app)
     plain = people.ada
     with write_transaction() as session:
@@ -110,39 +111,39 @@ def _accounts(app: Flask, rounds: int) -> dict[str, Callable[[int], str]]:
     }
 
 
-def _ask(app: Flask, path: str, email: str, visitor: int) -> float:
-    """Milliseconds of one answer."""
+def _measure_response(app: Flask, path: str, email: str, visitor: int) -> float:
+    """Milliseconds of one response."""
     client: FlaskClient = app.test_client()
-    place = {"REMOTE_ADDR": f"10.{visitor >> 16 & 255}.{visitor >> 8 & 255}.{visitor & 255}"}
-    page = client.get(path, base_url="http://127.0.0.1", environ_base=place).get_data(as_text=True)
+    environ = {"REMOTE_ADDR": f"10.{visitor >> 16 & 255}.{visitor >> 8 & 255}.{visitor & 255}"}
+    page = client.get(path, base_url="http://127.0.0.1", environ_base=environ).get_data(as_text=True)
     token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
     assert token, path
-    filled = {"csrf_token": token.group(1), "email": email, "password": "not the password, whoever asks"}
-    filled |= {"full_name": "Juana Santos", "school": "300123", "school_id": "300123"}
-    begun = time.perf_counter()
-    answer = client.post(path, data=filled, base_url="http://127.0.0.1", environ_base=place)
-    took = time.perf_counter() - begun
-    assert answer.status_code in (200, 302, 401, 422), answer.get_data(as_text=True)
-    return took * 1000
+    form = {"csrf_token": token.group(1), "email": email, "password": "not the password, whoever asks"}
+    form |= {"full_name": "Juana Santos", "school": "300123", "school_id": "300123"}
+    started_at = time.perf_counter()
+    response = client.post(path, data=form, base_url="http://127.0.0.1", environ_base=environ)
+    seconds = time.perf_counter() - started_at
+    assert response.status_code in (200, 302, 401, 422), response.get_data(as_text=True)
+    return seconds * 1000
 
 
-def _show(title: str, times: dict[str, list[float]]) -> int:
+def _print_shares(title: str, times: dict[str, list[float]]) -> int:
     first, *_ = times.values()
     print(f"\n{title}, {len(first)} of each: median, ratio to the first, share that took longer")
     different = 0
-    for word, mine in times.items():
-        share = _share_longer(mine, first) if mine is not first else 0.5
-        told = not LEAST <= share <= MOST
-        different += told
-        median = statistics.median(mine)
-        said = "  CAN BE TOLD" if told else ""
-        print(f"  {word:<17} {median:7.2f} ms  {median / statistics.median(first):5.2f}  {share:5.2f}{said}")
+    for word, durations in times.items():
+        share = _share_longer(durations, first) if durations is not first else 0.5
+        is_different = not LEAST <= share <= MOST
+        different += is_different
+        median = statistics.median(durations)
+        note = "  CAN BE TOLD" if is_different else ""
+        print(f"  {word:<17} {median:7.2f} ms  {median / statistics.median(first):5.2f}  {share:5.2f}{note}")
     return different
 
 
-def _share_longer(mine: list[float], theirs: list[float]) -> float:
-    """The share of all pairs in which mine is longer (Mann and Whitney's U, divided by the number of pairs)."""
-    pairs = [(a > b) + (a == b) / 2 for a in mine for b in theirs]
+def _share_longer(first: list[float], second: list[float]) -> float:
+    """The share of all pairs in which the first is longer (Mann-Whitney U, divided by the number of pairs)."""
+    pairs = [(a > b) + (a == b) / 2 for a in first for b in second]
     return sum(pairs) / len(pairs)
 
 

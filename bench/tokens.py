@@ -1,4 +1,4 @@
-"""Many processes with many calls at once, at a Zoom where each new token ends the one before it.
+"""Concurrent calls from many processes, at a Zoom where each new token invalidates the previous one.
 
 `python -m bench.tokens [--processes 4] [--calls 50]`
 """
@@ -37,15 +37,15 @@ def run(database: str, begin: str, processes: int, calls: int) -> None:
             db.engine.dispose()
         minted = world.count("POST", "oauth").calls
         command = [sys.executable, "-m", "tests.zoom_account.calling_process"]
-        started = time.perf_counter()
-        said = subprocess.run(
+        started_at = time.perf_counter()
+        output = subprocess.run(
             [*command, url, pretend.url, HOST, str(processes), str(calls)],
             capture_output=True,
             text=True,
             check=True,
         ).stdout
-        seconds = time.perf_counter() - started
-        failed = len(said.splitlines()) - 1
+        seconds = time.perf_counter() - started_at
+        failed = len(output.splitlines()) - 1
         minted = world.count("POST", "oauth").calls - minted
     print(
         f"{database}, {begin}: {processes} processes x {calls} calls at once: {failed} failed, {minted} tokens "

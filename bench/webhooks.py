@@ -1,9 +1,9 @@
-"""How fast the webhook takes events, beside a bare app on the same server and database, in one run.
+"""Throughput of the webhook, compared with a minimal app on the same server and database, in one run.
 
 `python -m bench.webhooks [--events 3200] [--connections 32] [--rounds 3]`
 
-Then how long an event takes to the sheet, with the worker in the same process: at 50 events a second, and in
-a burst. Last, on SQLite, how often the disk is flushed for 100 acknowledgements (where strace is installed).
+Then the latency from event to sheet, with the worker in the same process: at 50 events a second, and in a burst. Last,
+on SQLite, the number of disk flushes for 100 acknowledgements (if strace is installed).
 """
 
 import argparse
@@ -29,7 +29,7 @@ from bench.school import Class, Reader, fill
 from bench.server import migrate, serving
 
 LEARNERS = 45
-SCHOOL_LOAD = 50  # events a second: 60 classes that end on the hour
+SCHOOL_LOAD = 50  # events per second: 60 classes that end on the hour
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def compare(kind: str, server: str, count: int, connections: int, rounds: int) -> None:
-    """The bare app and ours in turns, the best round of each."""
+    """The minimal app and the portal, alternating; the best round of each."""
     best: dict[str, Measured] = {}
     with fresh(kind) as url:
         migrate(url)
@@ -62,12 +62,12 @@ def compare(kind: str, server: str, count: int, connections: int, rounds: int) -
             for name in ("bare", "silid"):
                 with serving(name, url, server=server) as running:
                     send_all(running.port, _requests(200, f"warm{number}{name}"), connections=connections)
-                    seen = send_all(running.port, _requests(count, f"{number}{name}"), connections=connections)
-                if name not in best or seen.rate > best[name].rate:
-                    best[name] = seen
+                    measured = send_all(running.port, _requests(count, f"{number}{name}"), connections=connections)
+                if name not in best or measured.rate > best[name].rate:
+                    best[name] = measured
     print(f"\n{kind} behind {server}, {connections} connections, {count} events, best of {rounds}")
-    for name, seen in best.items():
-        print(f"  {name:<6} {seen.line()}")
+    for name, measured in best.items():
+        print(f"  {name:<6} {measured.line()}")
     ratio = best["silid"].rate / best["bare"].rate
     tail = best["silid"].at(0.99) / best["bare"].at(0.99)
     print(f"  rate {ratio:.2f} of the bare app's (at least 0.7), p99 {tail:.2f} of its p99 (at most 1.5)")
@@ -81,18 +81,18 @@ def _requests(count: int, uuid: str) -> list[bytes]:
 
 
 def to_the_sheet(kind: str, seconds: int) -> None:
-    """From the acknowledgement of a join to its stay in the CSV."""
+    """Latency from the acknowledgement of a join to its stay in the CSV."""
     count = SCHOOL_LOAD * seconds
-    for how, pause in (("50 a second", 1 / SCHOOL_LOAD), ("at once", 0.0)):
+    for load, interval in (("50 a second", 1 / SCHOOL_LOAD), ("at once", 0.0)):
         with fresh(kind) as url:
             school_class = fill(url, LEARNERS)
             with serving("silid", url, worker=True) as running:
                 reader = Reader(url, school_class)
-                send_all(running.port, [events.request(_started(school_class))], connections=1)
-                waits, answers = _watch(reader, running.port, _joins(school_class, count), pause)
+                send_all(running.port, [events.request(_start_event(school_class))], connections=1)
+                waits, answers = _measure_latencies(reader, running.port, _join_requests(school_class, count), interval)
                 reader.close()
         waits.sort()
-        print(f"\n{kind}, {count} joins {how}, projected by the same process")
+        print(f"\n{kind}, {count} joins {load}, projected by the same process")
         print(f"  answered  {answers.line()}")
         print(
             f"  on the sheet after p50 {waits[len(waits) // 2]:.2f}, p95 {waits[int(len(waits) * 0.95)]:.2f}, "
@@ -100,11 +100,11 @@ def to_the_sheet(kind: str, seconds: int) -> None:
         )
 
 
-def _started(school_class: Class) -> dict[str, Any]:
+def _start_event(school_class: Class) -> dict[str, Any]:
     return events.started(school_class.zoom_id, "u", at=school_class.starts_at)
 
 
-def _joins(school_class: Class, count: int) -> list[bytes]:
+def _join_requests(school_class: Class, count: int) -> list[bytes]:
     return [
         events.request(
             events.joined(
@@ -119,44 +119,46 @@ def _joins(school_class: Class, count: int) -> list[bytes]:
     ]
 
 
-def _watch(reader: Reader, port: int, requests: list[bytes], pause: float) -> tuple[list[float], Measured]:
-    """Send, and look at the sheet meanwhile; how long each took until the sheet counted it."""
-    sent: list[float] = []
-    answers = Measured()
+def _measure_latencies(
+    reader: Reader, port: int, requests: list[bytes], interval: float
+) -> tuple[list[float], Measured]:
+    """Send the requests while polling the sheet; returns the latency of each, and the responses."""
+    sent_at: list[float] = []
+    responses = Measured()
 
     def send() -> None:
-        if not pause:
-            sent.extend([time.perf_counter()] * len(requests))
-            answers.add(send_all(port, requests, connections=32))
+        if not interval:
+            sent_at.extend([time.perf_counter()] * len(requests))
+            responses.add(send_all(port, requests, connections=32))
             return
         with ThreadPoolExecutor(8) as pool:
             begun, running = time.perf_counter(), []
             for number, request in enumerate(requests):
-                time.sleep(max(0.0, begun + number * pause - time.perf_counter()))
-                sent.append(time.perf_counter())
+                time.sleep(max(0.0, begun + number * interval - time.perf_counter()))
+                sent_at.append(time.perf_counter())
                 running.append(pool.submit(send_all, port, [request], connections=1))
-            for one in running:
-                answers.add(one.result())
-            answers.seconds = time.perf_counter() - begun
+            for future in running:
+                responses.add(future.result())
+            responses.seconds = time.perf_counter() - begun
 
-    sending = threading.Thread(target=send)
-    sending.start()
-    waits: list[float] = []
-    until = time.monotonic() + 120
-    while len(waits) < len(requests) and time.monotonic() < until:
+    sender = threading.Thread(target=send)
+    sender.start()
+    latencies: list[float] = []
+    deadline = time.monotonic() + 120
+    while len(latencies) < len(requests) and time.monotonic() < deadline:
         rows = list(csv.DictReader(io.StringIO(reader.csv())))
         now = time.perf_counter()
-        shown = sum(int(row["stays"]) for row in rows)
-        waits += [now - when for when in sent[len(waits) : shown]]
+        stay_count = sum(int(row["stays"]) for row in rows)
+        latencies += [now - when for when in sent_at[len(latencies) : stay_count]]
         time.sleep(0.2)
-    sending.join()
-    if len(waits) < len(requests):
+    sender.join()
+    if len(latencies) < len(requests):
         raise RuntimeError("the sheet does not show all")
-    return waits, answers
+    return latencies, responses
 
 
 def flushes() -> None:
-    """Count fdatasync for 100 acknowledgements, one after the other and 32 at a time."""
+    """Count fdatasync for 100 acknowledgements, sequentially and 32 at a time."""
     if shutil.which("strace") is None:
         print("\nNo strace here: flushes of the disk are not counted.")
         return
@@ -166,15 +168,17 @@ def flushes() -> None:
             with serving("silid", url) as running:
                 send_all(running.port, _requests(20, f"warm {connections}"), connections=1)
                 log = Path(folder) / f"{connections}"
-                tracer = _trace(running.process.pid, log)
-                seen = send_all(running.port, _requests(100, f"flush {connections}"), connections=connections)
+                tracer = _start_strace(running.process.pid, log)
+                measured = send_all(running.port, _requests(100, f"flush {connections}"), connections=connections)
                 tracer.send_signal(signal.SIGINT)
                 tracer.wait(timeout=10)
             count = len(re.findall(r"(?:fdatasync|fsync)\(", log.read_text()))
-            print(f"\nsqlite: {count} flushes of the disk for {seen.statuses[200]} answers, {connections} at a time")
+            print(
+                f"\nsqlite: {count} flushes of the disk for {measured.statuses[200]} answers, {connections} at a time"
+            )
 
 
-def _trace(pid: int, log: Path) -> "subprocess.Popen[bytes]":
+def _start_strace(pid: int, log: Path) -> "subprocess.Popen[bytes]":
     command = ["strace", "-f", "-e", "trace=fdatasync,fsync", "-o", str(log), "-p", str(pid)]
     tracer = subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"LC_ALL": "C"})
     assert tracer.stderr
