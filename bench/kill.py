@@ -182,8 +182,8 @@ def _run_round(
     try:
         drained(running)
         results.wrong += missing_from(reader.csv(), stays, acknowledged) + _integrity_errors(url)
-        rest = {number: request for number, request in requests.items() if number not in acknowledged}
-        if not _send_with_retries(running.port, rest):
+        remaining = {number: request for number, request in requests.items() if number not in acknowledged}
+        if not _send_with_retries(running.port, remaining):
             results.wrong.append("the rest was not taken")
         drained(running)
         if reader.csv() != expected_csv:

@@ -105,8 +105,8 @@ def _read(selector: selectors.BaseSelector, connection: _Connection, queue: Iter
 
 
 def _is_complete(answer: bytes) -> bool:
-    head, found, body = answer.partition(b"\r\n\r\n")
-    if not found:
+    head, separator, body = answer.partition(b"\r\n\r\n")
+    if not separator:
         return False
     for line in head.split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")

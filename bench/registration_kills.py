@@ -84,9 +84,9 @@ def _count_results(world: SimulatedZoom, meeting: ZoomMeeting, learners: int) ->
     end_read_transaction()
     active = world.active_registrants(zoom_id)
     emails = {one.email for one in active}
-    known = {one.id for one in active} & rows
+    known_ids = {one.id for one in active} & rows
     posts = [world.registration_posts(zoom_id, email) for email in emails]
-    return len(active) - len(emails), learners - min(len(emails), len(known)), max(posts, default=0), sum(posts)
+    return len(active) - len(emails), learners - min(len(emails), len(known_ids)), max(posts, default=0), sum(posts)
 
 
 if __name__ == "__main__":

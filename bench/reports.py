@@ -92,15 +92,15 @@ def region(kind: str, scale: float) -> None:
         with app.app_context():
             stays = fill(size)
             user = person("region", None)
-            last = FIRST + timedelta(days=30)
-            by_stays = OVER_STAYS.format(seconds=SECONDS[kind], first=FIRST, last=last)
+            last_day = FIRST + timedelta(days=30)
+            by_stays = OVER_STAYS.format(seconds=SECONDS[kind], first=FIRST, last=last_day)
             with app.test_request_context():
-                report_filters = filters.parse_report_filters(user, {"from": str(FIRST), "to": str(last)}).filters
+                report_filters = filters.parse_report_filters(user, {"from": str(FIRST), "to": str(last_day)}).filters
             by_tallies = plain(queries._figures(user, report_filters, School.division))
             over_stays = best(lambda: driver(by_stays), times=2)
             over_tallies = best(lambda: driver(by_tallies))
             one_statement = best(lambda: queries.load_report_groups(user, report_filters))
-            all_statements = best(lambda: page(app, user, last))
+            all_statements = best(lambda: page(app, user, last_day))
         end(app)
     print(f"\nRegion, one month, {stays:,} stays, {kind}")
     print(f"  SQL by hand over stays                {over_stays * 1000:9.0f} ms")
@@ -158,9 +158,9 @@ def memory(field: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
 
 
-def page(app: Flask, user: User, last: date) -> None:
+def page(app: Flask, user: User, last_day: date) -> None:
     with app.test_request_context():
-        parsed = filters.parse_report_filters(user, {"from": str(FIRST), "to": str(last)})
+        parsed = filters.parse_report_filters(user, {"from": str(FIRST), "to": str(last_day)})
         queries.sum_report_groups(queries.load_report_groups(user, parsed.filters))
         queries.rate_by_week(queries.totals_by_day(user, parsed.filters))
 

@@ -128,16 +128,16 @@ def _measure_response(app: Flask, path: str, email: str, visitor: int) -> float:
 
 
 def _print_shares(title: str, times: dict[str, list[float]]) -> int:
-    first, *_ = times.values()
-    print(f"\n{title}, {len(first)} of each: median, ratio to the first, share that took longer")
+    baseline, *_ = times.values()
+    print(f"\n{title}, {len(baseline)} of each: median, ratio to the first, share that took longer")
     different = 0
     for word, durations in times.items():
-        share = _share_longer(durations, first) if durations is not first else 0.5
+        share = _share_longer(durations, baseline) if durations is not baseline else 0.5
         is_different = not LEAST <= share <= MOST
         different += is_different
         median = statistics.median(durations)
         note = "  CAN BE TOLD" if is_different else ""
-        print(f"  {word:<17} {median:7.2f} ms  {median / statistics.median(first):5.2f}  {share:5.2f}{note}")
+        print(f"  {word:<17} {median:7.2f} ms  {median / statistics.median(baseline):5.2f}  {share:5.2f}{note}")
     return different
 
 

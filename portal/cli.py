@@ -162,10 +162,10 @@ def restore_command(file: Path, replace: bool, erased: Path | None) -> None:
     from portal.operations import backups
 
     try:
-        again = backups.restore_backup(file, replace=replace, erased=erased)
+        erased_again_count = backups.restore_backup(file, replace=replace, erased=erased)
     except backups.BackupError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"The backup is back. {again} learners were erased again.")
+    click.echo(f"The backup is back. {erased_again_count} learners were erased again.")
 
 
 @attendance_group.command("reconcile")

@@ -225,8 +225,8 @@ def validate_settings(settings: Settings) -> list[str]:
     problems += _check_base_url(settings.base_url)
     problems += _check_redis(settings.redis_url)
     problems += _check_mail(settings)
-    given = (settings.zoom_account_id, settings.zoom_client_id, settings.zoom_client_secret)
-    if any(given) and not all(given):
+    zoom_credentials = (settings.zoom_account_id, settings.zoom_client_id, settings.zoom_client_secret)
+    if any(zoom_credentials) and not all(zoom_credentials):
         problems.append("ZOOM_ACCOUNT_ID, ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET belong together: set all or none.")
     if bool(settings.zoom_sdk_key) != bool(settings.zoom_sdk_secret):
         problems.append("ZOOM_SDK_KEY and ZOOM_SDK_SECRET belong together: set both or none.")

@@ -91,11 +91,11 @@ def disclosable_section_or_404(section_id: UUID) -> Section:
     return section
 
 
-def require_section_disclosure(section: Section, back: str = "") -> None:
+def require_section_disclosure(section: Section, return_url: str = "") -> None:
     """Abort with the reason form if a division or region admin has not given a reason for this section in this session.
-    `back` is the URL to return to; default: the requested page."""
+    `return_url` is opened after the form; default: the requested page."""
     if not can_view_learners(current_user) and not disclosure_service.is_section_disclosed(current_user, section.id):
-        disclosure_service.abort_with_reason_form(section, back)
+        disclosure_service.abort_with_reason_form(section, return_url)
 
 
 def learner_or_404(section_id: UUID, learner_id: UUID, *, govern: bool = False) -> tuple[Section, Learner]:

@@ -71,12 +71,12 @@ def new_school_year() -> str | Response | tuple[str, int]:
         flash(_("There is no section to open for another school year now."))
         return redirect(url_for(".list_classes"))
     form = SchoolYearForm()
-    form.sections.choices = [SelectChoice(str(one.id), one.title) for one in sections]
+    form.sections.choices = [SelectChoice(str(section.id), section.title) for section in sections]
     if not form.is_submitted():
-        form.sections.data = [str(one.id) for one in sections]
+        form.sections.data = [str(section.id) for section in sections]
     if form.validate_on_submit():
         sections_created = service.create_school_year(
-            current_user, last_year, [UUID(one) for one in form.sections.data or []]
+            current_user, last_year, [UUID(value) for value in form.sections.data or []]
         )
         flash(
             ngettext(
@@ -264,7 +264,7 @@ def confirm_roster_import(import_id: UUID) -> Response | tuple[str, int]:
     except roster_import_service.SectionNotManaged:
         abort(403)
     except roster_import_service.MissingLearnersUndecided as error:
-        return _render_preview_page(upload, error.seen, error), 422
+        return _render_preview_page(upload, error.diff, error), 422
     except roster_import_service.NotImportable:
         flash(_("Nothing was saved: the file has rows to correct first."), "bad")
         return redirect(url_for(".preview_roster_import", import_id=import_id))

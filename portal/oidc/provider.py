@@ -46,14 +46,14 @@ class OidcProvider:
         client_id: str,
         client_secret: str,
         *,
-        who: Callable[[Mapping[str, Any]], ExternalUser],
+        user_from_claims: Callable[[Mapping[str, Any]], ExternalUser],
         hints: Mapping[str, str],
     ) -> None:
-        """`who` maps verified claims to a user or raises LoginRefused; `hints` are extra parameters of the
+        """`user_from_claims` maps verified claims to a user or raises LoginRefused; `hints` are extra parameters of the
         authorization URL."""
         self.name, self.label, self.issuer = name, label, issuer
         self._client_id, self._client_secret = client_id, client_secret
-        self._who, self._hints = who, hints
+        self._user_from_claims, self._hints = user_from_claims, hints
         self._http = JsonHttpClient()
         self._lock = threading.Lock()
         self._cache: dict[str, tuple[float, dict[str, Any]]] = {}
@@ -106,7 +106,7 @@ class OidcProvider:
             access_token=access_token,
             now=now,
         )
-        return self._who(claims)
+        return self._user_from_claims(claims)
 
     def _endpoint(self, name: str) -> str:
         """A URL from the discovery document, which must be of this issuer and use TLS."""

@@ -140,7 +140,7 @@ def _learner_or_404(learner_id: UUID) -> Learner:
         abort(404)
     section = _last_section(learner.id)
     if section is not None:
-        require_section_disclosure(section, back=url_for(".show_learner_data", learner_id=learner.id))
+        require_section_disclosure(section, return_url=url_for(".show_learner_data", learner_id=learner.id))
     elif not can_view_learners(current_user):
         abort(404)  # on no roster that could be opened with a reason: for the school's own admin
     return learner

@@ -172,4 +172,6 @@ def test_every_subject_of_a_class_tells_its_class(app: Flask) -> None:
                     continue
                 assert isinstance(node.args[1], ast.Constant), f"{path}:{node.lineno}"
                 words.add(node.args[1].value)
-    assert words - set(of_no_class) <= set(audit_log._scope_finders), words - set(of_no_class) - set(audit_log._scope_finders)
+    assert words - set(of_no_class) <= set(audit_log._scope_finders), (
+        words - set(of_no_class) - set(audit_log._scope_finders)
+    )

@@ -89,7 +89,7 @@ def sign_in() -> Answer:
             form.form_errors.append(_failed_password_message(result.locked_minutes))
     elif form.is_submitted():
         status = 422
-    return _render_sign_in_page(form, status, here=request.full_path if request.query_string else request.path)
+    return _render_sign_in_page(form, status, form_url=request.full_path if request.query_string else request.path)
 
 
 @sessions.login_manager.unauthorized_handler
@@ -101,14 +101,14 @@ def handle_unauthorized() -> Answer:
     sealed_form = resubmit.seal_submitted_form() if "HX-Request" not in request.headers else ""
     if not sealed_form:
         return redirect(url_for("accounts.sign_in"))
-    return _render_sign_in_page(SignInForm(formdata=None, again=sealed_form), 401, here=url_for("accounts.sign_in"))
+    return _render_sign_in_page(SignInForm(formdata=None, again=sealed_form), 401, form_url=url_for("accounts.sign_in"))
 
 
-def _render_sign_in_page(form: SignInForm, status: int, *, here: str) -> tuple[str, int]:
+def _render_sign_in_page(form: SignInForm, status: int, *, form_url: str) -> tuple[str, int]:
     page = render_template(
         "accounts/sign_in.html",
         form=form,
-        here=here,
+        here=form_url,
         demo_accounts=_demo_accounts(_settings()),
         providers=sso_service.list_configured_providers(),
         target=safe_next_url(request.args.get("next"), ""),
@@ -135,8 +135,8 @@ def ask_sign_in_code() -> Answer:
             return _complete_sign_in(result.user, remember=remember, typed=form.again.data or "", target=_next_target())
         form.code.errors = [_failed_code_message(result.locked_minutes)]
         status = 422
-    here = request.full_path if request.query_string else request.path
-    return render_template("accounts/code.html", form=form, here=here), status
+    form_url = request.full_path if request.query_string else request.path
+    return render_template("accounts/code.html", form=form, here=form_url), status
 
 
 @bp.post("/sign-out")

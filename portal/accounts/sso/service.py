@@ -55,7 +55,7 @@ def init_sso_providers(app: Flask, settings: Settings) -> None:
             settings.google_issuer,
             settings.google_client_id,
             settings.google_client_secret,
-            who=partial(claims.user_from_google_claims, domains=settings.email_domains),
+            user_from_claims=partial(claims.user_from_google_claims, domains=settings.email_domains),
             hints={"hd": organisation},
         )
     if settings.microsoft_client_id:
@@ -65,7 +65,7 @@ def init_sso_providers(app: Flask, settings: Settings) -> None:
             settings.microsoft_issuer,
             settings.microsoft_client_id,
             settings.microsoft_client_secret,
-            who=partial(claims.user_from_microsoft_claims, tenant=settings.microsoft_tenant),
+            user_from_claims=partial(claims.user_from_microsoft_claims, tenant=settings.microsoft_tenant),
             hints={},
         )
     app.extensions[_PROVIDERS_KEY] = oidc_providers

@@ -97,9 +97,9 @@ def is_section_disclosed(user: User, section_id: UUID) -> bool:
     return bool(db.session.scalar(select(exists(statement))))
 
 
-def abort_with_reason_form(section: Section, back: str = "") -> None:
+def abort_with_reason_form(section: Section, return_url: str = "") -> None:
     """Abort with the reason form and 403 in place of the requested page; it names no learner."""
-    next_url = back or (request.full_path if request.query_string else request.path)
+    next_url = return_url or (request.full_path if request.query_string else request.path)
     response = make_response(render_reason_form(section, DisclosureReasonForm(formdata=None, next=next_url)), 403)
     if "HX-Request" in request.headers:
         response.headers["HX-Refresh"] = "true"  # HTMX request for a fragment after expiry: reload the whole page

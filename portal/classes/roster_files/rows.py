@@ -200,8 +200,8 @@ def _with_duplicate_flags(
         problems.append(RowProblem(row.row, "LRN", "lrn_twice", {"first": str(lrns[row.lrn]), "value": row.lrn}))
     elif (key := _name_key(row)) and names[key] != row.row:
         warnings.append(RowProblem(row.row, "NAME", "name_twice", {"first": str(names[key])}))
-    if row.email and (first := emails[row.email.lower()]) != row.row:
-        warnings.append(RowProblem(row.row, "EMAIL", "email_twice", {"first": str(first)}))
+    if row.email and (first_row := emails[row.email.lower()]) != row.row:
+        warnings.append(RowProblem(row.row, "EMAIL", "email_twice", {"first": str(first_row)}))
     return replace(row, problems=tuple(problems), warnings=tuple(warnings))
 
 
@@ -228,11 +228,11 @@ def _with_school_address(row: RosterRow, domains: tuple[str, ...]) -> RosterRow:
 
 
 def _first_row_by_key(pairs: Iterable[tuple[str | None, int]]) -> dict[str, int]:
-    first: dict[str, int] = {}
+    first_rows: dict[str, int] = {}
     for key, row in pairs:
         if key:
-            first.setdefault(key, row)
-    return first
+            first_rows.setdefault(key, row)
+    return first_rows
 
 
 def _name_key(row: RosterRow) -> str:

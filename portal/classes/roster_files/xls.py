@@ -306,9 +306,9 @@ class _Pieces:
         units_read = bytearray()  # UTF-16; a surrogate pair may be split between records
         while True:
             width = 2 if flags & 1 else 1
-            rest = self._pieces[self._index][self._at :]
-            units = min(count, len(rest) // width)
-            units_read += rest[: units * 2] if width == 2 else _to_utf16(rest[:units])
+            remaining = self._pieces[self._index][self._at :]
+            units = min(count, len(remaining) // width)
+            units_read += remaining[: units * 2] if width == 2 else _to_utf16(remaining[:units])
             self._at += units * width
             count -= units
             if not count:

@@ -49,11 +49,11 @@ class SectionNotManaged(NotImportable):
 
 class MissingLearnersUndecided(NotImportable):
     """Learners are missing from the file without a decision. `learner_ids` have none; `until_when` have a last day
-    outside their enrolment; `seen` is the diff."""
+    outside their enrolment; `diff` is the preview."""
 
-    def __init__(self, seen: RosterDiff, learner_ids: set[UUID], until_when: set[UUID]) -> None:
+    def __init__(self, diff: RosterDiff, learner_ids: set[UUID], until_when: set[UUID]) -> None:
         super().__init__("what became of the missing learners?")
-        self.seen = seen
+        self.diff = diff
         self.learner_ids = learner_ids
         self.until_when = until_when
 

@@ -96,11 +96,11 @@ def transfer_teaching_load(admin: User, person: User, heir: User, chosen: set[UU
     """
     with write_transaction() as session:
         load = teaching_load_of(person, admin)
-        taught = [one.id for one in load.taught if one.id in chosen]
-        helped = [one.id for one in load.helped if one.id in chosen]
-        advised = [one.id for one in load.advised if one.id in chosen]
-        schools = {one.section.school_id for one in load.taught if one.id in chosen}
-        schools |= {one.school_id for one in load.advised if one.id in chosen}
+        taught = [school_class.id for school_class in load.taught if school_class.id in chosen]
+        helped = [school_class.id for school_class in load.helped if school_class.id in chosen]
+        advised = [section.id for section in load.advised if section.id in chosen]
+        schools = {school_class.section.school_id for school_class in load.taught if school_class.id in chosen}
+        schools |= {section.school_id for section in load.advised if section.id in chosen}
         if any(not _is_active_teacher_of(heir, school) for school in schools) or heir.id == person.id:
             raise NotSchoolStaff
         session.execute(update(SchoolClass).where(SchoolClass.id.in_(taught)).values(teacher_id=heir.id))

@@ -178,12 +178,12 @@ def list_users() -> JSON:
 @api_endpoint("/users/<user_id>", "get_user", "GET")
 def get_user(user_id: str) -> JSON:
     user = current_simulated_zoom().find_user(user_id)
-    more = {
+    details = {
         "role_name": "Member",
         "use_pmi": False,
         "personal_meeting_url": f"{current_simulated_zoom().public_url}/j/{user.pmi}",
     }
-    return current_simulated_zoom().user_json(user) | more
+    return current_simulated_zoom().user_json(user) | details
 
 
 @api_endpoint("/users/<user_id>/settings", "user_settings", "GET")

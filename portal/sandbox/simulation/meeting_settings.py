@@ -57,16 +57,16 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 }
 
 
-def merge_meeting_settings(old: JSON, values: object) -> JSON:
+def merge_meeting_settings(current: JSON, values: object) -> JSON:
     """The old settings updated with the requested values; unknown fields are ignored, as Zoom does.
 
     :raises ZoomApiError: 400/300 naming the setting.
     """
     if values is None:
-        return dict(old)
+        return dict(current)
     if not isinstance(values, dict):
         raise invalid_field("settings")
-    merged = dict(old)
+    merged = dict(current)
     for name, value in values.items():
         if name not in DEFAULTS or value is None:
             continue
