@@ -214,7 +214,7 @@ def _is_short_form(word: str, name: str) -> bool:
 
 
 def _is_typo(first: str, second: str) -> bool:
-    """True for a typo: a letter inserted, deleted, replaced, or two neighbours swapped, in words of 5 letters or more."""
+    """True for a typo: letter inserted, deleted, replaced, or two neighbours swapped, in words of 5 or more letters."""
     if first == second or min(len(first), len(second)) < _LONG_ENOUGH_FOR_A_TYPO:
         return False
     short, long = sorted((first, second), key=len)
