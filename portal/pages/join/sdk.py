@@ -88,8 +88,8 @@ def sdk_join_config(link: JoinLink, join_state: JoinState) -> SdkJoinConfig | No
         if not tk or not email:
             return None
     settings, now = _settings(), clock.now()
-    left = (join_state.ends_at or now) + AFTER_THE_END - now
-    ttl = min(max(int(left.total_seconds()), 2 * SHORTEST), LONGEST)
+    time_left = (join_state.ends_at or now) + AFTER_THE_END - now
+    ttl = min(max(int(time_left.total_seconds()), 2 * SHORTEST), LONGEST)
     return SdkJoinConfig(
         signature=meeting_sdk_signature(
             settings.zoom_sdk_key, settings.zoom_sdk_secret, meeting.zoom_id, ATTENDEE, now, ttl
