@@ -108,7 +108,7 @@ def _project_alone(event_id: int) -> int:
             for row in rows:
                 _project(row)
             return len(rows)
-    except Exception as error:  # noqa: BLE001 - any error is stored on the row, and the rest goes on
+    except Exception as error:  # noqa: BLE001 - any error is stored on the row, and the batch continues
         log.warning("projection of event %s failed: %s", event_id, type(error).__name__)
         _count_failure(event_id, error)
         return 0

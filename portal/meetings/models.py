@@ -94,7 +94,7 @@ class ZoomMeeting(UuidPrimaryKey, Model):
     `pending_action` is what the worker still has to do at Zoom, with attempts, next attempt and lease; `state` is
     what people see. `marker` is written into the meeting's agenda, so that a meeting whose create request got no
     answer can be found. `client_key` is an idempotency key, unique per form shown: a double click creates one meeting.
-    `zoom_generation` counts recreations after a deletion at Zoom: everybody is then registered anew. A recurring
+    `zoom_generation` counts recreations after a deletion at Zoom: everybody is then registered again. A recurring
     meeting's `starts_at` is the first date of its pattern at Zoom, and `recurrence` the rest of it:
     {"weekdays": [1, 3], "dates": 12}, 1 is Monday, days without class included.
     """

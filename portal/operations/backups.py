@@ -45,7 +45,7 @@ BATCH_SIZE = 500
 
 
 class BackupError(Exception):
-    """The message says the cause and the remedy."""
+    """The message contains the cause and the remedy."""
 
 
 def create_backup(target: Path, *, portable: bool = False) -> str:

@@ -159,7 +159,7 @@ def erase_learner(erasure_id: UUID) -> None:
     row = db.session.get_one(LearnerErasure, erasure_id, populate_existing=True)
     erased_list.append_erased_entry(
         [row.learner_id]
-    )  # first, so that a backup restored from now on cannot bring the learner back
+    )  # first, so that restoring a backup from now on erases the learner again
     matches_to_keep = _collect_matches_to_keep(row.learner_id)
     end_read_transaction()
     with write_transaction() as session:

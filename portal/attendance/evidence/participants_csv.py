@@ -110,7 +110,7 @@ def parse_participants_csv(data: bytes, *, near: date) -> ParticipantFile:
     problems: list[FileProblem] = []
     for line, cells in body:
         row = _parse_row(line, cells, columns, parse_time if has_times else None)
-        (rows if isinstance(row, ParticipantFileRow) else problems).append(row)  # type: ignore[arg-type]  # told apart here
+        (rows if isinstance(row, ParticipantFileRow) else problems).append(row)  # type: ignore[arg-type]  # the type selects the list
     if not rows and not problems:
         problems.append(FileProblem(FileErrorCode.NO_ROWS))
     return ParticipantFile(

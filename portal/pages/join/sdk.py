@@ -105,14 +105,14 @@ def sdk_join_config(link: JoinLink, join_state: JoinState) -> SdkJoinConfig | No
 
 
 def _scripts(version: str) -> tuple[str, ...]:
-    """The client view and what it stands on, as Zoom's "Get started" names them."""
+    """The client view and its dependencies, as Zoom's "Get started" lists them."""
     libraries = ("react", "react-dom", "redux", "redux-thunk", "lodash")
     vendor = tuple(f"{SOURCE}/{version}/lib/vendor/{name}.min.js" for name in libraries)
     return (*vendor, f"{SOURCE}/zoom-meeting-{version}.min.js")
 
 
 def _email(meeting: ZoomMeeting, link: JoinLink) -> str:
-    """The address by which the learner is registered: Zoom wants it beside the token."""
+    """The address of the learner's registration, which Zoom requires together with the token."""
     row = select(MeetingRegistrant.email).where(
         MeetingRegistrant.meeting_id == meeting.id, MeetingRegistrant.learner_id == link.learner_id
     )

@@ -182,7 +182,7 @@ class _RegistrationRun:
                 self._delete_each(part)
 
     def _delete_each(self, registrants: list[tuple[str, str]]) -> None:
-        """Fallback if one of them makes Zoom refuse the batch. One that is gone already counts as cancelled."""
+        """Fallback if one of them makes Zoom refuse the batch. One that is deleted already counts as cancelled."""
         for registrant_id, _ in registrants:
             try:
                 self._zoom.delete_registrant(self._zoom_id, registrant_id)
