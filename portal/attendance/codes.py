@@ -1,13 +1,13 @@
-"""Codes of sheets and records: marks, flags, states, lines of the history.
+"""Enums of the codes of sheets and records: marks, flags, states, history events.
 
-`messages` and `sheet.explain` turn them into sentences, `states` says which state may follow which.
+`messages` and `sheet.explain` turn them into sentences, `states` has the allowed transitions.
 """
 
 from enum import StrEnum
 
 
 class Mark(StrEnum):
-    """What a sheet says of a learner."""
+    """A learner's mark on a sheet."""
 
     PENDING = "pending"
     PRESENT = "present"
@@ -17,12 +17,12 @@ class Mark(StrEnum):
 
     @property
     def file_text(self) -> str:
-        """As the attendance CSV and other files have always written it: with a blank."""
+        """The spelling in the attendance CSV and other files: with a blank, for compatibility."""
         return self.value.replace("_", " ")
 
 
 class SheetState(StrEnum):
-    """State of a sheet. Whether it is finalised is a column of its own."""
+    """State of a sheet. Finalisation is a separate column."""
 
     NOT_STARTED = "not_started"
     LIVE = "live"
@@ -32,7 +32,7 @@ class SheetState(StrEnum):
 
 
 class RecordFlag(StrEnum):
-    """What a teacher should know of how a mark came about."""
+    """A note on how a mark came about, for the teacher."""
 
     CLOSED_BY_MEETING_END = "closed_by_meeting_end"
     NO_JOIN_SEEN = "no_join_seen"
@@ -50,7 +50,7 @@ class RecordFlag(StrEnum):
 
 
 class SheetEvent(StrEnum):
-    """A line of a sheet's history."""
+    """An event in a sheet's history."""
 
     COMPUTED = "computed"
     OVERRIDE = "override"
@@ -68,7 +68,7 @@ class SheetEvent(StrEnum):
 
 
 class ReportError(StrEnum):
-    """Why Zoom's report of a class is not in."""
+    """Why Zoom's report of a class is missing."""
 
     NOT_READY = "not_ready"
     EMPTY_REPORT = "empty_report"
@@ -78,7 +78,7 @@ class ReportError(StrEnum):
 
 
 class UploadState(StrEnum):
-    """State of a participants file that somebody brought in."""
+    """State of an uploaded participants file."""
 
     PREVIEW = "preview"
     CONFIRMED = "confirmed"
@@ -87,7 +87,7 @@ class UploadState(StrEnum):
 
 
 class SuggestionReason(StrEnum):
-    """Why a learner is suggested for a name."""
+    """Why a learner is suggested for a displayed name."""
 
     ALIAS = "alias"
     OTHER_CLASS_ALIAS = "other_class_alias"
@@ -102,7 +102,7 @@ class SuggestionReason(StrEnum):
 
 
 class FileErrorCode(StrEnum):
-    """What is wrong with a participants file or one of its lines."""
+    """What is wrong with a participants file or with one of its rows."""
 
     EMPTY = "empty"
     NOT_TEXT = "not_text"

@@ -1,4 +1,4 @@
-"""Codes of this package as sentences for the page."""
+"""Messages: translated sentences for this package's codes."""
 
 from flask_babel import gettext as _
 
@@ -8,8 +8,8 @@ from portal.meetings import messages as meeting_words
 
 
 def report_error_message(code: str | None) -> str:
-    """Why Zoom's report is not in, and what that means."""
-    words: dict[str | None, str] = {
+    """Why Zoom's report is missing, and the consequence."""
+    messages: dict[str | None, str] = {
         ReportError.NOT_READY: _("Zoom has not made its report of this class yet."),
         ReportError.EMPTY_REPORT: _(
             "Zoom's report is empty, as it is where fewer than two people were in. The marks rest on what Zoom told "
@@ -21,12 +21,12 @@ def report_error_message(code: str | None) -> str:
             "The portal may not read Zoom's reports. Your ICT coordinator adds the missing scope to the Zoom app."
         ),
     }
-    return words[code] if code in words else meeting_words.meeting_error_message(code)
+    return messages[code] if code in messages else meeting_words.meeting_error_message(code)
 
 
 def file_problem_message(problem: FileProblem) -> str:
-    """What is wrong with an uploaded file or one of its lines."""
-    words = {
+    """What is wrong with an uploaded file or with one of its rows."""
+    messages = {
         FileErrorCode.EMPTY: _("The file is empty."),
         FileErrorCode.NOT_TEXT: _("This is not a text file. Choose the .csv file that Zoom gave you."),
         FileErrorCode.EXCEL: _(
@@ -46,4 +46,4 @@ def file_problem_message(problem: FileProblem) -> str:
             "Line %(line)s: “%(what)s” is no number of minutes.", line=problem.line, what=problem.what
         ),
     }
-    return words[problem.code]
+    return messages[problem.code]

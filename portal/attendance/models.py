@@ -1,4 +1,4 @@
-"""Evidence (stays, links, aliases) and marks (records, their history), one sheet per occurrence."""
+"""Evidence (stays, matches, aliases) and marks (records and their history), one sheet per occurrence."""
 
 from datetime import date, datetime
 from typing import Any
@@ -10,19 +10,18 @@ from sqlalchemy.orm import Mapped, mapped_column
 from portal.attendance.codes import Mark, SheetState, UploadState
 from portal.core.db import Model, UuidPrimaryKey, one_of_check
 
-READY_STATES = (SheetState.RECONCILED, SheetState.UNREPORTED)  # nothing more is expected from Zoom
+READY_STATES = (SheetState.RECONCILED, SheetState.UNREPORTED)  # no further report from Zoom is expected
 NOT_NOTIFIED = text("NOT is_notified AND counts_in_reports AND state IN ('reconciled', 'unreported')")
-HAND_MARKS = (Mark.PRESENT, Mark.PARTIAL, Mark.ABSENT)  # what a teacher may set
+HAND_MARKS = (Mark.PRESENT, Mark.PARTIAL, Mark.ABSENT)  # marks that a teacher may set
 
 
 class ZoomParticipant(UuidPrimaryKey, Model):
-    """One stay as one source tells it: one person, one device, one join to leave, in the meeting or in its
-    waiting room.
+    """One stay as one source reports it: one person, one device, one join to leave, in the meeting or its waiting room.
 
-    Sources are kept apart, and `pairing` decides what holds, so that the order in which they came decides
-    nothing. A session (Zoom's `user_id`) can come and go more than once, through the waiting room: `nth`
-    tells its rows apart. Which end belongs to which beginning is for `pairing` as well: a row of a webhook
-    is where a join and a leave found room. `lasted_seconds` is all that some of Zoom's files say.
+    Sources are stored separately and merged by `calculation.stays`, so that the order of arrival is irrelevant. A
+    session (Zoom's `user_id`) can join and leave more than once, through the waiting room: `sequence` tells its rows
+    apart. Joins and leaves are also paired there: a webhook row stores each in the first row with a free column.
+    `duration_seconds` is all that some of Zoom's files have.
     """
 
     __tablename__ = "zoom_participants"
@@ -46,13 +45,13 @@ class ZoomParticipant(UuidPrimaryKey, Model):
     sequence: Mapped[int] = mapped_column(default=0)
     leave_source: Mapped[str | None]
     is_host: Mapped[bool] = mapped_column(default=False)
-    parent_session: Mapped[str | None] = mapped_column(String(80))  # of somebody in a breakout room
+    parent_session: Mapped[str | None] = mapped_column(String(80))  # the main-room session of a breakout-room stay
     duration_seconds: Mapped[int | None]
 
 
 class ParticipantMatch(UuidPrimaryKey, Model):
-    """A person's decision about a stay: this learner (several rows for siblings on one phone), or,
-    without a learner, staff or nobody."""
+    """A manual match of a stay: to a learner (several rows for siblings on one device), or, without a learner, to
+    staff or nobody."""
 
     __tablename__ = "participant_matches"
     __table_args__ = (
@@ -68,7 +67,7 @@ class ParticipantMatch(UuidPrimaryKey, Model):
 
 
 class ParticipantAlias(UuidPrimaryKey, Model):
-    """A display name that a teacher tied to a learner of the class, e.g. "iPhone ni Ate"."""
+    """A display name that a teacher matched to a learner of the class, e.g. "iPhone ni Ate"."""
 
     __tablename__ = "participant_aliases"
     __table_args__ = (UniqueConstraint("class_id", "folded_name", "learner_id"),)
@@ -81,7 +80,7 @@ class ParticipantAlias(UuidPrimaryKey, Model):
 
 
 class AttendanceSheet(Model):
-    """The sheet of one occurrence: what is known about its data, and whether it is signed."""
+    """The sheet of one occurrence: completeness of its data, and finalisation."""
 
     __tablename__ = "attendance_sheets"
     __table_args__ = (
@@ -100,26 +99,32 @@ class AttendanceSheet(Model):
         ForeignKey("meeting_occurrences.id", ondelete="CASCADE"), primary_key=True
     )
     state: Mapped[str] = mapped_column(default=SheetState.NOT_STARTED)
-    needs_recompute: Mapped[bool] = mapped_column(default=False)  # evidence came since it was computed
+    needs_recompute: Mapped[bool] = mapped_column(
+        default=False
+    )  # dirty flag: evidence arrived since the last computation
     computed_at: Mapped[datetime | None]
-    has_delivery_gap: Mapped[bool] = mapped_column(default=False)  # our own outage or backlog fell into the class
-    reconcile_at: Mapped[datetime | None]  # when to ask Zoom's report next
+    has_delivery_gap: Mapped[bool] = mapped_column(
+        default=False
+    )  # an outage or backlog of the portal overlapped the class
+    reconcile_at: Mapped[datetime | None]  # when to request Zoom's report next
     reconcile_attempts: Mapped[int] = mapped_column(default=0)
     reconciled_at: Mapped[datetime | None]
-    report_digest: Mapped[str | None] = mapped_column(String(64))  # of the last answer: two equal ones end it
+    report_digest: Mapped[str | None] = mapped_column(
+        String(64)
+    )  # of the last report: polling stops when two are equal
     report_error: Mapped[str | None] = mapped_column(String(40))
     finalised_at: Mapped[datetime | None]
     finalised_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
-    evidence_changed: Mapped[bool] = mapped_column(default=False)  # since it was finalised
-    # False: a room opened on a day without class, which is in no report unless a teacher says so
+    evidence_changed: Mapped[bool] = mapped_column(default=False)  # evidence arrived after finalisation
+    # False: the meeting was opened on a day without class; excluded from reports unless a teacher includes it
     counts_in_reports: Mapped[bool] = mapped_column(default=True)
-    is_notified: Mapped[bool] = mapped_column(default=False)  # the teacher knows that it is ready
-    # people in the meeting whom nobody has matched, when it was last computed
+    is_notified: Mapped[bool] = mapped_column(default=False)  # the teacher was notified that it is ready
+    # unmatched participants at the last computation
     unmatched_count: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class AttendanceRecord(UuidPrimaryKey, Model):
-    """A learner's line on one sheet."""
+    """A learner's record on one sheet."""
 
     __tablename__ = "attendance_records"
     __table_args__ = (
@@ -151,12 +156,12 @@ class AttendanceRecord(UuidPrimaryKey, Model):
 
     @property
     def mark(self) -> str:
-        """What the sheet says: the signed mark, else the teacher's, else the computed one."""
+        """The effective mark: final, else override, else computed."""
         return self.final_mark or self.override_mark or self.computed_mark
 
 
 class AttendanceTally(Model):
-    """How many of each mark a sheet has, the seconds of those who came, and how long the meeting ran."""
+    """Totals of a sheet: number of each mark, seconds of those who attended, and length of the meeting."""
 
     __tablename__ = "attendance_tallies"
 
@@ -173,7 +178,7 @@ class AttendanceTally(Model):
 
 
 class AttendanceHistory(Model):
-    """Every change of a mark or of the sheet: who, when, from, to, why. A computed change has no person."""
+    """History of a sheet: every change of a mark or of the sheet. A computed change has no actor."""
 
     __tablename__ = "attendance_history"
     __table_args__ = (Index("ix_attendance_history_occurrence_id_occurred_at", "occurrence_id", "occurred_at"),)
@@ -183,17 +188,17 @@ class AttendanceHistory(Model):
     learner_id: Mapped[UUID | None] = mapped_column(ForeignKey("learners.id"))
     occurred_at: Mapped[datetime]
     actor_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
-    event: Mapped[str] = mapped_column(String(24))  # computed, override, override removed, finalised, reopened...
+    event: Mapped[str] = mapped_column(String(24))  # a `SheetEvent`
     from_mark: Mapped[str | None]
     to_mark: Mapped[str | None]
     reason: Mapped[str | None]
-    # Of a match: what was there before it.
+    # of a match: the previous one
     details: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class ParticipantUpload(UuidPrimaryKey, Model):
-    """Zoom's own participants file, uploaded by a teacher. Its rows are kept until it is decided; the file
-    itself never is."""
+    """A participants file of Zoom's, uploaded by a teacher. Its rows are stored until the upload is decided; the file
+    itself is never stored."""
 
     __tablename__ = "participant_uploads"
     __table_args__ = (
@@ -211,7 +216,7 @@ class ParticipantUpload(UuidPrimaryKey, Model):
 
 
 class DailyAttendance(UuidPrimaryKey, Model):
-    """What the adviser recorded of a learner's day in the section, over what the sheets say."""
+    """A learner's day as the adviser recorded it, overriding what follows from the sheets."""
 
     __tablename__ = "daily_attendance"
     __table_args__ = (

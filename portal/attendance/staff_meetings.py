@@ -1,4 +1,4 @@
-"""Who came to a meeting without a class: the invited with their time, and whoever else was in. No marks, no sheet."""
+"""Attendance of a meeting without a class: each invitee's time, and the unmatched participants. No marks, no sheet."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,7 +18,7 @@ from portal.registration.queries import registrant_ids_by_person
 
 @dataclass(frozen=True)
 class InviteePresence:
-    """One person and their time in the meeting, in whole seconds; `stays` is 0 for who never came."""
+    """One invitee and their time in the meeting, in whole seconds; `stays` is 0 for who never joined."""
 
     user_id: UUID
     name: str
@@ -28,21 +28,21 @@ class InviteePresence:
     first_join: datetime | None = None
     last_leave: datetime | None = None
     stays: int = 0
-    inside: bool = False  # at this moment
+    inside: bool = False  # in the meeting now
 
 
 @dataclass(frozen=True)
 class StaffMeetingAttendance:
-    """`others` were in without being known: no registration, no address of anybody invited."""
+    """`others` are unmatched participants: neither registrant id nor address is an invitee's."""
 
     people: tuple[InviteePresence, ...]
     others: tuple[UnmatchedParticipant, ...]
-    has_instances: bool  # some running of the meeting is known
+    has_instances: bool  # at least one instance of the meeting is known
     is_over: bool
 
     @property
     def joined(self) -> int:
-        return sum(1 for one in self.people if one.stays)
+        return sum(1 for invitee in self.people if invitee.stays)
 
     @property
     def rate(self) -> float:
@@ -51,17 +51,17 @@ class StaffMeetingAttendance:
 
     @property
     def average_seconds(self) -> int:
-        """Of those who came."""
+        """Of those who joined."""
         return round(self.total_seconds / self.joined) if self.joined else 0
 
     @property
     def total_seconds(self) -> int:
-        return sum(one.seconds for one in self.people)
+        return sum(invitee.seconds for invitee in self.people)
 
 
 @dataclass(frozen=True)
 class InviteeEvidence:
-    """The invited in the order of their names, and what they were found by: the evidence and whose each stay is."""
+    """The invitees by name, with the loaded evidence and the matched result."""
 
     people: tuple[InviteePresence, ...]
     loaded: SheetEvidence
@@ -69,7 +69,7 @@ class InviteeEvidence:
 
 
 def load_invitee_evidence(occurrence: MeetingOccurrence) -> InviteeEvidence:
-    """The invited of the date's meeting with their time; six to eight statements whatever their number."""
+    """The invitees of the date's meeting with their time; six to eight statements, whatever their number."""
     meeting = occurrence.meeting
     people = db.session.execute(
         select(User.id, User.full_name, User.email)
@@ -80,36 +80,38 @@ def load_invitee_evidence(occurrence: MeetingOccurrence) -> InviteeEvidence:
         )
         .order_by(User.full_name, User.id)
     ).all()
-    ids: dict[UUID, set[str]] = {}
+    registrant_ids: dict[UUID, set[str]] = {}
     for _learner, user_id, registrant_id in registrant_ids_by_person(meeting.id):
         if user_id:
-            ids.setdefault(user_id, set()).add(registrant_id)
-    loaded = load_sheet_evidence(occurrence, meeting)
-    lines = tuple(StaffMember(str(key), frozenset(ids.get(key, ())), email, (name,)) for key, name, email in people)
-    result = compute_sheet(replace(loaded.input, staff=lines))
-    presences = {one.user_id: one for one in result.staff}
-    found = []
+            registrant_ids.setdefault(user_id, set()).add(registrant_id)
+    evidence = load_sheet_evidence(occurrence, meeting)
+    staff_members = tuple(
+        StaffMember(str(key), frozenset(registrant_ids.get(key, ())), email, (name,)) for key, name, email in people
+    )
+    result = compute_sheet(replace(evidence.input, staff=staff_members))
+    presences = {presence.user_id: presence for presence in result.staff}
+    invitees = []
     for user_id, name, email in people:
-        here = InviteePresence(user_id, name, email, organiser=user_id == meeting.created_by)
+        invitee = InviteePresence(user_id, name, email, organiser=user_id == meeting.created_by)
         if stays := presences.get(str(user_id)):
-            here = replace(
-                here,
+            invitee = replace(
+                invitee,
                 seconds=stays.seconds,
                 first_join=stays.first_join,
                 last_leave=stays.last_leave,
                 stays=stays.stay_count,
                 inside=stays.is_in_meeting,
             )
-        found.append(here)
-    return InviteeEvidence(tuple(found), loaded, result)
+        invitees.append(invitee)
+    return InviteeEvidence(tuple(invitees), evidence, result)
 
 
 def staff_meeting_attendance(occurrence: MeetingOccurrence) -> StaffMeetingAttendance:
-    """The invited of the date's meeting, those who came first."""
-    gathered = load_invitee_evidence(occurrence)
+    """The invitees of the date's meeting, those who joined first."""
+    invitee_evidence = load_invitee_evidence(occurrence)
     return StaffMeetingAttendance(
-        people=tuple(sorted(gathered.people, key=lambda one: (not one.stays, one.name))),
-        others=gathered.result.unmatched,
-        has_instances=gathered.loaded.has_instances,
-        is_over=gathered.loaded.input.knowledge.is_over,
+        people=tuple(sorted(invitee_evidence.people, key=lambda invitee: (not invitee.stays, invitee.name))),
+        others=invitee_evidence.result.unmatched,
+        has_instances=invitee_evidence.loaded.has_instances,
+        is_over=invitee_evidence.loaded.input.knowledge.is_over,
     )

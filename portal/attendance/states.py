@@ -1,7 +1,7 @@
-"""Which state of a sheet may follow which. Whatever is not listed is a fault.
+"""State machine of a sheet: the allowed transitions. Any other transition is a fault.
 
-The state is computed from the evidence, so late evidence may take a sheet back; whether it is finalised is a column
-of its own. The tests install a guard in the database that refuses any other change.
+The state is derived from the evidence, so late evidence may move it backwards; finalisation is a separate column.
+The tests install a database trigger that refuses any other change.
 """
 
 from portal.attendance.codes import SheetState
@@ -11,7 +11,7 @@ _S = SheetState
 SHEET_TRANSITIONS: dict[SheetState, frozenset[SheetState]] = {
     _S.NOT_STARTED: frozenset({_S.LIVE, _S.PROVISIONAL, _S.RECONCILED}),
     _S.LIVE: frozenset({_S.PROVISIONAL, _S.RECONCILED, _S.NOT_STARTED}),
-    # over, Zoom's report is awaited: it comes, or is given up
+    # over, waiting for Zoom's report: received, or given up
     _S.PROVISIONAL: frozenset({_S.RECONCILED, _S.UNREPORTED, _S.LIVE, _S.NOT_STARTED}),
     _S.RECONCILED: frozenset({_S.PROVISIONAL, _S.LIVE, _S.NOT_STARTED}),
     _S.UNREPORTED: frozenset({_S.RECONCILED, _S.PROVISIONAL, _S.LIVE, _S.NOT_STARTED}),

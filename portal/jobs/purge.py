@@ -1,7 +1,7 @@
-"""What is not needed any more goes, by itself: `delete_expired_rows()` hourly, and `flask data purge` by hand.
+"""Retention: deletes rows past their retention period, `delete_expired_rows()` hourly, or `flask data purge` by hand.
 
-Marks do not change when raw deliveries go: they follow from the stays, which remain. Those go with the marks, after
-the school years that their school keeps them for (`privacy/attendance_retention.py`). The audit of who looked stays.
+Deleting raw deliveries does not change marks: these are computed from stays. Stays and marks are deleted after the
+number of school years that their school sets (`privacy/attendance_retention.py`). The audit log of views is kept.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ SIGN_IN_ACTIONS = (AuditAction.SIGNED_IN, AuditAction.REFUSED_SIGN_IN)
 
 @dataclass(frozen=True)
 class RetentionRule:
-    """Rows of one table that go when they are `days` old, as `old` tells from that moment."""
+    """Rows of one table that are deleted after `days`; `old` is the condition for a given limit."""
 
     name: str
     table: Any
@@ -43,7 +43,7 @@ class RetentionRule:
 
 
 RETENTION_RULES = (
-    # Raw deliveries hold names and addresses. One that could not be projected in a month will not be.
+    # Raw deliveries contain names and addresses. One that could not be projected within a month never will be.
     RetentionRule("raw events", ZoomEvent, ZoomEvent.id, 30, lambda limit: ZoomEvent.received_at < limit),
     RetentionRule("join openings", JoinLinkUse, JoinLinkUse.id, 30, lambda limit: JoinLinkUse.opened_at < limit),
     RetentionRule(
@@ -71,7 +71,7 @@ RETENTION_RULES = (
         "sessions",
         UserSession,
         UserSession.id,
-        60,  # the longest lives 30 days
+        60,  # the longest session lasts 30 days
         lambda limit: or_(UserSession.ended_at < limit, UserSession.created_at < limit),
     ),
     RetentionRule(
@@ -90,25 +90,25 @@ RETENTION_RULES = (
         lambda limit: (OutboxMail.state != MailState.QUEUED) & (OutboxMail.created_at < limit),
     ),
 )
-UNDECIDED = timedelta(days=7)  # a roster that was uploaded and neither taken nor thrown away
+UNDECIDED = timedelta(days=7)  # of a roster upload that was neither applied nor discarded
 
 
 def delete_expired_rows(*, dry_run: bool = False) -> dict[str, int]:
-    """Delete what is too old, in small transactions; the number of rows by what they are.
+    """Delete expired rows in small transactions; returns the number of rows by rule.
 
-    With `dry_run` nothing changes, and the numbers say what would go.
+    With `dry_run` nothing is changed, and the numbers are what would be deleted.
     """
     now = clock.now()
     counts = {}
     for rule in RETENTION_RULES:
-        old = rule.old(now - timedelta(days=rule.days))
-        counts[rule.name] = _number(rule.table, old) if dry_run else _delete(rule, old)
+        expired = rule.old(now - timedelta(days=rule.days))
+        counts[rule.name] = _count_rows(rule.table, expired) if dry_run else _delete_in_batches(rule, expired)
     undecided = (RosterImport.state == ImportState.PREVIEW) & (RosterImport.uploaded_at < now - UNDECIDED)
     too_old_to_undo = RosterImport.undo_journal.is_not(None) & (RosterImport.decided_at < now - UNDO_WINDOW)
     if dry_run:
-        counts["undecided rosters"] = _number(RosterImport, undecided)
-        counts["journals of imports"] = _number(RosterImport, too_old_to_undo)
-        counts["keys of the day"] = _number(
+        counts["undecided rosters"] = _count_rows(RosterImport, undecided)
+        counts["journals of imports"] = _count_rows(RosterImport, too_old_to_undo)
+        counts["keys of the day"] = _count_rows(
             client_hash.IpHashKey, client_hash.IpHashKey.day < clock.today() - client_hash.KEY_RETENTION
         )
     else:
@@ -126,14 +126,14 @@ def delete_expired_rows(*, dry_run: bool = False) -> dict[str, int]:
     )
 
 
-def _number(table: Any, old: ColumnElement[bool]) -> int:
-    return db.session.scalar(select(func.count()).select_from(table).where(old)) or 0
+def _count_rows(table: Any, expired: ColumnElement[bool]) -> int:
+    return db.session.scalar(select(func.count()).select_from(table).where(expired)) or 0
 
 
-def _delete(rule: RetentionRule, old: ColumnElement[bool]) -> int:
-    done = 0
-    while ids := list(db.session.scalars(select(rule.key).where(old).limit(BATCH_SIZE))):
+def _delete_in_batches(rule: RetentionRule, expired: ColumnElement[bool]) -> int:
+    deleted_count = 0
+    while ids := list(db.session.scalars(select(rule.key).where(expired).limit(BATCH_SIZE))):
         with write_transaction():
             db.session.execute(delete(rule.table).where(rule.key.in_(ids)).execution_options(synchronize_session=False))
-        done += len(ids)
-    return done
+        deleted_count += len(ids)
+    return deleted_count

@@ -1,7 +1,7 @@
-"""Projecting the inbox: stored deliveries become stays, many at a time, in any order.
+"""Projection of the inbox: stored deliveries become evidence, in batches and in any order.
 
-Several workers may do this side by side: each takes deliveries that nobody else has locked, then locks the
-meetings that these are about, in the order of their ids.
+Several workers may project in parallel: each takes deliveries that nobody else has locked, then locks their
+meetings, in the order of their ids (a fixed lock order prevents deadlocks).
 """
 
 import json
@@ -29,58 +29,60 @@ from portal.zoom.webhooks.events import WebhookEvent, parse_webhook_event
 
 log = logging.getLogger("portal.jobs")
 BATCH_SIZE = 100
-MAX_WAIT = 0.05  # seconds for a batch on SQLite, where no delivery can be stored meanwhile
+MAX_WAIT = 0.05  # seconds for a batch on SQLite, where its write lock keeps deliveries from being stored
 MAX_ATTEMPTS = 5
-NEARBY_WINDOW = timedelta(hours=12)  # a class whose events are missed now began, or begins, within this
+NEARBY_WINDOW = timedelta(
+    hours=12
+)  # a class whose events are missing starts within this distance from the missed delivery
 
 
 def project_pending_deliveries() -> int:
-    """Project what is new; the number of deliveries done. One that raises does not hold up the rest."""
-    done = _project_together() if _some(_fresh()) else 0
-    for event_id in db.session.scalars(select(ZoomEvent.id).where(_failed_before()).order_by(ZoomEvent.id)).all():
-        done += _project_alone(event_id)
-    if done:
+    """Project pending deliveries; returns how many were. A failing one does not block the rest."""
+    projected = _project_batch() if _has_rows(_new_clause()) else 0
+    for event_id in db.session.scalars(select(ZoomEvent.id).where(_retryable_clause()).order_by(ZoomEvent.id)).all():
+        projected += _project_alone(event_id)
+    if projected:
         notify_worker("attendance")
-    return done
+    return projected
 
 
-def _fresh() -> ColumnElement[bool]:
+def _new_clause() -> ColumnElement[bool]:
     return and_(ZoomEvent.state == DeliveryState.PENDING, ZoomEvent.attempts == 0)
 
 
-def _failed_before() -> ColumnElement[bool]:
-    """Due again. They are taken one by one, so that they spoil no batch."""
-    next_try = or_(ZoomEvent.next_attempt_at.is_(None), ZoomEvent.next_attempt_at <= clock.now())
-    return and_(ZoomEvent.state == DeliveryState.PENDING, ZoomEvent.attempts > 0, next_try)
+def _retryable_clause() -> ColumnElement[bool]:
+    """Condition: due for another attempt. These are processed one by one, so that they fail no batch."""
+    is_due = or_(ZoomEvent.next_attempt_at.is_(None), ZoomEvent.next_attempt_at <= clock.now())
+    return and_(ZoomEvent.state == DeliveryState.PENDING, ZoomEvent.attempts > 0, is_due)
 
 
-def _some(which: ColumnElement[bool]) -> bool:
-    return db.session.scalar(select(ZoomEvent.id).where(which).limit(1)) is not None
+def _has_rows(condition: ColumnElement[bool]) -> bool:
+    return db.session.scalar(select(ZoomEvent.id).where(condition).limit(1)) is not None
 
 
-def _project_together() -> int:
-    tried: list[int] = []
+def _project_batch() -> int:
+    tried_ids: list[int] = []
     try:
         with write_transaction():
-            rows = _lock(_fresh())
-            until = monotonic() + MAX_WAIT
+            rows = _lock_deliveries(_new_clause())
+            deadline = monotonic() + MAX_WAIT
             for row in rows:
-                tried.append(row.id)
+                tried_ids.append(row.id)
                 _project(row)
-                if monotonic() > until and not is_postgresql():
+                if monotonic() > deadline and not is_postgresql():
                     break
-    except Exception as error:  # noqa: BLE001 - any of them may be the poison one: find it by taking them one at a time
-        log.warning("a batch of %s events could not be projected: %s", len(tried), type(error).__name__)
-        return sum(_project_alone(event_id) for event_id in tried)
-    return len(tried)
+    except Exception as error:  # noqa: BLE001 - any of them may be the poison one: found by processing them one at a time
+        log.warning("projection of a batch of %s events failed: %s", len(tried_ids), type(error).__name__)
+        return sum(_project_alone(event_id) for event_id in tried_ids)
+    return len(tried_ids)
 
 
-def _lock(which: ColumnElement[bool]) -> list[ZoomEvent]:
-    """Deliveries that nobody else is projecting right now, with their meetings locked."""
-    query = select(ZoomEvent).where(which).order_by(ZoomEvent.id).limit(BATCH_SIZE)
+def _lock_deliveries(condition: ColumnElement[bool]) -> list[ZoomEvent]:
+    """Deliveries that no other worker is projecting, locked together with their meetings."""
+    query = select(ZoomEvent).where(condition).order_by(ZoomEvent.id).limit(BATCH_SIZE)
     if is_postgresql():
         query = query.with_for_update(skip_locked=True)
-    # Another worker may have changed what was read here in an earlier batch.
+    # Rows read in an earlier batch may have been changed by another worker.
     db.session.expire_all()
     rows = list(db.session.scalars(query.execution_options(populate_existing=True)))
     zoom_ids = {row.zoom_meeting_id for row in rows if row.zoom_meeting_id}
@@ -89,11 +91,11 @@ def _lock(which: ColumnElement[bool]) -> list[ZoomEvent]:
 
 
 def _project(row: ZoomEvent) -> None:
-    result = _apply(parse_webhook_event(json.loads(row.body)))
+    result = _apply_event(parse_webhook_event(json.loads(row.body)))
     row.state, row.projected_at, row.error = result.state, clock.now(), None
 
 
-def _apply(event: WebhookEvent) -> ApplyResult:
+def _apply_event(event: WebhookEvent) -> ApplyResult:
     if meetings_from_zoom.apply_meeting_event(event) or registration_from_zoom.apply_registration_event(event):
         return ApplyResult("done")
     return apply_attendance_event(event)
@@ -102,12 +104,12 @@ def _apply(event: WebhookEvent) -> ApplyResult:
 def _project_alone(event_id: int) -> int:
     try:
         with write_transaction():
-            rows = _lock(and_(ZoomEvent.id == event_id, ZoomEvent.state == DeliveryState.PENDING))
+            rows = _lock_deliveries(and_(ZoomEvent.id == event_id, ZoomEvent.state == DeliveryState.PENDING))
             for row in rows:
                 _project(row)
             return len(rows)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is written on the row and the rest goes on
-        log.warning("event %s could not be projected: %s", event_id, type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - any error is stored on the row, and the batch continues
+        log.warning("projection of event %s failed: %s", event_id, type(error).__name__)
         _count_failure(event_id, error)
         return 0
 
@@ -118,28 +120,34 @@ def _count_failure(event_id: int, error: Exception) -> None:
         if row is None or row.state != DeliveryState.PENDING:
             return
         row.attempts += 1
-        row.error = type(error).__name__  # its text may hold names
+        row.error = type(error).__name__  # the message may contain names
         row.state = DeliveryState.FAILED if row.attempts >= MAX_ATTEMPTS else DeliveryState.PENDING
         row.next_attempt_at = clock.now() + min(retry_backoff_delay(row.attempts), timedelta(seconds=30))
 
 
 def requeue_unmatched_deliveries() -> int:
-    """Deliveries that came before the portal knew their meeting are new again once it does; how many."""
-    exists_clause = exists().where(ZoomMeeting.zoom_id == ZoomEvent.zoom_meeting_id)
-    waiting = and_(ZoomEvent.state == DeliveryState.UNMATCHED, exists_clause)
-    return requeue_deliveries(waiting) if _some(waiting) else 0
+    """Requeue deliveries that arrived before the portal knew their meeting; returns how many."""
+    meeting_is_known = exists().where(ZoomMeeting.zoom_id == ZoomEvent.zoom_meeting_id)
+    requeueable = and_(ZoomEvent.state == DeliveryState.UNMATCHED, meeting_is_known)
+    return requeue_deliveries(requeueable) if _has_rows(requeueable) else 0
 
 
 def mark_sheets_of_missed() -> int:
-    """Mark the sheets as changed to which a delivery is missing that had to be refused; how many deliveries."""
-    untold = select(MissedDelivery).where(MissedDelivery.sheets_marked.is_(False)).order_by(MissedDelivery.missed_at)
-    missed = list(db.session.scalars(untold.limit(BATCH_SIZE)))
+    """Mark the sheets dirty that may lack a refused delivery; returns the number of deliveries."""
+    unprocessed = (
+        select(MissedDelivery).where(MissedDelivery.sheets_marked.is_(False)).order_by(MissedDelivery.missed_at)
+    )
+    missed = list(db.session.scalars(unprocessed.limit(BATCH_SIZE)))
     if not missed:
         return 0
     with write_transaction():
-        near = {(meeting, sheet) for one in missed for meeting, sheet in db.session.execute(_sheets_near(one))}
-        lock_rows(ZoomMeeting, {meeting for meeting, _ in near})
-        for _, occurrence_id in sorted(near):
+        nearby = {
+            (meeting_id, sheet_id)
+            for missed_delivery in missed
+            for meeting_id, sheet_id in db.session.execute(_select_nearby_sheets(missed_delivery))
+        }
+        lock_rows(ZoomMeeting, {meeting_id for meeting_id, _ in nearby})
+        for _, occurrence_id in sorted(nearby):
             mark_sheet_dirty(occurrence_id)
         for delivery in missed:
             delivery.sheets_marked = True
@@ -147,8 +155,8 @@ def mark_sheets_of_missed() -> int:
     return len(missed)
 
 
-def _sheets_near(missed: MissedDelivery) -> Select[UUID, UUID]:
-    """The sheets that the delivery may belong to: their meetings and occurrences."""
+def _select_nearby_sheets(missed: MissedDelivery) -> Select[UUID, UUID]:
+    """(Meeting id, occurrence id) of the sheets that the delivery may belong to."""
     query = (
         select(ZoomMeeting.id, AttendanceSheet.occurrence_id)
         .join(MeetingOccurrence, MeetingOccurrence.id == AttendanceSheet.occurrence_id)

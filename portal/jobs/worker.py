@@ -1,7 +1,6 @@
-"""What runs behind the pages: sweeps over due rows, woken at once within the process, else every second.
+"""Background worker: sweeps over due rows, signalled within the process, else polled every second.
 
-The rows are the truth. Kill this at any point and start it again: leases run out, and the next sweep finds
-what was left.
+All state is in the rows. A crash at any point is safe: leases expire, and the next sweep finds what is left.
 """
 
 import logging
@@ -35,15 +34,15 @@ from portal.registration.zoom_sync import engine
 from portal.zoom_account.client import get_zoom_client
 
 log = logging.getLogger("portal.jobs")
-POLL_SECONDS = 1.0  # seconds between looks for rows that another process left
+POLL_SECONDS = 1.0  # poll interval for rows of other processes
 SLOW_POLL = 30.0
 HALF_AN_HOUR = 1800.0
 
 
 @dataclass(frozen=True)
 class Job:
-    """A loop of its own: what wakes it, how often it looks anyway, what it does. `run` returns how much it did.
-    `rest` is how many seconds it leaves the others in peace after doing something."""
+    """One sweep in a loop of its own: the topics that signal it, its poll interval, and its function. `run` returns how
+    much it did; `rest` is the pause in seconds after a round that found work."""
 
     name: str
     topics: frozenset[str]
@@ -57,12 +56,12 @@ def project_deliveries() -> int:
 
 
 def requeue_late_deliveries() -> int:
-    """Deliveries whose meeting became known meanwhile, and sheets to which a refused delivery is missing."""
+    """Requeue deliveries whose meeting has become known, and mark sheets that lack a refused delivery."""
     return requeue_unmatched_deliveries() + mark_sheets_of_missed()
 
 
 def recompute_due_sheets() -> int:
-    """Compute the sheets whose evidence changed, and those that live classes keep moving."""
+    """Recompute dirty sheets: their evidence changed, or their class is live."""
     ids = list(
         db.session.scalars(
             select(AttendanceSheet.occurrence_id)
@@ -84,7 +83,7 @@ def sync_due_meetings() -> int:
 
 
 def sync_registrant_rows() -> int:
-    """Compare all coming meetings with the rosters: not every second, since it looks at all of them."""
+    """Reconcile the registrant rows of all upcoming meetings with the rosters: a costly query, so not every second."""
     return desired_registrants.sync_registrant_rows(_settings().email_domains) + join_links.create_missing_links()
 
 
@@ -96,7 +95,7 @@ def register_at_zoom() -> int:
 
 
 def reconcile_due_reports() -> int:
-    """Ask Zoom's reports that are due, and look for classes of which nothing was heard."""
+    """Request the due reports of Zoom, and find classes without any event."""
     ids = zoom_report.lease_due_reports()
     for occurrence_id in ids:
         zoom_report.reconcile_occurrence(occurrence_id, get_zoom_client())
@@ -112,35 +111,37 @@ def send_queued_mail() -> int:
 
 
 def create_due_notifications() -> int:
-    """Tell people what happened, and write the letters about it that are due."""
-    told = dispatch.notify_meeting_changes() + dispatch.notify_registration_failures() + dispatch.notify_sheets_ready()
-    return told + digest_mail.queue_due_digests()
+    """Dispatch notifications, and queue the due digest mails."""
+    dispatched = (
+        dispatch.notify_meeting_changes() + dispatch.notify_registration_failures() + dispatch.notify_sheets_ready()
+    )
+    return dispatched + digest_mail.queue_due_digests()
 
 
 def mark_overdue_meetings() -> int:
-    """Sheets of classes that never sent their end: time alone changes what is known of them."""
+    """Mark the sheets of classes without an end event: the passing of time changes them."""
     return sheet_compute.mark_overdue_sheets(clock.now())
 
 
 def mark_changed_rosters() -> int:
-    """Sheets of days on which, as we know by now, others were on the roster."""
+    """Mark the sheets of past days whose roster was changed since."""
     return sheet_compute.mark_roster_changed_sheets(clock.now())
 
 
 def process_erasures() -> int:
-    """Erase the learners whose erasure was asked for."""
+    """Carry out the requested erasures."""
     return erasure.process_due_erasures()
 
 
 def purge_expired_rows() -> int:
-    """Take away what is too old to keep. Nothing waits for it, so it never asks for another round at once."""
+    """Delete expired rows. Always returns 0: nothing waits for it, so there is no immediate second round."""
     purge.delete_expired_rows()
     return 0
 
 
 def finish_pending_erasures() -> int:
-    """Look after erasures while Zoom may still name the learner. On its own: what keeps old rows from going must not
-    keep a name."""
+    """Repeat the redaction of erasures while Zoom may still name the learner. A job of its own, so that a failing purge
+    does not delay it."""
     erasure.finish_pending_erasures()
     return 0
 
@@ -153,7 +154,9 @@ def _settings() -> Settings:
 JOBS = (
     Job("inbox", frozenset({"inbox"}), POLL_SECONDS, project_deliveries),
     Job("late evidence", frozenset({"late evidence"}), 5.0, requeue_late_deliveries),
-    Job("sheets", frozenset({"attendance"}), POLL_SECONDS, recompute_due_sheets, rest=1.0),  # events come in hundreds
+    Job(
+        "sheets", frozenset({"attendance"}), POLL_SECONDS, recompute_due_sheets, rest=1.0
+    ),  # events arrive by the hundred
     Job("meetings", frozenset({"meetings"}), POLL_SECONDS, sync_due_meetings),
     Job("rosters", frozenset({"registration"}), 15.0, sync_registrant_rows),
     Job("registration", frozenset({"registrants"}), POLL_SECONDS, register_at_zoom),
@@ -170,7 +173,7 @@ JOBS = (
 
 
 def run_until_idle(app: Flask, rounds: int = 1000) -> None:
-    """Run every sweep in turn until none finds anything: for tests and for `flask sweep`."""
+    """Run every sweep in turn until none finds work: for tests and for `flask sweep`."""
     for _ in range(rounds):
         if not sum(_run_once(app, sweep) for sweep in JOBS):
             return
@@ -183,7 +186,7 @@ def _run_once(app: Flask, sweep: Job) -> int:
 
 
 class Worker:
-    """The sweeps in threads of their own. `start()` once per process; `stop()` waits for what is going on."""
+    """Runs the sweeps in threads of their own. `start()` once per process; `stop()` waits for the current rounds."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app
@@ -199,7 +202,7 @@ class Worker:
 
     def stop(self) -> None:
         self._stopping.set()
-        for sweep in JOBS:  # a loop that looks once an hour would else be waited for
+        for sweep in JOBS:  # otherwise a loop with an interval of an hour would be waited for
             for topic in sweep.topics:
                 notify_worker(topic)
         for thread in self._threads:
@@ -208,11 +211,11 @@ class Worker:
     def _loop(self, sweep: Job) -> None:
         while not self._stopping.is_set():
             try:
-                found = _run_once(self._app, sweep)
+                work_count = _run_once(self._app, sweep)
             except Exception:
                 log.exception("sweep %s failed", sweep.name)
-                found = 0
-            if found:
+                work_count = 0
+            if work_count:
                 self._stopping.wait(sweep.rest)
             else:
                 wait_for_signal(sweep.topics, sweep.every)

@@ -1,4 +1,4 @@
-"""Loading meetings and occurrences for the person who asks."""
+"""Access control: loaders of meetings and occurrences for the signed-in user, and SQL conditions on them."""
 
 from functools import lru_cache
 from uuid import UUID
@@ -22,27 +22,27 @@ from portal.meetings.models import SCHOOL_AUDIENCES, MeetingInvitation, MeetingO
 
 
 def visible_meetings_clause(user: User | AccessScope) -> ColumnElement[bool]:
-    """A condition on ZoomMeeting: of a class the person sees; without a class made by the person, or invited to."""
-    classes = select(SchoolClass.id).where(visible_classes_clause(user)).correlate(None)
-    condition = or_(ZoomMeeting.created_by == user.id, invited_meetings_clause(user))
-    return or_(ZoomMeeting.class_id.in_(classes), ZoomMeeting.class_id.is_(None) & condition)
+    """Condition on ZoomMeeting: of a class the user sees; without a class, created by the user or invited to."""
+    visible_class_ids = select(SchoolClass.id).where(visible_classes_clause(user)).correlate(None)
+    own_or_invited = or_(ZoomMeeting.created_by == user.id, invited_meetings_clause(user))
+    return or_(ZoomMeeting.class_id.in_(visible_class_ids), ZoomMeeting.class_id.is_(None) & own_or_invited)
 
 
 def invited_meetings_clause(user: User | AccessScope) -> ColumnElement[bool]:
-    """A condition on ZoomMeeting: one without a class to which the person is invited."""
-    by_name = select(MeetingInvitation.meeting_id).where(MeetingInvitation.user_id == user.id).correlate(None)
-    ways: list[ColumnElement[bool]] = [ZoomMeeting.id.in_(by_name)]
+    """Condition on ZoomMeeting: one without a class to which the user is invited."""
+    named_meeting_ids = select(MeetingInvitation.meeting_id).where(MeetingInvitation.user_id == user.id).correlate(None)
+    invitation_clauses: list[ColumnElement[bool]] = [ZoomMeeting.id.in_(named_meeting_ids)]
     if user.school_id and user.scope in (None, "school"):
         audiences = ("all",) if user.is_admin else SCHOOL_AUDIENCES
-        ways.append((ZoomMeeting.school_id == user.school_id) & ZoomMeeting.audience.in_(audiences))
-    return ZoomMeeting.class_id.is_(None) & or_(*ways)
+        invitation_clauses.append((ZoomMeeting.school_id == user.school_id) & ZoomMeeting.audience.in_(audiences))
+    return ZoomMeeting.class_id.is_(None) & or_(*invitation_clauses)
 
 
 def manageable_meetings_clause(user: User | AccessScope) -> ColumnElement[bool]:
-    """A condition on ZoomMeeting: of a class the person manages, or made by the person without a class."""
-    classes = select(SchoolClass.id).where(manageable_classes_clause(user)).correlate(None)
+    """Condition on ZoomMeeting: of a class the user manages, or created by the user without a class."""
+    manageable_class_ids = select(SchoolClass.id).where(manageable_classes_clause(user)).correlate(None)
     return or_(
-        ZoomMeeting.class_id.in_(classes),
+        ZoomMeeting.class_id.in_(manageable_class_ids),
         (ZoomMeeting.class_id.is_(None)) & (ZoomMeeting.created_by == user.id),
     )
 
@@ -50,12 +50,12 @@ def manageable_meetings_clause(user: User | AccessScope) -> ColumnElement[bool]:
 def can_manage_meeting(meeting: ZoomMeeting) -> bool:
     if meeting.class_id is None:
         return bool(meeting.created_by == current_user.id)
-    return bool(db.session.scalar(_is_managed(access_scope_of(current_user)), {"meeting_id": meeting.id}))
+    return bool(db.session.scalar(_select_is_managed(access_scope_of(current_user)), {"meeting_id": meeting.id}))
 
 
 @lru_cache(STATEMENT_CACHE_SIZE)
-def _is_managed(who: AccessScope) -> Select[bool]:
-    return select(exists().where(ZoomMeeting.id == bindparam("meeting_id"), manageable_meetings_clause(who)))
+def _select_is_managed(scope: AccessScope) -> Select[bool]:
+    return select(exists().where(ZoomMeeting.id == bindparam("meeting_id"), manageable_meetings_clause(scope)))
 
 
 _with_class = (
@@ -67,7 +67,7 @@ _with_co_teachers = joinedload(ZoomMeeting.school_class).selectinload(SchoolClas
 
 
 def meeting_or_404(meeting_id: UUID, *, manage: bool = False) -> ZoomMeeting:
-    """The meeting with its class and occurrences; 404 for a stranger, 403 where `manage` is wanted but not given."""
+    """The meeting with its class and occurrences; 404 if not visible, 403 if `manage` and not managed."""
     meeting = db.session.scalar(
         select(ZoomMeeting)
         .where(ZoomMeeting.id == meeting_id, visible_meetings_clause(current_user))
@@ -81,63 +81,68 @@ def meeting_or_404(meeting_id: UUID, *, manage: bool = False) -> ZoomMeeting:
 
 
 def can_edit_sheet(meeting: ZoomMeeting) -> bool:
-    """True for who may change the sheets: who manages the meeting and sees learners without giving a reason."""
+    """True for users who may change the sheets: they manage the meeting and see learners without giving a reason."""
     return can_view_learners(current_user) and can_manage_meeting(meeting)
 
 
 def occurrence_or_404(occurrence_id: UUID, *, manage: bool = False) -> MeetingOccurrence:
-    """The class date with its meeting and class, for its learners' rows; without a class there is no sheet.
-    404 for a stranger, 403 where `manage` is wanted but not given; division and region are asked for a reason."""
-    occurrence = _occurrence(occurrence_id)
+    """The class date with its meeting and class, for its attendance sheet; 404 if not visible or without a class,
+    403 if `manage` and the user may not edit the sheet, 410 if the attendance was deleted by retention.
+
+    Division and region users are asked for a disclosure reason.
+    """
+    occurrence = _visible_occurrence(occurrence_id)
     if occurrence is None or occurrence.meeting.class_id is None:
         abort(404)
     if manage and not can_edit_sheet(occurrence.meeting):
         abort(403)
-    _give_reason(occurrence.meeting)
-    _be_kept(occurrence.meeting)
+    _require_disclosure_reason(occurrence.meeting)
+    _abort_if_attendance_deleted(occurrence.meeting)
     return occurrence
 
 
-def _occurrence(occurrence_id: UUID) -> MeetingOccurrence | None:
-    return db.session.scalar(_seen_occurrence(access_scope_of(current_user)), {"occurrence_id": occurrence_id})
+def _visible_occurrence(occurrence_id: UUID) -> MeetingOccurrence | None:
+    return db.session.scalar(
+        _select_visible_occurrence(access_scope_of(current_user)), {"occurrence_id": occurrence_id}
+    )
 
 
 @lru_cache(STATEMENT_CACHE_SIZE)
-def _seen_occurrence(who: AccessScope) -> Select[MeetingOccurrence]:
+def _select_visible_occurrence(scope: AccessScope) -> Select[MeetingOccurrence]:
     return (
         select(MeetingOccurrence)
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
-        .where(MeetingOccurrence.id == bindparam("occurrence_id"), visible_meetings_clause(who))
+        .where(MeetingOccurrence.id == bindparam("occurrence_id"), visible_meetings_clause(scope))
         .options(*(joinedload(MeetingOccurrence.meeting).options(option) for option in _with_class))
     )
 
 
 def participants_occurrence_or_404(occurrence_id: UUID) -> MeetingOccurrence:
-    """The date with its meeting, for its participants: as for the sheet, and without a class for who made it."""
-    occurrence = _occurrence(occurrence_id)
+    """The class date with its meeting, for its participants: as for the sheet; without a class, its creator only."""
+    occurrence = _visible_occurrence(occurrence_id)
     if occurrence is None:
         abort(404)
     if occurrence.meeting.class_id is None and not can_manage_meeting(occurrence.meeting):
         abort(403)
-    _give_reason(occurrence.meeting)
-    _be_kept(occurrence.meeting)
+    _require_disclosure_reason(occurrence.meeting)
+    _abort_if_attendance_deleted(occurrence.meeting)
     return occurrence
 
 
-def _be_kept(meeting: ZoomMeeting) -> None:
-    """410 where the school keeps the attendance of that year no longer."""
+def _abort_if_attendance_deleted(meeting: ZoomMeeting) -> None:
+    """Abort with 410 if the school deleted the attendance of that school year."""
     if meeting.school_class is not None and meeting.school_class.section.attendance_deleted_at:
         abort(410)
 
 
-def _give_reason(meeting: ZoomMeeting) -> None:
+def _require_disclosure_reason(meeting: ZoomMeeting) -> None:
     if meeting.school_class is not None:
         require_section_disclosure(meeting.school_class.section)
 
 
 def manageable_occurrence_or_404(occurrence_id: UUID) -> MeetingOccurrence:
-    """The class date with its meeting and class, for somebody who manages it; 404 for a stranger, 403 else."""
-    occurrence = _occurrence(occurrence_id)
+    """The class date with its meeting and class, for a user who manages it; 404 if not visible, 403 otherwise."""
+    occurrence = _visible_occurrence(occurrence_id)
     if occurrence is None:
         abort(404)
     if not can_manage_meeting(occurrence.meeting):
@@ -146,11 +151,11 @@ def manageable_occurrence_or_404(occurrence_id: UUID) -> MeetingOccurrence:
 
 
 def schedule_or_404(schedule_id: UUID) -> Schedule:
-    """The schedule with its times and class; 404 for a stranger."""
-    classes = select(SchoolClass.id).where(visible_classes_clause(current_user)).correlate(None)
+    """The schedule with its times and class; 404 if not visible."""
+    visible_class_ids = select(SchoolClass.id).where(visible_classes_clause(current_user)).correlate(None)
     schedule = db.session.scalar(
         select(Schedule)
-        .where(Schedule.id == schedule_id, Schedule.class_id.in_(classes))
+        .where(Schedule.id == schedule_id, Schedule.class_id.in_(visible_class_ids))
         .options(
             selectinload(Schedule.times),
             joinedload(Schedule.school_class).joinedload(SchoolClass.section),

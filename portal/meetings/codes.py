@@ -1,6 +1,6 @@
-"""Codes kept in meeting rows: states, what is pending at Zoom, why it failed, lines of the history.
+"""Enums of the codes stored in meeting rows: states, pending action at Zoom, error codes, history events.
 
-`messages` turns them into sentences, `states` says which state may follow which.
+`messages` turns them into sentences, `states` has the allowed transitions.
 """
 
 from enum import StrEnum
@@ -28,7 +28,7 @@ class OccurrenceState(StrEnum):
 
 
 class PendingAction(StrEnum):
-    """What the worker has yet to do at Zoom for a meeting."""
+    """The worker's next action at Zoom for a meeting."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -45,7 +45,7 @@ class MeetingKind(StrEnum):
 
 
 class Audience(StrEnum):
-    """For whom a meeting is."""
+    """Who is invited to a meeting."""
 
     CLASS = "class"
     STUDENTS = "students"
@@ -55,7 +55,7 @@ class Audience(StrEnum):
 
 
 class MeetingError(StrEnum):
-    """Why a meeting waits or failed at Zoom."""
+    """Why a meeting could not be created or updated at Zoom."""
 
     NOT_CONFIGURED = "not_configured"
     NOT_AUTHORISED = "not_authorised"
@@ -77,7 +77,7 @@ class MeetingError(StrEnum):
 
 
 class MeetingEvent(StrEnum):
-    """A line of a meeting's history."""
+    """An event in a meeting's history."""
 
     SCHEDULED = "scheduled"
     CHANGED = "changed"
@@ -105,7 +105,7 @@ class MeetingEvent(StrEnum):
 
 
 class PolicyRule(StrEnum):
-    """What an admin decided about one of Zoom's options."""
+    """An admin's rule for one of Zoom's options."""
 
     FORCED_ON = "forced_on"
     DEFAULT_ON = "default_on"

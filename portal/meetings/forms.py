@@ -43,10 +43,10 @@ MINUTES = NumberRange(5, 720, message=_l("Between 5 and 720 minutes."))
 
 
 class MeetingForm(PortalForm):
-    """One class, or with weekdays chosen a schedule. `client_key` makes a double click or a second tab save it once.
+    """A single class, or a schedule where weekdays are chosen. `client_key` makes submitting idempotent.
 
-    `exceptions` keeps what was said of single days while the form goes to and fro: "2026-11-17=10:00,2026-11-24=",
-    a day with another time or with no class.
+    `exceptions` carries the exceptions for single days between requests: "2026-11-17=10:00,2026-11-24=" is a day
+    at another time and a day without class.
     """
 
     client_key = HiddenField()
@@ -173,26 +173,26 @@ class MeetingForm(PortalForm):
             raise ValidationError(_l("Give the last day or the number of classes, not both."))
 
     def validate_start(self, field: TimeField) -> None:
-        """A class that is over already cannot be scheduled; one that has just begun can."""
+        """A class that is over cannot be scheduled; one that has just begun can."""
         if self.chosen_days or not (self.day.data and field.data):
             return
         starts_at = clock.from_manila(self.day.data, field.data)
         if starts_at + timedelta(minutes=self.minutes.data or 60) < clock.now():
             raise ValidationError(_l("That time has passed. Choose a later one."))
 
-    def apply_policies(self, holding: EffectivePolicies, *, fresh: bool) -> None:
-        """Show what admins have forced or not allowed, and on a form that nobody has touched their defaults."""
-        for option, ruling in holding.items():
+    def apply_policies(self, policies: EffectivePolicies, *, fresh: bool) -> None:
+        """Show forced and forbidden options; on a fresh form also the defaults."""
+        for option, policy in policies.items():
             field = self[option]
-            if option == "auto_recording" and ruling.rule == FORCED:
+            if option == "auto_recording" and policy.rule == FORCED:
                 field.choices = [choice for choice in field.choices if choice.value != "none"]
                 if fresh or field.data == "none":
-                    field.data = ruling.value
-            elif ruling.is_fixed or fresh:
-                field.data = ruling.value
+                    field.data = policy.value
+            elif policy.is_fixed or fresh:
+                field.data = policy.value
 
     def start_now(self) -> None:
-        """The person wants the class this minute: whatever the form says of days and times does not count."""
+        """Set day and start to now and drop the repetition, whatever was submitted."""
         local = clock.to_manila(clock.now()).replace(second=0, microsecond=0, tzinfo=None)
         self.day.data, self.day.process_errors, self.day.raw_data = local.date(), [], [local.date().isoformat()]
         set_time_field(self.start, local.time())
@@ -202,7 +202,7 @@ class MeetingForm(PortalForm):
                 field.process_errors, field.raw_data, field.data = [], [], None
 
     def rule(self) -> WeeklyRule | None:
-        """The rhythm, or None for a single class. Days without a time of their own have the common one."""
+        """The weekly rule, or None for a single class. Weekdays without a time of their own get the common one."""
         assert isinstance(self.day.data, date) and self.start.data and self.minutes.data  # validated
         if not self.weekdays.data:
             return None
@@ -215,30 +215,30 @@ class MeetingForm(PortalForm):
         )
 
     def exceptions_by_date(self) -> dict[date, time | None]:
-        """What `exceptions` holds; what is no day or no time is left out."""
-        found: dict[date, time | None] = {}
-        for part in (self.exceptions.data or "").split(",")[:MAX_DATES]:
-            day, _, at = part.partition("=")
+        """`exceptions` parsed; entries that are no day or no time are left out."""
+        exceptions: dict[date, time | None] = {}
+        for entry in (self.exceptions.data or "").split(",")[:MAX_DATES]:
+            day, _, start = entry.partition("=")
             try:
-                found[date.fromisoformat(day)] = time.fromisoformat(at) if at else None
+                exceptions[date.fromisoformat(day)] = time.fromisoformat(start) if start else None
             except ValueError:
                 continue
-        return found
+        return exceptions
 
-    def add_exception(self, said: str) -> None:
-        """Add one exception, as a button of the page sends it; a later one for the same day replaces it."""
-        day = said.partition("=")[0]
-        rest = [part for part in (self.exceptions.data or "").split(",") if part and part.partition("=")[0] != day]
-        self.exceptions.data = ",".join([*rest, said])
+    def add_exception(self, entry: str) -> None:
+        """Add one exception, in the form in which a button of the page sends it; it replaces one for the same day."""
+        day = entry.partition("=")[0]
+        others = [part for part in (self.exceptions.data or "").split(",") if part and part.partition("=")[0] != day]
+        self.exceptions.data = ",".join([*others, entry])
 
     def details(self) -> MeetingDetails:
-        """What the form says, in the service's words."""
+        """The form's values as the service takes them."""
         assert isinstance(self.day.data, date) and self.start.data  # validated
         starts_at = clock.from_manila(self.day.data, self.start.data)
         return MeetingDetails(starts_at=starts_at, minutes=self.minutes.data or 60, **self.options())
 
     def options(self) -> dict[str, Any]:
-        """What `MeetingDetails` takes besides the time."""
+        """The arguments of `MeetingDetails` other than the time."""
         return {
             "title": " ".join((self.title.data or "").split()),
             "description": (self.description.data or "").strip(),
@@ -267,7 +267,7 @@ for _number, _short, _name in WEEKDAYS:
 
 
 class RecurringMeetingForm(MeetingForm):
-    """Changing a meeting of several dates: title and options. Each date's time has a page of its own."""
+    """Edits title and options of a meeting with several dates. Each date's time has a page of its own."""
 
     day = start = minutes = weekdays = until = dates = None  # type: ignore[assignment]  # so WTForms drops a field
 
@@ -278,7 +278,7 @@ for _number, _short, _name in WEEKDAYS:
 
 
 class StaffMeetingForm(MeetingForm):
-    """A meeting without a class: whom it is for in place of the class, and one date.
+    """A meeting without a class: an audience in place of the class, and one date.
 
     The choices of `audience` are those that the person may invite.
     """
@@ -311,7 +311,7 @@ for _number, _short, _name in WEEKDAYS:
 
 
 class OccurrenceForm(PortalForm):
-    """Another time for one date of a schedule."""
+    """A new time for one date of a schedule."""
 
     day = SchoolDateField(_l("Day"), [InputRequired(_l("Choose the day."))], render_kw={"data-say-day": True})
     start = TimeField(_l("Starts"), [InputRequired(_l("Write when it starts, e.g. 8:00 AM."))])
@@ -335,7 +335,7 @@ class OccurrenceForm(PortalForm):
 
 
 class PolicyForm(PortalForm):
-    """What an admin says of each option; empty where they say nothing."""
+    """An admin's rule for each option; empty where there is none."""
 
 
 _POLICY_LABELS = {
@@ -374,15 +374,15 @@ class CancelForm(PortalForm):
 
 
 def set_time_field(field: TimeField, value: time) -> None:
-    """Fill a field in place of what was sent: it shows what it holds."""
+    """Set a field's value in place of the submitted one, so that the page shows it."""
     field.data, field.raw_data, field.process_errors = value, [value.strftime("%H:%M")], []
 
 
 def suggested_start_time() -> datetime:
-    """The next full quarter of an hour, in Manila; for those who plan at night, 8:00 of the next morning."""
+    """The next full quarter hour in Manila; at night 8:00 of the next morning."""
     local = clock.to_manila(clock.now())
-    rest = -local.minute % 15 or 15
-    start = (local + timedelta(minutes=rest)).replace(second=0, microsecond=0)
+    minutes_to_quarter = -local.minute % 15 or 15
+    start = (local + timedelta(minutes=minutes_to_quarter)).replace(second=0, microsecond=0)
     if FIRST_START <= start.time() <= LAST_START:
         return start
     morning = start.replace(hour=8, minute=0)

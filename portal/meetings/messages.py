@@ -1,4 +1,4 @@
-"""Codes of this package as sentences for the page."""
+"""Messages: translated sentences for this package's codes."""
 
 from datetime import datetime
 
@@ -10,8 +10,8 @@ from portal.zoom_account.write_block import BlockReason
 
 
 def meeting_error_message(code: str | None) -> str:
-    """Why something waits or failed at Zoom, and what to do."""
-    words: dict[str | None, str] = {
+    """Why a meeting could not be created or updated at Zoom, and what to do."""
+    messages: dict[str | None, str] = {
         None: "",
         MeetingError.NOT_CONFIGURED: _(
             "Zoom is not configured. Your ICT coordinator enters the Zoom account once; then this goes on by itself."
@@ -54,11 +54,11 @@ def meeting_error_message(code: str | None) -> str:
         MeetingError.FULL: _("The meeting is full at Zoom."),
         MeetingError.OVER: _("The meeting is over at Zoom."),
     }
-    return words.get(code, _("Zoom refused this. Check the details, or ask your ICT coordinator."))
+    return messages.get(code, _("Zoom refused this. Check the details, or ask your ICT coordinator."))
 
 
-def meeting_history_message(what: str) -> str:
-    """A line of a meeting's history."""
+def meeting_history_message(event: str) -> str:
+    """The label of a history event."""
     return {
         "scheduled": _("Scheduled"),
         "changed": _("Changed"),
@@ -83,11 +83,11 @@ def meeting_history_message(what: str) -> str:
         MeetingEvent.OCCURRENCE_CANCELLED: _("One date cancelled"),
         MeetingEvent.OCCURRENCE_CANCELLED_AT_ZOOM: _("One date cancelled in Zoom itself"),
         MeetingEvent.OCCURRENCES_CHANGED_AT_ZOOM: _("Single dates brought to Zoom"),
-    }.get(what, what)
+    }.get(event, event)
 
 
 def setting_label(name: str) -> str:
-    """A setting or time that Zoom has otherwise than it was asked."""
+    """The label of a setting for which Zoom has another value than the one sent."""
     return {
         "title": _("Title"),
         "description": _("Description"),
@@ -105,7 +105,7 @@ def setting_label(name: str) -> str:
 
 
 def setting_value_label(name: str, value: object) -> str:
-    """What Zoom has instead, in a word."""
+    """The label of the value that Zoom has instead."""
     if name == "auto_recording":
         return {
             "none": _("Do not record"),
@@ -122,7 +122,7 @@ def setting_value_label(name: str, value: object) -> str:
 
 
 def write_block_message(reason: str, detail: str) -> str:
-    """Why nothing goes to Zoom at all, for an admin."""
+    """Why all writes to Zoom are blocked, for an admin."""
     if reason == BlockReason.SCOPES:
         return _("The Zoom app lacks permissions: %(scopes)s", scopes=detail or _("Zoom did not say which"))
     if reason == BlockReason.NOT_CONFIGURED:

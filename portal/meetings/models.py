@@ -1,4 +1,4 @@
-"""Schedules, meetings at Zoom, their class dates (occurrences) and their runs (instances)."""
+"""Schedules, meetings at Zoom, their class dates (occurrences) and their instances at Zoom."""
 
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -19,9 +19,9 @@ SCHOOL_AUDIENCES = ("teachers", "all")  # audiences of a meeting without a class
 
 
 class Schedule(UuidPrimaryKey, Model):
-    """When a class meets: weekdays, each with its own time, from a day until a day or for a number of dates.
+    """A class schedule: weekdays, each with its own time, from a first day until a last day or for a number of dates.
 
-    What was asked for, kept as it was said; the dates themselves are occurrences of its meetings.
+    It keeps the rule as it was entered; the dates themselves are occurrences of its meetings.
     """
 
     __tablename__ = "schedules"
@@ -37,7 +37,7 @@ class Schedule(UuidPrimaryKey, Model):
     title: Mapped[str] = mapped_column(String(200))
     from_date: Mapped[date]
     until_date: Mapped[date | None]
-    occurrence_count: Mapped[int | None]  # how many, where no last day was given
+    occurrence_count: Mapped[int | None]  # number of classes, where no last day was given
     created_at: Mapped[datetime]
 
     times: Mapped[list["ScheduleTime"]] = relationship(lazy="raise_on_sql", order_by="ScheduleTime.weekday")
@@ -55,14 +55,14 @@ class ScheduleTime(Model):
 
     schedule_id: Mapped[UUID] = mapped_column(ForeignKey("schedules.id", ondelete="CASCADE"), primary_key=True)
     weekday: Mapped[int] = mapped_column(primary_key=True)
-    start: Mapped[time]  # on the clock in Manila
+    start: Mapped[time]  # Manila time
     minutes: Mapped[int]
 
 
 class CalendarDay(UuidPrimaryKey, Model):
-    """A day that is not an ordinary one, for the nation, the region, a division, a school or a section.
+    """A holiday, suspension or make-up class day of the nation, the region, a division, a school or a section.
 
-    `class` takes back what a wider scope said (a make-up class on a holiday).
+    Kind `class` overrides a wider scope's day off (a make-up class on a holiday).
     """
 
     __tablename__ = "calendar_days"
@@ -89,14 +89,14 @@ class CalendarDay(UuidPrimaryKey, Model):
 
 
 class ZoomMeeting(UuidPrimaryKey, Model):
-    """One meeting at Zoom, of one date or (kind `recurring`) of up to 50.
+    """One meeting at Zoom, with one date or (kind `recurring`) up to 50.
 
-    `wanted` says what the worker still has to do at Zoom, with attempts, next try and lease; `state` is
-    what people are shown. `marker` travels in the meeting's agenda, so that a meeting whose creation was
-    not answered can be found again. `client_key` is unique per form shown: a double click makes one meeting.
-    `generation` counts how often it was made again after somebody deleted it at Zoom: everybody is then
-    registered anew. A recurring meeting's `starts_at` is the first date of its pattern at Zoom, and
-    `recurrence` the rest of it: {"weekdays": [1, 3], "dates": 12}, 1 is Monday, days without class counted.
+    `pending_action` is what the worker still has to do at Zoom, with attempts, next attempt and lease; `state` is
+    what people see. `marker` is written into the meeting's agenda, so that a meeting whose create request got no
+    answer can be found. `client_key` is an idempotency key, unique per form shown: a double click creates one meeting.
+    `zoom_generation` counts recreations after a deletion at Zoom: everybody is then registered again. A recurring
+    meeting's `starts_at` is the first date of its pattern at Zoom, and `recurrence` the rest of it:
+    {"weekdays": [1, 3], "dates": 12}, 1 is Monday, days without class included.
     """
 
     __tablename__ = "zoom_meetings"
@@ -120,9 +120,11 @@ class ZoomMeeting(UuidPrimaryKey, Model):
     marker: Mapped[str] = mapped_column(String(36), unique=True)
     class_id: Mapped[UUID | None] = mapped_column(ForeignKey("classes.id"))
     schedule_id: Mapped[UUID | None] = mapped_column(ForeignKey("schedules.id"))
-    school_id: Mapped[UUID | None] = mapped_column(ForeignKey("schools.id"))  # whose teachers, or all, are invited
+    school_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("schools.id")
+    )  # the school whose teachers, or whose staff, are invited
     created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    host_email: Mapped[str] = mapped_column(String(254))  # the Zoom user who hosts it, by address
+    host_email: Mapped[str] = mapped_column(String(254))  # e-mail address of the Zoom user who hosts it
     title: Mapped[str] = mapped_column(String(200))
     description: Mapped[str] = mapped_column(default="")
     kind: Mapped[str] = mapped_column(default="scheduled")
@@ -139,8 +141,10 @@ class ZoomMeeting(UuidPrimaryKey, Model):
     auto_recording: Mapped[str] = mapped_column(default="none")
     meeting_authentication: Mapped[bool] = mapped_column(default=False)
     registration_type: Mapped[int] = mapped_column(default=1)
-    approval_type: Mapped[int] = mapped_column(default=1)  # manual, and what the portal pushes is approved
-    open_mode: Mapped[bool] = mapped_column(default=False)  # without registration, the host has no licence
+    approval_type: Mapped[int] = mapped_column(
+        default=1
+    )  # manual approval; registrants that the portal adds are approved
+    open_mode: Mapped[bool] = mapped_column(default=False)  # no registration, because the host has no licence
 
     state: Mapped[str] = mapped_column(default=MeetingState.PENDING_ZOOM)
     zoom_id: Mapped[str | None] = mapped_column(String(64), unique=True)
@@ -148,19 +152,19 @@ class ZoomMeeting(UuidPrimaryKey, Model):
     passcode_encrypted: Mapped[str | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
-    created_at_zoom: Mapped[datetime | None]  # when Zoom had it
+    created_at_zoom: Mapped[datetime | None]  # when it was created at Zoom
     zoom_generation: Mapped[int] = mapped_column(default=0)
-    last_sent: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # what Zoom was last asked for
+    last_sent: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # values last sent to Zoom
     overridden_settings: Mapped[dict[str, Any] | None] = mapped_column(
         JSON(none_as_null=True)
-    )  # settings Zoom has otherwise
+    )  # settings for which Zoom has another value
 
     pending_action: Mapped[str | None] = mapped_column(default="create")
-    outcome_unknown: Mapped[bool] = mapped_column(default=False)  # a create may have been carried out: look first
+    outcome_unknown: Mapped[bool] = mapped_column(default=False)  # a create may have been carried out: search first
     attempts: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[datetime | None]
     leased_until: Mapped[datetime | None]
-    error_code: Mapped[str | None] = mapped_column(String(40))  # a code that a page turns into words
+    error_code: Mapped[str | None] = mapped_column(String(40))  # see `messages.meeting_error_message`
     error_detail: Mapped[str | None]
 
     school_class: Mapped[SchoolClass | None] = relationship(lazy="raise_on_sql")
@@ -199,7 +203,7 @@ class ZoomMeeting(UuidPrimaryKey, Model):
 
 
 class MeetingOccurrence(UuidPrimaryKey, Model):
-    """One class date of a meeting. The threshold is kept here: changing the setting leaves past sheets alone."""
+    """One class date of a meeting. It stores its threshold: changing the setting leaves past sheets unchanged."""
 
     __tablename__ = "meeting_occurrences"
     __table_args__ = (
@@ -214,12 +218,12 @@ class MeetingOccurrence(UuidPrimaryKey, Model):
     meeting_id: Mapped[UUID] = mapped_column(ForeignKey("zoom_meetings.id", ondelete="CASCADE"))
     starts_at: Mapped[datetime]
     minutes: Mapped[int]
-    local_date: Mapped[date]  # the date in Manila
+    local_date: Mapped[date]  # Manila date
     zoom_occurrence_id: Mapped[str | None] = mapped_column(String(64))
-    zoom_starts_at: Mapped[datetime | None]  # of a recurring meeting: when Zoom has it, or will at first
+    zoom_starts_at: Mapped[datetime | None]  # of a recurring meeting: the start at Zoom, or the one to be created
     zoom_minutes: Mapped[int | None]
     state: Mapped[str] = mapped_column(default="scheduled")
-    is_scheduled: Mapped[bool] = mapped_column(default=True)  # False: the room was opened on a day without class
+    is_scheduled: Mapped[bool] = mapped_column(default=True)  # False: the meeting was opened on a day without class
     threshold_seconds: Mapped[int] = mapped_column(default=900)
 
     meeting: Mapped[ZoomMeeting] = relationship(back_populates="occurrences", lazy="raise_on_sql")
@@ -230,7 +234,7 @@ class MeetingOccurrence(UuidPrimaryKey, Model):
 
 
 class ZoomInstance(UuidPrimaryKey, Model):
-    """One running of a meeting: Zoom gives each its own uuid."""
+    """One instance of a meeting, from start to end: Zoom gives each its own uuid."""
 
     __tablename__ = "zoom_instances"
 
@@ -241,14 +245,14 @@ class ZoomInstance(UuidPrimaryKey, Model):
     )
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
-    started_event_received: Mapped[bool] = mapped_column(default=False)  # by meeting.started itself
-    ended_event_received: Mapped[bool] = mapped_column(default=False)  # by meeting.ended itself
+    started_event_received: Mapped[bool] = mapped_column(default=False)  # a meeting.started event arrived
+    ended_event_received: Mapped[bool] = mapped_column(default=False)  # a meeting.ended event arrived
 
 
 class MeetingInvitation(Model):
-    """Somebody who was named for a meeting without a class (audience `personal`).
+    """A user named for a meeting without a class (audience `personal`).
 
-    Those of the other audiences have no rows: they are whoever teaches or works at the meeting's school now.
+    The other audiences have no rows: they are whoever teaches or works at the meeting's school at the moment.
     """
 
     __tablename__ = "meeting_invitations"
@@ -260,7 +264,7 @@ class MeetingInvitation(Model):
 
 
 class MeetingHistory(Model):
-    """What happened to a meeting, for the people who look after it."""
+    """History of a meeting: its events, for the people who manage it."""
 
     __tablename__ = "meeting_history"
     __table_args__ = (
@@ -277,43 +281,43 @@ class MeetingHistory(Model):
     meeting_id: Mapped[UUID] = mapped_column(ForeignKey("zoom_meetings.id", ondelete="CASCADE"))
     occurred_at: Mapped[datetime]
     actor_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
-    event: Mapped[str] = mapped_column(String(40))  # a code that a page turns into words
-    occurrence_date: Mapped[date | None]  # the class date that the line is about, as it was
-    moved_to: Mapped[datetime | None]  # where that date is now
-    reason: Mapped[str | None]  # as a person wrote it
+    event: Mapped[str] = mapped_column(String(40))  # a `MeetingEvent`
+    occurrence_date: Mapped[date | None]  # the class date concerned, before any move
+    moved_to: Mapped[datetime | None]  # the new start of that date
+    reason: Mapped[str | None]  # as typed by a person
     error_code: Mapped[str | None] = mapped_column(String(40))
-    host_email: Mapped[str | None] = mapped_column(String(254))  # the host that was chosen
-    number: Mapped[int | None]  # of people or dates
-    is_notified: Mapped[bool] = mapped_column(default=False)  # to those whom it concerns, or to nobody
+    host_email: Mapped[str | None] = mapped_column(String(254))  # the newly assigned host
+    number: Mapped[int | None]  # number of people or dates
+    is_notified: Mapped[bool] = mapped_column(default=False)  # notifications were sent, or none are due
 
 
-# Whose records an entry of the audit log is about.
-def _of_meeting(key: UUID) -> Select[Any, Any]:
+# Class and section of an audit-log subject, for the visibility of the entry.
+def _select_scope_of_meeting(meeting_id: UUID) -> Select[Any, Any]:
     return (
         select(ZoomMeeting.class_id, SchoolClass.section_id)
         .join(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
-        .where(ZoomMeeting.id == key)
+        .where(ZoomMeeting.id == meeting_id)
     )
 
 
-def _of_occurrence(key: UUID) -> Select[Any, Any]:
+def _select_scope_of_occurrence(occurrence_id: UUID) -> Select[Any, Any]:
     return (
         select(ZoomMeeting.class_id, SchoolClass.section_id)
         .join(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
         .join(MeetingOccurrence, MeetingOccurrence.meeting_id == ZoomMeeting.id)
-        .where(MeetingOccurrence.id == key)
+        .where(MeetingOccurrence.id == occurrence_id)
     )
 
 
-def _of_schedule(key: UUID) -> Select[Any, Any]:
+def _select_scope_of_schedule(schedule_id: UUID) -> Select[Any, Any]:
     return (
         select(Schedule.class_id, SchoolClass.section_id)
         .join(SchoolClass, SchoolClass.id == Schedule.class_id)
-        .where(Schedule.id == key)
+        .where(Schedule.id == schedule_id)
     )
 
 
-audit_log.register_subject_scope(AuditSubject.MEETING, _of_meeting)
-audit_log.register_subject_scope(AuditSubject.OCCURRENCE, _of_occurrence)
-audit_log.register_subject_scope(AuditSubject.OCCURRENCE, _of_occurrence)
-audit_log.register_subject_scope(AuditSubject.SCHEDULE, _of_schedule)
+audit_log.register_subject_scope(AuditSubject.MEETING, _select_scope_of_meeting)
+audit_log.register_subject_scope(AuditSubject.OCCURRENCE, _select_scope_of_occurrence)
+audit_log.register_subject_scope(AuditSubject.OCCURRENCE, _select_scope_of_occurrence)
+audit_log.register_subject_scope(AuditSubject.SCHEDULE, _select_scope_of_schedule)

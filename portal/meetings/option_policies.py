@@ -1,7 +1,7 @@
-"""What admins say of Zoom's options: forced on, on or off unless changed, not allowed.
+"""Option policies: an admin's rules for Zoom's options (forced on, default on, default off, not allowed).
 
-A wider scope's "forced on" and "not allowed" win over what a narrower one says; of mere defaults the narrowest counts.
-They hold for what is scheduled or changed from then on. Meetings that are there keep what they have.
+A wider scope's "forced on" and "not allowed" override a narrower scope; among defaults the narrowest wins.
+They apply to meetings scheduled or changed from then on. Existing meetings keep their options.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from portal.core.db import (
 from portal.meetings.codes import PolicyRule
 
 if TYPE_CHECKING:
-    from portal.meetings.service import MeetingDetails  # which asks here itself
+    from portal.meetings.service import MeetingDetails  # it imports this module
 
 POLICY_OPTIONS = (
     "waiting_room",
@@ -45,11 +45,11 @@ FORCED, ON, OFF, NEVER = POLICY_RULES = (
     PolicyRule.NOT_ALLOWED,
 )
 WIDEST_FIRST = ("region", "division", "school")
-RECORDING_ON = "cloud"  # what "on" means for recording, where the choice is not on or off
+RECORDING_ON = "cloud"  # the value of "on" for recording, which is not a boolean
 
 
 class OptionPolicy(UuidPrimaryKey, Model):
-    """What one region, division or school says of one option. `place` is empty, the division, or the school's id."""
+    """A region's, division's or school's rule for one option. `scope_key`: empty, division, or school id."""
 
     __tablename__ = "option_policies"
     __table_args__ = (
@@ -73,7 +73,7 @@ class OptionPolicy(UuidPrimaryKey, Model):
 
 @dataclass(frozen=True)
 class EffectivePolicy:
-    """What holds for one option at one place, and whose word it is."""
+    """The rule in effect for one option, and the scope that set it."""
 
     option: str
     rule: str
@@ -81,12 +81,12 @@ class EffectivePolicy:
 
     @property
     def is_fixed(self) -> bool:
-        """Nobody below chooses."""
+        """Narrower scopes and teachers cannot choose."""
         return self.rule in (FORCED, NEVER)
 
     @property
     def value(self) -> bool | str:
-        """The value that is forced, or stands in the form at first."""
+        """The forced value, or the default shown in the form."""
         on = self.rule in (FORCED, ON)
         return (RECORDING_ON if on else "none") if self.option == "auto_recording" else on
 
@@ -95,14 +95,14 @@ EffectivePolicies = Mapping[str, EffectivePolicy]
 
 
 def policy_scope_key(scope: str, school: School | None) -> str:
-    """How `place` names the region, or the school or its division."""
+    """The `scope_key` of the region, or of the school or its division."""
     if scope == "region" or school is None:
         return ""
     return school.division if scope == "division" else school.id.hex
 
 
 def own_policies(scope: str, school: School | None) -> dict[str, str]:
-    """What one scope itself says: rule by option."""
+    """The rules that one scope itself has set: rule by option."""
     rows = db.session.execute(
         select(OptionPolicy.option, OptionPolicy.rule).where(
             OptionPolicy.scope == scope, OptionPolicy.scope_key == policy_scope_key(scope, school)
@@ -112,9 +112,9 @@ def own_policies(scope: str, school: School | None) -> dict[str, str]:
 
 
 def effective_policies(school: School | None, *, above: str = "") -> dict[str, EffectivePolicy]:
-    """What holds for a school's meetings, by option; options of which nobody says anything are left out.
+    """The policies in effect for a school's meetings, by option; options without a rule are left out.
 
-    Without a school the region alone speaks. `above` leaves out that scope and those below it.
+    Without a school only the region's rules apply. `above` leaves out that scope and those below it.
     """
     scopes = WIDEST_FIRST[: WIDEST_FIRST.index(above)] if above else WIDEST_FIRST
     scopes = scopes if school else scopes[:1]
@@ -124,8 +124,11 @@ def effective_policies(school: School | None, *, above: str = "") -> dict[str, E
         select(OptionPolicy.scope, OptionPolicy.option, OptionPolicy.rule).where(
             or_(
                 *(
-                    and_(OptionPolicy.scope == one, OptionPolicy.scope_key == policy_scope_key(one, school))
-                    for one in scopes
+                    and_(
+                        OptionPolicy.scope == listed_scope,
+                        OptionPolicy.scope_key == policy_scope_key(listed_scope, school),
+                    )
+                    for listed_scope in scopes
                 )
             )
         )
@@ -138,7 +141,7 @@ def effective_policies(school: School | None, *, above: str = "") -> dict[str, E
 
 
 def school_id_of(class_id: UUID | None, user: User) -> School | None:
-    """Whose policies hold: the school of the class, without a class that of who makes the meeting."""
+    """The school whose policies apply: that of the class; without a class that of the meeting's creator."""
     if class_id is None:
         return user.school
     return db.session.scalar(
@@ -149,32 +152,32 @@ def school_id_of(class_id: UUID | None, user: User) -> School | None:
     )
 
 
-def apply_option_policies(details: "MeetingDetails", holding: EffectivePolicies) -> "MeetingDetails":
-    """The details with everything that is forced or not allowed put right, whatever a form said."""
-    fixed: dict[str, Any] = {}
-    for option, ruling in holding.items():
-        said = getattr(details, option)
-        if not ruling.is_fixed or (option == "auto_recording" and ruling.rule == FORCED and said != "none"):
+def apply_option_policies(details: "MeetingDetails", policies: EffectivePolicies) -> "MeetingDetails":
+    """The details with every forced or forbidden option corrected, whatever the form submitted."""
+    corrections: dict[str, Any] = {}
+    for option, policy in policies.items():
+        submitted = getattr(details, option)
+        if not policy.is_fixed or (option == "auto_recording" and policy.rule == FORCED and submitted != "none"):
             continue
-        fixed[option] = ruling.value
-    if fixed.get("join_before_host") and "waiting_room" not in fixed:
-        fixed["waiting_room"] = False  # Zoom does not let people in before the host where they have to wait
-    return replace(details, **fixed) if fixed else details
+        corrections[option] = policy.value
+    if corrections.get("join_before_host") and "waiting_room" not in corrections:
+        corrections["waiting_room"] = False  # Zoom does not admit people before the host where there is a waiting room
+    return replace(details, **corrections) if corrections else details
 
 
 def apply_policies_for_class(user: User, class_id: UUID | None, details: "MeetingDetails") -> "MeetingDetails":
-    """`apply_option_policies` by what holds for the class, or for the person where there is no class."""
+    """`apply_option_policies` with the policies of the class, or of the user's school where there is no class."""
     return apply_option_policies(details, effective_policies(school_id_of(class_id, user)))
 
 
 def set_option_policies(user: User, rules: Mapping[str, str]) -> None:
-    """What an admin's own scope says from now on: a rule by option; options that are left out have none.
+    """Replace the rules of an admin's own scope: a rule by option; options left out have none.
 
-    Raises ValueError for somebody without a scope, or for an option or a rule that does not exist.
+    Raises ValueError for a user without a scope, or for an unknown option or rule.
     """
     if user.scope not in WIDEST_FIRST or set(rules) - set(POLICY_OPTIONS) or set(rules.values()) - set(POLICY_RULES):
         raise ValueError("no such policy")
-    place = policy_scope_key(user.scope, user.school)
+    scope_key = policy_scope_key(user.scope, user.school)
     with write_transaction() as session:
         before = own_policies(user.scope, user.school)
         changed = sorted(option for option in POLICY_OPTIONS if before.get(option) != rules.get(option))
@@ -182,13 +185,13 @@ def set_option_policies(user: User, rules: Mapping[str, str]) -> None:
             return
         session.execute(
             delete(OptionPolicy).where(
-                OptionPolicy.scope == user.scope, OptionPolicy.scope_key == place, OptionPolicy.option.in_(changed)
+                OptionPolicy.scope == user.scope, OptionPolicy.scope_key == scope_key, OptionPolicy.option.in_(changed)
             )
         )
         now = clock.now()
         session.add_all(
             OptionPolicy(
-                scope=user.scope, scope_key=place, option=option, rule=rules[option], set_by=user.id, set_at=now
+                scope=user.scope, scope_key=scope_key, option=option, rule=rules[option], set_by=user.id, set_at=now
             )
             for option in changed
             if option in rules

@@ -1,4 +1,4 @@
-"""Selects on meetings and their dates."""
+"""SELECTs on meetings, their dates and their history."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -18,7 +18,7 @@ from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeetin
 
 @dataclass(frozen=True)
 class OccurrenceRow:
-    """One class date, as lists show it."""
+    """One class date in a list."""
 
     occurrence_id: UUID
     meeting_id: UUID
@@ -27,14 +27,14 @@ class OccurrenceRow:
     subject: str | None
     grade_level: str | None
     section_name: str | None
-    teacher: str | None  # or who made it, without a class
+    teacher: str | None  # without a class: the creator
     starts_at: datetime
     minutes: int
     state: str
     meeting_state: str
     error_code: str | None
     zoom_id: str | None
-    managed: bool  # by the person who asks: they may start and sign it
+    managed: bool  # by the signed-in user, who may then start it and sign its sheet
 
     @property
     def ends_at(self) -> datetime:
@@ -46,7 +46,7 @@ class OccurrenceRow:
 
     @property
     def shown_state(self) -> str:
-        """The word of the list: a date's own state once it has begun, else the meeting's."""
+        """The state to display: a date's own once it has begun, else the meeting's."""
         if self.state in (OccurrenceState.STARTED, OccurrenceState.ENDED, OccurrenceState.CANCELLED):
             return self.state
         if self.meeting_state in (
@@ -59,8 +59,8 @@ class OccurrenceRow:
         return self.state
 
 
-def _lines(
-    user: User, *conditions: ColumnElement[bool], newest_first: bool = False, most: int = 200
+def _load_occurrence_rows(
+    user: User, *conditions: ColumnElement[bool], newest_first: bool = False, limit: int = 200
 ) -> list[OccurrenceRow]:
     teacher = aliased(User)
     order = MeetingOccurrence.starts_at.desc() if newest_first else MeetingOccurrence.starts_at
@@ -88,19 +88,19 @@ def _lines(
         .outerjoin(teacher, teacher.id == func.coalesce(SchoolClass.teacher_id, ZoomMeeting.created_by))
         .where(visible_meetings_clause(user), *conditions)
         .order_by(order, MeetingOccurrence.id)
-        .limit(most)
+        .limit(limit)
     )
     return [OccurrenceRow(**row._mapping) for row in rows]
 
 
 def list_occurrences_between(user: User, first: date, last: date) -> list[OccurrenceRow]:
-    """What is on from the first to the last day (Manila dates, both included)."""
-    return _lines(user, MeetingOccurrence.local_date >= first, MeetingOccurrence.local_date <= last)
+    """Dates from the first to the last day (Manila dates, both included)."""
+    return _load_occurrence_rows(user, MeetingOccurrence.local_date >= first, MeetingOccurrence.local_date <= last)
 
 
 def find_next_occurrence(user: User) -> OccurrenceRow | None:
-    """The next class date that is held, among those the person manages."""
-    lines = _lines(
+    """The next scheduled date among those the user manages."""
+    rows = _load_occurrence_rows(
         user,
         MeetingOccurrence.starts_at >= clock.now(),
         MeetingOccurrence.state == OccurrenceState.SCHEDULED,
@@ -108,23 +108,25 @@ def find_next_occurrence(user: User) -> OccurrenceRow | None:
             (MeetingState.ENDED, MeetingState.CANCELLED, MeetingState.DELETED, MeetingState.FAILED)
         ),
         manageable_meetings_clause(user),
-        most=1,
+        limit=1,
     )
-    return lines[0] if lines else None
+    return rows[0] if rows else None
 
 
 def list_class_occurrences(user: User, class_id: UUID, *, past: bool) -> list[OccurrenceRow]:
-    """A class's dates: those to come, soonest first, or those that are over, newest first."""
+    """A class's dates: upcoming ones, soonest first, or past ones, newest first."""
     now = clock.now()
     if past:
-        return _lines(user, ZoomMeeting.class_id == class_id, MeetingOccurrence.starts_at < now, newest_first=True)
-    return _lines(user, ZoomMeeting.class_id == class_id, MeetingOccurrence.starts_at >= now)
+        return _load_occurrence_rows(
+            user, ZoomMeeting.class_id == class_id, MeetingOccurrence.starts_at < now, newest_first=True
+        )
+    return _load_occurrence_rows(user, ZoomMeeting.class_id == class_id, MeetingOccurrence.starts_at >= now)
 
 
 def list_recent_occurrences(user: User, days: int = 60) -> list[OccurrenceRow]:
-    """Dates of the last weeks that have begun or are over, newest first."""
+    """Dates of the last `days` days that have begun or are over, newest first."""
     now = clock.now()
-    return _lines(
+    return _load_occurrence_rows(
         user,
         MeetingOccurrence.starts_at >= now - timedelta(days=days),
         MeetingOccurrence.state.in_((OccurrenceState.STARTED, OccurrenceState.ENDED))
@@ -136,26 +138,26 @@ def list_recent_occurrences(user: User, days: int = 60) -> list[OccurrenceRow]:
 
 
 def list_schedule_occurrences(user: User, schedule_id: UUID) -> list[OccurrenceRow]:
-    """Every date of a schedule, in order."""
-    return _lines(user, ZoomMeeting.schedule_id == schedule_id, most=400)
+    """All dates of a schedule, in order (at most 400)."""
+    return _load_occurrence_rows(user, ZoomMeeting.schedule_id == schedule_id, limit=400)
 
 
 def first_meeting_of_schedule(schedule_id: UUID) -> ZoomMeeting | None:
-    """The meeting with the first date of a schedule."""
+    """The meeting with the earliest date of a schedule."""
     return db.session.scalar(
         select(ZoomMeeting).where(ZoomMeeting.schedule_id == schedule_id).order_by(ZoomMeeting.starts_at).limit(1)
     )
 
 
 def list_meetings_of_schedule(schedule_id: UUID) -> int:
-    """How many meetings at Zoom a schedule has."""
+    """The number of a schedule's meetings at Zoom."""
     return (
         db.session.scalar(select(func.count()).select_from(ZoomMeeting).where(ZoomMeeting.schedule_id == schedule_id))
         or 0
     )
 
 
-# Lines about one class date.
+# History events that concern one class date.
 OCCURRENCE_EVENTS = (
     MeetingEvent.OCCURRENCE_MOVED,
     MeetingEvent.OCCURRENCE_CANCELLED,

@@ -44,101 +44,111 @@ from portal.zoom_account import host_quota
 from portal.zoom_account.client import get_zoom_client
 
 bp = Blueprint("meetings", __name__)
-FORM_WAIT = 1.5  # seconds to wait for Zoom before the page says "waiting"
+FORM_WAIT = 1.5  # seconds to wait for the worker before the page says "waiting"
 
 
 @bp.route("/meetings/new", methods=["GET", "POST"])
 def new_meeting() -> str | AnyResponse | tuple[str, int]:
-    """A class, or a schedule of them. Buttons of the form may ask for a look at the dates before anything is saved."""
+    """The form of a class or a schedule. Some of its buttons only preview the dates; nothing is saved then."""
     classes = class_queries.list_schedulable_classes(current_user)
-    model = _template_meeting()
-    if model and model.class_id is None:
-        return redirect(url_for("staff_meetings.new_staff_meeting", like=model.id))
-    values = duplicate.form_values_like(current_user, model) if model else {}
+    template = _template_meeting()
+    if template and template.class_id is None:
+        return redirect(url_for("staff_meetings.new_staff_meeting", like=template.id))
+    values = duplicate.form_values_like(current_user, template) if template else {}
     form = MeetingForm(**values)
     form.class_id.choices = [
-        SelectChoice(str(line.id), f"{line.subject}, {line.section_title} ({_learners(line.learners)})")
-        for line in classes
+        SelectChoice(str(row.id), f"{row.subject}, {row.section_title} ({_learner_count_label(row.learners)})")
+        for row in classes
     ]
     pressed = request.form
     if request.method == "GET":
         _prefill(form, classes, values)
-    holding = _effective_policies(form, classes)
-    form.apply_policies(holding, fresh=request.method == "GET" and not values)
+    policies = _effective_policies(form, classes)
+    form.apply_policies(policies, fresh=request.method == "GET" and not values)
     if "now" in pressed:
         form.start_now()
     if "except" in pressed:
         form.add_exception(pressed["except"])
     if "shift" in pressed:
-        _shift(form, pressed["shift"])
-    shown = None
+        _set_start(form, pressed["shift"])
+    schedule_preview = None
     if form.validate_on_submit():
         school_class = class_or_404(UUID(form.class_id.data), manage=True)
-        shown = preview.preview_class_form(form, school_class)
-        if not any(name in pressed for name in ("show", "except", "shift")) and shown.can_be_saved:
+        schedule_preview = preview.preview_class_form(form, school_class)
+        if not any(name in pressed for name in ("show", "except", "shift")) and schedule_preview.can_be_saved:
             try:
-                return _saved(form, school_class, shown)
-            except service.SchedulingConflict as clash:
-                shown = shown.with_clashes(clash.choice)
+                return _save_and_redirect(form, school_class, schedule_preview)
+            except service.SchedulingConflict as conflict:
+                schedule_preview = schedule_preview.with_clashes(conflict.choice)
     page = render_template(
         "meetings/new.html",
         form=form,
         classes=classes,
-        holding=holding,
+        holding=policies,
         meeting=None,
-        shown=shown,
+        shown=schedule_preview,
         weekdays=WEEKDAYS,
         used=host_quota.writes_used_today(current_user.email),
-        **_quota_words(),
+        **_quota_context(),
     )
-    return page, 422 if form.errors else 409 if shown and shown.needs_confirmation else 200
+    return page, 422 if form.errors else 409 if schedule_preview and schedule_preview.needs_confirmation else 200
 
 
-def _saved(form: MeetingForm, school_class: SchoolClass, shown: preview.SchedulePreview) -> AnyResponse:
-    """Save what the form says. Raises SchedulingConflict, so that nothing gets in between the look and the saving."""
+def _save_and_redirect(
+    form: MeetingForm, school_class: SchoolClass, schedule_preview: preview.SchedulePreview
+) -> AnyResponse:
+    """Save the form. Raises SchedulingConflict if another class was booked since the preview."""
     check = service.ConflictCheck.IMPOSSIBLE if "anyway" in request.form else service.ConflictCheck.ALL
-    details, key = form.details(), _client_key(form)
-    if shown.rule is None:
+    details, client_key = form.details(), _client_key(form)
+    if schedule_preview.rule is None:
         instant = "now" in request.form
         meeting = service.create_meeting(
-            current_user, school_class, details, client_key=key, instant=instant, check=check
+            current_user, school_class, details, client_key=client_key, instant=instant, check=check
         )
     else:
         schedule = schedules.create_schedule(
-            current_user, school_class, details, shown.rule, shown.plan, client_key=key, check=check
+            current_user,
+            school_class,
+            details,
+            schedule_preview.rule,
+            schedule_preview.plan,
+            client_key=client_key,
+            check=check,
         )
-        first = queries.first_meeting_of_schedule(schedule.id)
-        if len(shown.plan.blocks) > 1 or first is None:
+        first_meeting = queries.first_meeting_of_schedule(schedule.id)
+        if len(schedule_preview.plan.blocks) > 1 or first_meeting is None:
             return redirect(url_for(".show_schedule", schedule_id=schedule.id))
-        meeting = first
+        meeting = first_meeting
     service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
     return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
 
 
-def _shift(form: MeetingForm, to: str) -> None:
-    """A single class goes to another time of its day, as the page offered."""
+def _set_start(form: MeetingForm, start_text: str) -> None:
+    """Move a single class to another time of its day that the page suggested."""
     try:
-        set_time_field(form.start, time.fromisoformat(to))
+        set_time_field(form.start, time.fromisoformat(start_text))
     except ValueError:
         abort(400)
 
 
-def _quota_words() -> dict[str, object]:
+def _quota_context() -> dict[str, object]:
     return {"warn_from": host_quota.WARNING_THRESHOLD, "a_day": host_quota.WRITES_PER_DAY}
 
 
-def _learners(count: int) -> str:
+def _learner_count_label(count: int) -> str:
     return str(ngettext("%(num)d learner", "%(num)d learners", count))
 
 
 def _effective_policies(form: MeetingForm, classes: Sequence[ClassRow]) -> EffectivePolicies:
-    """What admins say of the options for the class that is chosen."""
-    chosen = next((one.id for one in classes if str(one.id) == form.class_id.data), classes[0].id if classes else None)
-    return option_policies.effective_policies(option_policies.school_id_of(chosen, current_user))
+    """The policies in effect for the chosen class."""
+    class_id = next(
+        (row.id for row in classes if str(row.id) == form.class_id.data), classes[0].id if classes else None
+    )
+    return option_policies.effective_policies(option_policies.school_id_of(class_id, current_user))
 
 
 def _template_meeting() -> ZoomMeeting | None:
-    """The meeting that is to be scheduled once more, when the form is first shown."""
+    """The meeting to duplicate, on the first display of the form."""
     if request.method != "GET" or "like" not in request.args:
         return None
     try:
@@ -148,25 +158,24 @@ def _template_meeting() -> ZoomMeeting | None:
 
 
 def _prefill(form: MeetingForm, classes: Sequence[ClassRow], values: Mapping[str, object]) -> None:
-    """A time that nothing stands in the way of, for the class that is chosen first; `values` come from a meeting
-    that is scheduled once more."""
+    """Preset a start without conflicts for the first class in the list; `values` are those of a duplicated meeting."""
     form.client_key.data = str(uuid4())
-    wanted = form.class_id.data if values else request.args.get("class")
-    if wanted:
-        form.class_id.data = wanted
+    class_key = form.class_id.data if values else request.args.get("class")
+    if class_key:
+        form.class_id.data = class_key
     start = duplicate.single_start(values) if values else suggested_start_time()
     if start is None:
-        return  # a schedule: the dates are shown before it is saved
-    chosen = next((one.id for one in classes if str(one.id) == wanted), classes[0].id if classes else None)
-    if chosen:
-        whose = ScheduleParties.of_class(class_or_404(chosen, manage=True))
-        start = preview.first_free_start(whose, TimeSlot(start, form.minutes.data or 60))
+        return  # a schedule: the preview shows its dates before it is saved
+    class_id = next((row.id for row in classes if str(row.id) == class_key), classes[0].id if classes else None)
+    if class_id:
+        parties = ScheduleParties.of_class(class_or_404(class_id, manage=True))
+        start = preview.first_free_start(parties, TimeSlot(start, form.minutes.data or 60))
     local = clock.to_manila(start)
     form.day.data, form.start.data = local.date(), local.time()
 
 
 def _client_key(form: MeetingForm) -> str:
-    """The form's own key, bound to the person, so that a key from elsewhere opens nothing."""
+    """The form's idempotency key, prefixed with the user's id, so that it cannot address another user's meeting."""
     return f"{current_user.id.hex}{(form.client_key.data or uuid4().hex).replace('-', '')[:32]}"
 
 
@@ -175,22 +184,22 @@ def edit_meeting(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
     meeting = access.meeting_or_404(meeting_id, manage=True)
     if meeting.class_id is None:
         return redirect(url_for("staff_meetings.edit_staff_meeting", meeting_id=meeting.id))
-    kind = RecurringMeetingForm if meeting.kind == MeetingKind.RECURRING else MeetingForm
-    form = kind(**_values(meeting)) if request.method == "GET" else kind()
-    form.class_id.choices = [SelectChoice(str(meeting.class_id), _class_title(meeting))]
-    holding = option_policies.effective_policies(option_policies.school_id_of(meeting.class_id, current_user))
-    form.apply_policies(holding, fresh=False)
+    form_class = RecurringMeetingForm if meeting.kind == MeetingKind.RECURRING else MeetingForm
+    form = form_class(**_form_values(meeting)) if request.method == "GET" else form_class()
+    form.class_id.choices = [SelectChoice(str(meeting.class_id), _class_label(meeting))]
+    policies = option_policies.effective_policies(option_policies.school_id_of(meeting.class_id, current_user))
+    form.apply_policies(policies, fresh=False)
     if form.day and "shift" in request.form:
-        _shift(form, request.form["shift"])
-    shown = None
+        _set_start(form, request.form["shift"])
+    schedule_preview = None
     if form.validate_on_submit():
         try:
-            _changed(meeting, form)
+            _save_changes(meeting, form)
         except service.MeetingNotChangeable:
             flash(_("This class is over or called off, so it cannot be changed."), "bad")
             return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
-        except service.SchedulingConflict as clash:
-            shown = preview.preview_moved_occurrence(clash.choice)
+        except service.SchedulingConflict as conflict:
+            schedule_preview = preview.preview_moved_occurrence(conflict.choice)
         else:
             service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
             flash(_("The change is saved."))
@@ -199,17 +208,17 @@ def edit_meeting(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
         "meetings/new.html",
         form=form,
         classes=[],
-        holding=holding,
+        holding=policies,
         meeting=meeting,
-        shown=shown,
+        shown=schedule_preview,
         weekdays=(),
         used=host_quota.writes_used_today(meeting.host_email),
-        **_quota_words(),
+        **_quota_context(),
     )
-    return page, 422 if form.errors else 409 if shown else 200
+    return page, 422 if form.errors else 409 if schedule_preview else 200
 
 
-def _changed(meeting: ZoomMeeting, form: MeetingForm) -> None:
+def _save_changes(meeting: ZoomMeeting, form: MeetingForm) -> None:
     """Save the change. Raises MeetingNotChangeable and SchedulingConflict."""
     if meeting.kind == MeetingKind.RECURRING:
         details = service.MeetingDetails(starts_at=meeting.starts_at, minutes=meeting.minutes, **form.options())
@@ -219,14 +228,14 @@ def _changed(meeting: ZoomMeeting, form: MeetingForm) -> None:
     service.update_meeting(current_user, meeting, form.details(), check=check)
 
 
-def _values(meeting: ZoomMeeting) -> dict[str, object]:
+def _form_values(meeting: ZoomMeeting) -> dict[str, object]:
     local = clock.to_manila(meeting.starts_at)
     columns = {column.key for column in ZoomMeeting.__table__.columns}
     values = {name: getattr(meeting, name) for name in MeetingForm()._fields if name in columns}
     return values | {"day": local.date(), "start": local.time(), "class_id": str(meeting.class_id)}
 
 
-def _class_title(meeting: ZoomMeeting) -> str:
+def _class_label(meeting: ZoomMeeting) -> str:
     school_class = meeting.school_class
     return f"{school_class.subject}, {school_class.section.title}" if school_class else meeting.title
 
@@ -252,7 +261,7 @@ def cancel_meeting(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
 
 @bp.get("/schedules/<uuid:schedule_id>")
 def show_schedule(schedule_id: UUID) -> str:
-    """Every date of a schedule, over all its meetings at Zoom."""
+    """All dates of a schedule, over all its meetings at Zoom."""
     schedule = access.schedule_or_404(schedule_id)
     return render_template(
         "meetings/schedule.html",
@@ -266,8 +275,8 @@ def show_schedule(schedule_id: UUID) -> str:
 
 @bp.route("/meetings/<uuid:meeting_id>/dates/<uuid:occurrence_id>", methods=["GET", "POST"])
 def edit_occurrence(meeting_id: UUID, occurrence_id: UUID) -> str | AnyResponse | tuple[str, int]:
-    """Another time for one date; beside it the way to cancel it."""
-    occurrence = _date_or_404(meeting_id, occurrence_id)
+    """A new time for one date; the page also has the form that cancels it."""
+    occurrence = _occurrence_of_meeting_or_404(meeting_id, occurrence_id)
     local = clock.to_manila(occurrence.starts_at)
     form = OccurrenceForm(day=local.date(), start=local.time(), minutes=occurrence.minutes)
     if "shift" in request.form:
@@ -275,7 +284,7 @@ def edit_occurrence(meeting_id: UUID, occurrence_id: UUID) -> str | AnyResponse 
             set_time_field(form.start, time.fromisoformat(request.form["shift"]))
         except ValueError:
             abort(400)
-    shown = None
+    schedule_preview = None
     if form.validate_on_submit():
         check = service.ConflictCheck.IMPOSSIBLE if "anyway" in request.form else service.ConflictCheck.ALL
         minutes = form.minutes.data or occurrence.minutes
@@ -285,12 +294,12 @@ def edit_occurrence(meeting_id: UUID, occurrence_id: UUID) -> str | AnyResponse 
             flash(_("This date is over or called off, so it cannot be moved."), "bad")
         except schedules.OccurrenceTimeTaken:
             form.start.errors = [_("Another date of this schedule has that very time.")]
-        except service.SchedulingConflict as clash:
-            shown = preview.preview_moved_occurrence(clash.choice)
+        except service.SchedulingConflict as conflict:
+            schedule_preview = preview.preview_moved_occurrence(conflict.choice)
         else:
             service.wait_for_zoom(meeting_id, current_app.config.get("FORM_WAIT", FORM_WAIT))
             flash(_("The date is moved. Tell your learners; their links stay the same."))
-        if not form.errors and shown is None:
+        if not form.errors and schedule_preview is None:
             return redirect(url_for("pages.show_meeting_page", meeting_id=meeting_id))
     page = render_template(
         "meetings/date.html",
@@ -298,14 +307,14 @@ def edit_occurrence(meeting_id: UUID, occurrence_id: UUID) -> str | AnyResponse 
         meeting=occurrence.meeting,
         occurrence=occurrence,
         cancel=CancelForm(),
-        shown=shown,
+        shown=schedule_preview,
     )
-    return page, 422 if form.errors else 409 if shown else 200
+    return page, 422 if form.errors else 409 if schedule_preview else 200
 
 
 @bp.post("/meetings/<uuid:meeting_id>/dates/<uuid:occurrence_id>/cancel")
 def cancel_occurrence(meeting_id: UUID, occurrence_id: UUID) -> AnyResponse:
-    occurrence = _date_or_404(meeting_id, occurrence_id)
+    occurrence = _occurrence_of_meeting_or_404(meeting_id, occurrence_id)
     form = CancelForm()
     if form.validate_on_submit():
         try:
@@ -318,7 +327,7 @@ def cancel_occurrence(meeting_id: UUID, occurrence_id: UUID) -> AnyResponse:
     return redirect(url_for("pages.show_meeting_page", meeting_id=meeting_id))
 
 
-def _date_or_404(meeting_id: UUID, occurrence_id: UUID) -> MeetingOccurrence:
+def _occurrence_of_meeting_or_404(meeting_id: UUID, occurrence_id: UUID) -> MeetingOccurrence:
     occurrence = access.manageable_occurrence_or_404(occurrence_id)
     if occurrence.meeting_id != meeting_id:
         abort(404)
@@ -358,9 +367,9 @@ def retry_meeting_now(meeting_id: UUID) -> AnyResponse:
 
 @bp.get("/meetings/<uuid:meeting_id>/start")
 def start_meeting(meeting_id: UUID) -> AnyResponse | tuple[str, int]:
-    """A plain link: the start link is fetched from Zoom on the click, used once, and never stored.
+    """Redirect to the host's start link, fetched from Zoom on the click, used once and never stored.
 
-    A form cannot do this, since our own policy forbids a form's redirect to another host.
+    A plain link and not a form: the Content-Security-Policy's form-action forbids a form's redirect to another host.
     """
     meeting = access.meeting_or_404(meeting_id, manage=True)
     if "prefetch" in request.headers.get("Sec-Purpose", "") + request.headers.get("Purpose", ""):

@@ -1,7 +1,7 @@
-"""Scheduling, changing and cancelling meetings.
+"""Use cases on meetings: scheduling, changing and cancelling.
 
-What people do is saved and marked `wanted`; only the worker writes to Zoom (see `at_zoom`). So nothing that
-was typed depends on whether Zoom answers.
+A person's action is saved with a `pending_action`; only the worker writes to Zoom (see `zoom_sync.sync`), so
+that saving never depends on whether Zoom answers.
 """
 
 import time
@@ -32,7 +32,7 @@ from portal.zoom_account import hosts
 
 @dataclass(frozen=True)
 class MeetingDetails:
-    """What a person decides about a meeting. `starts_at` is aware UTC."""
+    """The values of a meeting that a person decides. `starts_at` is aware UTC."""
 
     title: str
     description: str
@@ -51,11 +51,11 @@ class MeetingDetails:
 
 
 class MeetingNotChangeable(ValueError):
-    """The meeting is over, cancelled or gone: there is nothing to change any more."""
+    """The meeting is over, cancelled or deleted."""
 
 
 class SchedulingConflict(ValueError):
-    """Another class is in the way. `choice` says which, and whether a person may decide to go on all the same."""
+    """The times conflict with another class. `choice` says which one, and whether a person may schedule anyway."""
 
     def __init__(self, choice: HostChoice) -> None:
         super().__init__("another class is in the way")
@@ -63,11 +63,11 @@ class SchedulingConflict(ValueError):
 
 
 class ConflictCheck(Enum):
-    """How careful a service is about clashes, within its own transaction: nothing can come in between."""
+    """Which conflicts refuse a change. Checked within the service's own transaction: no race."""
 
     NOT = auto()
-    IMPOSSIBLE = auto()  # refuse only what Zoom could not run
-    ALL = auto()  # refuse whatever needs a person's decision
+    IMPOSSIBLE = auto()  # refuse only what Zoom cannot run
+    ALL = auto()  # refuse whatever needs a person's confirmation
 
 
 def create_meeting(
@@ -79,16 +79,16 @@ def create_meeting(
     instant: bool = False,
     check: ConflictCheck = ConflictCheck.NOT,
 ) -> ZoomMeeting:
-    """Save a meeting of the class and hand it to the worker. The same `client_key` gives the same meeting.
+    """Save a meeting of the class and queue it for the worker. Idempotent by `client_key`.
 
     Raises SchedulingConflict.
     """
     details = option_policies.apply_policies_for_class(user, school_class.id, details)
 
-    def known() -> ZoomMeeting | None:
+    def find_meeting() -> ZoomMeeting | None:
         return db.session.scalar(select(ZoomMeeting).where(ZoomMeeting.client_key == client_key))
 
-    def make() -> ZoomMeeting:
+    def make_meeting() -> ZoomMeeting:
         slot = TimeSlot(details.starts_at, details.minutes)
         host = assign_meeting_host(ScheduleParties.of_class(school_class), [slot], check)
         meeting = add_meeting(
@@ -99,35 +99,35 @@ def create_meeting(
         )
         return meeting
 
-    meeting = get_or_create(known, make)
+    meeting = get_or_create(find_meeting, make_meeting)
     notify_worker("meetings")
-    notify_worker("registration")  # the roster is listed while Zoom is still making the meeting
+    notify_worker("registration")  # the desired registrants are listed while Zoom is still creating the meeting
     return meeting
 
 
 CreatedMeeting = TypeVar("CreatedMeeting")
 
 
-def get_or_create(known: Callable[[], CreatedMeeting | None], make: Callable[[], CreatedMeeting]) -> CreatedMeeting:
-    """What a unique key stands for, made if it is not there yet, in one transaction.
+def get_or_create(find: Callable[[], CreatedMeeting | None], create: Callable[[], CreatedMeeting]) -> CreatedMeeting:
+    """Get or create the row of a unique key in one transaction (idempotency).
 
-    On PostgreSQL two clicks may make it at the same time: the second finds what the first one made, or that the
-    first one's is in the way.
+    On PostgreSQL two requests may create it at the same time: the second one fails on the unique key or on a
+    scheduling conflict with the first, and then reads the first one's row.
     """
     try:
         with write_transaction():
-            return known() or make()
+            return find() or create()
     except (IntegrityError, SchedulingConflict):
-        found = known()
-        if found is None:
+        existing = find()
+        if existing is None:
             raise
-        return found
+        return existing
 
 
-def assign_meeting_host(who: ScheduleParties, slots: Sequence[TimeSlot], check: ConflictCheck) -> str:
-    """The Zoom user for these times, held until the open transaction ends. Raises SchedulingConflict."""
-    host_assignment.lock_candidate_hosts(who)
-    choice = host_assignment.choose_meeting_host(who, slots)
+def assign_meeting_host(parties: ScheduleParties, slots: Sequence[TimeSlot], check: ConflictCheck) -> str:
+    """The Zoom user for these times, locked until the open transaction ends. Raises SchedulingConflict."""
+    host_assignment.lock_candidate_hosts(parties)
+    choice = host_assignment.choose_meeting_host(parties, slots)
     if (check is not ConflictCheck.NOT and not choice.is_possible) or (
         check is ConflictCheck.ALL and choice.needs_confirmation
     ):
@@ -149,9 +149,9 @@ def add_meeting(
     not_before: datetime | None = None,
     school_id: UUID | None = None,
 ) -> ZoomMeeting:
-    """A meeting with its dates, to be made at Zoom from `not_before` on; within the transaction that is open.
+    """Add a meeting with its dates, to be created at Zoom from `not_before` on; within the open transaction.
 
-    Without a class, `school_id` is that of the people who are invited, where they are a school's.
+    `school_id` is set for a meeting without a class whose audience is a school.
     """
     now = clock.now()
     meeting = ZoomMeeting(
@@ -191,18 +191,18 @@ def add_meeting(
 def update_meeting(
     user: User, meeting: ZoomMeeting, details: MeetingDetails, *, check: ConflictCheck = ConflictCheck.NOT
 ) -> None:
-    """Save new details; the worker brings them to Zoom. A recurring meeting keeps its times: each date has its own.
+    """Save new details and queue the update for the worker. A recurring meeting keeps its times: each date has its own.
 
     Raises MeetingNotChangeable and SchedulingConflict.
     """
     details = option_policies.apply_policies_for_class(user, meeting.class_id, details)
     with write_transaction() as session:
         lock_editable_meeting(meeting)
-        changed = _differences(meeting, details)
+        changed = _changed_values(meeting, details)
         if not changed:
             return
-        moved = "starts_at" in changed or "minutes" in changed
-        if moved and check is not ConflictCheck.NOT:
+        is_moved = "starts_at" in changed or "minutes" in changed
+        if is_moved and check is not ConflictCheck.NOT:
             check_conflicts_of_move(meeting, TimeSlot(details.starts_at, details.minutes), check)
         for name, value in changed.items():
             setattr(meeting, name, value)
@@ -212,7 +212,7 @@ def update_meeting(
             .order_by(MeetingOccurrence.starts_at)
             .limit(1)
         )
-        if moved and occurrence:
+        if is_moved and occurrence:
             occurrence.starts_at, occurrence.minutes = meeting.starts_at, meeting.minutes
             occurrence.local_date = clock.to_manila(meeting.starts_at).date()
         request_meeting_update(meeting)
@@ -223,7 +223,7 @@ def update_meeting(
     notify_worker("meetings")
 
 
-def _differences(meeting: ZoomMeeting, details: MeetingDetails) -> dict[str, Any]:
+def _changed_values(meeting: ZoomMeeting, details: MeetingDetails) -> dict[str, Any]:
     values = asdict(details)
     if meeting.kind == MeetingKind.RECURRING:
         values.pop("starts_at")
@@ -234,27 +234,29 @@ def _differences(meeting: ZoomMeeting, details: MeetingDetails) -> dict[str, Any
 
 
 def check_conflicts_of_move(
-    meeting: ZoomMeeting, slot: TimeSlot, check: ConflictCheck, *, except_date: UUID | None = None
+    meeting: ZoomMeeting, slot: TimeSlot, check: ConflictCheck, *, except_occurrence: UUID | None = None
 ) -> None:
-    """Raises SchedulingConflict. The host of a meeting that Zoom may have does not change any more."""
+    """Raise SchedulingConflict if the new time conflicts. The host stays: a meeting at Zoom cannot change its host."""
     hosts.lock_zoom_hosts([meeting.host_email])
     choice = host_assignment.choose_meeting_host(
         host_assignment.parties_of_schedule(meeting),
         [slot],
         only=meeting.host_email,
-        except_meeting=None if except_date else meeting.id,
-        except_date=except_date,
+        except_meeting=None if except_occurrence else meeting.id,
+        except_occurrence=except_occurrence,
     )
     if not choice.is_possible or (check is ConflictCheck.ALL and choice.needs_confirmation):
         raise SchedulingConflict(choice)
 
 
 def request_meeting_update(meeting: ZoomMeeting) -> None:
-    """Within the transaction that is open: Zoom is to be told at once. A creation that waits tells it anyway,
-    and what Zoom did not take before the change is offered to it once more."""
+    """Queue an update at Zoom, due at once; within the open transaction.
+
+    A pending create sends the new values anyway, and a failed create is tried again with them.
+    """
     now = clock.now()
     if meeting.state == MeetingState.FAILED:
-        _offer_again(meeting)
+        _reset_failed_creation(meeting)
     elif meeting.pending_action != PendingAction.CREATE:
         meeting.pending_action = PendingAction.UPDATE
         meeting.next_attempt_at = None
@@ -263,17 +265,17 @@ def request_meeting_update(meeting: ZoomMeeting) -> None:
     meeting.updated_at, meeting.attempts = now, 0
 
 
-def _offer_again(meeting: ZoomMeeting) -> None:
+def _reset_failed_creation(meeting: ZoomMeeting) -> None:
     meeting.state, meeting.pending_action = MeetingState.PENDING_ZOOM, PendingAction.CREATE
     meeting.next_attempt_at = meeting.error_code = meeting.error_detail = None
 
 
 def cancel_meeting(user: User, meeting: ZoomMeeting, reason: str = "") -> None:
-    """Call the meeting off, here at once, at Zoom by the worker. What was held stays. Raises MeetingNotChangeable."""
+    """Cancel the meeting, here at once and at Zoom by the worker. Past dates stay. Raises MeetingNotChangeable."""
     with write_transaction():
         lock_editable_meeting(meeting)
         meeting.state = MeetingState.CANCELLED
-        # A creation whose answer never came may still have made a meeting: the worker has to look.
+        # A create request without an answer may have created a meeting: the worker has to search for it.
         meeting.pending_action = PendingAction.DELETE if meeting.zoom_id or meeting.outcome_unknown else None
         meeting.updated_at, meeting.next_attempt_at, meeting.attempts = clock.now(), None, 0
         for occurrence in db.session.scalars(
@@ -288,18 +290,21 @@ def cancel_meeting(user: User, meeting: ZoomMeeting, reason: str = "") -> None:
 
 
 def retry_meeting_now(user: User, meeting: ZoomMeeting) -> None:
-    """Do not wait for the next try: something was repaired."""
+    """Make the pending action due now, without waiting for the next attempt: its cause was repaired."""
     with write_transaction():
         lock_meeting_row(meeting)
         if meeting.state == MeetingState.FAILED:
-            _offer_again(meeting)
+            _reset_failed_creation(meeting)
         meeting.next_attempt_at, meeting.attempts, meeting.error_code = None, 0, None
         add_meeting_history(meeting.id, MeetingEvent.RETRIED, by=user.id)
     notify_worker("meetings")
 
 
 def switch_to_open_mode(user: User, meeting: ZoomMeeting) -> None:
-    """One link for all, without registration: for a host without a licence. Raises MeetingNotChangeable."""
+    """Open mode: one join link for all, without registration, for a host without a licence.
+
+    Raises MeetingNotChangeable.
+    """
     with write_transaction():
         lock_editable_meeting(meeting)
         if not meeting.has_registration:
@@ -314,13 +319,13 @@ def switch_to_open_mode(user: User, meeting: ZoomMeeting) -> None:
 
 
 def lock_meeting_row(meeting: ZoomMeeting) -> None:
-    """Within the transaction that is open: read the meeting anew and keep it from others until the end."""
-    # Its own table alone: pages load it with its class by outer joins, which PostgreSQL does not lock.
+    """Row lock: refresh the meeting and lock it until the open transaction ends."""
+    # FOR UPDATE OF the meeting's table alone: PostgreSQL cannot lock the nullable side of the class's outer join.
     db.session.refresh(meeting, with_for_update={"of": ZoomMeeting})
 
 
 def lock_editable_meeting(meeting: ZoomMeeting) -> None:
-    """As `lock_meeting_row`, for the worker or somebody else may have changed the meeting since the page was asked for.
+    """`lock_meeting_row`, then check the state again: it may have changed since the page was loaded.
 
     Raises MeetingNotChangeable.
     """
@@ -341,7 +346,7 @@ def add_meeting_history(
     host_email: str | None = None,
     number: int | None = None,
 ) -> None:
-    """Add a line to the meeting's history, in the transaction that is open."""
+    """Add an event to the meeting's history, in the open transaction."""
     db.session.execute(
         insert(MeetingHistory).values(
             meeting_id=meeting_id,
@@ -359,13 +364,13 @@ def add_meeting_history(
 
 
 def wait_for_zoom(meeting_id: UUID, seconds: float) -> None:
-    """Give the worker a moment, so that most people see the result at once. Returns early when it is there."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    """Poll for up to `seconds` until the worker has processed the meeting: most people then see the result."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
         row = db.session.execute(
             select(ZoomMeeting.pending_action, ZoomMeeting.error_code).where(ZoomMeeting.id == meeting_id)
         ).one_or_none()
-        end_read_transaction()  # the next look must see what the worker wrote
+        end_read_transaction()  # a new snapshot, so that the next poll sees the worker's commit
         if row is None or row.pending_action is None or row.error_code is not None:
             return
         time.sleep(0.1)

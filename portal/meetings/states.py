@@ -1,7 +1,7 @@
-"""Which state of a meeting, and of a class date, may follow which. Whatever is not listed is a fault.
+"""State machines of a meeting and of a class date: the allowed transitions. Any other transition is a fault.
 
-A one-off meeting shows the state of its only date once Zoom has told of it; a recurring one stays `scheduled`.
-The tests install a guard in the database that refuses any other change; `docs/architecture.md` draws both tables.
+A one-off meeting takes the state of its only date from Zoom's events; a recurring one stays `scheduled`.
+The tests install a database trigger that refuses any other change; `docs/architecture.md` draws both machines.
 """
 
 from portal.meetings.codes import MeetingState, OccurrenceState
@@ -9,20 +9,20 @@ from portal.meetings.codes import MeetingState, OccurrenceState
 _M, _O = MeetingState, OccurrenceState
 
 MEETING_TRANSITIONS: dict[MeetingState, frozenset[MeetingState]] = {
-    # saved here, not yet at Zoom: made there, given up, or cancelled before
+    # saved, not yet created at Zoom: created there, failed, or cancelled before that
     _M.PENDING_ZOOM: frozenset({_M.SCHEDULED, _M.FAILED, _M.CANCELLED}),
     _M.SCHEDULED: frozenset({_M.STARTED, _M.ENDED, _M.CANCELLED, _M.DELETED, _M.FAILED}),
     _M.STARTED: frozenset({_M.ENDED, _M.SCHEDULED, _M.CANCELLED, _M.DELETED}),
     _M.ENDED: frozenset({_M.STARTED, _M.SCHEDULED, _M.CANCELLED, _M.DELETED}),
     _M.CANCELLED: frozenset(),
-    # deleted in Zoom itself: brought back there, made again here, or cancelled
+    # deleted in Zoom itself: recovered there, recreated here, or cancelled
     _M.DELETED: frozenset({_M.SCHEDULED, _M.PENDING_ZOOM, _M.CANCELLED}),
-    # the worker gave up: a person tries again, or cancels
+    # creation failed for good: a person retries or cancels
     _M.FAILED: frozenset({_M.PENDING_ZOOM, _M.CANCELLED}),
 }
 
 OCCURRENCE_TRANSITIONS: dict[OccurrenceState, frozenset[OccurrenceState]] = {
-    # it follows from its instances alone, so a late event may take it back
+    # derived from its instances alone, so a late event may move it backwards
     _O.SCHEDULED: frozenset({_O.STARTED, _O.ENDED, _O.CANCELLED}),
     _O.STARTED: frozenset({_O.ENDED, _O.SCHEDULED, _O.CANCELLED}),
     _O.ENDED: frozenset({_O.STARTED, _O.SCHEDULED, _O.CANCELLED}),

@@ -1,4 +1,4 @@
-"""Which links may be shown or followed: Zoom's own, and the sandbox's in demo mode."""
+"""Allow-list of links to show or to redirect to: Zoom's own hosts, and the sandbox in demo mode."""
 
 from urllib.parse import urlsplit
 

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class NotificationKind(StrEnum):
-    """What somebody is notified of."""
+    """The kind of a notification."""
 
     SCHEDULED = "scheduled"
     CHANGED = "changed"
@@ -15,7 +15,7 @@ class NotificationKind(StrEnum):
 
 
 class Channel(StrEnum):
-    """Where a notification is shown."""
+    """The channel of a notification."""
 
     PORTAL = "portal"
     MAIL = "mail"

@@ -1,7 +1,7 @@
-"""From what happened to what each person is told. The sweeps here find what nobody has been told of yet.
+"""Fan-out of events into notifications per recipient. Sweeps find events that were not dispatched yet.
 
-Each batch is one transaction: the rows are locked (those that another worker has are skipped), the notifications
-written, the rows marked as told. Whoever dies meanwhile has told nothing, and a repeat finds its own rows there.
+Each batch is one transaction: rows are locked (those locked by another worker are skipped), notifications inserted,
+rows marked as notified. A crash rolls everything back, and a repetition is ignored by the unique key.
 """
 
 from collections.abc import Iterable
@@ -38,12 +38,12 @@ from portal.registration.models import NOT_NOTIFIED as FAILURE_UNTOLD
 
 BATCH_SIZE = 100
 SHEETS_PER_BATCH = 10
-SETTLE_DELAY = timedelta(minutes=2)  # registrations fail one after the other: they are told together
-MAX_EVENT_AGE = timedelta(days=3)  # told in the portal alone: nobody wants letters about last week
-SOON, LATER = timedelta(minutes=1), timedelta(minutes=10)  # how long a letter waits for more to say
+SETTLE_DELAY = timedelta(minutes=2)  # registrations fail one after the other: they are collected into one notification
+MAX_EVENT_AGE = timedelta(days=3)  # older events are shown in the portal only, without a mail
+SOON, LATER = timedelta(minutes=1), timedelta(minutes=10)  # how long a mail is held back to collect more
 URGENT_KINDS = (NotificationKind.CHANGED, NotificationKind.CANCELLED)
 
-# What of a meeting's history is told, as which kind; the rest concerns nobody but the page.
+# Which events of a meeting's history are notified, as which kind; the others are shown on the page only.
 KIND_OF_EVENT: dict[str, NotificationKind] = {
     MeetingEvent.SCHEDULED: NotificationKind.SCHEDULED,
     MeetingEvent.CHANGED: NotificationKind.CHANGED,
@@ -66,13 +66,13 @@ ONLY_ONCE = (
     MeetingEvent.SCHEDULED,
     MeetingEvent.CANCELLED,
     MeetingEvent.FOUND_DELETED_AT_ZOOM,
-)  # for a whole meeting, however often it is noted
+)  # once for a whole meeting, however often it is recorded
 
 
 @dataclass(frozen=True)
 class NotificationEvent:
-    """One thing to tell. `by` did it and is not told; `adviser`: the section's adviser, or who is invited to a
-    meeting without a class, is told as well."""
+    """One event to dispatch. `actor_id` did it and is not notified; with `adviser`, the section's adviser, or the
+    invitees of a meeting without a class, are notified as well."""
 
     kind: str
     dedup_key: str
@@ -86,61 +86,72 @@ class NotificationEvent:
 
 @dataclass
 class _Recipients:
-    """Who looks after a meeting: those who manage it; and who may look, the adviser or those invited."""
+    """Recipients of a meeting: its managers, and those who only view it (adviser or invitees)."""
 
     managers: set[UUID] = field(default_factory=set)
     lookers: set[UUID] = field(default_factory=set)
 
 
 def notify_meeting_changes() -> int:
-    """Scheduled, changed, cancelled: what is new in the meetings' histories; how many lines."""
-    untold = ~MeetingHistory.is_notified
-    if db.session.scalar(select(MeetingHistory.id).where(untold).limit(1)) is None:
+    """Dispatch new events of the meetings' histories: scheduled, changed, cancelled; returns the number of rows."""
+    not_notified = ~MeetingHistory.is_notified
+    if db.session.scalar(select(MeetingHistory.id).where(not_notified).limit(1)) is None:
         return 0
     with write_transaction() as session:
-        lines = list(session.scalars(_mine(select(MeetingHistory).where(untold).order_by(MeetingHistory.id))))
-        news = [line for line in lines if line.event in KIND_OF_EVENT]
-        meetings = _meetings({line.meeting_id for line in news})
-        doers = _names({line.actor_id for line in news if line.actor_id})
+        rows = list(
+            session.scalars(_lock_batch(select(MeetingHistory).where(not_notified).order_by(MeetingHistory.id)))
+        )
+        relevant = [row for row in rows if row.event in KIND_OF_EVENT]
+        meetings = _load_meeting_payloads({row.meeting_id for row in relevant})
+        actor_names = _load_names({row.actor_id for row in relevant if row.actor_id})
         create_due_notifications(
-            _of_history(line, *meetings[line.meeting_id], doers.get(line.actor_id) if line.actor_id else None)
-            for line in news
+            _history_event(row, *meetings[row.meeting_id], actor_names.get(row.actor_id) if row.actor_id else None)
+            for row in relevant
         )
         session.execute(
-            update(MeetingHistory).where(MeetingHistory.id.in_([line.id for line in lines])).values(is_notified=True)
+            update(MeetingHistory).where(MeetingHistory.id.in_([row.id for row in rows])).values(is_notified=True)
         )
-    return len(lines)
+    return len(rows)
 
 
-def _of_history(line: MeetingHistory, meeting: ZoomMeeting, facts: dict[str, Any], by: str | None) -> NotificationEvent:
-    about_one = line.event in OCCURRENCE_EVENTS
-    values = {**facts, "by": by, "at_zoom": line.event in CHANGED_IN_ZOOM_ITSELF, "one_date": about_one}
-    if about_one and line.occurrence_date:
+def _history_event(
+    row: MeetingHistory, meeting: ZoomMeeting, payload: dict[str, Any], actor_name: str | None
+) -> NotificationEvent:
+    is_about_one_date = row.event in OCCURRENCE_EVENTS
+    values = {
+        **payload,
+        "by": actor_name,
+        "at_zoom": row.event in CHANGED_IN_ZOOM_ITSELF,
+        "one_date": is_about_one_date,
+    }
+    if is_about_one_date and row.occurrence_date:
         values |= {
-            "before": line.occurrence_date.isoformat(),
+            "before": row.occurrence_date.isoformat(),
             "starts_at": None,
-            "moved_to": clock.to_manila(line.moved_to).isoformat() if line.moved_to else "",
-            "reason": line.reason or "",
+            "moved_to": clock.to_manila(row.moved_to).isoformat() if row.moved_to else "",
+            "reason": row.reason or "",
         }
-    elif line.event == MeetingEvent.CANCELLED:
-        values["reason"] = line.reason
-    whole = f"meeting/{meeting.id}/{meeting.zoom_generation}"
-    if line.event == MeetingEvent.SCHEDULED and meeting.schedule_id:  # of one schedule all meetings are told as one
-        whole = f"schedule/{meeting.schedule_id}"
-        values["dates"] = facts["dates_of_schedule"]
+    elif row.event == MeetingEvent.CANCELLED:
+        values["reason"] = row.reason
+    dedup_key = f"meeting/{meeting.id}/{meeting.zoom_generation}"
+    if (
+        row.event == MeetingEvent.SCHEDULED and meeting.schedule_id
+    ):  # all meetings of one schedule give one notification
+        dedup_key = f"schedule/{meeting.schedule_id}"
+        values["dates"] = payload["dates_of_schedule"]
     return NotificationEvent(
-        kind=KIND_OF_EVENT[line.event],
-        dedup_key=whole if line.event in ONLY_ONCE else f"history/{line.id}",
+        kind=KIND_OF_EVENT[row.event],
+        dedup_key=dedup_key if row.event in ONLY_ONCE else f"history/{row.id}",
         meeting_id=meeting.id,
-        occurred_at=line.occurred_at,
+        occurred_at=row.occurred_at,
         payload=values,
-        actor_id=line.actor_id,
+        actor_id=row.actor_id,
         adviser=True,
     )
 
 
 def notify_registration_failures() -> int:
-    """Meetings for which Zoom could not register somebody: once a day each, when nothing new has failed for a while."""
+    """Dispatch failed registrations: once a day for each meeting, after a settling time without new failures."""
     failed = and_(MeetingRegistrant.is_expected, MeetingRegistrant.state.in_(FAILURES))
     rows = db.session.execute(
         select(MeetingRegistrant.meeting_id, func.max(MeetingRegistrant.updated_at))
@@ -149,21 +160,21 @@ def notify_registration_failures() -> int:
         .having(func.max(MeetingRegistrant.updated_at) <= clock.now() - SETTLE_DELAY)
         .limit(BATCH_SIZE)
     )
-    ids = [meeting_id for meeting_id, _latest in rows]
-    condition = and_(MeetingRegistrant.failure_notified, ~failed)
-    better = db.session.scalar(select(MeetingRegistrant.id).where(condition).limit(1)) is not None
-    if not ids and not better:
+    meeting_ids = [meeting_id for meeting_id, _latest in rows]
+    recovered = and_(MeetingRegistrant.failure_notified, ~failed)
+    has_recovered = db.session.scalar(select(MeetingRegistrant.id).where(recovered).limit(1)) is not None
+    if not meeting_ids and not has_recovered:
         return 0
     now = clock.now()
     with write_transaction() as session:
-        if better:  # who fails anew is told anew
-            session.execute(update(MeetingRegistrant).where(condition).values(failure_notified=False))
-        counted = select(MeetingRegistrant.meeting_id, func.count()).where(
-            MeetingRegistrant.meeting_id.in_(ids), failed
+        if has_recovered:  # a new failure is notified again
+            session.execute(update(MeetingRegistrant).where(recovered).values(failure_notified=False))
+        failure_counts = select(MeetingRegistrant.meeting_id, func.count()).where(
+            MeetingRegistrant.meeting_id.in_(meeting_ids), failed
         )
-        numbers = dict(session.execute(counted.group_by(MeetingRegistrant.meeting_id)).all())
-        meetings = _meetings(set(ids))
-        coming = [
+        counts_by_meeting = dict(session.execute(failure_counts.group_by(MeetingRegistrant.meeting_id)).all())
+        meetings = _load_meeting_payloads(set(meeting_ids))
+        upcoming = [
             pair
             for pair in meetings.values()
             if pair[0].state in (MeetingState.PENDING_ZOOM, MeetingState.SCHEDULED, MeetingState.STARTED)
@@ -174,29 +185,31 @@ def notify_registration_failures() -> int:
                 dedup_key=f"meeting/{meeting.id}/{clock.today().isoformat()}",
                 meeting_id=meeting.id,
                 occurred_at=now,
-                payload={**facts, "number": numbers.get(meeting.id, 0)},
+                payload={**payload, "number": counts_by_meeting.get(meeting.id, 0)},
             )
-            for meeting, facts in coming
-            if numbers.get(meeting.id)
+            for meeting, payload in upcoming
+            if counts_by_meeting.get(meeting.id)
         )
         session.execute(
-            update(MeetingRegistrant).where(MeetingRegistrant.meeting_id.in_(ids), failed).values(failure_notified=True)
+            update(MeetingRegistrant)
+            .where(MeetingRegistrant.meeting_id.in_(meeting_ids), failed)
+            .values(failure_notified=True)
         )
-    return len(ids)
+    return len(meeting_ids)
 
 
 def notify_sheets_ready() -> int:
-    """Sheets of classes that are over and of which Zoom has said all, and the people on them to match; how many."""
+    """Dispatch sheets that are complete, and their unmatched participants; returns the number of sheets."""
     ready = db.session.scalars(
         select(AttendanceSheet.occurrence_id)
         .where(SHEET_UNTOLD)
         .order_by(AttendanceSheet.occurrence_id)
         .limit(SHEETS_PER_BATCH)
     )
-    return sum(_tell_of_sheet(occurrence_id) for occurrence_id in ready.all())
+    return sum(_notify_sheet(occurrence_id) for occurrence_id in ready.all())
 
 
-def _tell_of_sheet(occurrence_id: UUID) -> int:
+def _notify_sheet(occurrence_id: UUID) -> int:
     occurrence = db.session.scalar(
         select(MeetingOccurrence)
         .where(MeetingOccurrence.id == occurrence_id)
@@ -205,20 +218,22 @@ def _tell_of_sheet(occurrence_id: UUID) -> int:
     )
     if occurrence is None:
         return 0
-    number = len(compute_sheet(load_sheet_evidence(occurrence, occurrence.meeting).input).unmatched)
+    unmatched_count = len(compute_sheet(load_sheet_evidence(occurrence, occurrence.meeting).input).unmatched)
     summary = attendance_queries.load_sheet_summaries([occurrence_id]).get(occurrence_id)
     with write_transaction() as session:
-        row = session.scalar(_mine(select(AttendanceSheet).where(AttendanceSheet.occurrence_id == occurrence_id), 1))
+        row = session.scalar(
+            _lock_batch(select(AttendanceSheet).where(AttendanceSheet.occurrence_id == occurrence_id), 1)
+        )
         if row is None or row.is_notified:
             return 0
         row.is_notified = True
-        # A meeting without a class has evidence of who came, but no sheet.
+        # A meeting without a class has evidence of attendance, but no sheet.
         if row.finalised_at is None and occurrence.meeting.class_id is not None:
-            [(meeting, facts)] = _meetings({occurrence.meeting_id}).values()
-            values = {**facts, "starts_at": occurrence.starts_at.isoformat(), "dates": 1}
+            [(meeting, payload)] = _load_meeting_payloads({occurrence.meeting_id}).values()
+            values = {**payload, "starts_at": occurrence.starts_at.isoformat(), "dates": 1}
             counts = {name: getattr(summary, name, 0) for name in ("present", "partial", "absent", "review")}
             kinds = [(NotificationKind.SHEET_READY, counts)] + (
-                [(NotificationKind.TO_MATCH, {"number": number})] if number else []
+                [(NotificationKind.TO_MATCH, {"number": unmatched_count})] if unmatched_count else []
             )
             create_due_notifications(
                 NotificationEvent(
@@ -227,34 +242,36 @@ def _tell_of_sheet(occurrence_id: UUID) -> int:
                     meeting_id=meeting.id,
                     occurrence_id=occurrence.id,
                     occurred_at=clock.now(),
-                    payload=values | more,
+                    payload=values | extra,
                 )
-                for kind, more in kinds
+                for kind, extra in kinds
             )
     return 1
 
 
-def create_due_notifications(happenings: Iterable[NotificationEvent]) -> None:
-    """Write what each of the people concerned is told, within the open transaction. Told twice is told once."""
-    news = list(happenings)
-    staff = _staff({one.meeting_id for one in news})
-    people = {user for recipients in staff.values() for user in recipients.managers | recipients.lookers}
-    off = _switched_off(people)
+def create_due_notifications(occurred_events: Iterable[NotificationEvent]) -> None:
+    """Insert the recipients' notifications of these events, in the open transaction. Idempotent by the unique key."""
+    events = list(occurred_events)
+    recipients_by_meeting = _load_recipients({due_event.meeting_id for due_event in events})
+    all_recipients = {
+        user for recipients in recipients_by_meeting.values() for user in recipients.managers | recipients.lookers
+    }
+    opt_outs = _load_opt_outs(all_recipients)
     rows = []
-    for event in news:
-        recipients = staff[event.meeting_id]
-        told = recipients.managers | (recipients.lookers if event.adviser else set())
-        for user_id in sorted(told - {event.actor_id}):
-            shown = (user_id, event.kind, "portal") not in off
-            mailed = (user_id, event.kind, "mail") not in off and event.occurred_at > clock.now() - MAX_EVENT_AGE
-            if shown or mailed:
-                rows.append(_row(event, user_id, shown=shown, mailed=mailed))
+    for event in events:
+        recipients = recipients_by_meeting[event.meeting_id]
+        user_ids = recipients.managers | (recipients.lookers if event.adviser else set())
+        for user_id in sorted(user_ids - {event.actor_id}):
+            in_portal = (user_id, event.kind, "portal") not in opt_outs
+            by_mail = (user_id, event.kind, "mail") not in opt_outs and event.occurred_at > clock.now() - MAX_EVENT_AGE
+            if in_portal or by_mail:
+                rows.append(_notification_values(event, user_id, in_portal=in_portal, by_mail=by_mail))
     if rows:
         bulk_insert_ignore(Notification, rows)
 
 
-def _row(event: NotificationEvent, user_id: UUID, *, shown: bool, mailed: bool) -> dict[str, Any]:
-    wait = SOON if event.kind in URGENT_KINDS else LATER
+def _notification_values(event: NotificationEvent, user_id: UUID, *, in_portal: bool, by_mail: bool) -> dict[str, Any]:
+    delay = SOON if event.kind in URGENT_KINDS else LATER
     return {
         "id": uuid4(),
         "user_id": user_id,
@@ -264,30 +281,30 @@ def _row(event: NotificationEvent, user_id: UUID, *, shown: bool, mailed: bool) 
         "occurrence_id": event.occurrence_id,
         "payload": event.payload,
         "occurred_at": event.occurred_at,
-        "in_portal": shown,
+        "in_portal": in_portal,
         "read_at": None,
-        "mail_due_at": clock.now() + wait if mailed else None,
+        "mail_due_at": clock.now() + delay if by_mail else None,
     }
 
 
-def _mine(rows: Select[Any], most: int = BATCH_SIZE) -> Select[Any]:
-    """Up to `most` of the rows, locked; without those that another worker is just telling of."""
+def _lock_batch(rows: Select[Any], most: int = BATCH_SIZE) -> Select[Any]:
+    """Up to `most` of the rows, locked; rows locked by another worker are skipped."""
     rows = rows.limit(most).execution_options(populate_existing=True)
     return rows.with_for_update(skip_locked=True) if is_postgresql() else rows
 
 
-def _meetings(ids: set[UUID]) -> dict[UUID, tuple[ZoomMeeting, dict[str, Any]]]:
-    """Meetings, each with the facts that every sentence about it needs."""
-    dates = select(func.count()).select_from(MeetingOccurrence).where(MeetingOccurrence.is_scheduled)
-    other = aliased(ZoomMeeting)
-    of_schedule = dates.join(other, other.id == MeetingOccurrence.meeting_id)
+def _load_meeting_payloads(ids: set[UUID]) -> dict[UUID, tuple[ZoomMeeting, dict[str, Any]]]:
+    """Meetings, each with the payload that all its notifications share."""
+    count_dates = select(func.count()).select_from(MeetingOccurrence).where(MeetingOccurrence.is_scheduled)
+    sibling = aliased(ZoomMeeting)
+    of_schedule = count_dates.join(sibling, sibling.id == MeetingOccurrence.meeting_id)
     rows = db.session.execute(
         select(
             ZoomMeeting,
             SchoolClass.subject,
             Section,
-            dates.where(MeetingOccurrence.meeting_id == ZoomMeeting.id).correlate(ZoomMeeting).scalar_subquery(),
-            of_schedule.where(other.schedule_id == ZoomMeeting.schedule_id).correlate(ZoomMeeting).scalar_subquery(),
+            count_dates.where(MeetingOccurrence.meeting_id == ZoomMeeting.id).correlate(ZoomMeeting).scalar_subquery(),
+            of_schedule.where(sibling.schedule_id == ZoomMeeting.schedule_id).correlate(ZoomMeeting).scalar_subquery(),
         )
         .outerjoin(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
         .outerjoin(Section, Section.id == SchoolClass.section_id)
@@ -302,52 +319,58 @@ def _meetings(ids: set[UUID]) -> dict[UUID, tuple[ZoomMeeting, dict[str, Any]]]:
                 "subject": subject,
                 "section": section.title if section else None,
                 "starts_at": meeting.starts_at.isoformat(),
-                "dates": number,
-                "dates_of_schedule": in_all,
+                "dates": date_count,
+                "dates_of_schedule": schedule_date_count,
             },
         )
-        for meeting, subject, section, number, in_all in rows
+        for meeting, subject, section, date_count, schedule_date_count in rows
     }
 
 
-def _names(people: set[UUID]) -> dict[UUID, str]:
+def _load_names(people: set[UUID]) -> dict[UUID, str]:
     rows = db.session.execute(select(User.id, User.full_name).where(User.id.in_(people)))
     return dict(rows.all())
 
 
-def _staff(meeting_ids: set[UUID]) -> dict[UUID, _Recipients]:
-    """Teacher, co-teachers and adviser of each meeting's class; of one without a class, who made it and is invited."""
-    of = ZoomMeeting.id.in_(meeting_ids)
-    teacher = (
+def _load_recipients(meeting_ids: set[UUID]) -> dict[UUID, _Recipients]:
+    """Recipients by meeting: teacher, co-teachers and adviser of its class; without one, its creator and invitees."""
+    meetings_clause = ZoomMeeting.id.in_(meeting_ids)
+    teacher_rows = (
         select(ZoomMeeting.id, SchoolClass.teacher_id, literal("manager"))
         .join(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
-        .where(of)
+        .where(meetings_clause)
     )
-    others = (
+    co_teacher_rows = (
         select(ZoomMeeting.id, co_teachers.c.user_id, literal("manager"))
         .join(co_teachers, co_teachers.c.class_id == ZoomMeeting.class_id)
-        .where(of)
+        .where(meetings_clause)
     )
-    adviser = (
+    adviser_rows = (
         select(ZoomMeeting.id, Section.adviser_id, literal("looker"))
         .join(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
         .join(Section, Section.id == SchoolClass.section_id)
-        .where(of, Section.adviser_id.is_not(None))
+        .where(meetings_clause, Section.adviser_id.is_not(None))
     )
-    maker = select(ZoomMeeting.id, ZoomMeeting.created_by, literal("manager")).where(of, ZoomMeeting.class_id.is_(None))
-    people = staff_meetings_service.select_invitees(of).subquery()
-    invited = select(people.c.meeting_id, people.c.user_id, literal("looker"))
-    everybody = union_all(teacher, others, adviser, maker, invited).subquery()
+    creator_rows = select(ZoomMeeting.id, ZoomMeeting.created_by, literal("manager")).where(
+        meetings_clause, ZoomMeeting.class_id.is_(None)
+    )
+    invitees = staff_meetings_service.select_invitees(meetings_clause).subquery()
+    invitee_rows = select(invitees.c.meeting_id, invitees.c.user_id, literal("looker"))
+    recipient_rows = union_all(teacher_rows, co_teacher_rows, adviser_rows, creator_rows, invitee_rows).subquery()
     rows = db.session.execute(
-        select(everybody).join(User, User.id == everybody.c[1]).where(User.deactivated_at.is_(None))
+        select(recipient_rows).join(User, User.id == recipient_rows.c[1]).where(User.deactivated_at.is_(None))
     )
-    recipientses: dict[UUID, _Recipients] = {meeting_id: _Recipients() for meeting_id in meeting_ids}
+    recipients_by_meeting: dict[UUID, _Recipients] = {meeting_id: _Recipients() for meeting_id in meeting_ids}
     for meeting_id, user_id, role in rows:
-        (recipientses[meeting_id].managers if role == "manager" else recipientses[meeting_id].lookers).add(user_id)
-    return recipientses
+        (
+            recipients_by_meeting[meeting_id].managers
+            if role == "manager"
+            else recipients_by_meeting[meeting_id].lookers
+        ).add(user_id)
+    return recipients_by_meeting
 
 
-def _switched_off(people: set[UUID]) -> set[tuple[UUID, str, str]]:
+def _load_opt_outs(people: set[UUID]) -> set[tuple[UUID, str, str]]:
     rows = select(NotificationOptOut.user_id, NotificationOptOut.kind, NotificationOptOut.channel).where(
         NotificationOptOut.user_id.in_(people)
     )

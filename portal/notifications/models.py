@@ -1,4 +1,4 @@
-"""What happened, as each person is told it, in the portal and by e-mail."""
+"""Notifications, one row per recipient, shown in the portal and sent as a digest mail."""
 
 from datetime import datetime
 from typing import Any
@@ -12,10 +12,10 @@ from portal.notifications.codes import Channel, NotificationKind
 
 
 class Notification(UuidPrimaryKey, Model):
-    """One thing that one person is told. `thing` names what it is about, so that it is told once.
+    """One notification of one user. `dedup_key` identifies the event, so that each is sent once.
 
-    `facts` are what the sentence needs, as it was then: class, times, counts, words of staff; never a learner's name.
-    `mail_at` is when the letter is due in which it stands; None where none is wanted, or it is in the outbox.
+    `payload` is what the message needs, as of the event: class, times, counts, text of staff; never a learner's name.
+    `mail_due_at` is when the digest mail is due; None if no mail is due or it is in the outbox.
     """
 
     __tablename__ = "notifications"
@@ -41,13 +41,13 @@ class Notification(UuidPrimaryKey, Model):
     occurrence_id: Mapped[UUID | None] = mapped_column(ForeignKey("meeting_occurrences.id", ondelete="CASCADE"))
     payload: Mapped[dict[str, Any]] = mapped_column(JSON)
     occurred_at: Mapped[datetime]
-    in_portal: Mapped[bool] = mapped_column(default=True)  # in the portal
+    in_portal: Mapped[bool] = mapped_column(default=True)  # shown in the portal, not only mailed
     read_at: Mapped[datetime | None]
     mail_due_at: Mapped[datetime | None]
 
 
 class NotificationOptOut(Model):
-    """A kind that a person does not want to be told of, on one channel. Without a row it is on."""
+    """A kind that a user has switched off on one channel. Without a row it is on."""
 
     __tablename__ = "notification_opt_outs"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""What a person has not read yet, and what they want to be told."""
+"""SELECTs: a user's notifications, the unread count, and the preferences."""
 
 from uuid import UUID
 
@@ -11,10 +11,10 @@ from portal.core.db import db
 from portal.notifications.models import Notification, NotificationOptOut
 
 PAGE_SIZE = 40
-MAX_COUNTED = 100  # nobody counts further
+MAX_COUNTED = 100  # an upper bound for the count
 
 
-def _of(user: User) -> list[ColumnElement[bool]]:
+def _own_clauses(user: User) -> list[ColumnElement[bool]]:
     return [Notification.user_id == user.id, Notification.in_portal.is_(True)]
 
 
@@ -31,22 +31,22 @@ _unread = select(func.count()).select_from(
 
 
 def count_unread_notifications(user: User) -> int:
-    """How many are unread, at most MANY: one look at the index."""
+    """The number of unread notifications, at most MAX_COUNTED: one index scan."""
     return db.session.scalar(_unread, {"user_id": user.id}) or 0
 
 
 def unread_count_of_request() -> int:
-    """The same of who asks for this page, counted once a request."""
+    """The signed-in user's unread count, cached for the request."""
     if "unread_notifications" not in g:
         g.unread_notifications = count_unread_notifications(current_user)
     return int(g.unread_notifications)
 
 
 def list_notifications(user: User, page: int = 1) -> tuple[list[Notification], bool]:
-    """One page of a person's notifications, unread first, then the newest; and whether there are more."""
+    """One page of a user's notifications, unread first, then the newest; and whether there are more."""
     rows = db.session.scalars(
         select(Notification)
-        .where(*_of(user))
+        .where(*_own_clauses(user))
         .order_by(Notification.read_at.is_not(None), Notification.occurred_at.desc(), Notification.id)
         .limit(PAGE_SIZE + 1)
         .offset((page - 1) * PAGE_SIZE)
@@ -55,11 +55,11 @@ def list_notifications(user: User, page: int = 1) -> tuple[list[Notification], b
 
 
 def get_notification(user: User, notification_id: UUID) -> Notification | None:
-    """A notification of the person's own."""
-    return db.session.scalar(select(Notification).where(Notification.id == notification_id, *_of(user)))
+    """One of the user's own notifications, or None."""
+    return db.session.scalar(select(Notification).where(Notification.id == notification_id, *_own_clauses(user)))
 
 
 def opt_outs_of(user: User) -> set[tuple[str, str]]:
-    """Kind and channel of what the person does not want."""
+    """(Kind, channel) of what the user has switched off."""
     rows = select(NotificationOptOut.kind, NotificationOptOut.channel).where(NotificationOptOut.user_id == user.id)
     return {(kind, channel) for kind, channel in db.session.execute(rows)}

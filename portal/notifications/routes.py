@@ -1,4 +1,4 @@
-"""`/notifications`: what happened, each one tap from its page; and which of it a person wants to be told."""
+"""`/notifications`: a user's notifications, with links to their pages, and the preferences."""
 
 from uuid import UUID
 
@@ -22,7 +22,7 @@ def show_notifications() -> str:
 
 @bp.post("/notifications/<uuid:notification_id>/open")
 def open_notification(notification_id: UUID) -> AnyResponse:
-    """Mark one as read, and go to what it is about."""
+    """Mark one as read, and redirect to its page."""
     notification = queries.get_notification(current_user, notification_id) or abort(404)
     service.mark_notifications_read(current_user, notification.id)
     return redirect(messages.notification_target_url(notification))

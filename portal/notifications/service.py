@@ -1,4 +1,4 @@
-"""What a person does with notifications: read them, and say which they want."""
+"""Use cases on notifications: marking them read, and saving a user's preferences."""
 
 from collections.abc import Collection
 from uuid import UUID
@@ -13,7 +13,7 @@ from portal.notifications.models import Notification, NotificationOptOut
 
 
 def mark_notifications_read(user: User, notification_id: UUID | None = None) -> int:
-    """One, or all without an id, are read from now on, and no letter tells of them any more; how many were not."""
+    """Mark one notification read, or all without an id, and drop it from the digest; returns how many were unread."""
     rows = update(Notification).where(Notification.user_id == user.id, Notification.read_at.is_(None))
     if notification_id is not None:
         rows = rows.where(Notification.id == notification_id)
@@ -21,11 +21,13 @@ def mark_notifications_read(user: User, notification_id: UUID | None = None) -> 
         return execute_rowcount(rows.values(read_at=clock.now(), mail_due_at=None))
 
 
-def save_notification_preferences(user: User, wanted: dict[str, Collection[str]]) -> None:
-    """Keep what a person wants: the kinds by channel. What is not named is off."""
-    off = [(kind, channel) for kind in NotificationKind for channel in Channel if kind not in wanted.get(channel, ())]
+def save_notification_preferences(user: User, enabled: dict[str, Collection[str]]) -> None:
+    """Save a user's preferences: the enabled kinds by channel. Kinds that are not named are off."""
+    opt_outs = [
+        (kind, channel) for kind in NotificationKind for channel in Channel if kind not in enabled.get(channel, ())
+    ]
     with write_transaction() as session:
         session.execute(delete(NotificationOptOut).where(NotificationOptOut.user_id == user.id))
-        if off:
-            rows = [{"user_id": user.id, "kind": kind, "channel": channel} for kind, channel in off]
+        if opt_outs:
+            rows = [{"user_id": user.id, "kind": kind, "channel": channel} for kind, channel in opt_outs]
             bulk_insert_ignore(NotificationOptOut, rows)

@@ -1,11 +1,11 @@
-"""back_up(file), restore(file): the whole database in one file, and back again, on an empty host as well.
+"""Backup and restore of the whole database as one file; restore also works on an empty host.
 
-SQLite is copied by its own backup interface, which minds what is being written. PostgreSQL is dumped by pg_dump where
-that is installed, else, or with `portable`, row by row in a form of our own that both databases take. Sealed values
-stay sealed: the file is of no use for them without ENCRYPTION_KEYS, which are not in it.
+SQLite is copied by its online backup API, which is safe during writes. PostgreSQL is dumped by pg_dump where that is
+installed, else, or with `portable`, row by row as JSON lines, which both databases can restore. Encrypted values stay
+encrypted: they are useless without ENCRYPTION_KEYS, which are not in the file.
 
-Who was erased since an older backup was made is erased again: from the database that is replaced, from the list beside
-it (`erased_list.list_file`), and from a list that is given.
+Learners erased since an older backup are erased again on restore: by the database that is replaced, by the list
+beside it (`erased_list.erased_list_path`), and by a given list.
 """
 
 import base64
@@ -45,79 +45,81 @@ BATCH_SIZE = 500
 
 
 class BackupError(Exception):
-    """The text says why and what to do."""
+    """The message contains the cause and the remedy."""
 
 
 def create_backup(target: Path, *, portable: bool = False) -> str:
-    """Write the backup, readable for its owner alone; what was written, in a word. Raises BackupError, OSError."""
+    """Write the backup with mode 0600; returns the name of its main part. Raises BackupError, OSError."""
     with tempfile.TemporaryDirectory(dir=target.resolve().parent) as folder:
-        part = _take(Path(folder), portable)
-        about = {"made_at": clock.now().isoformat(), "revision": _revision(), "part": part.name}
-        whole = Path(folder) / "backup.zip"
-        whole.touch(mode=0o600)
-        with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(ABOUT, json.dumps(about))
+        dump = _dump_database(Path(folder), portable)
+        metadata = {"made_at": clock.now().isoformat(), "revision": _revision(), "part": dump.name}
+        archive_path = Path(folder) / "backup.zip"
+        archive_path.touch(mode=0o600)
+        with zipfile.ZipFile(archive_path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(ABOUT, json.dumps(metadata))
             archive.writestr(ERASED, "\n".join(sorted(erasure.erased_entries_of_database())))
-            archive.write(part, part.name)
-        whole.replace(target)
-    return part.name
+            archive.write(dump, dump.name)
+        archive_path.replace(target)
+    return dump.name
 
 
 def restore_backup(source: Path, *, replace: bool = False, erased: Path | None = None) -> int:
-    """Put a backup back; how many learners were erased again. Raises BackupError before anything is changed."""
-    entries = _entries(erased)
-    if _has_people() and not replace:
+    """Restore a backup; returns how many learners were erased again. Raises BackupError before anything is changed."""
+    entries = _load_erased_entries(erased)
+    if _has_users() and not replace:
         raise BackupError("This database is not empty. Add --replace to put the backup in its place.")
     try:
         archive = zipfile.ZipFile(source)
-        about = json.loads(archive.read(ABOUT))
+        metadata = json.loads(archive.read(ABOUT))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         raise BackupError("This file is not a backup that the portal has made.") from None
     with archive, tempfile.TemporaryDirectory() as folder:
         entries |= erased_list.parse_erased_entries(archive.read(ERASED).decode())
-        unknown = erased_list.has_unknown_keys(entries)
-        if unknown:
+        unknown_keys = erased_list.has_unknown_keys(entries)
+        if unknown_keys:
             raise BackupError(
                 "The list of erased learners was made with another SECRET_KEY: put it into SECRET_KEY_FALLBACKS."
             )
-        part = Path(archive.extract(about["part"], folder))
-        _put_back(part, about)
+        dump = Path(archive.extract(metadata["part"], folder))
+        _restore_database(dump, metadata)
     upgrade()
-    again = erasure.reapply_erasures(entries)
+    erased_count = erasure.reapply_erasures(entries)
     erasure.refresh_erased_list()
-    return again
+    return erased_count
 
 
 def rotate_all_encryption() -> tuple[int, int]:
-    """Seal everything anew with the first of ENCRYPTION_KEYS; how many values, and how many that no key opens."""
-    done = broken = 0
+    """Re-encrypt all values with the first of ENCRYPTION_KEYS; returns how many, and how many no key can decrypt."""
+    rotated = undecryptable = 0
     for table in Base.metadata.sorted_tables:
         keys = list(table.primary_key.columns)
-        for column in (one for one in table.columns if one.name.endswith("_encrypted")):
+        for column in (sealed for sealed in table.columns if sealed.name.endswith("_encrypted")):
             for *key, value in db.session.execute(sa.select(*keys, column).where(column.is_not(None))).all():
-                here = sa.and_(*(one == wanted for one, wanted in zip(keys, key, strict=True)), column == value)
+                row_clause = sa.and_(
+                    *(key_column == part for key_column, part in zip(keys, key, strict=True)), column == value
+                )
                 try:
-                    fresh = rotate_encryption(value)
+                    rotated_value = rotate_encryption(value)
                 except DecryptionError:
-                    broken += 1
+                    undecryptable += 1
                     continue
                 with write_transaction() as session:
-                    session.execute(sa.update(table).where(here).values({column.name: fresh}))
-                done += 1
+                    session.execute(sa.update(table).where(row_clause).values({column.name: rotated_value}))
+                rotated += 1
     erasure.refresh_erased_list()
-    return done, broken
+    return rotated, undecryptable
 
 
-def _take(folder: Path, portable: bool) -> Path:
+def _dump_database(folder: Path, portable: bool) -> Path:
     if portable or (is_postgresql() and not shutil.which("pg_dump")):
-        if _revision() != _head():
+        if _revision() != _latest_revision():
             raise BackupError("Bring the database up to date first: flask --app app db upgrade")
         path = folder / TABLES
-        path.write_text("".join(f"{line}\n" for line in _lines()), encoding="utf-8")
+        path.write_text("".join(f"{line}\n" for line in _dump_lines()), encoding="utf-8")
         return path
     if is_postgresql():
         path = folder / DUMP
-        _run("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={path}")
+        _run_program("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={path}")
         return path
     path = folder / SQLITE
     copy = sqlite3.connect(path)
@@ -128,28 +130,30 @@ def _take(folder: Path, portable: bool) -> Path:
     return path
 
 
-def _put_back(part: Path, about: dict[str, str]) -> None:
-    kind = DUMP if is_postgresql() else SQLITE
-    if part.name == TABLES:
-        if about["revision"] != _head():
+def _restore_database(dump: Path, metadata: dict[str, str]) -> None:
+    native_name = DUMP if is_postgresql() else SQLITE
+    if dump.name == TABLES:
+        if metadata["revision"] != _latest_revision():
             raise BackupError("This backup was made by another version of the portal: restore it with that one.")
         upgrade()
-        _fill(part)
-    elif part.name != kind:
+        _load_lines(dump)
+    elif dump.name != native_name:
         raise BackupError("This backup is of another kind of database. Make one with backup --portable.")
-    elif kind == DUMP:
+    elif native_name == DUMP:
         if not shutil.which("pg_restore"):
             raise BackupError("pg_restore is not installed here.")
         db.session.remove()
         db.engine.dispose()
-        _run("pg_restore", "--clean", "--if-exists", "--no-owner", "--no-privileges", "--exit-on-error", str(part))
+        _run_program(
+            "pg_restore", "--clean", "--if-exists", "--no-owner", "--no-privileges", "--exit-on-error", str(dump)
+        )
     else:
         db.session.remove()
-        saved = sqlite3.connect(part)
+        source = sqlite3.connect(dump)
         try:
-            saved.backup(_raw_sqlite())
+            source.backup(_raw_sqlite())
         finally:
-            saved.close()
+            source.close()
         db.engine.dispose()
 
 
@@ -161,8 +165,8 @@ def _raw_sqlite() -> sqlite3.Connection:
     return connection
 
 
-def _run(command: str, *arguments: str) -> None:
-    """One of PostgreSQL's own programs; the password goes along in the environment, not on the command line."""
+def _run_program(command: str, *arguments: str) -> None:
+    """Run one of PostgreSQL's programs; the password is passed in the environment, not on the command line."""
     url: URL = make_url(str(current_app.config["SQLALCHEMY_DATABASE_URI"]))
     name = url.set(drivername="postgresql", password=None).render_as_string(hide_password=False)
     secret = {"PGPASSWORD": str(url.password)} if url.password else {}
@@ -178,18 +182,18 @@ def _run(command: str, *arguments: str) -> None:
         raise BackupError(f"{command} failed with {error.returncode}; run it by hand to see why.") from None
 
 
-def _entries(given: Path | None) -> set[str]:
-    """Who is known as erased: in the present database, on the list beside it, on a given list."""
+def _load_erased_entries(extra_list: Path | None) -> set[str]:
+    """The known erased entries: of the present database, of the list beside it, and of a given list."""
     entries: set[str] = set()
     if sa.inspect(db.engine).has_table("erasures"):
         entries |= erasure.erased_entries_of_database()
-    for path in (erased_list.erased_list_path(), given):
+    for path in (erased_list.erased_list_path(), extra_list):
         if path is not None and path.exists():
             entries |= erased_list.parse_erased_entries(path.read_text(encoding="ascii"))
     return entries
 
 
-def _has_people() -> bool:
+def _has_users() -> bool:
     return sa.inspect(db.engine).has_table("users") and bool(db.session.scalar(sa.text("SELECT count(*) FROM users")))
 
 
@@ -198,21 +202,21 @@ def _revision() -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
-def _head() -> str | None:
+def _latest_revision() -> str | None:
     return ScriptDirectory(str(current_app.config["MIGRATIONS"])).get_current_head()
 
 
-# Our own form: one JSON array a row, the table's name first
+# The portable format: JSON lines, one array for each row, after an object with the table's name and columns
 
 
-def _lines() -> Iterator[str]:
+def _dump_lines() -> Iterator[str]:
     for table in Base.metadata.sorted_tables:
         yield json.dumps({"table": table.name, "columns": [column.name for column in table.columns]})
         for row in db.session.execute(sa.select(table)):
-            yield json.dumps([_plain(value) for value in row], ensure_ascii=False)
+            yield json.dumps([_to_json_value(value) for value in row], ensure_ascii=False)
 
 
-def _plain(value: Any) -> Any:
+def _to_json_value(value: Any) -> Any:
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
     if isinstance(value, UUID):
@@ -220,52 +224,54 @@ def _plain(value: Any) -> Any:
     return {"bytes": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
 
 
-def _typed(value: Any, column: sa.Column[Any]) -> Any:
+def _from_json_value(value: Any, column: sa.Column[Any]) -> Any:
     if value is None:
         return None
-    told = column.type
-    kind = (told.impl_instance if isinstance(told, sa.types.TypeDecorator) else told).python_type
-    if kind in (datetime, date, time):
-        return kind.fromisoformat(value)
-    if kind is UUID:
+    column_type = column.type
+    python_type = (
+        column_type.impl_instance if isinstance(column_type, sa.types.TypeDecorator) else column_type
+    ).python_type
+    if python_type in (datetime, date, time):
+        return python_type.fromisoformat(value)
+    if python_type is UUID:
         return UUID(value)
-    return base64.b64decode(value["bytes"]) if kind is bytes else value
+    return base64.b64decode(value["bytes"]) if python_type is bytes else value
 
 
-def _fill(path: Path) -> None:
+def _load_lines(path: Path) -> None:
     with write_transaction() as session, path.open(encoding="utf-8") as lines:
-        for known in reversed(Base.metadata.sorted_tables):
-            session.execute(known.delete())
+        for old_table in reversed(Base.metadata.sorted_tables):
+            session.execute(old_table.delete())
         table: sa.Table | None = None
         columns: list[sa.Column[Any]] = []
         rows: list[dict[str, Any]] = []
         for line in lines:
-            found = json.loads(line)
-            if isinstance(found, dict):
-                _insert(table, rows)
-                table, rows = Base.metadata.tables[found["table"]], []
-                columns = [table.columns[name] for name in found["columns"]]
+            record = json.loads(line)
+            if isinstance(record, dict):
+                _insert_rows(table, rows)
+                table, rows = Base.metadata.tables[record["table"]], []
+                columns = [table.columns[name] for name in record["columns"]]
                 continue
-            values = zip(columns, found, strict=True)
-            rows.append({column.name: _typed(value, column) for column, value in values})
+            values = zip(columns, record, strict=True)
+            rows.append({column.name: _from_json_value(value, column) for column, value in values})
             if len(rows) == BATCH_SIZE:
-                _insert(table, rows)
+                _insert_rows(table, rows)
                 rows = []
-        _insert(table, rows)
+        _insert_rows(table, rows)
         if is_postgresql():
-            _set_counters()
+            _reset_sequences()
 
 
-def _insert(table: sa.Table | None, rows: list[dict[str, Any]]) -> None:
+def _insert_rows(table: sa.Table | None, rows: list[dict[str, Any]]) -> None:
     if table is not None and rows:
         db.session.connection().execute(table.insert(), rows)
 
 
-def _set_counters() -> None:
-    """PostgreSQL counts on from the highest number that is there."""
+def _reset_sequences() -> None:
+    """Set PostgreSQL's sequences above the highest id of each table."""
     for table in Base.metadata.sorted_tables:
         for column in table.primary_key.columns:
-            named = sa.func.pg_get_serial_sequence(table.name, column.name)
-            if isinstance(column.type, sa.Integer) and db.session.scalar(sa.select(named)):
+            sequence_name = sa.func.pg_get_serial_sequence(table.name, column.name)
+            if isinstance(column.type, sa.Integer) and db.session.scalar(sa.select(sequence_name)):
                 highest = sa.select(sa.func.coalesce(sa.func.max(column), 0) + 1).scalar_subquery()
-                db.session.execute(sa.select(sa.func.setval(named, highest, False)))
+                db.session.execute(sa.select(sa.func.setval(sequence_name, highest, False)))

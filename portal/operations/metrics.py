@@ -1,7 +1,7 @@
-"""How the portal does, in numbers: for people at /healthz, for Prometheus at /metrics. No names, no ids.
+"""Health figures of the portal, for people at /healthz and for Prometheus at /metrics. No names, no ids.
 
-What comes from the database is true of all processes; deliveries and the clock are of the one that answers, and
-begin anew with it.
+Figures from the database cover all processes; delivery counters and clock skew are those of the process that
+answers, and restart with it.
 """
 
 from collections.abc import Iterator
@@ -28,9 +28,9 @@ from portal.zoom_account.client import get_zoom_client
 
 
 def portal_health_state(app: Flask) -> dict[str, Any]:
-    """The answer of /healthz, ready for JSON. Raises DBAPIError without a database."""
+    """The JSON of /healthz. Raises DBAPIError without a database."""
     now = clock.now()
-    reports, since = db.session.execute(
+    reports, oldest_due = db.session.execute(
         select(func.count(), func.min(AttendanceSheet.reconcile_at)).where(AttendanceSheet.reconcile_at <= now)
     ).one()
     waiting = _count(ZoomMeeting.pending_action.is_not(None))
@@ -44,7 +44,7 @@ def portal_health_state(app: Flask) -> dict[str, Any]:
             "registrants": _count(MeetingRegistrant.state == RegistrantState.FAILED),
             "mail": _count(OutboxMail.state == MailState.FAILED),
         },
-        "reconcile": {"due": reports, "lag_seconds": _seconds_since(since, now)},
+        "reconcile": {"due": reports, "lag_seconds": _seconds_since(oldest_due, now)},
         "meetings_waiting_for_zoom": waiting,
     }
 
@@ -58,28 +58,28 @@ def _seconds_since(moment: datetime | None, now: datetime) -> int:
 
 
 def render_prometheus_metrics(app: Flask) -> bytes:
-    """The same in the text format of Prometheus. Raises DBAPIError without a database."""
+    """The same in Prometheus's text format. Raises DBAPIError without a database."""
     registry = CollectorRegistry()
     registry.register(_Health(portal_health_state(app)))
     return generate_latest(registry)
 
 
 class _Health(Collector):
-    """One answer of `portal_health_state` as metrics."""
+    """One result of `portal_health_state` as metrics."""
 
-    def __init__(self, seen: dict[str, Any]) -> None:
-        self._seen = seen
+    def __init__(self, state: dict[str, Any]) -> None:
+        self._state = state
 
     def collect(self) -> Iterator[Metric]:
-        values, inbox = self._seen, self._seen["inbox"]
-        last = values["last_event_at"]
+        values, inbox = self._state, self._state["inbox"]
+        last_event = values["last_event_at"]
         yield _gauge("inbox_waiting", "Deliveries that are stored and not yet on a sheet.", inbox["waiting"])
         yield _gauge("inbox_oldest_seconds", "How long the oldest of them waits.", inbox["oldest_seconds"])
         yield _gauge("inbox_set_aside", "Deliveries that could not be understood.", inbox["set_aside"])
         yield _gauge("webhooks_configured", "1 where a webhook secret is set.", values["webhooks"] == "configured")
-        if last:
-            when = datetime.fromisoformat(last).timestamp()
-            yield _gauge("last_event_timestamp_seconds", "When the last event was accepted.", when)
+        if last_event:
+            timestamp = datetime.fromisoformat(last_event).timestamp()
+            yield _gauge("last_event_timestamp_seconds", "When the last event was accepted.", timestamp)
         if values["clock_skew_seconds"] is not None:
             yield _gauge("clock_skew_seconds", "Our clock less Zoom's, at most.", values["clock_skew_seconds"])
         yield _gauge("durable_sync", "1 where a commit is on the disk.", values["durable"])
@@ -96,5 +96,5 @@ class _Health(Collector):
         yield deliveries
 
 
-def _gauge(name: str, words: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"silid_{name}", words, value=float(value))
+def _gauge(name: str, help_text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"silid_{name}", help_text, value=float(value))

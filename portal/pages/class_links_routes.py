@@ -1,4 +1,4 @@
-"""The links of one class for its teacher: to print as slips with QR codes, to send, to renew, to end."""
+"""The join links of one class, for its teacher: printing them as slips with QR codes, rotating and revoking them."""
 
 from uuid import UUID
 
@@ -21,7 +21,7 @@ bp = Blueprint("class_links", __name__)
 
 @bp.get("/classes/<uuid:class_id>/links")
 def show_class_links(class_id: UUID) -> str:
-    """Everybody's link, on the screen as a list and on paper as slips."""
+    """Everybody's link, as a list on the screen and as slips on paper."""
     school_class = class_or_404(class_id, manage=True)
     people = join_links.list_class_links(school_class) if can_view_learners(current_user) else []
     audit_log.record_view(
@@ -39,10 +39,10 @@ def show_class_links(class_id: UUID) -> str:
 
 @bp.post("/classes/<uuid:class_id>/links/renew")
 def renew_join_links(class_id: UUID) -> AnyResponse:
-    """A new link for one learner, for the class, or (`whose=all`) for everybody."""
+    """Rotate the link of one learner, of the class, or (`whose=all`) of everybody."""
     school_class = class_or_404(class_id, manage=True)
-    whose = request.form.get("whose", "")
-    if whose == "all":
+    target = request.form.get("whose", "")
+    if target == "all":
         count = join_links.rotate_class_links(current_user, school_class)
         flash(
             ngettext(
@@ -51,7 +51,7 @@ def renew_join_links(class_id: UUID) -> AnyResponse:
                 count,
             )
         )
-    elif join_links.rotate_join_link(current_user, school_class, _learner(whose)):
+    elif join_links.rotate_join_link(current_user, school_class, _parse_learner_id(target)):
         flash(_("The link is new. The old one does not work any more."))
     else:
         flash(_("There is no such link: the learner may have left the section."), "bad")
@@ -61,15 +61,15 @@ def renew_join_links(class_id: UUID) -> AnyResponse:
 @bp.post("/classes/<uuid:class_id>/links/end")
 def end_join_link(class_id: UUID) -> AnyResponse:
     school_class = class_or_404(class_id, manage=True)
-    if join_links.revoke_join_link(current_user, school_class, _learner(request.form.get("whose", ""))):
+    if join_links.revoke_join_link(current_user, school_class, _parse_learner_id(request.form.get("whose", ""))):
         flash(_("The link does not work any more. A new one can be made at any time."))
     else:
         flash(_("There is no such link: the learner may have left the section."), "bad")
     return redirect(url_for(".show_class_links", class_id=school_class.id))
 
 
-def _learner(text: str) -> UUID | None:
-    """Which learner's link is meant; the class's own where nothing, or nothing sensible, was sent."""
+def _parse_learner_id(text: str) -> UUID | None:
+    """The learner of the link; None, the class's own link, if the text is empty or invalid."""
     try:
         return UUID(text)
     except ValueError:
@@ -77,8 +77,8 @@ def _learner(text: str) -> UUID | None:
 
 
 def class_qr_code(token: str) -> Markup:
-    """The address as a QR code, drawn in the page: no picture is fetched."""
+    """The URL as an inline SVG QR code: no image is fetched."""
     code = segno.make(join_page_url(token), error="m", micro=False)
     drawing = code.svg_inline(border=2, omitsize=True, svgclass="qr", lineclass=None)
-    # Drawn by us from an address of ours: nothing that anybody typed is in it.
+    # Generated from a URL of our own: it contains no user input.
     return Markup(drawing.replace("<svg ", '<svg aria-hidden="true" ', 1))  # noqa: S704  # nosec B704

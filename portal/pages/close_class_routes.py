@@ -1,4 +1,4 @@
-"""Closing a class, with its coming dates or without."""
+"""The page that closes a class, with or without cancelling its upcoming dates."""
 
 from uuid import UUID
 
@@ -33,13 +33,13 @@ class CloseClassForm(PortalForm):
 
 @bp.route("/classes/<uuid:class_id>/close", methods=["GET", "POST"])
 def close_class(class_id: UUID) -> str | Response | tuple[str, int]:
-    """Nothing new is scheduled for the class from now on; the person says what becomes of what is."""
+    """Close the class: nothing new can be scheduled; its upcoming dates are cancelled or kept, as the user chooses."""
     school_class = access.class_or_404(class_id, manage=True)
     if school_class.closed_at:
         return redirect(url_for("pages.show_class_page", class_id=class_id))
-    coming = count_upcoming_occurrences(class_id)
+    upcoming_count = count_upcoming_occurrences(class_id)
     form = CloseClassForm()
-    if not coming:
+    if not upcoming_count:
         del form.dates
     if form.validate_on_submit():
         cancelled = 0
@@ -62,5 +62,5 @@ def close_class(class_id: UUID) -> str | Response | tuple[str, int]:
                 )
             )
         return redirect(url_for("pages.show_class_page", class_id=class_id))
-    page = render_template("classes/close_class.html", form=form, school_class=school_class, coming=coming)
+    page = render_template("classes/close_class.html", form=form, school_class=school_class, coming=upcoming_count)
     return page, 422 if form.errors else 200

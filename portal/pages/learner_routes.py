@@ -1,4 +1,4 @@
-"""One learner: where they are and were, how often they came, and how they get into the coming classes."""
+"""The page of one learner: enrolments, attendance, and registrations for upcoming classes; and merging duplicates."""
 
 from uuid import UUID
 
@@ -29,21 +29,23 @@ def show_learner(section_id: UUID, learner_id: UUID) -> str:
     audit_log.record_view(
         AuditAction.VIEWED, AuditSubject.LEARNER, learner.id, by=current_user.id, section_id=section.id
     )
-    times = class_queries.list_enrolment_periods(learner.id)
+    periods = class_queries.list_enrolment_periods(learner.id)
     today = clock.today()
-    now = next((time for time in times if time.from_date <= today <= (time.until_date or today)), None)
-    here = now is not None and now.section_id == section.id
+    current_period = next(
+        (period for period in periods if period.from_date <= today <= (period.until_date or today)), None
+    )
+    is_on_roster = current_period is not None and current_period.section_id == section.id
     settings: Settings = current_app.extensions["silid.settings"]
     return render_template(
         "classes/learner.html",
         section=section,
         learner=learner,
-        times=times,
-        now_in=now,
-        on_roster=here,
+        times=periods,
+        now_in=current_period,
+        on_roster=is_on_roster,
         governed=access.can_manage_section(section) and not section.is_past,
         address=learner_registration_email(learner.lrn, learner.email, settings.email_domains),
-        coming=registration_queries.list_upcoming_registrations(learner.id, section.id) if here else [],
+        coming=registration_queries.list_upcoming_registrations(learner.id, section.id) if is_on_roster else [],
         attendance=load_learner_attendance(current_user, learner.id, section.school_year),
         why=lambda code: registration_words.failure_reason_message(code, settings.email_domains),
     )
@@ -51,23 +53,28 @@ def show_learner(section_id: UUID, learner_id: UUID) -> str:
 
 @bp.route("/classes/sections/<uuid:section_id>/learners/<uuid:learner_id>/merge", methods=["GET", "POST"])
 def merge_learner(section_id: UUID, learner_id: UUID) -> str | Response | tuple[str, int]:
-    """Make two entries of one learner one: this one stays."""
+    """Merge another record of the same learner into this one, which stays."""
     section, learner = access.learner_or_404(section_id, learner_id, govern=True)
     if section.is_past:
         flash(_("The school year %(year)s is over: its rosters can only be read.", year=section.school_year), "bad")
         return redirect(url_for("classes.show_section", section_id=section.id))
-    others = {str(one.id): one for one in merge_learners.list_merge_candidates(section.id, learner)}
+    candidates = {
+        str(candidate.id): candidate for candidate in merge_learners.list_merge_candidates(section.id, learner)
+    }
     form = MergeForm()
     form.other.choices = [
         SelectChoice("", _("Choose")),
-        *(SelectChoice(key, f"{one.lis_name}, {one.lrn or _('no LRN yet')}") for key, one in others.items()),
+        *(
+            SelectChoice(key, f"{candidate.lis_name}, {candidate.lrn or _('no LRN yet')}")
+            for key, candidate in candidates.items()
+        ),
     ]
     if form.validate_on_submit():
-        other = others[form.other.data]
-        takes_other = not learner.lrn or (other.lrn and form.lrn.data == "other")
+        other = candidates[form.other.data]
+        use_other_lrn = not learner.lrn or (other.lrn and form.lrn.data == "other")
         try:
             merge_learners.merge_learners(
-                current_user, section, learner, other, lrn=other.lrn if takes_other else learner.lrn
+                current_user, section, learner, other, lrn=other.lrn if use_other_lrn else learner.lrn
             )
         except merge_learners.OverlappingEnrolments:
             form.other.errors = [

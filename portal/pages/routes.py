@@ -1,4 +1,4 @@
-"""Pages that show several rooms of the house at once."""
+"""Pages that combine several packages: home, class, meeting, and the public pages."""
 
 import hmac
 from collections.abc import Sequence
@@ -43,24 +43,26 @@ bp = Blueprint("pages", __name__)
 
 @bp.get("/")
 def show_home_page() -> str:
-    if not can_view_learners(current_user):  # a division or region teaches nobody: it looks after schools
+    if not can_view_learners(
+        current_user
+    ):  # division and region users teach no class: their home is the admin overview
         return show_admin_overview(at_home=True)
     today = clock.today()
     dates = meeting_queries.list_occurrences_between(current_user, today, today + timedelta(days=1))
     past = meeting_queries.list_recent_occurrences(current_user, days=14)
-    summaries = attendance_queries.load_sheet_summaries([line.occurrence_id for line in dates + past])
+    summaries = attendance_queries.load_sheet_summaries([row.occurrence_id for row in dates + past])
     now = clock.now()
-    of_today = [line for line in dates if clock.to_manila(line.starts_at).date() == today]
-    coming = [
-        line
-        for line in of_today
-        if line.shown_state in (MeetingState.SCHEDULED, MeetingState.PENDING_ZOOM) and line.ends_at > now
+    todays = [row for row in dates if clock.to_manila(row.starts_at).date() == today]
+    upcoming_today = [
+        row
+        for row in todays
+        if row.shown_state in (MeetingState.SCHEDULED, MeetingState.PENDING_ZOOM) and row.ends_at > now
     ]
-    upcoming = next((line for line in coming if line.managed), coming[0] if coming else None)
-    live = [line for line in of_today if line.shown_state == MeetingState.STARTED]
+    upcoming = next((row for row in upcoming_today if row.managed), upcoming_today[0] if upcoming_today else None)
+    live = [row for row in todays if row.shown_state == MeetingState.STARTED]
     idle = not (upcoming or live)
     sheets = can_view_learners(current_user)
-    rows = [line for line in past if line.managed and sheets and line.shown_state != MeetingState.STARTED]
+    reviewable = [row for row in past if row.managed and sheets and row.shown_state != MeetingState.STARTED]
     return render_template(
         "pages/home.html",
         today=today,
@@ -68,33 +70,29 @@ def show_home_page() -> str:
         day_off=school_calendar_service.days_off_for_user(current_user, today, today).get(today) if idle else None,
         next_one=meeting_queries.find_next_occurrence(current_user) if idle else None,
         upcoming=upcoming,
-        later=[line for line in of_today if line is not upcoming and line.shown_state != MeetingState.STARTED],
-        tomorrow=[line for line in dates if line not in of_today],
-        to_match=[
-            line for line in past if line.managed and sheets and _wants_matching(summaries.get(line.occurrence_id))
-        ],
-        to_finalise=[line for line in rows if _wants_signature(summaries.get(line.occurrence_id))],
-        to_review=[line for line in rows if _wants_review(summaries.get(line.occurrence_id))],
-        troubled=[
-            line for line in dates if line.managed and (line.error_code or line.shown_state == MeetingState.FAILED)
-        ],
-        progress=registration_queries.progress_of_meetings([line.meeting_id for line in dates]),
+        later=[row for row in todays if row is not upcoming and row.shown_state != MeetingState.STARTED],
+        tomorrow=[row for row in dates if row not in todays],
+        to_match=[row for row in past if row.managed and sheets and _needs_matching(summaries.get(row.occurrence_id))],
+        to_finalise=[row for row in reviewable if _needs_finalising(summaries.get(row.occurrence_id))],
+        to_review=[row for row in reviewable if _needs_review(summaries.get(row.occurrence_id))],
+        troubled=[row for row in dates if row.managed and (row.error_code or row.shown_state == MeetingState.FAILED)],
+        progress=registration_queries.progress_of_meetings([row.meeting_id for row in dates]),
         summaries=summaries,
         trouble=meeting_words.meeting_error_message,
         part_of_day=_part_of_day(),
         sheets=sheets,
-        blocked=_blocked() if current_user.is_admin else "",
+        blocked=_write_block_message() if current_user.is_admin else "",
         has_classes=bool(dates or past or class_queries.list_schedulable_classes(current_user)),
     )
 
 
-def _blocked() -> str:
-    """Why nothing goes to Zoom at all, for those who can put it right."""
+def _write_block_message() -> str:
+    """Why all writes to Zoom are blocked, for admins; empty if they are not."""
     block = write_block.current_write_block()
     return meeting_words.write_block_message(block.reason, block.detail) if block else ""
 
 
-def _wants_signature(summary: attendance_queries.SheetSummary | None) -> bool:
+def _needs_finalising(summary: attendance_queries.SheetSummary | None) -> bool:
     return bool(
         summary
         and summary.counts_in_reports
@@ -103,11 +101,11 @@ def _wants_signature(summary: attendance_queries.SheetSummary | None) -> bool:
     )
 
 
-def _wants_matching(summary: attendance_queries.SheetSummary | None) -> bool:
+def _needs_matching(summary: attendance_queries.SheetSummary | None) -> bool:
     return bool(summary and summary.counts_in_reports and not summary.finalised and summary.unmatched_count)
 
 
-def _wants_review(summary: attendance_queries.SheetSummary | None) -> bool:
+def _needs_review(summary: attendance_queries.SheetSummary | None) -> bool:
     return bool(summary and summary.counts_in_reports and not summary.finalised and summary.needs_review)
 
 
@@ -142,7 +140,7 @@ def show_meeting_page(meeting_id: UUID) -> str:
         if can_view_learners(current_user) or meeting.class_id is None
         else []
     )
-    if any(line.learner_id for line in people):
+    if any(person.learner_id for person in people):
         audit_log.record_view(AuditAction.VIEWED_REGISTRATIONS, AuditSubject.MEETING, meeting.id, by=current_user.id)
     return render_template(
         "meetings/meeting.html",
@@ -169,7 +167,7 @@ def show_meeting_page(meeting_id: UUID) -> str:
 
 @bp.get("/meetings/<uuid:meeting_id>/who-came")
 def staff_meeting_attendance(meeting_id: UUID) -> str:
-    """For the organiser of a meeting without a class: the invited with their time. A class has its sheet."""
+    """Attendance of a meeting without a class, for its organiser: each invitee's time. A class has its sheet."""
     meeting = meeting_access.meeting_or_404(meeting_id, manage=True)
     occurrence = _shown_occurrence(meeting)
     if meeting.class_id is not None or occurrence is None:
@@ -184,20 +182,24 @@ def staff_meeting_attendance(meeting_id: UUID) -> str:
 
 
 def _own_link(meeting: ZoomMeeting, people: Sequence[registration_queries.RegistrantView]) -> str | None:
-    """The link by which the person who asks comes in, if they have one."""
+    """The signed-in user's own join link, if they have one."""
     settings: Settings = current_app.extensions["silid.settings"]
-    links = [line.join_url for line in people if line.user_id == current_user.id]
+    links = [registrant.join_url for registrant in people if registrant.user_id == current_user.id]
     if meeting.class_id is None and not meeting.has_registration:
         links.append(meeting.join_url)
     return next((link for link in links if link and is_zoom_link(link, settings)), None)
 
 
 def _shown_occurrence(meeting: ZoomMeeting) -> MeetingOccurrence | None:
-    """The date the page is about: the one that runs, else the next, else the last."""
+    """The date that the page shows: a running one, else the next, else the last."""
     now = clock.now()
-    running = [one for one in meeting.occurrences if one.state == OccurrenceState.STARTED]
-    ahead = [one for one in meeting.occurrences if one.state == OccurrenceState.SCHEDULED and one.ends_at > now]
-    return next(iter(running or ahead or list(reversed(meeting.occurrences))), None)
+    running = [occurrence for occurrence in meeting.occurrences if occurrence.state == OccurrenceState.STARTED]
+    upcoming = [
+        occurrence
+        for occurrence in meeting.occurrences
+        if occurrence.state == OccurrenceState.SCHEDULED and occurrence.ends_at > now
+    ]
+    return next(iter(running or upcoming or list(reversed(meeting.occurrences))), None)
 
 
 @bp.post("/language")
@@ -241,7 +243,7 @@ def show_help_page() -> str:
 @bp.get("/healthz")
 @mark_endpoint_public
 def check_portal_health() -> tuple[Response, int]:
-    """Is the database there, how deep is the inbox, when did Zoom last speak. No names, no ids."""
+    """Health check: database, inbox backlog, last event from Zoom. No names, no ids."""
     try:
         return jsonify(portal_health_state(current_app)), 200
     except DBAPIError:
@@ -251,12 +253,12 @@ def check_portal_health() -> tuple[Response, int]:
 @bp.get("/metrics")
 @mark_endpoint_public
 def export_prometheus_metrics() -> Response:
-    """The same for Prometheus, who shows the METRICS_TOKEN as a bearer token; without one there is no such page."""
+    """The same for Prometheus, which sends METRICS_TOKEN as a bearer token; 404 if no token is configured."""
     settings: Settings = current_app.extensions["silid.settings"]
     if not settings.metrics_token:
         abort(404)
-    shown = request.headers.get("Authorization", "").encode()
-    if not hmac.compare_digest(shown, f"Bearer {settings.metrics_token}".encode()):
+    authorization = request.headers.get("Authorization", "").encode()
+    if not hmac.compare_digest(authorization, f"Bearer {settings.metrics_token}".encode()):
         return Response(status=401, headers={"WWW-Authenticate": "Bearer"})
     try:
         return Response(metrics_text(current_app), content_type=CONTENT_TYPE_LATEST)

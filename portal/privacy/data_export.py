@@ -1,7 +1,7 @@
-"""Everything that is kept of one learner, as one file, for the learner or their parents (RA 10173, section 18).
+"""Data export for one learner or their parents: everything stored about the learner, in one file (RA 10173, sec. 18).
 
-Of others there is nothing in it: staff appear as "teacher" or "admin", a stay that was shared with a brother or sister
-without the name it showed.
+It contains no other people: staff appear as "teacher" or "admin", and a stay shared with a sibling without its
+displayed name.
 """
 
 import json
@@ -33,13 +33,13 @@ Rows = list[dict[str, Any]]
 
 
 def learner_data_json(learner: Learner) -> str:
-    """JSON, indented, with times in Manila; twelve statements, whatever there is."""
-    return json.dumps(collect_learner_data(learner), ensure_ascii=False, indent=1, default=_plain)
+    """JSON, indented, with times in Manila; a fixed number of twelve statements."""
+    return json.dumps(collect_learner_data(learner), ensure_ascii=False, indent=1, default=_to_json_value)
 
 
 def collect_learner_data(learner: Learner) -> dict[str, Any]:
-    """What `learner_data_json` writes, by what it is."""
-    ids = _registrant_ids(learner.id)
+    """The content of `learner_data_json`, by category."""
+    registrant_ids = _registrant_ids(learner.id)
     school = db.session.get_one(School, learner.school_id)
     return {
         "made_at": clock.now(),
@@ -56,17 +56,17 @@ def collect_learner_data(learner: Learner) -> dict[str, Any]:
             "kept_since": learner.created_at,
         },
         "rosters": collect_enrolment_history(learner.id),
-        "attendance": _attendance(learner.id),
+        "attendance": _attendance_rows(learner.id),
         "daily_register": _rows(
             select(DailyAttendance.day, DailyAttendance.mark, DailyAttendance.tardy, DailyAttendance.reason)
             .where(DailyAttendance.learner_id == learner.id)
             .order_by(DailyAttendance.day)
         ),
-        "changes_of_marks": _history(learner.id),
-        "registrations_with_zoom": _registrations(learner.id),
-        "earlier_registrations_with_zoom": _former_registrations(learner.id),
-        "what_zoom_saw": _stays(learner.id, learner.email, ids),
-        "messages_of_zoom": _deliveries(learner.id, ids),
+        "changes_of_marks": _mark_history_rows(learner.id),
+        "registrations_with_zoom": _registration_rows(learner.id),
+        "earlier_registrations_with_zoom": _former_registration_rows(learner.id),
+        "what_zoom_saw": _stay_rows(learner.id, learner.email, registrant_ids),
+        "messages_of_zoom": _delivery_rows(learner.id, registrant_ids),
         "names_tied_to_the_learner": _rows(
             select(ParticipantAlias.folded_name.label("name"), ParticipantAlias.created_at).where(
                 ParticipantAlias.learner_id == learner.id
@@ -95,7 +95,7 @@ def collect_learner_data(learner: Learner) -> dict[str, Any]:
 
 
 def collect_enrolment_history(learner_id: UUID) -> Rows:
-    """Where the learner was and is, the latest first."""
+    """The learner's enrolments, the latest first."""
     return _rows(
         select(
             Section.school_year,
@@ -111,12 +111,12 @@ def collect_enrolment_history(learner_id: UUID) -> Rows:
     )
 
 
-_of_a_date = (MeetingOccurrence.starts_at, SchoolClass.subject)
+_date_columns = (MeetingOccurrence.starts_at, SchoolClass.subject)
 
 
-def _attendance(learner_id: UUID) -> Rows:
+def _attendance_rows(learner_id: UUID) -> Rows:
     rows = db.session.execute(
-        select(*_of_a_date, AttendanceRecord)
+        select(*_date_columns, AttendanceRecord)
         .join(MeetingOccurrence, MeetingOccurrence.id == AttendanceRecord.occurrence_id)
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
         .outerjoin(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
@@ -143,7 +143,7 @@ def _attendance(learner_id: UUID) -> Rows:
     ]
 
 
-def _history(learner_id: UUID) -> Rows:
+def _mark_history_rows(learner_id: UUID) -> Rows:
     return _rows(
         select(
             MeetingOccurrence.starts_at.label("class_at"),
@@ -161,7 +161,7 @@ def _history(learner_id: UUID) -> Rows:
     )
 
 
-def _registrations(learner_id: UUID) -> Rows:
+def _registration_rows(learner_id: UUID) -> Rows:
     rows = db.session.execute(
         select(ZoomMeeting.title, MeetingRegistrant)
         .join(ZoomMeeting, ZoomMeeting.id == MeetingRegistrant.meeting_id)
@@ -183,7 +183,7 @@ def _registrations(learner_id: UUID) -> Rows:
     ]
 
 
-def _former_registrations(learner_id: UUID) -> Rows:
+def _former_registration_rows(learner_id: UUID) -> Rows:
     return _rows(
         select(
             ZoomMeeting.title.label("meeting"),
@@ -199,24 +199,24 @@ def _former_registrations(learner_id: UUID) -> Rows:
 
 def _registrant_ids(learner_id: UUID) -> set[str]:
     tables = (MeetingRegistrant, FormerRegistrant)
-    now, before = (select(table.zoom_registrant_id).where(table.learner_id == learner_id) for table in tables)
-    return {one for one in db.session.scalars(now.union(before)) if one}
+    current, former = (select(table.zoom_registrant_id).where(table.learner_id == learner_id) for table in tables)
+    return {registrant_id for registrant_id in db.session.scalars(current.union(former)) if registrant_id}
 
 
-def _stays(learner_id: UUID, email: str | None, registrant_ids: set[str]) -> Rows:
-    """What Zoom told of the learner: by the registration, the address, or a teacher's word."""
-    statement = select(ParticipantMatch.participant_id).where(ParticipantMatch.learner_id == learner_id)
-    shared = select(ParticipantMatch.participant_id).where(ParticipantMatch.learner_id != learner_id)
+def _stay_rows(learner_id: UUID, email: str | None, registrant_ids: set[str]) -> Rows:
+    """Zoom's participant rows of the learner: by registration, address, or manual match."""
+    matched = select(ParticipantMatch.participant_id).where(ParticipantMatch.learner_id == learner_id)
+    matched_to_others = select(ParticipantMatch.participant_id).where(ParticipantMatch.learner_id != learner_id)
     conditions: list[ColumnElement[bool]] = [
-        ZoomParticipant.id.in_(statement),
+        ZoomParticipant.id.in_(matched),
         ZoomParticipant.registrant_id.in_(registrant_ids),
     ]
     if email:
         conditions.append(ZoomParticipant.email == email)
     rows = db.session.execute(
-        select(ZoomParticipant, ZoomParticipant.id.in_(shared))
+        select(ZoomParticipant, ZoomParticipant.id.in_(matched_to_others))
         .join(ZoomInstance, ZoomInstance.id == ZoomParticipant.instance_id)
-        .where(ZoomInstance.meeting_id.in_(_meetings(learner_id)), or_(*conditions))
+        .where(ZoomInstance.meeting_id.in_(_meeting_ids(learner_id)), or_(*conditions))
         .order_by(ZoomParticipant.joined_at)
     )
     return [
@@ -233,42 +233,44 @@ def _stays(learner_id: UUID, email: str | None, registrant_ids: set[str]) -> Row
     ]
 
 
-def _deliveries(learner_id: UUID, registrant_ids: set[str]) -> Rows:
-    """Raw messages that name the learner's registration, of those not deleted yet: the part about the learner."""
-    zoom_ids = select(ZoomMeeting.zoom_id).where(ZoomMeeting.id.in_(_meetings(learner_id)))
-    valueses = []
+def _delivery_rows(learner_id: UUID, registrant_ids: set[str]) -> Rows:
+    """Raw deliveries with the learner's registrant id that are not deleted yet: only the part about the learner."""
+    zoom_ids = select(ZoomMeeting.zoom_id).where(ZoomMeeting.id.in_(_meeting_ids(learner_id)))
+    entries = []
     for event in db.session.scalars(
         select(ZoomEvent).where(ZoomEvent.zoom_meeting_id.in_(zoom_ids)).order_by(ZoomEvent.received_at)
     ):
-        about = _about(json.loads(event.body), registrant_ids)
-        valueses += [
-            {"event": event.event, "received_at": event.received_at, "about_the_learner": one} for one in about
+        parts = _parts_about_learner(json.loads(event.body), registrant_ids)
+        entries += [
+            {"event": event.event, "received_at": event.received_at, "about_the_learner": part} for part in parts
         ]
-    return valueses
+    return entries
 
 
-def _about(part: Any, registrant_ids: set[str]) -> list[dict[str, Any]]:
+def _parts_about_learner(part: Any, registrant_ids: set[str]) -> list[dict[str, Any]]:
     if isinstance(part, list):
-        return [one for item in part for one in _about(item, registrant_ids)]
+        return [found_part for item in part for found_part in _parts_about_learner(item, registrant_ids)]
     if not isinstance(part, dict):
         return []
     if {str(part.get("registrant_id") or ""), str(part.get("id") or "")} & registrant_ids:
         return [part]
-    return [one for item in part.values() for one in _about(item, registrant_ids)]
+    return [found_part for item in part.values() for found_part in _parts_about_learner(item, registrant_ids)]
 
 
-def _meetings(learner_id: UUID) -> Select[UUID]:
-    sections = select(Enrolment.section_id).where(Enrolment.learner_id == learner_id)
-    classes = select(SchoolClass.id).where(SchoolClass.section_id.in_(sections))
-    registered = select(MeetingRegistrant.meeting_id).where(MeetingRegistrant.learner_id == learner_id)
-    return select(ZoomMeeting.id).where(or_(ZoomMeeting.class_id.in_(classes), ZoomMeeting.id.in_(registered)))
+def _meeting_ids(learner_id: UUID) -> Select[UUID]:
+    section_ids = select(Enrolment.section_id).where(Enrolment.learner_id == learner_id)
+    class_ids = select(SchoolClass.id).where(SchoolClass.section_id.in_(section_ids))
+    registered_meeting_ids = select(MeetingRegistrant.meeting_id).where(MeetingRegistrant.learner_id == learner_id)
+    return select(ZoomMeeting.id).where(
+        or_(ZoomMeeting.class_id.in_(class_ids), ZoomMeeting.id.in_(registered_meeting_ids))
+    )
 
 
 def _rows(query: Any) -> Rows:
     return [dict(row._mapping) for row in db.session.execute(query)]
 
 
-def _plain(value: object) -> str:
+def _to_json_value(value: object) -> str:
     if isinstance(value, datetime):
         return clock.to_manila(value).isoformat(timespec="seconds")
     if isinstance(value, date):

@@ -1,7 +1,7 @@
-"""The list of erased learners outside of the database, `erased.txt` in the instance folder.
+"""The list of erased learners outside the database: `erased.txt` in the instance folder.
 
-Whoever restores an older backup would bring an erased learner back. The list holds keyed hashes of ids, from which
-nobody can tell whom they mean; `erasure.again` erases those on it anew.
+Restoring an older backup would bring an erased learner back. The list holds HMACs of ids, which identify nobody;
+`erasure.reapply_erasures` erases the listed learners again.
 """
 
 import hashlib
@@ -22,13 +22,13 @@ def erased_list_path() -> Path:
 
 
 def append_erased_entry(learner_ids: Iterable[UUID]) -> None:
-    """Write them on the list, with the present key, where they are not on it yet."""
+    """Append the learners that are not listed yet, hashed with the present key."""
     path = erased_list_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="ascii") as file:
         file.seek(0)
-        known = parse_erased_entries(file.read())
-        file.writelines(f"{one}\n" for one in map(erased_entry_for, learner_ids) if one not in known)
+        listed = parse_erased_entries(file.read())
+        file.writelines(f"{entry}\n" for entry in map(erased_entry_for, learner_ids) if entry not in listed)
 
 
 def parse_erased_entries(text: str) -> set[str]:
@@ -37,29 +37,29 @@ def parse_erased_entries(text: str) -> set[str]:
 
 
 def rewrite_erased_list(learner_ids: Iterable[UUID]) -> None:
-    """The whole list anew, with the present key."""
-    fresh = erased_list_path().with_suffix(".new")
-    fresh.parent.mkdir(parents=True, exist_ok=True)
-    fresh.write_text("".join(f"{erased_entry_for(one)}\n" for one in learner_ids), encoding="ascii")
-    fresh.replace(erased_list_path())
+    """Rewrite the whole list atomically, hashed with the present key."""
+    new_path = erased_list_path().with_suffix(".new")
+    new_path.parent.mkdir(parents=True, exist_ok=True)
+    new_path.write_text("".join(f"{erased_entry_for(learner_id)}\n" for learner_id in learner_ids), encoding="ascii")
+    new_path.replace(erased_list_path())
 
 
 def has_unknown_keys(entries: Iterable[str]) -> set[str]:
-    """Marks of keys that entries were made with and that are in neither SECRET_KEY nor SECRET_KEY_FALLBACKS."""
-    return {entry.partition(":")[0] for entry in entries} - {_mark_of(key) for key in erased_list_secrets()}
+    """Fingerprints of the entries' keys that are neither SECRET_KEY nor in SECRET_KEY_FALLBACKS."""
+    return {entry.partition(":")[0] for entry in entries} - {_key_fingerprint(key) for key in erased_list_secrets()}
 
 
 def erased_entry_for(learner_id: UUID, key: bytes | None = None) -> str:
-    """An entry of the list: which key, and the id hashed with it."""
+    """An entry of the list: the key's fingerprint and the HMAC of the id."""
     key = key or erased_list_secrets()[0]
-    return f"{_mark_of(key)}:{hmac.new(key, b'erased:' + learner_id.bytes, hashlib.sha256).hexdigest()}"
+    return f"{_key_fingerprint(key)}:{hmac.new(key, b'erased:' + learner_id.bytes, hashlib.sha256).hexdigest()}"
 
 
 def erased_list_secrets() -> list[bytes]:
-    """SECRET_KEY, then those that it replaced (SECRET_KEY_FALLBACKS)."""
+    """SECRET_KEY, then its predecessors (SECRET_KEY_FALLBACKS)."""
     settings: Settings = current_app.extensions["silid.settings"]
     return [key.encode() for key in (settings.secret_key, *settings.secret_key_fallbacks)]
 
 
-def _mark_of(key: bytes) -> str:
+def _key_fingerprint(key: bytes) -> str:
     return hmac.new(key, b"which key", hashlib.sha256).hexdigest()[:8]

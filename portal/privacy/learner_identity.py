@@ -1,6 +1,7 @@
-"""The traces of one learner in what Zoom told: how they are known, where they may be, and taking their name out of it.
+"""Pseudonymisation of one learner in Zoom's data: how to recognise them, where they may appear, and redaction.
 
-Marks are keyed hashes of the learner's addresses and names: they tell the learner in what still comes, and name nobody.
+Fingerprints are HMACs of the learner's addresses and names: they recognise the learner in data that arrives later,
+and identify nobody.
 """
 
 import hashlib
@@ -24,12 +25,12 @@ from portal.privacy import erased_list
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
 from portal.webhooks.models import ZoomEvent
 
-BATCH_SIZE = 500  # deliveries
+BATCH_SIZE = 500  # deliveries per transaction
 _PERSONAL = {"user_name", "leave_reason", "email", "first_name", "last_name", "name", "join_url", "phone", "address"}
 
 
 class LearnerIdentity:
-    """How the learner is called, before it is gone."""
+    """The learner's addresses and names, read before they are erased."""
 
     def __init__(self, learner: Learner) -> None:
         settings: Settings = current_app.extensions["silid.settings"]
@@ -45,17 +46,19 @@ class LearnerIdentity:
         last, first = name_tokens(learner.last_name), name_tokens(learner.first_name)
         middle, extension = name_tokens(learner.middle_name), name_tokens(learner.extension)
         self.names = {
-            frozenset((*last, *first, *more))
-            for more in ((), middle, extension, (*middle, *extension), tuple(word[0] for word in middle))
+            frozenset((*last, *first, *extra_words))
+            for extra_words in ((), middle, extension, (*middle, *extension), tuple(word[0] for word in middle))
         }
         self.words = {word for word in (*last, *first) if len(word) > 2}
 
     @property
     def fingerprints(self) -> set[str]:
-        return {_email_mark(email) for email in self.emails} | {_words_mark(name) for name in self.names if name}
+        return {_email_fingerprint(email) for email in self.emails} | {
+            _words_fingerprint(name) for name in self.names if name
+        }
 
     def without(self, text: str | None) -> str | None:
-        """A person's own words without the learner's name, LRN and address."""
+        """A free text with the learner's name, LRN and address replaced."""
         if not text:
             return text
         for address in self.emails:
@@ -66,15 +69,15 @@ class LearnerIdentity:
         return "".join("..." if set(name_tokens(part)) & self.words else part for part in parts)
 
 
-def _email_mark(address: str) -> str:
+def _email_fingerprint(address: str) -> str:
     return _hash(f"email:{address.strip().casefold()}")
 
 
-def _name_mark(name: str) -> str:
-    return _words_mark(frozenset(name_tokens(name)))
+def _name_fingerprint(name: str) -> str:
+    return _words_fingerprint(frozenset(name_tokens(name)))
 
 
-def _words_mark(words: frozenset[str]) -> str:
+def _words_fingerprint(words: frozenset[str]) -> str:
     return _hash("name:" + " ".join(sorted(words)))
 
 
@@ -83,45 +86,49 @@ def _hash(text: str) -> str:
 
 
 def meetings_of_learner(learner_id: UUID) -> Select[UUID]:
-    """Meetings the learner may have been in: of the classes of their sections, and those they were registered for."""
-    sections = select(Enrolment.section_id).where(Enrolment.learner_id == learner_id)
-    classes = select(SchoolClass.id).where(SchoolClass.section_id.in_(sections))
-    registered = select(MeetingRegistrant.meeting_id).where(MeetingRegistrant.learner_id == learner_id)
-    return select(ZoomMeeting.id).where(or_(ZoomMeeting.class_id.in_(classes), ZoomMeeting.id.in_(registered)))
+    """Meetings the learner may have attended: of their sections' classes, and those they were registered for."""
+    section_ids = select(Enrolment.section_id).where(Enrolment.learner_id == learner_id)
+    class_ids = select(SchoolClass.id).where(SchoolClass.section_id.in_(section_ids))
+    registered_meeting_ids = select(MeetingRegistrant.meeting_id).where(MeetingRegistrant.learner_id == learner_id)
+    return select(ZoomMeeting.id).where(
+        or_(ZoomMeeting.class_id.in_(class_ids), ZoomMeeting.id.in_(registered_meeting_ids))
+    )
 
 
 def registrant_ids_of_learner(learner_id: UUID) -> set[str]:
     return {
-        one
+        registrant_id
         for table in (MeetingRegistrant, FormerRegistrant)
-        for one in db.session.scalars(select(table.zoom_registrant_id).where(table.learner_id == learner_id))
-        if one
+        for registrant_id in db.session.scalars(select(table.zoom_registrant_id).where(table.learner_id == learner_id))
+        if registrant_id
     }
 
 
-def redact_learner_stays(learner_id: UUID, marks: set[str]) -> None:
-    """Names and addresses in what is known of who was in, within the transaction that is open."""
-    meetings = list(db.session.scalars(meetings_of_learner(learner_id)))
+def redact_learner_stays(learner_id: UUID, fingerprints: set[str]) -> None:
+    """Redact names and addresses in the participant rows, within the open transaction."""
+    meeting_ids = list(db.session.scalars(meetings_of_learner(learner_id)))
     registrant_ids = registrant_ids_of_learner(learner_id)
-    instances = select(ZoomInstance.id).where(ZoomInstance.meeting_id.in_(meetings))
-    linked = select(ParticipantMatch.participant_id).where(ParticipantMatch.learner_id == learner_id)
-    others = select(ParticipantMatch.participant_id).where(
+    instance_ids = select(ZoomInstance.id).where(ZoomInstance.meeting_id.in_(meeting_ids))
+    matched_ids = select(ParticipantMatch.participant_id).where(ParticipantMatch.learner_id == learner_id)
+    shared_ids = select(ParticipantMatch.participant_id).where(
         ParticipantMatch.learner_id.is_not(None), ParticipantMatch.learner_id != learner_id
     )
-    shown = db.session.execute(
-        select(ZoomParticipant.name, ZoomParticipant.email).where(ZoomParticipant.instance_id.in_(instances)).distinct()
+    identities = db.session.execute(
+        select(ZoomParticipant.name, ZoomParticipant.email)
+        .where(ZoomParticipant.instance_id.in_(instance_ids))
+        .distinct()
     ).all()
-    names = {name for name, _ in shown if name and _name_mark(name) in marks}
-    emails = {email for _, email in shown if email and _email_mark(email) in marks}
+    names = {name for name, _ in identities if name and _name_fingerprint(name) in fingerprints}
+    emails = {email for _, email in identities if email and _email_fingerprint(email) in fingerprints}
     db.session.execute(
         update(ZoomParticipant)
         .where(
-            ZoomParticipant.instance_id.in_(instances),
+            ZoomParticipant.instance_id.in_(instance_ids),
             or_(
                 ZoomParticipant.registrant_id.in_(registrant_ids),
                 ZoomParticipant.name.in_(names),
                 ZoomParticipant.email.in_(emails),
-                ZoomParticipant.id.in_(linked) & ZoomParticipant.id.not_in(others),
+                ZoomParticipant.id.in_(matched_ids) & ZoomParticipant.id.not_in(shared_ids),
             ),
         )
         .values(name="", email=None)
@@ -129,8 +136,8 @@ def redact_learner_stays(learner_id: UUID, marks: set[str]) -> None:
     )
 
 
-def redact_learner_deliveries(learner_id: UUID, marks: set[str], since: datetime | None) -> None:
-    """Names and addresses in raw deliveries that came after `since` (None: in all), in small transactions."""
+def redact_learner_deliveries(learner_id: UUID, fingerprints: set[str], since: datetime | None) -> None:
+    """Redact names and addresses in raw deliveries received after `since` (None: in all), in small transactions."""
     registrant_ids = registrant_ids_of_learner(learner_id)
     zoom_ids = select(ZoomMeeting.zoom_id).where(
         ZoomMeeting.id.in_(meetings_of_learner(learner_id)), ZoomMeeting.zoom_id.is_not(None)
@@ -140,44 +147,48 @@ def redact_learner_deliveries(learner_id: UUID, marks: set[str], since: datetime
     )
     if since is not None:
         statement = statement.where(ZoomEvent.received_at >= since - timedelta(hours=1))
-    last = None
+    last_id = None
     while rows := db.session.execute(
-        (statement if last is None else statement.where(ZoomEvent.id > last)).limit(BATCH_SIZE)
+        (statement if last_id is None else statement.where(ZoomEvent.id > last_id)).limit(BATCH_SIZE)
     ).all():
-        last = rows[-1].id
+        last_id = rows[-1].id
         end_read_transaction()
-        scrubbed = [(one.id, text) for one in rows if (text := _without_her(one.body, registrant_ids, marks))]
-        if scrubbed:
+        redacted = [(row.id, text) for row in rows if (text := _redact_body(row.body, registrant_ids, fingerprints))]
+        if redacted:
             with write_transaction() as session:
-                session.execute(update(ZoomEvent), [{"id": key, "body": text} for key, text in scrubbed])
+                session.execute(update(ZoomEvent), [{"id": key, "body": text} for key, text in redacted])
     end_read_transaction()
 
 
-def _without_her(raw: bytes, registrant_ids: set[str], marks: set[str]) -> bytes | None:
-    """The delivery without the learner's name and address; None where it is not about the learner."""
+def _redact_body(raw_body: bytes, registrant_ids: set[str], fingerprints: set[str]) -> bytes | None:
+    """The redacted delivery; None if it is not about the learner."""
     try:
-        body = json.loads(raw)
+        body = json.loads(raw_body)
     except ValueError:
         return None
-    return json.dumps(body).encode() if _blank(body, registrant_ids, marks) else None
+    return json.dumps(body).encode() if _redact_in_place(body, registrant_ids, fingerprints) else None
 
 
-def _blank(part: Any, registrant_ids: set[str], marks: set[str]) -> bool:
+def _redact_in_place(part: Any, registrant_ids: set[str], fingerprints: set[str]) -> bool:
     if isinstance(part, list):
-        return sum(_blank(one, registrant_ids, marks) for one in part) > 0  # every one of them, not the first alone
+        return (
+            sum(_redact_in_place(item, registrant_ids, fingerprints) for item in part) > 0
+        )  # a list, not a generator: every item, not up to the first
     if not isinstance(part, dict):
         return False
-    changed = sum(_blank(one, registrant_ids, marks) for one in part.values()) > 0
-    if _is_her(part, registrant_ids, marks):
+    changed = sum(_redact_in_place(item, registrant_ids, fingerprints) for item in part.values()) > 0
+    if _is_about_learner(part, registrant_ids, fingerprints):
         for key in _PERSONAL & part.keys():
             part[key] = ""
             changed = True
     return changed
 
 
-def _is_her(part: dict[str, Any], registrant_ids: set[str], marks: set[str]) -> bool:
+def _is_about_learner(part: dict[str, Any], registrant_ids: set[str], fingerprints: set[str]) -> bool:
     if {str(part.get("registrant_id") or ""), str(part.get("id") or "")} & registrant_ids:
         return True
     name = part.get("user_name") or f"{part.get('first_name') or ''} {part.get('last_name') or ''}"
     email = part.get("email")
-    return (isinstance(email, str) and bool(email) and _email_mark(email) in marks) or _name_mark(str(name)) in marks
+    return (isinstance(email, str) and bool(email) and _email_fingerprint(email) in fingerprints) or _name_fingerprint(
+        str(name)
+    ) in fingerprints

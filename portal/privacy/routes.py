@@ -1,4 +1,4 @@
-"""What a learner or their parents may ask for, for admins: to see what is kept, a copy of it, and its erasure."""
+"""Data-subject requests of learners or their parents, for admins: access, a copy of the data, and erasure."""
 
 from uuid import UUID
 
@@ -61,13 +61,17 @@ def require_privacy_admin() -> None:
 
 @bp.route("", methods=["GET", "POST"])
 def find_learner_data() -> str | AnyResponse | tuple[str, int]:
-    """By LRN or address, sent in a form: neither belongs into an address."""
+    """By LRN or address, sent by POST: neither may appear in a URL."""
     form = FindLearnerForm()
     if form.validate_on_submit():
-        who = (form.who.data or "").strip()
+        lrn_or_email = (form.who.data or "").strip()
         learner_id = db.session.scalar(
             select(Learner.id)
-            .where(_in_scope(), _can_be_opened(), (Learner.lrn == who) | (func.lower(Learner.email) == who.lower()))
+            .where(
+                _in_scope_clause(),
+                _disclosable_clause(),
+                (Learner.lrn == lrn_or_email) | (func.lower(Learner.email) == lrn_or_email.lower()),
+            )
             .limit(1)
         )
         if learner_id:
@@ -78,17 +82,17 @@ def find_learner_data() -> str | AnyResponse | tuple[str, int]:
 
 @bp.get("/<uuid:learner_id>")
 def show_learner_data(learner_id: UUID) -> str:
-    return _page(_learner_or_404(learner_id), _copy_form(), _erase_form())
+    return _render_page(_learner_or_404(learner_id), _copy_form(), _erase_form())
 
 
 @bp.post("/<uuid:learner_id>/copy")
 @learner_export_limit
 def download_learner_data(learner_id: UUID) -> str | AnyResponse | tuple[str, int]:
-    """Everything of the learner as one file, whose name tells nothing of them."""
+    """All data of the learner as one JSON file, whose name identifies nobody."""
     learner = _learner_or_404(learner_id)
     form = DataCopyForm(prefix="copy")
     if not form.validate_on_submit():
-        return _page(learner, form, _erase_form()), 422
+        return _render_page(learner, form, _erase_form()), 422
     audit_log.record_action(
         AuditAction.EXPORTED, AuditSubject.LEARNER, learner.id, by=current_user.id, why=form.why.data
     )
@@ -104,23 +108,23 @@ def request_learner_erasure(learner_id: UUID) -> str | AnyResponse | tuple[str, 
     learner = _learner_or_404(learner_id)
     form = EraseLearnerForm(prefix="erase")
     if not form.validate_on_submit():
-        return _page(learner, _copy_form(), form), 422
+        return _render_page(learner, _copy_form(), form), 422
     erasure.request_learner_erasure(learner, form.why.data, by=current_user._get_current_object())
     flash(_("The learner is being erased. This goes on by itself, also when you leave."))
     return redirect(url_for(".show_learner_data", learner_id=learner.id))
 
 
-def _page(learner: Learner, copy_form: DataCopyForm, erase_form: EraseLearnerForm) -> str:
+def _render_page(learner: Learner, copy_form: DataCopyForm, erase_form: EraseLearnerForm) -> str:
     audit_log.record_view(AuditAction.VIEWED, AuditSubject.LEARNER, learner.id, by=current_user.id)
-    erased = erasure.is_learner_erased(learner.id)
+    is_erased = erasure.is_learner_erased(learner.id)
     return render_template(
         "admin/learner.html",
         learner=learner,
         rosters=data_export.collect_enrolment_history(learner.id),
-        erased=erased,
-        under_way=erased and erasure.is_erasure_pending(learner.id),
-        too_long=erased and erasure.is_erasure_overdue(learner.id),
-        waits=erased and erasure.is_waiting_for_zoom(learner.id),
+        erased=is_erased,
+        under_way=is_erased and erasure.is_erasure_pending(learner.id),
+        too_long=is_erased and erasure.is_erasure_overdue(learner.id),
+        waits=is_erased and erasure.is_waiting_for_zoom(learner.id),
         copy_form=copy_form,
         erase_form=erase_form,
     )
@@ -135,19 +139,19 @@ def _erase_form() -> EraseLearnerForm:
 
 
 def _learner_or_404(learner_id: UUID) -> Learner:
-    learner = db.session.scalar(select(Learner).where(Learner.id == learner_id, _in_scope()))
+    learner = db.session.scalar(select(Learner).where(Learner.id == learner_id, _in_scope_clause()))
     if learner is None:
         abort(404)
     section = _last_section(learner.id)
     if section is not None:
         require_section_disclosure(section, return_url=url_for(".show_learner_data", learner_id=learner.id))
     elif not can_view_learners(current_user):
-        abort(404)  # on no roster that could be opened with a reason: for the school's own admin
+        abort(404)  # on no roster that could be disclosed with a reason: for the school's own admin only
     return learner
 
 
 def _last_section(learner_id: UUID) -> Section | None:
-    """The section whose rows a division or region opens to see the learner: where they are, or were last."""
+    """The section to disclose for division and region users: the learner's latest one."""
     return db.session.scalar(
         select(Section)
         .join(Enrolment, Enrolment.section_id == Section.id)
@@ -158,11 +162,12 @@ def _last_section(learner_id: UUID) -> Section | None:
     )
 
 
-def _can_be_opened() -> ColumnElement[bool]:
-    """Division and region open a section with a reason; who was on no roster is for the school's own admin."""
+def _disclosable_clause() -> ColumnElement[bool]:
+    """Condition on Learner: division and region users need a section to disclose; learners without one are for the
+    school's own admin."""
     return true() if can_view_learners(current_user) else exists().where(Enrolment.learner_id == Learner.id)
 
 
-def _in_scope() -> ColumnElement[bool]:
-    schools = select(School.id).where(schools_in_scope_clause(current_user)).correlate(None)
-    return Learner.school_id.in_(schools)
+def _in_scope_clause() -> ColumnElement[bool]:
+    school_ids = select(School.id).where(schools_in_scope_clause(current_user)).correlate(None)
+    return Learner.school_id.in_(school_ids)

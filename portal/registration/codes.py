@@ -1,13 +1,13 @@
-"""Codes kept in registrant rows: how far a registration is, and why it is no further.
+"""Enums of the codes stored in registrant rows: state of the registration, and the reason of a failure or delay.
 
-`messages` turns them into sentences, `states` says which state may follow which.
+`messages` turns them into sentences, `states` has the allowed transitions.
 """
 
 from enum import StrEnum
 
 
 class RegistrantState(StrEnum):
-    """How far the registration of one person for one meeting is."""
+    """State of one person's registration for one meeting."""
 
     QUEUED = "queued"
     REGISTERED = "registered"
@@ -18,7 +18,7 @@ class RegistrantState(StrEnum):
 
 
 class RegistrationError(StrEnum):
-    """Why somebody is not registered."""
+    """Why a person is not registered."""
 
     NO_ADDRESS = "no_address"
     OUTSIDE_DOMAIN = "outside_domain"

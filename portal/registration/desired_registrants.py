@@ -1,9 +1,9 @@
-"""Who should be registered: the learners enrolled now and the class's teachers, or for a meeting without a class
-the people invited to it, as rows to be worked on.
+"""Desired registrants: enrolled learners and the class's teachers, or the invitees of a meeting without a class,
+reconciled with the registrant rows.
 
-Everything here compares sets in the database, for all coming meetings at once: whatever happened to rosters
-or meetings, the next look sees the difference. It looks without a lock; only where something differs it takes
-one and looks again. Rows that the engine holds are left to the next time.
+A set comparison in the database over all upcoming meetings, so any change of rosters or meetings is detected by the
+next run. It compares without a lock; only if something differs it takes one and compares again. Rows leased by
+the engine are left to the next run.
 """
 
 from collections.abc import Iterable
@@ -40,14 +40,14 @@ NO_ADDRESS, OUTSIDE, SHARED = (
     RegistrationError.OUTSIDE_DOMAIN,
     RegistrationError.SHARED_ADDRESS,
 )
-_LOCK = 7_301_948  # any number that no other part of the portal uses
+_LOCK = 7_301_948  # key of the PostgreSQL advisory lock, used by no other part of the portal
 
 Taken = dict[tuple[UUID, str], UUID | None]
 
 
 @dataclass(frozen=True)
 class DesiredRegistrant:
-    """A person who should be registered for a meeting, and the row there is, if any."""
+    """A person who should be registered for a meeting, and their present row, if any."""
 
     meeting_id: UUID
     zoom_generation: int
@@ -78,47 +78,47 @@ class _Differences:
 
 
 def sync_registrant_rows(domains: tuple[str, ...]) -> int:
-    """Bring the rows of every coming meeting in line with the rosters; the number of changed rows."""
-    differences = _differences(domains)
+    """Reconcile the rows of all upcoming meetings with the rosters; returns the number of changed rows."""
+    differences = _compute_differences(domains)
     end_read_transaction()
-    notify_worker("registrants")  # a meeting that Zoom has now may be all that was waited for
+    notify_worker("registrants")  # rows may be due because Zoom has their meeting now
     if not differences:
         return 0
     with write_transaction():
         if is_postgresql():
-            # Two processes at once could give twins their one address both.
+            # Two processes at once could assign one shared address to two learners.
             db.session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        changes = _apply(_differences(domains), domains)
+        changes = _apply_differences(_compute_differences(domains), domains)
     notify_worker("registrants")
     return changes
 
 
 def learner_registration_email(lrn: str | None, email: str | None, domains: tuple[str, ...]) -> str | None:
-    """The address a learner is registered with: their own, else their LRN at the first domain, as DepEd's
-    accounts are named. None without both."""
+    """The address for a learner's registration: their own, else LRN at the first domain, as DepEd's accounts are named.
+    None without both."""
     if email:
         return email
     return f"{lrn}@{domains[0]}" if lrn else None
 
 
-def _differences(domains: tuple[str, ...]) -> _Differences:
-    coming = _coming()
-    learners, staff = _learner_rows(coming, domains), _staff_rows(coming)
+def _compute_differences(domains: tuple[str, ...]) -> _Differences:
+    upcoming = _upcoming_meetings()
+    learners, staff = _learner_rows(upcoming, domains), _staff_rows(upcoming)
     return _Differences(
-        missing=_missing_learners(coming, domains) + _missing_staff(coming),
-        changed=[someone for someone, what in learners + staff if what == "changed"],
-        leaving=[someone.row.id for someone, what in learners + staff if what == "leaving" and someone.row],
-        returning=[someone.row.id for someone, what in learners + staff if what == "returning" and someone.row],
-        outdated=_outdated(),
-        idle=_idle(),
+        missing=_missing_learners(upcoming, domains) + _missing_staff(upcoming),
+        changed=[desired for desired, kind in learners + staff if kind == "changed"],
+        leaving=[desired.row.id for desired, kind in learners + staff if kind == "leaving" and desired.row],
+        returning=[desired.row.id for desired, kind in learners + staff if kind == "returning" and desired.row],
+        outdated=_outdated_row_ids(),
+        idle=_idle_row_ids(),
     )
 
 
-def _coming() -> Subquery:
-    """Meetings that are registered with Zoom and not over."""
-    # A class of today may still run: late enrolment gets its link. Compared on the date, which both databases
-    # can do without arithmetic on times.
-    ahead = exists().where(
+def _upcoming_meetings() -> Subquery:
+    """Upcoming or running meetings with registration."""
+    # Meetings of today count as upcoming, so that late enrolments get a link. Compared by date, which needs no
+    # arithmetic on times (the two databases differ in that).
+    has_upcoming_date = exists().where(
         MeetingOccurrence.meeting_id == ZoomMeeting.id,
         MeetingOccurrence.state.in_((OccurrenceState.SCHEDULED, OccurrenceState.STARTED)),
         or_(
@@ -143,84 +143,98 @@ def _coming() -> Subquery:
             ZoomMeeting.approval_type != 2,
             ~ZoomMeeting.open_mode,
             or_(ZoomMeeting.class_id.is_(None), ZoomMeeting.audience.in_((Audience.CLASS, Audience.STUDENTS))),
-            ahead,
+            has_upcoming_date,
         )
         .subquery("coming")
     )
 
 
-def _address(domains: tuple[str, ...]) -> ColumnElement[str]:
-    """`learner_registration_email` in SQL, empty for none."""
+def _registration_email(domains: tuple[str, ...]) -> ColumnElement[str]:
+    """`learner_registration_email` in SQL; empty for None."""
     return func.coalesce(func.nullif(Learner.email, ""), Learner.lrn + f"@{domains[0]}", "")
 
 
-def _free() -> ColumnElement[bool]:
-    """The engine is not at work on the row."""
+def _not_leased_clause() -> ColumnElement[bool]:
+    """Condition: the row is not leased by the engine."""
     return or_(MeetingRegistrant.leased_until.is_(None), MeetingRegistrant.leased_until < clock.now())
 
 
-def _missing_learners(coming: Subquery, domains: tuple[str, ...]) -> list[DesiredRegistrant]:
+def _missing_learners(upcoming: Subquery, domains: tuple[str, ...]) -> list[DesiredRegistrant]:
     rows = db.session.execute(
         select(
-            coming.c.id, coming.c.zoom_generation, Learner.id, _address(domains), Learner.first_name, Learner.last_name
+            upcoming.c.id,
+            upcoming.c.zoom_generation,
+            Learner.id,
+            _registration_email(domains),
+            Learner.first_name,
+            Learner.last_name,
         )
-        .join(Enrolment, Enrolment.section_id == coming.c.section_id)
+        .join(Enrolment, Enrolment.section_id == upcoming.c.section_id)
         .join(Learner, Learner.id == Enrolment.learner_id)
         .where(
             expected_on_clause(clock.today()),
-            ~exists().where(MeetingRegistrant.meeting_id == coming.c.id, MeetingRegistrant.learner_id == Learner.id),
+            ~exists().where(MeetingRegistrant.meeting_id == upcoming.c.id, MeetingRegistrant.learner_id == Learner.id),
         )
-        .order_by(coming.c.starts_at, coming.c.id, Learner.lis_name, Learner.id)
+        .order_by(upcoming.c.starts_at, upcoming.c.id, Learner.lis_name, Learner.id)
         .limit(BATCH_SIZE)
     )
     return [
-        DesiredRegistrant(meeting_id, generation, learner_id, None, address, first[:NAME_LIMIT], last[:NAME_LIMIT])
-        for meeting_id, generation, learner_id, address, first, last in rows
+        DesiredRegistrant(
+            meeting_id, generation, learner_id, None, address, first_name[:NAME_LIMIT], last_name[:NAME_LIMIT]
+        )
+        for meeting_id, generation, learner_id, address, first_name, last_name in rows
     ]
 
 
-def _learner_rows(coming: Subquery, domains: tuple[str, ...]) -> list[tuple[DesiredRegistrant, str]]:
-    """Rows of learners that say something else than the roster, each with what is to happen."""
+def _learner_rows(upcoming: Subquery, domains: tuple[str, ...]) -> list[tuple[DesiredRegistrant, str]]:
+    """Learners' rows that differ from the roster, each with the kind of the difference."""
     enrolled = Enrolment.id.is_not(None)
-    address = _address(domains)
+    address = _registration_email(domains)
     rows = db.session.execute(
         select(
-            MeetingRegistrant, coming.c.zoom_generation, Enrolment.id, address, Learner.first_name, Learner.last_name
+            MeetingRegistrant, upcoming.c.zoom_generation, Enrolment.id, address, Learner.first_name, Learner.last_name
         )
-        .join(coming, coming.c.id == MeetingRegistrant.meeting_id)
+        .join(upcoming, upcoming.c.id == MeetingRegistrant.meeting_id)
         .join(Learner, Learner.id == MeetingRegistrant.learner_id)
         .outerjoin(
             Enrolment,
             and_(
-                Enrolment.section_id == coming.c.section_id,
+                Enrolment.section_id == upcoming.c.section_id,
                 Enrolment.learner_id == MeetingRegistrant.learner_id,
                 expected_on_clause(clock.today()),
             ),
         )
-        .where(_free(), _differs(enrolled, address))
+        .where(_not_leased_clause(), _differs_clause(enrolled, address))
         .limit(BATCH_SIZE)
         .execution_options(populate_existing=True)
     )
     return [
         (
             DesiredRegistrant(
-                row.meeting_id, generation, row.learner_id, None, address, first[:NAME_LIMIT], last[:NAME_LIMIT], row
+                row.meeting_id,
+                generation,
+                row.learner_id,
+                None,
+                address,
+                first_name[:NAME_LIMIT],
+                last_name[:NAME_LIMIT],
+                row,
             ),
-            _what(row, enrolment_id is not None),
+            _difference_kind(row, enrolment_id is not None),
         )
-        for row, generation, enrolment_id, address, first, last in rows
+        for row, generation, enrolment_id, address, first_name, last_name in rows
     ]
 
 
-def _differs(expected: ColumnElement[bool], address: ColumnElement[Any]) -> ColumnElement[bool]:
+def _differs_clause(expected: ColumnElement[bool], address: ColumnElement[Any]) -> ColumnElement[bool]:
     other_address = func.lower(MeetingRegistrant.email) != func.lower(address)
     return or_(
         expected != MeetingRegistrant.is_expected,
-        and_(expected, MeetingRegistrant.is_expected, or_(other_address, _no_longer_shared())),
+        and_(expected, MeetingRegistrant.is_expected, or_(other_address, _address_now_free_clause())),
     )
 
 
-def _no_longer_shared() -> ColumnElement[bool]:
+def _address_now_free_clause() -> ColumnElement[bool]:
     holder = aliased(MeetingRegistrant)
     return and_(
         MeetingRegistrant.reason == SHARED,
@@ -234,43 +248,43 @@ def _no_longer_shared() -> ColumnElement[bool]:
     )
 
 
-def _what(row: MeetingRegistrant, expected: bool) -> str:
+def _difference_kind(row: MeetingRegistrant, expected: bool) -> str:
     if not expected:
         return "leaving"
     return "changed" if row.is_expected else "returning"
 
 
-def _teachers(coming: Subquery) -> Subquery:
-    """Whom of the staff each coming meeting expects: the teacher and co-teachers, or those invited where there is
-    no class; except who hosts it, since Zoom refuses to register a host (3027)."""
-    of_a_class = coming.c.audience == "class"
-    staff = union(
-        select(coming.c.id.label("meeting_id"), SchoolClass.teacher_id.label("user_id"))
-        .join(SchoolClass, SchoolClass.id == coming.c.class_id)
-        .where(of_a_class),
-        select(coming.c.id, co_teachers.c.user_id)
-        .join(co_teachers, co_teachers.c.class_id == coming.c.class_id)
-        .where(of_a_class),
-        select(staff_meetings_service.select_invitees(ZoomMeeting.id.in_(select(coming.c.id))).subquery()),
+def _expected_staff(upcoming: Subquery) -> Subquery:
+    """Expected staff of each upcoming meeting: teacher and co-teachers, or invitees where there is no class; without
+    the host, whom Zoom refuses to register (error 3027)."""
+    includes_teachers = upcoming.c.audience == "class"
+    staff_ids = union(
+        select(upcoming.c.id.label("meeting_id"), SchoolClass.teacher_id.label("user_id"))
+        .join(SchoolClass, SchoolClass.id == upcoming.c.class_id)
+        .where(includes_teachers),
+        select(upcoming.c.id, co_teachers.c.user_id)
+        .join(co_teachers, co_teachers.c.class_id == upcoming.c.class_id)
+        .where(includes_teachers),
+        select(staff_meetings_service.select_invitees(ZoomMeeting.id.in_(select(upcoming.c.id))).subquery()),
     ).subquery()
     return (
         select(
-            coming.c.id.label("meeting_id"),
-            coming.c.zoom_generation,
+            upcoming.c.id.label("meeting_id"),
+            upcoming.c.zoom_generation,
             User.id.label("user_id"),
             User.email,
             User.full_name,
         )
-        .select_from(coming)
-        .join(staff, staff.c.meeting_id == coming.c.id)
-        .join(User, User.id == staff.c.user_id)
-        .where(User.email != coming.c.host_email, User.deactivated_at.is_(None))
+        .select_from(upcoming)
+        .join(staff_ids, staff_ids.c.meeting_id == upcoming.c.id)
+        .join(User, User.id == staff_ids.c.user_id)
+        .where(User.email != upcoming.c.host_email, User.deactivated_at.is_(None))
         .subquery("teachers")
     )
 
 
-def _missing_staff(coming: Subquery) -> list[DesiredRegistrant]:
-    teachers = _teachers(coming)
+def _missing_staff(upcoming: Subquery) -> list[DesiredRegistrant]:
+    teachers = _expected_staff(upcoming)
     rows = db.session.execute(
         select(teachers)
         .where(
@@ -280,39 +294,51 @@ def _missing_staff(coming: Subquery) -> list[DesiredRegistrant]:
         )
         .limit(BATCH_SIZE)
     )
-    return [_teacher(*row) for row in rows]
+    return [_desired_staff(*row) for row in rows]
 
 
-def _staff_rows(coming: Subquery) -> list[tuple[DesiredRegistrant, str]]:
-    teachers = _teachers(coming)
-    same = and_(teachers.c.meeting_id == MeetingRegistrant.meeting_id, teachers.c.user_id == MeetingRegistrant.user_id)
+def _staff_rows(upcoming: Subquery) -> list[tuple[DesiredRegistrant, str]]:
+    teachers = _expected_staff(upcoming)
+    same_person = and_(
+        teachers.c.meeting_id == MeetingRegistrant.meeting_id, teachers.c.user_id == MeetingRegistrant.user_id
+    )
     expected = teachers.c.user_id.is_not(None)
     rows = db.session.execute(
-        select(MeetingRegistrant, coming.c.zoom_generation, User.email, User.full_name, teachers.c.user_id)
-        .join(coming, coming.c.id == MeetingRegistrant.meeting_id)
+        select(MeetingRegistrant, upcoming.c.zoom_generation, User.email, User.full_name, teachers.c.user_id)
+        .join(upcoming, upcoming.c.id == MeetingRegistrant.meeting_id)
         .join(User, User.id == MeetingRegistrant.user_id)
-        .outerjoin(teachers, same)
-        .where(_free(), _differs(expected, User.__table__.c.email))
+        .outerjoin(teachers, same_person)
+        .where(_not_leased_clause(), _differs_clause(expected, User.__table__.c.email))
         .limit(BATCH_SIZE)
         .execution_options(populate_existing=True)
     )
     return [
-        (_teacher(row.meeting_id, generation, row.user_id, email, name, row), _what(row, found is not None))
-        for row, generation, email, name, found in rows
+        (
+            _desired_staff(row.meeting_id, generation, row.user_id, email, name, row),
+            _difference_kind(row, expected_id is not None),
+        )
+        for row, generation, email, name, expected_id in rows
     ]
 
 
-def _teacher(
+def _desired_staff(
     meeting_id: UUID, generation: int, user_id: UUID, email: str, name: str, row: MeetingRegistrant | None = None
 ) -> DesiredRegistrant:
-    first, _, last = name.rpartition(" ")
+    first_name, _, last_name = name.rpartition(" ")
     return DesiredRegistrant(
-        meeting_id, generation, None, user_id, email, (first or last)[:NAME_LIMIT], last[:NAME_LIMIT], row
+        meeting_id,
+        generation,
+        None,
+        user_id,
+        email,
+        (first_name or last_name)[:NAME_LIMIT],
+        last_name[:NAME_LIMIT],
+        row,
     )
 
 
-def _outdated() -> list[UUID]:
-    """Rows about a meeting that was deleted at Zoom and has been made again since."""
+def _outdated_row_ids() -> list[UUID]:
+    """Rows of an earlier generation: their meeting was deleted at Zoom and recreated since."""
     statement = select(ZoomMeeting.id).where(ZoomMeeting.zoom_generation > 0)
     return list(
         db.session.scalars(
@@ -321,15 +347,15 @@ def _outdated() -> list[UUID]:
             .where(
                 MeetingRegistrant.meeting_id.in_(statement),
                 MeetingRegistrant.zoom_generation != ZoomMeeting.zoom_generation,
-                _free(),
+                _not_leased_clause(),
             )
             .limit(BATCH_SIZE)
         )
     )
 
 
-def _idle() -> list[UUID]:
-    """Rows to be worked on whose meeting is over or gone: they would be looked at every second for nothing."""
+def _idle_row_ids() -> list[UUID]:
+    """Due rows whose meeting is over or deleted: they would be selected every second for nothing."""
     return list(
         db.session.scalars(
             select(MeetingRegistrant.id)
@@ -339,46 +365,48 @@ def _idle() -> list[UUID]:
                 ZoomMeeting.state.in_(
                     (MeetingState.ENDED, MeetingState.CANCELLED, MeetingState.DELETED, MeetingState.FAILED)
                 ),
-                _free(),
+                _not_leased_clause(),
             )
             .limit(BATCH_SIZE)
         )
     )
 
 
-# Writing
+# Writes
 
 
-def _apply(differences: _Differences, domains: tuple[str, ...]) -> int:
-    _update(differences.outdated, _begin_anew)
-    _update(differences.leaving, _leave)
-    _update(differences.returning, _return)
-    _update(differences.idle, _rest)
-    people = sorted(differences.changed, key=_order) + differences.missing
-    new: list[dict[str, Any]] = []
-    taken = _addresses_taken({one.meeting_id for one in people}, {one.row.id for one in people if one.row})
+def _apply_differences(differences: _Differences, domains: tuple[str, ...]) -> int:
+    _update_rows(differences.outdated, _reset_for_generation)
+    _update_rows(differences.leaving, _mark_leaving)
+    _update_rows(differences.returning, _mark_returning)
+    _update_rows(differences.idle, _mark_idle)
+    people = sorted(differences.changed, key=_address_priority) + differences.missing
+    new_rows: list[dict[str, Any]] = []
+    used_addresses = _addresses_taken(
+        {person.meeting_id for person in people}, {person.row.id for person in people if person.row}
+    )
     for desired in people:
-        address, reason = _check(desired.address, domains)
-        if reason is None and taken.setdefault(
+        address, reason = _validate_address(desired.address, domains)
+        if reason is None and used_addresses.setdefault(
             (desired.meeting_id, address), desired.learner_id or desired.user_id
         ) != (desired.learner_id or desired.user_id):
             reason = SHARED
         if desired.row is None:
-            new.append(_new_row(desired, address, reason))
+            new_rows.append(_new_row(desired, address, reason))
         else:
             _change_address(desired.row, desired, address, reason)
-    if new:
-        bulk_insert_ignore(MeetingRegistrant, new)
+    if new_rows:
+        bulk_insert_ignore(MeetingRegistrant, new_rows)
     return differences.count
 
 
-def _order(desired: DesiredRegistrant) -> tuple[str, str]:
-    """Who had an address first keeps it: those who failed for sharing it come after the others."""
+def _address_priority(desired: DesiredRegistrant) -> tuple[str, str]:
+    """Sort key: rows that failed for a shared address come last, so that the first holder keeps it."""
     return ("1" if desired.row and desired.row.reason == SHARED else "0", str(desired.row.id if desired.row else ""))
 
 
 def _addresses_taken(meetings: set[UUID], except_rows: set[UUID]) -> Taken:
-    """Addresses in use per meeting: Zoom gives one registrant per address, so twins need one each."""
+    """Addresses in use, by meeting: Zoom has one registrant per address, so siblings cannot share one."""
     rows = db.session.execute(
         select(
             MeetingRegistrant.id,
@@ -399,8 +427,8 @@ def _addresses_taken(meetings: set[UUID], except_rows: set[UUID]) -> Taken:
     }
 
 
-def _check(address: str, domains: tuple[str, ...]) -> tuple[str, str | None]:
-    """The address as it is kept, and why it cannot be used."""
+def _validate_address(address: str, domains: tuple[str, ...]) -> tuple[str, str | None]:
+    """The normalised address, and the reason if it cannot be used."""
     if not address:
         return "", NO_ADDRESS
     try:
@@ -433,19 +461,19 @@ def _new_row(desired: DesiredRegistrant, address: str, reason: str | None) -> di
 
 
 def _change_address(row: MeetingRegistrant, desired: DesiredRegistrant, address: str, reason: str | None) -> None:
-    """Register anew by another address. The engine takes the old registration away first."""
+    """Set another address and queue the row. The engine cancels the former registration first."""
     if address == row.email and reason == row.reason:
         return
-    still_there = row.state in (RegistrantState.REGISTERED, RegistrantState.PENDING_APPROVAL) or row.outcome_unknown
-    archive_former_registration(row, still_open=still_there)
+    maybe_at_zoom = row.state in (RegistrantState.REGISTERED, RegistrantState.PENDING_APPROVAL) or row.outcome_unknown
+    archive_former_registration(row, still_open=maybe_at_zoom)
     row.email, row.first_name, row.last_name = address, desired.first_name, desired.last_name
     row.state, row.reason = (RegistrantState.FAILED, reason) if reason else (RegistrantState.QUEUED, None)
-    _begin(row)
-    row.next_attempt_at = None if reason and not still_there else clock.now()
+    _reset_registration(row)
+    row.next_attempt_at = None if reason and not maybe_at_zoom else clock.now()
 
 
 def archive_former_registration(row: MeetingRegistrant, *, still_open: bool) -> None:
-    """Keep what the row was before it stands for another registration, within the open transaction."""
+    """Archive the row's registration before the row is reused for another one, within the open transaction."""
     if row.zoom_registrant_id is None and not still_open and not row.posts_today:
         return
     db.session.execute(
@@ -464,18 +492,18 @@ def archive_former_registration(row: MeetingRegistrant, *, still_open: bool) -> 
     )
 
 
-def _begin(row: MeetingRegistrant) -> None:
+def _reset_registration(row: MeetingRegistrant) -> None:
     row.zoom_registrant_id, row.join_url = None, None
     row.posts_today, row.posts_counted_since, row.attempts, row.outcome_unknown = 0, None, 0, False
     row.next_attempt_at = row.updated_at = clock.now()
 
 
-def _update(ids: Iterable[UUID], change: Any) -> None:
+def _update_rows(ids: Iterable[UUID], change: Any) -> None:
     ids = list(ids)
     if ids:
         rows = db.session.scalars(
             select(MeetingRegistrant)
-            .where(MeetingRegistrant.id.in_(ids), _free())
+            .where(MeetingRegistrant.id.in_(ids), _not_leased_clause())
             .execution_options(populate_existing=True)
         )
         for row in rows.all():
@@ -484,11 +512,11 @@ def _update(ids: Iterable[UUID], change: Any) -> None:
         db.session.flush()
 
 
-def _begin_anew(row: MeetingRegistrant) -> None:
-    """The meeting at Zoom is another one now: nobody is registered there yet."""
+def _reset_for_generation(row: MeetingRegistrant) -> None:
+    """Reset a row for the recreated meeting, where nobody is registered yet."""
     archive_former_registration(row, still_open=False)
     row.zoom_generation = db.session.get_one(ZoomMeeting, row.meeting_id, populate_existing=True).zoom_generation
-    _begin(row)
+    _reset_registration(row)
     if not row.is_expected:
         row.state, row.next_attempt_at = RegistrantState.CANCELLED, None
     elif row.reason in (NO_ADDRESS, OUTSIDE, SHARED):
@@ -497,12 +525,12 @@ def _begin_anew(row: MeetingRegistrant) -> None:
         row.state, row.reason = RegistrantState.QUEUED, None
 
 
-def _leave(row: MeetingRegistrant) -> None:
+def _mark_leaving(row: MeetingRegistrant) -> None:
     row.is_expected, row.next_attempt_at, row.attempts = False, clock.now(), 0
 
 
-def _return(row: MeetingRegistrant) -> None:
-    """Back on the roster. A registration that was still to be taken away may or may not be there."""
+def _mark_returning(row: MeetingRegistrant) -> None:
+    """Expect the person again. A registration that was due for cancellation may still exist."""
     row.is_expected, row.next_attempt_at, row.attempts, row.reason = True, clock.now(), 0, None
     if row.state in (RegistrantState.REGISTERED, RegistrantState.PENDING_APPROVAL):
         row.outcome_unknown = True
@@ -510,5 +538,5 @@ def _return(row: MeetingRegistrant) -> None:
         row.state = RegistrantState.QUEUED
 
 
-def _rest(row: MeetingRegistrant) -> None:
+def _mark_idle(row: MeetingRegistrant) -> None:
     row.next_attempt_at = None

@@ -1,7 +1,7 @@
-"""Links that learners open: one for each learner and class, and one for the class.
+"""Join links: secret links into a class, one for each learner and class and one for the class itself.
 
-They lead to the portal, not to Zoom, so they outlive whatever happens to a meeting there and are printed once a
-year. The token is kept sealed, so that a sheet can be printed again, and as a hash, by which it is found.
+They lead to the portal and not to Zoom, so they stay valid when meetings change there, and are printed once a year.
+The token is stored encrypted, for printing again, and hashed, for the lookup.
 """
 
 from collections.abc import Iterable
@@ -49,11 +49,11 @@ from portal.core.db import (
 from portal.meetings.models import ZoomMeeting
 
 BATCH_SIZE = 2000
-AUDIENCES = ("class", "students")  # of a class's meetings, those into which its links lead
+AUDIENCES = ("class", "students")  # the audiences of class meetings that join links lead into
 
 
 class JoinLink(UuidPrimaryKey, Model):
-    """A secret link into a class. Without `learner_id` it is the class's own, which names nobody."""
+    """A secret join link into a class. Without `learner_id` it is the class's own link, which identifies nobody."""
 
     __tablename__ = "join_links"
     __table_args__ = (
@@ -80,11 +80,11 @@ class JoinLink(UuidPrimaryKey, Model):
 
     @property
     def token(self) -> str:
-        return decrypt_for_row(self.token_encrypted, _row(self.id))
+        return decrypt_for_row(self.token_encrypted, _encryption_context(self.id))
 
 
 class JoinLinkUse(Model):
-    """Somebody went on to Zoom by a link. It says nothing of attendance: Zoom's events do."""
+    """A redirect to Zoom by a link. It is no evidence of attendance: Zoom's events are."""
 
     __tablename__ = "join_link_uses"
     __table_args__ = (
@@ -101,7 +101,7 @@ class JoinLinkUse(Model):
 
 
 class CalendarLink(UuidPrimaryKey, Model):
-    """The secret address of a person's own calendar."""
+    """The secret address of a user's calendar feed."""
 
     __tablename__ = "calendar_links"
 
@@ -117,66 +117,66 @@ class CalendarLink(UuidPrimaryKey, Model):
         return decrypt_for_row(self.token_encrypted, f"calendar_links/{self.id}")
 
 
-def _row(link_id: UUID) -> str:
+def _encryption_context(link_id: UUID) -> str:
     return f"join_links/{link_id}"
 
 
 def uses_join_links(meeting: ZoomMeeting) -> bool:
-    """Do the links of a class lead into this meeting? Then Zoom's own are not handed out."""
+    """True if the class's join links lead into this meeting; Zoom's own links are then not handed out."""
     return meeting.class_id is not None and meeting.audience in AUDIENCES
 
 
 def create_missing_links(class_id: UUID | None = None) -> int:
-    """Give every learner on a roster today, and every class, the link that is missing; how many were made."""
+    """Create the missing links of every enrolled learner and every class; returns their number (per call limited)."""
     today = clock.today()
-    learners = (
+    missing_learner_links = (
         select(SchoolClass.id, Enrolment.learner_id)
         .join(Enrolment, and_(Enrolment.section_id == SchoolClass.section_id, expected_on_clause(today)))
         .outerjoin(JoinLink, and_(JoinLink.class_id == SchoolClass.id, JoinLink.learner_id == Enrolment.learner_id))
         .where(JoinLink.id.is_(None))
         .distinct()
     )
-    classes = (
+    missing_class_links = (
         select(SchoolClass.id, literal(None))
         .outerjoin(JoinLink, and_(JoinLink.class_id == SchoolClass.id, JoinLink.learner_id.is_(None)))
         .where(JoinLink.id.is_(None))
     )
     if class_id is not None:
-        learners = learners.where(SchoolClass.id == class_id)
-        classes = classes.where(SchoolClass.id == class_id)
+        missing_learner_links = missing_learner_links.where(SchoolClass.id == class_id)
+        missing_class_links = missing_class_links.where(SchoolClass.id == class_id)
     missing = [
-        (class_id_, learner_id)
-        for found in (classes, learners)
-        for class_id_, learner_id in db.session.execute(found.limit(BATCH_SIZE))
+        (link_class_id, learner_id)
+        for statement in (missing_class_links, missing_learner_links)
+        for link_class_id, learner_id in db.session.execute(statement.limit(BATCH_SIZE))
     ]
-    return _make(missing) if missing else 0
+    return _insert_links(missing) if missing else 0
 
 
-def _make(missing: Iterable[tuple[UUID, UUID | None]]) -> int:
+def _insert_links(missing: Iterable[tuple[UUID, UUID | None]]) -> int:
     now = clock.now()
     rows = [
-        {"id": link_id, "class_id": class_id, "learner_id": learner_id, **_fresh(link_id, now)}
-        for link_id, (class_id, learner_id) in ((uuid4(), one) for one in missing)
+        {"id": link_id, "class_id": class_id, "learner_id": learner_id, **_new_token_values(link_id, now)}
+        for link_id, (class_id, learner_id) in ((uuid4(), pair) for pair in missing)
     ]
     with write_transaction():
-        # Two workers may find the same one missing: whoever is second leaves the first one's link alone.
+        # Two workers may find the same link missing: the insert of the second one is ignored.
         bulk_insert_ignore(JoinLink, rows)
     return len(rows)
 
 
-def _fresh(link_id: UUID, now: datetime) -> dict[str, Any]:
-    """The columns of a link that works from now on, by a token that nobody has seen yet."""
+def _new_token_values(link_id: UUID, now: datetime) -> dict[str, Any]:
+    """The columns of an active link with a new token."""
     token = generate_token()
     return {
         "token_hash": hash_token(token),
-        "token_encrypted": encrypt_for_row(token, _row(link_id)),
+        "token_encrypted": encrypt_for_row(token, _encryption_context(link_id)),
         "created_at": now,
         "ended_at": None,
     }
 
 
 def find_join_link(token: str) -> JoinLink | None:
-    """The link behind a token, with its class, section, teacher and learner; None if there is none or it was ended."""
+    """The link of a token, with its class, section, teacher and learner; None if unknown or revoked."""
     return db.session.scalar(
         select(JoinLink)
         .where(JoinLink.token_hash == hash_token(token), JoinLink.ended_at.is_(None))
@@ -189,14 +189,14 @@ def find_join_link(token: str) -> JoinLink | None:
 
 
 def is_valid_token(token: str) -> bool:
-    """Is there such a link, not ended? Then whoever has it is not guessing."""
+    """True for the token of a link that is not revoked: its holder is not guessing."""
     statement = select(JoinLink.id).where(JoinLink.token_hash == hash_token(token), JoinLink.ended_at.is_(None))
     return db.session.scalar(statement) is not None
 
 
 @dataclass(frozen=True)
 class JoinLinkRow:
-    """A learner's link, or no token where it was ended or is not made yet."""
+    """A learner's link; `token` is None if it was revoked or not created yet."""
 
     learner_id: UUID
     last_name: str
@@ -210,10 +210,12 @@ class JoinLinkRow:
 
 
 def list_class_links(school_class: SchoolClass) -> list[JoinLinkRow]:
-    """The links of everybody on the roster today, in LIS order, and how often each was used to go to Zoom."""
-    opened = select(func.count()).select_from(JoinLinkUse).where(JoinLinkUse.link_id == JoinLink.id).scalar_subquery()
+    """The links of everybody on today's roster, in LIS order, with the number of uses of each."""
+    use_count = (
+        select(func.count()).select_from(JoinLinkUse).where(JoinLinkUse.link_id == JoinLink.id).scalar_subquery()
+    )
     rows = db.session.execute(
-        select(Learner, JoinLink, opened)
+        select(Learner, JoinLink, use_count)
         .join(Enrolment, Enrolment.learner_id == Learner.id)
         .outerjoin(JoinLink, and_(JoinLink.learner_id == Learner.id, JoinLink.class_id == school_class.id))
         .where(Enrolment.section_id == school_class.section_id, expected_on_clause(clock.today()))
@@ -236,7 +238,7 @@ def list_class_links(school_class: SchoolClass) -> list[JoinLinkRow]:
 
 
 def class_link_token(class_id: UUID) -> str | None:
-    """The token of the class's own link, if it is made and not ended."""
+    """The token of the class's own link; None if revoked or not created yet."""
     link = db.session.scalar(
         select(JoinLink).where(
             JoinLink.class_id == class_id, JoinLink.learner_id.is_(None), JoinLink.ended_at.is_(None)
@@ -246,12 +248,14 @@ def class_link_token(class_id: UUID) -> str | None:
 
 
 def rotate_join_link(by: User, school_class: SchoolClass, learner_id: UUID | None) -> bool:
-    """A new link in place of the old one, which stops working at once. False if there was none to renew."""
+    """Rotate a link: the old token stops working immediately. False if there was no link."""
     with write_transaction():
-        link_id = _id_of(school_class.id, learner_id)
+        link_id = _find_link_id(school_class.id, learner_id)
         if link_id is None:
             return False
-        db.session.execute(update(JoinLink).where(JoinLink.id == link_id).values(**_fresh(link_id, clock.now())))
+        db.session.execute(
+            update(JoinLink).where(JoinLink.id == link_id).values(**_new_token_values(link_id, clock.now()))
+        )
         audit_log.record_action(
             AuditAction.ROTATED_JOIN_LINK, AuditSubject.CLASS, school_class.id, by=by.id, learner=str(learner_id or "")
         )
@@ -259,26 +263,28 @@ def rotate_join_link(by: User, school_class: SchoolClass, learner_id: UUID | Non
 
 
 def rotate_class_links(by: User, school_class: SchoolClass) -> int:
-    """New links for the class and everybody in it: what was printed or sent before stops working.
+    """Rotate the links of the class and all its learners: printed or sent links stop working.
 
-    A link that somebody ended stays ended: it is made anew by its own button alone.
+    A revoked link stays revoked: only `rotate_join_link` activates it again.
     """
     now = clock.now()
     with write_transaction():
-        live = select(JoinLink.id).where(JoinLink.class_id == school_class.id, JoinLink.ended_at.is_(None))
-        ids = list(db.session.scalars(live.with_for_update()))
-        if ids:
-            db.session.execute(update(JoinLink), [{"id": link_id, **_fresh(link_id, now)} for link_id in ids])
+        active_links = select(JoinLink.id).where(JoinLink.class_id == school_class.id, JoinLink.ended_at.is_(None))
+        link_ids = list(db.session.scalars(active_links.with_for_update()))
+        if link_ids:
+            db.session.execute(
+                update(JoinLink), [{"id": link_id, **_new_token_values(link_id, now)} for link_id in link_ids]
+            )
         audit_log.record_action(
-            AuditAction.ROTATED_ALL_JOIN_LINKS, AuditSubject.CLASS, school_class.id, by=by.id, links=len(ids)
+            AuditAction.ROTATED_ALL_JOIN_LINKS, AuditSubject.CLASS, school_class.id, by=by.id, links=len(link_ids)
         )
-    return len(ids)
+    return len(link_ids)
 
 
 def revoke_join_link(by: User, school_class: SchoolClass, learner_id: UUID | None) -> bool:
-    """Stop a link until it is renewed. False if there was none."""
+    """Revoke a link until it is rotated. False if there was none."""
     with write_transaction():
-        link_id = _id_of(school_class.id, learner_id)
+        link_id = _find_link_id(school_class.id, learner_id)
         if link_id is None:
             return False
         db.session.execute(update(JoinLink).where(JoinLink.id == link_id).values(ended_at=clock.now()))
@@ -288,29 +294,29 @@ def revoke_join_link(by: User, school_class: SchoolClass, learner_id: UUID | Non
     return True
 
 
-def _id_of(class_id: UUID, learner_id: UUID | None) -> UUID | None:
-    whose = JoinLink.learner_id == learner_id if learner_id else JoinLink.learner_id.is_(None)
-    return db.session.scalar(select(JoinLink.id).where(JoinLink.class_id == class_id, whose))
+def _find_link_id(class_id: UUID, learner_id: UUID | None) -> UUID | None:
+    learner_clause = JoinLink.learner_id == learner_id if learner_id else JoinLink.learner_id.is_(None)
+    return db.session.scalar(select(JoinLink.id).where(JoinLink.class_id == class_id, learner_clause))
 
 
-def record_link_use(link: JoinLink, occurrence_id: UUID, place: str) -> None:
-    """Remember that the link led to Zoom."""
+def record_link_use(link: JoinLink, occurrence_id: UUID, client_hash: str) -> None:
+    """Record that the link redirected to Zoom; `place` is the hash of the client."""
     with write_transaction():
         db.session.execute(
             insert(JoinLinkUse).values(
-                link_id=link.id, occurrence_id=occurrence_id, opened_at=clock.now(), client_hash=place
+                link_id=link.id, occurrence_id=occurrence_id, opened_at=clock.now(), client_hash=client_hash
             )
         )
 
 
 def get_calendar_token(user: User) -> str | None:
-    """The token of a person's calendar address, if they have asked for one."""
+    """The token of a user's calendar feed, if there is one."""
     link = db.session.scalar(select(CalendarLink).where(CalendarLink.user_id == user.id))
     return link.token if link else None
 
 
 def rotate_calendar_link(user: User) -> None:
-    """Make the calendar address, or make it anew: the old one stops working."""
+    """Create the address of the calendar feed, or rotate it: the old one stops working."""
     with write_transaction():
         link = db.session.scalar(select(CalendarLink).where(CalendarLink.user_id == user.id))
         link_id, token = link.id if link else uuid4(), generate_token()
@@ -327,7 +333,7 @@ def rotate_calendar_link(user: User) -> None:
 
 
 def revoke_calendar_link(user: User) -> None:
-    """Take the calendar address away."""
+    """Delete the address of the calendar feed."""
     with write_transaction() as session:
         link = session.scalar(select(CalendarLink).where(CalendarLink.user_id == user.id))
         if link is not None:
@@ -336,7 +342,7 @@ def revoke_calendar_link(user: User) -> None:
 
 
 def find_calendar_owner(token: str) -> User | None:
-    """Whose calendar a token opens; None if nobody's, or the account is closed."""
+    """The owner of a calendar token; None if unknown or the account is closed."""
     link = db.session.scalar(
         select(CalendarLink).where(CalendarLink.token_hash == hash_token(token)).options(joinedload(CalendarLink.user))
     )

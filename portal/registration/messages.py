@@ -1,4 +1,4 @@
-"""Codes of this package as sentences for the page."""
+"""Messages: translated sentences for this package's codes."""
 
 from flask_babel import gettext as _
 
@@ -6,7 +6,7 @@ from portal.registration.codes import RegistrationError
 
 
 def failure_reason_message(code: str | None, domains: tuple[str, ...]) -> str:
-    """Why somebody is not registered with Zoom, and the remedy."""
+    """Why a person is not registered with Zoom, and the remedy."""
     if code == RegistrationError.OUTSIDE_DOMAIN:
         return _(
             "Only %(domains)s email addresses can join class meetings.",

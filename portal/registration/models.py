@@ -1,4 +1,4 @@
-"""Who is to be registered with Zoom for which meeting, and how far that is."""
+"""Registrants: the desired registrations of each meeting, with their state at Zoom."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,16 +10,16 @@ from portal.core.crypto import decrypt_for_row, encrypt_for_row
 from portal.core.db import Model, UuidPrimaryKey, one_of_check
 from portal.registration.codes import RegistrantState
 
-FAILURES = (RegistrantState.FAILED, RegistrantState.DENIED, RegistrantState.CANCELLED)  # of somebody who is wanted
+FAILURES = (RegistrantState.FAILED, RegistrantState.DENIED, RegistrantState.CANCELLED)  # of an expected person
 NOT_NOTIFIED = text("is_expected AND NOT failure_notified AND state IN ('failed', 'denied', 'cancelled')")
 
 
 class MeetingRegistrant(UuidPrimaryKey, Model):
     """A learner or a teacher at one meeting. Exactly one of `learner_id` and `user_id` is set.
 
-    `wanted` is what the roster says, `state` what is known of Zoom; the engine brings the second to the first.
-    `next_try_at` says when something is to be done about the row; without one there is nothing to do.
-    `zoom_registrant_id` stays after a cancellation: the stays of past dates are still told by it.
+    `is_expected` is the desired state by the roster, `state` the known state at Zoom; the engine brings the second in
+    line with the first. `next_attempt_at` is when the row is due; NULL means that there is nothing to do.
+    `zoom_registrant_id` stays after a cancellation: stays of past dates are matched by it.
     """
 
     __tablename__ = "meeting_registrants"
@@ -54,15 +54,21 @@ class MeetingRegistrant(UuidPrimaryKey, Model):
     last_name: Mapped[str] = mapped_column(String(64))
     is_expected: Mapped[bool] = mapped_column(default=True)
     state: Mapped[str] = mapped_column(default=RegistrantState.QUEUED)
-    reason: Mapped[str | None] = mapped_column(String(40))  # a code that a page turns into words
+    reason: Mapped[str | None] = mapped_column(String(40))  # a `RegistrationError`
     attempts: Mapped[int] = mapped_column(default=0)
-    posts_today: Mapped[int] = mapped_column(default=0)  # adds sent since `posts_day` began, Zoom allows 3 a day
+    posts_today: Mapped[int] = mapped_column(
+        default=0
+    )  # registration requests sent since `posts_counted_since`; Zoom allows 3 a day
     posts_counted_since: Mapped[datetime | None]
-    outcome_unknown: Mapped[bool] = mapped_column(default=False)  # what Zoom has may differ from `state`: look first
-    zoom_generation: Mapped[int] = mapped_column(default=0)  # the making of the meeting at Zoom that this is about
+    outcome_unknown: Mapped[bool] = mapped_column(
+        default=False
+    )  # the state at Zoom may differ from `state`: query it first
+    zoom_generation: Mapped[int] = mapped_column(
+        default=0
+    )  # the meeting's `zoom_generation` that this registration belongs to
     next_attempt_at: Mapped[datetime | None]
     leased_until: Mapped[datetime | None]
-    failure_notified: Mapped[bool] = mapped_column(default=False)  # the teacher knows that it failed
+    failure_notified: Mapped[bool] = mapped_column(default=False)  # the teacher was notified of the failure
     zoom_registrant_id: Mapped[str | None] = mapped_column(String(128))
     join_url_encrypted: Mapped[str | None]
     created_at: Mapped[datetime]
@@ -82,11 +88,10 @@ class MeetingRegistrant(UuidPrimaryKey, Model):
 
 
 class FormerRegistrant(UuidPrimaryKey, Model):
-    """A registration that somebody had at a meeting before the present one: by another address, or at a
-    meeting that was deleted at Zoom and made again.
+    """A person's earlier registration at a meeting: by another address, or before the meeting was recreated at Zoom.
 
-    While `open` it may still be valid at Zoom and is to be cancelled there. Stays of past dates are told by
-    its id, and its posts still count for the day.
+    While `still_at_zoom` it may still be valid there and is to be cancelled. Stays of past dates are matched by its
+    id, and its posts still count towards the daily limit.
     """
 
     __tablename__ = "former_registrants"
@@ -100,7 +105,7 @@ class FormerRegistrant(UuidPrimaryKey, Model):
     learner_id: Mapped[UUID | None] = mapped_column(ForeignKey("learners.id"))
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     email: Mapped[str] = mapped_column(String(254))
-    zoom_registrant_id: Mapped[str | None] = mapped_column(String(128))  # None: it is not known if it was made
+    zoom_registrant_id: Mapped[str | None] = mapped_column(String(128))  # None: unknown whether it was created
     posts_today: Mapped[int] = mapped_column(default=0)
     posts_counted_since: Mapped[datetime | None]
     still_at_zoom: Mapped[bool]
@@ -108,8 +113,8 @@ class FormerRegistrant(UuidPrimaryKey, Model):
 
 
 class DailyPostLimit(Model):
-    """What was learned of Zoom's limit of three registrations a day: is it counted for each meeting, as Zoom's
-    pages say, or for each address over all meetings, as one user of it saw. One row, with id 1."""
+    """Singleton (id 1): whether Zoom's limit of three registrations a day is counted for each meeting, as Zoom's
+    documentation says, or for each address over all meetings, as one user of Zoom reported."""
 
     __tablename__ = "registration_daily_limit"
 

@@ -1,4 +1,4 @@
-"""How far the registration of a meeting is, and each person's state."""
+"""SELECTs on registrants: a meeting's progress, and each person's state."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,17 +18,17 @@ from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.codes import RegistrantState
 from portal.registration.models import FAILURES, FormerRegistrant, MeetingRegistrant
 
-BATCHES_A_SECOND, SINGLES_A_SECOND = 6, 25  # what Zoom's rates and the pauses between calls leave
+BATCHES_A_SECOND, SINGLES_A_SECOND = 6, 25  # throughput that Zoom's rate limits and the pauses between calls allow
 SOON_WINDOW = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
 class RegistrationProgress:
-    """Counts of wanted learners of one meeting, or of those invited where there is no class: `done` of `total`,
-    the rest waits or failed.
+    """Counts of a meeting's expected learners, or of its invitees where there is no class: `done` of `total`, the
+    others are waiting or failed.
 
-    Of those waiting, `deferred` are put off until `resumes_at` or later; `seconds_left` is an estimate for
-    the others, with the queue before them, None where nothing moves.
+    Of those waiting, `deferred` are postponed until `resumes_at` or later; `seconds_left` is an estimate for the
+    others, including the queue before them, or None if nothing is running.
     """
 
     total: int = 0
@@ -46,15 +46,15 @@ class RegistrationProgress:
 
 def progress_of_meetings(meeting_ids: list[UUID]) -> dict[UUID, RegistrationProgress]:
     """Progress of several meetings in one statement, without estimates; meetings without rows are left out."""
-    soon = clock.now() + SOON_WINDOW
-    put_off = case((MeetingRegistrant.next_attempt_at > soon, MeetingRegistrant.next_attempt_at))
+    soon_until = clock.now() + SOON_WINDOW
+    deferred_until = case((MeetingRegistrant.next_attempt_at > soon_until, MeetingRegistrant.next_attempt_at))
     rows = db.session.execute(
         select(
             MeetingRegistrant.meeting_id,
             MeetingRegistrant.state,
             func.count(),
-            func.count(put_off),
-            func.min(put_off, type_=UTCDateTime()),
+            func.count(deferred_until),
+            func.min(deferred_until, type_=UTCDateTime()),
         )
         .join(ZoomMeeting, ZoomMeeting.id == MeetingRegistrant.meeting_id)
         .where(
@@ -64,38 +64,38 @@ def progress_of_meetings(meeting_ids: list[UUID]) -> dict[UUID, RegistrationProg
         )
         .group_by(MeetingRegistrant.meeting_id, MeetingRegistrant.state)
     )
-    rowses: dict[UUID, dict[str, tuple[int, int, datetime | None]]] = {}
-    for meeting_id, state, number, deferred, resumes_at in rows:
-        rowses.setdefault(meeting_id, {})[state] = (number, deferred, resumes_at)
-    return {meeting_id: _progress(states) for meeting_id, states in rowses.items()}
+    states_by_meeting: dict[UUID, dict[str, tuple[int, int, datetime | None]]] = {}
+    for meeting_id, state, count, deferred, resumes_at in rows:
+        states_by_meeting.setdefault(meeting_id, {})[state] = (count, deferred, resumes_at)
+    return {meeting_id: _progress_of_states(states) for meeting_id, states in states_by_meeting.items()}
 
 
-def _progress(states: dict[str, tuple[int, int, datetime | None]]) -> RegistrationProgress:
-    counts = {state: number for state, (number, _, _) in states.items()}
+def _progress_of_states(states: dict[str, tuple[int, int, datetime | None]]) -> RegistrationProgress:
+    counts = {state: count for state, (count, _, _) in states.items()}
     waiting = [states[state] for state in (RegistrantState.QUEUED, RegistrantState.PENDING_APPROVAL) if state in states]
     return RegistrationProgress(
         total=sum(counts.values()),
         done=counts.get(RegistrantState.REGISTERED, 0),
-        waiting=sum(number for number, _, _ in waiting),
+        waiting=sum(count for count, _, _ in waiting),
         failed=sum(counts.get(state, 0) for state in FAILURES),
         deferred=sum(deferred for _, deferred, _ in waiting),
-        resumes_at=min((moment for _, _, moment in waiting if moment), default=None),
+        resumes_at=min((resume_time for _, _, resume_time in waiting if resume_time), default=None),
     )
 
 
 def registration_progress_of(meeting_id: UUID) -> RegistrationProgress:
-    """Progress of one meeting, with an estimate of the time left while it moves."""
+    """Progress of one meeting, with an estimate of the remaining time while it is running."""
     progress = progress_of_meetings([meeting_id]).get(meeting_id, RegistrationProgress())
-    return replace(progress, seconds_left=_seconds_left(meeting_id)) if progress.running else progress
+    return replace(progress, seconds_left=_estimate_seconds_left(meeting_id)) if progress.running else progress
 
 
-def _seconds_left(meeting_id: UUID) -> int:
-    """The calls that are due for this meeting and for those that come before it, at the pace of the account."""
-    this = aliased(ZoomMeeting)
-    due = db.session.execute(
+def _estimate_seconds_left(meeting_id: UUID) -> int:
+    """Estimate: the due calls of this meeting and of those with an earlier start, at the account's rate limit."""
+    target_meeting = aliased(ZoomMeeting)
+    due_rows = db.session.execute(
         select(ZoomMeeting.kind, func.count())
         .join(MeetingRegistrant, MeetingRegistrant.meeting_id == ZoomMeeting.id)
-        .join(this, and_(this.id == meeting_id, ZoomMeeting.starts_at <= this.starts_at))
+        .join(target_meeting, and_(target_meeting.id == meeting_id, ZoomMeeting.starts_at <= target_meeting.starts_at))
         .where(
             MeetingRegistrant.next_attempt_at <= clock.now() + SOON_WINDOW,
             ZoomMeeting.state.in_((MeetingState.PENDING_ZOOM, MeetingState.SCHEDULED, MeetingState.STARTED)),
@@ -103,25 +103,25 @@ def _seconds_left(meeting_id: UUID) -> int:
         .group_by(ZoomMeeting.id, ZoomMeeting.kind)
     )
     seconds = 1.0
-    for kind, rows in due:
-        seconds += rows / SINGLES_A_SECOND if kind == "recurring" else ceil(rows / 30) / BATCHES_A_SECOND
+    for kind, row_count in due_rows:
+        seconds += row_count / SINGLES_A_SECOND if kind == "recurring" else ceil(row_count / 30) / BATCHES_A_SECOND
     return ceil(seconds)
 
 
 def registrant_ids_by_person(meeting_id: UUID) -> list[tuple[UUID | None, UUID | None, str]]:
-    """Every registrant id that people of the meeting have or had: (learner id or None, user id or None, id).
+    """All registrant ids of a meeting's people, past and present: (learner id or None, user id or None, registrant id).
 
-    Also those of addresses used before, and of a meeting that was deleted at Zoom and made again: the stays of
-    past dates are told by them.
+    Those of former addresses and of a meeting deleted at Zoom and recreated are included: stays of past dates are
+    matched by them.
     """
-    now, before = MeetingRegistrant, FormerRegistrant
+    current, former = MeetingRegistrant, FormerRegistrant
     rows = db.session.execute(
         union_all(
             *(
                 select(table.learner_id, table.user_id, table.zoom_registrant_id).where(
                     table.meeting_id == meeting_id, table.zoom_registrant_id.is_not(None)
                 )
-                for table in (now, before)
+                for table in (current, former)
             )
         )
     )
@@ -130,7 +130,7 @@ def registrant_ids_by_person(meeting_id: UUID) -> list[tuple[UUID | None, UUID |
 
 @dataclass(frozen=True)
 class RegistrantView:
-    """A learner or, without `learner_id`, a teacher, with the state at Zoom and the personal link."""
+    """A learner or, without `learner_id`, a staff member, with the state at Zoom and the personal join link."""
 
     id: UUID
     learner_id: UUID | None
@@ -143,13 +143,13 @@ class RegistrantView:
     email: str
     state: str
     reason: str | None
-    resumes_at: datetime | None  # when the portal goes on with a person who waits
+    resumes_at: datetime | None  # when the portal retries a waiting person
     join_url: str | None
     has_lrn: bool
 
 
 def list_registrants(meeting_id: UUID) -> list[RegistrantView]:
-    """Everybody wanted at the meeting: learners in LIS order, then the staff."""
+    """Everybody expected at the meeting: learners in LIS order, then the staff."""
     rows = db.session.execute(
         select(MeetingRegistrant, Learner, User)
         .join(ZoomMeeting, ZoomMeeting.id == MeetingRegistrant.meeting_id)
@@ -171,10 +171,10 @@ def list_registrants(meeting_id: UUID) -> list[RegistrantView]:
             MeetingRegistrant.id,
         )
     )
-    return [_line(registrant, learner) for registrant, learner, _user in rows]
+    return [_registrant_view(registrant, learner) for registrant, learner, _user in rows]
 
 
-def _line(registrant: MeetingRegistrant, learner: Learner | None) -> RegistrantView:
+def _registrant_view(registrant: MeetingRegistrant, learner: Learner | None) -> RegistrantView:
     return RegistrantView(
         id=registrant.id,
         learner_id=registrant.learner_id,
@@ -195,7 +195,7 @@ def _line(registrant: MeetingRegistrant, learner: Learner | None) -> RegistrantV
 
 @dataclass(frozen=True)
 class UpcomingRegistration:
-    """A class date of a learner's section, with their registration for it: no `state` where none is made."""
+    """A class date of a learner's section, with their registration; `state` is None if there is none."""
 
     meeting_id: UUID
     title: str
@@ -207,8 +207,8 @@ class UpcomingRegistration:
     reason: str | None
 
 
-def list_upcoming_registrations(learner_id: UUID, section_id: UUID, most: int = 10) -> list[UpcomingRegistration]:
-    """The next class dates of the section, and how far the learner's registration for each is."""
+def list_upcoming_registrations(learner_id: UUID, section_id: UUID, limit: int = 10) -> list[UpcomingRegistration]:
+    """The next dates of the section's classes, with the state of the learner's registration for each."""
     rows = db.session.execute(
         select(
             ZoomMeeting.id.label("meeting_id"),
@@ -238,6 +238,6 @@ def list_upcoming_registrations(learner_id: UUID, section_id: UUID, most: int = 
             MeetingOccurrence.starts_at >= clock.now(),
         )
         .order_by(MeetingOccurrence.starts_at, ZoomMeeting.id)
-        .limit(most)
+        .limit(limit)
     )
     return [UpcomingRegistration(**row._mapping) for row in rows]

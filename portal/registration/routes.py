@@ -17,8 +17,8 @@ bp = Blueprint("registration", __name__)
 
 @bp.get("/meetings/<uuid:meeting_id>/registration.json")
 def show_registration_progress(meeting_id: UUID) -> Response:
-    """Done, waiting, failed and the seconds left (null where nothing moves); `deferred` of those waiting go on
-    at `resumes_at`."""
+    """Progress as JSON: counts, and the estimated seconds left (null if none); `deferred` of `waiting` resume at
+    `resumes_at`."""
     meeting = meeting_or_404(meeting_id)
     progress = queries.registration_progress_of(meeting.id)
     return jsonify(
@@ -34,9 +34,9 @@ def show_registration_progress(meeting_id: UUID) -> Response:
 
 @bp.get("/meetings/<uuid:meeting_id>/registration")
 def registration_progress_fragment(meeting_id: UUID) -> Response:
-    """The progress block of the meeting's page alone: the page renews it while it moves.
+    """The progress block of the meeting's page, polled by htmx while the registration is running.
 
-    When nothing moves any more, htmx is told to load the whole page: the lists below the block are old then.
+    When it has finished, `HX-Refresh` makes htmx reload the whole page, whose lists are out of date by then.
     """
     meeting = meeting_or_404(meeting_id)
     progress = queries.registration_progress_of(meeting.id)
@@ -66,7 +66,7 @@ def use_lrn_address(meeting_id: UUID, registrant_id: UUID) -> AnyResponse:
 
 @bp.get("/meetings/<uuid:meeting_id>/links")
 def print_zoom_links(meeting_id: UUID) -> AnyResponse | str:
-    """A sheet of Zoom's personal links to print and cut, where the class has no links of its own that lead here."""
+    """Printable sheet of Zoom's personal join links, for a meeting that does not use the class's own join links."""
     meeting = meeting_or_404(meeting_id, manage=True)
     if join_links.uses_join_links(meeting):
         return redirect(url_for("class_links.show_class_links", class_id=meeting.class_id))

@@ -1,4 +1,4 @@
-"""What people may do about registration: try again, use another address."""
+"""Use cases on registrations: retrying failed ones, and switching a learner to their LRN address."""
 
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from portal.registration.models import MeetingRegistrant
 
 
 def retry_failed_registrants(user: User, meeting: ZoomMeeting) -> int:
-    """Give everybody who is not registered another try; the number of them. The roster is read anew."""
+    """Retry everybody who is not registered; returns their number. The desired registrants are recomputed."""
     with write_transaction() as session:
         failed = list(
             session.scalars(
@@ -24,12 +24,12 @@ def retry_failed_registrants(user: User, meeting: ZoomMeeting) -> int:
                     MeetingRegistrant.meeting_id == meeting.id,
                     MeetingRegistrant.is_expected,
                     MeetingRegistrant.state != RegistrantState.REGISTERED,
-                    _free(),
+                    _not_leased_clause(),
                 )
             )
         )
         for row in failed:
-            _again(row)
+            _reset_registrant(row)
         audit_log.record_action(
             AuditAction.RETRIED_REGISTRATION, AuditSubject.MEETING, meeting.id, by=user.id, people=len(failed)
         )
@@ -38,14 +38,14 @@ def retry_failed_registrants(user: User, meeting: ZoomMeeting) -> int:
     return len(failed)
 
 
-def _free() -> ColumnElement[bool]:
-    """The engine is not at work on the row: it needs no other try."""
+def _not_leased_clause() -> ColumnElement[bool]:
+    """Condition on MeetingRegistrant: not leased by the engine, which is retrying it already otherwise."""
     return or_(MeetingRegistrant.leased_until.is_(None), MeetingRegistrant.leased_until < clock.now())
 
 
-def _again(row: MeetingRegistrant) -> None:
-    """Rows that never reached Zoom are made anew from the roster; the others wait for their next turn. Whom
-    the host has denied is approved. The limit of the day still holds."""
+def _reset_registrant(row: MeetingRegistrant) -> None:
+    """Reset a row for another attempt. A row that was never sent to Zoom is deleted, and created again from the
+    roster; a denied one is to be approved. The daily limit still applies."""
     if row.posts_today == 0 and row.zoom_registrant_id is None and row.state == RegistrantState.FAILED:
         db.session.delete(row)
         return
@@ -58,9 +58,9 @@ def _again(row: MeetingRegistrant) -> None:
 
 
 def use_lrn_address(user: User, meeting: ZoomMeeting, registrant_id: UUID) -> bool:
-    """Drop a learner's own address, so that their LRN address is used, here and in every coming meeting.
+    """Delete a learner's own address, so that their LRN address is used, for this and all upcoming meetings.
 
-    False where the learner has no LRN or is not one who failed.
+    False if the learner has no LRN or their registration has not failed.
     """
     with write_transaction() as session:
         row = session.scalar(
@@ -69,7 +69,7 @@ def use_lrn_address(user: User, meeting: ZoomMeeting, registrant_id: UUID) -> bo
                 MeetingRegistrant.meeting_id == meeting.id,
                 MeetingRegistrant.learner_id.is_not(None),
                 MeetingRegistrant.state == RegistrantState.FAILED,
-                _free(),
+                _not_leased_clause(),
             )
         )
         learner = session.get(Learner, row.learner_id) if row else None
@@ -77,7 +77,7 @@ def use_lrn_address(user: User, meeting: ZoomMeeting, registrant_id: UUID) -> bo
             return False
         learner.email = None
         if row.posts_today == 0 and row.zoom_registrant_id is None:
-            session.delete(row)  # else the roster's new address is seen as a change
+            session.delete(row)  # otherwise the changed address is detected on the row
         audit_log.record_action(AuditAction.CHANGED_LEARNER_EMAIL, AuditSubject.LEARNER, learner.id, by=user.id)
     notify_worker("registration")
     return True

@@ -1,4 +1,4 @@
-"""A line chart as plain numbers for an SVG: no script, prints, and the table under it says the same."""
+"""Geometry of a line chart for an SVG: no script, printable; the table below the chart has the same numbers."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -14,7 +14,7 @@ class ChartPoint:
 
 @dataclass(frozen=True)
 class LineChart:
-    """Everything the macro draws: viewBox size, grid lines (y, label), points, and the path of the line."""
+    """Everything the template macro needs: viewBox size, grid lines (y, label), points, and the path of the line."""
 
     width: int
     height: int
@@ -27,25 +27,25 @@ class LineChart:
 
 
 def line_chart(weeks: list[tuple[date, float | None]], *, width: int, height: int) -> LineChart:
-    """Place weekly rates (0 to 1) on a canvas. The scale begins at the tens below the lowest rate; a week
-    without class breaks the line."""
+    """Scale weekly rates (0 to 1) to a canvas. The scale starts at the multiple of ten percent below the lowest rate; a
+    week without class interrupts the line."""
     left, right, top, bottom = 38, width - 46, 14, height - 28
     rates = [rate for _, rate in weeks if rate is not None]
-    floor = max(0, int(min(rates, default=0.8) * 10) / 10 - (0.1 if min(rates, default=1) >= 0.999 else 0))
-    span = 1 - floor or 1
+    lowest = max(0, int(min(rates, default=0.8) * 10) / 10 - (0.1 if min(rates, default=1) >= 0.999 else 0))
+    span = 1 - lowest or 1
     step = (right - left) / max(1, len(weeks) - 1)
 
     def y_of(rate: float) -> float:
-        return round(bottom - (rate - floor) / span * (bottom - top), 1)
+        return round(bottom - (rate - lowest) / span * (bottom - top), 1)
 
     points = tuple(
-        ChartPoint(day, rate, round(left + at * step, 1), y_of(rate) if rate is not None else (top + bottom) / 2)
-        for at, (day, rate) in enumerate(weeks)
+        ChartPoint(day, rate, round(left + index * step, 1), y_of(rate) if rate is not None else (top + bottom) / 2)
+        for index, (day, rate) in enumerate(weeks)
     )
-    lines = 5
+    grid_count = 5
     grid = tuple(
-        (y_of(floor + span * at / (lines - 1)), f"{round((floor + span * at / (lines - 1)) * 100)}%")
-        for at in range(lines)
+        (y_of(lowest + span * index / (grid_count - 1)), f"{round((lowest + span * index / (grid_count - 1)) * 100)}%")
+        for index in range(grid_count)
     )
     return LineChart(width, height, left, right, grid, points, _path(points), max(1, -(-len(weeks) * 60 // width)))
 

@@ -1,8 +1,7 @@
-"""The report as files: the figures line by line, and the marks, a line for each learner of each class with a column
-for each day.
+"""Report exports as files: the figures by group, and the marks by learner and class with a column for each day.
 
-A file is finished before its first byte is sent: a slow line holds no snapshot of the database, and a failure is
-never half a file. It is written row by row into a temporary file, so it may be long.
+A file is complete before its first byte is sent: a slow connection holds no database snapshot, and an error never
+yields half a file. It is written row by row into a temporary file, so its size is not limited by memory.
 """
 
 import csv
@@ -26,7 +25,7 @@ from portal.reports import xlsx_writer
 from portal.reports.filters import ReportFilters, ReportRequest
 from portal.reports.queries import ReportGroup, in_report_clause, is_held_clause
 
-IN_MEMORY = 1024 * 1024  # a file smaller than this never touches the disk
+IN_MEMORY = 1024 * 1024  # a smaller file stays in memory
 File = tempfile.SpooledTemporaryFile[bytes]
 Row = Sequence[xlsx_writer.Cell]
 FIGURES = [
@@ -47,7 +46,7 @@ MARKS = ["grade_and_section", "class", "lrn", "name", "sex", "present", "partial
 
 
 def export_figures_rows(groups: Iterable[ReportGroup], level: str) -> Iterator[Row]:
-    """The heading and a line for each group. Its rate is a float, or None where nobody has a mark."""
+    """The heading and a row for each group. The rate is a float, or None without marks."""
     yield [level, *(["teacher"] if level == "class" else []), *FIGURES]
     for group in groups:
         totals = group.figures
@@ -70,8 +69,8 @@ def export_figures_rows(groups: Iterable[ReportGroup], level: str) -> Iterator[R
 
 
 def export_marks_rows(user: User, filters: ReportFilters) -> Iterator[Row]:
-    """The heading and a line for each learner of each class: counts, then the mark of each day. Two on a day,
-    where the class met twice, are told in their order of time."""
+    """The heading and a row for each learner of each class: counts, then the mark of each day. Where a class met twice
+    on a day, both marks are in order of time."""
     days = [
         day.isoformat()
         for day in db.session.scalars(
@@ -88,12 +87,12 @@ def export_marks_rows(user: User, filters: ReportFilters) -> Iterator[Row]:
         )
     ]
     yield [*MARKS, *days]
-    for grade, name, subject, lrn, lis_name, sex, said in _grid(user, filters):
-        by_day: dict[str, list[Mark]] = {}
-        for token in sorted(said.split("|")):
-            moment, mark = token.split("=")
-            by_day.setdefault(moment[:10], []).append(Mark(mark))
-        marks = [mark for marks_of_day in by_day.values() for mark in marks_of_day]
+    for grade, name, subject, lrn, lis_name, sex, tokens in _load_mark_rows(user, filters):
+        marks_by_day: dict[str, list[Mark]] = {}
+        for token in sorted(tokens.split("|")):
+            starts_at, mark = token.split("=")
+            marks_by_day.setdefault(starts_at[:10], []).append(Mark(mark))
+        marks = [mark for marks_of_day in marks_by_day.values() for mark in marks_of_day]
         yield [
             f"{grade} - {name}",
             subject,
@@ -101,14 +100,14 @@ def export_marks_rows(user: User, filters: ReportFilters) -> Iterator[Row]:
             lis_name,
             sex,
             *(marks.count(mark) for mark in (Mark.PRESENT, Mark.PARTIAL, Mark.ABSENT, Mark.NEEDS_REVIEW)),
-            *(", ".join(mark.file_text for mark in by_day[day]) if day in by_day else None for day in days),
+            *(", ".join(mark.file_text for mark in marks_by_day[day]) if day in marks_by_day else None for day in days),
         ]
 
 
-def _grid(user: User, filters: ReportFilters) -> Iterable[tuple[str, str, str, str | None, str, str, str]]:
-    """One row per class and learner, the marks put together by the database: "2026-11-03 1=present|2026-11-04 ...".
+def _load_mark_rows(user: User, filters: ReportFilters) -> Iterable[tuple[str, str, str, str | None, str, str, str]]:
+    """One row for each class and learner, with the marks aggregated: "2026-11-03 1=present|2026-11-04 ...".
 
-    The middle of a token only orders the classes of one day, so a moment as the database writes it will do.
+    The time in a token only orders the classes of one day, so the database's own text format is sufficient.
     """
     token = (
         cast(MeetingOccurrence.local_date, String)
@@ -157,7 +156,7 @@ def _grid(user: User, filters: ReportFilters) -> Iterable[tuple[str, str, str, s
 
 
 def log_report_export(user: User, report_request: ReportRequest, kind: str) -> None:
-    """Who took whose marks: under the class, or under each section, where people look for it."""
+    """Audit the export of marks: under the class, or under each section, where the log is searched."""
     filters = report_request.filters
     values: dict[str, Any] = {"by": user.id, "format": kind, "first": str(filters.first), "last": str(filters.last)}
     with write_transaction():
@@ -171,20 +170,20 @@ def log_report_export(user: User, report_request: ReportRequest, kind: str) -> N
 
 
 def csv_response(rows: Iterable[Row], *, for_excel: bool = False) -> File:
-    """A file of the rows, at its beginning. `for_excel`: it begins with a mark by which Excel knows UTF-8."""
-    out = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - whoever sends it closes it
-    text = _Text(out)
+    """A CSV file of the rows, rewound. `for_excel`: with a byte-order mark, by which Excel detects UTF-8."""
+    out = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed by the sender
+    text = _TextAdapter(out)
     if for_excel:
         out.write("\ufeff".encode())
     writer = csv.writer(text, lineterminator="\r\n")
     for row in rows:
-        writer.writerow([_plain(value) for value in row])
+        writer.writerow([_to_csv_value(value) for value in row])
     out.seek(0)
     return out
 
 
-class _Text:
-    """What csv.writer writes to, without a buffer that would close the file behind it."""
+class _TextAdapter:
+    """A text adapter for csv.writer without a buffer that would close the underlying file."""
 
     def __init__(self, out: File) -> None:
         self._out = out
@@ -193,7 +192,7 @@ class _Text:
         self._out.write(text.encode())
 
 
-def _plain(value: xlsx_writer.Cell) -> str | int:
+def _to_csv_value(value: xlsx_writer.Cell) -> str | int:
     if value is None:
         return ""
     if isinstance(value, float):
@@ -202,8 +201,8 @@ def _plain(value: xlsx_writer.Cell) -> str | int:
 
 
 def xlsx_response(title: str, rows: Iterable[Row], widths: Sequence[int] = ()) -> File:
-    """A workbook of the rows, at its beginning."""
-    out = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - whoever sends it closes it
+    """A workbook of the rows, rewound."""
+    out = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed by the sender
     xlsx_writer.write_xlsx_workbook(out, title, rows, widths)
     out.seek(0)
     return out

@@ -1,4 +1,4 @@
-"""How often one learner came, over a school year: counts, and the last dates with their sheets."""
+"""Attendance of one learner over a school year: counts of marks, and the latest dates with their sheets."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ OCCURRENCES_SHOWN = 10
 
 @dataclass(frozen=True)
 class AttendedOccurrence:
-    """What one sheet says of the learner."""
+    """The learner's record on one sheet."""
 
     occurrence_id: UUID
     starts_at: datetime
@@ -32,8 +32,8 @@ class AttendedOccurrence:
 
 @dataclass(frozen=True)
 class LearnerAttendance:
-    """A learner's school year in the classes that a person sees: dates held that are in the reports, and the last
-    few of them, the latest first. Marks that are not known yet are in no count."""
+    """A learner's school year in the classes that a user sees: counts over the held dates that count in reports, and
+    the latest of them, newest first. Pending marks are not counted."""
 
     present: int
     partial: int
@@ -65,9 +65,9 @@ def load_learner_attendance(user: User, learner_id: UUID, school_year: str) -> L
         )
     )
     counts: dict[str, int] = {}
-    for word, number in db.session.execute(rows.with_only_columns(mark, func.count()).group_by(mark)):
-        counts[word] = number
-    last = db.session.execute(
+    for mark_code, mark_count in db.session.execute(rows.with_only_columns(mark, func.count()).group_by(mark)):
+        counts[mark_code] = mark_count
+    latest = db.session.execute(
         rows.with_only_columns(
             MeetingOccurrence.id,
             MeetingOccurrence.starts_at,
@@ -84,5 +84,5 @@ def load_learner_attendance(user: User, learner_id: UUID, school_year: str) -> L
         partial=counts.get("partial", 0),
         absent=counts.get("absent", 0),
         needs_review=counts.get(Mark.NEEDS_REVIEW, 0),
-        last=tuple(AttendedOccurrence(*row) for row in last),
+        last=tuple(AttendedOccurrence(*row) for row in latest),
     )

@@ -1,4 +1,4 @@
-"""Who was invited to one meeting date, who came, and when: everybody with their stays, with a class or without."""
+"""Participants of one meeting date: invitees and others, with their stays; with or without a class."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from portal.meetings.models import MeetingOccurrence
 
 @dataclass(frozen=True)
 class StayView:
-    """One stay for the page. An end that is not known is None; `lasted` is in seconds where only that is known."""
+    """One stay for the page. An unknown join or leave is None; `lasted` is in seconds, if only that is known."""
 
     joined_at: datetime | None
     left_at: datetime | None
     lasted: int | None
     waiting_room: bool
-    open: bool  # in the room at this moment
+    open: bool  # in the meeting now
 
 
 @dataclass(frozen=True)
 class ParticipantView:
-    """Somebody invited, or (`invited` False) a guest or staff. `mark` is the sheet's, for learners of a class."""
+    """An invitee, or (`invited` False) a guest or staff member. `mark` is the sheet's, for learners of a class."""
 
     name: str
-    shown_as: tuple[str, ...]  # the names displayed in the meeting, where they are others
+    shown_as: tuple[str, ...]  # the displayed names, if different
     invited: bool
     staff: bool
     mark: str | None
@@ -38,13 +38,13 @@ class ParticipantView:
 
     @property
     def joined(self) -> bool:
-        """In the meeting itself; whoever only waited outside was not."""
+        """In the meeting itself, not only in the waiting room."""
         return any(not stay.waiting_room for stay in self.stays)
 
 
 @dataclass(frozen=True)
 class InvitedPerson:
-    """Somebody who was asked to come, and their time in the meeting in seconds."""
+    """An invitee, with their time in the meeting in seconds."""
 
     key: str
     name: str
@@ -76,117 +76,136 @@ class OccurrenceParticipants:
 
     @property
     def total_seconds(self) -> int:
-        """Of those invited, together."""
+        """Total of the invitees."""
         return sum(one.seconds for one in self.people if one.invited)
 
     @property
     def average_seconds(self) -> int:
-        """Over those invited who came."""
+        """Mean over the invitees who joined."""
         return round(self.total_seconds / self.joined) if self.joined else 0
 
 
 def load_occurrence_participants(occurrence: MeetingOccurrence) -> OccurrenceParticipants:
-    """Everybody of one date, with its meeting loaded."""
+    """All participants of one date (loaded with its meeting)."""
     if occurrence.meeting.class_id:
-        loaded = load_sheet_evidence(occurrence, occurrence.meeting)
-        result = compute_sheet(loaded.input)
-        invitees = _roster(loaded, result)
+        evidence = load_sheet_evidence(occurrence, occurrence.meeting)
+        result = compute_sheet(evidence.input)
+        invitees = _class_invitees(evidence, result)
     else:
-        gathered = staff_meetings.load_invitee_evidence(occurrence)
-        loaded, result = gathered.loaded, gathered.result
-        invitees = _invited(gathered)
-    stays = {stay.id: stay for stay in loaded.input.stays}
-    last = _latest(loaded)
-    open_now = not loaded.input.knowledge.is_over
+        invitee_evidence = staff_meetings.load_invitee_evidence(occurrence)
+        evidence, result = invitee_evidence.loaded, invitee_evidence.result
+        invitees = _staff_invitees(invitee_evidence)
+    stays = {stay.id: stay for stay in evidence.input.stays}
+    latest_end = _latest_end(evidence)
+    is_live = not evidence.input.knowledge.is_over
     people: list[ParticipantView] = []
-    taken: set[str] = set()
+    assigned_ids: set[str] = set()
     for invitee in invitees:
-        taken |= {stay.id for stay in invitee.stays}
+        assigned_ids |= {stay.id for stay in invitee.stays}
         people.append(
-            _person(invitee.name, invitee.stays, invitee.seconds, last if open_now else None, invitee.mark, invitee)
+            _participant_view(
+                invitee.name, invitee.stays, invitee.seconds, latest_end if is_live else None, invitee.mark, invitee
+            )
         )
     for presence in result.staff:
-        who = [
+        person_stays = [
             stay
             for stay in stays.values()
-            if stay.id not in taken
+            if stay.id not in assigned_ids
             and result.who[stay.id].kind == "staff"
             and (result.who[stay.id].user_id or "") == (presence.user_id or "")
             and (presence.user_id or stay.name in presence.names)
         ]
-        if who:
-            taken |= {stay.id for stay in who}
+        if person_stays:
+            assigned_ids |= {stay.id for stay in person_stays}
             people.append(
-                _person(
-                    ", ".join(presence.names), who, presence.seconds, last if open_now else None, None, None, staff=True
+                _participant_view(
+                    ", ".join(presence.names),
+                    person_stays,
+                    presence.seconds,
+                    latest_end if is_live else None,
+                    None,
+                    None,
+                    staff=True,
                 )
             )
     for guest in result.unmatched:
-        who = [stays[stay_id] for stay_id in guest.stay_ids if stay_id not in taken]
-        if who:
-            people.append(_person(", ".join(guest.names), who, _seconds(who, last), last if open_now else None))
-    nobody = [stay for stay in stays.values() if stay.id not in taken and result.who[stay.id].kind == "nobody"]
+        person_stays = [stays[stay_id] for stay_id in guest.stay_ids if stay_id not in assigned_ids]
+        if person_stays:
+            people.append(
+                _participant_view(
+                    ", ".join(guest.names),
+                    person_stays,
+                    _seconds_in_meeting(person_stays, latest_end),
+                    latest_end if is_live else None,
+                )
+            )
+    nobody = [stay for stay in stays.values() if stay.id not in assigned_ids and result.who[stay.id].kind == "nobody"]
     for name in sorted({stay.name for stay in nobody}):
-        who = [stay for stay in nobody if stay.name == name]
-        people.append(_person(name, who, _seconds(who, last), last if open_now else None))
+        person_stays = [stay for stay in nobody if stay.name == name]
+        people.append(
+            _participant_view(
+                name, person_stays, _seconds_in_meeting(person_stays, latest_end), latest_end if is_live else None
+            )
+        )
     return OccurrenceParticipants(tuple(people), result.meeting_seconds)
 
 
-def _roster(loaded: SheetEvidence, result: SheetResult) -> Iterable[InvitedPerson]:
+def _class_invitees(evidence: SheetEvidence, result: SheetResult) -> Iterable[InvitedPerson]:
     """The learners of a class, in LIS order, with the sheet's marks."""
-    computed = {line.learner_id: line for line in result.learners}
-    for line in loaded.lines:
-        key = str(line.learner.learner_id)
+    computed = {record.learner_id: record for record in result.learners}
+    for record in evidence.lines:
+        key = str(record.learner.learner_id)
         yield InvitedPerson(
             key=key,
-            name=line.learner.lis_name,
+            name=record.learner.lis_name,
             seconds=computed[key].seconds,
-            stays=tuple(stay for stay in loaded.input.stays if key in result.who[stay.id].learner_ids),
-            mark=line.final_mark or line.override_mark or computed[key].mark,
-            by_hand=line.override_mark is not None,
+            stays=tuple(stay for stay in evidence.input.stays if key in result.who[stay.id].learner_ids),
+            mark=record.final_mark or record.override_mark or computed[key].mark,
+            by_hand=record.override_mark is not None,
         )
 
 
-def _invited(gathered: staff_meetings.InviteeEvidence) -> Iterable[InvitedPerson]:
-    """Those who were invited to a meeting without a class, as its own page has them."""
-    who = gathered.result.who
-    for presence in gathered.people:
+def _staff_invitees(invitee_evidence: staff_meetings.InviteeEvidence) -> Iterable[InvitedPerson]:
+    """The invitees of a meeting without a class."""
+    matches = invitee_evidence.result.who
+    for presence in invitee_evidence.people:
         key = str(presence.user_id)
-        stays = tuple(stay for stay in gathered.loaded.input.stays if who[stay.id].user_id == key)
+        stays = tuple(stay for stay in invitee_evidence.loaded.input.stays if matches[stay.id].user_id == key)
         yield InvitedPerson(key=key, name=presence.name, seconds=presence.seconds, stays=stays)
 
 
-def _latest(loaded: SheetEvidence) -> datetime:
-    """Until when a stay without an end has lasted at most: now, or the end of the last running."""
-    ends = [instance.ended_at for instance in loaded.input.instances]
-    moments = [end for end in ends if end is not None]
-    return max(moments) if moments and len(moments) == len(ends) else loaded.input.now
+def _latest_end(evidence: SheetEvidence) -> datetime:
+    """Upper bound for a stay without an end: now, or the end of the last instance."""
+    ends = [instance.ended_at for instance in evidence.input.instances]
+    known_ends = [end for end in ends if end is not None]
+    return max(known_ends) if known_ends and len(known_ends) == len(ends) else evidence.input.now
 
 
-def _seconds(stays: Iterable[Stay], last: datetime) -> int:
-    """Time in the meeting, devices at the same time counted once."""
-    meeting = [stay for stay in stays if stay.room == "meeting"]
-    timed = [
-        Interval(stay.joined_at, max(stay.joined_at, stay.left_at or stay.left_before or last))
-        for stay in meeting
+def _seconds_in_meeting(stays: Iterable[Stay], latest_end: datetime) -> int:
+    """Seconds in the meeting, overlapping devices counted once."""
+    meeting_stays = [stay for stay in stays if stay.room == "meeting"]
+    intervals = [
+        Interval(stay.joined_at, max(stay.joined_at, stay.left_at or stay.left_before or latest_end))
+        for stay in meeting_stays
         if stay.joined_at
     ]
-    return max(total_seconds(union(timed)), *(stay.lasted or 0 for stay in meeting), 0)
+    return max(total_seconds(union(intervals)), *(stay.lasted or 0 for stay in meeting_stays), 0)
 
 
-def _person(
+def _participant_view(
     name: str,
     stays: Iterable[Stay],
-    lasting: int,
+    seconds: int,
     now: datetime | None,
     mark: str | None = None,
     invitee: InvitedPerson | None = None,
     *,
     staff: bool = False,
 ) -> ParticipantView:
-    """`now` is None once the class is over, when nobody is in any more."""
-    in_turn = sorted(stays, key=lambda stay: stay.joined_at or stay.left_at or datetime.max.replace(tzinfo=UTC))
-    shown_as = tuple(dict.fromkeys(stay.name for stay in in_turn if stay.name and stay.name not in name))
+    """`now` is None after the class, when nobody is in the meeting any more."""
+    sorted_stays = sorted(stays, key=lambda stay: stay.joined_at or stay.left_at or datetime.max.replace(tzinfo=UTC))
+    shown_as = tuple(dict.fromkeys(stay.name for stay in sorted_stays if stay.name and stay.name not in name))
     return ParticipantView(
         name=name,
         shown_as=shown_as if invitee else (),
@@ -194,17 +213,17 @@ def _person(
         staff=staff,
         mark=mark,
         by_hand=bool(invitee and invitee.by_hand),
-        seconds=lasting,
-        stays=tuple(_shown(stay, now) for stay in in_turn if not stay.breakout),
+        seconds=seconds,
+        stays=tuple(_stay_view(stay, now) for stay in sorted_stays if not stay.breakout),
     )
 
 
-def _shown(stay: Stay, now: datetime | None) -> StayView:
-    left = stay.left_at or stay.left_before
+def _stay_view(stay: Stay, now: datetime | None) -> StayView:
+    left_at = stay.left_at or stay.left_before
     return StayView(
         joined_at=stay.joined_at,
-        left_at=left,
+        left_at=left_at,
         lasted=stay.lasted,
         waiting_room=stay.room == "waiting",
-        open=now is not None and left is None and stay.lasted is None and stay.joined_at is not None,
+        open=now is not None and left_at is None and stay.lasted is None and stay.joined_at is not None,
     )

@@ -20,10 +20,10 @@ bp = Blueprint("reports", __name__)
 
 @bp.get("/reports")
 def show_attendance_report() -> str:
-    return _page(filters.parse_report_filters(current_user, request.args))
+    return _render_report(filters.parse_report_filters(current_user, request.args))
 
 
-def _page(report_request: filters.ReportRequest) -> str:
+def _render_report(report_request: filters.ReportRequest) -> str:
     groups = queries.load_report_groups(current_user, report_request.filters)
     weeks = queries.rate_by_week(queries.totals_by_day(current_user, report_request.filters))
     return render_template(
@@ -45,63 +45,68 @@ def _page(report_request: filters.ReportRequest) -> str:
 
 @bp.get("/reports.csv")
 def download_report_csv() -> AnyResponse:
-    """The figures as the page shows them."""
-    return _figures("csv")
+    """The figures of the page as a file."""
+    return _figures_response("csv")
 
 
 @bp.get("/reports.xlsx")
 def download_report_xlsx() -> AnyResponse:
-    return _figures("xlsx")
+    return _figures_response("xlsx")
 
 
-def _figures(kind: str) -> AnyResponse:
+def _figures_response(kind: str) -> AnyResponse:
     report_request = filters.parse_report_filters(current_user, request.args)
     if report_request.problems:
-        return _not_so(report_request)
+        return _problem_response(report_request)
     groups = queries.load_report_groups(current_user, report_request.filters)
     audit_log.record_action(
         AuditAction.EXPORTED_REPORT, AuditSubject.REPORT, "classes", by=current_user.id, rows=len(groups), format=kind
     )
     rows = exports.export_figures_rows(groups, report_request.filters.level)
-    return _file("attendance-report", report_request.filters, kind, rows, _("Attendance report"), (44, 28))
+    return _file_response("attendance-report", report_request.filters, kind, rows, _("Attendance report"), (44, 28))
 
 
 @bp.get("/reports/marks.csv")
 @learner_export_limit
 def download_marks_csv() -> AnyResponse:
     """Every learner's marks, day by day."""
-    return _marks("csv")
+    return _marks_response("csv")
 
 
 @bp.get("/reports/marks.xlsx")
 @learner_export_limit
 def download_marks_xlsx() -> AnyResponse:
-    return _marks("xlsx")
+    return _marks_response("xlsx")
 
 
-def _marks(kind: str) -> AnyResponse:
+def _marks_response(kind: str) -> AnyResponse:
     report_request = filters.parse_report_filters(current_user, request.args)
     if report_request.problems:
-        return _not_so(report_request)
+        return _problem_response(report_request)
     if not can_view_learners(current_user):
         if report_request.filters.section is None:
             abort(404)
-        section_or_404(report_request.filters.section)  # asks for the reason
+        section_or_404(report_request.filters.section)  # redirects to the disclosure form if no reason was given
     exports.log_report_export(current_user, report_request, kind)
     rows = exports.export_marks_rows(current_user, report_request.filters)
-    return _file("attendance-marks", report_request.filters, kind, rows, _("Marks"), (24, 24, 15, 36, 5))
+    return _file_response("attendance-marks", report_request.filters, kind, rows, _("Marks"), (24, 24, 15, 36, 5))
 
 
-def _not_so(report_request: filters.ReportRequest) -> AnyResponse:
-    """Rather no file than one of more than was asked for: somebody else's class is not there, and what is wrong
-    otherwise is said on the page."""
+def _problem_response(report_request: filters.ReportRequest) -> AnyResponse:
+    """No file if a filter is invalid, since it would contain more than requested: 404 for another user's class, else
+    the page with the problems."""
     if any(problem.unknown for problem in report_request.problems):
         abort(404)
-    return Response(_page(report_request), status=422)
+    return Response(_render_report(report_request), status=422)
 
 
-def _file(
-    name: str, asked: filters.ReportFilters, kind: str, rows: Iterable[exports.Row], title: str, widths: tuple[int, ...]
+def _file_response(
+    name: str,
+    report_filters: filters.ReportFilters,
+    kind: str,
+    rows: Iterable[exports.Row],
+    title: str,
+    widths: tuple[int, ...],
 ) -> AnyResponse:
     if kind == "csv":
         file, mimetype = exports.csv_response(rows, for_excel="excel" in request.args), "text/csv"
@@ -109,21 +114,25 @@ def _file(
         file, mimetype = exports.xlsx_response(title, rows, widths), xlsx_writer.MIMETYPE
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    answer = Response(_pieces(file) if size > exports.IN_MEMORY else b"".join(_pieces(file)), mimetype=mimetype)
-    answer.content_length = size
-    answer.headers.set("Content-Disposition", "attachment", filename=f"{name}-{asked.first}-to-{asked.last}.{kind}")
-    return answer
+    response = Response(
+        _iterate_chunks(file) if size > exports.IN_MEMORY else b"".join(_iterate_chunks(file)), mimetype=mimetype
+    )
+    response.content_length = size
+    response.headers.set(
+        "Content-Disposition", "attachment", filename=f"{name}-{report_filters.first}-to-{report_filters.last}.{kind}"
+    )
+    return response
 
 
-def _pieces(file: exports.File) -> Iterator[bytes]:
+def _iterate_chunks(file: exports.File) -> Iterator[bytes]:
     with file:
-        while piece := file.read(64 * 1024):
-            yield piece
+        while chunk := file.read(64 * 1024):
+            yield chunk
 
 
 @bp.get("/reports/occurrences/<uuid:occurrence_id>")
 def show_occurrence_participants(occurrence_id: UUID) -> str:
-    """Everybody of one meeting date, with their stays."""
+    """All participants of one meeting date, with their stays."""
     occurrence = participants_occurrence_or_404(occurrence_id)
     audit_log.record_view(AuditAction.VIEWED_PARTICIPANTS, AuditSubject.OCCURRENCE, occurrence.id, by=current_user.id)
     return render_template(

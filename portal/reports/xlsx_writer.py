@@ -1,8 +1,8 @@
-"""Writes a workbook of one sheet, row by row, in little memory: what openpyxl's write-only mode does, at several
-times its speed, for the exports that have a million cells.
+"""Streaming writer of a workbook with one sheet, in little memory: like openpyxl's write-only mode, several times
+faster, for exports with a million cells.
 
-Text is always text: every text cell is a string with the number format `@` and a quote prefix, so no spreadsheet
-takes it for a formula or a number. ECMA-376 part 1: 18.3.1.4 (cells), 18.4 (shared strings), 18.8.45 (quotePrefix).
+Every text cell is a string with the number format `@` and a quote prefix, so no spreadsheet interprets it as a formula
+or a number. ECMA-376 part 1: 18.3.1.4 (cells), 18.4 (shared strings), 18.8.45 (quotePrefix).
 """
 
 import html
@@ -11,13 +11,13 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from typing import IO
 
-MOST_ROWS = 1_048_576  # of a sheet, by Excel's own limits, as the next two
+MOST_ROWS = 1_048_576  # Excel's limit for a sheet, as the next two
 MOST_COLUMNS = 16_384
 MOST_CHARACTERS = 32_767
 MIMETYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
-_PLAIN, _TEXT, _RATE, _HEAD = range(4)  # the cell formats of _STYLES, in their order
-_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_PLAIN, _TEXT, _RATE, _HEAD = range(4)  # indexes of the cell formats in _STYLES
+_INVALID_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
@@ -68,71 +68,75 @@ class TooLarge(ValueError):
 
 
 def write_xlsx_workbook(out: IO[bytes], title: str, rows: Iterable[Sequence[Cell]], widths: Sequence[int] = ()) -> None:
-    """Write the rows, the first of which is the heading. A str is text, an int a number, a float a percentage
+    """Write the rows, the first of which is the heading. A str becomes text, an int a number, a float a percentage
     (0.5 is 50.0%), None an empty cell. `widths` are in characters. Raises TooLarge."""
     texts: dict[str, int] = {}
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as book:
         book.writestr("[Content_Types].xml", _TYPES)
         book.writestr("_rels/.rels", _ROOT)
-        book.writestr("xl/workbook.xml", _workbook(title))
+        book.writestr("xl/workbook.xml", _workbook_xml(title))
         book.writestr("xl/_rels/workbook.xml.rels", _BOOK_RELATIONS)
         book.writestr("xl/styles.xml", _STYLES)
         with book.open("xl/worksheets/sheet1.xml", "w", force_zip64=True) as sheet:
             sheet.write(_sheet_start(widths).encode())
-            uses = 0
+            text_cell_count = 0
             for number, row in enumerate(rows, start=1):
-                line, used = _row(number, row, texts)
-                uses += used
-                sheet.write(line)
+                row_xml, text_cells = _build_row(number, row, texts)
+                text_cell_count += text_cells
+                sheet.write(row_xml)
             sheet.write(b"</sheetData></worksheet>")
         with book.open("xl/sharedStrings.xml", "w", force_zip64=True) as shared:
-            shared.write(f'{_HEADER}<sst xmlns="{_MAIN}" count="{uses}" uniqueCount="{len(texts)}">'.encode())
-            for text in texts:  # in the order of their numbers
-                shared.write(f'<si><t xml:space="preserve">{_clean(text)}</t></si>'.encode())
+            shared.write(
+                f'{_HEADER}<sst xmlns="{_MAIN}" count="{text_cell_count}" uniqueCount="{len(texts)}">'.encode()
+            )
+            for text in texts:  # in the order of their indexes
+                shared.write(f'<si><t xml:space="preserve">{_escape_text(text)}</t></si>'.encode())
             shared.write(b"</sst>")
 
 
-def _row(number: int, row: Sequence[Cell], texts: dict[str, int]) -> tuple[bytes, int]:
+def _build_row(number: int, row: Sequence[Cell], texts: dict[str, int]) -> tuple[bytes, int]:
     if number > MOST_ROWS or len(row) > MOST_COLUMNS:
         raise TooLarge(f"row {number} with {len(row)} cells")
     style = _HEAD if number == 1 else _TEXT
-    cells, used = [f'<row r="{number}">'], 0
+    cells, text_cells = [f'<row r="{number}">'], 0
     for column, value in enumerate(row):
         if value is None:
             continue
-        where = f"{_letters(column)}{number}"
+        coordinate = f"{_column_letters(column)}{number}"
         if isinstance(value, str):
-            used += 1
-            place = texts.setdefault(value, len(texts))
-            cells.append(f'<c r="{where}" s="{style}" t="s"><v>{place}</v></c>')
+            text_cells += 1
+            index = texts.setdefault(value, len(texts))
+            cells.append(f'<c r="{coordinate}" s="{style}" t="s"><v>{index}</v></c>')
         else:
-            cells.append(f'<c r="{where}" s="{_RATE if isinstance(value, float) else _PLAIN}"><v>{value!r}</v></c>')
+            cells.append(
+                f'<c r="{coordinate}" s="{_RATE if isinstance(value, float) else _PLAIN}"><v>{value!r}</v></c>'
+            )
     cells.append("</row>")
-    return "".join(cells).encode(), used
+    return "".join(cells).encode(), text_cells
 
 
-_names: list[str] = []
+_column_names: list[str] = []
 
 
-def _letters(column: int) -> str:
-    """0 is A, 26 is AA."""
-    while len(_names) <= column:
-        number, name = len(_names) + 1, ""
+def _column_letters(column: int) -> str:
+    """Column letters: 0 is A, 26 is AA."""
+    while len(_column_names) <= column:
+        number, name = len(_column_names) + 1, ""
         while number:
-            number, rest = divmod(number - 1, 26)
-            name = chr(65 + rest) + name
-        _names.append(name)
-    return _names[column]
+            number, remainder = divmod(number - 1, 26)
+            name = chr(65 + remainder) + name
+        _column_names.append(name)
+    return _column_names[column]
 
 
-def _clean(text: str) -> str:
-    """Without the characters that XML cannot hold. A literal "_x0041_" would be read as an escaped letter."""
-    kept = _NO_XML.sub("", text)[:MOST_CHARACTERS]
-    return html.escape(re.sub(r"_(?=x[0-9A-Fa-f]{4}_)", "_x005F_", kept), quote=False)
+def _escape_text(text: str) -> str:
+    """Without characters that XML forbids. A literal "_x0041_" would be read as an escape, so it is escaped."""
+    valid_text = _INVALID_XML.sub("", text)[:MOST_CHARACTERS]
+    return html.escape(re.sub(r"_(?=x[0-9A-Fa-f]{4}_)", "_x005F_", valid_text), quote=False)
 
 
-def _workbook(title: str) -> str:
-    name = re.sub(r"[\[\]:*?/\\']", " ", _NO_XML.sub("", title))[:31].strip() or "Sheet1"
+def _workbook_xml(title: str) -> str:
+    name = re.sub(r"[\[\]:*?/\\']", " ", _INVALID_XML.sub("", title))[:31].strip() or "Sheet1"
     return (
         f'{_HEADER}<workbook xmlns="{_MAIN}" xmlns:r="{_RELATIONS}"><sheets>'
         f'<sheet name="{html.escape(name)}" sheetId="1" r:id="rId1"/></sheets></workbook>'
@@ -141,7 +145,8 @@ def _workbook(title: str) -> str:
 
 def _sheet_start(widths: Sequence[int]) -> str:
     columns = "".join(
-        f'<col min="{at}" max="{at}" width="{width}" customWidth="1"/>' for at, width in enumerate(widths, start=1)
+        f'<col min="{number}" max="{number}" width="{width}" customWidth="1"/>'
+        for number, width in enumerate(widths, start=1)
     )
     return (
         f'{_HEADER}<worksheet xmlns="{_MAIN}"><sheetViews><sheetView workbookViewId="0">'

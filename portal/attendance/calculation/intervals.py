@@ -1,7 +1,7 @@
-"""Arithmetic on stretches of time: what they cover together, and for how long.
+"""Interval arithmetic on half-open time intervals: union, difference, total length.
 
-An interval runs from its start up to, not including, its end. One whose end is not after its start covers
-nothing, and every function here lets it pass as nothing.
+An interval includes its start and excludes its end. One whose end is not after its start is empty; all functions
+here accept and ignore it.
 """
 
 from collections.abc import Iterable
@@ -23,21 +23,21 @@ class Interval:
     end: datetime
 
     def __post_init__(self) -> None:
-        for side in ("start", "end"):
-            moment: datetime = getattr(self, side)
+        for bound in ("start", "end"):
+            moment: datetime = getattr(self, bound)
             if moment.tzinfo is None:
-                raise ValueError(f"{side} of an interval has no time zone: {moment}")
+                raise ValueError(f"{bound} of an interval has no time zone: {moment}")
             if moment.tzinfo is not UTC:
-                object.__setattr__(self, side, moment.astimezone(UTC))
+                object.__setattr__(self, bound, moment.astimezone(UTC))
 
 
 def union(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
-    """The same time as sorted intervals that neither touch nor overlap."""
-    listed = sorted(intervals)
-    if len(listed) == 1 and listed[0].start < listed[0].end:  # as with most learners
-        return tuple(listed)
+    """The union as sorted intervals that neither touch nor overlap."""
+    sorted_intervals = sorted(intervals)
+    if len(sorted_intervals) == 1 and sorted_intervals[0].start < sorted_intervals[0].end:  # as with most learners
+        return tuple(sorted_intervals)
     merged: list[Interval] = []
-    for interval in listed:
+    for interval in sorted_intervals:
         if interval.end <= interval.start:
             continue
         if merged and interval.start <= merged[-1].end:
@@ -47,26 +47,26 @@ def union(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
     return tuple(merged)
 
 
-def subtract(intervals: Iterable[Interval], away: Iterable[Interval]) -> tuple[Interval, ...]:
-    """The time in `intervals` that is not in `away`, as `union` gives it."""
-    gone = union(away)
-    if not gone:
+def subtract(intervals: Iterable[Interval], removals: Iterable[Interval]) -> tuple[Interval, ...]:
+    """The difference: the time in `intervals` that is not in `away`, in the form of `union`."""
+    removed = union(removals)
+    if not removed:
         return union(intervals)
-    left: list[Interval] = []
+    remaining: list[Interval] = []
     for interval in union(intervals):
         start = interval.start
-        for hole in gone:
-            if hole.end <= start or hole.start >= interval.end:
+        for removed_interval in removed:
+            if removed_interval.end <= start or removed_interval.start >= interval.end:
                 continue
-            if hole.start > start:
-                left.append(Interval(start, hole.start))
-            start = hole.end
+            if removed_interval.start > start:
+                remaining.append(Interval(start, removed_interval.start))
+            start = removed_interval.end
         if start < interval.end:
-            left.append(Interval(start, interval.end))
-    return tuple(left)
+            remaining.append(Interval(start, interval.end))
+    return tuple(remaining)
 
 
 def total_seconds(intervals: Iterable[Interval]) -> int:
-    """Whole seconds covered, each moment counted once; a fraction of a second in the total is dropped."""
+    """Whole seconds covered, overlaps counted once; a fraction of a second in the total is dropped."""
     total = sum((interval.end - interval.start for interval in union(intervals)), timedelta())
     return total // _SECOND

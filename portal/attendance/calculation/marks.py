@@ -1,7 +1,6 @@
-"""The sheet of one class date as a pure function of its evidence: seconds, marks, and who is unaccounted for.
+"""Computes the sheet of one class date as a pure function of its evidence: seconds, marks, unmatched participants.
 
-The same evidence gives the same sheet whatever the order, repeats or batching in which it came. What is not
-known is never called absent.
+Deterministic: order, repetition and batching of the evidence are irrelevant. Missing data never yields an absence.
 """
 
 from collections import defaultdict
@@ -51,12 +50,12 @@ __all__ = [
 ]
 
 
-# Zoom stamps the two ends of a stay on different machines; a leave this little before its join, or a wait
-# ending this little after it, is their clocks and not a riddle.
+# Zoom's clocks differ: a leave this little before its join, or a wait ending this little after it, is clock skew
+# and no contradiction.
 CLOCK_SLACK = timedelta(seconds=5)
 
-# The order in which flags are reported.
-_FLAGS = (
+# Display order of the flags.
+_FLAG_ORDER = (
     "early",
     "after",
     RecordFlag.CLOSED_BY_MEETING_END,
@@ -73,12 +72,12 @@ _FLAGS = (
     RecordFlag.GAP,
     RecordFlag.SHORT_MEETING,
 )
-_WAYS = ("teacher", "host", "registration", "email", "alias")
+_MATCH_KINDS = ("teacher", "host", "registration", "email", "alias")
 
 
 @dataclass(frozen=True)
 class InstanceTimes:
-    """One running of the meeting; an end not known is None."""
+    """One instance of the meeting; an unknown end is None."""
 
     uuid: str
     started_at: datetime | None
@@ -87,11 +86,11 @@ class InstanceTimes:
 
 @dataclass(frozen=True)
 class DataCompleteness:
-    """What is known about the data of the sheet.
+    """Completeness of the sheet's data.
 
-    `over`: the class is past its end, and nobody counts as still in. `complete`: start and end were
-    received with no outage of ours between, or a report has answered. `gap`: an outage or backlog of ours
-    fell into the class.
+    `is_over`: the class is past its end, and nobody counts as in the meeting. `is_complete`: start and end events were
+    received without a gap in between, or a report was received. `has_delivery_gap`: an outage or backlog of the
+    portal overlapped the class.
     """
 
     is_over: bool
@@ -101,11 +100,11 @@ class DataCompleteness:
 
 @dataclass(frozen=True)
 class SheetInput:
-    """All that a sheet follows from. Times are aware.
+    """The complete input of a sheet. Times are aware.
 
-    `threshold` is in seconds; `grace_minutes` None means that late and left early are not asked for.
-    `roster` comes in the order of the sheet. `section` ("8-Jadeite") and the names remembered `elsewhere`
-    (in other classes of these learners) serve the suggestions only.
+    `threshold` is in seconds; with `grace_minutes` None, late and left early are not computed. `roster` is in the
+    order of the sheet. `section` ("8-Jadeite") and the aliases `elsewhere` (of other classes of these learners) are
+    used for suggestions only.
     """
 
     planned_start: datetime
@@ -126,11 +125,11 @@ class SheetInput:
 
 @dataclass(frozen=True)
 class LearnerResult:
-    """A learner's line. `stays` counts joins to the meeting, the waiting room aside.
+    """A learner's result. `stay_count` counts joins to the meeting, without the waiting room.
 
-    `first_join` and `last_leave` are None when not known. `matched_by` holds "teacher", "registration",
-    "email", "alias". `open`: in the meeting at this moment. `maybe`: names of unmatched participants who may
-    be this learner, if the learner was not seen.
+    `first_join` and `last_leave` are None if unknown. `matched_by` holds "teacher", "registration", "email", "alias".
+    `is_in_meeting`: at this moment. `maybe`: names of unmatched participants who may be this learner, if the learner
+    was not seen.
     """
 
     learner_id: str
@@ -149,10 +148,10 @@ class LearnerResult:
 
 @dataclass(frozen=True)
 class UnmatchedParticipant:
-    """One participant, over all instances, who could not be tied to anybody.
+    """One unmatched participant, over all instances.
 
-    `key` tells the participants of one sheet apart and may hold an address: not for URLs. `rememberable`:
-    the name may become an alias. `may_be_staff`: ids of staff who bear exactly this name.
+    `key` identifies the participant within the sheet and may contain an address: not for URLs. `rememberable`: the
+    name may become an alias. `may_be_staff`: ids of staff with exactly this name.
     """
 
     key: str
@@ -172,7 +171,7 @@ class UnmatchedParticipant:
 
 @dataclass(frozen=True)
 class StaffPresence:
-    """A teacher, co-teacher or other host who was in; `user_id` None for one not on the staff list."""
+    """A teacher, co-teacher or other host who attended; `user_id` is None for one not on the staff list."""
 
     user_id: str | None
     names: tuple[str, ...]
@@ -186,10 +185,10 @@ class StaffPresence:
 
 @dataclass(frozen=True)
 class SheetResult:
-    """The sheet: learners in roster order, staff and unmatched in the order in which they came.
+    """The sheet: learners in roster order, staff and unmatched participants in the order of their first join.
 
-    `flags`: "data incomplete", "gap", "short meeting" (it lasted less than the threshold).
-    `meeting_seconds` is None until every instance's start and end are known.
+    `flags`: `DATA_INCOMPLETE`, `GAP`, `SHORT_MEETING` (shorter than the threshold). `who`: the match of each stay.
+    `meeting_seconds` is None until the start and end of every instance are known.
     """
 
     learners: tuple[LearnerResult, ...]
@@ -201,34 +200,46 @@ class SheetResult:
 
 
 def compute_sheet(sheet: SheetInput) -> SheetResult:
-    """The sheet as its evidence says.
+    """Compute the sheet from its evidence.
 
-    Raises ValueError for two different stays of one id, a learner twice on the roster, or a naive datetime.
+    Raises ValueError for two different stays with one id, a learner twice on the roster, or a naive datetime.
     """
-    if len({line.learner_id for line in sheet.roster}) < len(sheet.roster):
+    if len({learner.learner_id for learner in sheet.roster}) < len(sheet.roster):
         raise ValueError("a learner is twice on the roster")
     stays = sort_stays_stably(sheet.stays)
-    who = match_stays_to_people(stays, roster=sheet.roster, staff=sheet.staff, links=sheet.links, aliases=sheet.aliases)
-    reading = _StayReader(sheet, stays)
-    by_learner: dict[str, list[Stay]] = defaultdict(list)
-    for stay in stays:
-        for learner_id in who[stay.id].learner_ids:
-            by_learner[learner_id].append(stay)
-    staff = _staff(stays, who, reading)
-    unmatched = _unmatched(sheet, [stay for stay in stays if who[stay.id].kind == "unknown"], reading, by_learner)
-    punctuality = _Punctuality(sheet, staff)
-    maybe = _maybe(unmatched)
-    learners = tuple(
-        _line(sheet, line.learner_id, by_learner[line.learner_id], who, reading, punctuality, maybe)
-        for line in sheet.roster
+    stay_matches = match_stays_to_people(
+        stays, roster=sheet.roster, staff=sheet.staff, links=sheet.links, aliases=sheet.aliases
     )
-    length = _meeting_seconds(sheet.instances)
-    return SheetResult(learners, unmatched, staff, who, _sheet_flags(sheet, length), length)
+    reader = _StayReader(sheet, stays)
+    stays_by_learner: dict[str, list[Stay]] = defaultdict(list)
+    for stay in stays:
+        for learner_id in stay_matches[stay.id].learner_ids:
+            stays_by_learner[learner_id].append(stay)
+    staff = _staff_presences(stays, stay_matches, reader)
+    unmatched = _unmatched_participants(
+        sheet, [stay for stay in stays if stay_matches[stay.id].kind == "unknown"], reader, stays_by_learner
+    )
+    punctuality = _Punctuality(sheet, staff)
+    possible_names = _possible_names(unmatched)
+    learners = tuple(
+        _learner_result(
+            sheet,
+            learner.learner_id,
+            stays_by_learner[learner.learner_id],
+            stay_matches,
+            reader,
+            punctuality,
+            possible_names,
+        )
+        for learner in sheet.roster
+    )
+    meeting_seconds = _meeting_seconds(sheet.instances)
+    return SheetResult(learners, unmatched, staff, stay_matches, _sheet_flags(sheet, meeting_seconds), meeting_seconds)
 
 
 @dataclass(frozen=True)
 class _Presence:
-    """What stays prove: `sure` time, and `possible` time in seconds at most (None: no telling)."""
+    """What stays prove: the certain time, and the possible time as an upper bound in seconds (None: unbounded)."""
 
     sure: tuple[Interval, ...]
     possible: int | None
@@ -238,7 +249,7 @@ class _Presence:
     waits: int
     open: bool
     flags: frozenset[str]
-    lasted: int = 0  # the longest stay of which only the length is known
+    lasted: int = 0  # the longest of the stays whose times are unknown
 
     @property
     def seconds(self) -> int:
@@ -247,7 +258,7 @@ class _Presence:
 
 @dataclass(frozen=True)
 class _StayInterval:
-    """One stay in the meeting, read: `possible` None means that it may have lasted any time."""
+    """One stay in the meeting as intervals: `possible` None means that its length is unbounded."""
 
     sure: tuple[Interval, ...]
     possible: tuple[Interval, ...] | None
@@ -256,11 +267,11 @@ class _StayInterval:
 
 
 class _StayReader:
-    """Reads stays in the light of their instances and of the waiting room."""
+    """Interprets stays with the help of their instances and of the waiting room."""
 
     def __init__(self, sheet: SheetInput, stays: Sequence[Stay]) -> None:
         self._now = sheet.now
-        self._over = sheet.knowledge.is_over
+        self._is_over = sheet.knowledge.is_over
         self._instances = {instance.uuid: instance for instance in sheet.instances}
         starts = [instance.started_at for instance in sheet.instances if instance.started_at]
         self._last_start = max(starts, default=None)
@@ -271,125 +282,129 @@ class _StayReader:
 
     def presence(self, stays: Sequence[Stay]) -> _Presence:
         """What these stays of one person prove together."""
-        meeting = [stay for stay in stays if stay.room == "meeting"]
-        lengths = [stay.lasted for stay in meeting if stay.lasted is not None]
-        timed = [stay for stay in meeting if stay.lasted is None]
-        stretches = [self._stretch(stay) for stay in timed]
-        bounds = [stretch.possible for stretch in stretches if stretch.possible is not None]
-        unbounded = len(bounds) < len(stretches)
+        meeting_stays = [stay for stay in stays if stay.room == "meeting"]
+        lengths = [stay.lasted for stay in meeting_stays if stay.lasted is not None]
+        timed_stays = [stay for stay in meeting_stays if stay.lasted is None]
+        intervals = [self._stay_interval(stay) for stay in timed_stays]
+        bounds = [stay_interval.possible for stay_interval in intervals if stay_interval.possible is not None]
+        is_unbounded = len(bounds) < len(intervals)
         return _Presence(
-            sure=union(interval for stretch in stretches for interval in stretch.sure),
-            # Lengths without times may overlap each other and the rest, or not.
-            possible=None if unbounded else max(total_seconds(one for bound in bounds for one in bound), sum(lengths)),
-            first_join=_first_join(timed),
-            last_leave=self._last_leave(timed, is_open=any(stretch.open for stretch in stretches)),
-            stays=sum(not stay.breakout for stay in meeting) or len(meeting),
-            waits=len(stays) - len(meeting),
-            open=any(stretch.open for stretch in stretches),
-            flags=frozenset(flag for stretch in stretches for flag in stretch.flags)
+            sure=union(interval for stay_interval in intervals for interval in stay_interval.sure),
+            # Stays of known length and unknown times may overlap each other and the rest.
+            possible=None
+            if is_unbounded
+            else max(total_seconds(bound_interval for bound in bounds for bound_interval in bound), sum(lengths)),
+            first_join=_first_join(timed_stays),
+            last_leave=self._last_leave(timed_stays, is_open=any(stay_interval.open for stay_interval in intervals)),
+            stays=sum(not stay.breakout for stay in meeting_stays) or len(meeting_stays),
+            waits=len(stays) - len(meeting_stays),
+            open=any(stay_interval.open for stay_interval in intervals),
+            flags=frozenset(flag for stay_interval in intervals for flag in stay_interval.flags)
             | ({RecordFlag.MINUTES_ONLY} if lengths else set()),
             lasted=max(lengths, default=0),
         )
 
-    def _stretch(self, stay: Stay) -> _StayInterval:
-        left, flags = self._left(stay)
+    def _stay_interval(self, stay: Stay) -> _StayInterval:
+        left_at, flags = self._leave_and_flags(stay)
         if stay.joined_at is None:
-            return self._without_join(stay, left, flags)
+            return self._interval_without_join(stay, left_at, flags)
         if stay.left_before is not None:
             return _StayInterval(
                 (), union([Interval(stay.joined_at, stay.left_before)]), flags=flags | {RecordFlag.NO_LEAVE_SEEN}
             )
-        if left is None and self._is_running(stay.instance):
-            left = max(self._now, stay.joined_at)
-            return self._less_waiting(stay, Interval(stay.joined_at, left), _StayInterval((), (), True, flags))
-        if left is None:
+        if left_at is None and self._is_running(stay.instance):
+            left_at = max(self._now, stay.joined_at)
+            return self._subtract_waiting(stay, Interval(stay.joined_at, left_at), _StayInterval((), (), True, flags))
+        if left_at is None:
             return _StayInterval((), None, flags=flags | {RecordFlag.NO_LEAVE_SEEN})
-        if left < stay.joined_at:
-            riddle = stay.joined_at - left > CLOCK_SLACK
-            return _StayInterval((), None if riddle else (), flags=flags | {RecordFlag.TIMES_REVERSED})
-        return self._less_waiting(stay, Interval(stay.joined_at, left), _StayInterval((), (), False, flags))
+        if left_at < stay.joined_at:
+            is_contradiction = stay.joined_at - left_at > CLOCK_SLACK
+            return _StayInterval((), None if is_contradiction else (), flags=flags | {RecordFlag.TIMES_REVERSED})
+        return self._subtract_waiting(stay, Interval(stay.joined_at, left_at), _StayInterval((), (), False, flags))
 
-    def _left(self, stay: Stay) -> tuple[datetime | None, frozenset[str]]:
+    def _leave_and_flags(self, stay: Stay) -> tuple[datetime | None, frozenset[str]]:
         if stay.left_at is not None:
-            by_end = stay.leave_source == "ended"
-            return stay.left_at, frozenset({RecordFlag.CLOSED_BY_MEETING_END} if by_end else ())
+            closed_by_end = stay.leave_source == "ended"
+            return stay.left_at, frozenset({RecordFlag.CLOSED_BY_MEETING_END} if closed_by_end else ())
         instance = self._instances.get(stay.instance)
         if instance is None or instance.ended_at is None or stay.left_before is not None:
             return None, frozenset()
         return instance.ended_at, frozenset({RecordFlag.CLOSED_BY_MEETING_END})
 
-    def _without_join(self, stay: Stay, left: datetime | None, flags: frozenset[str]) -> _StayInterval:
-        """Nothing is sure, but nobody was in before the instance started."""
+    def _interval_without_join(self, stay: Stay, left_at: datetime | None, flags: frozenset[str]) -> _StayInterval:
+        """No time is certain; an upper bound is given by the start of the instance."""
         instance = self._instances.get(stay.instance)
         flags |= {RecordFlag.NO_JOIN_SEEN}
-        starts = [moment for moment in (stay.joined_after, instance and instance.started_at) if moment]
-        if left is None or not starts:
+        starts = [time for time in (stay.joined_after, instance and instance.started_at) if time]
+        if left_at is None or not starts:
             return _StayInterval((), None, flags=flags)
-        whole = Interval(max(starts), left)
-        waited = [
+        longest = Interval(max(starts), left_at)
+        waits = [
             Interval(wait.joined_at, wait.left_at)
             for wait in self._waits[stay.instance, stay.session]
             if wait.joined_at and wait.left_at
         ]
-        return _StayInterval((), subtract([whole], waited), flags=flags)
+        return _StayInterval((), subtract([longest], waits), flags=flags)
 
     def _is_running(self, uuid: str) -> bool:
-        """Has it no end, and no later instance? A meeting runs once at a time."""
-        if self._over:
+        """True without an end and without a later instance: a meeting has one instance at a time."""
+        if self._is_over:
             return False
         instance = self._instances.get(uuid)
         started = instance.started_at if instance else None
         return started is None or self._last_start is None or started >= self._last_start
 
-    def _less_waiting(self, stay: Stay, whole: Interval, stretch: _StayInterval) -> _StayInterval:
-        """Takes out the time in which the same device had been sent back to the waiting room.
+    def _subtract_waiting(self, stay: Stay, stay_time: Interval, interval: _StayInterval) -> _StayInterval:
+        """Subtract the time in which the same device was back in the waiting room.
 
-        Of a wait with one end unknown, as much as it can have been is taken out; it stays possible.
+        Of a wait with one unknown end the longest possible time is subtracted; that time stays possible.
         """
-        certain: list[Interval] = []
-        unclear: list[Interval] = []
-        is_open = stretch.open
+        certain_waits: list[Interval] = []
+        unclear_waits: list[Interval] = []
+        is_open = interval.open
         for wait in self._waits[stay.instance, stay.session]:
             if wait.joined_at is not None and wait.left_at is not None:
-                certain.append(Interval(wait.joined_at, wait.left_at))
-            elif wait.joined_at is not None and whole.start < wait.joined_at < whole.end:
-                until = min(whole.end, wait.left_before or whole.end)
-                (certain if is_open and wait.left_before is None else unclear).append(Interval(wait.joined_at, until))
+                certain_waits.append(Interval(wait.joined_at, wait.left_at))
+            elif wait.joined_at is not None and stay_time.start < wait.joined_at < stay_time.end:
+                wait_end = min(stay_time.end, wait.left_before or stay_time.end)
+                (certain_waits if is_open and wait.left_before is None else unclear_waits).append(
+                    Interval(wait.joined_at, wait_end)
+                )
                 is_open = is_open and wait.left_before is not None
-            elif wait.left_at is not None and whole.start + CLOCK_SLACK < wait.left_at <= whole.end:
-                unclear.append(Interval(max(whole.start, wait.joined_after or whole.start), wait.left_at))
+            elif wait.left_at is not None and stay_time.start + CLOCK_SLACK < wait.left_at <= stay_time.end:
+                unclear_waits.append(Interval(max(stay_time.start, wait.joined_after or stay_time.start), wait.left_at))
         return _StayInterval(
-            sure=subtract([whole], certain + unclear),
-            possible=subtract([whole], certain),
+            sure=subtract([stay_time], certain_waits + unclear_waits),
+            possible=subtract([stay_time], certain_waits),
             open=is_open,
-            flags=stretch.flags | ({RecordFlag.WAITING_ROOM_UNCLEAR} if unclear else set()),
+            flags=interval.flags | ({RecordFlag.WAITING_ROOM_UNCLEAR} if unclear_waits else set()),
         )
 
-    def _last_leave(self, meeting: Sequence[Stay], *, is_open: bool) -> datetime | None:
-        """The last leave known, if nothing says that the person was in after it."""
-        leaves = [left for stay in meeting if (left := self._left(stay)[0]) is not None]
-        last = max(leaves, default=None)
-        unended = [stay.joined_at for stay in meeting if self._left(stay)[0] is None]
-        if is_open or last is None or any(joined is None or joined >= last for joined in unended):
+    def _last_leave(self, meeting_stays: Sequence[Stay], *, is_open: bool) -> datetime | None:
+        """The last known leave, unless the person may have been in the meeting after it."""
+        leaves = [leave for stay in meeting_stays if (leave := self._leave_and_flags(stay)[0]) is not None]
+        last_leave = max(leaves, default=None)
+        joins_without_leave = [stay.joined_at for stay in meeting_stays if self._leave_and_flags(stay)[0] is None]
+        if is_open or last_leave is None or any(join is None or join >= last_leave for join in joins_without_leave):
             return None
-        return last
+        return last_leave
 
 
-def _first_join(meeting: Sequence[Stay]) -> datetime | None:
-    """The first join known, if no leave without a join says that there was an earlier one."""
-    first = min((stay.joined_at for stay in meeting if stay.joined_at), default=None)
-    unbegun = [stay.left_at for stay in meeting if stay.joined_at is None]
-    if first is None or any(left is None or left <= first for left in unbegun):
+def _first_join(meeting_stays: Sequence[Stay]) -> datetime | None:
+    """The first known join, unless a leave without a join proves an earlier one."""
+    first_join = min((stay.joined_at for stay in meeting_stays if stay.joined_at), default=None)
+    leaves_without_join = [stay.left_at for stay in meeting_stays if stay.joined_at is None]
+    if first_join is None or any(leave is None or leave <= first_join for leave in leaves_without_join):
         return None
-    return first
+    return first_join
 
 
 class _Punctuality:
     """Late and left early, with the section's minutes of grace.
 
-    A teacher who came late or closed early makes nobody late or a leaver: the class ran from the later of
-    the plan and the first teacher's join (or the first instance's start) to the earlier of the plan and the
-    last end.
+    Measured against the actual class: from the later of the planned start and the first teacher's join (or the first
+    instance's start) to the earlier of the planned end and the last instance's end, so that a teacher who starts
+    late or closes early makes nobody late or a leaver.
     """
 
     def __init__(self, sheet: SheetInput, staff: Sequence[StaffPresence]) -> None:
@@ -405,36 +420,36 @@ class _Punctuality:
             self._ends = min(sheet.planned_end, max(known_ends))
 
     def late(self, presence: _Presence) -> bool:
-        """Known to have come late: not claimed if an earlier join may have been lost."""
+        """Known to have come late: False if an earlier join may have been lost."""
         if self._grace is None or presence.first_join is None or self._knowledge.has_delivery_gap:
             return False
         return RecordFlag.NO_JOIN_SEEN not in presence.flags and presence.first_join > self._begins + self._grace
 
     def left_early(self, presence: _Presence) -> bool:
-        """Known to have left for good: not claimed before the data is complete."""
+        """Known to have left early: False before the data is complete."""
         if self._grace is None or presence.last_leave is None or presence.open:
             return False
-        known = (
+        is_known = (
             self._knowledge.is_over and self._knowledge.is_complete and RecordFlag.NO_LEAVE_SEEN not in presence.flags
         )
-        return known and presence.last_leave < self._ends - self._grace
+        return is_known and presence.last_leave < self._ends - self._grace
 
 
-def _line(
+def _learner_result(
     sheet: SheetInput,
     learner_id: str,
     stays: Sequence[Stay],
-    who: Mapping[str, StayMatch],
-    reading: _StayReader,
+    stay_matches: Mapping[str, StayMatch],
+    reader: _StayReader,
     punctuality: _Punctuality,
-    maybe: Mapping[str, tuple[str, ...]],
+    possible_names: Mapping[str, tuple[str, ...]],
 ) -> LearnerResult:
-    presence = reading.presence(stays)
-    mark, reasons = _mark(sheet, presence)
-    matches = [who[stay.id] for stay in stays]
+    presence = reader.presence(stays)
+    mark, reasons = _mark_and_reasons(sheet, presence)
+    matches = [stay_matches[stay.id] for stay in stays]
     flags = presence.flags | _time_flags(sheet, presence) | reasons
     flags |= {flag for match in matches for flag in match.flags}
-    names = () if stays else maybe.get(learner_id, ())
+    names = () if stays else possible_names.get(learner_id, ())
     if names:
         flags |= {RecordFlag.MAY_BE_UNMATCHED}
     return LearnerResult(
@@ -444,8 +459,8 @@ def _line(
         first_join=presence.first_join,
         last_leave=presence.last_leave,
         stay_count=presence.stays,
-        matched_by=_ways(matches),
-        flags=_in_order(flags, _FLAGS),
+        matched_by=_matched_by(matches),
+        flags=_sort_by(flags, _FLAG_ORDER),
         is_late=punctuality.late(presence),
         left_early=punctuality.left_early(presence),
         is_in_meeting=presence.open,
@@ -453,18 +468,18 @@ def _line(
     )
 
 
-def _mark(sheet: SheetInput, presence: _Presence) -> tuple[Mark, frozenset[str]]:
-    """The mark, and the flags that say why it is not known.
+def _mark_and_reasons(sheet: SheetInput, presence: _Presence) -> tuple[Mark, frozenset[str]]:
+    """The mark, and the flags that explain an undecided one.
 
-    Needs review wherever evidence that is missing could still change the answer.
+    NEEDS_REVIEW wherever missing evidence could still change the mark.
     """
     if not sheet.knowledge.is_over:
         return Mark.PENDING, frozenset()
     if presence.seconds >= sheet.threshold:
         return Mark.PRESENT, frozenset()
     if not sheet.knowledge.is_complete:
-        waited = {RecordFlag.WAITING_ROOM_ONLY} if presence.waits and not presence.stays else set()
-        return Mark.NEEDS_REVIEW, frozenset({RecordFlag.DATA_INCOMPLETE} | waited)
+        waiting_flags = {RecordFlag.WAITING_ROOM_ONLY} if presence.waits and not presence.stays else set()
+        return Mark.NEEDS_REVIEW, frozenset({RecordFlag.DATA_INCOMPLETE} | waiting_flags)
     if presence.possible is None or presence.possible >= sheet.threshold:
         return Mark.NEEDS_REVIEW, frozenset()
     if presence.stays:
@@ -485,61 +500,67 @@ def _time_flags(sheet: SheetInput, presence: _Presence) -> frozenset[str]:
     return frozenset(flags)
 
 
-def _staff(stays: Sequence[Stay], who: Mapping[str, StayMatch], reading: _StayReader) -> tuple[StaffPresence, ...]:
-    stayses: dict[str, list[Stay]] = defaultdict(list)
-    others: list[Stay] = []
+def _staff_presences(
+    stays: Sequence[Stay], stay_matches: Mapping[str, StayMatch], reader: _StayReader
+) -> tuple[StaffPresence, ...]:
+    stays_by_user: dict[str, list[Stay]] = defaultdict(list)
+    unlisted_stays: list[Stay] = []
     for stay in stays:
-        match = who[stay.id]
+        match = stay_matches[stay.id]
         if match.kind == "staff" and match.user_id:
-            stayses[match.user_id].append(stay)
+            stays_by_user[match.user_id].append(stay)
         elif match.kind == "staff":
-            others.append(stay)
-    presences = [_staff_seen(user_id, members, who, reading) for user_id, members in stayses.items()]
-    presences += [_staff_seen(None, members, who, reading) for _, members in group_by_person(others)]
-    return tuple(sorted(presences, key=lambda member: (_moment(member.first_join), member.user_id or "", member.names)))
+            unlisted_stays.append(stay)
+    presences = [_staff_presence(user_id, members, stay_matches, reader) for user_id, members in stays_by_user.items()]
+    presences += [
+        _staff_presence(None, members, stay_matches, reader) for _, members in group_by_person(unlisted_stays)
+    ]
+    return tuple(
+        sorted(presences, key=lambda member: (_time_sort_key(member.first_join), member.user_id or "", member.names))
+    )
 
 
-def _staff_seen(
-    user_id: str | None, stays: Sequence[Stay], who: Mapping[str, StayMatch], reading: _StayReader
+def _staff_presence(
+    user_id: str | None, stays: Sequence[Stay], stay_matches: Mapping[str, StayMatch], reader: _StayReader
 ) -> StaffPresence:
-    presence = reading.presence(stays)
+    presence = reader.presence(stays)
     return StaffPresence(
         user_id=user_id,
-        names=_names(stays),
+        names=_display_names(stays),
         seconds=presence.seconds,
         first_join=presence.first_join,
         last_leave=presence.last_leave,
         stay_count=presence.stays,
         is_in_meeting=presence.open,
-        matched_by=_ways([who[stay.id] for stay in stays]),
+        matched_by=_matched_by([stay_matches[stay.id] for stay in stays]),
     )
 
 
-def _unmatched(
-    sheet: SheetInput, stays: Sequence[Stay], reading: _StayReader, by_learner: Mapping[str, Sequence[Stay]]
+def _unmatched_participants(
+    sheet: SheetInput, stays: Sequence[Stay], reader: _StayReader, stays_by_learner: Mapping[str, Sequence[Stay]]
 ) -> tuple[UnmatchedParticipant, ...]:
     if not stays:
         return ()
     suggester = MatchSuggester(sheet.roster, section=sheet.section, aliases=sheet.aliases, elsewhere=sheet.elsewhere)
-    seen = frozenset(by_learner)
+    seen_learners = frozenset(stays_by_learner)
     participants = [
-        _stranger(sheet, key, members, reading, suggester.suggest(_names(members), seen))
+        _unmatched_participant(sheet, key, members, reader, suggester.suggest(_display_names(members), seen_learners))
         for key, members in group_by_person(stays)
     ]
-    return tuple(sorted(participants, key=lambda person: (_moment(person.first_join), person.key)))
+    return tuple(sorted(participants, key=lambda person: (_time_sort_key(person.first_join), person.key)))
 
 
-def _stranger(
+def _unmatched_participant(
     sheet: SheetInput,
     key: str,
     stays: Sequence[Stay],
-    reading: _StayReader,
+    reader: _StayReader,
     suggestions: tuple[MatchSuggestion, ...],
 ) -> UnmatchedParticipant:
-    presence = reading.presence(stays)
-    names = _names(stays)
-    waited_only = frozenset({RecordFlag.WAITING_ROOM_ONLY} if presence.waits and not presence.stays else ())
-    flags = presence.flags | _time_flags(sheet, presence) | waited_only
+    presence = reader.presence(stays)
+    names = _display_names(stays)
+    waiting_flags = frozenset({RecordFlag.WAITING_ROOM_ONLY} if presence.waits and not presence.stays else ())
+    flags = presence.flags | _time_flags(sheet, presence) | waiting_flags
     return UnmatchedParticipant(
         key=key,
         names=names,
@@ -550,64 +571,66 @@ def _stranger(
         last_leave=presence.last_leave,
         stay_count=presence.stays,
         is_in_meeting=presence.open,
-        flags=_in_order(flags, _FLAGS),
+        flags=_sort_by(flags, _FLAG_ORDER),
         rememberable=any(not is_device_name(name) for name in names),
         suggestions=suggestions,
-        may_be_staff=_namesakes(sheet.staff, {fold_name(name) for name in names}),
+        may_be_staff=_staff_with_name(sheet.staff, {fold_name(name) for name in names}),
     )
 
 
-def _namesakes(staff: Iterable[StaffMember], folded: Collection[str]) -> tuple[str, ...]:
-    """Ids of the staff one of whose names is among the folded ones."""
-    found = {
-        member.user_id for member in staff if any(fold_name(name) in folded for name in member.names if fold_name(name))
+def _staff_with_name(staff: Iterable[StaffMember], folded_names: Collection[str]) -> tuple[str, ...]:
+    """Ids of the staff with one of the folded names."""
+    user_ids = {
+        member.user_id
+        for member in staff
+        if any(fold_name(name) in folded_names for name in member.names if fold_name(name))
     }
-    return tuple(sorted(found))
+    return tuple(sorted(user_ids))
 
 
-def _maybe(unmatched: Iterable[UnmatchedParticipant]) -> dict[str, tuple[str, ...]]:
-    """For learners not seen: the names of unmatched participants of the meeting who may well be they."""
+def _possible_names(unmatched: Iterable[UnmatchedParticipant]) -> dict[str, tuple[str, ...]]:
+    """For learners not seen: the names of unmatched participants who probably are these learners."""
     names: dict[str, list[str]] = defaultdict(list)
     for person in unmatched:
         for suggestion in person.suggestions:
             if person.stay_count and suggestion.strength != "weak" and not suggestion.seen:
                 names[suggestion.learner_id].append(person.names[0])
-    return {learner_id: tuple(dict.fromkeys(shown)) for learner_id, shown in names.items()}
+    return {learner_id: tuple(dict.fromkeys(learner_names)) for learner_id, learner_names in names.items()}
 
 
 def _meeting_seconds(instances: Iterable[InstanceTimes]) -> int | None:
-    runs: list[Interval] = []
+    intervals: list[Interval] = []
     for instance in instances:
         if instance.started_at is None or instance.ended_at is None:
             return None
-        runs.append(Interval(instance.started_at, instance.ended_at))
-    return total_seconds(runs) if runs else None
+        intervals.append(Interval(instance.started_at, instance.ended_at))
+    return total_seconds(intervals) if intervals else None
 
 
-def _sheet_flags(sheet: SheetInput, length: int | None) -> tuple[str, ...]:
+def _sheet_flags(sheet: SheetInput, meeting_seconds: int | None) -> tuple[str, ...]:
     flags = set()
     if sheet.knowledge.has_delivery_gap:
         flags.add(RecordFlag.GAP)
     if sheet.knowledge.is_over and not sheet.knowledge.is_complete:
         flags.add(RecordFlag.DATA_INCOMPLETE)
-    if sheet.knowledge.is_over and length is not None and length < sheet.threshold:
+    if sheet.knowledge.is_over and meeting_seconds is not None and meeting_seconds < sheet.threshold:
         flags.add(RecordFlag.SHORT_MEETING)
-    return _in_order(flags, _FLAGS)
+    return _sort_by(flags, _FLAG_ORDER)
 
 
-def _names(stays: Iterable[Stay]) -> tuple[str, ...]:
-    """The displayed names in the order first used; a blank one shows nothing to recognise but is a name."""
+def _display_names(stays: Iterable[Stay]) -> tuple[str, ...]:
+    """The displayed names in the order of first use; a blank one counts as a name."""
     return tuple(dict.fromkeys(stay.name for stay in stays))
 
 
-def _ways(matches: Iterable[StayMatch]) -> tuple[str, ...]:
-    return _in_order({match.by for match in matches if match.by}, _WAYS)
+def _matched_by(matches: Iterable[StayMatch]) -> tuple[str, ...]:
+    return _sort_by({match.by for match in matches if match.by}, _MATCH_KINDS)
 
 
-def _in_order(found: Iterable[str], order: Sequence[str]) -> tuple[str, ...]:
-    return tuple(sorted(found, key=order.index))
+def _sort_by(values: Iterable[str], order: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted(values, key=order.index))
 
 
-def _moment(moment: datetime | None) -> tuple[bool, float]:
-    """Sorts what has no time last."""
-    return moment is None, moment.timestamp() if moment else 0.0
+def _time_sort_key(time: datetime | None) -> tuple[bool, float]:
+    """Sort key: unknown times last."""
+    return time is None, time.timestamp() if time else 0.0

@@ -1,7 +1,7 @@
-"""Who was it: ties each stay to learners, to staff or to nobody, by evidence and never by a name alone.
+"""Matching: assigns each stay to learners, to staff or to nobody, by evidence and never by a name alone.
 
-The order: a person's decision on this sheet, the host's own entry, Zoom's registrant id, an exact e-mail
-address, a name that a teacher has tied to a learner of this class before. What fits two people fits nobody.
+The order of precedence: a manual match, the host's own entry, Zoom's registrant id, an exact e-mail address, a
+confirmed alias. Evidence that fits two people matches neither.
 """
 
 import re
@@ -17,21 +17,21 @@ from portal.classes.lis_names import fold_name, name_tokens
 
 T = TypeVar("T")
 
-# Somebody whose app was killed is shown as in the meeting for another 60 to 90 seconds (Zoom developer
-# forum, thread 6498), so the next stay of the same person may begin before the last one ends.
+# After its app was killed, a participant is shown in the meeting for another 60 to 90 seconds (Zoom developer
+# forum, thread 6498), so the person's next stay may begin before the last one ends.
 REJOIN_OVERLAP = timedelta(seconds=120)
 
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 
-# The names that phones and Zoom give by themselves. Shared by half a class, so never worth remembering.
+# Default names of devices and of Zoom: shared by half a class, so never stored as aliases.
 _DEVICE_WORD = re.compile(
     "IPHONE|IPAD|IPOD|MACBOOK|IMAC|ANDROID|PHONE|CELLPHONE|CELL|CP|MOBILE|SMARTPHONE|TABLET|TAB|PAD|OPPO|VIVO|"
     "REALME|SAMSUNG|GALAXY|HUAWEI|XIAOMI|REDMI|POCO|INFINIX|TECNO|ITEL|NOKIA|ONEPLUS|MOTOROLA|XPERIA|ASUS|"
     "ZENFONE|ACER|LENOVO|HP|TOSHIBA|MYPHONE|STARMOBILE|CLOUDFONE|ZTE|WINDOWS|LAPTOP|DESKTOP|COMPUTER|PC|"
     "CHROMEBOOK|SM|CPH|RMX|USER|GUEST|ZOOM|STUDENT|LEARNER|PARTICIPANT|ADMIN|UNKNOWN|.*[0-9].*"
 )
-# Parts of models that are also what children are called (Cherry, Honor, Max): a device only beside the rest.
+# Model names that are also given names (Cherry, Honor, Max): a device only together with other device words.
 _MODEL_WORD = re.compile(
     "APPLE|CHERRY|HONOR|MI|MOTO|GOOGLE|PIXEL|SONY|DELL|FLARE|TORQUE|RENO|HOT|SPARK|CAMON|POVA|NARZO|NOTE|PRO|"
     "MAX|MINI|PLUS|LITE|ULTRA|PRIME|AIR|SMART|GO|SE|GB|RAM|NEO"
@@ -42,11 +42,10 @@ _MODEL_WORD = re.compile(
 class Stay:
     """One person on one device from one join to the leave, in the meeting or in its waiting room.
 
-    `session` is Zoom's id of the participant within the instance; give a breakout room's stay the session
-    it came from, so that both count as one device. Times are aware. A missing end of the stay is None.
-    `left_source` "ended" says that only the end of the meeting closed it. Of a join that is not known
-    `joined_after` may say that it was not before, of a leave `left_before` that it was not after. `lasted`
-    is for a stay of which only its length in seconds is known, not when it was.
+    `session` is Zoom's id of the participant within the instance; a breakout-room stay has the session it came from, so
+    that both count as one device. Times are aware; an unknown one is None. `leave_source` "ended": only the end of
+    the meeting closed the stay. `joined_after` and `left_before` are bounds of an unknown join or leave. `lasted` is
+    the length in seconds of a stay whose times are unknown.
     """
 
     id: str
@@ -70,7 +69,7 @@ class Stay:
 
 @dataclass(frozen=True)
 class RosterLearner:
-    """A learner enrolled on the date, with the name as LIS writes it ("LAST, FIRST, MIDDLE")."""
+    """A learner enrolled on the date, with the name in LIS format ("LAST, FIRST, MIDDLE")."""
 
     learner_id: str
     registrant_ids: frozenset[str]
@@ -100,7 +99,7 @@ class ManualMatch:
 
 @dataclass(frozen=True)
 class ConfirmedAlias:
-    """A name, folded, that a teacher has tied to these learners."""
+    """A folded name that a teacher has matched to these learners."""
 
     folded_name: str
     learner_ids: tuple[str, ...]
@@ -108,10 +107,10 @@ class ConfirmedAlias:
 
 @dataclass(frozen=True)
 class StayMatch:
-    """Whom a stay belongs to: `learner_ids` sorted; `user_id` None for a host who is not on the staff list.
+    """The match of a stay: `learner_ids` sorted; `user_id` None for a host who is not on the staff list.
 
-    `by` is "teacher", "host", "registration", "email" or "alias", None when unknown. The flag
-    "email of another" says that the stay carries the address of somebody else of this class.
+    `by` is "teacher", "host", "registration", "email" or "alias", None if unknown. The flag `EMAIL_OF_ANOTHER` means
+    that the stay has the address of another person of this class.
     """
 
     kind: Literal["learners", "staff", "nobody", "unknown"]
@@ -134,7 +133,7 @@ class _Owner:
 
 @dataclass(frozen=True)
 class _Clue:
-    """What is known about the device behind a stay, from all stays of its session."""
+    """The evidence about the device of a stay, from all stays of its session."""
 
     registrant: str | None
     email: str | None
@@ -144,7 +143,7 @@ class _Clue:
 
     @cached_property
     def name(self) -> str:
-        """The name as it is compared: folded when it is asked for, since few stays are known by their name alone."""
+        """The folded name, computed lazily: few stays are matched by their name alone."""
         return fold_name(self.shown)
 
     @property
@@ -157,19 +156,19 @@ class _Clue:
 
 
 def fold_email(address: str | None) -> str | None:
-    """The address as it is compared: trimmed, lower case; None if it is none, or not plain ASCII.
+    """The address normalised for comparison: trimmed, lower case; None if it is no address, or not plain ASCII.
 
-    Some letters outside ASCII turn into ASCII ones in lower case (the Kelvin sign into a k), which would
-    make two addresses of two people equal.
+    Some non-ASCII letters become ASCII ones in lower case (the Kelvin sign becomes k), which would make two
+    people's addresses equal.
     """
     address = (address or "").strip()
     return address.lower() if address.isascii() and "@" in address else None
 
 
 def is_device_name(name: str) -> bool:
-    """Is this what a device or an app calls itself ("OPPO A5s", "iPhone (2)", "Zoom user", a phone number)?
+    """True for the default name of a device or an app ("OPPO A5s", "iPhone (2)", "Zoom user", a phone number).
 
-    Such names, and those in which nothing is left to compare, are never remembered as aliases.
+    Such names, and names without any comparable word, are never stored as aliases.
     """
     words = name_tokens(name)
     devices = [word for word in words if _DEVICE_WORD.fullmatch(word)]
@@ -178,7 +177,7 @@ def is_device_name(name: str) -> bool:
 
 
 def sort_stays_stably(stays: Iterable[Stay]) -> tuple[Stay, ...]:
-    """Each stay once, in one order whatever the order given. Raises ValueError if two share an id."""
+    """Each stay once, in an order independent of the input's. Raises ValueError if two stays share an id."""
     by_id: dict[str, Stay] = {}
     for stay in stays:
         if by_id.setdefault(stay.id, stay) != stay:
@@ -194,96 +193,96 @@ def match_stays_to_people(
     links: Iterable[ManualMatch] = (),
     aliases: Iterable[ConfirmedAlias] = (),
 ) -> dict[str, StayMatch]:
-    """Whom each stay belongs to, by the stay's id; `stays` as `sort_stays_stably` gives them."""
+    """The match of each stay, by the stay's id; `stays` as `sort_stays_stably` returns them."""
     people = _People(roster, staff)
-    clues = _clues(stays)
-    decided = _decided(stays, links, people)
-    matches = dict(decided)
+    clues = _collect_clues(stays)
+    manual_matches = _manual_matches(stays, links, people)
+    matches = dict(manual_matches)
     for stay in stays:
         if stay.id not in matches and (match := people.recognise(clues[stay.id])):
             matches[stay.id] = match
-    matches |= _carried(stays, decided, matches, lambda stay: _same_person(clues[stay.id]))
-    matches |= _by_alias(stays, clues, matches, _alias_owners(aliases, people))
+    matches |= _propagate_matches(stays, manual_matches, matches, lambda stay: _account_and_name(clues[stay.id]))
+    matches |= _alias_matches(stays, clues, matches, _alias_owners(aliases, people))
     return {stay.id: matches.get(stay.id, StayMatch("unknown")) for stay in stays}
 
 
 def group_by_person(stays: Sequence[Stay]) -> tuple[tuple[str, tuple[Stay, ...]], ...]:
-    """Groups stays that seem to be one person, over all instances: (key, stays), in the order of the stays.
+    """Group stays that seem to be one person, over all instances: (key, stays), in the order of the stays.
 
-    By registrant, Zoom account, e-mail, else name; two names of one account that were in at the same time
-    are two people (siblings), and so are two devices of one name. A device's name never joins two stays.
+    By registrant, Zoom account, e-mail, else name; two names of one account with overlapping stays are two people
+    (siblings), and so are two devices of one name. A device name never joins two stays.
     """
-    clues = _clues(stays)
-    groups = _grouped(stays, lambda stay: _person_key(stay, clues[stay.id]))
-    split: list[tuple[str, tuple[Stay, ...]]] = []
+    clues = _collect_clues(stays)
+    groups = _group_by(stays, lambda stay: _person_key(stay, clues[stay.id]))
+    people: list[tuple[str, tuple[Stay, ...]]] = []
     for key, members in groups.items():
-        if _one_at_a_time(members) or key.startswith("session:"):
-            split.append((key, members))
+        if _has_no_overlap(members) or key.startswith("session:"):
+            people.append((key, members))
         elif key.startswith("name:"):
-            split.extend(_grouped(members, _session_key).items())
+            people.extend(_group_by(members, _session_key).items())
         else:
-            by_name = _grouped(members, lambda stay: clues[stay.id].name)
-            split.extend((f"{key} {name}", named) for name, named in by_name.items())
-    return tuple(split)
+            by_name = _group_by(members, lambda stay: clues[stay.id].name)
+            people.extend((f"{key} {name}", name_stays) for name, name_stays in by_name.items())
+    return tuple(people)
 
 
 class _People:
-    """The class as an index: who owns which registrant id and which address."""
+    """Index of the class: the owners of each registrant id and each address."""
 
     def __init__(self, roster: Iterable[RosterLearner], staff: Iterable[StaffMember]) -> None:
         registrants: dict[str, set[_Owner]] = defaultdict(set)
         emails: dict[str, set[_Owner]] = defaultdict(set)
         self.learner_ids: set[str] = set()
-        for line in roster:
-            self.learner_ids.add(line.learner_id)
-            _enter(_Owner("learners", line.learner_id), line, registrants, emails)
+        for learner in roster:
+            self.learner_ids.add(learner.learner_id)
+            _index_person(_Owner("learners", learner.learner_id), learner, registrants, emails)
         for member in staff:
-            _enter(_Owner("staff", member.user_id), member, registrants, emails)
+            _index_person(_Owner("staff", member.user_id), member, registrants, emails)
         self._registrants: Mapping[str, set[_Owner]] = dict(registrants)
         self._emails: Mapping[str, set[_Owner]] = dict(emails)
 
     def recognise(self, clue: _Clue) -> StayMatch | None:
-        registered = _only(self._registrants.get(clue.registrant or "", ()))
-        mailed = self._emails.get(clue.email or "", set())
-        owner = registered or _only(mailed)
+        registered_owner = _single(self._registrants.get(clue.registrant or "", ()))
+        email_owners = self._emails.get(clue.email or "", set())
+        owner = registered_owner or _single(email_owners)
         if clue.host:
-            known = owner if owner and owner.kind == "staff" else None
-            return StayMatch("staff", user_id=known.id if known else None, by="host")
-        if registered:
-            another = mailed and registered not in mailed
-            return registered.match("registration", (RecordFlag.EMAIL_OF_ANOTHER,) if another else ())
+            staff_owner = owner if owner and owner.kind == "staff" else None
+            return StayMatch("staff", user_id=staff_owner.id if staff_owner else None, by="host")
+        if registered_owner:
+            is_email_of_another = email_owners and registered_owner not in email_owners
+            return registered_owner.match("registration", (RecordFlag.EMAIL_OF_ANOTHER,) if is_email_of_another else ())
         return owner.match("email") if owner else None
 
     def decision(self, links: Sequence[ManualMatch]) -> StayMatch:
-        """What the links of one stay say together; learners who are not enrolled on the date do not count."""
-        named = {learner_id for link in links for learner_id in link.learner_ids}
-        if named:
-            enrolled = tuple(sorted(named & self.learner_ids))
+        """The combined decision of a stay's manual matches; learners not enrolled on the date are ignored."""
+        learner_ids = {learner_id for link in links for learner_id in link.learner_ids}
+        if learner_ids:
+            enrolled = tuple(sorted(learner_ids & self.learner_ids))
             return StayMatch("learners", learner_ids=enrolled, by="teacher") if enrolled else StayMatch("unknown")
         if any(link.staff for link in links):
             return StayMatch("staff", by="teacher")
         return StayMatch("nobody", by="teacher") if any(link.nobody for link in links) else StayMatch("unknown")
 
 
-def _enter(
+def _index_person(
     owner: _Owner,
-    line: RosterLearner | StaffMember,
+    person: RosterLearner | StaffMember,
     registrants: dict[str, set[_Owner]],
     emails: dict[str, set[_Owner]],
 ) -> None:
-    for registrant in line.registrant_ids:
+    for registrant in person.registrant_ids:
         registrants[registrant].add(owner)
-    if email := fold_email(line.email):
+    if email := fold_email(person.email):
         emails[email].add(owner)
 
 
-def _clues(stays: Sequence[Stay]) -> dict[str, _Clue]:
-    """One event of a session may lack what another of it carries, so blanks are filled from its siblings."""
+def _collect_clues(stays: Sequence[Stay]) -> dict[str, _Clue]:
+    """One event of a session may lack a field that another one has, so blanks are filled within the session."""
     clues: dict[str, _Clue] = {}
-    for members in _grouped(stays, _session_key).values():
-        registrant = _only({stay.registrant_id for stay in members if stay.registrant_id})
-        email = _only({email for stay in members if (email := fold_email(stay.email))})
-        account = _only({stay.zoom_user_id for stay in members if stay.zoom_user_id})
+    for members in _group_by(stays, _session_key).values():
+        registrant = _single({stay.registrant_id for stay in members if stay.registrant_id})
+        email = _single({email for stay in members if (email := fold_email(stay.email))})
+        account = _single({stay.zoom_user_id for stay in members if stay.zoom_user_id})
         for stay in members:
             clues[stay.id] = _Clue(
                 registrant=stay.registrant_id or registrant,
@@ -295,84 +294,84 @@ def _clues(stays: Sequence[Stay]) -> dict[str, _Clue]:
     return clues
 
 
-def _decided(stays: Sequence[Stay], links: Iterable[ManualMatch], people: _People) -> dict[str, StayMatch]:
-    """People's decisions, carried on to the other stays of the same session."""
+def _manual_matches(stays: Sequence[Stay], links: Iterable[ManualMatch], people: _People) -> dict[str, StayMatch]:
+    """Manual matches, extended to the other stays of the same session."""
     by_stay: dict[str, list[ManualMatch]] = defaultdict(list)
     for link in links:
         by_stay[link.stay_id].append(link)
     matches = {stay.id: people.decision(by_stay[stay.id]) for stay in stays if stay.id in by_stay}
-    return matches | _carried(stays, matches, matches, _session_key)
+    return matches | _propagate_matches(stays, matches, matches, _session_key)
 
 
-def _carried(
+def _propagate_matches(
     stays: Sequence[Stay],
     decided: Mapping[str, StayMatch],
     matches: Mapping[str, StayMatch],
     key_of: Callable[[Stay], Hashable],
 ) -> dict[str, StayMatch]:
-    """For stays not yet found: what was decided about the others of their kind, if that is one thing."""
+    """Propagate decisions to unmatched stays with the same key, if the decisions of that key agree."""
     if not decided:
         return {}
-    carried: dict[str, StayMatch] = {}
-    for key, members in _grouped(stays, key_of).items():
-        match = _only({decided[stay.id] for stay in members if stay.id in decided})
+    propagated: dict[str, StayMatch] = {}
+    for key, members in _group_by(stays, key_of).items():
+        match = _single({decided[stay.id] for stay in members if stay.id in decided})
         if key is not None and match:
-            carried |= {stay.id: match for stay in members if stay.id not in matches}
-    return carried
+            propagated |= {stay.id: match for stay in members if stay.id not in matches}
+    return propagated
 
 
-def _same_person(clue: _Clue) -> Hashable:
-    """One account under one name: siblings often share an account, but then not the name."""
+def _account_and_name(clue: _Clue) -> Hashable:
+    """Same account and same name: siblings often share an account, but then not the name."""
     return (clue.identity, clue.name) if clue.identity else None
 
 
 def _alias_owners(aliases: Iterable[ConfirmedAlias], people: _People) -> dict[str, StayMatch]:
-    """Folded name to its learners on the roster; a name tied to two sets of learners is tied to none."""
-    tied: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    """Folded name to its learners on the roster; a name with two different sets is left out as ambiguous."""
+    learner_sets: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     for alias in aliases:
         enrolled = tuple(sorted(set(alias.learner_ids) & people.learner_ids))
         if enrolled and not is_device_name(alias.folded_name):
-            tied[fold_name(alias.folded_name)].add(enrolled)
+            learner_sets[fold_name(alias.folded_name)].add(enrolled)
     return {
         name: StayMatch("learners", learner_ids=learner_ids, by="alias")
-        for name, sets in tied.items()
-        if (learner_ids := _only(sets))
+        for name, candidates in learner_sets.items()
+        if (learner_ids := _single(candidates))
     }
 
 
-def _by_alias(
+def _alias_matches(
     stays: Sequence[Stay],
     clues: Mapping[str, _Clue],
     matches: Mapping[str, StayMatch],
     owners: Mapping[str, StayMatch],
 ) -> dict[str, StayMatch]:
-    """Credits a remembered name where only one person of the instance goes by it."""
+    """Match by alias where only one person of the instance uses the name."""
     if not owners:
         return {}
-    credited: dict[str, StayMatch] = {}
-    for (_, name), members in _grouped(stays, lambda stay: (stay.instance, clues[stay.id].name)).items():
+    alias_matches: dict[str, StayMatch] = {}
+    for (_, name), members in _group_by(stays, lambda stay: (stay.instance, clues[stay.id].name)).items():
         owner = owners.get(name)
         if owner is None:
             continue
-        strangers = [stay for stay in members if stay.id not in matches]
-        others = {matches[stay.id].learner_ids for stay in members if stay.id in matches}
-        if others <= {owner.learner_ids} and _one_person(strangers, clues):
-            credited |= {stay.id: owner for stay in strangers}
-    return credited
+        unmatched = [stay for stay in members if stay.id not in matches]
+        matched_learner_sets = {matches[stay.id].learner_ids for stay in members if stay.id in matches}
+        if matched_learner_sets <= {owner.learner_ids} and _can_be_one_person(unmatched, clues):
+            alias_matches |= {stay.id: owner for stay in unmatched}
+    return alias_matches
 
 
-def _one_person(stays: Sequence[Stay], clues: Mapping[str, _Clue]) -> bool:
-    """Can these stays of one instance under one name be one person: one account, or one device at a time?"""
+def _can_be_one_person(stays: Sequence[Stay], clues: Mapping[str, _Clue]) -> bool:
+    """True if these stays of one instance and one name can be one person: one account, or one device at a time."""
     identities = {clues[stay.id].identity for stay in stays}
     if len(identities - {None}) > 1:
         return False
-    return None not in identities or _one_at_a_time(stays)
+    return None not in identities or _has_no_overlap(stays)
 
 
-def _one_at_a_time(stays: Sequence[Stay]) -> bool:
-    """No two sessions of an instance overlap by more than a rejoin explains."""
-    for in_instance in _grouped(stays, lambda stay: stay.instance).values():
-        spans = sorted(_span(members) for members in _grouped(in_instance, _session_key).values())
+def _has_no_overlap(stays: Sequence[Stay]) -> bool:
+    """True if no two sessions of an instance overlap by more than a rejoin explains."""
+    for instance_stays in _group_by(stays, lambda stay: stay.instance).values():
+        spans = sorted(_span(members) for members in _group_by(instance_stays, _session_key).values())
         busy_until = _ALWAYS
         for start, end in spans:
             if start + REJOIN_OVERLAP < busy_until:
@@ -397,8 +396,8 @@ def _session_key(stay: Stay) -> str:
     return f"session:{stay.instance} {stay.session}"
 
 
-def _only(values: Iterable[T]) -> T | None:
-    """The one value there is; None if there are none or several."""
+def _single(values: Iterable[T]) -> T | None:
+    """The single value; None if there are none or several."""
     items = list(values)
     return items[0] if len(items) == 1 else None
 
@@ -406,7 +405,7 @@ def _only(values: Iterable[T]) -> T | None:
 K = TypeVar("K", bound=Hashable)
 
 
-def _grouped(stays: Iterable[Stay], key_of: Callable[[Stay], K]) -> dict[K, tuple[Stay, ...]]:
+def _group_by(stays: Iterable[Stay], key_of: Callable[[Stay], K]) -> dict[K, tuple[Stay, ...]]:
     groups: dict[K, list[Stay]] = defaultdict(list)
     for stay in stays:
         groups[key_of(stay)].append(stay)

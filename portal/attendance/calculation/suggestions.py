@@ -1,6 +1,6 @@
-"""Whom an unmatched participant may be: likely learners with the reasons, for a person to confirm.
+"""Suggestions for an unmatched participant: likely learners with the reasons, for a person to confirm.
 
-Nothing here credits anybody. The scores only put suggestions in order.
+Nothing here credits attendance. The scores only rank the suggestions.
 """
 
 import re
@@ -25,9 +25,9 @@ _LONG_ENOUGH_FOR_A_TYPO = 5
 
 @dataclass(frozen=True)
 class MatchSuggestion:
-    """A learner and why: codes such as "same name", "surname first", "seat number".
+    """A learner and the reasons, as `SuggestionReason` codes.
 
-    `seen` says that the learner is already matched to another stay of this sheet.
+    `seen`: the learner is already matched to another stay of this sheet.
     """
 
     learner_id: str
@@ -37,8 +37,8 @@ class MatchSuggestion:
 
 
 @dataclass(frozen=True)
-class _Known:
-    """A learner's name in comparable words. `seat` is the place on the roster, from 1."""
+class _TokenisedLearner:
+    """A learner's name, tokenised. `seat` is the number on the roster, from 1."""
 
     learner_id: str
     last: tuple[str, ...]
@@ -48,8 +48,8 @@ class _Known:
 
 
 @dataclass(frozen=True)
-class _Shown:
-    """A displayed name in comparable words, with numbers and grade taken out."""
+class _TokenisedName:
+    """A displayed name, tokenised, without numbers and grade."""
 
     words: tuple[str, ...]
     numbers: tuple[int, ...]
@@ -63,7 +63,7 @@ class _Score:
 
 
 class MatchSuggester:
-    """Knows one class's roster, in the order of its sheet, and ranks its learners for displayed names."""
+    """Ranks the learners of one class for displayed names; the roster is in the order of the sheet."""
 
     def __init__(
         self,
@@ -73,11 +73,11 @@ class MatchSuggester:
         aliases: Iterable[ConfirmedAlias] = (),
         elsewhere: Iterable[ConfirmedAlias] = (),
     ) -> None:
-        """`section` as people write it ("8-Jadeite"); `aliases` of this class, `elsewhere` of the other
-        classes of its learners."""
-        self._known = [_know(line, seat) for seat, line in enumerate(roster, start=1)]
+        """`section` as people write it ("8-Jadeite"); `aliases` of this class, `elsewhere` of its learners' other
+        classes."""
+        self._learners = [_tokenise_learner(learner, seat) for seat, learner in enumerate(roster, start=1)]
         self._section = frozenset(name_tokens(section))
-        self._remembered = {
+        self._alias_codes = {
             (fold_name(alias.folded_name), learner_id): code
             for code, source in ((SuggestionReason.OTHER_CLASS_ALIAS, elsewhere), ("alias", aliases))
             for alias in source
@@ -85,31 +85,31 @@ class MatchSuggester:
         }
 
     def suggest(self, names: Iterable[str], seen: Collection[str] = ()) -> tuple[MatchSuggestion, ...]:
-        """At most three learners for a participant shown under `names`.
+        """At most three learners for a participant displayed under `names`.
 
         Strong resemblance comes before fair and weak; within each, learners in `seen` come last.
         """
         best: dict[str, _Score] = {}
         for name in sorted(set(names)):
-            shown = self._read(name)
-            for context in self._known:
-                score = self._compare(name, shown, context)
-                if score and score.points > best.get(context.learner_id, _Score(0, ())).points:
-                    best[context.learner_id] = score
+            tokenised = self._tokenise_name(name)
+            for learner in self._learners:
+                score = self._compare(name, tokenised, learner)
+                if score and score.points > best.get(learner.learner_id, _Score(0, ())).points:
+                    best[learner.learner_id] = score
         ranked = sorted(best.items(), key=lambda item: _rank(item[0], item[1], seen))
         return tuple(
             MatchSuggestion(learner_id, score.why, _strength(score.points), learner_id in seen)
             for learner_id, score in ranked[:MAX_SUGGESTIONS]
         )
 
-    def _read(self, name: str) -> _Shown:
+    def _tokenise_name(self, name: str) -> _TokenisedName:
         words: list[str] = []
         numbers: list[int] = []
         has_grade = False
         folded = name_tokens(name)
-        for before, word in zip(("", *folded), folded, strict=False):
+        for previous, word in zip(("", *folded), folded, strict=False):
             is_number = _NUMBER.fullmatch(word) is not None
-            if _GRADE.fullmatch(word) or (is_number and (before in _GRADE_WORDS or word in self._section)):
+            if _GRADE.fullmatch(word) or (is_number and (previous in _GRADE_WORDS or word in self._section)):
                 has_grade = True
             elif is_number:
                 numbers.append(int(word))
@@ -117,108 +117,119 @@ class MatchSuggester:
                 words.append(word)
         if has_grade:
             words = [word for word in words if word not in _GRADE_WORDS]
-        return _Shown(tuple(words), tuple(numbers), has_grade)
+        return _TokenisedName(tuple(words), tuple(numbers), has_grade)
 
-    def _compare(self, name: str, shown: _Shown, context: _Known) -> _Score | None:
-        own = {*context.last, *context.first, *context.middle}
-        words = [word for word in shown.words if word in own or word not in self._section]
-        prefixed = shown.has_grade or len(words) < len(shown.words)
-        points, why = self._resemblance(words, context)
-        if code := self._remembered.get((fold_name(name), context.learner_id)):
-            points, why = 95, [code]
+    def _compare(self, name: str, tokenised: _TokenisedName, learner: _TokenisedLearner) -> _Score | None:
+        learner_words = {*learner.last, *learner.first, *learner.middle}
+        words = [word for word in tokenised.words if word in learner_words or word not in self._section]
+        has_section_prefix = tokenised.has_grade or len(words) < len(tokenised.words)
+        points, reasons = self._score_name(words, learner)
+        if code := self._alias_codes.get((fold_name(name), learner.learner_id)):
+            points, reasons = 95, [code]
         if points:
-            points -= min(10, 2 * sum(1 for word in words if word not in own))
-            points += 3 if _middle_agrees(words, context) else 0
-        if context.seat in shown.numbers and (points or not words):
+            points -= min(10, 2 * sum(1 for word in words if word not in learner_words))
+            points += 3 if _middle_agrees(words, learner) else 0
+        if learner.seat in tokenised.numbers and (points or not words):
             points = points + 6 if points else 40
-            why.append(SuggestionReason.SEAT_NUMBER)
-        if points and prefixed:
-            why.append(SuggestionReason.SECTION_PREFIX)
-        return _Score(points, tuple(why)) if points > 0 else None
+            reasons.append(SuggestionReason.SEAT_NUMBER)
+        if points and has_section_prefix:
+            reasons.append(SuggestionReason.SECTION_PREFIX)
+        return _Score(points, tuple(reasons)) if points > 0 else None
 
-    def _resemblance(self, words: list[str], context: _Known) -> tuple[int, list[str]]:
-        at = _run(words, context.last)
-        if at is not None:
-            others = words[:at] + words[at + len(context.last) :]
-            return _given_names(others, context, surname_leads=_leads(at, others, words, context))
-        return self._without_surname(words, context)
+    def _score_name(self, words: list[str], learner: _TokenisedLearner) -> tuple[int, list[str]]:
+        position = _find_consecutive(words, learner.last)
+        if position is not None:
+            other_words = words[:position] + words[position + len(learner.last) :]
+            return _score_given_names(
+                other_words, learner, surname_leads=_surname_leads(position, other_words, words, learner)
+            )
+        return self._score_without_surname(words, learner)
 
-    def _without_surname(self, words: list[str], context: _Known) -> tuple[int, list[str]]:
-        shared = {word for word in words if word in context.first}
+    def _score_without_surname(self, words: list[str], learner: _TokenisedLearner) -> tuple[int, list[str]]:
+        shared = {word for word in words if word in learner.first}
         if shared:
-            if any(_nearly("".join(context.last), word) for word in words):
+            if any(_is_typo("".join(learner.last), word) for word in words):
                 return 82, [SuggestionReason.NEARLY_THE_SAME_NAME]
-            if any(len(word) == 1 and context.last and word == context.last[0][0] for word in words):
+            if any(len(word) == 1 and learner.last and word == learner.last[0][0] for word in words):
                 return 70, ["initial"]
-            if sum(shared <= set(other.first) for other in self._known) == 1:
+            if sum(shared <= set(other_learner.first) for other_learner in self._learners) == 1:
                 return 55, [SuggestionReason.ONLY_ONE_WITH_THAT_FIRST_NAME]
             return 0, []
-        nicknames = {word for word in words if any(_shortens(word, first) for first in context.first)}
+        nicknames = {word for word in words if any(_is_short_form(word, first) for first in learner.first)}
         holders = [
-            other
-            for other in self._known
-            if any(_shortens(word, first) or word == first for word in nicknames for first in other.first)
+            other_learner
+            for other_learner in self._learners
+            if any(_is_short_form(word, first) or word == first for word in nicknames for first in other_learner.first)
         ]
         return (50, [SuggestionReason.SHORT_NAME]) if nicknames and len(holders) == 1 else (0, [])
 
 
-def _know(line: RosterLearner, seat: int) -> _Known:
-    name = split_lis_name(line.name)
-    given = tuple(word for word in name_tokens(name.first) if word not in _EXTENSIONS)
-    return _Known(line.learner_id, name_tokens(name.last), given, name_tokens(name.middle), seat)
+def _tokenise_learner(learner: RosterLearner, seat: int) -> _TokenisedLearner:
+    name = split_lis_name(learner.name)
+    given_names = tuple(word for word in name_tokens(name.first) if word not in _EXTENSIONS)
+    return _TokenisedLearner(learner.learner_id, name_tokens(name.last), given_names, name_tokens(name.middle), seat)
 
 
-def _given_names(others: list[str], context: _Known, *, surname_leads: bool) -> tuple[int, list[str]]:
-    """How well the words beside the surname fit the given names."""
-    order = SuggestionReason.SURNAME_FIRST if surname_leads else SuggestionReason.SAME_NAME
-    shared = {word for word in others if word in context.first}
+def _score_given_names(
+    other_words: list[str], learner: _TokenisedLearner, *, surname_leads: bool
+) -> tuple[int, list[str]]:
+    """Score of the words other than the surname against the given names."""
+    order_code = SuggestionReason.SURNAME_FIRST if surname_leads else SuggestionReason.SAME_NAME
+    shared = {word for word in other_words if word in learner.first}
     if shared:
-        return (100 if shared == set(context.first) else 92 if context.first[0] in shared else 84), [order]
-    if any(_shortens(word, first) for word in others for first in context.first):
+        return (100 if shared == set(learner.first) else 92 if learner.first[0] in shared else 84), [order_code]
+    if any(_is_short_form(word, first) for word in other_words for first in learner.first):
         return 80, [SuggestionReason.SHORT_NAME]
-    if any(_nearly(word, first) for word in others for first in context.first):
+    if any(_is_typo(word, first) for word in other_words for first in learner.first):
         return 82, [SuggestionReason.NEARLY_THE_SAME_NAME]
-    if context.first and any(word == context.first[0][0] for word in others):
+    if learner.first and any(word == learner.first[0][0] for word in other_words):
         return 72, ["initial"]
-    # Perhaps a parent's or a sibling's device.
-    return (38 if others else 45), [SuggestionReason.SAME_SURNAME]
+    # Possibly a parent's or a sibling's device.
+    return (38 if other_words else 45), [SuggestionReason.SAME_SURNAME]
 
 
-def _leads(at: int, others: list[str], words: list[str], context: _Known) -> bool:
-    given = [words.index(word) for word in others if word in context.first]
-    return bool(given) and at < min(given)
+def _surname_leads(surname_position: int, other_words: list[str], words: list[str], learner: _TokenisedLearner) -> bool:
+    given_positions = [words.index(word) for word in other_words if word in learner.first]
+    return bool(given_positions) and surname_position < min(given_positions)
 
 
-def _middle_agrees(words: list[str], context: _Known) -> bool:
-    if not context.middle:
+def _middle_agrees(words: list[str], learner: _TokenisedLearner) -> bool:
+    if not learner.middle:
         return False
-    return context.middle[0] in words or context.middle[0][0] in words
+    return learner.middle[0] in words or learner.middle[0][0] in words
 
 
-def _run(words: Sequence[str], part: Sequence[str]) -> int | None:
-    """Where `part` stands in `words` as a run; None if nowhere."""
+def _find_consecutive(words: Sequence[str], part: Sequence[str]) -> int | None:
+    """The position of `part` in `words` as consecutive words; None if absent."""
     if not part:
         return None
-    places = range(len(words) - len(part) + 1)
-    return next((at for at in places if list(words[at : at + len(part)]) == list(part)), None)
+    positions = range(len(words) - len(part) + 1)
+    return next(
+        (position for position in positions if list(words[position : position + len(part)]) == list(part)), None
+    )
 
 
-def _shortens(word: str, name: str) -> bool:
+def _is_short_form(word: str, name: str) -> bool:
     return _SHORTEST_NICKNAME <= len(word) < len(name) and name.startswith(word)
 
 
-def _nearly(one: str, other: str) -> bool:
-    """One letter added, left out, replaced, or two neighbours swapped, in words long enough to tell."""
-    if one == other or min(len(one), len(other)) < _LONG_ENOUGH_FOR_A_TYPO:
+def _is_typo(first: str, second: str) -> bool:
+    """True for a typo: letter inserted, deleted, replaced, or two neighbours swapped, in words of 5 or more letters."""
+    if first == second or min(len(first), len(second)) < _LONG_ENOUGH_FOR_A_TYPO:
         return False
-    short, long = sorted((one, other), key=len)
+    short, long = sorted((first, second), key=len)
     if len(long) - len(short) > 1:
         return False
-    at = next((place for place, sign in enumerate(short) if sign != long[place]), len(short))
+    first_difference = next((index for index, letter in enumerate(short) if letter != long[index]), len(short))
     if len(short) < len(long):
-        return short[at:] == long[at + 1 :]
-    swapped = short[at + 1 : at + 2] + short[at : at + 1] == long[at : at + 2]
-    return short[at + 1 :] == long[at + 1 :] or (swapped and short[at + 2 :] == long[at + 2 :])
+        return short[first_difference:] == long[first_difference + 1 :]
+    swapped = (
+        short[first_difference + 1 : first_difference + 2] + short[first_difference : first_difference + 1]
+        == long[first_difference : first_difference + 2]
+    )
+    return short[first_difference + 1 :] == long[first_difference + 1 :] or (
+        swapped and short[first_difference + 2 :] == long[first_difference + 2 :]
+    )
 
 
 def _strength(points: int) -> Literal["strong", "fair", "weak"]:

@@ -1,7 +1,7 @@
-"""Zoom's own participants file, uploaded by a teacher: seen first, then taken in as evidence like any other.
+"""Upload of Zoom's participants file: a preview, then, if confirmed, evidence like any other.
 
-Its rows go beside what the events said and never in their place: a learner's time is the union of both. What
-a file told can be taken back.
+Its rows are added to those of the events and never replace them: a learner's time is the union of both. A confirmed
+file can be revoked.
 """
 
 import hashlib
@@ -40,12 +40,12 @@ FAR_FROM_CLASS = timedelta(hours=12)
 
 
 class EmptyUpload(ValueError):
-    """The file has no participant that could be read."""
+    """The file has no readable participant."""
 
 
 @dataclass(frozen=True)
 class MarkChange:
-    """What the file would change on one learner's line."""
+    """The change of one learner's record if the file is confirmed."""
 
     line: LearnerRecord
     mark_before: str
@@ -56,7 +56,7 @@ class MarkChange:
 
 @dataclass(frozen=True)
 class UploadPreview:
-    """What a file holds and what it would do. `other_meeting`, `other_day`: it seems to be of another class."""
+    """The content of a file and its effects. `other_meeting`, `other_day`: it seems to belong to another class."""
 
     file: ParticipantFile
     people: int
@@ -74,17 +74,19 @@ class UploadPreview:
 
 
 def create_upload(user: User, occurrence: MeetingOccurrence, filename: str, data: bytes) -> ParticipantUpload:
-    """Read the file and keep what it says for the preview; nothing is changed yet."""
+    """Parse the file and store its content for the preview; no evidence is changed yet."""
     file = parse_participants_csv(data, near=occurrence.local_date)
-    said = {
+    content = {
         "layout": file.layout,
         "meeting_id": file.meeting_id,
-        "started_at": _text(file.started_at),
-        "ended_at": _text(file.ended_at),
-        "rows": [asdict(row) | {"joined_at": _text(row.joined_at), "left_at": _text(row.left_at)} for row in file.rows],
+        "started_at": _to_iso(file.started_at),
+        "ended_at": _to_iso(file.ended_at),
+        "rows": [
+            asdict(row) | {"joined_at": _to_iso(row.joined_at), "left_at": _to_iso(row.left_at)} for row in file.rows
+        ],
         "problems": [asdict(problem) for problem in file.problems[:50]],
     }
-    digest = hashlib.sha256(json.dumps([str(occurrence.id), said["rows"]], sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([str(occurrence.id), content["rows"]], sort_keys=True).encode()).hexdigest()
     with write_transaction() as session:
         upload = ParticipantUpload(
             id=uuid4(),
@@ -93,7 +95,7 @@ def create_upload(user: User, occurrence: MeetingOccurrence, filename: str, data
             uploaded_at=clock.now(),
             filename=filename[:200],
             instance_uuid=f"{CSV_UUID}{digest[:48]}",
-            rows=said,
+            rows=content,
         )
         session.add(upload)
         audit_log.record_action(
@@ -106,80 +108,84 @@ def create_upload(user: User, occurrence: MeetingOccurrence, filename: str, data
     return upload
 
 
-def _text(moment: datetime | None) -> str | None:
+def _to_iso(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
 
-def _moment(text: str | None) -> datetime | None:
+def _from_iso(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
 def file_of_upload(upload: ParticipantUpload) -> ParticipantFile:
-    """What the upload said, as it was read."""
+    """The stored content of an upload."""
     values: dict[str, Any] = upload.rows or {}
     return ParticipantFile(
         layout=values.get("layout"),
         rows=tuple(
-            ParticipantFileRow(**(row | {"joined_at": _moment(row["joined_at"]), "left_at": _moment(row["left_at"])}))
+            ParticipantFileRow(
+                **(row | {"joined_at": _from_iso(row["joined_at"]), "left_at": _from_iso(row["left_at"])})
+            )
             for row in values.get("rows", ())
         ),
         meeting_id=values.get("meeting_id"),
-        started_at=_moment(values.get("started_at")),
-        ended_at=_moment(values.get("ended_at")),
+        started_at=_from_iso(values.get("started_at")),
+        ended_at=_from_iso(values.get("ended_at")),
         problems=tuple(FileProblem(**problem) for problem in values.get("problems", ())),
     )
 
 
 def preview_upload(occurrence: MeetingOccurrence, upload: ParticipantUpload) -> UploadPreview:
-    """What confirming the upload would do to the sheet."""
+    """The effects of confirming the upload on the sheet."""
     file = file_of_upload(upload)
-    now = load_sheet_evidence(occurrence, occurrence.meeting)
-    then = load_sheet_evidence(occurrence, occurrence.meeting, extra=_evidence(occurrence, upload, file))
-    before, after = compute_sheet(now.input), compute_sheet(then.input)
-    instance = _span(file)
+    present = load_sheet_evidence(occurrence, occurrence.meeting)
+    changed = load_sheet_evidence(occurrence, occurrence.meeting, extra=_build_evidence(occurrence, upload, file))
+    old_result, new_result = compute_sheet(present.input), compute_sheet(changed.input)
+    span = _time_span(file)
     return UploadPreview(
         file=file,
         people=len({(row.email or row.name.casefold()) for row in file.rows}),
-        first=instance[0],
-        last=instance[1],
+        first=span[0],
+        last=span[1],
         other_meeting=bool(file.meeting_id) and file.meeting_id != occurrence.meeting.zoom_id,
-        other_day=_is_far(occurrence, instance),
-        changes=_changes(now.lines, before, after),
-        unmatched_before=len(before.unmatched),
-        unmatched_after=len(after.unmatched),
+        other_day=_is_other_day(occurrence, span),
+        changes=_list_mark_changes(present.lines, old_result, new_result),
+        unmatched_before=len(old_result.unmatched),
+        unmatched_after=len(new_result.unmatched),
     )
 
 
-def _is_far(occurrence: MeetingOccurrence, span: tuple[datetime | None, datetime | None]) -> bool:
-    first, last = span
-    if first is None or last is None:
+def _is_other_day(occurrence: MeetingOccurrence, span: tuple[datetime | None, datetime | None]) -> bool:
+    first_join, last_leave = span
+    if first_join is None or last_leave is None:
         return False
-    return first > occurrence.ends_at + FAR_FROM_CLASS or last < occurrence.starts_at - FAR_FROM_CLASS
+    return first_join > occurrence.ends_at + FAR_FROM_CLASS or last_leave < occurrence.starts_at - FAR_FROM_CLASS
 
 
-def _changes(lines: tuple[LearnerRecord, ...], before: SheetResult, after: SheetResult) -> tuple[MarkChange, ...]:
-    found = zip(lines, before.learners, after.learners, strict=True)
+def _list_mark_changes(
+    lines: tuple[LearnerRecord, ...], old_result: SheetResult, new_result: SheetResult
+) -> tuple[MarkChange, ...]:
+    record_pairs = zip(lines, old_result.learners, new_result.learners, strict=True)
     return tuple(
-        MarkChange(line, result.mark, two.mark, result.seconds, two.seconds)
-        for line, result, two in found
-        if (result.mark, result.seconds) != (two.mark, two.seconds)
+        MarkChange(line, old.mark, new.mark, old.seconds, new.seconds)
+        for line, old, new in record_pairs
+        if (old.mark, old.seconds) != (new.mark, new.seconds)
     )
 
 
-def _span(file: ParticipantFile) -> tuple[datetime | None, datetime | None]:
-    """From the first join to the last leave; what the file says of the meeting itself where rows have no times."""
+def _time_span(file: ParticipantFile) -> tuple[datetime | None, datetime | None]:
+    """From the first join to the last leave; the meeting's own times where rows have none."""
     if file.layout == "minutes":
         return file.started_at, file.ended_at
-    starts = [moment for moment in (file.started_at, *(row.joined_at for row in file.rows)) if moment]
-    ends = [moment for moment in (file.ended_at, *(row.left_at for row in file.rows)) if moment]
+    starts = [time for time in (file.started_at, *(row.joined_at for row in file.rows)) if time]
+    ends = [time for time in (file.ended_at, *(row.left_at for row in file.rows)) if time]
     return min(starts, default=None), max(ends, default=None)
 
 
-def _evidence(
+def _build_evidence(
     occurrence: MeetingOccurrence, upload: ParticipantUpload, file: ParticipantFile
 ) -> tuple[ZoomInstance, list[ZoomParticipant]]:
-    """The running and the stays that the file tells of, not yet stored."""
-    started, ended = _span(file)
+    """The instance and the stays of the file, not yet stored."""
+    started, ended = _time_span(file)
     if file.layout == "minutes" or started is None or ended is None:
         started = ended = None
     instance = ZoomInstance(
@@ -192,10 +198,10 @@ def _evidence(
         started_event_received=False,
         ended_event_received=False,
     )
-    return instance, [_stay(instance, row) for row in file.rows]
+    return instance, [_build_stay(instance, row) for row in file.rows]
 
 
-def _stay(instance: ZoomInstance, row: ParticipantFileRow) -> ZoomParticipant:
+def _build_stay(instance: ZoomInstance, row: ParticipantFileRow) -> ZoomParticipant:
     session = f"line {row.line}"
     room = "waiting" if row.waiting else "meeting"
     return ZoomParticipant(
@@ -217,16 +223,16 @@ def _stay(instance: ZoomInstance, row: ParticipantFileRow) -> ZoomParticipant:
 
 
 def confirm_upload(user: User, occurrence: MeetingOccurrence, upload: ParticipantUpload) -> None:
-    """Take the file's stays in. Raises SheetFinalised, EmptyUpload; confirming twice is confirming once."""
+    """Store the file's stays as evidence. Idempotent. Raises SheetFinalised, EmptyUpload."""
     if upload.state != UploadState.PREVIEW:
         return
     preview = preview_upload(occurrence, upload)
     if not preview.usable:
         raise EmptyUpload
-    instance, stays = _evidence(occurrence, upload, preview.file)
+    instance, stays = _build_evidence(occurrence, upload, preview.file)
     with write_transaction() as session:
-        meeting = _locked(occurrence)
-        if not _decide(upload, "preview", "confirmed"):
+        meeting = _lock_for_change(occurrence)
+        if not _change_state(upload, "preview", "confirmed"):
             return
         if session.scalar(select(ZoomInstance.id).where(ZoomInstance.uuid == instance.uuid)) is None:
             session.add(instance)
@@ -241,11 +247,11 @@ def confirm_upload(user: User, occurrence: MeetingOccurrence, upload: Participan
 
 
 def discard_upload(user: User, occurrence: MeetingOccurrence, upload: ParticipantUpload) -> None:
-    """Throw an upload away that was only looked at."""
+    """Discard an upload after its preview."""
     if upload.state != UploadState.PREVIEW:
         return
     with write_transaction():
-        if not _decide(upload, "preview", "discarded"):
+        if not _change_state(upload, "preview", "discarded"):
             return
         audit_log.record_action(
             AuditAction.DISCARDED_PARTICIPANTS_FILE, AuditSubject.OCCURRENCE, occurrence.id, by=user.id
@@ -253,16 +259,18 @@ def discard_upload(user: User, occurrence: MeetingOccurrence, upload: Participan
 
 
 def revoke_upload(user: User, occurrence: MeetingOccurrence, upload: ParticipantUpload) -> None:
-    """Remove what a confirmed file told, and the matches made of its rows. Raises SheetFinalised."""
+    """Delete the evidence of a confirmed file, and the matches of its rows. Raises SheetFinalised."""
     if upload.state != UploadState.CONFIRMED:
         return
     with write_transaction() as session:
-        meeting = _locked(occurrence)
-        if not _decide(upload, "confirmed", UploadState.REVOKED):
+        meeting = _lock_for_change(occurrence)
+        if not _change_state(upload, "confirmed", UploadState.REVOKED):
             return
-        for same in list_confirmed_uploads(occurrence.id):  # the same rows brought in twice are one evidence
-            if same.instance_uuid == upload.instance_uuid:
-                same.state = UploadState.REVOKED
+        for identical in list_confirmed_uploads(
+            occurrence.id
+        ):  # an identical file confirmed twice is one piece of evidence
+            if identical.instance_uuid == upload.instance_uuid:
+                identical.state = UploadState.REVOKED
         session.execute(
             delete(ZoomInstance).where(
                 ZoomInstance.uuid == upload.instance_uuid, ZoomInstance.occurrence_id == occurrence.id
@@ -276,34 +284,34 @@ def revoke_upload(user: User, occurrence: MeetingOccurrence, upload: Participant
     recompute_sheet(occurrence.id)
 
 
-def _locked(occurrence: MeetingOccurrence) -> ZoomMeeting:
+def _lock_for_change(occurrence: MeetingOccurrence) -> ZoomMeeting:
     meeting = lock_zoom_meeting(ZoomMeeting.id == occurrence.meeting_id)
-    assert meeting is not None  # its occurrence is here
+    assert meeting is not None  # the occurrence's foreign key
     sheet = db.session.get(AttendanceSheet, occurrence.id, with_for_update=True, populate_existing=True)
     if sheet and sheet.finalised_at:
         raise SheetFinalised
     return meeting
 
 
-def _decide(upload: ParticipantUpload, before: str, after: str) -> bool:
-    """Move the upload on, unless another request did meanwhile. Its rows are needed no longer: they are stays
-    now, or nothing."""
+def _change_state(upload: ParticipantUpload, expected_state: str, new_state: str) -> bool:
+    """Compare-and-set of the upload's state; False if another request changed it first. The stored rows are cleared:
+    they are stays now, or discarded."""
     row = db.session.get(ParticipantUpload, upload.id, populate_existing=True, with_for_update=True)
-    if row is None or row.state != before:
+    if row is None or row.state != expected_state:
         return False
-    row.state, row.rows = after, None
+    row.state, row.rows = new_state, None
     db.session.flush()
     return True
 
 
 def find_upload(occurrence_id: UUID, upload_id: UUID) -> ParticipantUpload | None:
-    """An upload of this class date."""
+    """An upload of this class date, or None."""
     upload = db.session.get(ParticipantUpload, upload_id)
     return upload if upload and upload.occurrence_id == occurrence_id else None
 
 
 def list_confirmed_uploads(occurrence_id: UUID) -> list[ParticipantUpload]:
-    """The files that this class date's sheet rests on, first to last."""
+    """The confirmed files of this class date, oldest first."""
     return list(
         db.session.scalars(
             select(ParticipantUpload)

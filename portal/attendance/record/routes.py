@@ -1,4 +1,4 @@
-"""The day's page of a section's register, on the blueprint of attendance."""
+"""The page of a section's daily record, on the attendance blueprint."""
 
 from datetime import date
 from uuid import UUID
@@ -27,7 +27,7 @@ def show_daily_record(section_id: UUID, day: str) -> str:
     audit_log.record_view(
         AuditAction.VIEWED_DAY, AuditSubject.SECTION, section.id, by=current_user.id, section_id=section.id, day=day
     )
-    return _page(section, on)
+    return _render_page(section, on)
 
 
 @bp.post("/attendance/sections/<uuid:section_id>/days/<day>")
@@ -35,45 +35,47 @@ def record_class_day(section_id: UUID, day: str) -> str | AnyResponse | tuple[st
     section = section_or_404(section_id, govern=True)
     on = _day_or_404(day)
     reason = request.form.get("reason", "").strip()
-    changes, wrong = _said(section, on)
-    if wrong:
-        return _page(section, on, _("That is no mark of this page. Look at the lines again.")), 422
+    changes, has_invalid = _parse_changes(section, on)
+    if has_invalid:
+        return _render_page(section, on, _("That is no mark of this page. Look at the lines again.")), 422
     if len(reason) > MAX_REASON_LENGTH:
-        return _page(section, on, _("The reason is too long, 200 characters are the most.")), 422
+        return _render_page(section, on, _("The reason is too long, 200 characters are the most.")), 422
     try:
-        written = service.save_daily_record(current_user, section, on, changes, reason)
+        written_count = service.save_daily_record(current_user, section, on, changes, reason)
     except service.FutureDay:
-        return _page(section, on, _("That day has not come yet. It can be recorded when it is there.")), 422
+        return _render_page(section, on, _("That day has not come yet. It can be recorded when it is there.")), 422
     except service.ReasonMissing:
-        said = _("You say something else than the sheets, or than before. Write the reason, e.g. called by phone.")
-        return _page(section, on, said), 422
+        message = _("You say something else than the sheets, or than before. Write the reason, e.g. called by phone.")
+        return _render_page(section, on, message), 422
     flash(
-        ngettext("The day is recorded: %(num)d line changed.", "The day is recorded: %(num)d lines changed.", written)
-        if written
+        ngettext(
+            "The day is recorded: %(num)d line changed.", "The day is recorded: %(num)d lines changed.", written_count
+        )
+        if written_count
         else _("Nothing was changed.")
     )
     return redirect(url_for(".show_daily_record", section_id=section.id, day=on.isoformat()))
 
 
-def _said(section: Section, on: date) -> tuple[list[service.RecordChange], bool]:
-    """What the form says of each learner; a line left open is not said. True if a word in it is none of ours."""
-    changes, wrong = [], False
+def _parse_changes(section: Section, on: date) -> tuple[list[service.RecordChange], bool]:
+    """The changes that the form contains, without the lines left open; and True if a value is invalid."""
+    changes, has_invalid = [], False
     for learner in service.learners_enrolled_on(section.id, on):
         status = request.form.get(f"mark-{learner.id}", "")
         tardy = request.form.get(f"tardy-{learner.id}", "")
         if status not in ("", service.PRESENT, service.ABSENT) or tardy not in service.TARDY_KINDS:
-            wrong = True
+            has_invalid = True
         elif status:
             changes.append(service.RecordChange(learner.id, status, tardy))
-    return changes, wrong
+    return changes, has_invalid
 
 
-def _page(section: Section, on: date, problem: str = "") -> str:
+def _render_page(section: Section, on: date, problem: str = "") -> str:
     daily_record = service.load_daily_record(section.id, on, on)
     lines = []
     for learner in service.learners_enrolled_on(section.id, on):
         entry = daily_record.entries.get((learner.id, on))
-        # A day of which nothing is known is proposed as everybody present; nothing is saved before the adviser says so.
+        # For a day without any data everybody is proposed as present; nothing is saved before the adviser submits it.
         status = (entry.status if entry else service.UNKNOWN) if daily_record.days else service.PRESENT
         tardy = entry.tardy if entry else ""
         if problem:

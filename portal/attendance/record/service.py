@@ -1,8 +1,8 @@
-"""The daily register of a section: who was present on which day, for School Form 2.
+"""The daily record of a section: who was present on which day, for School Form 2.
 
-A day follows from the sheets of the section's classes, by the section's rule: present is who was in any of them, in
-the first, or in half of them. The adviser corrects it with a reason, or records a day on which no class was at Zoom;
-what the adviser said stays, whatever the sheets say later or the rule becomes.
+A day is derived from the sheets of the section's classes by the section's rule: present in any of them, in the
+first, or in half of them. The adviser overrides it with a reason, or records a day without class at Zoom; an
+override stays, even if sheets or rule change later.
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,7 +32,7 @@ ATTENDED_MARKS = ("present", "partial")
 
 @dataclass(frozen=True)
 class RecordEntry:
-    """A learner's day. `by_hand`: the adviser said so, for `reason`; `sheets` is what the classes say."""
+    """A learner's day. `by_hand`: recorded by the adviser, for `reason`; `sheets`: the status by the sheets."""
 
     status: str
     tardy: str
@@ -43,7 +43,7 @@ class RecordEntry:
 
 @dataclass(frozen=True)
 class DailyRecord:
-    """Some days of a section. `days` are those of which anything is known."""
+    """Some days of a section. `days` are those with any data."""
 
     entries: Mapping[tuple[UUID, date], RecordEntry]
     days: frozenset[date]
@@ -57,17 +57,17 @@ class RecordChange:
 
 
 class ReasonMissing(ValueError):
-    """The adviser says something else than the sheets, or than they did before, and not why."""
+    """A change of the derived or of the recorded status needs a reason."""
 
 
 class FutureDay(ValueError):
-    """The day has not come yet."""
+    """The day is in the future."""
 
 
 @dataclass(frozen=True)
 class ClassesOfDay:
-    """What the sheets say of a learner's day: of how many classes, in how many they were, from how many they
-    were absent; the mark of the day's first class, None if they have none; late in the first, early from the last."""
+    """A learner's day by its sheets: number of classes, attended ones and absences; the mark in the day's first class,
+    None if they have none; late in the first, left early from the last."""
 
     held: int
     came: int
@@ -78,14 +78,14 @@ class ClassesOfDay:
 
 
 def load_daily_record(section_id: UUID, first: date, last: date) -> DailyRecord:
-    """The register from the first to the last day, in three statements."""
+    """The daily record from the first to the last day, in three statements."""
     rule = db.session.scalar(select(Section.day_attendance_rule).where(Section.id == section_id)) or "any"
-    held = (
+    class_dates = (
         select(
             MeetingOccurrence.id,
             MeetingOccurrence.local_date,
-            _nth(MeetingOccurrence.starts_at.asc()).label("nth"),
-            _nth(MeetingOccurrence.starts_at.desc()).label("nth_last"),
+            _row_number(MeetingOccurrence.starts_at.asc()).label("nth"),
+            _row_number(MeetingOccurrence.starts_at.desc()).label("nth_last"),
         )
         .join(AttendanceSheet, AttendanceSheet.occurrence_id == MeetingOccurrence.id)
         .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
@@ -98,11 +98,11 @@ def load_daily_record(section_id: UUID, first: date, last: date) -> DailyRecord:
         )
         .cte("held")
     )
-    is_first, is_last = held.c.nth == 1, held.c.nth_last == 1
+    is_first, is_last = class_dates.c.nth == 1, class_dates.c.nth_last == 1
     rows = db.session.execute(
         select(
             AttendanceRecord.learner_id,
-            held.c.local_date,
+            class_dates.c.local_date,
             func.count(),
             func.sum(case((sheet_mark.in_(ATTENDED_MARKS), 1), else_=0)),
             func.sum(case((sheet_mark == ABSENT, 1), else_=0)),
@@ -110,21 +110,23 @@ def load_daily_record(section_id: UUID, first: date, last: date) -> DailyRecord:
             func.max(case((is_first & AttendanceRecord.is_late, 1), else_=0)),
             func.max(case((is_last & AttendanceRecord.left_early, 1), else_=0)),
         )
-        .join(held, held.c.id == AttendanceRecord.occurrence_id)
-        .group_by(AttendanceRecord.learner_id, held.c.local_date)
+        .join(class_dates, class_dates.c.id == AttendanceRecord.occurrence_id)
+        .group_by(AttendanceRecord.learner_id, class_dates.c.local_date)
     )
     entries = {
-        (learner_id, day): day_status_from_marks(ClassesOfDay(n, came, absent, mark, bool(late), bool(early)), rule)
-        for learner_id, day, n, came, absent, mark, late, early in rows
+        (learner_id, day): day_status_from_marks(
+            ClassesOfDay(count, attended, absent, mark, bool(late), bool(early)), rule
+        )
+        for learner_id, day, count, attended, absent, mark, late, early in rows
     }
-    for row in _rows(section_id, first, last):
+    for row in _load_overrides(section_id, first, last):
         key = (row.learner_id, row.day)
         entry = entries.get(key)
         entries[key] = RecordEntry(row.mark, row.tardy, True, row.reason or "", entry.status if entry else None)
     return DailyRecord(entries, frozenset(day for _, day in entries))
 
 
-def _rows(section_id: UUID, first: date, last: date) -> Iterable[DailyAttendance]:
+def _load_overrides(section_id: UUID, first: date, last: date) -> Iterable[DailyAttendance]:
     return db.session.scalars(
         select(DailyAttendance)
         .where(DailyAttendance.section_id == section_id, DailyAttendance.day.between(first, last))
@@ -132,30 +134,30 @@ def _rows(section_id: UUID, first: date, last: date) -> Iterable[DailyAttendance
     )
 
 
-def _nth(order: ColumnElement[Any]) -> ColumnElement[int]:
-    """Which class of its day one is, in this order."""
+def _row_number(order: ColumnElement[Any]) -> ColumnElement[int]:
+    """The ordinal of a class within its day, in this order."""
     return func.row_number().over(partition_by=MeetingOccurrence.local_date, order_by=(order, MeetingOccurrence.id))
 
 
 def day_status_from_marks(day: ClassesOfDay, rule: str) -> RecordEntry:
-    """The day by the rule; unknown where the classes that nobody knows of would decide.
+    """The day's status by the rule; unknown where classes without a known mark would decide.
 
-    Late is who was late in the first class of the day, an early leaver who went early from the last; by the rule
-    "first" the others are not asked.
+    Late is who was late in the day's first class, cutting who left the last one early; the rule "first" uses the first
+    class only.
     """
     if rule == "first":
-        came = day.first in ATTENDED_MARKS
-        absent = day.first == ABSENT
-        early = day.early and day.held == 1
+        is_present = day.first in ATTENDED_MARKS
+        is_absent = day.first == ABSENT
+        is_early = day.early and day.held == 1
     else:
         needed = (day.held + 1) // 2 if rule == "half" else 1
-        came = day.came >= needed
-        absent = day.held - day.absent < needed
-        early = day.early
-    if came:
-        tardy = "both" if day.late and early else "late" if day.late else "cutting" if early else ""
+        is_present = day.came >= needed
+        is_absent = day.held - day.absent < needed
+        is_early = day.early
+    if is_present:
+        tardy = "both" if day.late and is_early else "late" if day.late else "cutting" if is_early else ""
         return RecordEntry(PRESENT, tardy, False, "", PRESENT)
-    status = ABSENT if absent else UNKNOWN
+    status = ABSENT if is_absent else UNKNOWN
     return RecordEntry(status, "", False, "", status)
 
 
@@ -176,10 +178,10 @@ def learners_enrolled_on(section_id: UUID, day: date) -> list[Learner]:
 
 
 def save_daily_record(user: User, section: Section, day: date, changes: list[RecordChange], reason: str) -> int:
-    """Record what the adviser says of a day; what agrees with the register already is left as it is.
+    """Save the adviser's changes of a day; those equal to the present record are skipped.
 
-    Of a day of which nothing was known everybody is written down. Returns how many lines were written. Raises
-    DayToCome, ReasonMissing; ValueError for a mark that cannot be set. Learners of another roster are left out.
+    On a day without data every change is written. Returns the number of written rows. Raises FutureDay,
+    ReasonMissing, and ValueError for an invalid mark. Learners who are not on that day's roster are skipped.
     """
     reason = " ".join(reason.split())[:200]
     if day > clock.today():
@@ -187,18 +189,18 @@ def save_daily_record(user: User, section: Section, day: date, changes: list[Rec
     with write_transaction() as session:
         session.get(Section, section.id, with_for_update=True)
         daily_record = load_daily_record(section.id, day, day)
-        here = {learner.id for learner in learners_enrolled_on(section.id, day)}
-        rows = {row.learner_id: row for row in _rows(section.id, day, day)}
-        written = 0
+        enrolled_ids = {learner.id for learner in learners_enrolled_on(section.id, day)}
+        rows = {row.learner_id: row for row in _load_overrides(section.id, day, day)}
+        written_count = 0
         for change in changes:
             if change.status not in (PRESENT, ABSENT) or change.tardy not in TARDY_KINDS:
                 raise ValueError("no such mark")
             tardy = change.tardy if change.status == PRESENT else ""
-            before = daily_record.entries.get((change.learner_id, day))
-            same = before is not None and (before.status, before.tardy) == (change.status, tardy)
-            if change.learner_id not in here or same:
+            entry = daily_record.entries.get((change.learner_id, day))
+            is_unchanged = entry is not None and (entry.status, entry.tardy) == (change.status, tardy)
+            if change.learner_id not in enrolled_ids or is_unchanged:
                 continue
-            if before is not None and not reason:
+            if entry is not None and not reason:
                 raise ReasonMissing
             row = rows.get(change.learner_id)
             if row is None:
@@ -206,26 +208,30 @@ def save_daily_record(user: User, section: Section, day: date, changes: list[Rec
                 session.add(row)
             row.mark, row.tardy, row.reason = change.status, tardy, reason or None
             row.set_by, row.set_at = user.id, clock.now()
-            written += 1
-        if written:
+            written_count += 1
+        if written_count:
             audit_log.record_action(
                 AuditAction.RECORDED_DAY, AuditSubject.SECTION, section.id, by=user.id, section_id=section.id,
-                day=day.isoformat(), learners=written,
+                day=day.isoformat(), learners=written_count,
             )  # fmt: skip
-    return written
+    return written_count
 
 
 def set_sf2_options(
     user: User, section: Section, *, cut_off: date, day_rule: str, school_head: str | None, kind: str, paper: str
 ) -> None:
-    """What School Form 2 of a section goes by: the day whose enrolment it compares with, which classes make a day,
-    who signs as school head (None: the school's admin), which of the forms, on which paper."""
+    """Set a section's options for School Form 2: the cut-off date of the enrolment, the rule of a day's attendance, the
+    school head who signs (None: the school's admin), the kind of form and the paper."""
     if day_rule not in DAY_RULES:
         raise ValueError("no such rule")
     with write_transaction() as session:
-        mine = session.get_one(Section, section.id)
-        mine.sf2_cutoff_date, mine.day_attendance_rule, mine.school_head = cut_off, day_rule, school_head
-        mine.sf2_form, mine.sf2_paper = kind, paper
+        locked_section = session.get_one(Section, section.id)
+        locked_section.sf2_cutoff_date, locked_section.day_attendance_rule, locked_section.school_head = (
+            cut_off,
+            day_rule,
+            school_head,
+        )
+        locked_section.sf2_form, locked_section.sf2_paper = kind, paper
         audit_log.record_action(
             AuditAction.SET_SF2_OPTIONS, AuditSubject.SECTION, section.id, by=user.id, section_id=section.id,
             cut_off=cut_off.isoformat(), day_rule=day_rule, kind=kind, paper=paper,

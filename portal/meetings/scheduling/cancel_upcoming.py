@@ -1,4 +1,4 @@
-"""The dates of a class that are still to come, and calling all of them off."""
+"""Cancelling all upcoming dates of a class, when it is closed."""
 
 from typing import Any
 from uuid import UUID
@@ -17,36 +17,38 @@ from portal.meetings.service import MeetingNotChangeable
 
 
 def count_upcoming_occurrences(class_id: UUID) -> int:
-    """How many dates of the class are scheduled from now on."""
+    """The number of the class's scheduled dates from now on."""
     statement = select(func.count()).select_from(MeetingOccurrence).join(MeetingOccurrence.meeting)
-    return db.session.scalar(statement.where(*_coming(class_id))) or 0
+    return db.session.scalar(statement.where(*_upcoming_clauses(class_id))) or 0
 
 
 def cancel_upcoming_occurrences(user: User, class_id: UUID, reason: str = "") -> int:
-    """Call off every date of the class from now on, in one transaction; how many. The worker tells Zoom afterwards.
+    """Cancel every upcoming date of the class in one transaction; returns how many. The worker updates Zoom afterwards.
 
-    One that has begun runs to its end, and what was held stays.
+    A date that has begun is left to end; past dates stay.
     """
-    done = 0
+    cancelled_count = 0
     with write_transaction() as session:
         rows = session.scalars(
             select(MeetingOccurrence)
             .join(MeetingOccurrence.meeting)
-            .where(*_coming(class_id))
+            .where(*_upcoming_clauses(class_id))
             .options(joinedload(MeetingOccurrence.meeting))
-            .order_by(MeetingOccurrence.meeting_id, MeetingOccurrence.starts_at)  # two people lock in the same order
+            .order_by(
+                MeetingOccurrence.meeting_id, MeetingOccurrence.starts_at
+            )  # a fixed lock order prevents deadlocks
         ).all()
         for row in rows:
             try:
                 schedules.cancel_occurrence(user, row, reason)
-            except MeetingNotChangeable:  # begun, or called off by somebody else, at this moment
+            except MeetingNotChangeable:  # started, or cancelled by somebody else, just now
                 continue
-            done += 1
-    notify_worker("meetings")  # once more: the worker may have looked before it was committed
-    return done
+            cancelled_count += 1
+    notify_worker("meetings")  # after the commit: a worker signalled earlier saw nothing yet
+    return cancelled_count
 
 
-def _coming(class_id: UUID) -> list[Any]:
+def _upcoming_clauses(class_id: UUID) -> list[Any]:
     return [
         ZoomMeeting.class_id == class_id,
         ZoomMeeting.state.not_in((MeetingState.ENDED, MeetingState.CANCELLED, MeetingState.DELETED)),

@@ -1,8 +1,8 @@
-"""Two classes at once: of the same Zoom host, the same teacher or the same section.
+"""Scheduling conflicts: two classes at once of the same Zoom host, the same teacher or the same section.
 
-A Zoom user runs one meeting at a time, so an overlap there cannot be scheduled; a teacher or a section in two
-places is a person's decision. Less than ten minutes between two classes of one host needs a look as well: the
-first has to be ended in time.
+A Zoom user runs one meeting at a time, so an overlap of one host is blocking; an overlap of a teacher or a section
+needs a person's confirmation. So does a gap of less than ten minutes between two classes of one host: the first
+has to be ended in time.
 """
 
 from collections.abc import Collection, Sequence
@@ -23,12 +23,12 @@ from portal.meetings.scheduling.recurrence import TimeSlot
 
 BUFFER = timedelta(minutes=10)
 SLOT_STEP = timedelta(minutes=5)
-FIRST_START, LAST_START = time(6, 0), time(20, 0)  # nobody is offered a class that begins earlier, or later
+FIRST_START, LAST_START = time(6, 0), time(20, 0)  # the earliest and the latest start that is suggested
 
 
 @dataclass(frozen=True)
 class BookedSlot:
-    """A class that is scheduled already."""
+    """An occurrence that is scheduled already."""
 
     starts_at: datetime
     minutes: int
@@ -48,7 +48,7 @@ class BookedSlot:
 
 @dataclass(frozen=True)
 class Conflict:
-    """A wanted class that meets another one. `free_at` is the next start that day without any clash, if any."""
+    """A requested slot in conflict with a booked one. `free_at`: the next start that day without conflicts, if any."""
 
     slot: TimeSlot
     other: BookedSlot
@@ -60,22 +60,22 @@ class Conflict:
 
     @property
     def is_blocking(self) -> bool:
-        """Zoom could not run both."""
+        """Zoom cannot run both."""
         return self.same_host and self.overlaps
 
     @property
     def usual_day(self) -> str:
-        """The day of the rhythm it belongs to, as forms send it."""
+        """The regular date of the slot, before any exception, in the format that forms send."""
         return clock.to_manila(self.slot.pattern).date().isoformat()
 
     @property
     def free_time(self) -> str:
-        """`free_at` on the clock in Manila, as forms send it."""
+        """`free_at` in Manila time, in the format that forms send."""
         return clock.to_manila(self.free_at).strftime("%H:%M") if self.free_at else ""
 
     @property
     def needs_confirmation(self) -> bool:
-        """Worth stopping for: an overlap, or one host with too little time between."""
+        """True for an overlap, and for one host with less than the buffer in between."""
         return self.overlaps or self.same_host
 
 
@@ -86,17 +86,17 @@ def list_booked_slots(
     teacher_id: UUID | None = None,
     section_id: UUID | None = None,
     except_meeting: UUID | None = None,
-    except_date: UUID | None = None,
+    except_occurrence: UUID | None = None,
 ) -> list[BookedSlot]:
-    """Everything of these hosts, this teacher and this section around the slots' dates, in one statement."""
+    """All bookings of these hosts, this teacher and this section around the slots' dates, in one statement."""
     if not slots:
         return []
-    whose: list[ColumnElement[bool]] = [ZoomMeeting.host_email.in_(hosts)]
-    busy_teacher = func.coalesce(SchoolClass.teacher_id, ZoomMeeting.created_by)  # who made it, without a class
+    party_clauses: list[ColumnElement[bool]] = [ZoomMeeting.host_email.in_(hosts)]
+    busy_teacher = func.coalesce(SchoolClass.teacher_id, ZoomMeeting.created_by)  # without a class: the creator
     if teacher_id is not None:
-        whose.append(busy_teacher == teacher_id)
+        party_clauses.append(busy_teacher == teacher_id)
     if section_id is not None:
-        whose.append(SchoolClass.section_id == section_id)
+        party_clauses.append(SchoolClass.section_id == section_id)
     teacher = aliased(User)
     first = min(slot.starts_at for slot in slots) - timedelta(days=1)
     last = max(slot.starts_at for slot in slots) + timedelta(days=1)
@@ -123,9 +123,9 @@ def list_booked_slots(
             MeetingOccurrence.state.in_((OccurrenceState.SCHEDULED, OccurrenceState.STARTED)),
             MeetingOccurrence.is_scheduled,
             ZoomMeeting.state.in_((MeetingState.PENDING_ZOOM, MeetingState.SCHEDULED, MeetingState.STARTED)),
-            or_(*whose),
+            or_(*party_clauses),
             *([ZoomMeeting.id != except_meeting] if except_meeting else []),
-            *([MeetingOccurrence.id != except_date] if except_date else []),
+            *([MeetingOccurrence.id != except_occurrence] if except_occurrence else []),
         )
         .order_by(MeetingOccurrence.starts_at, MeetingOccurrence.id)
     )
@@ -138,71 +138,83 @@ def list_booked_slots(
             title=title,
             subject=subject,
             section_title=f"{grade} - {section}" if section else "",
-            section_id=section_of,
-            teacher_id=teacher_of,
+            section_id=booked_section_id,
+            teacher_id=booked_teacher_id,
             teacher=name,
         )
-        for starts_at, minutes, meeting_id, host, title, subject, grade, section, section_of, teacher_of, name in rows
+        for (
+            starts_at,
+            minutes,
+            meeting_id,
+            host,
+            title,
+            subject,
+            grade,
+            section,
+            booked_section_id,
+            booked_teacher_id,
+            name,
+        ) in rows
     ]
 
 
 def find_conflicts(
     slots: Sequence[TimeSlot],
-    taken: Sequence[BookedSlot],
+    booked_slots: Sequence[BookedSlot],
     *,
     host: str,
     teacher_id: UUID | None,
     section_id: UUID | None,
 ) -> list[Conflict]:
-    """Every clash of the slots with what is scheduled, in the order of the slots."""
+    """All conflicts of the slots with the booked ones, in the order of the slots."""
     by_day: dict[object, list[BookedSlot]] = {}
-    for one in taken:
-        by_day.setdefault(clock.to_manila(one.starts_at).date(), []).append(one)
+    for booked in booked_slots:
+        by_day.setdefault(clock.to_manila(booked.starts_at).date(), []).append(booked)
     conflicts = []
     for slot in slots:
         day = clock.to_manila(slot.starts_at).date()
-        near = [one for shift in (-1, 0, 1) for one in by_day.get(day + timedelta(days=shift), [])]
-        for one in near:
-            clash = _meet(slot, one, host, teacher_id, section_id)
-            if clash:
-                conflicts.append(clash)
+        nearby_slots = [booked for shift in (-1, 0, 1) for booked in by_day.get(day + timedelta(days=shift), [])]
+        for booked in nearby_slots:
+            conflict = _compare_slots(slot, booked, host, teacher_id, section_id)
+            if conflict:
+                conflicts.append(conflict)
     return conflicts
 
 
-def with_next_free_start(clashes: Sequence[Conflict], taken: Sequence[BookedSlot]) -> list[Conflict]:
-    """The same, each with the next start of that day at which nothing clashes."""
+def with_next_free_start(conflicts_found: Sequence[Conflict], booked_slots: Sequence[BookedSlot]) -> list[Conflict]:
+    """The same conflicts, each with the next start of that day that has none."""
     return [
         Conflict(
-            clash.slot,
-            clash.other,
-            clash.same_host,
-            clash.same_teacher,
-            clash.same_section,
-            clash.overlaps,
-            next_free_start(clash.slot, taken),
+            conflict.slot,
+            conflict.other,
+            conflict.same_host,
+            conflict.same_teacher,
+            conflict.same_section,
+            conflict.overlaps,
+            next_free_start(conflict.slot, booked_slots),
         )
-        for clash in clashes
+        for conflict in conflicts_found
     ]
 
 
-def next_free_start(slot: TimeSlot, taken: Sequence[BookedSlot]) -> datetime | None:
-    """The next start on the slot's day that leaves the buffer to everything in `taken`."""
-    length = timedelta(minutes=slot.minutes)
+def next_free_start(slot: TimeSlot, booked_slots: Sequence[BookedSlot]) -> datetime | None:
+    """The next start on the slot's day that keeps the buffer to all booked slots."""
+    duration = timedelta(minutes=slot.minutes)
     day = clock.to_manila(slot.starts_at).date()
-    last = clock.from_manila(day, LAST_START)
+    latest_start = clock.from_manila(day, LAST_START)
     start = max(slot.starts_at, clock.now())
-    for one in sorted(taken, key=lambda busy: busy.starts_at):
-        if one.starts_at < start + length + BUFFER and one.ends_at > start - BUFFER:
-            start = _round_up(one.ends_at + BUFFER)
-    return start if slot.starts_at < start <= last else None
+    for booked in sorted(booked_slots, key=lambda booked_slot: booked_slot.starts_at):
+        if booked.starts_at < start + duration + BUFFER and booked.ends_at > start - BUFFER:
+            start = _round_up(booked.ends_at + BUFFER)
+    return start if slot.starts_at < start <= latest_start else None
 
 
 def _round_up(moment: datetime) -> datetime:
-    rest = moment.timestamp() % SLOT_STEP.total_seconds()
-    return moment if not rest else moment + SLOT_STEP - timedelta(seconds=rest)
+    remainder = moment.timestamp() % SLOT_STEP.total_seconds()
+    return moment if not remainder else moment + SLOT_STEP - timedelta(seconds=remainder)
 
 
-def _meet(
+def _compare_slots(
     slot: TimeSlot, one: BookedSlot, host: str, teacher_id: UUID | None, section_id: UUID | None
 ) -> Conflict | None:
     if one.starts_at >= slot.ends_at + BUFFER or one.ends_at + BUFFER <= slot.starts_at:

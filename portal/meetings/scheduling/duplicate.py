@@ -1,4 +1,4 @@
-"""Scheduling a meeting once more: what the form is filled with, on the next date that makes sense."""
+"""Duplicating a meeting: the form's values for another meeting like it, on the next suitable date."""
 
 from collections.abc import Container, Mapping
 from datetime import date, datetime, time, timedelta
@@ -34,51 +34,53 @@ OPTIONS = (
 def form_values_like(user: User, meeting: ZoomMeeting) -> dict[str, object]:
     """The form's values for another meeting like this one (loaded with class, section, school and occurrences).
 
-    A single meeting comes on the same weekday at the same time, the first one that is ahead and not a day without
-    class. A schedule begins again after its last date, on the same weekdays and for as many dates.
+    A single meeting gets the same weekday and time, on the first future date with class. A schedule starts after its
+    last date, with the same weekdays and number of dates.
     """
     values = {name: getattr(meeting, name) for name in (*TEXTS, *OPTIONS)}
-    # In open mode nobody chose to do without registration: the host had no licence then.
+    # In open mode nobody chose to go without registration: the host had no licence.
     values["approval_type"] = 1 if meeting.open_mode else meeting.approval_type
     if meeting.class_id:
         values["class_id"] = str(meeting.class_id)
     else:
         values["invited"] = "\n".join(named_invitee_addresses(meeting.id))
     if meeting.kind != MeetingKind.RECURRING:
-        return values | _single(user, meeting)
-    return values | _series(meeting)
+        return values | _single_meeting_values(user, meeting)
+    return values | _schedule_values(meeting)
 
 
-def _single(user: User, meeting: ZoomMeeting) -> dict[str, object]:
+def _single_meeting_values(user: User, meeting: ZoomMeeting) -> dict[str, object]:
     local = clock.to_manila(meeting.starts_at)
-    day = next_weekly_start(local.date(), local.time(), _off(user, meeting, clock.today()))
+    day = next_weekly_start(local.date(), local.time(), _days_off(user, meeting, clock.today()))
     return {"day": day, "start": local.time(), "minutes": meeting.minutes}
 
 
 def next_weekly_start(day: date, start: time, off: Container[date]) -> date:
-    """The first day a whole number of weeks after `day` on which `start` is ahead and which is not in `off`."""
+    """The first future `start` a whole number of weeks after `day` that is not in `off` (within a year)."""
     now = clock.now()
-    found = day + WEEK
-    if (behind := (clock.to_manila(now).date() - found).days) > 0:
-        found += WEEK * (behind // 7)
-    last = found + MAX_SPAN - WEEK
-    while clock.from_manila(found, start) <= now or (found in off and found < last):
-        found += WEEK
-    return found
+    candidate = day + WEEK
+    if (days_passed := (clock.to_manila(now).date() - candidate).days) > 0:
+        candidate += WEEK * (days_passed // 7)
+    last_candidate = candidate + MAX_SPAN - WEEK
+    while clock.from_manila(candidate, start) <= now or (candidate in off and candidate < last_candidate):
+        candidate += WEEK
+    return candidate
 
 
-def _off(user: User, meeting: ZoomMeeting, first: date) -> dict[date, str]:
-    last = max(first, clock.to_manila(meeting.starts_at).date()) + MAX_SPAN
+def _days_off(user: User, meeting: ZoomMeeting, first_day: date) -> dict[date, str]:
+    last_day = max(first_day, clock.to_manila(meeting.starts_at).date()) + MAX_SPAN
     if meeting.school_class:
-        return school_calendar_service.days_off_clause(meeting.school_class.section, first, last)
-    return school_calendar_service.days_off_for_user(user, first, last)
+        return school_calendar_service.days_off_clause(meeting.school_class.section, first_day, last_day)
+    return school_calendar_service.days_off_for_user(user, first_day, last_day)
 
 
-def _series(meeting: ZoomMeeting) -> dict[str, object]:
-    times = _times(meeting)
-    rows = _dates(meeting)
-    after = max([clock.today(), *(row.local_date for row in rows)])
-    day = next(day for day in (after + timedelta(days=number) for number in range(1, 8)) if day.isoweekday() in times)
+def _schedule_values(meeting: ZoomMeeting) -> dict[str, object]:
+    times = _times_by_weekday(meeting)
+    rows = _scheduled_occurrences(meeting)
+    last_date = max([clock.today(), *(row.local_date for row in rows)])
+    day = next(
+        day for day in (last_date + timedelta(days=offset) for offset in range(1, 8)) if day.isoweekday() in times
+    )
     start, minutes = times[day.isoweekday()]
     values: dict[str, object] = {
         "day": day,
@@ -87,23 +89,23 @@ def _series(meeting: ZoomMeeting) -> dict[str, object]:
         "weekdays": sorted(times),
         "dates": max(1, min(MAX_DATES, sum(row.state != OccurrenceState.CANCELLED for row in rows))),
     }
-    for weekday, (at, length) in times.items():
-        if (at, length) != (start, minutes):
-            values |= {f"start_{weekday}": at, f"minutes_{weekday}": length}
+    for weekday, (weekday_start, weekday_minutes) in times.items():
+        if (weekday_start, weekday_minutes) != (start, minutes):
+            values |= {f"start_{weekday}": weekday_start, f"minutes_{weekday}": weekday_minutes}
     return values
 
 
-def _times(meeting: ZoomMeeting) -> dict[int, tuple[time, int]]:
-    """The time and length of each weekday, of the whole schedule."""
+def _times_by_weekday(meeting: ZoomMeeting) -> dict[int, tuple[time, int]]:
+    """(Start, minutes) by weekday, of the whole schedule."""
     if meeting.schedule_id:
-        whole = db.session.get_one(Schedule, meeting.schedule_id, options=[selectinload(Schedule.times)])
-        return {row.weekday: (row.start, row.minutes) for row in whole.times}
-    usual = (clock.to_manila(meeting.starts_at).time(), meeting.minutes)
-    return dict.fromkeys(recurrence_of(meeting)["weekdays"], usual)
+        schedule = db.session.get_one(Schedule, meeting.schedule_id, options=[selectinload(Schedule.times)])
+        return {row.weekday: (row.start, row.minutes) for row in schedule.times}
+    regular_time = (clock.to_manila(meeting.starts_at).time(), meeting.minutes)
+    return dict.fromkeys(recurrence_of(meeting)["weekdays"], regular_time)
 
 
-def _dates(meeting: ZoomMeeting) -> list[MeetingOccurrence]:
-    """The planned dates of the meeting, or of the whole schedule it belongs to."""
+def _scheduled_occurrences(meeting: ZoomMeeting) -> list[MeetingOccurrence]:
+    """The scheduled dates of the meeting, or of its whole schedule."""
     if meeting.schedule_id is None:
         return [row for row in meeting.occurrences if row.is_scheduled]
     return list(
@@ -116,7 +118,7 @@ def _dates(meeting: ZoomMeeting) -> list[MeetingOccurrence]:
 
 
 def single_start(values: Mapping[str, object]) -> datetime | None:
-    """When a single meeting of these values would start; None for a schedule."""
+    """The start of a single meeting with these form values; None for a schedule."""
     day, start = values["day"], values["start"]
     assert isinstance(day, date) and isinstance(start, time)  # as made above
     return None if "weekdays" in values else clock.from_manila(day, start)

@@ -1,4 +1,4 @@
-"""Which Zoom user hosts a class or a meeting: the teacher's own, else a free one of the pool."""
+"""Host assignment: which Zoom user hosts a meeting, the teacher's own or else a free one of the shared hosts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from portal.zoom_account.hosts import CachedHost
 
 @dataclass(frozen=True)
 class HostChoice:
-    """The host for some dates and what they clash with. `is_possible` is false where every host is taken."""
+    """The host for some dates, with its conflicts. `is_possible` is false where every host is booked."""
 
     host: str
     clashes: tuple[Conflict, ...]
@@ -35,7 +35,7 @@ class HostChoice:
 
 @dataclass(frozen=True)
 class ScheduleParties:
-    """Who is busy while it lasts: the teacher, or whoever made a meeting without a class, and the section."""
+    """Who is busy during a meeting: the section, and the teacher, or the creator of a meeting without a class."""
 
     teacher_id: UUID
     section_id: UUID | None = None
@@ -46,65 +46,74 @@ class ScheduleParties:
 
 
 def parties_of_schedule(meeting: ZoomMeeting) -> ScheduleParties:
-    """The same of a meeting that is there already."""
+    """The parties of an existing meeting."""
     if meeting.class_id is None:
         return ScheduleParties(meeting.created_by)
     return ScheduleParties.of_class(db.session.get_one(SchoolClass, meeting.class_id))
 
 
-def teacher_host_email(who: ScheduleParties) -> str:
-    """The teacher by address: their own Zoom user, if they have one."""
-    return db.session.scalars(select(User.email).where(User.id == who.teacher_id)).one()
+def teacher_host_email(parties: ScheduleParties) -> str:
+    """The teacher's e-mail address, which is that of their own Zoom user if they have one."""
+    return db.session.scalars(select(User.email).where(User.id == parties.teacher_id)).one()
 
 
-def list_candidate_hosts(first: str) -> list[str]:
-    """Who may be asked to host, the teacher first. Who Zoom does not know comes only when nobody else is there."""
-    known = hosts.load_cached_hosts([first, *hosts.shared_host_emails()])
-    usable = [email for email, host in known.items() if host.exists_at_zoom is not False]
-    return usable or [first]
+def list_candidate_hosts(preferred: str) -> list[str]:
+    """Candidate hosts, the teacher first. Hosts unknown to Zoom are left out, unless there is nobody else."""
+    cached_hosts = hosts.load_cached_hosts([preferred, *hosts.shared_host_emails()])
+    usable = [email for email, host in cached_hosts.items() if host.exists_at_zoom is not False]
+    return usable or [preferred]
 
 
 def choose_meeting_host(
-    who: ScheduleParties,
+    parties: ScheduleParties,
     slots: Sequence[TimeSlot],
     *,
     except_meeting: UUID | None = None,
-    except_date: UUID | None = None,
+    except_occurrence: UUID | None = None,
     only: str | None = None,
 ) -> HostChoice:
-    """The first candidate who is free at all these times, else the first one with what is in the way.
+    """The first candidate who is free at all these times, else the first one with its conflicts.
 
-    `only` is the host a meeting has already: it does not change any more.
+    `only` is the host of an existing meeting, which cannot change.
     """
-    able = [only] if only else list_candidate_hosts(teacher_host_email(who))
-    them = {"teacher_id": who.teacher_id, "section_id": who.section_id}
-    taken = conflicts.list_booked_slots(
-        slots, hosts=able, except_meeting=except_meeting, except_date=except_date, **them
+    candidates = [only] if only else list_candidate_hosts(teacher_host_email(parties))
+    party_ids = {"teacher_id": parties.teacher_id, "section_id": parties.section_id}
+    booked_slots = conflicts.list_booked_slots(
+        slots, hosts=candidates, except_meeting=except_meeting, except_occurrence=except_occurrence, **party_ids
     )
-    choices = [HostChoice(host, tuple(conflicts.find_conflicts(slots, taken, host=host, **them))) for host in able]
-    chosen = next((one for one in choices if one.is_possible), choices[0])
-    # Others' classes on other hosts of the pool are no reason to move.
-    mine = [
-        slot
-        for slot in taken
-        if slot.host == chosen.host
-        or slot.teacher_id == who.teacher_id
-        or (who.section_id is not None and slot.section_id == who.section_id)
+    choices = [
+        HostChoice(host, tuple(conflicts.find_conflicts(slots, booked_slots, host=host, **party_ids)))
+        for host in candidates
     ]
-    return HostChoice(chosen.host, tuple(conflicts.with_next_free_start(chosen.clashes, mine)))
+    chosen = next((candidate_choice for candidate_choice in choices if candidate_choice.is_possible), choices[0])
+    # Bookings of other people on other shared hosts are no reason to suggest another start.
+    relevant_slots = [
+        slot
+        for slot in booked_slots
+        if slot.host == chosen.host
+        or slot.teacher_id == parties.teacher_id
+        or (parties.section_id is not None and slot.section_id == parties.section_id)
+    ]
+    return HostChoice(chosen.host, tuple(conflicts.with_next_free_start(chosen.clashes, relevant_slots)))
 
 
-def lock_candidate_hosts(who: ScheduleParties) -> None:
-    """Within the transaction that is open: nobody else gives these hosts a class until it ends."""
-    hosts.lock_zoom_hosts([teacher_host_email(who), *hosts.shared_host_emails()])
+def lock_candidate_hosts(parties: ScheduleParties) -> None:
+    """Lock the candidate hosts until the open transaction ends, so that no other meeting is assigned to them."""
+    hosts.lock_zoom_hosts([teacher_host_email(parties), *hosts.shared_host_emails()])
 
 
-def find_free_host(meeting: ZoomMeeting, able: Sequence[CachedHost], slots: Sequence[TimeSlot]) -> CachedHost | None:
-    """One of these hosts who has nothing else at these times, within the transaction that is open."""
-    hosts.lock_zoom_hosts([host.email for host in able])
-    taken = conflicts.list_booked_slots(slots, hosts=[host.email for host in able], except_meeting=meeting.id)
-    for host in able:
-        found = conflicts.find_conflicts(slots, taken, host=host.email, teacher_id=None, section_id=None)
-        if not any(clash.is_blocking for clash in found):
+def find_free_host(
+    meeting: ZoomMeeting, candidates: Sequence[CachedHost], slots: Sequence[TimeSlot]
+) -> CachedHost | None:
+    """One of these hosts without conflicts at these times, or None; within the open transaction."""
+    hosts.lock_zoom_hosts([host.email for host in candidates])
+    booked_slots = conflicts.list_booked_slots(
+        slots, hosts=[host.email for host in candidates], except_meeting=meeting.id
+    )
+    for host in candidates:
+        host_conflicts = conflicts.find_conflicts(
+            slots, booked_slots, host=host.email, teacher_id=None, section_id=None
+        )
+        if not any(conflict.is_blocking for conflict in host_conflicts):
             return host
     return None

@@ -1,4 +1,4 @@
-"""What a filled-in form would make: dates, days without class, clashes. Nothing is saved here."""
+"""Preview of a submitted form: dates, days without class, conflicts. Read-only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from portal.meetings.school_calendar import service as school_calendar_service
 
 @dataclass(frozen=True)
 class PreviewRow:
-    """One line of the preview: a class, or a day without one (`skipped`)."""
+    """One line of the preview: a class, or a skipped day."""
 
     slot: TimeSlot | None
     skipped: SkippedDate | None
@@ -32,20 +32,20 @@ class PreviewRow:
 
     @property
     def starts_at(self) -> datetime:
-        known = self.slot or self.skipped
-        assert known is not None  # one of the two is there
-        return known.starts_at
+        dated = self.slot or self.skipped
+        assert dated is not None  # exactly one of the two is set
+        return dated.starts_at
 
 
 @dataclass(frozen=True)
 class SchedulePreview:
-    """`stops` tells that a person has to decide before it can be saved, `impossible` that they cannot."""
+    """`needs_confirmation`: a person has to decide before it can be saved. `can_be_saved`: False if impossible."""
 
     rule: WeeklyRule | None
     plan: SchedulePlan
     clashes: tuple[Conflict, ...]
-    holiday: str | None = None  # of a single class
-    too_few: bool = False  # fewer classes fit into a year than were asked for
+    holiday: str | None = None  # the holiday's name, for a single class
+    too_few: bool = False  # fewer classes fit into a year than were requested
 
     @property
     def needs_confirmation(self) -> bool:
@@ -57,17 +57,17 @@ class SchedulePreview:
 
     @property
     def can_be_saved(self) -> bool:
-        """There is something to save. Clashes are looked at again while saving."""
+        """There is something to save. Conflicts are checked again while saving."""
         return bool(self.plan.slots) and not self.too_few
 
     @property
     def shown_clashes(self) -> list[Conflict]:
-        """Those worth a note, one for each date, the gravest first."""
-        grave = sorted(
+        """One conflict for each date, the most serious one."""
+        serious = sorted(
             (clash for clash in self.clashes if clash.needs_confirmation),
             key=lambda clash: (clash.slot.starts_at, not clash.is_blocking, not clash.overlaps),
         )
-        return list({clash.slot.starts_at: clash for clash in reversed(grave)}.values())[::-1]
+        return list({clash.slot.starts_at: clash for clash in reversed(serious)}.values())[::-1]
 
     @property
     def lines(self) -> list[PreviewRow]:
@@ -81,39 +81,43 @@ class SchedulePreview:
 
 
 def preview_class_form(form: MeetingForm, school_class: SchoolClass) -> SchedulePreview:
-    """The preview of a valid form for a class (with its section and school)."""
+    """The preview of a valid form for a class (loaded with its section and school)."""
     rule, details = form.rule(), form.details()
     first = rule.first if rule else clock.to_manila(details.starts_at).date()
-    off = school_calendar_service.days_off_clause(school_class.section, first, first + MAX_SPAN)
+    days_off = school_calendar_service.days_off_clause(school_class.section, first, first + MAX_SPAN)
     if rule is None:
         slot = TimeSlot(details.starts_at, details.minutes)
         plan = plan_from_expansion(RuleExpansion((slot,), ()))
         return SchedulePreview(
-            None, plan, _clashes(ScheduleParties.of_class(school_class), [slot]), holiday=off.get(first)
+            None, plan, _find_conflicts(ScheduleParties.of_class(school_class), [slot]), holiday=days_off.get(first)
         )
-    plan = plan_from_expansion(expand_weekly_rule(rule, off=off, exceptions=form.exceptions_by_date(), now=clock.now()))
+    plan = plan_from_expansion(
+        expand_weekly_rule(rule, off=days_off, exceptions=form.exceptions_by_date(), now=clock.now())
+    )
     too_few = rule.dates is not None and len(plan.slots) < rule.dates
-    return SchedulePreview(rule, plan, _clashes(ScheduleParties.of_class(school_class), plan.slots), too_few=too_few)
+    return SchedulePreview(
+        rule, plan, _find_conflicts(ScheduleParties.of_class(school_class), plan.slots), too_few=too_few
+    )
 
 
-def preview_staff_form(form: StaffMeetingForm, who: ScheduleParties) -> SchedulePreview:
+def preview_staff_form(form: StaffMeetingForm, parties: ScheduleParties) -> SchedulePreview:
     """The preview of a valid form for a meeting without a class."""
     details = form.details()
     slot = TimeSlot(details.starts_at, details.minutes)
-    return SchedulePreview(None, plan_from_expansion(RuleExpansion((slot,), ())), _clashes(who, [slot]))
+    return SchedulePreview(None, plan_from_expansion(RuleExpansion((slot,), ())), _find_conflicts(parties, [slot]))
 
 
-def first_free_start(who: ScheduleParties, slot: TimeSlot) -> datetime:
-    """The start of the slot, or the next one that day without a clash, if there is one."""
-    clashes = [clash for clash in _clashes(who, [slot]) if clash.needs_confirmation]
-    return next((clash.free_at for clash in clashes if clash.free_at), slot.starts_at)
+def first_free_start(parties: ScheduleParties, slot: TimeSlot) -> datetime:
+    """The slot's start, or else the next start that day without conflicts, if there is one."""
+    conflicts = [conflict for conflict in _find_conflicts(parties, [slot]) if conflict.needs_confirmation]
+    return next((conflict.free_at for conflict in conflicts if conflict.free_at), slot.starts_at)
 
 
 def preview_moved_occurrence(choice: HostChoice) -> SchedulePreview:
-    """Only what is in the way of one class."""
+    """The conflicts of one date with a new time."""
     slots = tuple({clash.slot for clash in choice.clashes})
     return SchedulePreview(None, SchedulePlan(RuleExpansion(slots, ()), ()), choice.clashes)
 
 
-def _clashes(who: ScheduleParties, slots: Sequence[TimeSlot]) -> tuple[Conflict, ...]:
-    return host_assignment.choose_meeting_host(who, slots).clashes if slots else ()
+def _find_conflicts(parties: ScheduleParties, slots: Sequence[TimeSlot]) -> tuple[Conflict, ...]:
+    return host_assignment.choose_meeting_host(parties, slots).clashes if slots else ()

@@ -1,4 +1,4 @@
-"""Schedules, and their single dates: moved, cancelled, made again after a deletion at Zoom."""
+"""Schedules and their single dates: creating, moving, cancelling, and recreating a meeting deleted at Zoom."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -43,16 +43,16 @@ from portal.meetings.service import (
 )
 from portal.meetings.zoom_sync.desired_state import recurrence_of
 
-MAX_AHEAD = timedelta(days=21)  # how long before its first date a later block is made at Zoom
+MAX_AHEAD = timedelta(days=21)  # how long before its first date a later meeting of a schedule is created at Zoom
 
 
 class OccurrenceTimeTaken(ValueError):
-    """The meeting has another date at that very time."""
+    """The meeting has another date with the same start."""
 
 
 @dataclass(frozen=True)
 class SchedulePlan:
-    """What saving a schedule makes."""
+    """The meetings that a schedule consists of."""
 
     expansion: RuleExpansion
     blocks: tuple[MeetingBlock, ...]
@@ -76,16 +76,16 @@ def create_schedule(
     client_key: str,
     check: ConflictCheck = ConflictCheck.NOT,
 ) -> Schedule:
-    """Save a schedule with its meetings and dates, and hand them to the worker. The same key makes it once.
+    """Save a schedule with its meetings and dates, and queue them for the worker. Idempotent by `client_key`.
 
-    `details` give the title and the options; times come from the plan. Raises Clashing.
+    `details` give the title and the options; times come from the plan. Raises SchedulingConflict.
     """
     details = option_policies.apply_policies_for_class(user, school_class.id, details)
 
-    def known() -> Schedule | None:
+    def find_schedule() -> Schedule | None:
         return db.session.scalar(select(Schedule).where(Schedule.client_key == client_key))
 
-    def make() -> Schedule:
+    def make_schedule() -> Schedule:
         row = Schedule(
             id=uuid4(),
             client_key=client_key,
@@ -112,7 +112,7 @@ def create_schedule(
         )
         return row
 
-    schedule = get_or_create(known, make)
+    schedule = get_or_create(find_schedule, make_schedule)
     notify_worker("meetings")
     return schedule
 
@@ -125,25 +125,27 @@ def _add_meetings(
     schedule_id: UUID,
     check: ConflictCheck,
 ) -> None:
-    """One meeting a block. The first of each time goes to Zoom now, later ones three weeks before they are needed:
-    registering for all of them on one day would use up what Zoom allows an address."""
-    begun: set[object] = set()
+    """One meeting for each block. The first of each time of day is created at Zoom now, later ones three weeks before
+    their first date: registering people for all of them on one day would exceed Zoom's daily limit per address."""
+    started_times: set[object] = set()
     for block in plan.blocks:
-        kind = (clock.to_manila(block.starts_at).time(), block.minutes)
-        later = kind in begun
-        begun.add(kind)
-        first = block.slots[0]
+        time_key = (clock.to_manila(block.starts_at).time(), block.minutes)
+        is_later = time_key in started_times
+        started_times.add(time_key)
+        first_slot = block.slots[0]
         add_meeting(
             user,
             school_class,
-            replace(details, starts_at=first.starts_at if block.is_single else block.starts_at, minutes=block.minutes),
+            replace(
+                details, starts_at=first_slot.starts_at if block.is_single else block.starts_at, minutes=block.minutes
+            ),
             block.slots,
             assign_meeting_host(ScheduleParties.of_class(school_class), block.slots, check),
             client_key=uuid4().hex,
             kind="scheduled" if block.is_single else "recurring",
             schedule_id=schedule_id,
             recurrence=None if block.is_single else {"weekdays": list(block.weekdays), "dates": len(block.pattern)},
-            not_before=block.starts_at - MAX_AHEAD if later else None,
+            not_before=block.starts_at - MAX_AHEAD if is_later else None,
         )
 
 
@@ -155,28 +157,30 @@ def move_occurrence(
     *,
     check: ConflictCheck = ConflictCheck.NOT,
 ) -> None:
-    """Another time for one date (loaded with its meeting). Raises MeetingNotChangeable, OccurrenceTimeTaken and
-    Clashing."""
+    """Set a new time for one date (loaded with its meeting).
+
+    Raises MeetingNotChangeable, OccurrenceTimeTaken and SchedulingConflict.
+    """
     meeting = occurrence.meeting
     if meeting.kind != MeetingKind.RECURRING:
-        update_meeting(user, meeting, _details(meeting, starts_at, minutes), check=check)
+        update_meeting(user, meeting, _meeting_details(meeting, starts_at, minutes), check=check)
         return
     with write_transaction() as session:
-        _hold_date(occurrence)
+        _lock_editable_occurrence(occurrence)
         if (occurrence.starts_at, occurrence.minutes) == (starts_at, minutes):
             return
-        taken = session.scalar(
+        other_date = session.scalar(
             select(MeetingOccurrence.id).where(
                 MeetingOccurrence.meeting_id == meeting.id,
                 MeetingOccurrence.starts_at == starts_at,
                 MeetingOccurrence.id != occurrence.id,
             )
         )
-        if taken:
+        if other_date:
             raise OccurrenceTimeTaken("another date of the meeting has that time")
         if check is not ConflictCheck.NOT:
-            check_conflicts_of_move(meeting, TimeSlot(starts_at, minutes), check, except_date=occurrence.id)
-        before = clock.to_manila(occurrence.starts_at)
+            check_conflicts_of_move(meeting, TimeSlot(starts_at, minutes), check, except_occurrence=occurrence.id)
+        old_start = clock.to_manila(occurrence.starts_at)
         occurrence.starts_at, occurrence.minutes = starts_at, minutes
         occurrence.local_date = clock.to_manila(starts_at).date()
         request_meeting_update(meeting)
@@ -184,7 +188,7 @@ def move_occurrence(
             meeting.id,
             MeetingEvent.OCCURRENCE_MOVED,
             by=user.id,
-            occurrence_date=before.date(),
+            occurrence_date=old_start.date(),
             moved_to=starts_at,
         )
         audit_log.record_action(AuditAction.MOVED, AuditSubject.OCCURRENCE, occurrence.id, by=user.id)
@@ -192,14 +196,14 @@ def move_occurrence(
 
 
 def cancel_occurrence(user: User, occurrence: MeetingOccurrence, reason: str = "") -> None:
-    """No class on one date (loaded with its meeting); the last one that is left takes the meeting with it.
+    """Cancel one date (loaded with its meeting); if no other date is left, cancel the meeting.
 
     Raises MeetingNotChangeable.
     """
     meeting = occurrence.meeting
     with write_transaction() as session:
-        _hold_date(occurrence)
-        others = session.scalar(
+        _lock_editable_occurrence(occurrence)
+        remaining_date = session.scalar(
             select(MeetingOccurrence.id)
             .where(
                 MeetingOccurrence.meeting_id == meeting.id,
@@ -208,7 +212,7 @@ def cancel_occurrence(user: User, occurrence: MeetingOccurrence, reason: str = "
             )
             .limit(1)
         )
-        if others is None:
+        if remaining_date is None:
             cancel_meeting(user, meeting, reason)
             return
         occurrence.state = OccurrenceState.CANCELLED
@@ -225,18 +229,18 @@ def cancel_occurrence(user: User, occurrence: MeetingOccurrence, reason: str = "
 
 
 def recreate_meeting(user: User, meeting: ZoomMeeting) -> None:
-    """Somebody deleted the meeting at Zoom: make it anew with the dates to come, and register everybody again.
+    """Recreate a meeting deleted at Zoom, with its upcoming dates; everybody is registered again.
 
-    What was held stays, with its attendance. Raises MeetingNotChangeable where no date is left.
+    Past dates stay, with their attendance. Raises MeetingNotChangeable where no upcoming date is left.
     """
     if meeting.state != MeetingState.DELETED:
         raise MeetingNotChangeable(meeting.state)
     with write_transaction() as session:
         lock_meeting_row(meeting)
         if meeting.state != MeetingState.DELETED:
-            return  # another click has done it
+            return  # a concurrent request did it
         rows = list(session.scalars(select(MeetingOccurrence).where(MeetingOccurrence.meeting_id == meeting.id)))
-        if not any(_to_come(row) for row in rows):
+        if not any(_is_upcoming(row) for row in rows):
             raise MeetingNotChangeable("over")
         meeting.zoom_id = meeting.join_url = meeting.passcode = meeting.last_sent = meeting.overridden_settings = None
         meeting.marker, meeting.outcome_unknown = str(uuid4()), False
@@ -252,46 +256,49 @@ def recreate_meeting(user: User, meeting: ZoomMeeting) -> None:
 
 
 def update_meeting_recurrence(meeting: ZoomMeeting, rows: Sequence[MeetingOccurrence]) -> None:
-    """Give a recurring meeting that is to be made the pattern of the dates that are left.
+    """Derive the recurrence pattern of a meeting yet to be created from its remaining dates.
 
-    The usual time is the one most of them have. A date on another weekday than the series keeps no place in it.
+    The pattern's time is the most common one. A date on a weekday outside the series is not part of the pattern.
     """
-    coming = sorted((row for row in rows if _to_come(row)), key=lambda row: row.starts_at)
-    if not coming:
+    upcoming = sorted((row for row in rows if _is_upcoming(row)), key=lambda row: row.starts_at)
+    if not upcoming:
         return
     weekdays = set(recurrence_of(meeting)["weekdays"])
-    [((usual, minutes), _)] = Counter(_time_of(row) for row in coming).most_common(1)
-    places: set[datetime] = set()
-    for row in coming:
-        place = clock.from_manila(row.local_date, usual)
-        fits = place > clock.now() and row.local_date.isoweekday() in weekdays and place not in places
+    [((regular_time, minutes), _)] = Counter(_time_of(row) for row in upcoming).most_common(1)
+    starts: set[datetime] = set()
+    for row in upcoming:
+        start = clock.from_manila(row.local_date, regular_time)
+        is_in_pattern = start > clock.now() and row.local_date.isoweekday() in weekdays and start not in starts
         row.zoom_occurrence_id = None
-        row.zoom_starts_at, row.zoom_minutes = (place, minutes) if fits else (None, None)
-        if fits:
-            places.add(place)
-    if not places:
+        row.zoom_starts_at, row.zoom_minutes = (start, minutes) if is_in_pattern else (None, None)
+        if is_in_pattern:
+            starts.add(start)
+    if not starts:
         return
-    used = sorted({clock.to_manila(place).isoweekday() for place in places})
-    meeting.starts_at, meeting.minutes = min(places), minutes
-    meeting.recurrence = {"weekdays": used, "dates": len(weekly_starts(min(places), used, until=max(places)))}
+    pattern_weekdays = sorted({clock.to_manila(start).isoweekday() for start in starts})
+    meeting.starts_at, meeting.minutes = min(starts), minutes
+    meeting.recurrence = {
+        "weekdays": pattern_weekdays,
+        "dates": len(weekly_starts(min(starts), pattern_weekdays, until=max(starts))),
+    }
 
 
 def _time_of(row: MeetingOccurrence) -> tuple[time, int]:
     return clock.to_manila(row.starts_at).time(), row.minutes
 
 
-def _to_come(row: MeetingOccurrence) -> bool:
+def _is_upcoming(row: MeetingOccurrence) -> bool:
     return row.is_scheduled and row.state == OccurrenceState.SCHEDULED and row.ends_at > clock.now()
 
 
-def _hold_date(occurrence: MeetingOccurrence) -> None:
-    """As `lock_editable_meeting`, for one date. Raises MeetingNotChangeable."""
+def _lock_editable_occurrence(occurrence: MeetingOccurrence) -> None:
+    """`lock_editable_meeting`, for one date. Raises MeetingNotChangeable."""
     lock_editable_meeting(occurrence.meeting)
     db.session.refresh(occurrence)
     if occurrence.state != OccurrenceState.SCHEDULED:
         raise MeetingNotChangeable(occurrence.state)
 
 
-def _details(meeting: ZoomMeeting, starts_at: datetime, minutes: int) -> MeetingDetails:
+def _meeting_details(meeting: ZoomMeeting, starts_at: datetime, minutes: int) -> MeetingDetails:
     names = (name for name in MeetingDetails.__dataclass_fields__ if name not in ("starts_at", "minutes"))
     return MeetingDetails(starts_at=starts_at, minutes=minutes, **{name: getattr(meeting, name) for name in names})

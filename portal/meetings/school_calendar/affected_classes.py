@@ -1,4 +1,4 @@
-"""Classes that are still scheduled on days without class: finding them, and cancelling them at once."""
+"""Classes still scheduled on days without class: finding them, and bulk cancellation."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -22,12 +22,14 @@ from portal.meetings.school_calendar.national_holidays import NATIONAL_HOLIDAYS,
 from portal.meetings.school_calendar.service import REGION_WIDE_SCOPES, merge_calendar_days
 from portal.meetings.service import MeetingNotChangeable
 
-MAX_ROWS = 100  # dates that one press cancels: 0.7 s of SQLite on a busy machine, and a delivery of Zoom waits 1 s
+MAX_ROWS = (
+    100  # dates per bulk cancel: 0.7 s of the SQLite write lock on a busy machine; a webhook delivery waits up to 1 s
+)
 
 
 @dataclass(frozen=True)
 class ClassOnDayOff:
-    """A class date on a day without class. `off` is the day's name; `managed` that the person may cancel it."""
+    """A class date on a day without class. `off` is the day's name; `managed`: the user may cancel it."""
 
     occurrence_id: UUID
     meeting_id: UUID
@@ -45,19 +47,23 @@ class ClassOnDayOff:
 def find_affected_classes(
     user: User, first: date, last: date, most: int = MAX_ROWS
 ) -> tuple[list[ClassOnDayOff], bool]:
-    """The dates to come, seen by the person, on days without class of their section; and whether there are more.
+    """Upcoming dates, visible to the user, on days without class of their section; and whether there are more.
 
-    The first `most` in the order of time. Both ends are included.
+    The first `most` by time. Both ends are included.
     """
     declared = list(db.session.scalars(select(CalendarDay).where(CalendarDay.date.between(first, last))))
-    by_day: dict[date, list[CalendarDay]] = {day: [] for day in NATIONAL_HOLIDAYS if first <= day <= last}
-    for row in declared:
-        by_day.setdefault(row.date, []).append(row)
-    may_be_off = [_concerned(day, rows) for day, rows in by_day.items() if day in NATIONAL_HOLIDAYS or _is_off(rows)]
-    if not may_be_off:
+    days_by_date: dict[date, list[CalendarDay]] = {day: [] for day in NATIONAL_HOLIDAYS if first <= day <= last}
+    for calendar_day in declared:
+        days_by_date.setdefault(calendar_day.date, []).append(calendar_day)
+    maybe_off_clauses = [
+        _maybe_off_clause(day, calendar_days)
+        for day, calendar_days in days_by_date.items()
+        if day in NATIONAL_HOLIDAYS or _has_day_off(calendar_days)
+    ]
+    if not maybe_off_clauses:
         return [], False
     teacher = aliased(User)
-    found = db.session.execute(
+    rows = db.session.execute(
         select(
             MeetingOccurrence.id.label("occurrence_id"),
             ZoomMeeting.id.label("meeting_id"),
@@ -80,17 +86,23 @@ def find_affected_classes(
         .join(Section, Section.id == SchoolClass.section_id)
         .join(School, School.id == Section.school_id)
         .join(teacher, teacher.id == SchoolClass.teacher_id)
-        .where(visible_meetings_clause(user), *_still_on(), or_(*may_be_off))
+        .where(visible_meetings_clause(user), *_cancellable_clauses(), or_(*maybe_off_clauses))
         .order_by(MeetingOccurrence.starts_at, MeetingOccurrence.id)
         .limit(most + 1)
     ).all()
-    lines = [line for line in (_line(row, by_day[row.local_date]) for row in found[:most]) if line]
-    return lines, len(found) > most
+    affected_classes = [
+        affected
+        for affected in (
+            _affected_class_or_none(calendar_day, days_by_date[calendar_day.local_date]) for calendar_day in rows[:most]
+        )
+        if affected
+    ]
+    return affected_classes, len(rows) > most
 
 
-def _line(row: Any, calendar_days: Sequence[CalendarDay]) -> ClassOnDayOff | None:
-    """The date of the row with what is said of its day; None where its own section has class after all."""
-    concerns = [
+def _affected_class_or_none(row: Any, calendar_days: Sequence[CalendarDay]) -> ClassOnDayOff | None:
+    """The row with its day's name; None if its own section has class after all."""
+    applicable_days = [
         calendar_day
         for calendar_day in calendar_days
         if calendar_day.scope in REGION_WIDE_SCOPES
@@ -98,7 +110,7 @@ def _line(row: Any, calendar_days: Sequence[CalendarDay]) -> ClassOnDayOff | Non
         or calendar_day.school_id == row.school_id
         or calendar_day.section_id == row.section_id
     ]
-    off = merge_calendar_days(national_holidays(row.local_date, row.local_date), concerns).get(row.local_date)
+    off = merge_calendar_days(national_holidays(row.local_date, row.local_date), applicable_days).get(row.local_date)
     if off is None:
         return None
     return ClassOnDayOff(
@@ -116,28 +128,28 @@ def _line(row: Any, calendar_days: Sequence[CalendarDay]) -> ClassOnDayOff | Non
     )
 
 
-def _is_off(rows: Sequence[CalendarDay]) -> bool:
+def _has_day_off(rows: Sequence[CalendarDay]) -> bool:
     return any(row.kind != "class" for row in rows)
 
 
-def _concerned(day: date, rows: Sequence[CalendarDay]) -> ColumnElement[bool]:
-    """A condition on the joined rows: the day may be without class for them. Exceptions are looked at afterwards."""
-    off = [row for row in rows if row.kind != "class"]
+def _maybe_off_clause(day: date, rows: Sequence[CalendarDay]) -> ColumnElement[bool]:
+    """Condition on the joined rows: the day may be off for them. Narrower scopes are applied afterwards."""
+    days_off = [row for row in rows if row.kind != "class"]
     on_that_day = MeetingOccurrence.local_date == day
-    if day in NATIONAL_HOLIDAYS or any(row.scope in REGION_WIDE_SCOPES for row in off):
+    if day in NATIONAL_HOLIDAYS or any(row.scope in REGION_WIDE_SCOPES for row in days_off):
         return on_that_day
     return and_(
         on_that_day,
         or_(
-            School.division.in_([row.division for row in off if row.division]),
-            School.id.in_([row.school_id for row in off if row.school_id]),
-            Section.id.in_([row.section_id for row in off if row.section_id]),
+            School.division.in_([row.division for row in days_off if row.division]),
+            School.id.in_([row.school_id for row in days_off if row.school_id]),
+            Section.id.in_([row.section_id for row in days_off if row.section_id]),
         ),
     )
 
 
-def _still_on() -> list[Any]:
-    """Conditions on dates and their meetings: there is something to cancel."""
+def _cancellable_clauses() -> list[Any]:
+    """Conditions on dates and their meetings: they can still be cancelled."""
     return [
         MeetingOccurrence.state == OccurrenceState.SCHEDULED,
         MeetingOccurrence.is_scheduled,
@@ -147,26 +159,30 @@ def _still_on() -> list[Any]:
 
 
 def cancel_listed_occurrences(user: User, first: date, last: date, chosen: Collection[UUID]) -> int:
-    """Cancel the chosen dates, in one transaction; how many.
+    """Cancel the chosen dates in one transaction; returns how many. The worker updates Zoom afterwards.
 
-    Only such as `find_affected_classes` shows at this moment and the person manages; each keeps the day's name as the
-    reason.
-    The worker tells Zoom afterwards.
+    Only dates that `find_affected_classes` still lists and the user manages; the day's name is the reason.
     """
-    done = 0
+    cancelled_count = 0
     with write_transaction() as session:
-        reasons = {line.occurrence_id: line.off for line in find_affected_classes(user, first, last)[0] if line.managed}
+        reasons = {
+            affected.occurrence_id: affected.off
+            for affected in find_affected_classes(user, first, last)[0]
+            if affected.managed
+        }
         rows = session.scalars(
             select(MeetingOccurrence)
             .where(MeetingOccurrence.id.in_(reasons.keys() & set(chosen)))
             .options(joinedload(MeetingOccurrence.meeting))
-            .order_by(MeetingOccurrence.meeting_id, MeetingOccurrence.starts_at)  # two people lock in the same order
+            .order_by(
+                MeetingOccurrence.meeting_id, MeetingOccurrence.starts_at
+            )  # a fixed lock order prevents deadlocks
         ).all()
         for row in rows:
             try:
                 schedules.cancel_occurrence(user, row, reasons[row.id])
-            except MeetingNotChangeable:  # begun, or called off by somebody else, at this moment
+            except MeetingNotChangeable:  # started, or cancelled by somebody else, just now
                 continue
-            done += 1
-    notify_worker("meetings")  # once more: the worker may have looked before it was committed
-    return done
+            cancelled_count += 1
+    notify_worker("meetings")  # after the commit: a worker signalled earlier saw nothing yet
+    return cancelled_count

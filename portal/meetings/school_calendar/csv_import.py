@@ -1,4 +1,4 @@
-"""A list of class days from a CSV with the columns date, kind and name. Pure but for the words of its problems."""
+"""CSV import of calendar days: columns date, kind and name. Pure, except for the translated messages."""
 
 import re
 from collections.abc import Callable
@@ -23,7 +23,7 @@ TEMPLATE = "date,kind,name\r\n2026-12-18,holiday,Foundation day\r\n2027-01-09,cl
 
 @dataclass(frozen=True)
 class CalendarImportRow:
-    """One row of the file. `said` is there where nothing is wrong; `problems` are sentences."""
+    """One row of the file. `entry` is set if the row is valid; `problems` are sentences."""
 
     number: int
     written: str
@@ -32,20 +32,20 @@ class CalendarImportRow:
 
 
 def parse_calendar_csv(data: bytes, is_allowed: Callable[[date], bool]) -> list[CalendarImportRow]:
-    """The rows with their problems, all at once. `is_allowed` says whether a date is one people may declare.
+    """All rows, with all their problems. `is_allowed` says whether a date may be declared.
 
     Raises:
-        TableUnreadable: there is nothing to show; see `csv_text.sentence`.
+        CsvError: the file is no readable table; see `csv_tables.csv_error_message`.
     """
     rows = [
-        _row(number, cells, is_allowed)
+        _parse_row(number, cells, is_allowed)
         for number, cells in csv_tables.parse_delimited_table(data, COLUMNS, max_rows=MAX_ROWS)
     ]
-    first: dict[date, int] = {}
-    return [_once(row, first) for row in rows]
+    first_row_numbers: dict[date, int] = {}
+    return [_reject_duplicate_date(row, first_row_numbers) for row in rows]
 
 
-def _row(number: int, cells: dict[str, str], is_allowed: Callable[[date], bool]) -> CalendarImportRow:
+def _parse_row(number: int, cells: dict[str, str], is_allowed: Callable[[date], bool]) -> CalendarImportRow:
     problems = []
     day = parse_calendar_date(cells["date"])
     if day is None:
@@ -75,23 +75,23 @@ def _row(number: int, cells: dict[str, str], is_allowed: Callable[[date], bool])
     )
 
 
-def _once(row: CalendarImportRow, first: dict[date, int]) -> CalendarImportRow:
+def _reject_duplicate_date(row: CalendarImportRow, first_row_numbers: dict[date, int]) -> CalendarImportRow:
     if row.entry is None:
         return row
-    before = first.setdefault(row.entry.date, row.number)
-    if before == row.number:
+    first_number = first_row_numbers.setdefault(row.entry.date, row.number)
+    if first_number == row.number:
         return row
     problem = _(
         "Row %(row)s: %(value)s is in row %(before)s already. Take one of them out.",
         row=row.number,
         value=row.entry.date.isoformat(),
-        before=before,
+        before=first_number,
     )
     return replace(row, entry=None, problems=(problem,))
 
 
 def parse_calendar_date(text: str) -> date | None:
-    """2026-12-25, or 12/25/2026 as Excel writes it here (month first, as the Philippine locale of Windows has it)."""
+    """2026-12-25, or 12/25/2026 as Excel writes it (month first, as in the Philippine locale of Windows)."""
     if match := re.fullmatch(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})", text, re.ASCII):
         year, month, day = match.groups()
     elif match := re.fullmatch(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})", text, re.ASCII):

@@ -24,19 +24,21 @@ MAX_SPAN = timedelta(days=120)
 
 
 def is_day_plannable(day: date) -> bool:
-    """People declare days of the school years around this one."""
+    """Only days within two years of today can be declared."""
     return abs(day - clock.today()) <= timedelta(days=2 * 366)
 
 
-def _near(_form: PortalForm, field: SchoolDateField) -> None:
+def _validate_plannable(_form: PortalForm, field: SchoolDateField) -> None:
     if field.data and not is_day_plannable(field.data):
         raise ValidationError(_("This is too far away. Correct the year."))
 
 
 class CalendarDayForm(PortalForm):
-    """One day that was declared, to be changed."""
+    """One declared day, for editing."""
 
-    day = SchoolDateField(_l("Day"), [InputRequired(_l("Choose the day.")), _near], render_kw={"data-say-day": True})
+    day = SchoolDateField(
+        _l("Day"), [InputRequired(_l("Choose the day.")), _validate_plannable], render_kw={"data-say-day": True}
+    )
     kind = RadioField(_l("What is it"), [InputRequired(_l("Choose what it is."))], choices=KINDS, default="suspended")
     name = StringField(
         _l("Name"),
@@ -51,7 +53,7 @@ class CalendarDayForm(PortalForm):
 
 
 class CalendarScopeForm(PortalForm):
-    """For whom. The school's ID is asked of those who look after several."""
+    """Whom a day is declared for. The school's ID is a field only for users with several schools."""
 
     place = SelectField(_l("For whom"))
     school = StringField(
@@ -61,10 +63,10 @@ class CalendarScopeForm(PortalForm):
         render_kw={"inputmode": "numeric"},
     )
 
-    def __init__(self, offers: Sequence[ScopeOption], *args: Any, **values: Any) -> None:
+    def __init__(self, options: Sequence[ScopeOption], *args: Any, **values: Any) -> None:
         super().__init__(*args, **values)
-        self.place.choices = [SelectChoice(offer.key, scope_option_label(offer)) for offer in offers]
-        if all(offer.calendar_scope for offer in offers):
+        self.place.choices = [SelectChoice(option.key, scope_option_label(option)) for option in options]
+        if all(option.calendar_scope for option in options):
             del self.school
 
     @property
@@ -74,7 +76,9 @@ class CalendarScopeForm(PortalForm):
 
 class CalendarDaysForm(CalendarDayForm, CalendarScopeForm):
     last = SchoolDateField(
-        _l("Last day"), [Optional(), _near], description=_l("For several days in a row. Leave it empty for one day.")
+        _l("Last day"),
+        [Optional(), _validate_plannable],
+        description=_l("For several days in a row. Leave it empty for one day."),
     )
     weekdays = BooleanField(_l("Leave out Saturdays and Sundays in between"), default=True)
 
@@ -84,13 +88,15 @@ class CalendarDaysForm(CalendarDayForm, CalendarScopeForm):
 
     @property
     def days(self) -> list[CalendarEntry]:
-        first = self.entry
-        last = self.last.data or first.date
-        if last == first.date:
-            return [first]
-        all_days = [first.date + timedelta(days=number) for number in range((last - first.date).days + 1)]
+        first_entry = self.entry
+        last_day = self.last.data or first_entry.date
+        if last_day == first_entry.date:
+            return [first_entry]
+        all_days = [
+            first_entry.date + timedelta(days=offset) for offset in range((last_day - first_entry.date).days + 1)
+        ]
         return [
-            CalendarEntry(day, first.kind, first.name)
+            CalendarEntry(day, first_entry.kind, first_entry.name)
             for day in all_days
             if not self.weekdays.data or day.isoweekday() <= 5
         ]
@@ -109,12 +115,14 @@ class CalendarFileForm(FileOrTextMixin, CalendarScopeForm):
     pasted = TextAreaField(_l("Paste the rows"), [Length(max=100_000)], render_kw={"rows": 4})
 
 
-def scope_option_label(offer: ScopeOption) -> str:
-    """A place in the words of the form."""
-    if offer.scope == "region":
+def scope_option_label(option: ScopeOption) -> str:
+    """The label of a scope option."""
+    if option.scope == "region":
         return _("All schools of the region")
-    if offer.scope == "division":
-        return _("Division: %(name)s", name=offer.name)
-    if offer.scope == "school":
-        return _("The whole school: %(name)s", name=offer.name) if offer.calendar_scope else _("One school, by its ID")
-    return offer.name
+    if option.scope == "division":
+        return _("Division: %(name)s", name=option.name)
+    if option.scope == "school":
+        return (
+            _("The whole school: %(name)s", name=option.name) if option.calendar_scope else _("One school, by its ID")
+        )
+    return option.name

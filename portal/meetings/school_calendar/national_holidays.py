@@ -1,8 +1,8 @@
-"""The national holidays that are certain, as a beginning of the calendar.
+"""National holidays with a certain date, the base layer of the calendar.
 
 2026: Proclamation 1006 (s. 2025), the rest of school year 2026-2027. 2027: only days that the law itself fixes;
 those that a proclamation may move (Araw ng Kagitingan, Ninoy Aquino Day, Bonifacio Day) and the Eid holidays
-are declared later and then kept in `class_days`, as are local holidays and suspensions.
+are declared later, in `calendar_days`, as are local holidays and suspensions.
 """
 
 from datetime import date, timedelta
@@ -59,5 +59,5 @@ NATIONAL_HOLIDAYS: dict[date, str] = {
 
 
 def national_holidays(first: date, last: date) -> dict[date, str]:
-    """The national holidays of some days, both ends included, named in the reader's language."""
+    """The national holidays between two days, both included, named in the reader's language."""
     return {day: gettext(name) for day, name in NATIONAL_HOLIDAYS.items() if first <= day <= last}

@@ -1,4 +1,4 @@
-"""What is said of the days of a month, as the class-day page shows it."""
+"""SELECTs for the school-calendar page: declared days and national holidays of a month."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -19,7 +19,7 @@ MAX_ROWS = 300
 
 @dataclass(frozen=True)
 class CalendarDayRow:
-    """Something said of a day. `id` is None for a national holiday the portal knows by itself."""
+    """A declared day. `id` is None for a built-in national holiday."""
 
     id: UUID | None
     date: date
@@ -33,7 +33,7 @@ class CalendarDayRow:
 
 @dataclass(frozen=True)
 class MonthCell:
-    """One day of the month view. `off` names it where none of those whom the person looks after has class."""
+    """One day of the month grid. `off` is its name if the user's whole scope has no class."""
 
     date: date
     inside: bool
@@ -42,7 +42,7 @@ class MonthCell:
 
 
 def list_calendar_days(user: User, first: date, last: date) -> tuple[list[CalendarDayRow], bool]:
-    """What is said of the days, both ends included, in order, the wider first; and whether there is more."""
+    """The days' declarations, both ends included, by date and then from the widest scope; and if there are more."""
     rows = db.session.execute(
         select(
             CalendarDay.id,
@@ -77,50 +77,49 @@ def list_calendar_days(user: User, first: date, last: date) -> tuple[list[Calend
         )
         for row in rows[:MAX_ROWS]
     ]
-    seeds = [
+    holiday_rows = [
         CalendarDayRow(None, day, "holiday", "national", "", name, None, False)
         for day, name in national_holidays(first, last).items()
     ]
-    ordered = sorted([*seeds, *day_rows], key=lambda line: (line.date, WIDEST_FIRST.index(line.scope)))
+    ordered = sorted([*holiday_rows, *day_rows], key=lambda day_row: (day_row.date, WIDEST_FIRST.index(day_row.scope)))
     return ordered, len(rows) > MAX_ROWS
 
 
 def build_month_grid(user: User, month: date, day_rows: list[CalendarDayRow]) -> list[MonthCell]:
-    """The weeks of a month, Monday first, with what is said of each day (of the weeks' days, see
-    `month_grid_range`)."""
+    """The weeks of a month, Monday first, with each day's rows (those of `month_grid_range`)."""
     first, last = month_grid_range(month)
-    by_day: dict[date, list[CalendarDayRow]] = {}
-    for line in day_rows:
-        by_day.setdefault(line.date, []).append(line)
-    widest = _scopes_of(user)
-    days = (first + timedelta(days=number) for number in range((last - first).days + 1))
+    rows_by_date: dict[date, list[CalendarDayRow]] = {}
+    for row in day_rows:
+        rows_by_date.setdefault(row.date, []).append(row)
+    covering_scopes = _covering_scopes(user)
+    days = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
     return [
         MonthCell(
             day,
             day.month == month.month,
-            _off([line for line in by_day.get(day, []) if line.scope in widest]),
-            by_day.get(day, []),
+            _day_off_name([row for row in rows_by_date.get(day, []) if row.scope in covering_scopes]),
+            rows_by_date.get(day, []),
         )
         for day in days
     ]
 
 
-def _scopes_of(user: User) -> tuple[str, ...]:
-    """The scopes that mean everybody whom the person looks after."""
+def _covering_scopes(user: User) -> tuple[str, ...]:
+    """The scopes that cover everybody within the user's own scope."""
     if user.scope == "region" or user.school is None:
         return WIDEST_FIRST[:2]
     return WIDEST_FIRST[:3] if user.scope == "division" else WIDEST_FIRST[:4]
 
 
-def _off(day_rows: list[CalendarDayRow]) -> str | None:
-    """The last word: the narrowest that says something."""
-    off = None
-    for line in day_rows:
-        off = None if line.kind == "class" else line.name
-    return off
+def _day_off_name(day_rows: list[CalendarDayRow]) -> str | None:
+    """The name of the day off by the narrowest scope's declaration, or None."""
+    name = None
+    for row in day_rows:
+        name = None if row.kind == "class" else row.name
+    return name
 
 
 def month_grid_range(month: date) -> tuple[date, date]:
-    """The whole weeks, Monday to Sunday, around a month (its first day)."""
+    """The whole weeks, Monday to Sunday, around a month (given by its first day)."""
     last = (month.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
     return month - timedelta(days=month.weekday()), last + timedelta(days=6 - last.weekday())

@@ -1,4 +1,4 @@
-"""Days without class: national holidays, and what the region, a division, a school or a section declares."""
+"""School calendar: national holidays, and days declared by the region, a division, a school or a section."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ REGION_WIDE_SCOPES = ("national", "region")
 
 
 def days_off_clause(section: Section, first: date, last: date) -> dict[date, str]:
-    """The days without class of a section (with its school loaded), with their names, both ends included.
+    """The days without class of a section (loaded with its school), by date with their names; both ends included.
 
-    The narrowest scope that says something of a day decides, so a school may hold class on a holiday.
+    The narrowest scope that declares a day wins, so a school may hold class on a holiday.
     """
     rows = db.session.scalars(
         select(CalendarDay).where(
@@ -38,21 +38,20 @@ def days_off_clause(section: Section, first: date, last: date) -> dict[date, str
     return merge_calendar_days(national_holidays.national_holidays(first, last), rows)
 
 
-def merge_calendar_days(seed: dict[date, str], rows: Iterable[CalendarDay]) -> dict[date, str]:
-    """The seed with declared days laid over it, the wider scopes first."""
-    off = dict(seed)
-    for row in sorted(rows, key=lambda one: (WIDEST_FIRST.index(one.scope), one.created_at)):
+def merge_calendar_days(holidays: dict[date, str], rows: Iterable[CalendarDay]) -> dict[date, str]:
+    """Override the national holidays with declared days, from the widest scope to the narrowest."""
+    days_off = dict(holidays)
+    for row in sorted(rows, key=lambda declared: (WIDEST_FIRST.index(declared.scope), declared.created_at)):
         if row.kind == "class":
-            off.pop(row.date, None)
+            days_off.pop(row.date, None)
         else:
-            off[row.date] = row.name
-    return off
+            days_off[row.date] = row.name
+    return days_off
 
 
 @dataclass(frozen=True)
 class CalendarScope:
-    """For whom a day is declared: all (`national_holidays`, `region`), or the division, school or section that is
-    given."""
+    """Whom a day is declared for: everybody (`national`, `region`), or the given division, school or section."""
 
     scope: str
     division: str | None = None
@@ -60,13 +59,13 @@ class CalendarScope:
     section_id: UUID | None = None
 
     def __post_init__(self) -> None:
-        places = {"division": self.division, "school": self.school_id, "section": self.section_id}
-        if any((place is not None) != (self.scope == name) for name, place in places.items()):
+        targets = {"division": self.division, "school": self.school_id, "section": self.section_id}
+        if any((target is not None) != (self.scope == name) for name, target in targets.items()):
             raise ValueError("a scope comes with its own place and no other")
 
     @property
     def is_declared_by(self) -> ColumnElement[bool]:
-        """A condition on ClassDay: it was declared for just this place."""
+        """Condition on CalendarDay: declared for exactly this scope."""
         return and_(
             CalendarDay.scope == self.scope,
             CalendarDay.division.is_not_distinct_from(self.division),
@@ -77,7 +76,7 @@ class CalendarScope:
 
 @dataclass(frozen=True)
 class CalendarEntry:
-    """What is said of a day: `kind` is holiday, suspended or class (there is class after all)."""
+    """A declaration for one day: `kind` is holiday, suspended or class (class is held after all)."""
 
     date: date
     kind: str
@@ -85,19 +84,21 @@ class CalendarEntry:
 
 
 class DuplicateCalendarDay(ValueError):
-    """Something is said of that day for the same place already."""
+    """The scope has a declaration for that day already."""
 
 
-def add_calendar_days(user: User, place: CalendarScope, days: Sequence[CalendarEntry]) -> list[CalendarDay]:
-    """Say that days are holidays, that classes are suspended, or that there is class after all; all or none.
+def add_calendar_days(user: User, calendar_scope: CalendarScope, days: Sequence[CalendarEntry]) -> list[CalendarDay]:
+    """Declare days as holidays, suspensions or class days after all; all or none.
 
-    Who may say it is for the page to check. Saying it again for the same day and place replaces what was said.
+    The route checks who may declare for the scope. A declaration for the same day and scope is replaced.
     """
     with write_transaction() as session:
         dates = [one.date for one in days]
         calendar_days = {
             row.date: row
-            for row in session.scalars(select(CalendarDay).where(CalendarDay.date.in_(dates), place.is_declared_by))
+            for row in session.scalars(
+                select(CalendarDay).where(CalendarDay.date.in_(dates), calendar_scope.is_declared_by)
+            )
         }
         rows = []
         for entry in days:
@@ -105,62 +106,62 @@ def add_calendar_days(user: User, place: CalendarScope, days: Sequence[CalendarE
                 entry.date,
                 CalendarDay(
                     date=entry.date,
-                    scope=place.scope,
-                    division=place.division,
-                    school_id=place.school_id,
-                    section_id=place.section_id,
+                    scope=calendar_scope.scope,
+                    division=calendar_scope.division,
+                    school_id=calendar_scope.school_id,
+                    section_id=calendar_scope.section_id,
                 ),
             )
             row.kind, row.name, row.created_by, row.created_at = entry.kind, entry.name, user.id, clock.now()
             rows.append(row)
         session.add_all(rows)
         session.flush()
-        _note("declared", rows, user)
+        _record_action("declared", rows, user)
     return rows
 
 
 def update_calendar_day(user: User, row: CalendarDay, entry: CalendarEntry) -> None:
-    """Another date, kind or name of a day. Raises DuplicateCalendarDay where the place has the new date already."""
-    place = CalendarScope(row.scope, row.division, row.school_id, row.section_id)
+    """Change date, kind or name of a declared day. Raises DuplicateCalendarDay if the new date is declared already."""
+    calendar_scope = CalendarScope(row.scope, row.division, row.school_id, row.section_id)
     with write_transaction() as session:
-        others = select(CalendarDay.id).where(
-            CalendarDay.date == entry.date, place.is_declared_by, CalendarDay.id != row.id
+        duplicates = select(CalendarDay.id).where(
+            CalendarDay.date == entry.date, calendar_scope.is_declared_by, CalendarDay.id != row.id
         )
-        if session.scalar(others.limit(1)):
+        if session.scalar(duplicates.limit(1)):
             raise DuplicateCalendarDay(entry.date.isoformat())
         row.date, row.kind, row.name = entry.date, entry.kind, entry.name
         row.created_by, row.created_at = user.id, clock.now()
-        _note("changed", [row], user)
+        _record_action("changed", [row], user)
 
 
 def delete_calendar_day(user: User, row: CalendarDay) -> None:
-    """Take back what was said of a day. Class dates that were cancelled for it stay cancelled."""
+    """Delete a declared day. Class dates that were cancelled for it stay cancelled."""
     with write_transaction() as session:
         session.delete(row)
-        _note("removed", [row], user)
+        _record_action("removed", [row], user)
 
 
-def _note(action: str, rows: Sequence[CalendarDay], user: User) -> None:
-    """One entry for what was done at once."""
-    first = rows[0]
+def _record_action(action: str, rows: Sequence[CalendarDay], user: User) -> None:
+    """One audit-log entry for all rows of one action."""
+    first_row = rows[0]
     audit_log.record_action(
         action,
         AuditSubject.CALENDAR_DAY,
-        str(first.id),
+        str(first_row.id),
         by=user.id,
-        section_id=first.section_id,
-        kind=first.kind,
-        scope=first.scope,
-        date=first.date.isoformat(),
+        section_id=first_row.section_id,
+        kind=first_row.kind,
+        scope=first_row.scope,
+        date=first_row.date.isoformat(),
         days=len(rows),
     )
 
 
 def days_off_for_user(user: User, first: date, last: date) -> dict[date, str]:
-    """The days without class that concern a person's school, with their names, both ends included."""
+    """The days without class of a user's school, by date with their names; both ends included."""
     school = user.school
-    places: list[ColumnElement[bool]] = [CalendarDay.scope.in_(REGION_WIDE_SCOPES)]
+    scope_clauses: list[ColumnElement[bool]] = [CalendarDay.scope.in_(REGION_WIDE_SCOPES)]
     if school is not None:
-        places += [CalendarDay.division == school.division, CalendarDay.school_id == school.id]
-    rows = db.session.scalars(select(CalendarDay).where(CalendarDay.date.between(first, last), or_(*places)))
+        scope_clauses += [CalendarDay.division == school.division, CalendarDay.school_id == school.id]
+    rows = db.session.scalars(select(CalendarDay).where(CalendarDay.date.between(first, last), or_(*scope_clauses)))
     return merge_calendar_days(national_holidays.national_holidays(first, last), rows)

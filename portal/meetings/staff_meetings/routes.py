@@ -1,4 +1,4 @@
-"""Meetings without a class: made and changed with the people who are invited."""
+"""Pages of meetings without a class: scheduling and editing, with the people invited."""
 
 from datetime import time
 from uuid import UUID, uuid4
@@ -23,38 +23,47 @@ from portal.meetings.staff_meetings.service import InvalidAddress, NotInvitable
 from portal.zoom_account import host_quota
 
 bp = Blueprint("staff_meetings", __name__)
-FORM_WAIT = 1.5  # seconds to wait for Zoom before the page says "waiting"
+FORM_WAIT = 1.5  # seconds to wait for the worker before the page says "waiting"
 
 
 @bp.route("/meetings/new/people", methods=["GET", "POST"])
 def new_staff_meeting() -> str | AnyResponse | tuple[str, int]:
-    """A meeting of colleagues: no roster, no sheet, but invitations."""
-    values = _values_like()
-    form = _form(**values)
+    """Schedule a meeting of colleagues: without roster and sheet, with invitations."""
+    values = _duplicate_values()
+    form = _build_form(**values)
     if request.method == "GET":
         form.client_key.data = str(uuid4())
-        moment = (duplicate.single_start(values) if values else None) or suggested_start_time()
-        start = preview.first_free_start(ScheduleParties(current_user.id), TimeSlot(moment, form.minutes.data or 60))
+        suggested_start = (duplicate.single_start(values) if values else None) or suggested_start_time()
+        start = preview.first_free_start(
+            ScheduleParties(current_user.id), TimeSlot(suggested_start, form.minutes.data or 60)
+        )
         local = clock.to_manila(start)
         form.day.data, form.start.data = local.date(), local.time()
     if "now" in request.form:
         form.start_now()
-    shown = None
+    schedule_preview = None
     is_valid = form.validate_on_submit()
-    people = _people(form) if form.is_submitted() and not form.invited.errors else None  # all that is wrong at once
+    people = (
+        _invited_people(form) if form.is_submitted() and not form.invited.errors else None
+    )  # report all errors at once
     if is_valid and people is not None:
-        shown = preview.preview_staff_form(form, ScheduleParties(current_user.id))
-        key = f"{current_user.id.hex}{(form.client_key.data or uuid4().hex).replace('-', '')[:32]}"
+        schedule_preview = preview.preview_staff_form(form, ScheduleParties(current_user.id))
+        client_key = f"{current_user.id.hex}{(form.client_key.data or uuid4().hex).replace('-', '')[:32]}"
         try:
             meeting = staff_meetings_service.create_staff_meeting(
-                current_user, form.details(), people, client_key=key, instant="now" in request.form, check=_check()
+                current_user,
+                form.details(),
+                people,
+                client_key=client_key,
+                instant="now" in request.form,
+                check=_conflict_check(),
             )
-        except service.SchedulingConflict as clash:
-            shown = shown.with_clashes(clash.choice)
+        except service.SchedulingConflict as conflict:
+            schedule_preview = schedule_preview.with_clashes(conflict.choice)
         else:
             service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
             return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
-    return _page(form, None, shown)
+    return _render_page(form, None, schedule_preview)
 
 
 @bp.route("/meetings/<uuid:meeting_id>/change/people", methods=["GET", "POST"])
@@ -62,42 +71,46 @@ def edit_staff_meeting(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
     meeting = access.meeting_or_404(meeting_id, manage=True)
     if meeting.class_id is not None:
         abort(404)
-    form = _form(**_values(meeting)) if request.method == "GET" else _form()
-    shown = None
+    form = _build_form(**_meeting_form_values(meeting)) if request.method == "GET" else _build_form()
+    schedule_preview = None
     is_valid = form.validate_on_submit()
-    people = _people(form) if form.is_submitted() and not form.invited.errors else None  # all that is wrong at once
+    people = (
+        _invited_people(form) if form.is_submitted() and not form.invited.errors else None
+    )  # report all errors at once
     if is_valid and people is not None:
         try:
-            staff_meetings_service.update_staff_meeting(current_user, meeting, form.details(), people, check=_check())
+            staff_meetings_service.update_staff_meeting(
+                current_user, meeting, form.details(), people, check=_conflict_check()
+            )
         except service.MeetingNotChangeable:
             flash(_("This meeting is over or called off, so it cannot be changed."), "bad")
             return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
-        except service.SchedulingConflict as clash:
-            shown = preview.preview_moved_occurrence(clash.choice)
+        except service.SchedulingConflict as conflict:
+            schedule_preview = preview.preview_moved_occurrence(conflict.choice)
         else:
             service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
             flash(_("The change is saved."))
             return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
-    return _page(form, meeting, shown)
+    return _render_page(form, meeting, schedule_preview)
 
 
-def _values_like() -> dict[str, object]:
-    """What the form begins with where a meeting is scheduled once more."""
+def _duplicate_values() -> dict[str, object]:
+    """The initial form values, if a meeting is duplicated."""
     if request.method != "GET" or "like" not in request.args:
         return {}
     try:
-        model = access.meeting_or_404(UUID(request.args["like"]), manage=True)
+        template = access.meeting_or_404(UUID(request.args["like"]), manage=True)
     except ValueError:
         abort(404)
-    if model.class_id is not None:
+    if template.class_id is not None:
         abort(404)
-    return duplicate.form_values_like(current_user, model)
+    return duplicate.form_values_like(current_user, template)
 
 
-def _form(**values: object) -> StaffMeetingForm:
+def _build_form(**values: object) -> StaffMeetingForm:
     form = StaffMeetingForm(**values)
     form.limit_audiences(staff_meetings_service.allowed_audiences_of(current_user))
-    form.apply_policies(_holding(), fresh=request.method == "GET" and not values)
+    form.apply_policies(_effective_policies(), fresh=request.method == "GET" and not values)
     if "shift" in request.form:
         try:
             set_time_field(form.start, time.fromisoformat(request.form["shift"]))
@@ -106,7 +119,7 @@ def _form(**values: object) -> StaffMeetingForm:
     return form
 
 
-def _values(meeting: ZoomMeeting) -> dict[str, object]:
+def _meeting_form_values(meeting: ZoomMeeting) -> dict[str, object]:
     local = clock.to_manila(meeting.starts_at)
     columns = {column.key for column in ZoomMeeting.__table__.columns}
     values = {name: getattr(meeting, name) for name in StaffMeetingForm()._fields if name in columns}
@@ -114,19 +127,19 @@ def _values(meeting: ZoomMeeting) -> dict[str, object]:
     return values | {"day": local.date(), "start": local.time(), "invited": invited}
 
 
-def _check() -> service.ConflictCheck:
+def _conflict_check() -> service.ConflictCheck:
     return service.ConflictCheck.IMPOSSIBLE if "anyway" in request.form else service.ConflictCheck.ALL
 
 
-def _people(form: StaffMeetingForm) -> list[User] | None:
-    """Those named, for the audience that names them; None, with the errors on the field, where that cannot be."""
+def _invited_people(form: StaffMeetingForm) -> list[User] | None:
+    """The named users, for the audience `personal`; None, with errors on the field, if the addresses are invalid."""
     if form.audience.data != "personal":
         return []
     settings: Settings = current_app.extensions["silid.settings"]
     try:
         people = staff_meetings_service.resolve_invitees(form.invited.data or "", settings.email_domains)
-    except NotInvitable as refused:
-        form.invited.errors = [_words(one, settings.email_domains) for one in refused.wrong]
+    except NotInvitable as error:
+        form.invited.errors = [_invalid_address_message(invalid, settings.email_domains) for invalid in error.wrong]
         return None
     if not people:
         form.invited.errors = [_("Write at least one address.")]
@@ -135,35 +148,37 @@ def _people(form: StaffMeetingForm) -> list[User] | None:
     return None if form.invited.errors else people
 
 
-def _words(wrong: InvalidAddress, domains: tuple[str, ...]) -> str:
-    if wrong.why == "outside":
+def _invalid_address_message(invalid: InvalidAddress, domains: tuple[str, ...]) -> str:
+    if invalid.why == "outside":
         return _(
             "Line %(line)d: %(address)s is no school address. Only %(domains)s email addresses can join.",
-            line=wrong.line,
-            address=wrong.address[:100],
+            line=invalid.line,
+            address=invalid.address[:100],
             domains=_(" or ").join(f"@{domain}" for domain in domains),
         )
     return _(
         "Line %(line)d: nobody with the address %(address)s has an account here. Check the spelling, or ask your "
         "admin to invite the person first.",
-        line=wrong.line,
-        address=wrong.address[:100],
+        line=invalid.line,
+        address=invalid.address[:100],
     )
 
 
-def _holding() -> option_policies.EffectivePolicies:
+def _effective_policies() -> option_policies.EffectivePolicies:
     return option_policies.effective_policies(current_user.school)
 
 
-def _page(form: StaffMeetingForm, meeting: ZoomMeeting | None, shown: SchedulePreview | None) -> tuple[str, int]:
+def _render_page(
+    form: StaffMeetingForm, meeting: ZoomMeeting | None, schedule_preview: SchedulePreview | None
+) -> tuple[str, int]:
     page = render_template(
         "meetings/people.html",
         form=form,
-        holding=_holding(),
+        holding=_effective_policies(),
         meeting=meeting,
-        shown=shown,
+        shown=schedule_preview,
         used=host_quota.writes_used_today(meeting.host_email if meeting else current_user.email),
         warn_from=host_quota.WARNING_THRESHOLD,
         a_day=host_quota.WRITES_PER_DAY,
     )
-    return page, 422 if form.errors else 409 if shown and shown.needs_confirmation else 200
+    return page, 422 if form.errors else 409 if schedule_preview and schedule_preview.needs_confirmation else 200

@@ -1,7 +1,7 @@
-"""Changes made in Zoom itself: its events about meetings come back into the portal.
+"""Webhook events about meetings: applies to the portal what was changed in Zoom itself.
 
-A deletion is what the event says. For a change the meeting is read from Zoom by the worker, because events
-come late and in any order, our own changes among them, and the reading is always the latest.
+A deletion is applied from the event. For a change the worker reads the meeting from Zoom, because events arrive
+late and in any order, the portal's own changes among them, and a read is always current.
 """
 
 from sqlalchemy import select
@@ -21,9 +21,9 @@ DELETED = ("meeting.deleted", "meeting.permanently_deleted")
 
 
 def apply_meeting_event(event: WebhookEvent) -> bool:
-    """Apply one event within the transaction that is open.
+    """Apply one event within the open transaction.
 
-    True where it was such an event of a meeting of ours, whether or not it said anything new.
+    True if it was such an event of a known meeting, whether or not it changed anything.
     """
     if event.event not in (UPDATED, RECOVERED, *DELETED) or event.meeting_id is None:
         return False
@@ -31,27 +31,27 @@ def apply_meeting_event(event: WebhookEvent) -> bool:
     if meeting is None:
         return False
     if event.event in DELETED:
-        _deleted(meeting, event)
+        _apply_deletion(meeting, event)
     elif event.event == RECOVERED:
-        _recovered(meeting)
+        _apply_recovery(meeting)
     elif is_remote_change(meeting, event.changes):
-        _look(meeting)
+        _request_check(meeting)
     return True
 
 
-def _deleted(meeting: ZoomMeeting, event: WebhookEvent) -> None:
+def _apply_deletion(meeting: ZoomMeeting, event: WebhookEvent) -> None:
     if meeting.kind == MeetingKind.RECURRING and event.occurrence_ids and event.scope != "all":
-        _dates_deleted(meeting, event.occurrence_ids)
+        _cancel_deleted_occurrences(meeting, event.occurrence_ids)
     elif meeting.kind == MeetingKind.RECURRING and event.scope == "single":
-        _look(meeting)  # a single date, but which one it does not say
+        _request_check(meeting)  # a single date was deleted, but the event does not say which
     elif meeting.state == MeetingState.CANCELLED:
-        meeting.pending_action = None  # by us, or by somebody who was quicker
+        meeting.pending_action = None  # deleted by the portal, or by somebody else first
     elif meeting.state in (MeetingState.SCHEDULED, MeetingState.STARTED):
         meeting.state, meeting.pending_action = MeetingState.DELETED, None
         add_meeting_history(meeting.id, MeetingEvent.FOUND_DELETED_AT_ZOOM)
 
 
-def _dates_deleted(meeting: ZoomMeeting, ids: tuple[str, ...]) -> None:
+def _cancel_deleted_occurrences(meeting: ZoomMeeting, ids: tuple[str, ...]) -> None:
     rows = db.session.scalars(
         select(MeetingOccurrence).where(
             MeetingOccurrence.meeting_id == meeting.id,
@@ -65,15 +65,15 @@ def _dates_deleted(meeting: ZoomMeeting, ids: tuple[str, ...]) -> None:
         add_meeting_history(meeting.id, MeetingEvent.OCCURRENCE_CANCELLED_AT_ZOOM, occurrence_date=row.local_date)
 
 
-def _recovered(meeting: ZoomMeeting) -> None:
+def _apply_recovery(meeting: ZoomMeeting) -> None:
     if meeting.state == MeetingState.DELETED:
         meeting.state = MeetingState.SCHEDULED
         add_meeting_history(meeting.id, MeetingEvent.RECOVERED_AT_ZOOM)
-        _look(meeting)
+        _request_check(meeting)
 
 
-def _look(meeting: ZoomMeeting) -> None:
-    """Have the worker read the meeting from Zoom, unless it is to be sent there anyway."""
+def _request_check(meeting: ZoomMeeting) -> None:
+    """Queue a read of the meeting from Zoom, unless another action is pending anyway."""
     if meeting.pending_action is None and meeting.state in (MeetingState.SCHEDULED, MeetingState.STARTED):
         meeting.pending_action, meeting.next_attempt_at = PendingAction.CHECK, None
         notify_worker("meetings")

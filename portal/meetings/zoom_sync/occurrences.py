@@ -1,7 +1,7 @@
-"""The dates of a recurring meeting: bringing our rows and Zoom's occurrences together.
+"""Reconciliation of a recurring meeting's rows with Zoom's occurrences.
 
-Nothing is remembered between tries: each looks at what Zoom has, takes over what was changed there, and says
-what is still to be sent. So it may be broken off anywhere.
+Stateless between attempts: each one reads Zoom's occurrences, adopts remote changes and returns what is still to
+be sent. So it may be interrupted at any point.
 """
 
 from dataclasses import dataclass, field
@@ -20,8 +20,8 @@ Pair = tuple[MeetingOccurrence, Occurrence]
 
 @dataclass
 class OccurrenceDiff:
-    """What is to be sent: Zoom's dates to delete, and ours that Zoom has at another time. `missing` are dates that
-    Zoom never made; `news` is true where something was changed in Zoom itself."""
+    """What is to be sent: Zoom's occurrences to delete (`surplus`), and rows that Zoom has at another time (`moved`).
+    `missing` are rows that Zoom never created; `news` is true if remote changes were adopted."""
 
     surplus: list[Occurrence] = field(default_factory=list)
     moved: list[Pair] = field(default_factory=list)
@@ -33,87 +33,97 @@ class OccurrenceDiff:
         return not self.surplus and not self.moved
 
 
-def diff_zoom_occurrences(meeting: ZoomMeeting, rows: list[MeetingOccurrence], seen: Meeting) -> OccurrenceDiff:
-    """Take over what was changed in Zoom itself, within the transaction that is open, and say what to send.
+def diff_zoom_occurrences(meeting: ZoomMeeting, rows: list[MeetingOccurrence], zoom_meeting: Meeting) -> OccurrenceDiff:
+    """Adopt remote changes, within the open transaction, and return what is to be sent.
 
-    Dates that have begun are left alone.
+    Dates that have begun are left unchanged.
     """
     now = clock.now()
-    coming = [one for one in seen.occurrences if one.status != "deleted" and one.start_time and one.start_time > now]
-    ours = [row for row in rows if row.is_scheduled]
-    pairs, extra = _match(ours, coming)
+    upcoming = [
+        occurrence
+        for occurrence in zoom_meeting.occurrences
+        if occurrence.status != "deleted" and occurrence.start_time and occurrence.start_time > now
+    ]
+    scheduled_rows = [row for row in rows if row.is_scheduled]
+    pairs, unmatched = _match(scheduled_rows, upcoming)
     diff = OccurrenceDiff()
-    for row, theirs in pairs:
-        _learn(row, theirs, rows, diff)
+    for row, occurrence in pairs:
+        _adopt_occurrence(row, occurrence, rows, diff)
         if row.state == OccurrenceState.CANCELLED:
-            diff.surplus.append(theirs)
+            diff.surplus.append(occurrence)
         elif row.starts_at > now and (row.starts_at, row.minutes) != (row.zoom_starts_at, row.zoom_minutes):
-            diff.moved.append((row, theirs))
-    matched = {row.id for row, _ in pairs}
-    for row in ours:
-        if row.id not in matched and _place(row) > now:
-            _gone(row, diff)
-    planned = {clock.to_manila(start).date() for start in pattern_starts(meeting)}
-    for theirs in extra:
-        assert theirs.start_time is not None  # `coming` has only those with a start
-        if clock.to_manila(theirs.start_time).date() in planned:
-            diff.surplus.append(theirs)  # a day without class, which Zoom cannot leave out by itself
+            diff.moved.append((row, occurrence))
+    matched_ids = {row.id for row, _ in pairs}
+    for row in scheduled_rows:
+        if row.id not in matched_ids and _zoom_start(row) > now:
+            _handle_missing_occurrence(row, diff)
+    pattern_dates = {clock.to_manila(start).date() for start in pattern_starts(meeting)}
+    for occurrence in unmatched:
+        assert occurrence.start_time is not None  # `upcoming` has only occurrences with a start
+        if clock.to_manila(occurrence.start_time).date() in pattern_dates:
+            diff.surplus.append(occurrence)  # a day without class, which Zoom cannot leave out itself
         else:
-            _new(meeting, rows, theirs, theirs.start_time, diff)
+            _add_remote_occurrence(meeting, rows, occurrence, occurrence.start_time, diff)
     return diff
 
 
-def _match(rows: list[MeetingOccurrence], coming: list[Occurrence]) -> tuple[list[Pair], list[Occurrence]]:
-    """Pairs by Zoom's id, else by the time that Zoom has it at, else by the day; and what is left of Zoom's.
+def _match(rows: list[MeetingOccurrence], unmatched: list[Occurrence]) -> tuple[list[Pair], list[Occurrence]]:
+    """Pairs by Zoom's id, else by the start at Zoom, else by the day; and Zoom's unmatched occurrences.
 
-    Ids change when somebody changes the whole series in Zoom, so they are not enough.
+    Ids are not enough: they change when somebody changes the whole series in Zoom.
     """
     pairs: list[Pair] = []
-    for same in (_same_id, _same_start, _same_day):
-        taken = {row.id for row, _ in pairs}
+    for is_same in (_same_id, _same_start, _same_day):
+        paired_ids = {row.id for row, _ in pairs}
         for row in rows:
-            occurrence = next((one for one in coming if same(row, one)), None) if row.id not in taken else None
+            occurrence = (
+                next((candidate for candidate in unmatched if is_same(row, candidate)), None)
+                if row.id not in paired_ids
+                else None
+            )
             if occurrence is not None:
                 pairs.append((row, occurrence))
-                coming = [one for one in coming if one is not occurrence]
-    return pairs, coming
+                unmatched = [candidate for candidate in unmatched if candidate is not occurrence]
+    return pairs, unmatched
 
 
-def _same_id(row: MeetingOccurrence, theirs: Occurrence) -> bool:
-    return row.zoom_occurrence_id is not None and row.zoom_occurrence_id == theirs.id
+def _same_id(row: MeetingOccurrence, occurrence: Occurrence) -> bool:
+    return row.zoom_occurrence_id is not None and row.zoom_occurrence_id == occurrence.id
 
 
-def _same_start(row: MeetingOccurrence, theirs: Occurrence) -> bool:
-    return _place(row) == theirs.start_time
+def _same_start(row: MeetingOccurrence, occurrence: Occurrence) -> bool:
+    return _zoom_start(row) == occurrence.start_time
 
 
-def _same_day(row: MeetingOccurrence, theirs: Occurrence) -> bool:
+def _same_day(row: MeetingOccurrence, occurrence: Occurrence) -> bool:
     return (
-        theirs.start_time is not None
-        and clock.to_manila(_place(row)).date() == clock.to_manila(theirs.start_time).date()
+        occurrence.start_time is not None
+        and clock.to_manila(_zoom_start(row)).date() == clock.to_manila(occurrence.start_time).date()
     )
 
 
-def _place(row: MeetingOccurrence) -> datetime:
-    """When Zoom has the date, as far as we know."""
+def _zoom_start(row: MeetingOccurrence) -> datetime:
+    """The start at Zoom, as far as known."""
     return row.zoom_starts_at or row.starts_at
 
 
-def _learn(row: MeetingOccurrence, theirs: Occurrence, rows: list[MeetingOccurrence], diff: OccurrenceDiff) -> None:
-    """Note what Zoom has; a time that was changed there and not here is taken over."""
-    start, minutes = theirs.start_time, theirs.minutes or row.zoom_minutes or row.minutes
+def _adopt_occurrence(
+    row: MeetingOccurrence, occurrence: Occurrence, rows: list[MeetingOccurrence], diff: OccurrenceDiff
+) -> None:
+    """Store Zoom's id and time; a time changed only there is adopted."""
+    start, minutes = occurrence.start_time, occurrence.minutes or row.zoom_minutes or row.minutes
     changed_there = (start, minutes) != (row.zoom_starts_at, row.zoom_minutes)
     changed_here = (row.starts_at, row.minutes) != (row.zoom_starts_at, row.zoom_minutes)
-    free = all(other is row or other.starts_at != start for other in rows)
-    if start and changed_there and not changed_here and free and row.state == OccurrenceState.SCHEDULED:
+    is_free = all(other_row is row or other_row.starts_at != start for other_row in rows)
+    if start and changed_there and not changed_here and is_free and row.state == OccurrenceState.SCHEDULED:
         row.starts_at, row.minutes = start, minutes
         row.local_date = clock.to_manila(start).date()
         diff.news = True
-    row.zoom_occurrence_id, row.zoom_starts_at, row.zoom_minutes = theirs.id, start, minutes
+    row.zoom_occurrence_id, row.zoom_starts_at, row.zoom_minutes = occurrence.id, start, minutes
 
 
-def _gone(row: MeetingOccurrence, diff: OccurrenceDiff) -> None:
-    """Zoom does not have this date: somebody deleted it there, or Zoom never made it."""
+def _handle_missing_occurrence(row: MeetingOccurrence, diff: OccurrenceDiff) -> None:
+    """Handle a row without an occurrence: somebody deleted it at Zoom, or Zoom never created it."""
     if row.state == OccurrenceState.SCHEDULED:
         if row.zoom_occurrence_id is None:
             diff.missing.append(row)
@@ -122,21 +132,21 @@ def _gone(row: MeetingOccurrence, diff: OccurrenceDiff) -> None:
     row.zoom_occurrence_id = None
 
 
-def _new(
-    meeting: ZoomMeeting, rows: list[MeetingOccurrence], theirs: Occurrence, start: datetime, diff: OccurrenceDiff
+def _add_remote_occurrence(
+    meeting: ZoomMeeting, rows: list[MeetingOccurrence], occurrence: Occurrence, start: datetime, diff: OccurrenceDiff
 ) -> None:
-    """A date that was added in Zoom itself."""
+    """Add a row for a date that was added in Zoom itself."""
     if any(row.starts_at == start for row in rows):
         return
     row = MeetingOccurrence(
         id=uuid4(),
         meeting_id=meeting.id,
         starts_at=start,
-        minutes=theirs.minutes or meeting.minutes,
+        minutes=occurrence.minutes or meeting.minutes,
         local_date=clock.to_manila(start).date(),
-        zoom_occurrence_id=theirs.id,
+        zoom_occurrence_id=occurrence.id,
         zoom_starts_at=start,
-        zoom_minutes=theirs.minutes or meeting.minutes,
+        zoom_minutes=occurrence.minutes or meeting.minutes,
         state=OccurrenceState.SCHEDULED,
         is_scheduled=True,
     )

@@ -1,9 +1,9 @@
-"""Bringing Zoom to what a meeting row wants: the only place that creates, changes or deletes at Zoom.
+"""Synchronisation of meetings to Zoom: the only module that creates, changes or deletes meetings there.
 
-Before a create is sent the row says `unsure`. If the answer never comes, whoever takes the row next looks
-for our marker among the host's meetings first, so there is exactly one meeting at Zoom whatever happens.
-Changes and deletions may be repeated safely; after a lost answer the meeting is read before it is changed again,
-because Zoom counts changes.
+Before a create request the row is marked `outcome_unknown`. If no answer arrives, the next attempt first searches
+the host's meetings for the row's marker, so exactly one meeting exists at Zoom. Updates and deletions are
+idempotent; after a lost answer the meeting is read before it is updated again, because Zoom counts updates
+towards its daily limit.
 """
 
 import logging
@@ -43,12 +43,12 @@ from portal.zoom_account import host_quota, hosts, write_block
 
 log = logging.getLogger("portal.meetings")
 BATCH_SIZE = 3
-CIRCUIT_RETRY_AFTER = timedelta(seconds=30)  # a Zoom that is down is asked again this often
-MEETING_IN_PROGRESS = 3002  # Zoom does not delete a meeting that is running
+CIRCUIT_RETRY_AFTER = timedelta(seconds=30)  # retry interval while Zoom is down
+MEETING_IN_PROGRESS = 3002  # Zoom's error code: a meeting in progress cannot be deleted
 
 
 class MeetingNotCreatable(Exception):
-    """The worker cannot make the meeting, and trying again changes nothing. `code` is for `words.trouble`."""
+    """The meeting cannot be created, and retrying does not help. `code` is a MeetingError."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -56,7 +56,7 @@ class MeetingNotCreatable(Exception):
 
 
 def lease_due_meetings() -> list[UUID]:
-    """Lease the meetings for which something is to be done at Zoom now."""
+    """Lease meetings with a pending action that is due."""
     if write_block.is_writing_blocked():
         return []
     now = clock.now()
@@ -70,12 +70,12 @@ def lease_due_meetings() -> list[UUID]:
 
 
 def sync_meeting_with_zoom(meeting_id: UUID, zoom: ZoomClient) -> None:
-    """Do what the leased meeting wants, and write down how it went."""
+    """Carry out the leased meeting's pending action, and store the result."""
     meeting = db.session.get(ZoomMeeting, meeting_id, populate_existing=True)
     if meeting is None:
         return
     try:
-        if not write_block.is_writing_blocked():  # the one before may have found the credentials refused
+        if not write_block.is_writing_blocked():  # the previous meeting may have set the block
             _STEPS[meeting.pending_action](meeting, zoom)
             write_block.clear_write_block()
     except MeetingNotCreatable as problem:
@@ -88,130 +88,136 @@ def sync_meeting_with_zoom(meeting_id: UUID, zoom: ZoomClient) -> None:
             meeting.leased_until = None
 
 
-def _nothing(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
-    """The wish was fulfilled or taken back while the row was being leased."""
+def _do_nothing(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
+    """No-op: the pending action was cleared before the lease was taken."""
 
 
 def _create(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
-    found = zoom.find_by_marker(meeting.host_email, meeting.marker) if meeting.outcome_unknown else None
-    if found is not None:
-        values = desired_state.actual_meeting_values(found, meeting.kind)
+    zoom_meeting = zoom.find_by_marker(meeting.host_email, meeting.marker) if meeting.outcome_unknown else None
+    if zoom_meeting is not None:
+        values = desired_state.actual_meeting_values(zoom_meeting, meeting.kind)
     else:
-        _drop_what_has_passed(meeting)
-        _settle_host(meeting, zoom)
+        _drop_past_dates(meeting)
+        _assign_host(meeting, zoom)
         draft, values = desired_state.desired_meeting_draft(meeting), desired_state.desired_meeting_values(meeting)
-        with _counted(meeting):
-            found = zoom.create_meeting(meeting.host_email, draft)
+        with _counted_write(meeting):
+            zoom_meeting = zoom.create_meeting(meeting.host_email, draft)
     with write_transaction():
-        _refresh(meeting)
-        meeting.zoom_id, meeting.created_at_zoom = found.id, clock.now()
+        _lock_meeting(meeting)
+        meeting.zoom_id, meeting.created_at_zoom = zoom_meeting.id, clock.now()
         meeting.last_sent = desired_state.serialise_meeting_values(values)
         add_meeting_history(meeting.id, MeetingEvent.CREATED_AT_ZOOM)
         if meeting.state == MeetingState.PENDING_ZOOM:
             meeting.state = MeetingState.SCHEDULED
-        _finish(meeting, _apply_zoom_state(meeting, found, values))
+        _complete_action(meeting, _apply_zoom_state(meeting, zoom_meeting, values))
     notify_worker("registration")
-    notify_worker("inbox")  # events of this meeting may have come before its id was known here
+    notify_worker("inbox")  # events of this meeting may have arrived before its id was stored
 
 
-def _drop_what_has_passed(meeting: ZoomMeeting) -> None:
-    """Zoom was away so long that dates have passed: only the others are made. Raises MeetingNotCreatable."""
+def _drop_past_dates(meeting: ZoomMeeting) -> None:
+    """Drop dates that passed during an outage of Zoom. Raises MeetingNotCreatable if none is left."""
     if meeting.kind == MeetingKind.RECURRING and meeting.starts_at <= clock.now():
         with write_transaction():
-            _refresh(meeting)
-            update_meeting_recurrence(meeting, _rows(meeting))
+            _lock_meeting(meeting)
+            update_meeting_recurrence(meeting, _load_occurrences(meeting))
     if desired_state.last_end_of(meeting) <= clock.now():
         raise MeetingNotCreatable(MeetingError.TOO_LATE)
 
 
-def _settle_host(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
-    """Who hosts: the user the meeting was given to, else a free one of the pool. Raises MeetingNotCreatable.
+def _assign_host(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
+    """Assign the host: the row's own, else a free shared host. Raises MeetingNotCreatable.
 
-    Without a licence there is no registration (Zoom's rule), so the class runs in open mode.
+    Without a licence Zoom has no registration, so the meeting runs in open mode.
     """
     host = hosts.fetch_zoom_host(zoom, meeting.host_email)
     if host.exists_at_zoom is False:
-        others = [
+        other_hosts = [
             hosts.fetch_zoom_host(zoom, email) for email in hosts.shared_host_emails() if email != meeting.host_email
         ]
         with write_transaction():
-            _refresh(meeting)
+            _lock_meeting(meeting)
             slots = [
-                TimeSlot(row.starts_at, row.minutes) for row in _rows(meeting) if row.state == OccurrenceState.SCHEDULED
+                TimeSlot(row.starts_at, row.minutes)
+                for row in _load_occurrences(meeting)
+                if row.state == OccurrenceState.SCHEDULED
             ]
-            chosen = host_assignment.find_free_host(
-                meeting, [one for one in others if one.exists_at_zoom is not False], slots
+            free_host = host_assignment.find_free_host(
+                meeting, [other_host for other_host in other_hosts if other_host.exists_at_zoom is not False], slots
             )
-            if chosen is None:
-                raise MeetingNotCreatable(MeetingError.NO_FREE_HOST if others else MeetingError.HOST_UNKNOWN)
-            add_meeting_history(meeting.id, MeetingEvent.HOST_CHANGED, host_email=chosen.email)
-            meeting.host_email, host = chosen.email, chosen
+            if free_host is None:
+                raise MeetingNotCreatable(MeetingError.NO_FREE_HOST if other_hosts else MeetingError.HOST_UNKNOWN)
+            add_meeting_history(meeting.id, MeetingEvent.HOST_CHANGED, host_email=free_host.email)
+            meeting.host_email, host = free_host.email, free_host
     if (host.licensed is False) != meeting.open_mode and host.licensed is not None:
         with write_transaction():
-            _open_mode(meeting, not host.licensed)
+            _set_open_mode(meeting, not host.licensed)
 
 
-def _open_mode(meeting: ZoomMeeting, on: bool) -> None:
+def _set_open_mode(meeting: ZoomMeeting, on: bool) -> None:
     if on and not meeting.has_registration:
-        return  # a person chose it: then it is no matter of licences
+        return  # a person chose it, regardless of licences
     meeting.open_mode, meeting.approval_type = on, 2 if on else 1
     if on:
         add_meeting_history(meeting.id, MeetingEvent.OPEN_MODE)
 
 
 def _update(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
-    """Send what differs from what Zoom was told, then read the meeting back."""
+    """Send the difference to the values last sent, then read the meeting back."""
     if meeting.zoom_id is None:
         raise ZoomUnavailable("an update is wanted for a meeting without an id", maybe_done=False)
-    seen = _read_first(meeting, zoom)
+    zoom_meeting = _read_before_update(meeting, zoom)
     draft, values = desired_state.desired_meeting_draft(meeting), desired_state.desired_meeting_values(meeting)
-    told = desired_state.last_sent_values(meeting)
-    body = diff_meeting_drafts(desired_state.last_sent_draft(meeting), draft)
-    if body:
-        with _counted(meeting):
-            zoom.update_meeting(meeting.zoom_id, body)
+    last_sent = desired_state.last_sent_values(meeting)
+    changes = diff_meeting_drafts(desired_state.last_sent_draft(meeting), draft)
+    if changes:
+        with _counted_write(meeting):
+            zoom.update_meeting(meeting.zoom_id, changes)
         with write_transaction():
-            _refresh(meeting)
+            _lock_meeting(meeting)
             meeting.last_sent = desired_state.serialise_meeting_values(values)
             add_meeting_history(meeting.id, MeetingEvent.CHANGED_AT_ZOOM)
-    sent_dates = seen is not None and meeting.kind == MeetingKind.RECURRING and _send_dates(meeting, seen, zoom)
-    if seen is None or body or sent_dates:
-        seen = zoom.get_meeting(meeting.zoom_id)
-    sent = {name: value for name, value in values.items() if value != told.get(name)}
+    dates_sent = (
+        zoom_meeting is not None
+        and meeting.kind == MeetingKind.RECURRING
+        and _send_occurrence_changes(meeting, zoom_meeting, zoom)
+    )
+    if zoom_meeting is None or changes or dates_sent:
+        zoom_meeting = zoom.get_meeting(meeting.zoom_id)
+    sent_values = {name: value for name, value in values.items() if value != last_sent.get(name)}
     with write_transaction():
-        _refresh(meeting)
-        _finish(meeting, _apply_zoom_state(meeting, seen, sent))
+        _lock_meeting(meeting)
+        _complete_action(meeting, _apply_zoom_state(meeting, zoom_meeting, sent_values))
 
 
-def _read_first(meeting: ZoomMeeting, zoom: ZoomClient) -> Meeting | None:
-    """What Zoom has, where that decides what is to be sent: single dates, a lost answer, a change made there."""
-    known = meeting.last_sent is not None and not meeting.outcome_unknown
-    if known and meeting.kind != MeetingKind.RECURRING and meeting.pending_action != PendingAction.CHECK:
+def _read_before_update(meeting: ZoomMeeting, zoom: ZoomClient) -> Meeting | None:
+    """Read the meeting first where the request depends on it: single dates, a lost answer, a remote change."""
+    is_state_known = meeting.last_sent is not None and not meeting.outcome_unknown
+    if is_state_known and meeting.kind != MeetingKind.RECURRING and meeting.pending_action != PendingAction.CHECK:
         return None
-    seen = zoom.get_meeting(meeting.zoom_id or "")
+    zoom_meeting = zoom.get_meeting(meeting.zoom_id or "")
     with write_transaction():
-        _refresh(meeting)
-        if not known:
+        _lock_meeting(meeting)
+        if not is_state_known:
             meeting.last_sent = desired_state.serialise_meeting_values(
-                desired_state.actual_meeting_values(seen, meeting.kind)
+                desired_state.actual_meeting_values(zoom_meeting, meeting.kind)
             )
-        _apply_zoom_state(meeting, seen)
-    return seen
+        _apply_zoom_state(meeting, zoom_meeting)
+    return zoom_meeting
 
 
-def _send_dates(meeting: ZoomMeeting, seen: Meeting, zoom: ZoomClient) -> bool:
-    """Delete and move single dates at Zoom; True if there was anything to send."""
+def _send_occurrence_changes(meeting: ZoomMeeting, zoom_meeting: Meeting, zoom: ZoomClient) -> bool:
+    """Delete and move single dates at Zoom; True if anything was sent."""
     zoom_id = meeting.zoom_id or ""
     with write_transaction():
-        diff = diff_zoom_occurrences(meeting, _rows(meeting), seen)
-    for theirs in diff.surplus:
-        zoom.delete_meeting(zoom_id, occurrence_id=theirs.id)
+        diff = diff_zoom_occurrences(meeting, _load_occurrences(meeting), zoom_meeting)
+    for zoom_occurrence in diff.surplus:
+        zoom.delete_meeting(zoom_id, occurrence_id=zoom_occurrence.id)
     draft = desired_state.desired_meeting_draft(meeting)
-    for row, theirs in diff.moved:
-        single = replace(draft, starts_at=row.starts_at, minutes=row.minutes)
+    for row, zoom_occurrence in diff.moved:
+        occurrence_draft = replace(draft, starts_at=row.starts_at, minutes=row.minutes)
         starts_at, minutes = row.starts_at, row.minutes
-        with _counted(meeting):
-            zoom.update_meeting(zoom_id, single, occurrence_id=theirs.id)
+        with _counted_write(meeting):
+            zoom.update_meeting(zoom_id, occurrence_draft, occurrence_id=zoom_occurrence.id)
         with write_transaction():
             row.zoom_starts_at, row.zoom_minutes = starts_at, minutes
     if diff.surplus or diff.moved:
@@ -222,58 +228,63 @@ def _send_dates(meeting: ZoomMeeting, seen: Meeting, zoom: ZoomClient) -> bool:
     return not diff.in_step
 
 
-def _apply_zoom_state(meeting: ZoomMeeting, seen: Meeting, sent: desired_state.Values | None = None) -> OccurrenceDiff:
-    """Compare what Zoom has with what it was told, and take over what was changed there.
+def _apply_zoom_state(
+    meeting: ZoomMeeting, zoom_meeting: Meeting, sent: desired_state.Values | None = None
+) -> OccurrenceDiff:
+    """Compare Zoom's values with those last sent, and adopt remote changes; within the open transaction.
 
-    `sent` are the values that were just sent: where Zoom has those otherwise, it has overridden them. Returns
-    what is still to be done about single dates. Within the transaction that is open.
+    `sent` are the values just sent: where Zoom has others, it has overridden them. Returns what is still to be sent
+    about single dates.
     """
-    values = desired_state.actual_meeting_values(seen, meeting.kind)
-    kept = {name: value for name, value in (meeting.overridden_settings or {}).items() if name not in (sent or {})}
+    values = desired_state.actual_meeting_values(zoom_meeting, meeting.kind)
+    still_overridden = {
+        name: value for name, value in (meeting.overridden_settings or {}).items() if name not in (sent or {})
+    }
     meeting.overridden_settings = (
-        kept | desired_state.list_overridden_values(desired_state.last_sent_values(meeting), values, sent or {})
+        still_overridden
+        | desired_state.list_overridden_values(desired_state.last_sent_values(meeting), values, sent or {})
     ) or None
-    news = desired_state.list_remote_changes(meeting, values)
-    _take_over(meeting, news)
-    if seen.join_url and seen.join_url != meeting.join_url:
-        meeting.join_url = seen.join_url
-    if seen.password and seen.password != meeting.passcode:
-        meeting.passcode = seen.password
-    dates = (
-        diff_zoom_occurrences(meeting, _rows(meeting), seen)
+    remote_changes = desired_state.list_remote_changes(meeting, values)
+    _adopt_remote_changes(meeting, remote_changes)
+    if zoom_meeting.join_url and zoom_meeting.join_url != meeting.join_url:
+        meeting.join_url = zoom_meeting.join_url
+    if zoom_meeting.password and zoom_meeting.password != meeting.passcode:
+        meeting.passcode = zoom_meeting.password
+    occurrence_diff = (
+        diff_zoom_occurrences(meeting, _load_occurrences(meeting), zoom_meeting)
         if meeting.kind == MeetingKind.RECURRING
         else OccurrenceDiff()
     )
-    if news or dates.news:
+    if remote_changes or occurrence_diff.news:
         add_meeting_history(meeting.id, MeetingEvent.MOVED_AT_ZOOM)
-    return dates
+    return occurrence_diff
 
 
-def _take_over(meeting: ZoomMeeting, news: desired_state.Values) -> None:
-    for name, value in news.items():
+def _adopt_remote_changes(meeting: ZoomMeeting, remote_changes: desired_state.Values) -> None:
+    for name, value in remote_changes.items():
         setattr(meeting, name, value)
-    meeting.last_sent = (meeting.last_sent or {}) | desired_state.serialise_meeting_values(news)
+    meeting.last_sent = (meeting.last_sent or {}) | desired_state.serialise_meeting_values(remote_changes)
     meeting.overridden_settings = {
-        k: v for k, v in (meeting.overridden_settings or {}).items() if k not in news
+        k: v for k, v in (meeting.overridden_settings or {}).items() if k not in remote_changes
     } or None
-    if "starts_at" in news or "minutes" in news:
-        row = next((row for row in _rows(meeting) if row.is_scheduled), None)
+    if "starts_at" in remote_changes or "minutes" in remote_changes:
+        row = next((row for row in _load_occurrences(meeting) if row.is_scheduled), None)
         if row is not None:
             row.starts_at, row.minutes = meeting.starts_at, meeting.minutes
             row.local_date = clock.to_manila(meeting.starts_at).date()
 
 
-def _finish(meeting: ZoomMeeting, dates: OccurrenceDiff) -> None:
-    """Zoom has it. What was changed or called off meanwhile is still wanted; the rest is done."""
+def _complete_action(meeting: ZoomMeeting, occurrence_diff: OccurrenceDiff) -> None:
+    """Clear or keep the pending action: what was changed or cancelled during the request is still to be sent."""
     meeting.outcome_unknown = False
     _clear_error(meeting)
-    if dates.missing:
+    if occurrence_diff.missing:
         meeting.error_code = MeetingError.OCCURRENCES_MISSING
     if meeting.state == MeetingState.CANCELLED:
         meeting.pending_action = PendingAction.DELETE
     elif (
         diff_meeting_drafts(desired_state.last_sent_draft(meeting), desired_state.desired_meeting_draft(meeting))
-        or not dates.in_step
+        or not occurrence_diff.in_step
     ):
         meeting.pending_action = PendingAction.UPDATE
     else:
@@ -282,14 +293,14 @@ def _finish(meeting: ZoomMeeting, dates: OccurrenceDiff) -> None:
 
 def _delete(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
     if meeting.zoom_id is None:
-        found = zoom.find_by_marker(meeting.host_email, meeting.marker)
-        if found:
+        zoom_meeting = zoom.find_by_marker(meeting.host_email, meeting.marker)
+        if zoom_meeting:
             with write_transaction():
-                meeting.zoom_id = found.id
+                meeting.zoom_id = zoom_meeting.id
     if meeting.zoom_id:
         zoom.delete_meeting(meeting.zoom_id)
     with write_transaction():
-        _refresh(meeting)
+        _lock_meeting(meeting)
         meeting.pending_action, meeting.outcome_unknown = None, False
         _clear_error(meeting)
         add_meeting_history(meeting.id, MeetingEvent.DELETED_AT_ZOOM)
@@ -300,15 +311,15 @@ _STEPS: dict[str | None, Callable[[ZoomMeeting, ZoomClient], None]] = {
     "update": _update,
     "check": _update,
     "delete": _delete,
-    None: _nothing,
+    None: _do_nothing,
 }
 
 
 @contextmanager
-def _counted(meeting: ZoomMeeting) -> Iterator[None]:
-    """Around one create or update: it is counted before it is sent, and so is that it may have been done.
+def _counted_write(meeting: ZoomMeeting) -> Iterator[None]:
+    """Wrap one create or update: before it is sent, count it towards the host's quota and mark its outcome unknown.
 
-    Raises ZoomRateLimited where the host has none left today.
+    Raises ZoomRateLimited if the host's quota of the day is used up.
     """
     with write_transaction():
         if not host_quota.consume_host_write(meeting.host_email):
@@ -327,11 +338,11 @@ def _counted(meeting: ZoomMeeting) -> Iterator[None]:
         raise
 
 
-def _refresh(meeting: ZoomMeeting) -> None:
+def _lock_meeting(meeting: ZoomMeeting) -> None:
     db.session.refresh(meeting, with_for_update=True)
 
 
-def _rows(meeting: ZoomMeeting) -> list[MeetingOccurrence]:
+def _load_occurrences(meeting: ZoomMeeting) -> list[MeetingOccurrence]:
     return list(
         db.session.scalars(
             select(MeetingOccurrence)
@@ -348,33 +359,33 @@ def _clear_error(meeting: ZoomMeeting) -> None:
 
 def _mark_failed(meeting: ZoomMeeting, code: str) -> None:
     with write_transaction():
-        _refresh(meeting)
+        _lock_meeting(meeting)
         meeting.pending_action = None
         if meeting.state == MeetingState.CANCELLED:
-            return  # called off meanwhile, and Zoom never had it
+            return  # cancelled during the attempt, and never created at Zoom
         meeting.state = MeetingState.FAILED
         meeting.error_code, meeting.error_detail = code, None
         add_meeting_history(meeting.id, MeetingEvent.ERROR, error_code=code)
 
 
 def _record_error(meeting: ZoomMeeting, error: ZoomError) -> None:
-    """Write down why, and when to try again. What Zoom will refuse again waits for a person."""
-    until = _parked_until(meeting, error)
+    """Store the error and the time of the next attempt. What Zoom refuses for good waits for a person."""
+    retry_at = _fixed_retry_time(meeting, error)
     with write_transaction():
-        _refresh(meeting)
-        code, first = error_code_of(error), meeting.error_code != error_code_of(error)
+        _lock_meeting(meeting)
+        code, is_new_error = error_code_of(error), meeting.error_code != error_code_of(error)
         if not isinstance(error, CircuitOpen):
             meeting.attempts += 1
-        meeting.error_code, meeting.error_detail = code, _detail(error)
-        meeting.next_attempt_at = until or next_attempt_at(meeting.attempts)
+        meeting.error_code, meeting.error_detail = code, _error_detail(error)
+        meeting.next_attempt_at = retry_at or next_attempt_at(meeting.attempts)
         if isinstance(error, ZoomRefused):
-            _refused(meeting, error)
-        if first:
+            _handle_refusal(meeting, error)
+        if is_new_error:
             add_meeting_history(meeting.id, MeetingEvent.ERROR, error_code=meeting.error_code)
 
 
-def _parked_until(meeting: ZoomMeeting, error: ZoomError) -> datetime | None:
-    """When to try again, where that does not depend on how often it failed."""
+def _fixed_retry_time(meeting: ZoomMeeting, error: ZoomError) -> datetime | None:
+    """The next attempt, where it does not depend on the number of attempts."""
     if write_block.write_block_reason(error):
         return write_block.set_write_block(error)
     if isinstance(error, CircuitOpen):
@@ -386,34 +397,34 @@ def _parked_until(meeting: ZoomMeeting, error: ZoomError) -> datetime | None:
     return None
 
 
-def _detail(error: ZoomError) -> str:
-    """What the page adds to the sentence: the missing scopes by name."""
+def _error_detail(error: ZoomError) -> str:
+    """What the page adds to the message: the missing scopes by name. At most 400 characters."""
     if isinstance(error, ZoomNotAuthorised) and error.missing_scopes:
         return ", ".join(error.missing_scopes)[:400]
     return str(error)[:400]
 
 
-def _refused(meeting: ZoomMeeting, error: ZoomRefused) -> None:
+def _handle_refusal(meeting: ZoomMeeting, error: ZoomRefused) -> None:
     if meeting.pending_action == PendingAction.CREATE:
-        _refused_to_create(meeting, error)
+        _handle_create_refusal(meeting, error)
     elif error.is_deleted and meeting.pending_action in (PendingAction.UPDATE, PendingAction.CHECK):
         meeting.state, meeting.pending_action = MeetingState.DELETED, None
         add_meeting_history(meeting.id, MeetingEvent.FOUND_DELETED_AT_ZOOM)
     elif meeting.pending_action == PendingAction.DELETE and error.code == MEETING_IN_PROGRESS:
-        return  # the class is still running: it is deleted when it is over
+        return  # the class is in progress: it is deleted when it is over
     else:
         meeting.pending_action = None
 
 
-def _refused_to_create(meeting: ZoomMeeting, error: ZoomRefused) -> None:
-    """A host who may not register people can still run the class in open mode; one who may not host at all is
-    looked for among the pool. Each is tried once."""
+def _handle_create_refusal(meeting: ZoomMeeting, error: ZoomRefused) -> None:
+    """Fall back once: a host who cannot have registration runs the class in open mode; one who cannot host at all is
+    replaced by a shared host."""
     if error.is_host_unlicensed and error.code != 3161 and meeting.has_registration:
         hosts.store_zoom_host(hosts.CachedHost(meeting.host_email, exists_at_zoom=True, licensed=False))
-        _open_mode(meeting, True)
+        _set_open_mode(meeting, True)
         meeting.next_attempt_at = None
     elif (error.is_host_unknown or error.code == 3161) and [
-        one for one in hosts.shared_host_emails() if one != meeting.host_email
+        email for email in hosts.shared_host_emails() if email != meeting.host_email
     ]:
         hosts.store_zoom_host(hosts.CachedHost(meeting.host_email, exists_at_zoom=False))
         meeting.next_attempt_at = None
@@ -432,7 +443,7 @@ _REFUSAL_CODES = {
 
 
 def error_code_of(error: ZoomError) -> str:
-    """A word for what went wrong; `words.trouble` turns it into a sentence."""
+    """The MeetingError of an exception; see `messages.meeting_error_message`."""
     if isinstance(error, ZoomNotConfigured):
         return MeetingError.NOT_CONFIGURED
     if isinstance(error, ZoomBadCredentials):

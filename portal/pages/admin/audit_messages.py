@@ -1,6 +1,6 @@
-"""What an entry of the audit log is about, in words: the log itself holds ids only.
+"""Messages: labels of audit entries and their subjects; the log itself holds ids only.
 
-One statement names all subjects of a page of lines. A learner's name is told to those who see learners anyway.
+One statement resolves all subjects of a page. A learner's name is shown only to users who may see learners.
 """
 
 import re
@@ -22,7 +22,7 @@ from portal.core.db import UTCDateTime, db
 from portal.core.translations import N_
 from portal.meetings.models import MeetingOccurrence, Schedule, ZoomMeeting
 
-# of a subject's type: the view that shows it, and the name of its id in the address
+# by subject type: the endpoint that shows it, and the name of its id parameter
 _VIEWS = {
     "user": ("users.show_user", "user_id"),
     "school": ("schools.show_school", "school_id"),
@@ -154,40 +154,40 @@ _SUBJECTS: dict[str, str] = {
 
 
 def audit_subject_label(subject_type: str) -> str:
-    """What kind of thing an entry is about, where the thing itself has no name here."""
+    """The label of a subject type, for subjects whose name is not resolved."""
     return gettext(_SUBJECTS[subject_type]) if subject_type in _SUBJECTS else subject_type.replace("_", " ")
 
 
 def audit_action_label(action: str) -> str:
-    """What was done, as a phrase in the reader's language: "viewed the sheet"."""
+    """The label of an action as a phrase in the reader's language: "viewed the sheet"."""
     return gettext(_ACTIONS[action]) if action in _ACTIONS else action.replace("_", " ")
 
 
 def find_audit_actions(words: str) -> list[str]:
-    """The actions whose phrase, in English or in the reader's language, or whose code has these words."""
-    wanted = words.casefold()
+    """The actions whose label, in English or in the reader's language, or whose code contains these words."""
+    search_text = words.casefold()
     return [
         action
         for action, text in _ACTIONS.items()
-        if any(wanted in name.casefold() for name in (text, gettext(text), action.replace("_", " ")))
+        if any(search_text in name.casefold() for name in (text, gettext(text), action.replace("_", " ")))
     ]
 
 
 def audit_subject_names(admin: User, subjects: Iterable[tuple[str, str]]) -> dict[Subject, str]:
-    """The names of subjects, given as (type, id); those that are gone, or not to be named, are left out."""
-    wanted: dict[str, set[UUID]] = {}
-    for kind, key in subjects:
-        if kind in _WAYS and (kind != "learner" or can_view_learners(admin)) and _ID.fullmatch(key):
-            wanted.setdefault(kind, set()).add(UUID(key))
-    if not wanted:
+    """The names of subjects, given as (type, id); deleted ones and those not to be named are left out."""
+    ids_by_kind: dict[str, set[UUID]] = {}
+    for kind, subject_id in subjects:
+        if kind in _NAME_SELECTS and (kind != "learner" or can_view_learners(admin)) and _ID.fullmatch(subject_id):
+            ids_by_kind.setdefault(kind, set()).add(UUID(subject_id))
+    if not ids_by_kind:
         return {}
-    rows = db.session.execute(union_all(*(_WAYS[kind](kind, ids) for kind, ids in wanted.items())))
-    return {(kind, key): _with_day(name, moment) for kind, key, name, moment in rows}
+    rows = db.session.execute(union_all(*(_NAME_SELECTS[kind](kind, ids) for kind, ids in ids_by_kind.items())))
+    return {(kind, subject_id): _with_day(name, starts_at) for kind, subject_id, name, starts_at in rows}
 
 
-def audit_subject_url(kind: str, key: str, found: Mapping[Subject, str]) -> str | None:
-    """Where a subject that was found can be looked at."""
-    if kind not in _VIEWS or not _ID.fullmatch(key) or (kind, UUID(key)) not in found:
+def audit_subject_url(kind: str, key: str, names: Mapping[Subject, str]) -> str | None:
+    """The URL of a subject whose name was resolved; None if there is no page."""
+    if kind not in _VIEWS or not _ID.fullmatch(key) or (kind, UUID(key)) not in names:
         return None
     view, name = _VIEWS[kind]
     values: dict[str, Any] = {name: UUID(key)}
@@ -195,7 +195,7 @@ def audit_subject_url(kind: str, key: str, found: Mapping[Subject, str]) -> str 
 
 
 def audit_detail_lines(details: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The details that are words and figures, as (name, value): no ids and hashes, and not the reason."""
+    """The details that are words or numbers, as (name, value): without ids, hashes and the reason."""
     rows = []
     for name, value in details.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
@@ -204,16 +204,16 @@ def audit_detail_lines(details: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def _with_day(name: str, moment: datetime | None) -> str:
-    return f"{name}, {format_day(moment)}" if moment else name
+def _with_day(name: str, starts_at: datetime | None) -> str:
+    return f"{name}, {format_day(starts_at)}" if starts_at else name
 
 
 def _select(kind: str, key: Any, name: Any, moment: Any = None) -> Select[Any]:
-    when = cast(null(), UTCDateTime()) if moment is None else moment
-    return select(literal(kind, String), key, name, when)
+    starts_at = cast(null(), UTCDateTime()) if moment is None else moment
+    return select(literal(kind, String), key, name, starts_at)
 
 
-def _section() -> Any:
+def _section_name_expression() -> Any:
     return Section.grade_level + " - " + Section.name
 
 
@@ -226,41 +226,41 @@ def _schools(kind: str, ids: set[UUID]) -> Select[Any]:
 
 
 def _sections(kind: str, ids: set[UUID]) -> Select[Any]:
-    return _select(kind, Section.id, _section() + ", " + Section.school_year).where(Section.id.in_(ids))
+    return _select(kind, Section.id, _section_name_expression() + ", " + Section.school_year).where(Section.id.in_(ids))
 
 
 def _classes(kind: str, ids: set[UUID]) -> Select[Any]:
-    named = _select(kind, SchoolClass.id, SchoolClass.subject + ", " + _section())
-    return named.join(Section, Section.id == SchoolClass.section_id).where(SchoolClass.id.in_(ids))
+    statement = _select(kind, SchoolClass.id, SchoolClass.subject + ", " + _section_name_expression())
+    return statement.join(Section, Section.id == SchoolClass.section_id).where(SchoolClass.id.in_(ids))
 
 
 def _schedules(kind: str, ids: set[UUID]) -> Select[Any]:
-    named = _select(kind, Schedule.id, SchoolClass.subject + ", " + _section())
-    classes = named.join(SchoolClass, SchoolClass.id == Schedule.class_id)
-    return classes.join(Section, Section.id == SchoolClass.section_id).where(Schedule.id.in_(ids))
+    statement = _select(kind, Schedule.id, SchoolClass.subject + ", " + _section_name_expression())
+    with_class = statement.join(SchoolClass, SchoolClass.id == Schedule.class_id)
+    return with_class.join(Section, Section.id == SchoolClass.section_id).where(Schedule.id.in_(ids))
 
 
 def _meetings(kind: str, ids: set[UUID]) -> Select[Any]:
     return _select(kind, ZoomMeeting.id, ZoomMeeting.title).where(ZoomMeeting.id.in_(ids))
 
 
-def _dates(kind: str, ids: set[UUID]) -> Select[Any]:
-    named = _select(kind, MeetingOccurrence.id, ZoomMeeting.title, MeetingOccurrence.starts_at)
-    meetings = named.join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
-    return meetings.where(MeetingOccurrence.id.in_(ids))
+def _occurrences(kind: str, ids: set[UUID]) -> Select[Any]:
+    statement = _select(kind, MeetingOccurrence.id, ZoomMeeting.title, MeetingOccurrence.starts_at)
+    with_meeting = statement.join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
+    return with_meeting.where(MeetingOccurrence.id.in_(ids))
 
 
 def _learners(kind: str, ids: set[UUID]) -> Select[Any]:
     return _select(kind, Learner.id, Learner.last_name + ", " + Learner.first_name).where(Learner.id.in_(ids))
 
 
-_WAYS = {
+_NAME_SELECTS = {
     "user": _users,
     "school": _schools,
     "section": _sections,
     "class": _classes,
     "schedule": _schedules,
     "meeting": _meetings,
-    "occurrence": _dates,
+    "occurrence": _occurrences,
     "learner": _learners,
 }

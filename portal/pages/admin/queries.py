@@ -1,4 +1,4 @@
-"""What admins look at: who did what, what Zoom sent, what waits for Zoom. Figures and ids, no learner's row."""
+"""SELECTs of the admin pages: audit log, deliveries, mail, counts. No learner's row."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -35,7 +35,7 @@ class AuditEntryRow:
 
     @property
     def subject_key(self) -> UUID | None:
-        """The id, where it is one of ours; None where it is a word."""
+        """The id as a UUID; None if it is a word."""
         try:
             return UUID(self.subject_id)
         except ValueError:
@@ -44,8 +44,8 @@ class AuditEntryRow:
 
 @dataclass(frozen=True)
 class AuditSearch:
-    """What is looked for. `school_class` takes in its meetings and class dates, and its section's roster;
-    `section` everything of all its classes."""
+    """Search criteria. `school_class` includes its meetings and class dates, and its section's roster; `section`
+    everything of all its classes."""
 
     who: str = ""
     action: str = ""
@@ -56,9 +56,9 @@ class AuditSearch:
 
 
 def list_audit_entries(admin: User, search: AuditSearch, page: int = 1, most: int = PAGE_SIZE) -> list[AuditEntryRow]:
-    """The newest first, one more than `most` where there are more.
+    """Audit entries, newest first; one more than `most` if there are more.
 
-    Only what people in the admin's scope did, and whatever anybody did with records of the admin's schools.
+    Only actions of people in the admin's scope, and anybody's actions on records of the admin's schools.
     """
     rows = db.session.execute(
         select(
@@ -73,7 +73,7 @@ def list_audit_entries(admin: User, search: AuditSearch, page: int = 1, most: in
         )
         .outerjoin(User, User.id == AuditEntry.user_id)
         .outerjoin(Section, Section.id == AuditEntry.section_id)
-        .where(*_wanted(admin, search))
+        .where(*_audit_clauses(admin, search))
         .order_by(AuditEntry.occurred_at.desc(), AuditEntry.id.desc())
         .limit(most + 1)
         .offset((max(1, page) - 1) * most)
@@ -81,24 +81,26 @@ def list_audit_entries(admin: User, search: AuditSearch, page: int = 1, most: in
     return [AuditEntryRow(**row._mapping) for row in rows]
 
 
-def _wanted(admin: User, search: AuditSearch) -> list[ColumnElement[bool]]:
+def _audit_clauses(admin: User, search: AuditSearch) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if admin.scope != "region":
-        schools = select(School.id).where(schools_in_scope_clause(admin)).correlate(None)
-        sections = select(Section.id).where(Section.school_id.in_(schools)).correlate(None)
-        conditions.append(or_(users_in_scope_clause(admin), AuditEntry.section_id.in_(sections)))
+        school_ids = select(School.id).where(schools_in_scope_clause(admin)).correlate(None)
+        section_ids = select(Section.id).where(Section.school_id.in_(school_ids)).correlate(None)
+        conditions.append(or_(users_in_scope_clause(admin), AuditEntry.section_id.in_(section_ids)))
     for word in search.who.lower().split()[:5]:
-        like = f"%{_escaped(word)}%"
-        conditions.append(or_(func.lower(User.full_name).like(like, escape="\\"), User.email.like(like, escape="\\")))
+        pattern = f"%{_escape_like(word)}%"
+        conditions.append(
+            or_(func.lower(User.full_name).like(pattern, escape="\\"), User.email.like(pattern, escape="\\"))
+        )
     if search.action:
         conditions.append(AuditEntry.action.in_(find_audit_actions(search.action)))
     if search.school_class:
-        # What was done with the section's records as a whole concerns each of its classes.
-        whole = select(SchoolClass.section_id).where(SchoolClass.id == search.school_class).scalar_subquery()
+        # Actions on the section's records as a whole concern each of its classes.
+        section_id = select(SchoolClass.section_id).where(SchoolClass.id == search.school_class).scalar_subquery()
         conditions.append(
             or_(
                 AuditEntry.class_id == search.school_class,
-                and_(AuditEntry.class_id.is_(None), AuditEntry.section_id == whole),
+                and_(AuditEntry.class_id.is_(None), AuditEntry.section_id == section_id),
             )
         )
     if search.section:
@@ -110,13 +112,13 @@ def _wanted(admin: User, search: AuditSearch) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _escaped(word: str) -> str:
+def _escape_like(word: str) -> str:
     return word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
 
 
 @dataclass(frozen=True)
 class SectionChoice:
-    """A section whose records can be asked for, with its classes as (id, subject)."""
+    """A section that can be searched for, with its classes as (id, subject)."""
 
     id: UUID
     words: str
@@ -124,10 +126,10 @@ class SectionChoice:
 
 
 def limit_to_scope(admin: User, search: AuditSearch) -> bool:
-    """The section and the class that are asked for are of the admin's schools."""
-    schools = select(School.id).where(schools_in_scope_clause(admin)).correlate(None)
-    sections = select(Section.id).where(Section.school_id.in_(schools)).correlate(None)
-    conditions: list[ColumnElement[bool]] = [Section.id.in_(sections)]
+    """True if the searched section and class are of the admin's schools."""
+    school_ids = select(School.id).where(schools_in_scope_clause(admin)).correlate(None)
+    section_ids = select(Section.id).where(Section.school_id.in_(school_ids)).correlate(None)
+    conditions: list[ColumnElement[bool]] = [Section.id.in_(section_ids)]
     if search.section:
         conditions.append(Section.id == search.section)
     if search.school_class:
@@ -138,12 +140,12 @@ def limit_to_scope(admin: User, search: AuditSearch) -> bool:
 
 
 def list_sections_in_scope(admin: User) -> list[SectionChoice]:
-    """The sections and classes that can be asked for."""
-    schools = select(School.id).where(schools_in_scope_clause(admin)).correlate(None)
+    """The sections and classes that can be searched for."""
+    school_ids = select(School.id).where(schools_in_scope_clause(admin)).correlate(None)
     rows = db.session.execute(
         select(Section.id, Section.grade_level, Section.name, SchoolClass.id, SchoolClass.subject)
         .outerjoin(SchoolClass, SchoolClass.section_id == Section.id)
-        .where(Section.school_id.in_(schools))
+        .where(Section.school_id.in_(school_ids))
         .order_by(Section.grade_level, Section.name, Section.id, SchoolClass.subject)
         .limit(1000)
     )
@@ -165,7 +167,7 @@ class DeliveryRow:
 
 
 def list_webhook_deliveries(state: str) -> tuple[list[DeliveryRow], dict[str, int]]:
-    """The newest deliveries, of one state or of all, and how many there are of each. Never what they say."""
+    """The newest deliveries, of one state or of all, and the number of each state. Never their content."""
     rows = select(
         ZoomEvent.id,
         ZoomEvent.received_at,
@@ -177,9 +179,9 @@ def list_webhook_deliveries(state: str) -> tuple[list[DeliveryRow], dict[str, in
     )
     if state:
         rows = rows.where(ZoomEvent.state == state)
-    found = db.session.execute(rows.order_by(ZoomEvent.id.desc()).limit(PAGE_SIZE))
+    deliveries = db.session.execute(rows.order_by(ZoomEvent.id.desc()).limit(PAGE_SIZE))
     counts = db.session.execute(select(ZoomEvent.state, func.count()).group_by(ZoomEvent.state))
-    return [DeliveryRow(**row._mapping) for row in found], dict(counts.all())
+    return [DeliveryRow(**row._mapping) for row in deliveries], dict(counts.all())
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ class MailRow:
 
 
 def list_outbox_mail() -> tuple[list[MailRow], dict[str, int]]:
-    """The newest letters, without addressee and text, and how many there are of each state."""
+    """The newest mails, without recipient and text, and the number of each state."""
     rows = db.session.execute(
         select(
             OutboxMail.id,
@@ -215,19 +217,19 @@ def list_outbox_mail() -> tuple[list[MailRow], dict[str, int]]:
 
 
 def count_resendable_mails() -> int:
-    """How many letters a button can send: given up with their content kept, or put off after a failure."""
-    stuck = (
+    """The number of mails that can be requeued: failed ones whose content is kept, and delayed ones."""
+    resendable = (
         (OutboxMail.attempts > 0)
         & OutboxMail.content_encrypted.is_not(None)
         & OutboxMail.state.in_((MailState.FAILED, MailState.QUEUED))
     )
-    return db.session.scalar(select(func.count()).select_from(OutboxMail).where(stuck)) or 0
+    return db.session.scalar(select(func.count()).select_from(OutboxMail).where(resendable)) or 0
 
 
 def count_admin_overview(admin: User) -> dict[str, int]:
-    """Figures of the admin's scope: schools, people, sections, classes."""
-    schools = select(School.id).where(schools_in_scope_clause(admin)).correlate(None)
-    sections = select(Section.id).where(Section.school_id.in_(schools))
+    """Counts of the admin's scope: schools, users, sections, classes."""
+    school_ids = select(School.id).where(schools_in_scope_clause(admin)).correlate(None)
+    section_ids = select(Section.id).where(Section.school_id.in_(school_ids))
     row = db.session.execute(
         select(
             select(func.count()).select_from(School).where(schools_in_scope_clause(admin)).scalar_subquery(),
@@ -235,8 +237,11 @@ def count_admin_overview(admin: User) -> dict[str, int]:
             .select_from(User)
             .where(users_in_scope_clause(admin), User.deactivated_at.is_(None))
             .scalar_subquery(),
-            select(func.count()).select_from(Section).where(Section.school_id.in_(schools)).scalar_subquery(),
-            select(func.count()).select_from(SchoolClass).where(SchoolClass.section_id.in_(sections)).scalar_subquery(),
+            select(func.count()).select_from(Section).where(Section.school_id.in_(school_ids)).scalar_subquery(),
+            select(func.count())
+            .select_from(SchoolClass)
+            .where(SchoolClass.section_id.in_(section_ids))
+            .scalar_subquery(),
         )
     ).one()
     return dict(zip(("schools", "people", "sections", "classes"), row, strict=True))

@@ -1,4 +1,4 @@
-"""The admin's own pages: an overview, who did what, and, for the region, what passes between Zoom and the portal."""
+"""Admin pages: overview, today's classes, audit log, option policies, and, for the region, Zoom, webhooks and mail."""
 
 from datetime import date
 from uuid import UUID
@@ -31,7 +31,7 @@ from portal.zoom_account import write_block
 from portal.zoom_account.client import get_zoom_client
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
-MAX_PAGES = 10_000  # further back nobody turns pages: there are days and names to search by
+MAX_PAGES = 10_000  # an upper bound for paging back; older entries are found by search
 DELIVERY_STATES = ("", *DeliveryState)
 
 
@@ -41,8 +41,8 @@ def require_admin() -> None:
         abort(403)
 
 
-def _region_only() -> None:
-    """What Zoom and the mail server say concerns the whole installation."""
+def _require_region() -> None:
+    """404 except for the region: Zoom's deliveries and mail concern the whole installation."""
     if current_user.scope != "region":
         abort(404)
 
@@ -53,14 +53,14 @@ def admin_start_page() -> str:
 
 
 def show_admin_overview(*, at_home: bool = False) -> str:
-    """Where an admin begins; for those of a division and the region it is the home page too."""
+    """The admin overview; for division and region users also the home page."""
     return render_template(
         "admin/index.html",
         at_home=at_home,
         figures=queries.count_admin_overview(current_user),
         today=admin_today.count_todays_classes(current_user),
         health=admin_today.assess_backlog_health(),
-        blocked=_blocked(),
+        blocked=_write_block_message(),
         configured=get_zoom_client().is_configured,
         region=current_user.scope == "region",
     )
@@ -68,16 +68,16 @@ def show_admin_overview(*, at_home: bool = False) -> str:
 
 @bp.get("/today")
 def show_todays_classes() -> str:
-    """The class dates behind one figure of the overview, which `show` names."""
+    """The class dates counted by one figure of the overview, which `show` names."""
     kind = request.args.get("show", "live")
     if kind not in admin_today.KINDS:
         abort(404)
-    lines, more = admin_today.list_todays_classes(current_user, kind)
+    rows, has_more = admin_today.list_todays_classes(current_user, kind)
     return render_template(
         "admin/today.html",
         kind=kind,
-        lines=lines,
-        more=more,
+        lines=rows,
+        more=has_more,
         sheets=can_view_learners(current_user),
         trouble=meeting_words.meeting_error_message,
     )
@@ -85,40 +85,40 @@ def show_todays_classes() -> str:
 
 @bp.get("/audit")
 def show_audit_log() -> str:
-    """Who looked at, changed or exported what; looking here is written down as well."""
+    """The audit log; searching it is itself recorded."""
     search = queries.AuditSearch(
         who=request.args.get("who", "")[:100],
         action=request.args.get("what", "")[:60],
-        school_class=_uuid(request.args.get("class", "")),
-        section=_uuid(request.args.get("section", "")),
-        first=_date(request.args.get("from", "")),
-        last=_date(request.args.get("to", "")),
+        school_class=_parse_uuid_or_404(request.args.get("class", "")),
+        section=_parse_uuid_or_404(request.args.get("section", "")),
+        first=_parse_date(request.args.get("from", "")),
+        last=_parse_date(request.args.get("to", "")),
     )
     sections = queries.list_sections_in_scope(current_user)
     if not queries.limit_to_scope(current_user, search):
         abort(404)
     page = max(1, min(request.args.get("page", 1, type=int) or 1, MAX_PAGES))
-    lines = queries.list_audit_entries(current_user, search, page)
+    entries = queries.list_audit_entries(current_user, search, page)
     audit.record_action(
         AuditAction.SEARCHED_AUDIT_LOG,
         AuditSubject.AUDIT,
         "log",
         by=current_user.id,
-        found=min(len(lines), queries.PAGE_SIZE),
+        found=min(len(entries), queries.PAGE_SIZE),
     )
     query = {name: value for name, value in request.args.items() if value and name != "page"}
     return render_template(
         "admin/audit.html",
-        lines=lines[: queries.PAGE_SIZE],
+        lines=entries[: queries.PAGE_SIZE],
         names=audit_messages.audit_subject_names(
-            current_user._get_current_object(), [(line.subject_type, line.subject_id) for line in lines]
+            current_user._get_current_object(), [(entry.subject_type, entry.subject_id) for entry in entries]
         ),
         address=audit_messages.audit_subject_url,
         plain=audit_messages.audit_detail_lines,
         did=audit_messages.audit_action_label,
         kind_of_thing=audit_messages.audit_subject_label,
         with_ids="ids" in request.args,
-        more=len(lines) > queries.PAGE_SIZE,
+        more=len(entries) > queries.PAGE_SIZE,
         page=page,
         search=search,
         sections=sections,
@@ -129,17 +129,19 @@ def show_audit_log() -> str:
 
 @bp.route("/policies", methods=["GET", "POST"])
 def edit_option_policies() -> str | AnyResponse | tuple[str, int]:
-    """What the admin's scope says of Zoom's options in every meeting below it."""
+    """The option policies of the admin's own scope, for all meetings below it."""
     above = meeting_policies.effective_policies(current_user.school, above=current_user.scope)
     own = meeting_policies.own_policies(current_user.scope, current_user.school)
     form = PolicyForm(data=own)
     if form.validate_on_submit():
-        # What is decided above is not on the form: what was said of it here stays, for when that is lifted.
-        bound = {option for option, ruling in above.items() if ruling.is_fixed}
-        values = {option: form[option].data for option in meeting_policies.POLICY_OPTIONS if option not in bound}
-        kept = {option: rule for option, rule in own.items() if option in bound}
+        # Options fixed by a wider scope are not on the form; this scope's rule for them is kept.
+        fixed_options = {option for option, policy in above.items() if policy.is_fixed}
+        values = {
+            option: form[option].data for option in meeting_policies.POLICY_OPTIONS if option not in fixed_options
+        }
+        kept_rules = {option: rule for option, rule in own.items() if option in fixed_options}
         meeting_policies.set_option_policies(
-            current_user, kept | {option: rule for option, rule in values.items() if rule}
+            current_user, kept_rules | {option: rule for option, rule in values.items() if rule}
         )
         flash(_("The rules are saved. They hold for what is scheduled or changed from now on."))
         return redirect(url_for(".edit_option_policies"))
@@ -154,7 +156,7 @@ def show_zoom_status() -> str:
     return render_template(
         "admin/zoom.html",
         status=status_now(),
-        blocked=_blocked(),
+        blocked=_write_block_message(),
         meeting_reason=meeting_words.meeting_error_message,
         registration_reason=lambda code: registration_words.failure_reason_message(code, settings.email_domains),
     )
@@ -162,7 +164,7 @@ def show_zoom_status() -> str:
 
 @bp.post("/zoom/check")
 def check_zoom_account() -> AnyResponse:
-    """Ask Zoom now whether credentials and scopes are good: two short calls, with the client's own time limits."""
+    """Check credentials and scopes at Zoom now: two short calls, with the client's own timeouts."""
     try:
         probe = get_zoom_client().probe()
     except ZoomError as error:
@@ -181,26 +183,30 @@ def check_zoom_account() -> AnyResponse:
 
 @bp.get("/webhooks")
 def list_webhook_deliveries() -> str:
-    _region_only()
+    _require_region()
     state = request.args.get("state", "")
     state = state if state in DELIVERY_STATES else ""
-    lines, counts = queries.list_webhook_deliveries(state)
+    rows, counts = queries.list_webhook_deliveries(state)
     return render_template(
-        "admin/webhooks.html", lines=lines, counts=counts, state=state, inbox=portal_health_state(current_app)
+        "admin/webhooks.html", lines=rows, counts=counts, state=state, inbox=portal_health_state(current_app)
     )
 
 
 @bp.post("/webhooks/replay")
 def replay_webhooks() -> AnyResponse:
-    """What could not be read is looked at again, or the one `delivery` that the form names, whatever became of it:
-    harmless for one that was read, since what it says is there already."""
-    _region_only()
-    one = request.form.get("delivery", type=int)
-    count = replay_deliveries((DeliveryState.FAILED,)) if one is None else requeue_deliveries(ZoomEvent.id == one)
+    """Requeue the failed deliveries, or the one `delivery` that the form names, whatever its state: projection is
+    idempotent, so a delivery that was projected already changes nothing."""
+    _require_region()
+    delivery_id = request.form.get("delivery", type=int)
+    count = (
+        replay_deliveries((DeliveryState.FAILED,))
+        if delivery_id is None
+        else requeue_deliveries(ZoomEvent.id == delivery_id)
+    )
     audit.record_action(
         AuditAction.REPLAYED_DELIVERIES,
         AuditSubject.DELIVERIES,
-        DeliveryState.FAILED if one is None else str(one),
+        DeliveryState.FAILED if delivery_id is None else str(delivery_id),
         by=current_user.id,
         deliveries=count,
     )
@@ -215,12 +221,12 @@ def replay_webhooks() -> AnyResponse:
 
 @bp.get("/mail")
 def list_outbox_mail() -> str:
-    _region_only()
+    _require_region()
     settings: Settings = current_app.extensions["silid.settings"]
-    lines, counts = queries.list_outbox_mail()
+    rows, counts = queries.list_outbox_mail()
     return render_template(
         "admin/mail.html",
-        lines=lines,
+        lines=rows,
         counts=counts,
         to_folder=not settings.mail_url,
         stuck=queries.count_resendable_mails(),
@@ -229,27 +235,27 @@ def list_outbox_mail() -> str:
 
 @bp.post("/mail/send")
 def resend_failed_mail() -> AnyResponse:
-    """Send at once what was given up and what waits for its next try: the mail server is right again."""
-    _region_only()
+    """Requeue failed and waiting mails at once, after the mail server was repaired."""
+    _require_region()
     count = requeue_mail()
     audit.record_action(AuditAction.REQUEUED_MAIL, AuditSubject.MAIL, "outbox", by=current_user.id, letters=count)
     flash(ngettext("%(num)d letter is tried again.", "%(num)d letters are tried again.", count))
     return redirect(url_for(".list_outbox_mail"))
 
 
-def _blocked() -> str:
+def _write_block_message() -> str:
     block = write_block.current_write_block()
     return meeting_words.write_block_message(block.reason, block.detail) if block else ""
 
 
-def _uuid(text: str) -> UUID | None:
+def _parse_uuid_or_404(text: str) -> UUID | None:
     try:
         return UUID(text) if text else None
     except ValueError:
         abort(404)
 
 
-def _date(text: str) -> date | None:
+def _parse_date(text: str) -> date | None:
     try:
         day = date.fromisoformat(text) if text else None
     except ValueError:

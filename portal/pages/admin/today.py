@@ -1,6 +1,6 @@
-"""What is on today in an admin's scope, and what needs somebody: figures in one statement, and the list behind each.
+"""Today's classes of an admin's scope and what needs attention: counts in one statement, and the list of each count.
 
-No learner's row: whoever may see those finds them one tap further, on the sheet.
+No learner's row: users who may see learners open the sheet.
 """
 
 from dataclasses import dataclass
@@ -27,15 +27,15 @@ from portal.webhooks.models import ZoomEvent
 
 KINDS = ("live", "late", "coming", "over", "unsigned", "match", "registration", "zoom")
 SHEET_KINDS = ("unsigned", "match")
-LOOK_BACK = timedelta(days=14)  # sheets older than this are the report's matter
+LOOK_BACK = timedelta(days=14)  # older sheets are found in the report
 MAX_ROWS = 100
-LATE_AFTER = timedelta(minutes=30)  # a report of Zoom that should have been asked so long ago
-BACKLOG_LIMIT = timedelta(minutes=2)  # a delivery that waits so long to be read
+LATE_AFTER = timedelta(minutes=30)  # a report of Zoom is late if it has been due for so long
+BACKLOG_LIMIT = timedelta(minutes=2)  # a pending delivery is late after this
 
 
 @dataclass(frozen=True)
 class TodaysClassRow:
-    """A class date in one of the lists. `number` counts what the list is about: people, registrations, or one."""
+    """A class date in one of the lists. `number` is what the list counts: people, registrations, or 1."""
 
     occurrence_id: UUID
     meeting_id: UUID
@@ -50,20 +50,25 @@ class TodaysClassRow:
 
 
 def count_todays_classes(admin: User) -> dict[str, int]:
-    """How many there are of each kind, in one statement."""
-    row = db.session.execute(select(*(_counted(admin, kind).scalar_subquery() for kind in KINDS))).one()
+    """The count of each kind, in one statement."""
+    row = db.session.execute(select(*(_select_count(admin, kind).scalar_subquery() for kind in KINDS))).one()
     return {kind: number or 0 for kind, number in zip(KINDS, row, strict=True)}
 
 
-def _counted(admin: User, kind: str) -> Any:
+def _select_count(admin: User, kind: str) -> Any:
     if kind == "registration":
         return (
             select(func.count())
             .select_from(MeetingRegistrant)
             .join(ZoomMeeting, ZoomMeeting.id == MeetingRegistrant.meeting_id)
-            .where(_failed(), *_of_a_meeting_to_come(admin))
+            .where(_failed_clause(), *_upcoming_meeting_clauses(admin))
         )
-    rows = select(_number(kind)).select_from(MeetingOccurrence).join(*_TO_MEETING).where(*_wanted(admin, kind))
+    rows = (
+        select(_count_expression(kind))
+        .select_from(MeetingOccurrence)
+        .join(*_TO_MEETING)
+        .where(*_list_clauses(admin, kind))
+    )
     return rows.join(*_TO_SHEET) if kind in SHEET_KINDS else rows
 
 
@@ -71,18 +76,18 @@ _TO_MEETING: Any = (ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
 _TO_SHEET: Any = (AttendanceSheet, AttendanceSheet.occurrence_id == MeetingOccurrence.id)
 
 
-def _number(kind: str) -> ColumnElement[int]:
-    """What is counted: dates, but people to match, and meetings with trouble once for all their dates."""
+def _count_expression(kind: str) -> ColumnElement[int]:
+    """The counted expression: dates, but unmatched people in "match", and each meeting once in "zoom"."""
     if kind == "match":
         return func.sum(AttendanceSheet.unmatched_count)
     return func.count(ZoomMeeting.id.distinct()) if kind == "zoom" else func.count()
 
 
-def _wanted(admin: User, kind: str) -> list[ColumnElement[bool]]:
-    """The conditions of a list, on occurrences joined with their meetings (and sheets, where it is about those)."""
+def _list_clauses(admin: User, kind: str) -> list[ColumnElement[bool]]:
+    """The conditions of a list, on occurrences joined with their meetings (and sheets, for SHEET_KINDS)."""
     today = clock.today()
-    held = ZoomMeeting.state.not_in((MeetingState.CANCELLED, MeetingState.DELETED, MeetingState.FAILED))
-    of_today: list[ColumnElement[bool]] = [
+    not_cancelled = ZoomMeeting.state.not_in((MeetingState.CANCELLED, MeetingState.DELETED, MeetingState.FAILED))
+    todays: list[ColumnElement[bool]] = [
         visible_meetings_clause(admin),
         ZoomMeeting.class_id.is_not(None),
         MeetingOccurrence.local_date == today,
@@ -95,24 +100,24 @@ def _wanted(admin: User, kind: str) -> list[ColumnElement[bool]]:
         AttendanceSheet.counts_in_reports.is_(True),
     ]
     conditions: dict[str, list[ColumnElement[bool]]] = {
-        "live": [*of_today, MeetingOccurrence.state == OccurrenceState.STARTED],
+        "live": [*todays, MeetingOccurrence.state == OccurrenceState.STARTED],
         "coming": [
-            *of_today,
-            held,
+            *todays,
+            not_cancelled,
             MeetingOccurrence.state == OccurrenceState.SCHEDULED,
             MeetingOccurrence.starts_at > clock.now(),
         ],
         "late": [
-            *of_today,
-            held,
+            *todays,
+            not_cancelled,
             MeetingOccurrence.state == OccurrenceState.SCHEDULED,
             MeetingOccurrence.starts_at <= clock.now(),
         ],
-        "over": [*of_today, MeetingOccurrence.state == OccurrenceState.ENDED],
+        "over": [*todays, MeetingOccurrence.state == OccurrenceState.ENDED],
         "unsigned": [*open_sheets, AttendanceSheet.state.in_(READY_STATES)],
         "match": [*open_sheets, AttendanceSheet.unmatched_count > 0],
         "zoom": [
-            *_of_a_meeting_to_come(admin),
+            *_upcoming_meeting_clauses(admin),
             or_(
                 ZoomMeeting.state == MeetingState.FAILED,
                 and_(ZoomMeeting.error_code.is_not(None), ZoomMeeting.pending_action.is_not(None)),
@@ -123,8 +128,8 @@ def _wanted(admin: User, kind: str) -> list[ColumnElement[bool]]:
     return conditions[kind]
 
 
-def _of_a_meeting_to_come(admin: User) -> list[ColumnElement[bool]]:
-    to_come = select(MeetingOccurrence.meeting_id).where(
+def _upcoming_meeting_clauses(admin: User) -> list[ColumnElement[bool]]:
+    upcoming_ids = select(MeetingOccurrence.meeting_id).where(
         MeetingOccurrence.local_date >= clock.today(),
         MeetingOccurrence.state.in_((OccurrenceState.SCHEDULED, OccurrenceState.STARTED)),
     )
@@ -132,27 +137,27 @@ def _of_a_meeting_to_come(admin: User) -> list[ColumnElement[bool]]:
         visible_meetings_clause(admin),
         ZoomMeeting.class_id.is_not(None),
         ZoomMeeting.state.not_in((MeetingState.ENDED, MeetingState.CANCELLED, MeetingState.DELETED)),
-        ZoomMeeting.id.in_(to_come.correlate(None)),
+        ZoomMeeting.id.in_(upcoming_ids.correlate(None)),
     ]
 
 
-def _failed() -> ColumnElement[bool]:
+def _failed_clause() -> ColumnElement[bool]:
     return and_(MeetingRegistrant.is_expected, MeetingRegistrant.state.in_(FAILURES))
 
 
 def list_todays_classes(admin: User, kind: str) -> tuple[list[TodaysClassRow], bool]:
-    """The class dates behind a figure, in one statement; and whether there are more than MOST.
+    """The class dates of a count, in one statement; and whether there are more than MAX_ROWS.
 
-    A meeting with failed registrations or trouble stands there once, with its next date.
+    A meeting with failed registrations or a Zoom error is listed once, with its next date.
     """
     teacher = aliased(User)
-    failed = (
+    failed_count = (
         select(func.count())
-        .where(MeetingRegistrant.meeting_id == ZoomMeeting.id, _failed())
+        .where(MeetingRegistrant.meeting_id == ZoomMeeting.id, _failed_clause())
         .correlate(ZoomMeeting)
         .scalar_subquery()
     )
-    number: Any = {"match": AttendanceSheet.unmatched_count, "registration": failed}.get(kind, literal(1))
+    number: Any = {"match": AttendanceSheet.unmatched_count, "registration": failed_count}.get(kind, literal(1))
     rows = (
         select(
             MeetingOccurrence.id,
@@ -179,8 +184,8 @@ def list_todays_classes(admin: User, kind: str) -> tuple[list[TodaysClassRow], b
     if kind in SHEET_KINDS:
         rows = rows.join(*_TO_SHEET)
     if kind in ("registration", "zoom"):
-        # One line a meeting: that of its first date from today on.
-        first = (
+        # One row for each meeting: its first date from today on.
+        first_dates = (
             select(func.min(MeetingOccurrence.starts_at))
             .where(
                 MeetingOccurrence.local_date >= clock.today(),
@@ -191,15 +196,18 @@ def list_todays_classes(admin: User, kind: str) -> tuple[list[TodaysClassRow], b
             .subquery()
         )
         rows = rows.join(
-            first,
-            and_(first.c.of_meeting == MeetingOccurrence.meeting_id, first.c[0] == MeetingOccurrence.starts_at),
+            first_dates,
+            and_(
+                first_dates.c.of_meeting == MeetingOccurrence.meeting_id,
+                first_dates.c[0] == MeetingOccurrence.starts_at,
+            ),
         )
     if kind == "registration":
-        has_failed = select(MeetingRegistrant.meeting_id).where(_failed()).correlate(None)
-        rows = rows.where(*_of_a_meeting_to_come(admin), ZoomMeeting.id.in_(has_failed))
+        failed_meeting_ids = select(MeetingRegistrant.meeting_id).where(_failed_clause()).correlate(None)
+        rows = rows.where(*_upcoming_meeting_clauses(admin), ZoomMeeting.id.in_(failed_meeting_ids))
     else:
-        rows = rows.where(*_wanted(admin, kind))
-    found = db.session.execute(rows).all()
+        rows = rows.where(*_list_clauses(admin, kind))
+    class_rows = db.session.execute(rows).all()
     return [
         TodaysClassRow(
             row.id,
@@ -213,16 +221,16 @@ def list_todays_classes(admin: User, kind: str) -> tuple[list[TodaysClassRow], b
             row.error_code,
             row.number,
         )
-        for row in found[:MAX_ROWS]
-    ], len(found) > MAX_ROWS
+        for row in class_rows[:MAX_ROWS]
+    ], len(class_rows) > MAX_ROWS
 
 
 @dataclass(frozen=True)
 class BacklogHealth:
-    """What the portal itself has to say, in one statement: what waits too long, what was given up."""
+    """Health of the portal's own queues, in one statement: overdue and failed work."""
 
     set_aside: int
-    backlog: int  # deliveries that wait for more than two minutes
+    backlog: int  # deliveries pending for more than two minutes
     late_reports: int
     letters_given_up: int
 

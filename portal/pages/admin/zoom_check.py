@@ -1,4 +1,4 @@
-"""What `flask zoom check` says, line by line, for whoever runs the portal. In plain words, without a browser."""
+"""The report of `flask zoom check`, line by line, for whoever operates the portal."""
 
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
@@ -18,32 +18,32 @@ from portal.zoom_account.client import get_zoom_client
 
 
 class CheckLine(NamedTuple):
-    """`bad` is what has to be repaired, `warm` what would be better otherwise, `head` begins a part."""
+    """One line: `bad` has to be repaired, `warm` should be improved, `head` starts a section."""
 
     kind: Literal["head", "good", "warm", "bad", "plain"]
     text: str
 
 
 def zoom_connection_report() -> Iterator[CheckLine]:
-    """Credentials, scopes, webhook, limits, what waits. Calls Zoom once and the portal's own address once."""
+    """Credentials, scopes, webhook, quota, pending work. Calls Zoom once and the portal's own URL once."""
     settings: Settings = current_app.extensions["silid.settings"]
     status = load_zoom_status()
     yield CheckLine("head", "Zoom account")
-    yield from _account(status)
+    yield from _account_lines(status)
     yield CheckLine("head", "Webhooks")
-    yield from _webhook(settings, status)
+    yield from _webhook_lines(settings, status)
     yield CheckLine("head", "Changes at Zoom today")
-    yield from _quota(status)
+    yield from _quota_lines(status)
     yield CheckLine("head", "Work for Zoom")
-    yield from _work("meetings", status.meetings, meeting_words.meeting_error_message)
-    yield from _work(
+    yield from _pending_work_lines("meetings", status.meetings, meeting_words.meeting_error_message)
+    yield from _pending_work_lines(
         "registrations",
         status.registrations,
         lambda code: registration_words.failure_reason_message(code, settings.email_domains),
     )
 
 
-def _account(status: ZoomStatus) -> Iterator[CheckLine]:
+def _account_lines(status: ZoomStatus) -> Iterator[CheckLine]:
     if not status.configured:
         yield CheckLine("bad", "No account is entered: set ZOOM_ACCOUNT_ID, ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET.")
         return
@@ -64,25 +64,25 @@ def _account(status: ZoomStatus) -> Iterator[CheckLine]:
         else:
             yield CheckLine("good", f"{scope}: {purpose}")
     if status.blocked:
-        words = meeting_words.write_block_message(status.blocked.reason, status.blocked.detail)
-        yield CheckLine("warm", f"Since {format_datetime(status.blocked.since)} nothing went to Zoom. {words}")
+        message = meeting_words.write_block_message(status.blocked.reason, status.blocked.detail)
+        yield CheckLine("warm", f"Since {format_datetime(status.blocked.since)} nothing went to Zoom. {message}")
         yield CheckLine("plain", f"Next try {format_datetime(status.blocked.retry_at)}.")
 
 
-def _webhook(settings: Settings, status: ZoomStatus) -> Iterator[CheckLine]:
+def _webhook_lines(settings: Settings, status: ZoomStatus) -> Iterator[CheckLine]:
     if not settings.zoom_webhook_secrets:
         yield CheckLine(
             "plain", "Switched off: no ZOOM_WEBHOOK_SECRET. Attendance comes from Zoom's report after class."
         )
         return
     yield CheckLine("plain", f"Zoom has to send them to {status.webhook_url}")
-    yield _reached(probe_webhook_url(status.webhook_url, settings.zoom_webhook_secrets[0], clock.now()))
-    heard = format_datetime(status.last_event_at) if status.last_event_at else "never"
-    yield CheckLine("plain", f"Last heard from Zoom: {heard}.")
+    yield _webhook_probe_line(probe_webhook_url(status.webhook_url, settings.zoom_webhook_secrets[0], clock.now()))
+    last_event = format_datetime(status.last_event_at) if status.last_event_at else "never"
+    yield CheckLine("plain", f"Last heard from Zoom: {last_event}.")
 
 
-def _reached(reach: WebhookProbe) -> CheckLine:
-    match reach.outcome:
+def _webhook_probe_line(probe: WebhookProbe) -> CheckLine:
+    match probe.outcome:
         case "good":
             return CheckLine("good", "The address answers as Zoom wants it.")
         case "private":
@@ -96,7 +96,7 @@ def _reached(reach: WebhookProbe) -> CheckLine:
                 "bad", "The address has no certificate that is valid for its name, so Zoom will not use it."
             )
         case "unreachable":
-            text = f"Nothing answers there ({reach.detail}). Is the portal running, and is PORTAL_BASE_URL its address?"
+            text = f"Nothing answers there ({probe.detail}). Is the portal running, and is PORTAL_BASE_URL its address?"
             return CheckLine("bad", text)
         case "redirected":
             text = (
@@ -115,25 +115,25 @@ def _reached(reach: WebhookProbe) -> CheckLine:
             return CheckLine(
                 "bad", "Something else answers there, not the portal. Check PORTAL_BASE_URL and the proxy."
             )
-    return CheckLine("bad", f"The address answers with status {reach.detail}. See the portal's log.")
+    return CheckLine("bad", f"The address answers with status {probe.detail}. See the portal's log.")
 
 
-def _quota(status: ZoomStatus) -> Iterator[CheckLine]:
+def _quota_lines(status: ZoomStatus) -> Iterator[CheckLine]:
     for host in status.hosts:
-        words = f"{host.email}: {host.used} of {status.a_day}" + (", no licence" if host.licensed is False else "")
-        yield CheckLine("warm" if host.used >= status.warn_from else "plain", words)
+        text = f"{host.email}: {host.used} of {status.a_day}" + (", no licence" if host.licensed is False else "")
+        yield CheckLine("warm" if host.used >= status.warn_from else "plain", text)
     if not status.hosts:
         yield CheckLine("plain", "None yet.")
     yield CheckLine("plain", f"Counting starts again {format_datetime(status.resumes_at)}.")
 
 
-def _work(what: str, waiting: PendingWork, words: object) -> Iterator[CheckLine]:
-    if not waiting.number:
-        yield CheckLine("plain", f"No {what} wait.")
+def _pending_work_lines(kind: str, pending: PendingWork, message_of: object) -> Iterator[CheckLine]:
+    if not pending.number:
+        yield CheckLine("plain", f"No {kind} wait.")
         return
-    until = (
-        f", {waiting.parked} of them until {format_datetime(waiting.resumes_at)} or later" if waiting.resumes_at else ""
+    resumption = (
+        f", {pending.parked} of them until {format_datetime(pending.resumes_at)} or later" if pending.resumes_at else ""
     )
-    yield CheckLine("plain", f"{waiting.number} {what} wait{until}.")
-    for code, number in waiting.reasons:
-        yield CheckLine("plain", f"  {number}: {words(code)}")  # type: ignore[operator]  # a function of the two above
+    yield CheckLine("plain", f"{pending.number} {kind} wait{resumption}.")
+    for code, number in pending.reasons:
+        yield CheckLine("plain", f"  {number}: {message_of(code)}")  # type: ignore[operator]  # a function of the two above

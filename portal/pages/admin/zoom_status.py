@@ -1,4 +1,4 @@
-"""How it stands between the portal and Zoom: the same figures for the admin's page and for `flask zoom check`."""
+"""State of the connection to Zoom: the same figures for the admin's page and for `flask zoom check`."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,7 +24,7 @@ MAX_HOSTS = 50
 
 @dataclass(frozen=True)
 class HostUsage:
-    """A host's creates and updates since 00:00 UTC. `licensed` is None where Zoom was not asked."""
+    """A host's creates and updates since 00:00 UTC. `licensed` is None if unknown."""
 
     email: str
     used: int
@@ -33,8 +33,8 @@ class HostUsage:
 
 @dataclass(frozen=True)
 class PendingWork:
-    """Work that is to go to Zoom: how much in all, how much of it only from a later time on, the first of which
-    is `quota_resets_at`, and why (a code of the page's words, the most frequent first)."""
+    """Pending work for Zoom: the total, how much of it is parked until `resumes_at` or later, and the error codes
+    with their counts, the most frequent first."""
 
     number: int
     parked: int
@@ -44,7 +44,7 @@ class PendingWork:
 
 @dataclass(frozen=True)
 class ZoomStatus:
-    """`blocked` says why nothing goes out at all. Of the hosts those who changed something today, busiest first."""
+    """`blocked` is why writes are blocked, if they are. `hosts` are those with writes today, busiest first."""
 
     configured: bool
     webhooks: bool
@@ -60,7 +60,7 @@ class ZoomStatus:
 
 
 def load_zoom_status() -> ZoomStatus:
-    """Five statements, no call to Zoom."""
+    """Load all figures: five statements, no call to Zoom."""
     settings: Settings = current_app.extensions["silid.settings"]
     return ZoomStatus(
         configured=get_zoom_client().is_configured,
@@ -68,41 +68,45 @@ def load_zoom_status() -> ZoomStatus:
         webhook_url=f"{settings.base_url}/api/zoom/webhook",
         blocked=write_block.current_write_block(),
         last_event_at=db.session.scalar(select(ZoomEvent.received_at).order_by(ZoomEvent.id.desc()).limit(1)),
-        meetings=_waiting(ZoomMeeting.error_code, ZoomMeeting.next_attempt_at, ZoomMeeting.pending_action.is_not(None)),
-        registrations=_waiting(
+        meetings=_load_pending_work(
+            ZoomMeeting.error_code, ZoomMeeting.next_attempt_at, ZoomMeeting.pending_action.is_not(None)
+        ),
+        registrations=_load_pending_work(
             MeetingRegistrant.reason,
             MeetingRegistrant.next_attempt_at,
             MeetingRegistrant.is_expected
             & MeetingRegistrant.state.in_((RegistrantState.QUEUED, RegistrantState.PENDING_APPROVAL)),
         ),
-        hosts=_hosts(),
+        hosts=_load_host_usage(),
         a_day=host_quota.WRITES_PER_DAY,
         warn_from=host_quota.WARNING_THRESHOLD,
         resumes_at=host_quota.quota_resets_at(),
     )
 
 
-def _waiting(
+def _load_pending_work(
     reason: InstrumentedAttribute[str | None],
     next_attempt_at: InstrumentedAttribute[datetime | None],
     condition: ColumnElement[bool],
 ) -> PendingWork:
-    later = case((next_attempt_at > clock.now(), next_attempt_at))
+    later_attempt = case((next_attempt_at > clock.now(), next_attempt_at))
     rows = db.session.execute(
-        select(reason, func.count(), func.count(later), func.min(later, type_=UTCDateTime()))
+        select(reason, func.count(), func.count(later_attempt), func.min(later_attempt, type_=UTCDateTime()))
         .where(condition)
         .group_by(reason)
     ).all()
-    named = sorted(((code, number) for code, number, _, _ in rows if code), key=lambda one: (-one[1], one[0]))
+    reason_counts = sorted(
+        ((code, number) for code, number, _, _ in rows if code), key=lambda item: (-item[1], item[0])
+    )
     return PendingWork(
         number=sum(number for _, number, _, _ in rows),
         parked=sum(parked for _, _, parked, _ in rows),
         resumes_at=min((moment for *_, moment in rows if moment), default=None),
-        reasons=tuple(named),
+        reasons=tuple(reason_counts),
     )
 
 
-def _hosts() -> tuple[HostUsage, ...]:
+def _load_host_usage() -> tuple[HostUsage, ...]:
     rows = db.session.execute(
         select(ZoomQuota.host, ZoomQuota.writes_used, ZoomHost.licensed)
         .outerjoin(ZoomHost, ZoomHost.email == ZoomQuota.host)

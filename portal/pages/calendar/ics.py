@@ -1,7 +1,7 @@
-"""Class dates as iCalendar (RFC 5545), for calendars that subscribe.
+"""iCalendar feeds (RFC 5545) of class dates, for subscribed calendars.
 
-Stable UIDs, a SEQUENCE that only grows, and cancelled dates that stay as cancelled: so a change reaches a phone
-that has the old one. Never a start link, a passcode or a host key; a learner's calendar has their own join page.
+Stable UIDs, a SEQUENCE that only grows, and cancelled dates kept with status CANCELLED: so a change updates the
+entry on a phone. Never a start link, a passcode or a host key; a learner's feed has their own join page.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ REMINDER_BEFORE = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class CalendarEvent:
-    """One class date of a calendar. `changes` counts what happened to its meeting, `changed_at` the last of it."""
+    """One class date of a feed. `changes` counts its meeting's history events, `changed_at` is the last one's time."""
 
     occurrence_id: UUID
     meeting_id: UUID
@@ -46,21 +46,21 @@ class CalendarEvent:
 
 
 def events_of_teacher(user: User) -> list[CalendarEvent]:
-    """What a person teaches, alone or with others, and meetings without a class that they made or are invited to."""
-    own = ZoomMeeting.class_id.is_(None) & (ZoomMeeting.created_by == user.id)
-    return _entries(teaches_clause(user) | own | invited_meetings_clause(user))
+    """Dates a user teaches or co-teaches, and meetings without a class that they created or are invited to."""
+    own_meetings = ZoomMeeting.class_id.is_(None) & (ZoomMeeting.created_by == user.id)
+    return _load_events(teaches_clause(user) | own_meetings | invited_meetings_clause(user))
 
 
 def events_of_class(class_id: UUID) -> list[CalendarEvent]:
-    """The dates of one class that are for its learners."""
-    return _entries(ZoomMeeting.class_id == class_id, ZoomMeeting.audience.in_(AUDIENCES))
+    """The dates of one class that are open to its learners."""
+    return _load_events(ZoomMeeting.class_id == class_id, ZoomMeeting.audience.in_(AUDIENCES))
 
 
 def events_of_meeting(meeting_id: UUID) -> list[CalendarEvent]:
-    return _entries(ZoomMeeting.id == meeting_id)
+    return _load_events(ZoomMeeting.id == meeting_id)
 
 
-def _entries(*conditions: ColumnElement[bool]) -> list[CalendarEvent]:
+def _load_events(*conditions: ColumnElement[bool]) -> list[CalendarEvent]:
     today = clock.today()
     history = (
         select(
@@ -116,55 +116,64 @@ def _entries(*conditions: ColumnElement[bool]) -> list[CalendarEvent]:
 
 
 def build_ics_calendar(entries: list[CalendarEvent], *, name: str, base_url: str, url: str | None = None) -> bytes:
-    """The calendar file. `url` is what each date leads to; without it, to the meeting's page in the portal."""
-    made = Calendar()
-    made.add("prodid", "-//Silid//Class calendar//EN")
-    made.add("version", "2.0")
-    made.add("calscale", "GREGORIAN")
-    made.add("method", "PUBLISH")
-    made.add("x-wr-calname", _plain(name))
-    made.add("x-wr-timezone", "Asia/Manila")
-    made.add("refresh-interval", timedelta(hours=1), parameters={"VALUE": "DURATION"})
-    made.add("x-published-ttl", "PT1H")
+    """The calendar file. `url` is the link of every date; by default it is the meeting's page in the portal."""
+    calendar = Calendar()
+    calendar.add("prodid", "-//Silid//Class calendar//EN")
+    calendar.add("version", "2.0")
+    calendar.add("calscale", "GREGORIAN")
+    calendar.add("method", "PUBLISH")
+    calendar.add("x-wr-calname", _strip_control_characters(name))
+    calendar.add("x-wr-timezone", "Asia/Manila")
+    calendar.add("refresh-interval", timedelta(hours=1), parameters={"VALUE": "DURATION"})
+    calendar.add("x-published-ttl", "PT1H")
     host = urlsplit(base_url).hostname or "silid"
     for entry in entries:
-        made.add_component(_event(entry, host, url or f"{base_url}/meetings/{entry.meeting_id}"))
+        calendar.add_component(_build_event(entry, host, url or f"{base_url}/meetings/{entry.meeting_id}"))
     if entries:
-        made.add_missing_timezones(date(2026, 1, 1), date(2028, 1, 1))
-    return bytes(made.to_ical())
+        calendar.add_missing_timezones(date(2026, 1, 1), date(2028, 1, 1))
+    return bytes(calendar.to_ical())
 
 
-def _event(entry: CalendarEvent, host: str, url: str) -> Event:
+def _build_event(entry: CalendarEvent, host: str, url: str) -> Event:
     event = Event()
     event.add("uid", f"{entry.occurrence_id}@{host}")
     event.add("dtstamp", entry.changed_at.astimezone(UTC))
     event.add("last-modified", entry.changed_at.astimezone(UTC))
     event.add("sequence", entry.changes)
-    begins = clock.to_manila(entry.starts_at)
-    event.add("dtstart", begins)
-    event.add("dtend", begins + timedelta(minutes=entry.minutes))
-    where = f"{entry.subject}, {entry.section}" if entry.subject else ""
-    event.add("summary", _plain(entry.title))
-    event.add("description", _plain("\n".join(part for part in (where, entry.teacher, entry.description, url) if part)))
+    start = clock.to_manila(entry.starts_at)
+    event.add("dtstart", start)
+    event.add("dtend", start + timedelta(minutes=entry.minutes))
+    class_label = f"{entry.subject}, {entry.section}" if entry.subject else ""
+    event.add("summary", _strip_control_characters(entry.title))
+    event.add(
+        "description",
+        _strip_control_characters(
+            "\n".join(part for part in (class_label, entry.teacher, entry.description, url) if part)
+        ),
+    )
     event.add("location", url)
     event.add("url", url)
     event.add("status", "CANCELLED" if entry.cancelled else "CONFIRMED")
     event.add("transp", "TRANSPARENT" if entry.cancelled else "OPAQUE")
     event.add("categories", ["Silid"])
     if not entry.cancelled:
-        event.add_component(_reminder(entry))
+        event.add_component(_build_alarm(entry))
     return event
 
 
-def _reminder(entry: CalendarEvent) -> Alarm:
-    """Ten minutes before, when the door opens as well."""
+def _build_alarm(entry: CalendarEvent) -> Alarm:
+    """A reminder ten minutes before, when the join page opens."""
     alarm = Alarm()
     alarm.add("action", "DISPLAY")
     alarm.add("trigger", -REMINDER_BEFORE)
-    alarm.add("description", _plain(entry.title))
+    alarm.add("description", _strip_control_characters(entry.title))
     return alarm
 
 
-def _plain(text: str) -> str:
-    """Without control characters, which a calendar file cannot carry (RFC 5545, 3.1); line breaks stay."""
-    return "".join(sign for sign in text if sign == "\n" or (sign.isprintable() and sign not in "\u2028\u2029"))
+def _strip_control_characters(text: str) -> str:
+    """Without control characters, which RFC 5545 (3.1) forbids; line breaks stay."""
+    return "".join(
+        character
+        for character in text
+        if character == "\n" or (character.isprintable() and character not in "\u2028\u2029")
+    )

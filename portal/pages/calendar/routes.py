@@ -1,4 +1,4 @@
-"""The calendar: month, week and agenda, and the addresses to which other calendars subscribe."""
+"""The calendar page (month, week, agenda), and the iCalendar feeds."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -39,28 +39,28 @@ MAX_DISTANCE = timedelta(days=3 * 366)
 
 @dataclass(frozen=True)
 class AgendaDay:
-    """One square of the calendar."""
+    """One day of the calendar."""
 
     date: date
     lines: list[OccurrenceRow]
-    off: str | None  # the holiday or suspension
-    inside: bool  # of the month that is shown
+    off: str | None  # name of the holiday or suspension
+    inside: bool  # within the displayed month
 
 
 @bp.get("/calendar")
 def show_calendar() -> str:
     view = request.args.get("view", "agenda")
     view = view if view in VIEWS else "agenda"
-    on = _asked_day()
-    first, last = _span(view, on)
-    lines = meeting_queries.list_occurrences_between(current_user, first, last)
-    off = school_calendar_service.days_off_for_user(current_user, first, last)
-    by_day: dict[date, list[OccurrenceRow]] = {}
-    for line in lines:
-        by_day.setdefault(clock.to_manila(line.starts_at).date(), []).append(line)
+    on = _requested_day()
+    first, last = _date_range(view, on)
+    rows = meeting_queries.list_occurrences_between(current_user, first, last)
+    days_off = school_calendar_service.days_off_for_user(current_user, first, last)
+    rows_by_date: dict[date, list[OccurrenceRow]] = {}
+    for row in rows:
+        rows_by_date.setdefault(clock.to_manila(row.starts_at).date(), []).append(row)
     days = [
-        AgendaDay(day, by_day.get(day, []), off.get(day), view != "month" or day.month == on.month)
-        for day in (first + timedelta(days=number) for number in range((last - first).days + 1))
+        AgendaDay(day, rows_by_date.get(day, []), days_off.get(day), view != "month" or day.month == on.month)
+        for day in (first + timedelta(days=offset) for offset in range((last - first).days + 1))
     ]
     return render_template(
         "calendar/index.html",
@@ -70,8 +70,8 @@ def show_calendar() -> str:
         first=first,
         last=last,
         days=days,
-        before=_shifted(view, on, -1),
-        after=_shifted(view, on, 1),
+        before=_adjacent_day(view, on, -1),
+        after=_adjacent_day(view, on, 1),
         token=join_links.get_calendar_token(current_user),
         feed=lambda token: _settings().base_url + url_for(".own_calendar_feed", token=token),
     )
@@ -79,7 +79,7 @@ def show_calendar() -> str:
 
 @bp.post("/calendar/link")
 def renew_calendar_link() -> AnyResponse:
-    """Make the own address, or make it anew."""
+    """Create the user's feed URL, or rotate it."""
     join_links.rotate_calendar_link(current_user)
     flash(_("Your calendar has a new address. An old one does not work any more."))
     return redirect(url_for(".show_calendar") + "#subscribe")
@@ -92,21 +92,21 @@ def end_calendar_link() -> AnyResponse:
     return redirect(url_for(".show_calendar") + "#subscribe")
 
 
-def _is_owners() -> bool:
+def _is_owner_token() -> bool:
     return join_links.find_calendar_owner((request.view_args or {}).get("token", "")) is not None
 
 
-def _is_learners() -> bool:
+def _is_learner_token() -> bool:
     return join_links.is_valid_token((request.view_args or {}).get("token", ""))
 
 
 @bp.get("/calendar/<token>.ics")
-@limiter.limit(MISS_LIMIT, deduct_when=is_not_found_response, exempt_when=_is_owners)
+@limiter.limit(MISS_LIMIT, deduct_when=is_not_found_response, exempt_when=_is_owner_token)
 @mark_endpoint_public
 def own_calendar_feed(token: str) -> Response:
-    """A teacher's own dates, for a calendar that subscribes."""
+    """Feed of a teacher's own dates."""
     owner = join_links.find_calendar_owner(token) or abort(404)
-    return _file(
+    return _calendar_response(
         ics.build_ics_calendar(
             ics.events_of_teacher(owner), name=f"Silid: {owner.full_name}", base_url=_settings().base_url
         ),
@@ -115,31 +115,33 @@ def own_calendar_feed(token: str) -> Response:
 
 
 @bp.get("/join/<token>/calendar.ics")
-@limiter.limit(MISS_LIMIT, deduct_when=is_not_found_response, exempt_when=_is_learners)
+@limiter.limit(MISS_LIMIT, deduct_when=is_not_found_response, exempt_when=_is_learner_token)
 @mark_endpoint_public
 def learner_calendar_feed(token: str) -> Response:
-    """The dates of one class, each leading to the page behind the same link."""
+    """Feed of one class's dates, each linking to the join page of the same token."""
     link = join_links.find_join_link(token) or abort(404)
     school_class = link.school_class
-    made = ics.build_ics_calendar(
+    calendar_file = ics.build_ics_calendar(
         ics.events_of_class(school_class.id),
         name=f"{school_class.subject}, {school_class.section.title}",
         base_url=_settings().base_url,
         url=_settings().base_url + url_for("join.show_join_page", token=token),
     )
-    return _file(made, "class")
+    return _calendar_response(calendar_file, "class")
 
 
 @bp.get("/calendar/meetings/<uuid:meeting_id>.ics")
 def download_meeting_ics(meeting_id: UUID) -> Response:
-    """One meeting with all its dates, to save."""
+    """Download of one meeting with all its dates."""
     meeting = meeting_or_404(meeting_id)
-    made = ics.build_ics_calendar(ics.events_of_meeting(meeting.id), name=meeting.title, base_url=_settings().base_url)
-    return _file(made, "meeting")
+    calendar_file = ics.build_ics_calendar(
+        ics.events_of_meeting(meeting.id), name=meeting.title, base_url=_settings().base_url
+    )
+    return _calendar_response(calendar_file, "meeting")
 
 
-def _file(body: bytes, name: str) -> Response:
-    """A calendar file; what has not changed since the last look is not sent again."""
+def _calendar_response(body: bytes, name: str) -> Response:
+    """A calendar file with an ETag: an unchanged one is answered with 304."""
     response = make_response(body)
     response.headers["Content-Type"] = "text/calendar; charset=utf-8"
     response.headers["Content-Disposition"] = f'inline; filename="{name}.ics"'
@@ -150,8 +152,8 @@ def _file(body: bytes, name: str) -> Response:
     return response
 
 
-def _asked_day() -> date:
-    """The day asked for; today where there is none, where it is nonsense, or beyond what anybody plans."""
+def _requested_day() -> date:
+    """The requested day; today if missing, invalid or further away than MAX_DISTANCE."""
     today = clock.today()
     try:
         day = date.fromisoformat(request.args.get("on", ""))
@@ -160,8 +162,8 @@ def _asked_day() -> date:
     return day if abs(day - today) <= MAX_DISTANCE else today
 
 
-def _span(view: str, on: date) -> tuple[date, date]:
-    """The first and the last day shown; weeks begin on Monday."""
+def _date_range(view: str, on: date) -> tuple[date, date]:
+    """The first and the last displayed day; weeks begin on Monday."""
     if view == "agenda":
         return on, on + timedelta(days=AGENDA_DAYS - 1)
     if view == "week":
@@ -172,12 +174,12 @@ def _span(view: str, on: date) -> tuple[date, date]:
     return first - timedelta(days=first.weekday()), last + timedelta(days=6 - last.weekday())
 
 
-def _shifted(view: str, on: date, by: int) -> date:
-    """The day with which the page before (-1) or after (1) is asked for."""
+def _adjacent_day(view: str, on: date, direction: int) -> date:
+    """The day that the previous (-1) or next (1) page is requested with."""
     if view == "month":
         first = on.replace(day=1)
-        return _next_month(first) if by > 0 else (first - timedelta(days=1)).replace(day=1)
-    return on + by * timedelta(days=AGENDA_DAYS if view == "agenda" else 7)
+        return _next_month(first) if direction > 0 else (first - timedelta(days=1)).replace(day=1)
+    return on + direction * timedelta(days=AGENDA_DAYS if view == "agenda" else 7)
 
 
 def _next_month(first: date) -> date:

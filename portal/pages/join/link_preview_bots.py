@@ -1,7 +1,7 @@
-"""Requests behind which nobody sits: a chat that draws a preview of a link, a scanner, a browser that loads ahead.
+"""Detection of automatic requests: link-preview bots, crawlers, and browsers' prefetching.
 
-They say so themselves. Names as the senders document them: facebookexternalhit and meta-externalagent (Facebook and
-Messenger, developers.facebook.com "Meta Web Crawlers"; Apple's Messages calls itself so too), WhatsApp/2...,
+By their User-Agent, as their operators document it: facebookexternalhit and meta-externalagent (Facebook and
+Messenger, developers.facebook.com "Meta Web Crawlers"; Apple's Messages uses these too), WhatsApp/2...,
 TelegramBot, Twitterbot, Slackbot, Discordbot, SkypeUriPreview, and the search engines. "CUBOT" is a make of phone.
 """
 
@@ -9,19 +9,19 @@ import re
 
 from flask import Request
 
-_ROBOTS = re.compile(
+_BOT_PATTERN = re.compile(
     r"facebookexternalhit|facebookcatalog|facebot|meta-external|whatsapp/|skypeuripreview|bingpreview|googlemessages"
     r"|(?:twitter|slack|discord|telegram|google|bing|linkedin|apple|yandex|pinterest|petal)bot"
 )
-_LOOKING_AHEAD = ("Sec-Purpose", "Purpose", "X-Moz", "X-Purpose")
+_PURPOSE_HEADERS = ("Sec-Purpose", "Purpose", "X-Moz", "X-Purpose")
 
 
 def is_link_preview_bot(request: Request) -> bool:
-    """Is it one of those that follow links by themselves? A person inside Messenger's own browser is none."""
-    return _ROBOTS.search(request.headers.get("User-Agent", "").lower()) is not None
+    """True for bots that follow links. A person in Messenger's in-app browser is none."""
+    return _BOT_PATTERN.search(request.headers.get("User-Agent", "").lower()) is not None
 
 
 def is_prefetch_request(request: Request) -> bool:
-    """A HEAD, or a browser that loads a page before anybody asked for it."""
-    purposes = " ".join(request.headers.get(name, "") for name in _LOOKING_AHEAD).lower()
+    """True for a HEAD request, or a browser's prefetch or prerender."""
+    purposes = " ".join(request.headers.get(name, "") for name in _PURPOSE_HEADERS).lower()
     return request.method == "HEAD" or "prefetch" in purposes or "preview" in purposes or "prerender" in purposes

@@ -1,8 +1,8 @@
-"""Joining inside the page, through Zoom's Meeting SDK for the web, where its key and secret are set.
+"""Joining inside the page with Zoom's Meeting SDK for the web, where its key and secret are configured.
 
-The signature is made here; the secret never leaves the server. Somebody who is registered goes in by `tk`, the token
-of their own join link, so Zoom tells of them by their registrant id as if they had come through the app (Zoom's page
-on joining a meeting that has registration).
+The signature is computed here; the secret never leaves the server. A registered learner joins with `tk`, the token
+of their own join link, so Zoom reports them by their registrant id as if they had joined in the app (Zoom's page on
+joining a meeting that has registration).
 """
 
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ from portal.zoom.sdk_signature import (
 )
 
 SOURCE = "https://source.zoom.us"
-AFTER_THE_END = timedelta(hours=1)  # a class that runs on must not lose somebody who comes back
+AFTER_THE_END = timedelta(hours=1)  # so that learners can rejoin a class that runs longer than planned
 
-# After Zoom's own list ("Content Security Policy header" of its SDKs), narrowed: its code may talk to Zoom and not to
-# the portal (no 'self' to connect to, no form), and whatever is inline may be a style only. WebAssembly and its workers
-# need blob: and 'unsafe-eval'.
+# Zoom's own list ("Content Security Policy header" of its SDKs), restricted: Zoom's code may connect to Zoom and not
+# to the portal (no 'self' to connect to, no form), and only styles may be inline. WebAssembly and its workers need
+# blob: and 'unsafe-eval'.
 HEADERS = {
     "Content-Security-Policy": "; ".join(
         [
@@ -55,7 +55,7 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class SdkJoinConfig:
-    """What the SDK is given. `scripts` are the addresses to load, in this order."""
+    """The configuration passed to the SDK. `scripts` are the URLs to load, in this order."""
 
     signature: str
     key: str
@@ -71,25 +71,25 @@ def is_sdk_configured() -> bool:
     return _settings().zoom_sdk_is_configured
 
 
-def sdk_join_config(link: JoinLink, door: JoinState) -> SdkJoinConfig | None:
-    """How the learner of a link goes in; None where the door is not open, or only Zoom's own app can go in.
+def sdk_join_config(link: JoinLink, join_state: JoinState) -> SdkJoinConfig | None:
+    """The SDK configuration of a link's learner; None if the class cannot be joined now, or only with Zoom's own app.
 
-    The class's own link has no name to go in by, and a meeting for people signed in to Zoom is not for the SDK.
+    The class's own link has no name to join with, and the SDK does not support meetings for signed-in Zoom users.
     """
-    if door.url is None or door.meeting_id is None or link.learner is None:
+    if join_state.url is None or join_state.meeting_id is None or link.learner is None:
         return None
-    meeting = db.session.get_one(ZoomMeeting, door.meeting_id)
+    meeting = db.session.get_one(ZoomMeeting, join_state.meeting_id)
     if meeting.zoom_id is None or meeting.meeting_authentication:
         return None
     name, email, tk = f"{link.learner.first_name} {link.learner.last_name}", "", ""
     if meeting.has_registration:
-        tk = parse_qs(urlsplit(door.url).query).get("tk", [""])[0]
+        tk = parse_qs(urlsplit(join_state.url).query).get("tk", [""])[0]
         email = _email(meeting, link)
         if not tk or not email:
             return None
     settings, now = _settings(), clock.now()
-    left = (door.ends_at or now) + AFTER_THE_END - now
-    ttl = min(max(int(left.total_seconds()), 2 * SHORTEST), LONGEST)
+    time_left = (join_state.ends_at or now) + AFTER_THE_END - now
+    ttl = min(max(int(time_left.total_seconds()), 2 * SHORTEST), LONGEST)
     return SdkJoinConfig(
         signature=meeting_sdk_signature(
             settings.zoom_sdk_key, settings.zoom_sdk_secret, meeting.zoom_id, ATTENDEE, now, ttl
@@ -105,14 +105,14 @@ def sdk_join_config(link: JoinLink, door: JoinState) -> SdkJoinConfig | None:
 
 
 def _scripts(version: str) -> tuple[str, ...]:
-    """The client view and what it stands on, as Zoom's "Get started" names them."""
+    """The client view and its dependencies, as Zoom's "Get started" lists them."""
     libraries = ("react", "react-dom", "redux", "redux-thunk", "lodash")
     vendor = tuple(f"{SOURCE}/{version}/lib/vendor/{name}.min.js" for name in libraries)
     return (*vendor, f"{SOURCE}/zoom-meeting-{version}.min.js")
 
 
 def _email(meeting: ZoomMeeting, link: JoinLink) -> str:
-    """The address by which the learner is registered: Zoom wants it beside the token."""
+    """The address of the learner's registration, which Zoom requires together with the token."""
     row = select(MeetingRegistrant.email).where(
         MeetingRegistrant.meeting_id == meeting.id, MeetingRegistrant.learner_id == link.learner_id
     )

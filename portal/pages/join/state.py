@@ -1,6 +1,6 @@
-"""What a learner's link shows at this moment: which class date it is about, and whether one can go in.
+"""State of a join link at this moment: the class date it leads to, and whether it can be joined.
 
-A kind word for each case; nothing about anybody else, and nothing that a screenshot in a group chat would give away.
+It contains nothing about other people, and nothing that a screenshot in a group chat would leak.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from portal.registration.join_links import AUDIENCES, JoinLink
 from portal.registration.models import MeetingRegistrant
 
 OPENS_BEFORE = timedelta(minutes=10)  # before the planned start
-STAYS_OPEN = timedelta(minutes=15)  # after the planned end, where nobody has ended the class yet
+STAYS_OPEN = timedelta(minutes=15)  # after the planned end, if nobody has ended the class yet
 AHEAD, BACK = timedelta(days=60), timedelta(days=1)
 
 State = Literal[
@@ -34,9 +34,9 @@ State = Literal[
 
 @dataclass(frozen=True)
 class JoinState:
-    """`state` says what to show; times and title are those of the class date it is about, if there is one.
+    """`state` selects the page; times and title are those of the class date, if there is one.
 
-    `url` is Zoom's, only where the state is open. `next_at` is the next date after a cancelled or past one.
+    `url` is Zoom's join URL, only in state "open". `next_at` is the next date after a cancelled or past one.
     """
 
     state: State
@@ -57,22 +57,29 @@ class JoinState:
 
 
 def join_page_url(token: str) -> str:
-    """The whole address of a link, from the portal's own base alone."""
+    """The absolute URL of a join link, built from the portal's configured base only."""
     settings: Settings = current_app.extensions["silid.settings"]
     return settings.base_url + url_for("join.show_join_page", token=token, _external=False)
 
 
 def join_state_of(link: JoinLink) -> JoinState:
-    """What is behind a link now."""
+    """The present state of a link."""
     if link.learner_id is not None and not _is_enrolled(link):
         return JoinState("left")
-    dates = _dates(link.class_id)
-    shown = _shown(dates)
-    if shown is None:
+    dates = _load_dates(link.class_id)
+    selected = _select_date(dates)
+    if selected is None:
         return JoinState("none")
-    occurrence, meeting = shown
+    occurrence, meeting = selected
     now = clock.now()
-    following = next((one.starts_at for one, other in dates if one.starts_at > now and _is_on(one, other)), None)
+    next_start = next(
+        (
+            later_date.starts_at
+            for later_date, later_meeting in dates
+            if later_date.starts_at > now and _is_not_cancelled(later_date, later_meeting)
+        ),
+        None,
+    )
     base = {
         "occurrence_id": occurrence.id,
         "meeting_id": meeting.id,
@@ -80,13 +87,13 @@ def join_state_of(link: JoinLink) -> JoinState:
         "starts_at": occurrence.starts_at,
         "ends_at": occurrence.ends_at,
         "opens_at": occurrence.starts_at - OPENS_BEFORE,
-        "next_at": following,
+        "next_at": next_start,
         "recorded": meeting.auto_recording != "none",
     }
-    state = _state(occurrence, meeting, now)
+    state = _date_state(occurrence, meeting, now)
     if state != "open":
         return JoinState(state, **base)  # type: ignore[arg-type]  # a dict of what the fields are
-    state, url = _way_in(link, meeting)
+    state, url = _joinable_state(link, meeting)
     return JoinState(state, **base, url=url)  # type: ignore[arg-type]  # likewise
 
 
@@ -104,7 +111,7 @@ def _is_enrolled(link: JoinLink) -> bool:
     )
 
 
-def _dates(class_id: UUID) -> list[tuple[MeetingOccurrence, ZoomMeeting]]:
+def _load_dates(class_id: UUID) -> list[tuple[MeetingOccurrence, ZoomMeeting]]:
     now = clock.now()
     rows = db.session.execute(
         select(MeetingOccurrence, ZoomMeeting)
@@ -122,37 +129,39 @@ def _dates(class_id: UUID) -> list[tuple[MeetingOccurrence, ZoomMeeting]]:
     return [(occurrence, meeting) for occurrence, meeting in rows]
 
 
-def _is_on(occurrence: MeetingOccurrence, meeting: ZoomMeeting) -> bool:
+def _is_not_cancelled(occurrence: MeetingOccurrence, meeting: ZoomMeeting) -> bool:
     return occurrence.state != OccurrenceState.CANCELLED and meeting.state not in (
         MeetingState.CANCELLED,
         MeetingState.DELETED,
     )
 
 
-def _shown(dates: list[tuple[MeetingOccurrence, ZoomMeeting]]) -> tuple[MeetingOccurrence, ZoomMeeting] | None:
-    """The class that runs; else the one whose door is or comes open today; else one cancelled today; else the next
-    to come; else the last that is over."""
+def _select_date(dates: list[tuple[MeetingOccurrence, ZoomMeeting]]) -> tuple[MeetingOccurrence, ZoomMeeting] | None:
+    """The class date to show: a running one; else one open or opening today; else one cancelled today; else the next;
+    else the last one of today that is over."""
     now, today = clock.now(), clock.today()
-    running = [one for one in dates if one[0].state == OccurrenceState.STARTED]
-    ahead = [
-        one
-        for one in dates
-        if _is_on(*one) and one[0].state != OccurrenceState.ENDED and one[0].ends_at + STAYS_OPEN > now
+    running = [pair for pair in dates if pair[0].state == OccurrenceState.STARTED]
+    not_over = [
+        pair
+        for pair in dates
+        if _is_not_cancelled(*pair) and pair[0].state != OccurrenceState.ENDED and pair[0].ends_at + STAYS_OPEN > now
     ]
-    of_today = [one for one in ahead if one[0].local_date == today or one[0].starts_at - OPENS_BEFORE <= now]
-    off_today = [one for one in dates if not _is_on(*one) and one[0].local_date == today and one[0].ends_at > now]
-    ended = [one for one in dates if one[0].state == OccurrenceState.ENDED and one[0].ends_at > now]
-    past = [one for one in dates if one[0].ends_at <= now and one[0].local_date == today]
-    for rows in (running, of_today, ended, off_today, ahead, list(reversed(past))):
+    open_today = [pair for pair in not_over if pair[0].local_date == today or pair[0].starts_at - OPENS_BEFORE <= now]
+    cancelled_today = [
+        pair for pair in dates if not _is_not_cancelled(*pair) and pair[0].local_date == today and pair[0].ends_at > now
+    ]
+    ended_early = [pair for pair in dates if pair[0].state == OccurrenceState.ENDED and pair[0].ends_at > now]
+    past_today = [pair for pair in dates if pair[0].ends_at <= now and pair[0].local_date == today]
+    for rows in (running, open_today, ended_early, cancelled_today, not_over, list(reversed(past_today))):
         if rows:
             return rows[0]
     return None
 
 
-def _state(occurrence: MeetingOccurrence, meeting: ZoomMeeting, now: datetime) -> State:
+def _date_state(occurrence: MeetingOccurrence, meeting: ZoomMeeting, now: datetime) -> State:
     if meeting.state == MeetingState.DELETED:
         return "deleted"
-    if not _is_on(occurrence, meeting):
+    if not _is_not_cancelled(occurrence, meeting):
         return "cancelled"
     if occurrence.state == OccurrenceState.STARTED:
         return "open"
@@ -163,7 +172,7 @@ def _state(occurrence: MeetingOccurrence, meeting: ZoomMeeting, now: datetime) -
     return "open"
 
 
-def _way_in(link: JoinLink, meeting: ZoomMeeting) -> tuple[State, str | None]:
+def _joinable_state(link: JoinLink, meeting: ZoomMeeting) -> tuple[State, str | None]:
     settings: Settings = current_app.extensions["silid.settings"]
     if meeting.state == MeetingState.FAILED:
         return "refused", None

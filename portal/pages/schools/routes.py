@@ -1,4 +1,4 @@
-"""Schools, for admins: finding, adding, changing, closing."""
+"""Pages of schools, for admins: searching, adding, editing, closing, and retention of attendance."""
 
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ Answer = str | Response | tuple[str, int]
 
 
 class SchoolForm(PortalForm):
-    """A division is asked of the region alone: an admin of a division has their own."""
+    """The division is a field for the region only: a division's admin has a fixed one."""
 
     name = StringField(
         _l("Name"), [DataRequired(_l("Write the school's name.")), Length(max=120, message=_l("At most 120 letters."))]
@@ -53,8 +53,8 @@ class SchoolForm(PortalForm):
 
 
 class RetentionForm(PortalForm):
-    """How long attendance is kept. `sure` comes with the second look, where something would go at once: the number of
-    years for which that was shown."""
+    """Retention of attendance. `sure` is the confirmation, needed if attendance would be deleted immediately: the
+    number of years for which that was shown."""
 
     years = SelectField(_l("Attendance is kept"), validate_choice=True)
     authority = StringField(
@@ -72,8 +72,8 @@ class RetentionForm(PortalForm):
         self.years.choices = [
             ("", _("until somebody decides otherwise")),
             *(
-                (str(one), ngettext("%(num)d school year after its own", "%(num)d school years after its own", one))
-                for one in years
+                (str(count), ngettext("%(num)d school year after its own", "%(num)d school years after its own", count))
+                for count in years
             ),
         ]
 
@@ -111,17 +111,17 @@ def new_school() -> Answer:
         try:
             school = schools_service.create_school(current_user, **form.values)
         except schools_service.SchoolIdTaken:
-            _id_taken(form)
+            _add_id_taken_error(form)
         else:
             flash(_("%(school)s is there. Invite its first people now.", school=school.name))
             return redirect(url_for(".show_school", school_id=school.id))
-    return _page("schools/new.html", form)
+    return _render_form("schools/new.html", form)
 
 
 @bp.get("/<uuid:school_id>")
 def show_school(school_id: UUID) -> Answer:
     school = _school_or_404(school_id)
-    return _school_page(school, _form_of(school))
+    return _render_school(school, _filled_form(school))
 
 
 @bp.post("/<uuid:school_id>")
@@ -132,11 +132,11 @@ def edit_school(school_id: UUID) -> Answer:
         try:
             schools_service.update_school(current_user, school, **form.values)
         except schools_service.SchoolIdTaken:
-            _id_taken(form)
+            _add_id_taken_error(form)
         else:
             flash(_("Saved."))
             return redirect(url_for(".show_school", school_id=school.id))
-    return _school_page(school, form)
+    return _render_school(school, form)
 
 
 @bp.post("/<uuid:school_id>/close")
@@ -157,24 +157,24 @@ def reopen_school(school_id: UUID) -> Answer:
 
 @bp.route("/<uuid:school_id>/keeping", methods=["GET", "POST"])
 def set_attendance_retention(school_id: UUID) -> Answer:
-    """How many school years the school's attendance is kept. What would go at once is shown before it is so."""
+    """Set the retention of the school's attendance. Immediate deletions are shown and have to be confirmed first."""
     school = _school_or_404(school_id)
     form = RetentionForm(years=str(school.attendance_retention_years or ""))
     years = int(form.years.data) if (form.years.data or "").isdigit() else None
-    at_once = []
+    expired_years = []
     if form.validate_on_submit():
-        at_once = attendance_retention.list_expired_years(school, years)
-        if form.sure.data == str(years) or not at_once:
+        expired_years = attendance_retention.list_expired_years(school, years)
+        if form.sure.data == str(years) or not expired_years:
             attendance_retention.set_retention_years(current_user, school, years, authority=form.authority.data or "")
             flash(_("Saved."))
             return redirect(url_for(".show_school", school_id=school.id))
-    lines = attendance_retention.list_past_years(school, school.attendance_retention_years)
-    page = render_template("schools/keeping.html", school=school, form=form, lines=lines, at_once=at_once)
+    past_years = attendance_retention.list_past_years(school, school.attendance_retention_years)
+    page = render_template("schools/keeping.html", school=school, form=form, lines=past_years, at_once=expired_years)
     return page, 422 if form.errors else 200
 
 
 def _school_or_404(school_id: UUID, *, change: bool = False) -> School:
-    """A school in scope; 404 elsewhere, 403 for an admin of the school itself who wants to change it."""
+    """A school in scope; 404 otherwise, 403 with `change` for an admin of the school itself."""
     school = schools_service.get_school_in_scope(current_user, school_id)
     if school is None:
         abort(404)
@@ -183,20 +183,20 @@ def _school_or_404(school_id: UUID, *, change: bool = False) -> School:
     return school
 
 
-def _school_page(school: School, form: SchoolForm) -> Answer:
-    line, may_change = queries.count_school_contents(school), schools_service.can_edit_schools(current_user)
-    return _page("schools/school.html", form, line=line, school=school, may_change=may_change)
+def _render_school(school: School, form: SchoolForm) -> Answer:
+    counts, may_change = queries.count_school_contents(school), schools_service.can_edit_schools(current_user)
+    return _render_form("schools/school.html", form, line=counts, school=school, may_change=may_change)
 
 
-def _page(template: str, form: SchoolForm, **values: Any) -> Answer:
+def _render_form(template: str, form: SchoolForm, **values: Any) -> Answer:
     divisions = schools_service.list_divisions_in_scope() if form.division else []
     page = render_template(template, form=form, divisions=divisions, **values)
     return page, 422 if form.is_submitted() else 200
 
 
-def _form_of(school: School) -> SchoolForm:
+def _filled_form(school: School) -> SchoolForm:
     return SchoolForm(name=school.name, deped_id=school.deped_id, division=school.division)
 
 
-def _id_taken(form: SchoolForm) -> None:
+def _add_id_taken_error(form: SchoolForm) -> None:
     form.deped_id.errors = [_("Another school has this ID. Correct it, or look for that school in the list.")]

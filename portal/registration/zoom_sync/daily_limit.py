@@ -1,7 +1,7 @@
-"""Zoom's limit of three registrations a day for one address (reset at 00:00 UTC, 08:00 in Manila).
+"""Zoom's daily limit of three registrations for one address (reset at 00:00 UTC, 08:00 in Manila).
 
-Zoom's pages count it for each meeting; one user reported it as counted over all meetings. The portal
-believes the pages until Zoom refuses what they allow, then it counts the other way and remembers that.
+Zoom documents it as counted for each meeting; one user reported it as counted over all meetings. The portal
+assumes the documented mode until Zoom refuses what that allows, then switches to the other mode for good.
 """
 
 from collections.abc import Iterable
@@ -18,12 +18,12 @@ POSTS_PER_DAY = 3
 
 
 def zoom_day_start() -> datetime:
-    """The beginning of Zoom's day."""
+    """The start of Zoom's day, 00:00 UTC."""
     return clock.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def next_zoom_day() -> datetime:
-    """When Zoom counts anew."""
+    """The next reset of the limit."""
     return zoom_day_start() + timedelta(days=1)
 
 
@@ -32,7 +32,7 @@ def is_limit_across_meetings() -> bool:
 
 
 def set_daily_limit_scope(yes: bool) -> None:
-    """Remember how Zoom counts."""
+    """Store Zoom's counting mode; `yes`: over all meetings."""
     now = clock.now()
     with write_transaction() as session:
         if not insert_if_absent(DailyPostLimit, {"id": 1, "counts_all_meetings": yes, "learned_at": now}, ["id"]):
@@ -40,30 +40,30 @@ def set_daily_limit_scope(yes: bool) -> None:
 
 
 def count_posts_today(addresses: Iterable[str], meeting_id: UUID | None) -> dict[str, int]:
-    """How often each address was sent to Zoom today, for one meeting, or with None for all of them."""
-    asked = list(addresses)
-    parts = []
+    """Registration requests of today by address, for one meeting, or with None for all."""
+    email_list = list(addresses)
+    statements = []
     for table in (MeetingRegistrant, FormerRegistrant):
-        part = select(table.email, table.posts_today).where(
-            table.email.in_(asked), table.posts_counted_since == zoom_day_start()
+        statement = select(table.email, table.posts_today).where(
+            table.email.in_(email_list), table.posts_counted_since == zoom_day_start()
         )
-        parts.append(part if meeting_id is None else part.where(table.meeting_id == meeting_id))
-    both = union_all(*parts).subquery()
-    rows = db.session.execute(select(both.c.email, func.sum(both.c.posts_today)).group_by(both.c.email))
-    return {email: int(number) for email, number in rows}
+        statements.append(statement if meeting_id is None else statement.where(table.meeting_id == meeting_id))
+    all_posts = union_all(*statements).subquery()
+    rows = db.session.execute(select(all_posts.c.email, func.sum(all_posts.c.posts_today)).group_by(all_posts.c.email))
+    return {email: int(total) for email, total in rows}
 
 
 def addresses_over_limit(addresses: Iterable[str], meeting_id: UUID) -> set[str]:
-    """Those of the addresses that Zoom takes no more for this meeting today."""
-    over_all = is_limit_across_meetings()
-    counts = count_posts_today(addresses, None if over_all else meeting_id)
-    return {address for address, number in counts.items() if number >= POSTS_PER_DAY}
+    """The addresses whose limit for this meeting is used up today."""
+    across_meetings = is_limit_across_meetings()
+    counts = count_posts_today(addresses, None if across_meetings else meeting_id)
+    return {address for address, posts in counts.items() if posts >= POSTS_PER_DAY}
 
 
 def learn_counting_mode(address: str, meeting_id: UUID) -> None:
-    """Zoom refused an address for the day. Where the meeting's own three posts were not used up, but those of
-    all meetings together were, Zoom counts over all meetings. The refused post is among those counted."""
-    here = count_posts_today([address], meeting_id).get(address, 0)
-    everywhere = count_posts_today([address], None).get(address, 0)
-    if here <= POSTS_PER_DAY < everywhere and not is_limit_across_meetings():
+    """Detect the counting mode from a refusal: if the meeting's own three posts were not used up, but those of all
+    meetings together were, Zoom counts over all meetings. The refused post is included in the counts."""
+    posts_of_meeting = count_posts_today([address], meeting_id).get(address, 0)
+    posts_of_all_meetings = count_posts_today([address], None).get(address, 0)
+    if posts_of_meeting <= POSTS_PER_DAY < posts_of_all_meetings and not is_limit_across_meetings():
         set_daily_limit_scope(True)

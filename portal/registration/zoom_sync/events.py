@@ -1,7 +1,7 @@
-"""What Zoom's events say about registrants.
+"""Webhook events about registrants.
 
-Events come in any order, twice, or not at all, so they are not believed word by word: where one says
-something else than the row, the row is looked up at Zoom. Our own doings echo, and change nothing.
+Events arrive in any order, twice, or not at all, so they are only a trigger: where one contradicts the row, the
+registrant is looked up at Zoom. Echoes of the portal's own changes match the row and change nothing.
 """
 
 from sqlalchemy import or_, select, update
@@ -14,8 +14,8 @@ from portal.registration.codes import RegistrantState
 from portal.registration.models import MeetingRegistrant
 from portal.zoom.webhooks.events import WebhookEvent
 
-# What the row would say if the event were news.
-_NEWS = {
+# The row states that an event contradicts.
+_CONTRADICTED_STATES = {
     "meeting.registration_approved": (RegistrantState.PENDING_APPROVAL, RegistrantState.DENIED),
     "meeting.registration_cancelled": (RegistrantState.REGISTERED, RegistrantState.PENDING_APPROVAL),
     "meeting.registration_denied": (RegistrantState.REGISTERED, RegistrantState.PENDING_APPROVAL),
@@ -23,8 +23,8 @@ _NEWS = {
 
 
 def apply_registration_event(event: WebhookEvent) -> bool:
-    """Within the open transaction: have the registrant looked up where the event is news. True if it was."""
-    states = _NEWS.get(event.event)
+    """Queue a lookup of the registrant if the event contradicts its row, in the open transaction. True if queued."""
+    states = _CONTRADICTED_STATES.get(event.event)
     if states is None or event.registrant is None or event.registrant.id is None or event.meeting_id is None:
         return False
     now = clock.now()

@@ -1,4 +1,4 @@
-"""What the engine writes on the rows it has leased. Every change holds only while the lease does."""
+"""Writes to the registrant rows that the engine has leased. Each is conditional on the lease still being held."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from portal.registration.zoom_sync import daily_limit
 
 @dataclass(frozen=True)
 class RegistrantRow:
-    """A leased registrant row as it was when it was taken."""
+    """Snapshot of a registrant row at the time of the lease."""
 
     id: UUID
     learner_id: UUID | None
@@ -35,13 +35,13 @@ class RegistrantRow:
 
     @property
     def address(self) -> str:
-        """Folded, to be matched with what Zoom says."""
+        """The e-mail address case-folded, for comparison with Zoom's."""
         return self.email.casefold()
 
 
 @dataclass(frozen=True)
 class FormerRegistration:
-    """A registration of one of the leased people that is still to be taken away at Zoom."""
+    """A leased person's former registration that is to be cancelled at Zoom."""
 
     id: UUID
     email: str
@@ -53,7 +53,7 @@ class FormerRegistration:
 
 
 class LeasedRegistrants:
-    """The leased rows of one meeting. `undone` are those of which nothing was written yet."""
+    """The leased rows of one meeting. `undone` are those without a stored result yet."""
 
     def __init__(self, meeting_id: UUID, ids: list[UUID], generation: int) -> None:
         self.meeting_id = meeting_id
@@ -67,55 +67,55 @@ class LeasedRegistrants:
         ).all()
         end_read_transaction()
         self._lease: datetime | None = rows[0][0] if rows else None
-        # Rows of an earlier making of the meeting are put right by `wanted.refresh` first.
+        # Rows of an earlier generation are first reset by `sync_registrant_rows`.
         self.rows = [RegistrantRow(*row[2:]) for row in rows if row[1] == generation]
         self.undone = {row.id: row for row in self.rows}
         self.newly_registered = 0
 
     def formers(self) -> list[FormerRegistration]:
-        """Earlier registrations of the leased people that may still be valid at Zoom."""
-        people = [row.learner_id or row.user_id for row in self.rows]
-        found = db.session.execute(
+        """Former registrations of the leased people that may still be valid at Zoom."""
+        person_ids = [row.learner_id or row.user_id for row in self.rows]
+        former_rows = db.session.execute(
             select(FormerRegistrant.id, FormerRegistrant.email, FormerRegistrant.zoom_registrant_id).where(
                 FormerRegistrant.meeting_id == self.meeting_id,
                 FormerRegistrant.still_at_zoom,
-                FormerRegistrant.learner_id.in_(people) | FormerRegistrant.user_id.in_(people),
+                FormerRegistrant.learner_id.in_(person_ids) | FormerRegistrant.user_id.in_(person_ids),
             )
         ).all()
         end_read_transaction()
-        return [FormerRegistration(*one) for one in found]
+        return [FormerRegistration(*former_row) for former_row in former_rows]
 
     def addresses_to_be_freed(self) -> set[str]:
-        """Addresses by which somebody's earlier registration still stands at Zoom."""
-        found = db.session.scalars(
+        """Addresses whose former registration may still be valid at Zoom."""
+        emails = db.session.scalars(
             select(FormerRegistrant.email).where(
                 FormerRegistrant.meeting_id == self.meeting_id, FormerRegistrant.still_at_zoom
             )
         ).all()
         end_read_transaction()
-        return {email.casefold() for email in found}
+        return {email.casefold() for email in emails}
 
     def ids_of_others(self, row_ids: Iterable[UUID]) -> set[str]:
-        """Registrant ids of this meeting that belong to other rows, or to a past registration."""
-        mine = list(row_ids)
-        found = db.session.scalars(
+        """Registrant ids of this meeting that belong to other rows or to former registrations."""
+        own_row_ids = list(row_ids)
+        registrant_ids = db.session.scalars(
             select(MeetingRegistrant.zoom_registrant_id)
-            .where(MeetingRegistrant.meeting_id == self.meeting_id, MeetingRegistrant.id.not_in(mine))
+            .where(MeetingRegistrant.meeting_id == self.meeting_id, MeetingRegistrant.id.not_in(own_row_ids))
             .union_all(
                 select(FormerRegistrant.zoom_registrant_id).where(FormerRegistrant.meeting_id == self.meeting_id)
             )
         ).all()
         end_read_transaction()
-        return {one for one in found if one}
+        return {registrant_id for registrant_id in registrant_ids if registrant_id}
 
     def close_former(self, formers: list[FormerRegistration]) -> None:
-        """They are no longer valid at Zoom."""
+        """Mark former registrations as no longer valid at Zoom."""
         with write_transaction() as session:
             ids = [former.id for former in formers]
             session.execute(update(FormerRegistrant).where(FormerRegistrant.id.in_(ids)).values(still_at_zoom=False))
 
     def mark_sending(self, rows: list[RegistrantRow]) -> None:
-        """Say that these are sent to Zoom now: from here on, without an answer, nobody knows."""
+        """Mark rows as in flight: until an answer is stored their outcome is unknown."""
         day = daily_limit.zoom_day_start()
         same_day = MeetingRegistrant.posts_counted_since == day
         self._write(
@@ -126,12 +126,14 @@ class LeasedRegistrants:
         )
 
     def mark_not_sent(self, rows: list[RegistrantRow]) -> None:
-        """Zoom did not get these after all."""
-        self._write(rows, posts_today=_one_post_less(), outcome_unknown=False)
+        """Undo `mark_sending`: Zoom did not receive these."""
+        self._write(rows, posts_today=_decremented_posts(), outcome_unknown=False)
 
     def save_registered(self, rows: Mapping[RegistrantRow, tuple[str, str | None]]) -> None:
-        """Zoom has registered these: by row the registrant id and, unless it is pending, the link."""
-        changes = [self._kept(row, registrant_id, join_url) for row, (registrant_id, join_url) in rows.items()]
+        """Store rows that Zoom has registered: registrant id and, unless approval is pending, join link."""
+        changes = [
+            self._registered_values(row, registrant_id, join_url) for row, (registrant_id, join_url) in rows.items()
+        ]
         if not changes:
             return
         statement = update(MeetingRegistrant.__table__).where(  # type: ignore[arg-type]  # the table, for many rows
@@ -140,13 +142,13 @@ class LeasedRegistrants:
         with write_transaction() as session:
             for row, (registrant_id, _) in rows.items():
                 if row.zoom_registrant_id and row.zoom_registrant_id != registrant_id:
-                    session.execute(insert(FormerRegistrant).values(_past(self.meeting_id, row)))
+                    session.execute(insert(FormerRegistrant).values(_former_values(self.meeting_id, row)))
             session.connection().execute(statement, changes)
         for row in rows:
             self.undone.pop(row.id, None)
         self.newly_registered += len(rows)
 
-    def _kept(self, row: RegistrantRow, registrant_id: str, join_url: str | None) -> dict[str, Any]:
+    def _registered_values(self, row: RegistrantRow, registrant_id: str, join_url: str | None) -> dict[str, Any]:
         now = clock.now()
         return {
             "row_id": row.id,
@@ -157,29 +159,29 @@ class LeasedRegistrants:
             "reason": None,
             "attempts": 0,
             "outcome_unknown": False,
-            "next_attempt_at": None if join_url else now,  # what is pending is approved next
+            "next_attempt_at": None if join_url else now,  # a pending registration is approved next
             "updated_at": now,
         }
 
     def finish(self, rows: list[RegistrantRow], state: str, reason: str | None = None, **values: object) -> None:
-        """A final state: nothing more is to be done."""
+        """Store a final state: the row is no longer due."""
         if state != RegistrantState.REGISTERED:
             values["join_url_encrypted"] = None
         self._write(rows, state=state, reason=reason, next_attempt_at=None, attempts=0, outcome_unknown=False, **values)
-        self._done(rows)
+        self._mark_done(rows)
 
     def retry_later(
         self, rows: list[RegistrantRow], reason: str, until: datetime | None = None, **values: object
     ) -> None:
-        """Try again at `until`, else after a pause that grows with the attempts (5 s to 15 min)."""
-        pauses = {row.attempts: until or clock.now() + _pause(row.attempts) for row in rows}
-        for attempts, moment in pauses.items():
-            some = [row for row in rows if row.attempts == attempts]
-            self._write(some, reason=reason, next_attempt_at=moment, attempts=attempts + 1, **values)
-        self._done(rows)
+        """Schedule another attempt at `until`, else with exponential backoff (5 s to 15 min)."""
+        retry_times = {row.attempts: until or clock.now() + _backoff(row.attempts) for row in rows}
+        for attempts, retry_at in retry_times.items():
+            same_attempts = [row for row in rows if row.attempts == attempts]
+            self._write(same_attempts, reason=reason, next_attempt_at=retry_at, attempts=attempts + 1, **values)
+        self._mark_done(rows)
 
     def mark_daily_limit(self, rows: list[RegistrantRow], until: datetime) -> None:
-        """Zoom takes these addresses no more today, whatever was counted here."""
+        """Mark the addresses' daily limit as used up, whatever the portal's own count is."""
         self.retry_later(
             rows,
             RegistrationError.DAILY_LIMIT,
@@ -198,7 +200,7 @@ class LeasedRegistrants:
                 .execution_options(synchronize_session=False)
             )
 
-    def _done(self, rows: list[RegistrantRow]) -> None:
+    def _mark_done(self, rows: list[RegistrantRow]) -> None:
         for row in rows:
             self.undone.pop(row.id, None)
 
@@ -216,15 +218,15 @@ class LeasedRegistrants:
             )
 
 
-def _one_post_less() -> Any:
+def _decremented_posts() -> Any:
     return case((MeetingRegistrant.posts_today > 0, MeetingRegistrant.posts_today - 1), else_=0)
 
 
-def _pause(attempts: int) -> timedelta:
+def _backoff(attempts: int) -> timedelta:
     return timedelta(seconds=min(900, 5 * 2 ** min(attempts, 8)))
 
 
-def _past(meeting_id: UUID, row: RegistrantRow) -> dict[str, Any]:
+def _former_values(meeting_id: UUID, row: RegistrantRow) -> dict[str, Any]:
     return {
         "id": uuid4(),
         "meeting_id": meeting_id,
@@ -239,8 +241,8 @@ def _past(meeting_id: UUID, row: RegistrantRow) -> dict[str, Any]:
 
 
 def is_everybody_registered(meeting_id: UUID) -> bool:
-    """Tell whether nobody who is wanted at the meeting is still without a registration."""
-    left = db.session.scalar(
+    """True if every person expected at the meeting is registered."""
+    missing_count = db.session.scalar(
         select(func.count())
         .select_from(MeetingRegistrant)
         .where(
@@ -250,15 +252,15 @@ def is_everybody_registered(meeting_id: UUID) -> bool:
         )
     )
     end_read_transaction()
-    return left == 0
+    return missing_count == 0
 
 
 def is_nobody_registered(meeting_id: UUID) -> bool:
-    """Tell whether Zoom never had anybody registered for the meeting, as far as the portal knows."""
-    found = db.session.scalar(
+    """True if no registration of the meeting is known, past or present."""
+    registered_id = db.session.scalar(
         select(MeetingRegistrant.id)
         .where(MeetingRegistrant.meeting_id == meeting_id, MeetingRegistrant.zoom_registrant_id.is_not(None))
         .limit(1)
     )
     end_read_transaction()
-    return found is None
+    return registered_id is None

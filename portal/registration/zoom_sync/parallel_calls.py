@@ -1,4 +1,4 @@
-"""Calls to Zoom side by side, ten at a time for the whole process, whatever number of meetings they are for."""
+"""Thread pool for calls to Zoom: at most ten in flight in the whole process, over all meetings."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,14 +9,14 @@ from typing import Generic, TypeVar
 from portal.zoom.errors import ZoomError
 
 MAX_IN_FLIGHT = 10
-WAIT_SECONDS = 60.0  # seconds; after them nothing more is begun, well before the rows' lease runs out
+WAIT_SECONDS = 60.0  # after these seconds no further call is sent, well before the rows' lease expires
 
 Part = TypeVar("Part")
 Answer = TypeVar("Answer")
 
 
 class CallNotSent:
-    """The outcome of a call that was not begun, since an earlier one showed that there is no point."""
+    """The outcome of a call that was not sent, because an earlier error applies to all calls."""
 
 
 @cache
@@ -25,34 +25,33 @@ def _pool() -> ThreadPoolExecutor:
 
 
 class ParallelCalls(Generic[Part, Answer]):
-    """Sends parts side by side. Iterating gives the finished ones, several at a time, as
-    (part, answer or ZoomError or NotSent)."""
+    """Sends parts in parallel. Iterating yields lists of results as (part, answer or ZoomError or CallNotSent)."""
 
     def __init__(
         self, send: Callable[[Part], Answer], parts: Sequence[Part], ends_all: Callable[[ZoomError], bool]
     ) -> None:
-        """`ends_all` tells of an error whether the calls not begun yet would fail too."""
+        """`ends_all`: whether an error means that the calls not yet sent would fail too."""
         self._send = send
         self._ends_all = ends_all
         self._stopped = False
-        self._until = time.monotonic() + WAIT_SECONDS
+        self._deadline = time.monotonic() + WAIT_SECONDS
         self._calls: dict[Future[Answer | ZoomError | CallNotSent], Part] = {
-            _pool().submit(self._one, part): part for part in parts
+            _pool().submit(self._send_part, part): part for part in parts
         }
 
     def __iter__(self) -> Iterator[list[tuple[Part, Answer | ZoomError | CallNotSent]]]:
-        left = set(self._calls)
+        pending = set(self._calls)
         try:
-            while left:
-                done, left = wait(left, return_when=FIRST_COMPLETED)
-                yield [(self._calls[call], call.result()) for call in done]
+            while pending:
+                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+                yield [(self._calls[call], call.result()) for call in finished]
         finally:
-            # Nobody may take the rows while their calls are still under way.
+            # Wait for the calls in flight: the lease must not be released before they end.
             self._stopped = True
-            wait(left)
+            wait(pending)
 
-    def _one(self, part: Part) -> Answer | ZoomError | CallNotSent:
-        if self._stopped or time.monotonic() > self._until:
+    def _send_part(self, part: Part) -> Answer | ZoomError | CallNotSent:
+        if self._stopped or time.monotonic() > self._deadline:
             return CallNotSent()
         try:
             return self._send(part)

@@ -1,9 +1,9 @@
-"""School Form 2 (SF2), the daily attendance report of learners, worked out for one section and month. Pure.
+"""School Form 2 (SF2), the daily attendance report of learners, computed for one section and month. Pure.
 
 The formulas are the form's own (DO 4 s. 2014, "Guidelines", 3 a-c): percentage of enrolment = registered at the end
 of the month / enrolment on the cut-off day; average daily attendance = total daily attendance / days of classes;
-percentage of attendance = average daily attendance / registered at the end of the month. Totals follow from totals,
-never from the mean of the two sexes.
+percentage of attendance = average daily attendance / registered at the end of the month. Combined figures are
+computed from combined totals, never as the mean of the two sexes.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ SF2_WEEKS = 5
 
 @dataclass(frozen=True)
 class RecordDay:
-    """What the register says of one learner on one class day. `tardy` is of those present."""
+    """One learner's entry of the daily record on one class day. `tardy` is set only for those present."""
 
     status: Status
     tardy: Tardy = ""
@@ -32,7 +32,7 @@ class RecordDay:
 
 @dataclass(frozen=True)
 class EnrolmentPeriod:
-    """A learner's time in the section. `came_by`: T/I or LE; `left_by`: T/O, NLS, DRP or moved within the school."""
+    """An enrolment in the section. `entry_reason`: T/I or LE; `left_by`: T/O, NLS, DRP, or moved within the school."""
 
     key: str
     name: str
@@ -49,12 +49,12 @@ class EnrolmentPeriod:
 
 @dataclass(frozen=True)
 class Sf2Line:
-    """A learner's line: what stands in each day's cell ("" is present), the totals, and the remarks."""
+    """A learner's line: the content of each day's cell ("" is present), the totals, and the remarks."""
 
     learner: EnrolmentPeriod
     cells: Mapping[date, str]
     tardy: Mapping[date, Tardy]
-    open: tuple[date, ...]  # class days of which nobody knows
+    open: tuple[date, ...]  # class days without data for the learner
     absent: int
     present: int
     remarks: tuple[tuple[str, date, str], ...]
@@ -71,7 +71,7 @@ class Sf2Summary:
     enrolment: int
     late: int
     registered: int
-    attendance: int  # total daily attendance: learners present, added up over the class days
+    attendance: int  # total daily attendance: learners present, summed over the class days
     class_days: int
     absent_in_a_row: int
     left: int  # no longer in school: dropped out
@@ -102,8 +102,8 @@ class Sf2Summary:
 
 @dataclass(frozen=True)
 class AtRiskLearner:
-    """A learner to look after: absent on `absent` of the `of_days` class days of the school year on which they were
-    on the roster, until the end of the month; `run` are the days of absences in a row that the form counts, if any."""
+    """A learner at risk: absent on `absent` of the `of_days` class days of the school year on which they were on the
+    roster, until the end of the month; `run` are the days of consecutive absences that the form counts, if any."""
 
     learner: EnrolmentPeriod
     absent: int
@@ -116,13 +116,13 @@ class AtRiskLearner:
 
     @property
     def often(self) -> bool:
-        """Absent on a fifth of the days so far, or more."""
+        """Absent on at least a fifth of the days so far."""
         return self.of_days > 0 and self.share >= WATCHED_SHARE
 
 
 @dataclass(frozen=True)
 class Sf2Form:
-    """The whole form. `slots` are its 25 columns, Monday to Friday of five weeks; None is one without a date."""
+    """The whole form. `slots` are its 25 columns, Monday to Friday of five weeks; None is a column without a date."""
 
     first: date
     last: date
@@ -132,7 +132,7 @@ class Sf2Form:
     per_day: Mapping[tuple[Sex, date], int]
     male: Sf2Summary
     female: Sf2Summary
-    watch: tuple[AtRiskLearner, ...]  # absent often, or on five days in a row
+    watch: tuple[AtRiskLearner, ...]  # absent often, or on five consecutive days
 
     @property
     def both(self) -> Sf2Summary:
@@ -143,7 +143,7 @@ class Sf2Form:
 
     @property
     def extra_days(self) -> tuple[date, ...]:
-        """Class days that have no column on the form: make-up classes on a Saturday or Sunday."""
+        """Class days without a column on the form: make-up classes on a Saturday or Sunday."""
         return tuple(day for day in self.class_days if day.weekday() > 4)
 
     @property
@@ -158,8 +158,8 @@ def days_of_month(year: int, month: int) -> tuple[date, date]:
 
 
 def assign_day_columns(first: date, last: date) -> tuple[date | None, ...]:
-    """The form's 25 columns: each weekday of the month in its own place. Five weeks are enough for any month, as
-    a month that begins on a Saturday or Sunday has its first weekday on the Monday after."""
+    """The form's 25 columns: each weekday of the month in its own slot. Five weeks are enough for any month: one that
+    begins on a Saturday or Sunday has its first weekday on the Monday after."""
     monday = first - timedelta(days=first.weekday()) if first.weekday() < 5 else first + timedelta(7 - first.weekday())
     days = [monday + timedelta(days=7 * week + weekday) for week in range(SF2_WEEKS) for weekday in range(5)]
     return tuple(day if first <= day <= last else None for day in days)
@@ -175,17 +175,21 @@ def compute_sf2(
     register: Mapping[tuple[str, date], RecordDay],
     cut_off: date,
 ) -> Sf2Form:
-    """The form of the month from `first` to `last`.
+    """Compute the form of the month from `first` to `last`.
 
-    `class_days` are the days of the month on which there was class, `before` those of the school year's earlier
-    months (for absences until now, and those in a row that began there), both in order. `learners` are all who were
-    in the section on a day up to `last`, in the form's order. A learner whose cell nobody knows is counted present,
-    as a blank cell is, and named in `open`. Raises ValueError for class days outside the month.
+    `class_days` are the month's days with class, `before` those of the school year's earlier months (for absences so
+    far, and for runs of absences that began there), both in order. `learners` are the enrolment periods that started by
+    `last`, in the form's order. A learner without data on a class day counts as present, as a blank cell does, and
+    the day is listed in `open`. Raises ValueError for class days outside the month.
     """
     if any(not first <= day <= last for day in class_days):
         raise ValueError("a class day of another month")
-    here = [one for one in learners if one.first_day <= last and (one.last_day is None or one.last_day >= first)]
-    lines = tuple(_line(one, first, last, class_days, register) for one in here)
+    current_periods = [
+        enrolment
+        for enrolment in learners
+        if enrolment.first_day <= last and (enrolment.last_day is None or enrolment.last_day >= first)
+    ]
+    lines = tuple(_learner_line(enrolment, first, last, class_days, register) for enrolment in current_periods)
     per_day: dict[tuple[Sex, date], int] = {}
     sexes: tuple[Sex, Sex] = ("M", "F")
     for sex in sexes:
@@ -193,27 +197,37 @@ def compute_sf2(
             per_day[sex, day] = sum(line.learner.sex == sex and line.cells[day] == "" for line in lines)
 
     all_days = [*before, *class_days]
-    people: dict[str, list[EnrolmentPeriod]] = {}
+    periods_by_learner: dict[str, list[EnrolmentPeriod]] = {}
     for period in learners:
-        people.setdefault(period.key, []).append(period)
-    seen = [_seen(times, first, all_days, register) for times in people.values()]
-    in_a_row = {one.learner.key for one in seen if one.run}
+        periods_by_learner.setdefault(period.key, []).append(period)
+    absence_rows = [_absences_so_far(periods, first, all_days, register) for periods in periods_by_learner.values()]
+    consecutive_keys = {enrolment.learner.key for enrolment in absence_rows if enrolment.run}
 
     def summary(sex: Sex) -> Sf2Summary:
-        ours = [one for one in learners if one.sex == sex]
+        of_sex = [enrolment for enrolment in learners if enrolment.sex == sex]
         return Sf2Summary(
-            enrolment=_people(ours, lambda one: one.on(cut_off)),
-            late=_people(
-                ours,
-                lambda one: first <= one.first_day <= last and one.first_day > cut_off and one.entry_reason != "T/I",
+            enrolment=_count_learners(of_sex, lambda enrolment: enrolment.on(cut_off)),
+            late=_count_learners(
+                of_sex,
+                lambda enrolment: (
+                    first <= enrolment.first_day <= last
+                    and enrolment.first_day > cut_off
+                    and enrolment.entry_reason != "T/I"
+                ),
             ),
-            registered=_people(ours, lambda one: one.on(last)),
+            registered=_count_learners(of_sex, lambda enrolment: enrolment.on(last)),
             attendance=sum(per_day[sex, day] for day in class_days),
             class_days=len(class_days),
-            absent_in_a_row=_people(ours, lambda one: one.key in in_a_row),
-            left=_people(ours, lambda one: _left_in(one, first, last) and one.left_by in ("NLS", "DRP")),
-            transferred_out=_people(ours, lambda one: _left_in(one, first, last) and one.left_by == "T/O"),
-            transferred_in=_people(ours, lambda one: first <= one.first_day <= last and one.entry_reason == "T/I"),
+            absent_in_a_row=_count_learners(of_sex, lambda enrolment: enrolment.key in consecutive_keys),
+            left=_count_learners(
+                of_sex, lambda enrolment: _ended_within(enrolment, first, last) and enrolment.left_by in ("NLS", "DRP")
+            ),
+            transferred_out=_count_learners(
+                of_sex, lambda enrolment: _ended_within(enrolment, first, last) and enrolment.left_by == "T/O"
+            ),
+            transferred_in=_count_learners(
+                of_sex, lambda enrolment: first <= enrolment.first_day <= last and enrolment.entry_reason == "T/I"
+            ),
         )
 
     return Sf2Form(
@@ -225,20 +239,22 @@ def compute_sf2(
         per_day,
         summary("M"),
         summary("F"),
-        tuple(one for one in seen if one.run or (one.often and one.learner.on(last))),
+        tuple(
+            enrolment for enrolment in absence_rows if enrolment.run or (enrolment.often and enrolment.learner.on(last))
+        ),
     )
 
 
-def _people(learners: Iterable[EnrolmentPeriod], is_one: Callable[[EnrolmentPeriod], bool]) -> int:
-    """Each counts once, whoever came back counts no second time."""
-    return len({one.key for one in learners if is_one(one)})
+def _count_learners(learners: Iterable[EnrolmentPeriod], is_counted: Callable[[EnrolmentPeriod], bool]) -> int:
+    """Number of different learners: one with two enrolment periods counts once."""
+    return len({period.key for period in learners if is_counted(period)})
 
 
-def _left_in(period: EnrolmentPeriod, first: date, last: date) -> bool:
+def _ended_within(period: EnrolmentPeriod, first: date, last: date) -> bool:
     return period.last_day is not None and first <= period.last_day <= last
 
 
-def _line(
+def _learner_line(
     period: EnrolmentPeriod,
     first: date,
     last: date,
@@ -260,14 +276,20 @@ def _line(
                 open_days.append(day)
             elif record_day.tardy:
                 tardy[day] = record_day.tardy
-    words = list(cells.values())
+    cell_values = list(cells.values())
     return Sf2Line(
-        period, cells, tardy, tuple(open_days), words.count(ABSENT), words.count(""), _remarks(period, first, last)
+        period,
+        cells,
+        tardy,
+        tuple(open_days),
+        cell_values.count(ABSENT),
+        cell_values.count(""),
+        _remarks(period, first, last),
     )
 
 
 def _remarks(period: EnrolmentPeriod, first: date, last: date) -> tuple[tuple[str, date, str], ...]:
-    """Code, day and detail of what happened in the month."""
+    """(Code, day, detail) of the month's entries and exits."""
     rows = []
     if first <= period.first_day <= last and period.entry_reason:
         rows.append((period.entry_reason, period.first_day, ""))
@@ -276,28 +298,33 @@ def _remarks(period: EnrolmentPeriod, first: date, last: date) -> tuple[tuple[st
     return tuple(rows)
 
 
-def _seen(
-    times: Sequence[EnrolmentPeriod], first: date, days: Sequence[date], register: Mapping[tuple[str, date], RecordDay]
+def _absences_so_far(
+    periods: Sequence[EnrolmentPeriod],
+    first: date,
+    days: Sequence[date],
+    register: Mapping[tuple[str, date], RecordDay],
 ) -> AtRiskLearner:
-    """A learner's absences up to now, with the days of the last five or more in a row of which the fifth or a later
-    one is in this month. Days without class do not part a run, nor does what nobody knows make one longer."""
+    """A learner's absences so far, with the days of the last run of five or more whose fifth or later day is in this
+    month. Days without class do not interrupt a run; a day without data does."""
     run: list[date] = []
-    longest: tuple[date, ...] = ()
-    absent = here = 0
+    counted_run: tuple[date, ...] = ()
+    absent = days_on_roster = 0
     for day in days:
-        on_roster = any(one.on(day) for one in times)
-        here += on_roster
-        if on_roster and register.get((times[0].key, day), RecordDay("unknown")).status == "absent":
+        on_roster = any(period.on(day) for period in periods)
+        days_on_roster += on_roster
+        if on_roster and register.get((periods[0].key, day), RecordDay("unknown")).status == "absent":
             absent += 1
             run.append(day)
             if len(run) >= CONSECUTIVE_ABSENCES and day >= first:
-                longest = tuple(run)
+                counted_run = tuple(run)
         else:
             run = []
-    return AtRiskLearner(times[-1], absent, here, longest)
+    return AtRiskLearner(periods[-1], absent, days_on_roster, counted_run)
 
 
-def find_enrolment_discrepancy(before: int, now: Sf2Summary) -> int:
-    """By how many the registered differ from those of the month before, plus who came, less who left: 0 is well.
-    Learners who moved between the school's sections make a difference that the form has no line for."""
-    return now.registered - (before + now.late + now.transferred_in - now.transferred_out - now.left)
+def find_enrolment_discrepancy(registered_before: int, summary: Sf2Summary) -> int:
+    """Difference between the registered and the previous month's number plus entries less exits; 0 is consistent.
+    Learners who moved between the school's sections cause a difference, since the form has no line for them."""
+    return summary.registered - (
+        registered_before + summary.late + summary.transferred_in - summary.transferred_out - summary.left
+    )

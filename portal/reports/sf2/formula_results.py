@@ -1,5 +1,5 @@
-"""Formulas with their results beside them: openpyxl writes formulas only, and what draws a workbook without
-calculating it (a phone's preview, a mail program) would show empty cells."""
+"""Cached results of formulas in a workbook: openpyxl writes formulas without results, and viewers that do not
+calculate (a phone's preview, a mail program) would show empty cells."""
 
 import io
 import re
@@ -22,21 +22,21 @@ class FormulaResults:
         self._results[cell] = value
 
     def save(self, book: Workbook) -> bytes:
-        """The workbook's bytes. It is calculated anew when it is opened in Excel."""
+        """The workbook's bytes. Excel recalculates it on opening."""
         if self._results and book.calculation:
             book.calculation.fullCalcOnLoad = True
-        drawn = io.BytesIO()
-        book.save(drawn)
+        workbook_file = io.BytesIO()
+        book.save(workbook_file)
         if not self._results:
-            return drawn.getvalue()
-        out = io.BytesIO()
-        with zipfile.ZipFile(drawn) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+            return workbook_file.getvalue()
+        result_file = io.BytesIO()
+        with zipfile.ZipFile(workbook_file) as old, zipfile.ZipFile(result_file, "w", zipfile.ZIP_DEFLATED) as new:
             for item in old.infolist():
                 content = old.read(item)
                 if item.filename == SHEET:
                     content = _CELL.sub(self._with_result, content.decode("utf-8")).encode("utf-8")
                 new.writestr(item, content)
-        return out.getvalue()
+        return result_file.getvalue()
 
     def _with_result(self, match: re.Match[str]) -> str:
         cell, style, formula = match.groups()

@@ -1,8 +1,8 @@
-"""The fixed words of School Form 2 and where they stand: columns A to AU, rows by their offset from that of the
-combined totals, as LIS has them (`school_form_2_ver2014.2.1.1`), in the form's own spelling.
+"""Fixed texts of School Form 2 and their cells: columns A to AU, rows by their offset from the combined totals, as in
+LIS (`school_form_2_ver2014.2.1.1`), with the form's own spelling.
 
-The form for senior high school (SF2-SHS, DO 58 s. 2017) has its own title, fields and summary; its cells in LIS are not
-known, so they stand in the same columns.
+The form for senior high school (SF2-SHS, DO 58 s. 2017) has its own title, fields and summary; its cells in LIS are
+unknown, so the same columns are used.
 """
 
 SHEET = "school_form_2_ver2014.2.1.1"
@@ -10,7 +10,7 @@ MONTHS = (
     "JANUARY", "FEBRUARY", "MARCH", "APRIL", "MAY", "JUNE", "JULY", "AUGUST", "SEPTEMBER", "OCTOBER", "NOVEMBER",
     "DECEMBER",
 )  # fmt: skip
-# The first columns of the 25 slots and, where a slot is wider, its last; widths in characters.
+# First columns of the 25 day slots and, where a slot is wider, its last one; widths in characters.
 SLOTS = (
     "F:G", "H", "I", "J", "K", "L:M", "N", "O", "P", "Q", "R:S", "T", "U", "V:W", "X:Y", "Z:AA", "AB", "AC", "AD",
     "AE", "AF", "AG:AH", "AI", "AJ", "AK:AL",
@@ -41,7 +41,7 @@ HEADINGS = (
         "of School.)",
     ),
 )
-# Of senior high school: rows 1 to 4, and the remarks; what the portal does not know is left to be written.
+# For senior high school: rows 1 to 4, and the remarks; fields that the portal has no data for are left blank.
 SHS_HEADINGS = (
     ("A1:AU1", "School Form 2 Daily Attendance Report of Learners for Senior High School (SF2-SHS)"),
     ("A2:C2", "School Name"),
@@ -63,7 +63,7 @@ SHS_HEADINGS = (
         "School. 3. If SHIFTING IN/OUT, write the track, strand or program.)",
     ),
 )
-# Ranges by rows below the combined totals: {1} is the row below.
+# Ranges relative to the combined totals: {1} is the row below.
 BELOW = (
     ("A{1}:Y{1}", "GUIDELINES:"),
     (
@@ -136,7 +136,7 @@ BELOW = (
 )
 CENTRED = ("AR{1}", "AR{2}", "AS{2}", "AT{2}", "AN{28}", "AN{33}")
 BOLD = ("A{1}", "Z{1}", "Z{4}", "Z{6}", "Z{12}", "Z{18}", "Z{24}", "Z{27}", "Z{29}", "AR{1}", "AR{2}", "AS{2}", "AT{2}")
-# The lines of the summary: first and last offset, the words with their columns, what they count.
+# Lines of the summary: first and last offset, the texts with their columns, the Sf2Summary attribute.
 SUMMARY = (
     (3, 4, (("AM", "AQ", "* Enrolment as of (1st Friday of the SY)"),), "enrolment"),
     (5, 8, (("AM", "AO", "Late enrolment "), ("AP", "AQ", "during the month\n(beyond cut-off)")), "late"),
@@ -149,5 +149,5 @@ SUMMARY = (
     (19, 20, (("AM", "AQ", "Transferred out"),), "transferred_out"),
     (21, 21, (("AM", "AQ", "Transferred in"),), "transferred_in"),
 )
-SHIFTED = ((22, "Shifted out"), (23, "Shifted in"))  # of senior high school; the portal knows of none
+SHIFTED = ((22, "Shifted out"), (23, "Shifted in"))  # of senior high school; the portal has no data on them
 TARDY_WORDS = {"late": "Tardy: late", "cutting": "Tardy: left early", "both": "Tardy: late, and left early"}

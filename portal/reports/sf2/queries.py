@@ -1,4 +1,4 @@
-"""What School Form 2 needs of the database: the class days, the learners with their times, the register."""
+"""SELECTs for School Form 2: class days, learners with their enrolment periods, and the daily record."""
 
 import re
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from portal.core.db import db
 from portal.meetings.school_calendar import service as school_calendar_service
 from portal.reports.sf2 import calculation
 
-# When school years opened: DO 12 s. 2025 and DO 9 s. 2026. The cut-off is their first Friday.
+# Opening days of school years: DO 12 s. 2025 and DO 9 s. 2026. The cut-off is the first Friday from then on.
 OPENING_DAYS = {2025: date(2025, 6, 16), 2026: date(2026, 6, 8)}
 PRESCRIBED_DAYS = {2025: 197, 2026: 201}  # class days of the year, by the same orders
 FORMS = ("present", "tardy", "shs")
@@ -25,11 +25,10 @@ PAPERS = ("a4", "long")
 
 @dataclass(frozen=True)
 class Sf2Month:
-    """The form, and what the page says beside it. `off` are the days without class with their names; `unrecorded`
-    class days that are past and of which nothing is known, which are left out; `adrift` says by how many the
-    registered differ from those of the month before, plus who came, less who left. `head` is the name of who signs as
-    school head, empty if nobody knows; `kind` is the form (see FORMS), `prescribed` the class days of the school year,
-    where they are known."""
+    """The form, and what the page shows beside it. `off`: days without class with their names; `unrecorded`: past
+    class days without data, which are left out; `adrift`: see `calculation.find_enrolment_discrepancy`; `head`: the
+    school head's name, empty if unknown; `kind`: the form (see FORMS); `prescribed`: the class days of the school year,
+    if known."""
 
     form: calculation.Sf2Form
     off: dict[date, str]
@@ -42,14 +41,14 @@ class Sf2Month:
 
 
 def sf2_form_kind(section: Section) -> str:
-    """The form that the section chose; else senior high school's for Grades 11 and 12, and LIS's for the others."""
+    """The form chosen by the section; by default senior high school's for Grades 11 and 12, LIS's for the others."""
     if section.sf2_form in FORMS:
         return section.sf2_form
     return "shs" if re.search(r"\b1[12]\b", section.grade_level) else "present"
 
 
 def school_head_name(section: Section) -> str:
-    """Who signs as school head: as the section says, else the school's admin if there is one only."""
+    """The name of the school head: as set by the section, else the school's admin if there is only one."""
     if section.school_head:
         return section.school_head
     names = db.session.scalars(
@@ -77,16 +76,16 @@ def load_sf2_month(section: Section, year: int, month: int) -> Sf2Month:
     """The month of a section (with its school loaded), in seven statements."""
     first, last = calculation.days_of_month(year, month)
     today = clock.today()
-    off = school_calendar_service.days_off_clause(section, first, last)
+    days_off = school_calendar_service.days_off_clause(section, first, last)
     daily_record = record_service.load_daily_record(section.id, min(section.first_day, first), min(last, today))
-    learners = _enrolled(section)
-    usual = [
+    learners = _load_enrolment_periods(section)
+    expected_days = [
         day
-        for day in (first + timedelta(days=n) for n in range((last - first).days + 1))
-        if day.weekday() < 5 and day not in off and day <= today
+        for day in (first + timedelta(days=offset) for offset in range((last - first).days + 1))
+        if day.weekday() < 5 and day not in days_off and day <= today
     ]
-    # A day on which class was held is a class day, whatever the calendar says; one of which nothing is known is not
-    # counted yet, for a blank cell would call everybody present.
+    # A day with class is a class day, whatever the calendar has. A day without data is not counted yet: its blank cells
+    # would mark everybody present.
     days = sorted(daily_record.days)
     entries = {
         (str(learner_id), day): calculation.RecordDay(
@@ -104,20 +103,20 @@ def load_sf2_month(section: Section, year: int, month: int) -> Sf2Month:
         register=entries,
         cut_off=cut_off,
     )
-    before = len({one.key for one in learners if one.on(first - timedelta(days=1))})
+    registered_before = len({period.key for period in learners if period.on(first - timedelta(days=1))})
     return Sf2Month(
         form=form,
-        off=off,
-        unrecorded=tuple(day for day in usual if day not in daily_record.days),
+        off=days_off,
+        unrecorded=tuple(day for day in expected_days if day not in daily_record.days),
         cutoff_date=cut_off,
-        adrift=calculation.find_enrolment_discrepancy(before, form.both) if before else 0,
+        adrift=calculation.find_enrolment_discrepancy(registered_before, form.both) if registered_before else 0,
         head=school_head_name(section),
         kind=sf2_form_kind(section),
         prescribed=PRESCRIBED_DAYS.get(int(section.school_year[:4])),
     )
 
 
-def _enrolled(section: Section) -> list[calculation.EnrolmentPeriod]:
+def _load_enrolment_periods(section: Section) -> list[calculation.EnrolmentPeriod]:
     rows = db.session.execute(
         select(
             Learner.id,

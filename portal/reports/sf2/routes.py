@@ -1,4 +1,4 @@
-"""School Form 2 of a section and month: the page, its workbook, and what it goes by."""
+"""Pages of School Form 2 for a section and month: the form, its workbook, and its options."""
 
 import re
 from datetime import date, timedelta
@@ -28,13 +28,13 @@ def show_sf2(section_id: UUID, month: str) -> str:
     audit_log.record_view(
         AuditAction.VIEWED_SF2, AuditSubject.SECTION, section.id, by=current_user.id, section_id=section.id, month=month
     )
-    return _page(section, month)
+    return _render_sf2(section, month)
 
 
-def _page(section: Section, month: str, problems: dict[str, str] | None = None) -> str:
+def _render_sf2(section: Section, month: str, problems: dict[str, str] | None = None) -> str:
     first = _month_or_404(section, month)
     month_data = queries.load_sf2_month(section, first.year, first.month)
-    earlier, later = first - timedelta(days=1), first + timedelta(days=31)
+    previous_month, next_month = first - timedelta(days=1), first + timedelta(days=31)
     return render_template(
         "reports/sf2.html",
         section=section,
@@ -43,8 +43,8 @@ def _page(section: Section, month: str, problems: dict[str, str] | None = None) 
         found=month_data,
         form=month_data.form,
         columns=[day for day in workbook.dates_by_column(month_data.form) if day],
-        earlier=f"{earlier:%Y-%m}" if earlier >= section.first_day else None,
-        later=f"{later:%Y-%m}" if later.replace(day=1) <= section.roster_day else None,
+        earlier=f"{previous_month:%Y-%m}" if previous_month >= section.first_day else None,
+        later=f"{next_month:%Y-%m}" if next_month.replace(day=1) <= section.roster_day else None,
         remarks=workbook.format_sf2_remarks,
         rules={
             "any": _("any class of the day"),
@@ -83,52 +83,54 @@ def download_sf2_workbook(section_id: UUID, month: str) -> Response:
         section_id=section.id,
         month=month,
     )
-    live = request.args.get("figures") != "only"
-    answer = Response(workbook.build_sf2_workbook(section, month_data, live=live), mimetype=xlsx_writer.MIMETYPE)
+    with_formulas = request.args.get("figures") != "only"
+    response = Response(
+        workbook.build_sf2_workbook(section, month_data, live=with_formulas), mimetype=xlsx_writer.MIMETYPE
+    )
     name = re.sub(r"[^A-Za-z0-9]+", "-", section.title).strip("-")
-    answer.headers.set("Content-Disposition", "attachment", filename=f"SF2-{name}-{month}.xlsx")
-    return answer
+    response.headers.set("Content-Disposition", "attachment", filename=f"SF2-{name}-{month}.xlsx")
+    return response
 
 
 @bp.post("/reports/sections/<uuid:section_id>/sf2/<month>/settings")
 def save_sf2_settings(section_id: UUID, month: str) -> AnyResponse | tuple[str, int]:
-    """What the form of the section goes by."""
+    """Save the section's options of the form."""
     section = section_or_404(section_id, govern=True)
     _month_or_404(section, month)
-    day, problems = _cut_off(section)
-    head = " ".join(request.form.get("school_head", "").split())
-    if len(head) > LONGEST_NAME:
+    day, problems = _parse_cut_off(section)
+    school_head = " ".join(request.form.get("school_head", "").split())
+    if len(school_head) > LONGEST_NAME:
         problems["school_head"] = _("School head: the name is too long, 120 characters are the most.")
-    chosen = {}
-    for name, offered, said in (
+    options = {}
+    for name, choices, message in (
         ("day_rule", record_service.DAY_RULES, _("Which classes make a day: take one of the list.")),
         ("kind", queries.FORMS, _("Form: take one of the list.")),
         ("paper", queries.PAPERS, _("Paper: take one of the list.")),
     ):
-        chosen[name] = request.form.get(name, "")
-        if chosen[name] not in offered:
-            problems[name] = said
+        options[name] = request.form.get(name, "")
+        if options[name] not in choices:
+            problems[name] = message
     if problems or day is None:
-        return _page(section, month, problems), 422
-    record_service.set_sf2_options(current_user, section, cut_off=day, school_head=head or None, **chosen)
+        return _render_sf2(section, month, problems), 422
+    record_service.set_sf2_options(current_user, section, cut_off=day, school_head=school_head or None, **options)
     flash(_("The form is set up for the section."))
     return redirect(url_for(".show_sf2", section_id=section.id, month=month))
 
 
-def _cut_off(section: Section) -> tuple[date | None, dict[str, str]]:
-    """The day that was typed, or what is wrong with it."""
+def _parse_cut_off(section: Section) -> tuple[date | None, dict[str, str]]:
+    """The submitted cut-off day, or an error message."""
     try:
         day = date.fromisoformat(request.form.get("cut_off", "").strip())
     except ValueError:
         return None, {"cut_off": _("Cut-off day: write a day like 2026-06-12.")}
     if not 0 <= day.year - int(section.school_year[:4]) <= 1:
-        said = _("Cut-off day: take a day of the school year %(year)s.", year=section.school_year)
-        return None, {"cut_off": said}
+        message = _("Cut-off day: take a day of the school year %(year)s.", year=section.school_year)
+        return None, {"cut_off": message}
     return day, {}
 
 
 def _month_or_404(section: Section, text: str) -> date:
-    """The first day of a month of the section's school year."""
+    """The first day of a month within the section's school year."""
     if not re.fullmatch(r"20[0-9]{2}-(0[1-9]|1[0-2])", text, re.ASCII):
         abort(404)
     first = date(int(text[:4]), int(text[5:]), 1)

@@ -1,7 +1,7 @@
-"""School Form 2 as a workbook, cell by cell where LIS has it: days in 25 merged slots from F to AL, learners from
-row 8, the summary below. With formulas, so that a mark corrected in Excel corrects the totals, or figures only.
+"""School Form 2 as a workbook with the cell layout of LIS: days in 25 merged slots from F to AL, learners from row 8,
+the summary below. With formulas, so that a mark corrected in Excel corrects the totals, or with figures only.
 
-It is a working copy: the form that is filed comes from LIS.
+It is a working copy: the form that is submitted comes from LIS.
 """
 
 import re
@@ -26,53 +26,52 @@ BOX = Border(left=THIN, right=THIN, top=THIN, bottom=THIN)
 LINE = Border(bottom=THIN)
 GREY = PatternFill("solid", fgColor="D9D9D9")
 FAINT = "A6A6A6"
-# The form's half shading, as a character: a fill with two colours shows in Excel only.
+# The form's half shading as a block character: a two-colour fill is displayed by Excel only.
 SHADES = {"late": "\N{UPPER HALF BLOCK}", "cutting": "\N{LOWER HALF BLOCK}", "both": "\N{FULL BLOCK}"}
 SHADE = "7F7F7F"
 HEIGHTS: dict[int, float] = {1: 30, 2: 20, 3: 20, 4: 20, 5: 10, 6: 15, 7: 15}  # points
-A_LEARNER, A_TOTAL, BELOW = 20, 15, 12.5  # height of a row of each, in points
-A_PAGE = 720  # points of rows on a page of paper, as the width scales them, with some to spare
-PAPERS = {"a4": 9, "long": 14}  # as Excel numbers them; long is 8.5 by 13 inches
+A_LEARNER, A_TOTAL, BELOW = 20, 15, 12.5  # heights of rows in points: learners, totals, and the part below
+A_PAGE = 720  # points of rows on a page of paper at the scale to fit the width, with a margin
+PAPERS = {"a4": 9, "long": 14}  # Excel's paper size codes; long is 8.5 by 13 inches
 FIRST = 8  # row of the first learner
 ROWS_BELOW = 33  # from the row of combined totals to the last signature
-CLASS_DAYS, TARDIES = "AW", "AX"  # hidden helper columns, outside the printed form
+CLASS_DAYS, TARDIES = "AW", "AX"  # hidden helper columns, outside the print area
 LEFT = Alignment(horizontal="left", vertical="center", wrap_text=True)
 TOP = Alignment(horizontal="left", vertical="top", wrap_text=True)
 
 
 def build_sf2_workbook(section: Section, month: Sf2Month, *, live: bool = True) -> bytes:
-    """The workbook of a month. `live`: totals are formulas, which show what the portal counted until a mark is
-    changed, and days before and after a learner's time are marked "-". Whatever the number of learners, rows are
-    added, never left out."""
-    return _Form(section, month, live=live).bytes()
+    """Build the workbook of a month. `live`: totals are formulas, whose cached results are the portal's counts, and
+    days outside a learner's enrolment are marked "-". Rows are added for any number of learners."""
+    return _SheetBuilder(section, month, live=live).bytes()
 
 
 def dates_by_column(form: calculation.Sf2Form) -> list[date | None]:
-    """The date of each slot, make-up days on Saturdays and Sundays in spare ones."""
+    """The date of each slot, with make-up days on Saturdays and Sundays in spare slots."""
     columns = list(form.slots)
-    spare = [at for at, day in enumerate(columns) if day is None]
-    for day, at in zip(form.extra_days, spare, strict=False):
-        columns[at] = day
+    spare_slots = [index for index, day in enumerate(columns) if day is None]
+    for day, index in zip(form.extra_days, spare_slots, strict=False):
+        columns[index] = day
     return columns
 
 
 def format_sf2_remarks(line: calculation.Sf2Line) -> str:
-    """As advisers write them: "T/O to Laoag Central 2026-11-13"."""
-    said = []
+    """Remarks in the advisers' format: "T/O to Laoag Central 2026-11-13"."""
+    remarks = []
     for code, day, detail in line.remarks:
         to = " to" if code == "T/O" and detail else ""
-        said.append(f"{code}{to}{f' {detail}' if detail else ''} {day.isoformat()}")
-    return "; ".join(said)
+        remarks.append(f"{code}{to}{f' {detail}' if detail else ''} {day.isoformat()}")
+    return "; ".join(remarks)
 
 
-class _Form:
-    """The sheet while it is drawn."""
+class _SheetBuilder:
+    """Builder of the sheet."""
 
     def __init__(self, section: Section, month: Sf2Month, *, live: bool) -> None:
         self.section, self.month, self.form = section, month, month.form
         self.shs, self.tardy = month.kind == "shs", month.kind in ("tardy", "shs")
         self.days = dates_by_column(self.form)
-        # A class day for which not even a spare column is left cannot be counted by a formula.
+        # A class day without even a spare column cannot be counted by a formula.
         self.live = live and set(self.form.class_days) <= set(self.days)
         self.book = Workbook()
         sheet = self.book.active
@@ -85,21 +84,21 @@ class _Form:
         self.rows["both"] = self.rows["F"] + 1
 
     def bytes(self) -> bytes:
-        self._page()
-        self._headings()
-        self._dates()
-        self._learners()
-        self._combined()
-        self._below()
+        self._set_up_page()
+        self._write_headings()
+        self._write_dates()
+        self._write_learners()
+        self._write_combined_totals()
+        self._write_below()
         return self.formulas.save(self.book)
 
-    def _page(self) -> None:
+    def _set_up_page(self) -> None:
         sheet = self.sheet
         sheet.title = sf2_labels.SHEET
         for item in sf2_labels.WIDTHS:
             name = item.rstrip("0123456789.")
             sheet.column_dimensions[name].width = float(item[len(name) :]) + 0.7
-        for row, height in self._heights().items():
+        for row, height in self._row_heights().items():
             sheet.row_dimensions[row].height = height
         if self._needs_a_page():
             sheet.row_breaks.append(Break(id=self.rows["both"]))
@@ -116,7 +115,7 @@ class _Form:
             for column in (CLASS_DAYS, TARDIES):
                 sheet.column_dimensions[column].hidden = True
 
-    def _heights(self) -> dict[int, float]:
+    def _row_heights(self) -> dict[int, float]:
         """The height of every row, in points."""
         totals = set(self.rows.values())
         lines: dict[int, float] = {
@@ -126,13 +125,13 @@ class _Form:
         return {**HEIGHTS, **lines, **below}
 
     def _needs_a_page(self) -> bool:
-        """Does the summary not fit below the last learners? It is not parted, for it is signed."""
-        room, heights = A_PAGE - sum(HEIGHTS.values()), self._heights()
-        left: float = room
+        """True if the summary does not fit below the last learners. It is not split over pages: it is signed."""
+        page_height, heights = A_PAGE - sum(HEIGHTS.values()), self._row_heights()
+        remaining: float = page_height
         for row in range(FIRST, self.rows["both"] + 1):
             height = heights[row]
-            left = left - height if left >= height else room - height
-        return left < ROWS_BELOW * BELOW
+            remaining = remaining - height if remaining >= height else page_height - height
+        return remaining < ROWS_BELOW * BELOW
 
     def put(
         self,
@@ -146,8 +145,8 @@ class _Form:
         align: Alignment | None = None,
         border: Border | None = None,
     ) -> None:
-        """A value in a cell or a merged range, and the formula that gives it; text is always text, whatever it
-        begins with."""
+        """Write a value to a cell or merged range, with the formula that yields it; text stays text, whatever it begins
+        with."""
         if ":" in where:
             self.sheet.merge_cells(where)
         cell = self.sheet[where.split(":", maxsplit=1)[0]]
@@ -165,28 +164,32 @@ class _Form:
         cell.font = Font(name="Arial Narrow", size=size, bold=bold)
         cell.alignment = align or Alignment(horizontal="center", vertical="center", wrap_text=True)
         if border:
-            self._frame(where, border)
+            self._draw_border(where, border)
 
-    def _frame(self, where: str, border: Border) -> None:
+    def _draw_border(self, where: str, border: Border) -> None:
         for line in self.sheet[where if ":" in where else f"{where}:{where}"]:
             for cell in line:
                 cell.border = border
 
-    def _headings(self) -> None:
+    def _write_headings(self) -> None:
         form, section = self.form, self.section
-        for where, words in sf2_labels.SHS_HEADINGS if self.shs else sf2_labels.HEADINGS:
-            table = where.split(":")[1][-1] == "7" or where[-1] in "56"
+        for where, text in sf2_labels.SHS_HEADINGS if self.shs else sf2_labels.HEADINGS:
+            is_table_cell = where.split(":")[1][-1] == "7" or where[-1] in "56"
             self.put(
-                where, words, bold=True, size=6 if where.startswith(("AQ5", "F5")) else 8, border=BOX if table else None
+                where,
+                text,
+                bold=True,
+                size=6 if where.startswith(("AQ5", "F5")) else 8,
+                border=BOX if is_table_cell else None,
             )
         self.put("AM7:AN7", "ABSENT", bold=True, size=6, border=BOX)
         self.put("AO7:AP7", "TARDY" if self.tardy else "PRESENT", bold=True, size=6, border=BOX)
         self.sheet["A1"].font = Font(name="Arial Narrow", size=14, bold=True)
-        school, year, name = section.school, section.school_year.replace("-", " - "), sf2_labels.MONTHS
+        school, school_year, months = section.school, section.school_year.replace("-", " - "), sf2_labels.MONTHS
         values: Mapping[str, str] = {
             "F3:I3": school.deped_id,
-            "M3:R3": year,
-            "AA3:AG3": name[form.first.month - 1],
+            "M3:R3": school_year,
+            "AA3:AG3": months[form.first.month - 1],
             "F4:R4": school.name,
             "AA4:AG4": section.grade_level,
             "AM4:AU4": section.name,
@@ -199,46 +202,48 @@ class _Form:
                 "AL2:AQ2": school.division,
                 "AT2:AU2": school.region,
                 "D3:E3": "",
-                "J3:M3": year,
+                "J3:M3": school_year,
                 "Q3:T3": section.grade_level,
                 "Y3:AU3": "",
                 "D4:M4": section.name,
                 "U4:AH4": "",
-                "AO4:AU4": name[form.first.month - 1],
+                "AO4:AU4": months[form.first.month - 1],
             }
         for where, value in values.items():
             self.put(where, value or None, border=BOX)
 
-    def _slots(self, row: int) -> list[tuple[str, date | None]]:
+    def _slot_ranges(self, row: int) -> list[tuple[str, date | None]]:
         """The ranges of the 25 slots on a row, "F6:G6", "H6" ..., each with its date."""
         ranges = [":".join(f"{column}{row}" for column in slot.split(":")) for slot in sf2_labels.SLOTS]
         return list(zip(ranges, self.days, strict=True))
 
-    def _dates(self) -> None:
-        """Dates in their own weekday's slot. A day without class keeps its date, in grey."""
-        for at, ((date_cell, day), (letter_cell, _day)) in enumerate(zip(self._slots(6), self._slots(7), strict=True)):
-            name = ("M", "T", "W", "TH", "F", "S", "SU")[day.weekday() if day else at % 5]
+    def _write_dates(self) -> None:
+        """Dates in their weekday's slot. A day without class keeps its date, in grey."""
+        for index, ((date_cell, day), (letter_cell, _day)) in enumerate(
+            zip(self._slot_ranges(6), self._slot_ranges(7), strict=True)
+        ):
+            weekday = ("M", "T", "W", "TH", "F", "S", "SU")[day.weekday() if day else index % 5]
             self.put(date_cell, day.day if day else None, border=BOX)
-            self.put(letter_cell, name, size=7, border=BOX)
+            self.put(letter_cell, weekday, size=7, border=BOX)
             if day and day in self.month.off and day not in self.form.class_days:
                 for where in (date_cell, letter_cell):
                     self.sheet[where.split(":", maxsplit=1)[0]].fill = GREY
 
-    def _learners(self) -> None:
+    def _write_learners(self) -> None:
         row = FIRST
         for sex, title in (("M", "<=== MALE | TOTAL Per Day ===>"), ("F", "<=== FEMALE | TOTAL Per Day ===>")):
             lines = self.form.of(sex)  # type: ignore[arg-type]  # "M" or "F"
             start = row
             for number, line in enumerate(lines, start=1):
-                self._learner(row, number, line)
+                self._write_learner(row, number, line)
                 row += 1
-            self._totals(row, start, title, lines, {d: self.form.per_day[sex, d] for d in self.form.class_days})  # type: ignore[index]
+            self._write_totals(row, start, title, lines, {d: self.form.per_day[sex, d] for d in self.form.class_days})  # type: ignore[index]
             row += 1
 
-    def _learner(self, row: int, number: int, line: calculation.Sf2Line) -> None:
+    def _write_learner(self, row: int, number: int, line: calculation.Sf2Line) -> None:
         self.put(f"A{row}:B{row}", number, border=BOX)
         self.put(f"C{row}:E{row}", line.learner.name, align=LEFT, border=BOX)
-        for where, day in self._slots(row):
+        for where, day in self._slot_ranges(row):
             mark = line.cells.get(day, "") if day else ""
             self.put(where, mark if mark == calculation.ABSENT or (mark and self.live) else None, border=BOX)
             cell = self.sheet[where.split(":", maxsplit=1)[0]]
@@ -262,79 +267,85 @@ class _Form:
         if self.live:
             self.sheet[f"{TARDIES}{row}"] = line.tardies
 
-    def _second(self, line: calculation.Sf2Line) -> int:
-        """What the second column of totals counts."""
+    def _second_total(self, line: calculation.Sf2Line) -> int:
+        """The value of the second column of totals."""
         return line.tardies if self.tardy else line.present
 
-    def _totals(
+    def _write_totals(
         self, row: int, start: int, title: str, lines: list[calculation.Sf2Line], per_day: dict[date, int]
     ) -> None:
-        """The line below the learners of a sex, who stand from row `start` on."""
+        """The totals of one sex; its learners start at row `start`."""
 
-        def over(column: str, formula: str) -> str:
-            """A formula over a column of the block; none where the block is empty."""
+        def column_formula(column: str, formula: str) -> str:
+            """A formula over a column of the block; empty if the block is."""
             return formula.format(f"{column}{start}:{column}{row - 1}") if lines else ""
 
-        self.put(f"A{row}:B{row}", len(lines), over("C", "COUNTA({0})"), bold=True, border=BOX)
+        self.put(f"A{row}:B{row}", len(lines), column_formula("C", "COUNTA({0})"), bold=True, border=BOX)
         self.put(f"C{row}:E{row}", title, bold=True, size=7, align=LEFT, border=BOX)
-        for where, day in self._slots(row):
-            counted = day in per_day
+        for where, day in self._slot_ranges(row):
+            is_class_day = day in per_day
             column = where.split(":", maxsplit=1)[0].rstrip("0123456789")
-            names = f"COUNTA($C${start}:$C${row - 1})"
-            there = f'{names}-COUNTIF({{0}},"{calculation.ABSENT}")-COUNTIF({{0}},"{calculation.NOT_ENROLLED}")'
-            formula = over(column, there) if counted else ""
-            self.put(where, per_day[day] if day and counted else None, formula, size=7, bold=True, border=BOX)
-        sums = ((("AM", "AN"), sum(one.absent for one in lines)), (("AO", "AP"), sum(map(self._second, lines))))
-        for (column, to), value in sums:
-            self.put(f"{column}{row}:{to}{row}", value, over(column, "SUM({0})"), bold=True, border=BOX)
+            learner_count = f"COUNTA($C${start}:$C${row - 1})"
+            present_formula = (
+                f'{learner_count}-COUNTIF({{0}},"{calculation.ABSENT}")-COUNTIF({{0}},"{calculation.NOT_ENROLLED}")'
+            )
+            formula = column_formula(column, present_formula) if is_class_day else ""
+            self.put(where, per_day[day] if day and is_class_day else None, formula, size=7, bold=True, border=BOX)
+        sums = ((("AM", "AN"), sum(line.absent for line in lines)), (("AO", "AP"), sum(map(self._second_total, lines))))
+        for (column, last_column), value in sums:
+            self.put(
+                f"{column}{row}:{last_column}{row}", value, column_formula(column, "SUM({0})"), bold=True, border=BOX
+            )
         self.put(f"AQ{row}:AU{row}", None, border=BOX)
 
-    def _combined(self) -> None:
+    def _write_combined_totals(self) -> None:
         row, male, female = (self.rows[name] for name in ("both", "M", "F"))
         form = self.form
 
-        def both(column: str) -> str:
+        def sum_of_sexes(column: str) -> str:
             return f"{column}{male}+{column}{female}"
 
-        self.put(f"A{row}:B{row}", len(form.lines), both("A"), bold=True, border=BOX)
+        self.put(f"A{row}:B{row}", len(form.lines), sum_of_sexes("A"), bold=True, border=BOX)
         self.put(f"C{row}:E{row}", "Combined TOTAL Per Day", bold=True, size=7, align=LEFT, border=BOX)
-        for where, day in self._slots(row):
-            counted = day if day in form.class_days else None
-            value = form.per_day["M", counted] + form.per_day["F", counted] if counted else None
+        for where, day in self._slot_ranges(row):
+            class_day = day if day in form.class_days else None
+            value = form.per_day["M", class_day] + form.per_day["F", class_day] if class_day else None
             column = where.split(":", maxsplit=1)[0].rstrip("0123456789")
-            self.put(where, value, both(column) if counted else "", size=7, bold=True, border=BOX)
-        absent, second = sum(one.absent for one in form.lines), sum(map(self._second, form.lines))
-        self.put(f"AM{row}:AN{row}", absent, both("AM"), bold=True, border=BOX)
-        self.put(f"AO{row}:AP{row}", second, both("AO"), bold=True, border=BOX)
+            self.put(where, value, sum_of_sexes(column) if class_day else "", size=7, bold=True, border=BOX)
+        absent, second_total = sum(line.absent for line in form.lines), sum(map(self._second_total, form.lines))
+        self.put(f"AM{row}:AN{row}", absent, sum_of_sexes("AM"), bold=True, border=BOX)
+        self.put(f"AO{row}:AP{row}", second_total, sum_of_sexes("AO"), bold=True, border=BOX)
         self.put(f"AQ{row}:AU{row}", None, border=BOX)
 
-    def _below(self) -> None:
+    def _write_below(self) -> None:
         base = self.rows["both"]
 
-        def at(where: str) -> str:
-            """ "AM{24}:AU{24}" with the rows in it."""
-            return re.sub(r"\{(\d+)\}", lambda found: str(base + int(found[1])), where)
+        def resolve(where: str) -> str:
+            """ "AM{24}:AU{24}" with the row numbers filled in."""
+            return re.sub(r"\{(\d+)\}", lambda match: str(base + int(match[1])), where)
 
         for where, words in sf2_labels.BELOW:
             start = where.split(":", maxsplit=1)[0]
             align = None if start in sf2_labels.CENTRED else TOP
-            self.put(at(where), self._semester(words), size=7, align=align, bold=start in sf2_labels.BOLD)
+            self.put(resolve(where), self._with_term(words), size=7, align=align, bold=start in sf2_labels.BOLD)
         name = sf2_labels.MONTHS[self.form.first.month - 1]
         words = "No. of Days of Classes: "
-        count = len(self.form.class_days)
-        self.put(at("AM{1}:AO{2}"), f"Month : {name}", bold=True, size=7, border=BOX)
-        self.put(at("AP{1}:AQ{2}"), f"{words}{count}", f'"{words}"&${CLASS_DAYS}$1', bold=True, size=7, border=BOX)
+        day_count = len(self.form.class_days)
+        self.put(resolve("AM{1}:AO{2}"), f"Month : {name}", bold=True, size=7, border=BOX)
+        self.put(
+            resolve("AP{1}:AQ{2}"), f"{words}{day_count}", f'"{words}"&${CLASS_DAYS}$1', bold=True, size=7, border=BOX
+        )
         for where in ("AR{1}:AU{1}", "AR{2}", "AS{2}", "AT{2}:AU{2}"):
-            self._frame(at(where), BOX)
-        self._summary(base)
+            self._draw_border(resolve(where), BOX)
+        self._write_summary(base)
         adviser = self.section.adviser.full_name.upper() if self.section.adviser else ""
-        for where, signs in (("AN{26}:AT{27}", adviser), ("AN{32}:AT{32}", self.month.head.upper())):
+        for where, signatory in (("AN{26}:AT{27}", adviser), ("AN{32}:AT{32}", self.month.head.upper())):
             align = Alignment(horizontal="center", vertical="bottom", shrink_to_fit=True)
-            self.put(at(where), signs or None, bold=True, align=align)
-            self._frame(at(where).replace(str(base + int(where[3:5])), str(base + int(where[-3:-1]))), LINE)
+            self.put(resolve(where), signatory or None, bold=True, align=align)
+            self._draw_border(resolve(where).replace(str(base + int(where[3:5])), str(base + int(where[-3:-1]))), LINE)
 
-    def _summary(self, base: int) -> None:
-        """The lines of the summary. What the portal counts is a number; what follows from it is a formula."""
+    def _write_summary(self, base: int) -> None:
+        """The lines of the summary. Counts are numbers; derived figures are formulas."""
         days = f"${CLASS_DAYS}$1"
         formulas: dict[str, Callable[[str, int], str]] = {
             "of_enrolment": lambda c, _row: f'IF({c}{base + 3}=0,"",{c}{base + 9}/{c}{base + 3})',
@@ -346,23 +357,25 @@ class _Form:
             ("AS", "AS", self.form.female, self.rows["F"]),
             ("AT", "AU", self.form.both, base),
         )
-        for first, last, labels, what in sf2_labels.SUMMARY:
-            for start, end, words in labels:
+        for first, last, labels, attribute in sf2_labels.SUMMARY:
+            for start, end, text in labels:
                 where = f"{start}{base + first}:{end}{base + last}"
-                self.put(where, self._semester(words), size=7, align=LEFT, border=BOX)
-            for column, to, summary, row in columns:
-                value = getattr(summary, what)
-                shown = float(value) if isinstance(value, Fraction) else value
-                if what in formulas:
-                    formula, number = formulas[what](column, row), "0" if what == "daily" else "0%"
-                    shown = "" if shown is None and self.live else shown
+                self.put(where, self._with_term(text), size=7, align=LEFT, border=BOX)
+            for column, last_column, summary, row in columns:
+                value = getattr(summary, attribute)
+                displayed = float(value) if isinstance(value, Fraction) else value
+                if attribute in formulas:
+                    formula, number = formulas[attribute](column, row), "0" if attribute == "daily" else "0%"
+                    displayed = "" if displayed is None and self.live else displayed
                 else:
                     formula, number = (f"AR{base + first}+AS{base + first}" if column == "AT" else ""), "0"
-                self.put(f"{column}{base + first}:{to}{base + last}", shown, formula, number=number, border=BOX)
-        for offset, words in sf2_labels.SHIFTED if self.shs else ():
-            self.put(f"AM{base + offset}:AQ{base + offset}", words, size=7, align=LEFT, border=BOX)
-            for column, to, _summary, _row in columns:
-                self.put(f"{column}{base + offset}:{to}{base + offset}", None, border=BOX)
+                self.put(
+                    f"{column}{base + first}:{last_column}{base + last}", displayed, formula, number=number, border=BOX
+                )
+        for offset, text in sf2_labels.SHIFTED if self.shs else ():
+            self.put(f"AM{base + offset}:AQ{base + offset}", text, size=7, align=LEFT, border=BOX)
+            for column, last_column, _summary, _row in columns:
+                self.put(f"{column}{base + offset}:{last_column}{base + offset}", None, border=BOX)
 
-    def _semester(self, words: str) -> str:
+    def _with_term(self, words: str) -> str:
         return words.replace("of the SY", "of the semester") if self.shs else words
