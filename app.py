@@ -15,7 +15,7 @@ from flask import Flask
 from flask.cli import NoAppException
 
 import portal
-from portal.config import SANDBOX_MOUNT, BadSettings, Settings, read_settings
+from portal.config import SANDBOX_MOUNT, BadSettings, Settings
 
 
 def create_app() -> Flask:
@@ -59,7 +59,7 @@ def main() -> int:
     if arguments.port:
         os.environ["PORT"] = str(arguments.port)
     try:
-        settings = read_settings()
+        settings = portal.load_settings()
     except BadSettings as error:
         print(_startup_error_message(error), file=sys.stderr)
         return 2

@@ -2,26 +2,34 @@
 
 from typing import Any
 
+from environs import Env
 from flask import Flask
-from flask_compress import Compress
-from flask_wtf.csrf import CSRFProtect
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal.config import ROOT, Settings, read_settings
+from portal.config import ROOT, Settings, read_environment, read_mode, read_settings
 from portal.core.crypto import init_crypto
 from portal.core.db import init_db
 from portal.core.logs import init_logging
+from portal.extensions import compress, csrf, limiter
 from portal.web.request_guards import init_request_guards
 
-csrf = CSRFProtect()
-compress = Compress()
 UPLOAD_LIMIT = 6 * 1024 * 1024  # an SF1 has at most 5 MB, plus the form around it
+
+
+def load_settings(env: Env | None = None) -> Settings:
+    """Settings of the mode that SILID_MODE names, from the environment and `.env`. Raises BadSettings."""
+    env = env or read_environment()
+    if read_mode(env) == "demo":
+        from portal.demo.settings import read_demo_settings
+
+        return read_demo_settings(env)
+    return read_settings(env)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
     """Create the WSGI application, with settings from the environment unless given. Raises BadSettings."""
-    settings = settings or read_settings()
+    settings = settings or load_settings()
     app = Flask("portal", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"))
     app.config.update(_flask_config(settings))
     app.extensions["silid.settings"] = settings
@@ -37,7 +45,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     init_request_guards(app, settings)
     csrf.init_app(app)
     compress.init_app(app)
-    _register_packages(app, settings)
+    limiter.init_app(app)
+    _init_packages(app, settings)
+    _register_blueprints(app)
     return app
 
 
@@ -84,76 +94,65 @@ def _engine_options(url: str) -> dict[str, Any]:
     return {**options, "pool_pre_ping": True, "pool_size": 10, "max_overflow": 10}
 
 
-def _register_packages(app: Flask, settings: Settings) -> None:
-    """Register blueprints and hooks. Imported here, as these modules import the extensions above."""
-    from portal import cli, web
-    from portal.accounts.profile import routes as profile_routes  # noqa: F401 - on the blueprint of accounts
-    from portal.accounts.sign_in.routes import bp as accounts
-    from portal.accounts.sign_in.sessions import login_manager
-    from portal.accounts.sso import routes as sso_routes  # noqa: F401 - on the blueprint of accounts
+def _init_packages(app: Flask, settings: Settings) -> None:
+    """What packages set up at start. Imported here: they import the extensions, which are bound above."""
+    from portal import cli
+    from portal.accounts.sign_in.routes import init_sign_in
     from portal.accounts.sso.service import init_sso_providers
-    from portal.accounts.users import csv_import_routes  # noqa: F401 - on these blueprints
-    from portal.accounts.users.routes import bp as people
-    from portal.attendance.record import routes as record_routes  # noqa: F401 - on the blueprint of attendance
+    from portal.classes.models import register_audit_scopes as register_class_scopes
+    from portal.meetings.models import register_audit_scopes as register_meeting_scopes
+    from portal.notifications.queries import unread_count_of_request
+    from portal.web import init_web
+    from portal.webhooks.routes import install_webhook_middleware
+    from portal.zoom_account.client import init_zoom
+
+    init_zoom(app, settings)
+    init_sso_providers(app, settings)
+    init_web(app, settings)
+    init_sign_in(app)
+    install_webhook_middleware(app)
+    register_class_scopes()
+    register_meeting_scopes()
+    app.jinja_env.globals["unread_notifications"] = unread_count_of_request
+    cli.init_cli(app)
+
+
+def _register_blueprints(app: Flask) -> None:
+    """Every blueprint, by package in the order of the layers; docs/architecture.md lists their addresses."""
+    from portal.accounts.profile.routes import bp as profile
+    from portal.accounts.sign_in.routes import bp as accounts
+    from portal.accounts.sso.routes import bp as sso
+    from portal.accounts.users.routes import bp as users
+    from portal.attendance.record.routes import bp as record
     from portal.attendance.sheet.routes import bp as attendance
-    from portal.classes.disclosure.routes import bp as opening
+    from portal.classes.disclosure.routes import bp as disclosure
     from portal.classes.learners.routes import bp as learners
     from portal.classes.routes import bp as classes
     from portal.classes.teachers.routes import bp as teachers
     from portal.meetings.routes import bp as meetings
-    from portal.meetings.school_calendar.routes import bp as class_days
-    from portal.meetings.staff_meetings.routes import bp as invitations
-    from portal.notifications.queries import unread_count_of_request
+    from portal.meetings.school_calendar.routes import bp as school_calendar
+    from portal.meetings.staff_meetings.routes import bp as staff_meetings
     from portal.notifications.routes import bp as notifications
     from portal.pages.admin.routes import bp as admin
     from portal.pages.calendar.routes import bp as calendar
     from portal.pages.class_links_routes import bp as class_links
-    from portal.pages.close_class_routes import bp as closing
+    from portal.pages.close_class_routes import bp as close_class
     from portal.pages.join.routes import bp as join
     from portal.pages.learner_routes import bp as learner_page
     from portal.pages.routes import bp as pages
     from portal.pages.schools.routes import bp as schools
-    from portal.privacy.routes import bp as one_learner
+    from portal.privacy.routes import bp as privacy
     from portal.registration.routes import bp as registration
     from portal.reports.routes import bp as reports
-    from portal.reports.sf2 import routes as sf2_routes  # noqa: F401 - on the blueprint of reports
-    from portal.web.rate_limits import limiter
-    from portal.webhooks.routes import bp as inbox
-    from portal.zoom_account.client import init_zoom
+    from portal.reports.sf2.routes import bp as sf2
+    from portal.webhooks.routes import bp as webhooks
 
-    login_manager.init_app(app)
-    init_zoom(app, settings)
-    init_sso_providers(app, settings)
-    limiter.init_app(app)
-    package_blueprints = (
-        accounts,
-        people,
-        attendance,
-        classes,
-        class_days,
-        inbox,
-        meetings,
-        pages,
-        registration,
-        reports,
+    blueprints = (
+        *(webhooks, accounts, sso, profile, users),
+        *(classes, learners, teachers, disclosure),
+        *(meetings, school_calendar, staff_meetings, registration),
+        *(attendance, record, reports, sf2, privacy, notifications),
+        *(pages, admin, calendar, class_links, close_class, join, learner_page, schools),
     )
-    for blueprint in (
-        *package_blueprints,
-        admin,
-        calendar,
-        class_links,
-        join,
-        learners,
-        closing,
-        learner_page,
-        opening,
-        schools,
-        teachers,
-        one_learner,
-    ):
+    for blueprint in blueprints:
         app.register_blueprint(blueprint)
-    app.register_blueprint(invitations)
-    app.register_blueprint(notifications)
-    web.init_web(app, settings)
-    app.jinja_env.globals["unread_notifications"] = unread_count_of_request
-    cli.init_cli(app)

@@ -13,8 +13,6 @@ from urllib.parse import urlsplit
 
 from environs import Env, EnvError
 
-from portal.oidc.claims import is_guid
-
 ROOT = Path(__file__).resolve().parent.parent
 ZOOM_SDK_VERSION = "5.1.4"  # of the Meeting SDK for the web; Zoom blocks outdated versions
 ZOOM_API_URL = "https://api.zoom.us/v2"
@@ -96,54 +94,35 @@ class Settings:
         return bool(self.zoom_sdk_key and self.zoom_sdk_secret)
 
 
-def read_settings(env: Env | None = None) -> Settings:
-    """Settings from the environment (and `.env`). Raises BadSettings, which names every bad variable."""
-    if env is None:
-        env = Env()
-        env.read_env(str(ROOT / ".env"), recurse=False)
-    mode = env.str("SILID_MODE", "live").strip().lower()
+def read_environment() -> Env:
+    """The environment, with what `.env` adds to it."""
+    env = Env()
+    env.read_env(str(ROOT / ".env"), recurse=False)
+    return env
+
+
+def read_mode(env: Env) -> str:
+    """`live` or `demo`. Raises BadSettings for anything else."""
+    mode: str = env.str("SILID_MODE", "live").strip().lower()
     if mode not in ("live", "demo"):
         raise BadSettings(["SILID_MODE must be live or demo."])
+    return mode
+
+
+def read_settings(env: Env) -> Settings:
+    """Settings of the live mode; `portal.load_settings` chooses by mode. Raises BadSettings, which names every bad
+    variable."""
     try:
-        return _demo_settings(env) if mode == "demo" else _live_settings(env)
+        return _live_settings(env)
     except EnvError as error:
         raise BadSettings([str(error)]) from error
 
 
-def _instance_directory(env: Env) -> Path:
+def instance_directory(env: Env) -> Path:
     """Directory of this installation's files: the SQLite database, mails, and the demo's data."""
     folder = Path(env.str("INSTANCE_PATH", "") or ROOT / "instance")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # children's names: readable by the server's user only
     return folder.resolve()
-
-
-def _demo_settings(env: Env) -> Settings:
-    from portal.sandbox import defaults
-
-    port = env.int("PORT", 8000)
-    base_url = env.str("PORTAL_BASE_URL", "").rstrip("/") or f"http://127.0.0.1:{port}"
-    zoom = f"http://127.0.0.1:{port}{SANDBOX_MOUNT}"
-    return Settings(
-        mode="demo",
-        secret_key="demo-only-" + "0" * 40,
-        database_url=f"sqlite:///{_instance_directory(env) / 'demo.sqlite3'}",
-        instance=_instance_directory(env),
-        base_url=base_url,
-        trusted_proxies=env.int("TRUSTED_PROXIES", 0),
-        email_domains=_read_domains(env),
-        zoom_account_id=defaults.ACCOUNT_ID,
-        zoom_client_id=defaults.CLIENT_ID,
-        zoom_client_secret=defaults.CLIENT_SECRET,
-        zoom_webhook_secrets=(defaults.WEBHOOK_SECRET,),
-        zoom_api_url=f"{zoom}/v2",
-        zoom_oauth_url=f"{zoom}/oauth/token",
-        encryption_keys=(derive_secret_key("demo"),),
-        port=port,
-        host=env.str("HOST", "127.0.0.1"),
-        reconcile_minutes=(1, 2, 5, 10),
-        codes_for_admins=False,
-        log_level=env.str("LOG_LEVEL", "").upper() or "WARNING",  # keeps the sign-ins readable on the terminal
-    )
 
 
 def _live_settings(env: Env) -> Settings:
@@ -151,11 +130,11 @@ def _live_settings(env: Env) -> Settings:
         mode="live",
         secret_key=env.str("SECRET_KEY", ""),
         secret_key_fallbacks=_read_list(env, "SECRET_KEY_FALLBACKS"),
-        database_url=env.str("DATABASE_URL", "") or f"sqlite:///{_instance_directory(env) / 'silid.sqlite3'}",
-        instance=_instance_directory(env),
+        database_url=env.str("DATABASE_URL", "") or f"sqlite:///{instance_directory(env) / 'silid.sqlite3'}",
+        instance=instance_directory(env),
         base_url=env.str("PORTAL_BASE_URL", "").rstrip("/"),
         trusted_proxies=env.int("TRUSTED_PROXIES", 0),
-        email_domains=_read_domains(env),
+        email_domains=read_domains(env),
         zoom_account_id=env.str("ZOOM_ACCOUNT_ID", ""),
         zoom_client_id=env.str("ZOOM_CLIENT_ID", ""),
         zoom_client_secret=env.str("ZOOM_CLIENT_SECRET", ""),
@@ -262,9 +241,9 @@ def _check_openid(settings: Settings) -> list[str]:
         problems.append("GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET belong together: set both or none.")
     if bool(settings.microsoft_client_id) != bool(settings.microsoft_client_secret):
         problems.append("MICROSOFT_CLIENT_ID and MICROSOFT_CLIENT_SECRET belong together: set both or none.")
-    if is_guid(settings.microsoft_client_secret.lower()):
+    if _is_guid(settings.microsoft_client_secret.lower()):
         problems.append("MICROSOFT_CLIENT_SECRET is the secret's ID: copy its Value, which is shown only once.")
-    if (settings.microsoft_client_id or settings.microsoft_tenant) and not is_guid(settings.microsoft_tenant):
+    if (settings.microsoft_client_id or settings.microsoft_tenant) and not _is_guid(settings.microsoft_tenant):
         problems.append(
             "MICROSOFT_TENANT must be the Directory (tenant) ID of your own organisation, such as "
             "8eaef023-2b34-4da1-9baa-8bc8c9d6a490. A name, or common, would let other organisations in."
@@ -280,6 +259,10 @@ def _check_openid(settings: Settings) -> list[str]:
         ):
             problems.append(f"{name} must be an https:// address without a query. Leave it out outside of tests.")
     return problems
+
+
+def _is_guid(text: str) -> bool:
+    return bool(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text))
 
 
 def _has_valid_port(url: str) -> bool:
@@ -336,5 +319,6 @@ def _read_list(env: Env, name: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in env.str(name, "").split(",") if part.strip())
 
 
-def _read_domains(env: Env) -> tuple[str, ...]:
+def read_domains(env: Env) -> tuple[str, ...]:
+    """E-mail domains whose accounts may sign in."""
     return tuple(domain.lower() for domain in _read_list(env, "ALLOWED_EMAIL_DOMAIN")) or ("r1.deped.gov.ph",)

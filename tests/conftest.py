@@ -20,11 +20,11 @@ from werkzeug.serving import make_server
 from portal import create_app
 from portal.config import Settings, derive_secret_key
 from portal.core.db import Base, db
+from portal.extensions import limiter
 from portal.sandbox import defaults
 from portal.sandbox.app import create_sandbox
 from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from portal.sandbox.webhook_sender import WebhookSender
-from portal.web.rate_limits import limiter
 from portal.zoom_account.client import init_zoom
 from tests.browser import Browser
 from tests.faults import Faults

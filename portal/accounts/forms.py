@@ -6,13 +6,14 @@ from flask import current_app
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
-from wtforms import BooleanField, EmailField, Field, HiddenField, PasswordField, RadioField, StringField
+from flask_wtf.file import FileField
+from wtforms import BooleanField, EmailField, Field, HiddenField, PasswordField, RadioField, StringField, TextAreaField
 from wtforms.validators import EqualTo, InputRequired, Length, Regexp, StopValidation, ValidationError
 
 from portal.accounts.email_domain import EmailDomainError, normalise_school_email
 from portal.accounts.sign_in import passwords
 from portal.config import Settings
-from portal.core.forms import PortalForm
+from portal.core.forms import FileOrTextMixin, PortalForm
 
 WEAK = {
     "short": _l("The password needs at least 12 characters. Three or four unrelated words are good."),
@@ -192,3 +193,12 @@ class InviteForm(RoleForm):
     email = EmailField(
         _l("DepEd e-mail"), [InputRequired(_l("Write the address.")), Length(max=254), validate_school_email]
     )
+
+
+class UsersFileForm(FileOrTextMixin, PortalForm):
+    file = FileField(
+        _l("CSV file"),
+        description=_l("With the columns email, name, role, scope and school id."),
+        render_kw={"accept": ".csv,.tsv,.txt"},
+    )
+    pasted = TextAreaField(_l("Paste the rows"), [Length(max=100_000)], render_kw={"rows": 4})

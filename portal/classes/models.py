@@ -187,20 +187,24 @@ class RosterImport(UuidPrimaryKey, Model):
     )  # rows before the import, for 24 hours
 
 
-# The section and class that an audit entry belongs to; for a learner, the section of the latest enrolment.
 _NO_CLASS = literal(None, Uuid)
-audit_log.register_subject_scope(
-    AuditSubject.SECTION, lambda key: select(_NO_CLASS, Section.id).where(Section.id == key)
-)
-audit_log.register_subject_scope(
-    AuditSubject.CLASS, lambda key: select(SchoolClass.id, SchoolClass.section_id).where(SchoolClass.id == key)
-)
-audit_log.register_subject_scope(
-    AuditSubject.LEARNER,
-    lambda key: (
-        select(_NO_CLASS, Enrolment.section_id)
-        .where(Enrolment.learner_id == key)
-        .order_by(Enrolment.from_date.desc(), Enrolment.id)
-        .limit(1)
-    ),
-)
+
+
+def register_audit_scopes() -> None:
+    """The class and section that audit entries about sections, classes and learners belong to; for a learner, the
+    section of the latest enrolment."""
+    audit_log.register_subject_scope(
+        AuditSubject.SECTION, lambda key: select(_NO_CLASS, Section.id).where(Section.id == key)
+    )
+    audit_log.register_subject_scope(
+        AuditSubject.CLASS, lambda key: select(SchoolClass.id, SchoolClass.section_id).where(SchoolClass.id == key)
+    )
+    audit_log.register_subject_scope(
+        AuditSubject.LEARNER,
+        lambda key: (
+            select(_NO_CLASS, Enrolment.section_id)
+            .where(Enrolment.learner_id == key)
+            .order_by(Enrolment.from_date.desc(), Enrolment.id)
+            .limit(1)
+        ),
+    )

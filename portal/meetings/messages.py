@@ -59,19 +59,19 @@ def meeting_error_message(code: str | None) -> str:
 
 def meeting_history_message(event: str) -> str:
     """The label of a history event."""
-    return {
-        "scheduled": _("Scheduled"),
-        "changed": _("Changed"),
-        "cancelled": _("Cancelled"),
+    labels: dict[str, str] = {
+        MeetingEvent.SCHEDULED: _("Scheduled"),
+        MeetingEvent.CHANGED: _("Changed"),
+        MeetingEvent.CANCELLED: _("Cancelled"),
         MeetingEvent.RETRIED: _("Tried again"),
         MeetingEvent.CREATED_AT_ZOOM: _("Made at Zoom"),
         MeetingEvent.CHANGED_AT_ZOOM: _("Change brought to Zoom"),
         MeetingEvent.DELETED_AT_ZOOM: _("Deleted at Zoom"),
-        "trouble": _("Zoom did not take it, kept here"),
+        MeetingEvent.ERROR: _("Zoom did not take it, kept here"),
         MeetingEvent.REGISTRATION_STARTED: _("Registration began"),
         MeetingEvent.REGISTRATION_COMPLETE: _("Everybody is registered"),
-        "started": _("Class started"),
-        "ended": _("Class ended"),
+        MeetingEvent.STARTED: _("Class started"),
+        MeetingEvent.ENDED: _("Class ended"),
         MeetingEvent.MOVED_AT_ZOOM: _("Changed in Zoom itself"),
         MeetingEvent.FOUND_DELETED_AT_ZOOM: _("Deleted in Zoom itself"),
         MeetingEvent.RECOVERED_AT_ZOOM: _("Brought back in Zoom itself"),
@@ -83,7 +83,8 @@ def meeting_history_message(event: str) -> str:
         MeetingEvent.OCCURRENCE_CANCELLED: _("One date cancelled"),
         MeetingEvent.OCCURRENCE_CANCELLED_AT_ZOOM: _("One date cancelled in Zoom itself"),
         MeetingEvent.OCCURRENCES_CHANGED_AT_ZOOM: _("Single dates brought to Zoom"),
-    }.get(event, event)
+    }
+    return labels.get(event, event)
 
 
 def setting_label(name: str) -> str:

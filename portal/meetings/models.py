@@ -317,7 +317,8 @@ def _select_scope_of_schedule(schedule_id: UUID) -> Select[Any, Any]:
     )
 
 
-audit_log.register_subject_scope(AuditSubject.MEETING, _select_scope_of_meeting)
-audit_log.register_subject_scope(AuditSubject.OCCURRENCE, _select_scope_of_occurrence)
-audit_log.register_subject_scope(AuditSubject.OCCURRENCE, _select_scope_of_occurrence)
-audit_log.register_subject_scope(AuditSubject.SCHEDULE, _select_scope_of_schedule)
+def register_audit_scopes() -> None:
+    """The class and section that audit entries about meetings, class dates and schedules belong to."""
+    audit_log.register_subject_scope(AuditSubject.MEETING, _select_scope_of_meeting)
+    audit_log.register_subject_scope(AuditSubject.OCCURRENCE, _select_scope_of_occurrence)
+    audit_log.register_subject_scope(AuditSubject.SCHEDULE, _select_scope_of_schedule)

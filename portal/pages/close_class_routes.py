@@ -12,10 +12,9 @@ from wtforms import RadioField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired
 
-from portal.classes import access, service
-from portal.core.db import write_transaction
+from portal.classes import access
 from portal.core.forms import PortalForm
-from portal.meetings.scheduling.cancel_upcoming import cancel_upcoming_occurrences, count_upcoming_occurrences
+from portal.meetings.scheduling.class_closing import close_class_with_dates, count_upcoming_occurrences
 
 bp = Blueprint("close_class", __name__)
 
@@ -42,11 +41,12 @@ def close_class(class_id: UUID) -> str | Response | tuple[str, int]:
     if not upcoming_count:
         del form.dates
     if form.validate_on_submit():
-        cancelled = 0
-        with write_transaction():
-            if form.dates and form.dates.data == "cancel":
-                cancelled = cancel_upcoming_occurrences(current_user, class_id, _("The class was closed"))
-            service.close_class(current_user, school_class)
+        cancelled = close_class_with_dates(
+            current_user,
+            school_class,
+            cancel_dates=bool(form.dates and form.dates.data == "cancel"),
+            reason=_("The class was closed"),
+        )
         flash(
             _(
                 "%(subject)s is closed. Its sheets and reports stay, and it can be opened again.",

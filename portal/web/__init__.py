@@ -36,7 +36,7 @@ from portal.core.date_format import (
     format_weekday,
 )
 from portal.core.logs import current_request_id
-from portal.core.translations import CachedBabel
+from portal.extensions import babel
 from portal.web import denied_log
 from portal.zoom.errors import ZoomUnavailable
 
@@ -59,7 +59,6 @@ CSP = "; ".join(
         "frame-ancestors 'none'",
     ]
 )
-babel = CachedBabel()
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -73,11 +72,11 @@ def init_web(app: Flask, settings: Settings) -> None:
     """Register filters, globals, request hooks and error handlers."""
     babel.init_app(app, locale_selector=select_request_locale)
     app.jinja_env.filters.update(
-        clock=format_time,
+        time=format_time,
         weekday=format_weekday,
         day=format_day,
         day_long=format_day_long,
-        when=format_datetime,
+        datetime=format_datetime,
         month=format_month,
         minutes=whole_minutes,
     )

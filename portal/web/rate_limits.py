@@ -2,21 +2,14 @@
 
 from datetime import timedelta
 
-from flask import Response, current_app, make_response, render_template, request
-from flask_limiter import Limiter, RequestLimit
+from flask import Response, current_app, make_response, render_template
+from flask_limiter import RequestLimit
 from flask_login import current_user
 
 from portal.config import Settings
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
-from portal.core.client_hash import client_network
-
-
-def _client_key() -> str:
-    return client_network(request.remote_addr)
-
-
-limiter = Limiter(key_func=_client_key, default_limits=[], swallow_errors=True, headers_enabled=False)
+from portal.extensions import client_network_of_request, limiter
 
 # Guessing of secret links: only misses count, so that a school behind one IP address can open any number of valid
 # links. Valid links stay open after too many misses too, as a school or mobile network may share one address.
@@ -35,7 +28,7 @@ def _export_limit() -> str:
 
 
 def _user_or_client_key() -> str:
-    return str(getattr(current_user, "id", None) or _client_key())
+    return str(getattr(current_user, "id", None) or client_network_of_request())
 
 
 def _was_successful(response: Response) -> bool:

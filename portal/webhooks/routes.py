@@ -6,12 +6,11 @@ a delivery costs, and mean nothing to Zoom.
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, request
-from flask.blueprints import BlueprintSetupState
 
-from portal import csrf
+from portal.extensions import csrf
 from portal.web import mark_endpoint_public
 from portal.webhooks.health import get_webhook_receiver, init_webhooks
 from portal.webhooks.receiver import WebhookResponse, has_signature_header
@@ -54,9 +53,8 @@ class SignedWebhookMiddleware:
         return [body]
 
 
-@bp.record_once
-def _install_middleware(state: BlueprintSetupState) -> None:
-    app = cast(Flask, state.app)
+def install_webhook_middleware(app: Flask) -> None:
+    """Wrap the application: the wrapper is outside of ProxyFix, so it must be installed after that."""
     init_webhooks(app)
     app.wsgi_app = SignedWebhookMiddleware(app, app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to wrap an app
 

@@ -39,11 +39,11 @@ MOST = 200  # pages for one person: beyond it the crawl goes in circles
 # Views that a link does not lead to, or that lead out of the portal or to a file.
 FILES = (".csv", ".ics", ".xlsx", ".json", ".zip")
 NOT_BY_LINK = {
-    "accounts.request_account_after_sso": "from Google or Microsoft",
-    "accounts.handle_sso_callback": "from Google or Microsoft",
-    "accounts.link_own_identity": "leads to Google or Microsoft",
-    "accounts.start_sso_sign_in": "leads to Google or Microsoft",
-    "accounts.show_linked_identities": "where Google or Microsoft is set up",
+    "sso.request_account_after_sso": "from Google or Microsoft",
+    "sso.handle_sso_callback": "from Google or Microsoft",
+    "sso.link_own_identity": "leads to Google or Microsoft",
+    "sso.start_sso_sign_in": "leads to Google or Microsoft",
+    "sso.show_linked_identities": "where Google or Microsoft is set up",
     "classes.new_school_year": "from March to May",
     "join.join_in_browser": "where the Meeting SDK has its keys",
     "learners.readmit_learner": "for who has left",

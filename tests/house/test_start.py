@@ -3,7 +3,8 @@
 import pytest
 from environs import Env
 
-from portal.config import BadSettings, derive_secret_key, read_settings
+from portal import load_settings
+from portal.config import BadSettings, derive_secret_key
 
 GOOD = {
     "SILID_MODE": "live",
@@ -32,12 +33,12 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> pytest.Mon
 
 def problems() -> list[str]:
     with pytest.raises(BadSettings) as refused:
-        read_settings(Env())
+        load_settings(Env())
     return refused.value.problems
 
 
 def test_good_settings_start() -> None:
-    assert read_settings(Env()).mode == "live"
+    assert load_settings(Env()).mode == "live"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_all_that_is_wrong_is_named_at_once(environment: pytest.MonkeyPatch) -> 
 )
 def test_what_is_in_order_starts(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
     environment.setenv(name, value)
-    assert read_settings(Env()).mode == "live"
+    assert load_settings(Env()).mode == "live"
 
 
 MICROSOFT = {
@@ -122,7 +123,7 @@ MICROSOFT = {
 def test_the_tenants_own_id_makes_its_issuer(environment: pytest.MonkeyPatch) -> None:
     for name, value in MICROSOFT.items():
         environment.setenv(name, value.upper() if name == "MICROSOFT_TENANT" else value)
-    settings = read_settings(Env())
+    settings = load_settings(Env())
     assert settings.microsoft_issuer == "https://login.microsoftonline.com/8eaef023-2b34-4da1-9baa-8bc8c9d6a490/v2.0"
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import event, or_, select
 
 from portal.classes.models import RosterImport, SchoolClass, Section
 from portal.core import clock
+from portal.core.audit_codes import AuditSubject
 from portal.core.audit_log import AuditEntry
 from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
@@ -167,11 +168,16 @@ def test_every_subject_of_a_class_tells_its_class(app: Flask) -> None:
     words = set()
     for path in (Path(__file__).parents[2] / "portal").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("audit.record", "audit.viewed"):
-                if ast.unparse(node.args[1]) in ("user.scope", "kind"):  # whose rules they are; what was refused
-                    continue
-                assert isinstance(node.args[1], ast.Constant), f"{path}:{node.lineno}"
-                words.add(node.args[1].value)
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                "audit_log.record_action",
+                "audit_log.record_view",
+            ):
+                subject = ast.unparse(node.args[1])
+                if subject.startswith("AuditSubject."):
+                    words.add(AuditSubject[subject.removeprefix("AuditSubject.")].value)
+                else:  # whose rules they are; what was refused
+                    assert subject in ("user.scope", "kind"), f"{path}:{node.lineno}: {subject}"
+    assert len(words) > 10
     assert words - set(of_no_class) <= set(audit_log._scope_finders), (
         words - set(of_no_class) - set(audit_log._scope_finders)
     )

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from flask import abort, flash, redirect, render_template, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 from markupsafe import Markup
@@ -25,11 +25,11 @@ from portal.accounts.sign_in.routes import (
     _settings,
     _show_domain_error,
     _too_many_attempts_page,
-    bp,
     guessable_words_of,
 )
 from portal.accounts.sso import service as sso_service
 
+bp = Blueprint("profile", __name__)
 # Tokens of the User-Agent header, the specific ones first: most also contain Chrome and Safari.
 BROWSERS = (
     ("Edg", "Edge"),
@@ -156,7 +156,7 @@ def end_other_sessions() -> Answer:
     """End all sessions of the user, this one included."""
     sessions.end_all_sessions(current_user_account())
     sessions.end_current_session()
-    return redirect(url_for(".sign_in"))
+    return redirect(url_for("accounts.sign_in"))
 
 
 def device_label_of(user_agent: str) -> str:

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from flask import Blueprint, current_app, flash, redirect, render_template, request, session, url_for
+from flask import Blueprint, Flask, current_app, flash, redirect, render_template, request, session, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_login import current_user, login_url
@@ -31,8 +31,9 @@ from portal.accounts.sso import service as sso_service
 from portal.config import Settings
 from portal.core import clock
 from portal.core.db import db
+from portal.extensions import limiter, login_manager
 from portal.web import LANGUAGES, PRE_LOGIN_LANGUAGE_KEY, mark_endpoint_public, set_preference_cookie
-from portal.web.rate_limits import MISS_LIMIT, is_not_found_response, limiter
+from portal.web.rate_limits import MISS_LIMIT, is_not_found_response
 
 bp = Blueprint("accounts", __name__)
 Answer = str | Response | tuple[str, int]
@@ -40,8 +41,8 @@ AWAITING_CODE_KEY = "half way"  # session key: the user whose password was corre
 AWAITING_CODE_SECONDS = 300
 # What an admin who must enable one-time codes may open before that.
 TOTP_EXEMPT_ENDPOINTS = {
-    "accounts.show_totp_settings",
-    "accounts.turn_on_totp",
+    "profile.show_totp_settings",
+    "profile.turn_on_totp",
     "accounts.sign_out",
     "pages.show_help_page",
     "pages.choose_language",
@@ -53,13 +54,23 @@ TOTP_EXEMPT_ENDPOINTS = {
 }
 
 
+def init_sign_in(app: Flask) -> None:
+    """Set up Flask-Login: sessions are rows, and a request without one gets the sign-in page."""
+    login_manager.login_view = "accounts.sign_in"
+    login_manager.login_message = None
+    login_manager.session_protection = None  # it binds the session to the IP address, which changes on mobile data
+    login_manager.user_loader(sessions.load_session_user)
+    login_manager.unauthorized_handler(handle_unauthorized)
+    login_manager.init_app(app)
+
+
 @bp.before_app_request
 def require_totp_for_admins() -> Response | None:
     """Redirect admins to the set-up of one-time codes until these are enabled (not in the demo)."""
     if not _settings().codes_for_admins or request.endpoint in TOTP_EXEMPT_ENDPOINTS or request.endpoint is None:
         return None
     if current_user.is_authenticated and current_user.is_admin and not current_user.has_codes:
-        return redirect(url_for("accounts.show_totp_settings"))
+        return redirect(url_for("profile.show_totp_settings"))
     return None
 
 
@@ -92,7 +103,6 @@ def sign_in() -> Answer:
     return _render_sign_in_page(form, status, form_url=request.full_path if request.query_string else request.path)
 
 
-@sessions.login_manager.unauthorized_handler
 def handle_unauthorized() -> Answer:
     """For requests that need a user: redirect to the sign-in page, or show it with the encrypted form if a session
     expired before a POST."""

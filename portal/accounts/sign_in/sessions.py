@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from flask import g, request, session
-from flask_login import LoginManager, current_user, login_user
+from flask_login import current_user, login_user
 from sqlalchemy import bindparam, select, update
 
 from portal.accounts.models import User, UserSession
@@ -23,15 +23,9 @@ ABSOLUTE_TIMEOUT = timedelta(hours=12)
 REMEMBER_LIFETIME = timedelta(days=30)
 LAST_SEEN_RESOLUTION = timedelta(minutes=1)  # precision of "last seen"
 
-login_manager = LoginManager()
-login_manager.login_view = "accounts.sign_in"
-login_manager.login_message = None
-login_manager.session_protection = None  # it binds the session to the IP address, which changes on mobile data
-
 _session_select = select(UserSession).where(UserSession.token_hash == bindparam("token_hash"))
 
 
-@login_manager.user_loader
 def load_session_user(token: str) -> User | None:
     """The user of a session token, if the session is valid."""
     row = db.session.scalar(_session_select, {"token_hash": hash_token(token)})

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from uuid import UUID
 
-from flask import abort, current_app, flash, redirect, render_template, request, session, url_for
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, session, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_login import current_user
@@ -20,7 +20,6 @@ from portal.accounts.sign_in.next_url import safe_next_url
 from portal.accounts.sign_in.routes import (
     Answer,
     _too_many_attempts_page,
-    bp,
     continue_sign_in,
 )
 from portal.accounts.sso import identities, service
@@ -37,6 +36,7 @@ VERIFIED_IDENTITY_LIFETIME = timedelta(minutes=30)
 REAUTHENTICATED_UNTIL_KEY = "proven until"  # session key: until when identities may be linked and unlinked
 REAUTHENTICATION_LIFETIME = timedelta(minutes=5)
 CANCELLED_BY_USER = "given up there"  # the user cancelled at the provider; not counted as a failure
+bp = Blueprint("sso", __name__)
 _PROVIDERS = "<any(google, microsoft):provider>"
 
 
@@ -101,9 +101,9 @@ def request_account_after_sso() -> Answer:
     try:
         stored = json.loads(decrypt_for_row(session.get(VERIFIED_IDENTITY_KEY, ""), VERIFIED_IDENTITY_KEY))
     except DecryptionError:
-        return redirect(url_for(".sign_in"))
+        return redirect(url_for("accounts.sign_in"))
     if current_user.is_authenticated or stored["until"] < clock.now().timestamp():
-        return redirect(url_for(".sign_in"))
+        return redirect(url_for("accounts.sign_in"))
     identity = UnknownIdentity(**stored["who"])
     if stored["asked"]:
         return render_template("accounts/asked.html")

@@ -1,17 +1,19 @@
-"""User administration: search, invite, roles, deactivate and reactivate, account requests."""
+"""User administration: search, invite (one, or many from a CSV), roles, deactivate and reactivate, account requests."""
 
 from uuid import UUID
 
 from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
+from flask_babel import ngettext
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from portal.accounts.email_domain import EmailDomainError
-from portal.accounts.forms import InviteForm, RoleForm
+from portal.accounts.forms import InviteForm, RoleForm, UsersFileForm
 from portal.accounts.models import AccountRequest, User
-from portal.accounts.users import service
+from portal.accounts.users import csv_import, service
 from portal.config import Settings
+from portal.core import csv_tables
 
 bp = Blueprint("users", __name__, url_prefix="/admin/people")
 Answer = str | Response | tuple[str, int]
@@ -207,3 +209,47 @@ def _refusal_message(error: service.UserChangeRefused) -> str:
 def _current_admin() -> User:
     user: User = current_user._get_current_object()
     return user
+
+
+@bp.route("/import", methods=["GET", "POST"])
+def import_users_csv() -> Answer:
+    """Preview the rows with their problems, then invite all. The file itself is not stored."""
+    form = UsersFileForm()
+    rows: list[csv_import.UserImportRow] = []
+    text = ""
+    if form.validate_on_submit():
+        try:
+            # the page shows the text, so that it can be corrected there
+            text = form.pasted.data = csv_tables.decode_text(form.content())
+            rows = csv_import.parse_users_csv(current_user, text.encode())
+        except csv_tables.CsvError as error:
+            form.file.errors = [csv_tables.csv_error_message(error)]
+        if rows and "save" in request.form and all(row.invitation for row in rows):
+            try:
+                return _show_invited(csv_import.invite_parsed_users(current_user, rows))
+            except service.UserChangeRefused:
+                form.form_errors.append(
+                    _("Somebody else invited one of them just now. Nobody was invited; look again.")
+                )
+                rows = csv_import.parse_users_csv(current_user, text.encode())
+    has_problems = bool(form.errors) or not all(row.invitation for row in rows)
+    page = render_template("accounts/import.html", form=form, rows=rows, text=text)
+    return page, 422 if form.is_submitted() and has_problems else 200
+
+
+def _show_invited(rows: list[tuple[service.User, str]]) -> Answer:
+    settings: Settings = current_app.extensions["silid.settings"]
+    if not settings.mail_url:
+        return render_template("accounts/hand_over_many.html", made=rows)
+    flash(ngettext("%(num)d invitation is on its way.", "%(num)d invitations are on their way.", len(rows)))
+    return redirect(url_for(".list_users"))
+
+
+@bp.get("/import/template.csv")
+def users_import_template() -> Response:
+    """The empty CSV template."""
+    return Response(
+        csv_import.TEMPLATE.encode("utf-8-sig"),
+        mimetype="text/csv",
+        headers={"Content-Disposition": 'attachment; filename="people.csv"'},
+    )

@@ -3,20 +3,20 @@
 from datetime import date
 from uuid import UUID
 
-from flask import abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from portal.attendance.record import service
-from portal.attendance.sheet.routes import bp
 from portal.classes.access import can_manage_section, section_or_404
 from portal.classes.models import Section
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.meetings.school_calendar import service as school_calendar_service
 
+bp = Blueprint("record", __name__)
 MAX_REASON_LENGTH = 200  # characters of a reason
 
 

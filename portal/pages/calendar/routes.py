@@ -22,6 +22,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from portal.config import Settings
 from portal.core import clock
+from portal.extensions import limiter
 from portal.meetings import queries as meeting_queries
 from portal.meetings.access import meeting_or_404
 from portal.meetings.queries import OccurrenceRow
@@ -29,7 +30,7 @@ from portal.meetings.school_calendar import service as school_calendar_service
 from portal.pages.calendar import ics
 from portal.registration import join_links
 from portal.web import mark_endpoint_public
-from portal.web.rate_limits import MISS_LIMIT, is_not_found_response, limiter
+from portal.web.rate_limits import MISS_LIMIT, is_not_found_response
 
 bp = Blueprint("calendar", __name__)
 VIEWS = ("agenda", "week", "month")

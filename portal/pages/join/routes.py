@@ -4,11 +4,12 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as AnyResponse
 
 from portal.core.client_hash import hash_client_ip
+from portal.extensions import limiter
 from portal.pages.join import link_preview_bots, sdk, state
 from portal.registration import join_links
 from portal.registration.join_links import JoinLink
 from portal.web import mark_endpoint_public
-from portal.web.rate_limits import MISS_LIMIT, is_not_found_response, limiter
+from portal.web.rate_limits import MISS_LIMIT, is_not_found_response
 
 bp = Blueprint("join", __name__)
 

@@ -4,7 +4,7 @@ import re
 from datetime import date, timedelta
 from uuid import UUID
 
-from flask import Response, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
@@ -15,10 +15,10 @@ from portal.classes.models import Section, school_year_of
 from portal.core import audit_log
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.reports import xlsx_writer
-from portal.reports.routes import bp
 from portal.reports.sf2 import queries, workbook
 from portal.web.rate_limits import learner_export_limit
 
+bp = Blueprint("sf2", __name__)
 LONGEST_NAME = 120
 
 
