@@ -88,6 +88,7 @@ def _register_packages(app: Flask, settings: Settings) -> None:
     """Register blueprints and hooks. Imported here, as these modules import the extensions above."""
     from portal import cli, web
     from portal.accounts.profile import routes as profile_routes  # noqa: F401 - on the blueprint of accounts
+    from portal.accounts.sign_in.passwords import init_passwords
     from portal.accounts.sign_in.routes import bp as accounts
     from portal.accounts.sign_in.sessions import login_manager
     from portal.accounts.sso import routes as sso_routes  # noqa: F401 - on the blueprint of accounts
@@ -122,6 +123,7 @@ def _register_packages(app: Flask, settings: Settings) -> None:
     from portal.zoom_account.client import init_zoom
 
     login_manager.init_app(app)
+    init_passwords(app, settings)
     init_zoom(app, settings)
     init_sso_providers(app, settings)
     limiter.init_app(app)

@@ -28,13 +28,12 @@ from portal.web.rate_limits import limiter
 from portal.zoom_account.client import init_zoom
 from tests.browser import Browser
 from tests.faults import Faults
-from tests.people import People, look_again
+from tests.people import BASE_URL, People, look_again
 from tests.state_guard import install_state_guards
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
 REQUIRED = os.environ.get("CI", "") not in ("", "0", "false")
-BASE_URL = "https://silid.test"
 _missing: dict[str, str] = {}
 
 
@@ -167,6 +166,8 @@ def settings_for(database_url: str, zoom_url: str, **changes: Any) -> Settings:
         "zoom_oauth_url": f"{zoom_url}/oauth/token",
         "encryption_keys": (derive_secret_key("tests"),),
         "codes_for_admins": False,
+        "argon2_time_cost": 1,  # each test makes accounts; the strength of live hashes has a test of its own
+        "argon2_memory_kib": 8,
         "exports_per_hour": 10_000,  # a story reads its sheet after every step
     }
     return Settings(**(values | changes))
