@@ -73,7 +73,7 @@ def test_answers_to_strangers_carry_the_headers(app: Flask, path: str, status: i
 def test_answers_to_a_teacher_carry_them_and_are_kept_nowhere(
     browser: Browser, people: People, path: str, status: int
 ) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     answer = browser.client.get(path)
     assert answer.status_code == status
     hold(answer)
@@ -84,7 +84,7 @@ def test_exports_and_sheets_are_kept_nowhere(browser: Browser, people: People) -
     section = people.section(people.ada)
     people.learners(section, 2)
     people.school_class(people.ada, section)
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     today = clock.today().isoformat()
     for path in (f"/classes/sections/{section.id}", f"/reports.csv?from={today}&to={today}", "/calendar"):
         answer = browser.client.get(path)
@@ -161,7 +161,7 @@ def test_signing_in_changes_the_cookie_and_leaves_the_old_one_nobody(browser: Br
     browser.get("/sign-in")
     planted = browser.client.get_cookie("__Host-session")
     assert planted is not None
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     now = browser.client.get_cookie("__Host-session")
     assert now is not None and now.value != planted.value
     attacker = browser.client.application.test_client()
@@ -170,7 +170,7 @@ def test_signing_in_changes_the_cookie_and_leaves_the_old_one_nobody(browser: Br
 
 
 def test_after_signing_out_the_old_cookie_opens_nothing(browser: Browser, people: People) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     taken = browser.client.get_cookie("__Host-session")
     assert taken is not None
     browser.submit("form[action='/sign-out']")
