@@ -9,10 +9,17 @@ PIP_QUIET := --quiet --disable-pip-version-check
 run: $(VENV)/run
 	@if [ -f .env ]; then $(BIN)/python app.py; else $(BIN)/python app.py --demo; fi
 
-# The browser has the machine to itself: a story told at the pace of a person has its time limits.
+# Each test of the database runs on SQLite or on PostgreSQL, by turns, and Hypothesis tries a quarter of its examples;
+# `make sure` has both and all. `make test T=tests/attendance` runs a part.
+T := tests
+PYTEST := $(BIN)/pytest -n auto --dist worksteal --durations=10
+NONE_IS_FINE = $(if $(filter-out tests,$(T)),|| [ $$? -eq 5 ])
+FULL := --databases both --hypothesis-profile full
+
+# The browser's stories have the machine to themselves: they wait for a server and a browser of their own.
 test: $(VENV)/dev
-	$(BIN)/pytest -n auto -m "not browser"
-	$(BIN)/pytest -m browser
+	$(PYTEST) -m "not browser" $(T) $(NONE_IS_FINE)
+	$(PYTEST) -m browser $(T) $(NONE_IS_FINE)
 
 sure: $(VENV)/dev
 	$(BIN)/ruff format --check .
@@ -20,8 +27,8 @@ sure: $(VENV)/dev
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --recursive portal app.py --configfile pyproject.toml
 	$(BIN)/djlint templates portal/sandbox/templates --lint --quiet
-	$(BIN)/pytest -n auto -m "not browser"
-	$(BIN)/pytest -m browser
+	$(PYTEST) $(FULL) -m "not browser"
+	$(PYTEST) $(FULL) -m browser
 
 format: $(VENV)/dev
 	$(BIN)/ruff format .

@@ -97,6 +97,7 @@ def _engine_options(url: str) -> dict[str, Any]:
 def _init_packages(app: Flask, settings: Settings) -> None:
     """What packages set up at start. Imported here: they import the extensions, which are bound above."""
     from portal import cli
+    from portal.accounts.sign_in.passwords import init_passwords
     from portal.accounts.sign_in.routes import init_sign_in
     from portal.accounts.sso.service import init_sso_providers
     from portal.classes.models import register_audit_scopes as register_class_scopes
@@ -106,6 +107,7 @@ def _init_packages(app: Flask, settings: Settings) -> None:
     from portal.webhooks.routes import install_webhook_middleware
     from portal.zoom_account.client import init_zoom
 
+    init_passwords(app, settings)
     init_zoom(app, settings)
     init_sso_providers(app, settings)
     init_web(app, settings)

@@ -57,6 +57,8 @@ class Settings:
     mail_url: str = field(default="", repr=False)
     mail_from: str = "silid@localhost"
     codes_for_admins: bool = True  # admins must enable one-time codes
+    argon2_time_cost: int = 2  # of a password's hash; read from no variable: only the tests lower it
+    argon2_memory_kib: int = 19456  # likewise
     sign_ins_per_address: int = 50  # failed sign-ins in 10 minutes; an office may share one IP address
     exports_per_hour: int = 60  # files with learners' rows per user
     zoom_hosts: tuple[str, ...] = ()  # Zoom users who host for teachers without one of their own

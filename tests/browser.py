@@ -2,7 +2,10 @@
 
 import io
 import re
+from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -17,6 +20,10 @@ MOST_REDIRECTS = 5
 # What a person sees when a value was missing, or when a template did not run.
 LEAKS = re.compile(r"\b(None|Undefined|NaN)\b|\{\{|\{%|%\(\w+\)[sd]|<(?:flask|sqlalchemy|portal)[.\w]* ")
 LEAKY_ATTRIBUTES = {"href", "action", "value", "aria-label", "title", "alt"}
+LEAKED_VALUE = re.compile(r"None|Undefined|.*\{\{.*")
+FORBIDDEN_SCHEMES = re.compile(r"\s*(javascript|data|vbscript):", re.IGNORECASE)
+CONTROLS = {"input", "button", "select", "textarea"}
+REFERENCES = ("aria-describedby", "aria-labelledby")
 HANDLERS = re.compile(r"on[a-z]+")
 NAMELESS_INPUTS = {"hidden", "submit", "button", "image", "reset"}
 
@@ -35,6 +42,7 @@ class Browser:
         self.response: TestResponse | None = None
         self.page = BeautifulSoup("", "html.parser")
         self.url = "/"
+        self.csrf_token: str | None = None  # of the session, for posts of a browser that is on no page with a form
 
     def get(self, url: str, status: int = 200, follow: bool = False, **options: Any) -> BeautifulSoup:
         """Open a page. `status` is that of the last answer; `options` go to the client (headers...)."""
@@ -48,7 +56,8 @@ class Browser:
         follow: bool = True,
         **options: Any,
     ) -> BeautifulSoup:
-        """Post without looking at a form; the token of the current page goes along unless `data` has one."""
+        """Post without looking at a form. Unless `data` has one, the token of the current page goes along, or the
+        session's where no page was opened yet."""
         values = dict(data or {})
         values.setdefault("csrf_token", self._token())
         answer = self.client.post(url, data={k: v for k, v in values.items() if v is not None}, **options)
@@ -131,7 +140,7 @@ class Browser:
 
     def _token(self) -> str | None:
         field = self.page.select_one("input[name=csrf_token]")
-        return str(field["value"]) if field else None
+        return str(field["value"]) if field else self.csrf_token
 
 
 def words(tag: Tag) -> str:
@@ -142,19 +151,19 @@ def words(tag: Tag) -> str:
 def form_values(form: Tag) -> dict[str, list[Any]]:
     """What a browser would send for a form as it stands: name to values, without files and buttons."""
     values: dict[str, list[Any]] = {}
-    for field in _controls(form, "input, select, textarea"):
-        name, kind = str(field.get("name", "")), str(field.get("type", "text"))
-        if not name or field.has_attr("disabled") or kind in {"file", "submit", "button", "image", "reset"}:
+    for control in _controls(form, "input, select, textarea"):
+        name, kind = str(control.get("name", "")), str(control.get("type", "text"))
+        if not name or control.has_attr("disabled") or kind in {"file", "submit", "button", "image", "reset"}:
             continue
-        if field.name == "select":
-            chosen = field.select("option[selected]") or (
-                [] if field.has_attr("multiple") else field.select("option")[:1]
+        if control.name == "select":
+            chosen = control.select("option[selected]") or (
+                [] if control.has_attr("multiple") else control.select("option")[:1]
             )
             values.setdefault(name, []).extend(str(o.get("value", words(o))) for o in chosen)
-        elif field.name == "textarea":
-            values.setdefault(name, []).append(field.get_text().removeprefix("\n"))
-        elif kind not in {"checkbox", "radio"} or field.has_attr("checked"):
-            values.setdefault(name, []).append(str(field.get("value", "on" if kind in {"checkbox", "radio"} else "")))
+        elif control.name == "textarea":
+            values.setdefault(name, []).append(control.get_text().removeprefix("\n"))
+        elif kind not in {"checkbox", "radio"} or control.has_attr("checked"):
+            values.setdefault(name, []).append(str(control.get("value", "on" if kind in {"checkbox", "radio"} else "")))
     return values
 
 
@@ -207,88 +216,130 @@ def _button(form: Tag, text: str | None) -> Tag:
     raise AssertionError(f"no button says {text!r}: {[words(b) for b in buttons]}")
 
 
+@dataclass
+class _Elements:
+    """The elements of a page by what the checks ask for, gathered in one walk: a CSS selector walks the whole page
+    each time, and every page that the tests fetch is checked."""
+
+    by_name: defaultdict[str, list[Tag]] = field(default_factory=lambda: defaultdict(list))
+    ids: list[str] = field(default_factory=list)
+    current: list[Tag] = field(default_factory=list)  # with aria-current
+    references: list[tuple[Tag, str]] = field(default_factory=list)  # with an attribute that names ids, and its name
+    naming_form: list[Tag] = field(default_factory=list)  # controls with the attribute form
+
+    def named(self, *names: str) -> list[Tag]:
+        return [tag for name in names for tag in self.by_name[name]]
+
+
 def inspect(page: BeautifulSoup) -> None:
     """What every HTML page of the portal promises.
 
     A fragment (an answer to htmx, without `<html>`) is held to all of it but the frame.
     """
+    elements = _Elements()
+    for tag in page.find_all(True):
+        _check_attributes(tag)
+        _sort_element(elements, tag)
+    ids = set(elements.ids)
+    duplicates = sorted({one for one in ids if elements.ids.count(one) > 1}) if len(ids) < len(elements.ids) else []
+    assert not duplicates, f"duplicate ids: {duplicates}"
     if page.html is not None:
-        _frame(page)
-    ids = [str(tag["id"]) for tag in page.select("[id]")]
-    assert len(ids) == len(set(ids)), f"duplicate ids: {sorted({i for i in ids if ids.count(i) > 1})}"
-    _policy(page)
-    _labels(page, set(ids))
-    _forms(page)
-    _names(page)
-    _icons(page)
-    _leaks(page)
+        _check_frame(page, elements, ids)
+    _check_loaded_files(elements)
+    _check_labels(page, elements, ids)
+    _check_forms(page, elements)
+    _check_names(elements)
+    _check_icons(elements)
+    _check_text(page)
 
 
-def _frame(page: BeautifulSoup) -> None:
-    headings = page.select("h1")
+def _sort_element(elements: _Elements, tag: Tag) -> None:
+    elements.by_name[tag.name].append(tag)
+    if "id" in tag.attrs:
+        elements.ids.append(str(tag["id"]))
+    if "aria-current" in tag.attrs:
+        elements.current.append(tag)
+    if "form" in tag.attrs and tag.name in CONTROLS:
+        elements.naming_form.append(tag)
+    elements.references += [(tag, name) for name in REFERENCES if name in tag.attrs]
+
+
+def _check_attributes(tag: Tag) -> None:
+    for name, value in tag.attrs.items():
+        text = " ".join(value) if isinstance(value, list) else str(value)
+        assert name != "style", f"style attribute: {tag}"
+        assert not HANDLERS.fullmatch(name), f"event handler: {tag}"
+        assert not FORBIDDEN_SCHEMES.match(text), f"forbidden address: {tag}"
+        if name in LEAKY_ATTRIBUTES:
+            assert not LEAKED_VALUE.fullmatch(text), f"a value leaked into {name}: {tag}"
+
+
+def _check_frame(page: BeautifulSoup, elements: _Elements, ids: set[str]) -> None:
+    headings = elements.named("h1")
     assert len(headings) == 1, f"a page has one h1, this one {len(headings)}: {[words(h) for h in headings]}"
     title, heading = words(page.title) if page.title else "", words(headings[0])
     assert title.startswith(heading), f"the title {title!r} does not start with the h1 {heading!r}"
-    assert page.select_one("html[lang]"), "no language on <html>"
-    skip = page.select_one("a.skip[href]")
-    assert skip, "no skip link"
-    assert page.select_one(str(skip["href"])), "the skip link leads nowhere"
-    assert len(page.select(".tabs [aria-current]")) <= 1, "two tabs are current"
+    assert page.html is not None and page.html.has_attr("lang"), "no language on <html>"
+    skips = [link for link in elements.named("a") if "skip" in link.get("class", []) and link.has_attr("href")]
+    assert skips, "no skip link"
+    hash_sign, _, target = str(skips[0]["href"]).partition("#")
+    assert not hash_sign and target in ids, "the skip link leads nowhere"
+    current = [tag for tag in elements.current if tag.find_parent(class_="tabs")]
+    assert len(current) <= 1, "two tabs are current"
 
 
-def _policy(page: BeautifulSoup) -> None:
-    assert not page.select("style"), "inline <style>"
-    for tag in page.find_all(True):
-        for name, value in tag.attrs.items():
-            text = " ".join(value) if isinstance(value, list) else str(value)
-            assert name != "style", f"style attribute: {tag}"
-            assert not HANDLERS.fullmatch(name), f"event handler: {tag}"
-            assert not re.match(r"\s*(javascript|data|vbscript):", text, re.IGNORECASE), f"forbidden address: {tag}"
-    for script in page.select("script"):
+def _check_loaded_files(elements: _Elements) -> None:
+    assert not elements.named("style"), "inline <style>"
+    for script in elements.named("script"):
         assert script.get("src"), f"inline script: {script}"
         assert not script.get_text(strip=True), f"inline script: {script}"
-    for tag in page.select("script[src], link[rel=stylesheet], img[src], iframe[src]"):
-        address = urlsplit(str(tag.get("src") or tag.get("href")))
+    sheets = [link for link in elements.named("link") if "stylesheet" in link.get("rel", [])]
+    for tag in elements.named("script", "img", "iframe") + sheets:
+        address = urlsplit(str(tag.get("src") or tag.get("href") or ""))
         assert not address.netloc, f"loaded from another host: {tag}"
 
 
-def _labels(page: BeautifulSoup, ids: set[str]) -> None:
-    for label in page.select("label[for]"):
-        assert str(label["for"]) in ids, f"a label for nothing: {label}"
-    for tag in page.select("[aria-describedby], [aria-labelledby]"):
-        for attribute in ("aria-describedby", "aria-labelledby"):
-            for target in str(tag.get(attribute, "")).split():
-                assert page.html is None or target in ids, f"{attribute} names {target!r}, which is not there"
-    for field in page.select("input, select, textarea"):
-        if field.get("type") in NAMELESS_INPUTS:
+def _check_labels(page: BeautifulSoup, elements: _Elements, ids: set[str]) -> None:
+    labelled_ids = set()
+    for label in elements.named("label"):
+        if label.has_attr("for"):
+            labelled_ids.add(str(label["for"]))
+            assert str(label["for"]) in ids, f"a label for nothing: {label}"
+    for tag, attribute in elements.references:
+        for target in str(tag[attribute]).split():
+            assert page.html is None or target in ids, f"{attribute} names {target!r}, which is not there"
+    for control in elements.named("input", "select", "textarea"):
+        if control.get("type") in NAMELESS_INPUTS:
             continue
-        labelled = field.get("aria-label") or field.get("aria-labelledby") or field.find_parent("label")
-        if not labelled and field.get("id"):
-            labelled = page.find("label", attrs={"for": field["id"]})
-        assert labelled, f"no label: {field}"
+        labelled = control.get("aria-label") or control.get("aria-labelledby") or control.find_parent("label")
+        assert labelled or (control.get("id") and control["id"] in labelled_ids), f"no label: {control}"
 
 
-def _forms(page: BeautifulSoup) -> None:
-    for form in page.select("form"):
+def _check_forms(page: BeautifulSoup, elements: _Elements) -> None:
+    form_ids = {str(form["id"]) for form in elements.named("form") if form.has_attr("id")}
+    for form in elements.named("form"):
         assert form.get("action"), f"a form without an address: {str(form)[:300]}"
-        assert str(form.get("method", "")).lower() in {"get", "post"}, f"a form without a method: {str(form)[:300]}"
-        if str(form["method"]).lower() == "post":
-            tokens = [c for c in _controls(form, "input[value]") if c.get("name") == "csrf_token"]
-            assert any(token["value"] for token in tokens), f"a form without a token: {str(form)[:300]}"
+        method = str(form.get("method", "")).lower()
+        assert method in {"get", "post"}, f"a form without a method: {str(form)[:300]}"
+        if method == "post":
+            elsewhere = [tag for tag in elements.naming_form if form.get("id") and tag["form"] == form["id"]]
+            inside = [tag for tag in form.find_all("input") if "form" not in tag.attrs]
+            tokens = [tag for tag in inside + elsewhere if tag.name == "input" and tag.get("name") == "csrf_token"]
+            assert any(token.get("value") for token in tokens), f"a form without a token: {str(form)[:300]}"
         assert not form.find_parent("form"), "a form in a form"
-    for tag in page.select("input[form], button[form], select[form], textarea[form]"):
-        assert page.html is None or page.find("form", id=tag["form"]), f"names a form that is not there: {tag}"
+    for tag in elements.naming_form:
+        assert page.html is None or tag["form"] in form_ids, f"names a form that is not there: {tag}"
 
 
-def _names(page: BeautifulSoup) -> None:
-    for tag in page.select("a[href], button, summary, h1, h2, h3, legend, caption, label"):
-        labelled = tag.get("aria-label") or tag.get("aria-labelledby") or tag.select_one("[aria-label], img[alt]")
-        assert words(tag) or labelled, f"nothing to read: {tag}"
-    for image in page.select("img"):
+def _check_names(elements: _Elements) -> None:
+    links = [link for link in elements.named("a") if link.has_attr("href")]
+    for tag in links + elements.named("button", "summary", "h1", "h2", "h3", "legend", "caption", "label"):
+        assert words(tag) or _has_label(tag), f"nothing to read: {tag}"
+    for image in elements.named("img"):
         assert image.has_attr("alt"), f"an image without alt: {image}"
-    for link in page.select("a"):
+    for link in elements.named("a"):
         assert link.get("href") not in (None, "", "#"), f"a link to nowhere: {link}"
-    for drawing in page.select("svg"):
+    for drawing in elements.named("svg"):
         assert (
             drawing.get("aria-hidden") == "true"
             or drawing.get("aria-label")
@@ -296,18 +347,25 @@ def _names(page: BeautifulSoup) -> None:
         ), f"a drawing without words: {drawing}"
 
 
-def _icons(page: BeautifulSoup) -> None:
-    known = set(re.findall(r'<symbol id="([\w-]+)"', SPRITE.read_text(encoding="utf-8")))
-    for use in page.select("svg use"):
+def _has_label(tag: Tag) -> bool:
+    if tag.get("aria-label") or tag.get("aria-labelledby"):
+        return True
+    return tag.find(attrs={"aria-label": True}) is not None or tag.find("img", alt=True) is not None
+
+
+def _check_icons(elements: _Elements) -> None:
+    for use in elements.named("use"):
         name = str(use.get("href", "")).partition("#")[2]
-        assert name in known, f"icons.svg has no {name!r}"
+        assert name in icon_names(), f"icons.svg has no {name!r}"
 
 
-def _leaks(page: BeautifulSoup) -> None:
+@cache
+def icon_names() -> frozenset[str]:
+    return frozenset(re.findall(r'<symbol id="([\w-]+)"', SPRITE.read_text(encoding="utf-8")))
+
+
+def _check_text(page: BeautifulSoup) -> None:
     text = page.get_text(" ")
     for found in LEAKS.finditer(text):
         around = text[max(0, found.start() - 80) : found.end() + 40]
         raise AssertionError(f"a value leaked into the page: ...{around}...")
-    for tag in page.find_all(True):
-        for name in LEAKY_ATTRIBUTES & tag.attrs.keys():
-            assert not re.fullmatch(r"None|Undefined|.*\{\{.*", str(tag[name])), f"a value leaked into {name}: {tag}"

@@ -1,11 +1,13 @@
 """What every test may ask for: the portal on SQLite and PostgreSQL, a pretend Zoom over HTTP, people."""
 
 import contextvars
+import gc
 import logging
 import os
 import shutil
 import tempfile
 import threading
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import sqlalchemy as sa
 from flask import Flask, has_app_context
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
+from hypothesis import settings as hypothesis_settings
 from werkzeug.serving import make_server
 
 from portal import create_app
@@ -26,16 +29,63 @@ from portal.sandbox.app import create_sandbox
 from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from portal.sandbox.webhook_sender import WebhookSender
 from portal.zoom_account.client import init_zoom
+from tests import examples  # noqa: F401 - registers the profiles of Hypothesis
 from tests.browser import Browser
 from tests.faults import Faults
-from tests.people import People, look_again
+from tests.people import BASE_URL, People, look_again
 from tests.state_guard import install_state_guards
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
 REQUIRED = os.environ.get("CI", "") not in ("", "0", "false")
-BASE_URL = "https://silid.test"
+DATABASES = ("sqlite", "postgresql")
+LABELS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 _missing: dict[str, str] = {}
+hypothesis_settings.load_profile("quick")  # unless --hypothesis-profile names another
+
+
+def pytest_configure() -> None:
+    """Look for cycles less often: parsed pages and mapped rows are many objects, and the tests are short."""
+    gc.set_threshold(100_000, 50, 100)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--databases",
+        choices=("one", "both"),
+        default="one",
+        help="run each test of the database on one of the two, SQLite and PostgreSQL by turns, or on both",
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Note at each test which database it runs on and, unless both are asked for, keep one of each pair.
+
+    The checksum of a test's name chooses, so that a test stays on its database from run to run and in every
+    process. A test that names its one database itself has no twin and always stays.
+    """
+    on_database = {item: kind for item in items if (kind := _database_of(item))}
+    for item, kind in on_database.items():
+        item.user_properties.append(("database", kind))
+    if config.getoption("--databases") == "both":
+        return
+    by_name: dict[str, list[pytest.Item]] = {}
+    for item, kind in on_database.items():
+        by_name.setdefault(item.nodeid.replace(kind, "", 1), []).append(item)
+    has_postgres = any(len(pair) > 1 for pair in by_name.values()) and _postgres_is_there()
+    left_out = set()
+    for name, pair in by_name.items():
+        chosen = DATABASES[zlib.crc32(name.encode()) % 2] if has_postgres else "sqlite"
+        if len(pair) > 1:
+            left_out |= {item for item in pair if on_database[item] != chosen}
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _database_of(item: pytest.Item) -> str | None:
+    params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    return params.get("portal")
 
 
 def _postgres_is_there() -> bool:
@@ -65,6 +115,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         _missing.setdefault(name, why)
     for name, why in sorted(_missing.items()):
         terminalreporter.write_line(f"NOT TESTED: {name}: {why}", yellow=True)
+    finished = [report for word in ("passed", "failed") for report in terminalreporter.stats.get(word, [])]
+    kinds = [value for report in finished if report.when == "call" for key, value in report.user_properties]
+    if not kinds:
+        return
+    counts = ", ".join(f"{kinds.count(kind)} on {LABELS[kind]}" for kind in DATABASES)
+    terminalreporter.write_line(f"Tests of the database: {counts}")
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +170,7 @@ def world(zoom_server: tuple[SimulatedZoom, str]) -> SimulatedZoom:
     return world
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session", params=DATABASES)
 def portal(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, zoom_server: tuple[SimulatedZoom, str]
 ) -> Iterator[Flask]:
@@ -167,6 +223,8 @@ def settings_for(database_url: str, zoom_url: str, **changes: Any) -> Settings:
         "zoom_oauth_url": f"{zoom_url}/oauth/token",
         "encryption_keys": (derive_secret_key("tests"),),
         "codes_for_admins": False,
+        "argon2_time_cost": 1,  # each test makes accounts; the strength of live hashes has a test of its own
+        "argon2_memory_kib": 8,
         "exports_per_hour": 10_000,  # a story reads its sheet after every step
     }
     return Settings(**(values | changes))
@@ -200,10 +258,15 @@ def app(portal: Flask) -> Iterator[Flask]:
 
 
 def _empty() -> None:
-    if db.engine.dialect.name == "sqlite":
-        db.session.connection(execution_options={"writing": True})
-    for table in reversed(Base.metadata.sorted_tables):  # a TRUNCATE of them all takes ten times as long
-        db.session.execute(table.delete())
+    """Delete all rows below SQLAlchemy, on PostgreSQL with one message: this runs before every test. A TRUNCATE of
+    all tables takes ten times as long."""
+    is_sqlite = db.engine.dialect.name == "sqlite"
+    connection = db.session.connection(execution_options={"writing": True} if is_sqlite else None)
+    deletes = [f'DELETE FROM "{table.name}"' for table in reversed(Base.metadata.sorted_tables)]
+    cursor = connection.connection.cursor()
+    for statement in deletes if is_sqlite else ["; ".join(deletes)]:
+        cursor.execute(statement)
+    cursor.close()
     db.session.commit()
 
 

@@ -1,12 +1,16 @@
 """The people of the tests. Ada teaches Biology in her own section, Bob teaches elsewhere, Head is the admin."""
 
+import contextvars
 from datetime import date, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
-from flask import Flask
+from flask import Flask, session
+from flask_wtf.csrf import generate_csrf
+from werkzeug.http import parse_cookie
 
 from portal.accounts import service as accounts
 from portal.accounts.models import School, User
+from portal.accounts.sign_in import sessions
 from portal.classes import service as classes
 from portal.classes.models import Enrolment, Learner, SchoolClass, Section
 from portal.core import clock
@@ -17,6 +21,7 @@ from portal.meetings.models import ZoomMeeting
 from tests.browser import Browser
 
 PASSWORD = "correct horse battery"
+BASE_URL = "https://silid.test"
 DOMAINS = ("r1.deped.gov.ph",)
 
 
@@ -49,6 +54,14 @@ class People:
         )
 
     def sign_in(self, browser: Browser, user: User) -> Browser:
+        """Give the browser the cookie of a new session, as the sign-in form does once the password was right.
+        No page is fetched: the browser opens its first one afterwards."""
+        contextvars.Context().run(_start_session, browser, user.id)
+        look_again()
+        return browser
+
+    def sign_in_by_form(self, browser: Browser, user: User) -> Browser:
+        """Fill in the sign-in form, and be on the page that it leads to."""
         browser.get("/sign-in")
         browser.submit(email=user.email, password=PASSWORD)
         return browser
@@ -64,7 +77,7 @@ class People:
     ) -> list[Learner]:
         """`count` learners on the section's roster; LRNs count up from 300123200001."""
         made = []
-        with write_transaction() as session:
+        with write_transaction() as rows:
             for number in range(start, start + count):
                 learner = Learner(
                     school_id=section.school_id,
@@ -76,9 +89,9 @@ class People:
                     sex=sex,
                     created_at=clock.now(),
                 )
-                session.add(learner)
-                session.flush()
-                session.add(Enrolment(section_id=section.id, learner_id=learner.id, position=number, from_date=since))
+                rows.add(learner)
+                rows.flush()
+                rows.add(Enrolment(section_id=section.id, learner_id=learner.id, position=number, from_date=since))
                 made.append(learner)
         return made
 
@@ -104,6 +117,21 @@ class People:
         meeting = self.meeting(teacher, school_class, starts_at)
         settle(self.app)
         return db.session.get_one(ZoomMeeting, meeting.id)
+
+
+def _start_session(browser: Browser, user_id: UUID) -> None:
+    """In a context of its own, as a request is: what it remembers must not reach the next."""
+    app = browser.client.application
+    with app.test_request_context("/sign-in", base_url=BASE_URL):
+        user = db.session.get_one(User, user_id)
+        assert user.is_active and not user.has_codes, "the form would not let this person in at once"
+        sessions.start_user_session(user, remember=False)
+        browser.csrf_token = generate_csrf()
+        answer = app.response_class()
+        app.session_interface.save_session(app, session, answer)  # type: ignore[arg-type]  # the proxy of it
+        name = app.config["SESSION_COOKIE_NAME"]
+        value = parse_cookie(answer.headers["Set-Cookie"])[name]
+    browser.client.set_cookie(name, value, secure=app.config["SESSION_COOKIE_SECURE"], httponly=True)
 
 
 def settle(app: Flask) -> None:

@@ -31,7 +31,7 @@ def install_state_guards(engine: Engine) -> None:
                 connection.exec_driver_sql(
                     f"""CREATE OR REPLACE FUNCTION guard_{table}() RETURNS trigger AS $$ BEGIN
                     IF NOT ({listed}) THEN
-                        RAISE EXCEPTION '{table}: % does not lead to %', OLD.state, NEW.state;
+                        RAISE EXCEPTION '{table}: %% does not lead to %%', OLD.state, NEW.state;
                     END IF; RETURN NEW; END $$ LANGUAGE plpgsql"""
                 )
                 connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS guard_state ON {table}")

@@ -3,6 +3,7 @@
 All state is in the rows. A crash at any point is safe: leases expire, and the next sweep finds what is left.
 """
 
+import itertools
 import logging
 import threading
 from collections.abc import Callable
@@ -173,9 +174,12 @@ JOBS = (
 
 
 def run_until_idle(app: Flask, rounds: int = 1000) -> None:
-    """Run every sweep in turn until none finds work: for tests and for `flask sweep`."""
-    for _ in range(rounds):
-        if not sum(_run_once(app, sweep) for sweep in JOBS):
+    """Run every sweep in turn until each has found no work since the last that found some: for tests and for
+    `flask sweep`."""
+    idle = 0
+    for sweep in itertools.chain.from_iterable(itertools.repeat(JOBS, rounds)):
+        idle = 0 if _run_once(app, sweep) else idle + 1
+        if idle == len(JOBS):
             return
     raise RuntimeError("the sweeps do not come to rest")
 

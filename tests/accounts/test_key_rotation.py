@@ -26,7 +26,7 @@ def rotate(app: Flask) -> Iterator[Rotate]:
 
 
 def test_sessions_live_on_with_the_old_key_behind(browser: Browser, people: People, rotate: Rotate) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     rotate(keep_old=True)
     browser.get("/settings")
     browser.submit(full_name="Ada Byron")
@@ -34,17 +34,17 @@ def test_sessions_live_on_with_the_old_key_behind(browser: Browser, people: Peop
 
 
 def test_all_are_out_once_the_old_key_is_dropped(browser: Browser, people: People, rotate: Rotate) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     rotate(keep_old=False)
     browser.get("/settings", status=302)
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     browser.get("/classes")
 
 
 def test_a_session_seen_while_both_keys_were_good_outlives_the_old_key(
     browser: Browser, people: People, rotate: Rotate
 ) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     rotate(keep_old=True)
     browser.get("/settings")
     browser.submit(full_name="Ada Byron")
@@ -55,10 +55,10 @@ def test_a_session_seen_while_both_keys_were_good_outlives_the_old_key(
 def test_recovery_codes_work_with_the_old_key_behind(
     browser: Browser, other: Browser, people: People, rotate: Rotate
 ) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     _phone, recovery = set_up(browser)
     rotate(keep_old=True)
-    people.sign_in(other, people.ada)
+    people.sign_in_by_form(other, people.ada)
     other.submit(code=recovery[0])
     other.get("/classes")
 
@@ -75,8 +75,8 @@ def test_the_right_password_forgets_failures_of_the_old_key(browser: Browser, pe
     for _ in range(9):
         attempt(browser, people.ada.email, "wrong password 12")
     rotate(keep_old=True)
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     browser.post("/sign-out")
     attempt(browser, people.ada.email, "wrong password 12")
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     browser.get("/classes")

@@ -30,7 +30,7 @@ def test_the_language_chosen_at_the_door_is_the_accounts_from_then_on(
     assert language(browser) == "fil"
     look_again()
     assert people.ada.language == "fil"
-    people.sign_in(other, people.ada)
+    people.sign_in_by_form(other, people.ada)
     other.get("/")
     assert language(other) == "fil"
 
@@ -38,7 +38,7 @@ def test_the_language_chosen_at_the_door_is_the_accounts_from_then_on(
 def test_whoever_chose_nothing_keeps_the_language_of_her_account(
     browser: Browser, other: Browser, people: People
 ) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     browser.get("/")
     switch(browser)
     browser.submit("form[action='/sign-out']")
@@ -46,7 +46,7 @@ def test_whoever_chose_nothing_keeps_the_language_of_her_account(
     browser.submit(email=people.bob.email, password=PASSWORD)
     browser.get("/")
     assert language(browser) == "en", "the next person at this computer has their own"
-    people.sign_in(other, people.ada)
+    people.sign_in_by_form(other, people.ada)
     other.get("/")
     assert language(other) == "fil"
     browser.submit("form[action='/sign-out']")
@@ -86,7 +86,7 @@ def test_letters_are_in_the_language_of_who_gets_them(browser: Browser, people: 
 def test_somebody_invited_gets_the_language_of_who_invites(browser: Browser, people: People, letters: Letters) -> None:
     people.head.language = "fil"
     db.session.commit()
-    people.sign_in(browser, people.head)
+    people.sign_in_by_form(browser, people.head)
     browser.get("/admin/people/invite")
     browser.submit(full_name="Cora Diaz", email="cora.diaz@r1.deped.gov.ph")
     [letter] = letters()

@@ -34,7 +34,7 @@ def test_a_reset_link_works_once_and_not_by_looking(browser: Browser, people: Pe
         browser.get(letter["link"])
     browser.submit(password=GOOD, again=GOOD)
     browser.get(letter["link"], status=410)
-    people.sign_in(browser, people.bob)
+    people.sign_in_by_form(browser, people.bob)
     browser.post("/sign-out")
     browser.get("/sign-in")
     browser.submit(email=people.ada.email, password=GOOD)
@@ -86,7 +86,7 @@ def test_every_link_that_is_not_good_any_more_says_the_same(
     browser.get(letters()[1]["link"])
     browser.submit(password=GOOD, again=GOOD)
     said.append(over(browser, letters()[1]["link"]))
-    people.sign_in(other, people.ada)
+    people.sign_in_by_form(other, people.ada)
     other.get("/settings/address")
     other.submit(email="ada.byron@r1.deped.gov.ph", current=PASSWORD)
     [to_confirm] = [letter for letter in letters() if letter["to"] == "ada.byron@r1.deped.gov.ph"]
@@ -106,7 +106,7 @@ def test_a_link_is_for_whom_it_was_made(browser: Browser, people: People, letter
     browser.post("/choose-password", {"token": token, "password": GOOD, "again": GOOD, **more})
     browser.get("/sign-in")
     browser.submit(email=bob.email, password=GOOD, status=422)
-    people.sign_in(browser, bob)
+    people.sign_in_by_form(browser, bob)
     browser.get("/classes")
 
 
@@ -162,7 +162,7 @@ def test_the_hosts_name_is_not_taken_from_the_request(browser: Browser, people: 
 
 
 def test_a_new_password_ends_all_sessions(browser: Browser, other: Browser, people: People, letters: Letters) -> None:
-    people.sign_in(other, people.ada)
+    people.sign_in_by_form(other, people.ada)
     forgot(browser, people.ada.email)
     browser.get(letters()[0]["link"])
     browser.submit(password=GOOD, again=GOOD)
@@ -242,7 +242,7 @@ def test_addresses_outside_the_rule_are_refused_everywhere(
     if not email[0].isdigit():
         browser.get("/forgot-password")
         browser.submit(email=email, status=422)
-    people.sign_in(browser, people.head)
+    people.sign_in_by_form(browser, people.head)
     browser.get("/admin/people/invite")
     browser.submit(full_name="X Y", email=email, status=422)
     assert not letters() and db.session.scalar(select(func.count()).select_from(AccountRequest)) == 0
@@ -252,7 +252,7 @@ def test_an_approved_person_chooses_a_password_and_signs_in(
     browser: Browser, other: Browser, people: People, letters: Letters
 ) -> None:
     ask(other, "cora@r1.deped.gov.ph")
-    people.sign_in(browser, people.head)
+    people.sign_in_by_form(browser, people.head)
     browser.get("/admin/people")
     browser.submit("form[action$=approve]")
     [letter] = letters()
@@ -270,7 +270,7 @@ def test_an_approved_person_chooses_a_password_and_signs_in(
 
 
 def test_a_new_address_is_confirmed_there(browser: Browser, people: People, letters: Letters) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     browser.get("/settings/address")
     browser.submit(email="ada.byron@r1.deped.gov.ph", current="not this one at all", status=422)
     browser.submit(email="ada.byron@r1.deped.gov.ph", current=PASSWORD)
@@ -288,7 +288,7 @@ def test_a_new_address_is_confirmed_there(browser: Browser, people: People, lett
 
 
 def test_a_new_address_keeps_the_domain_rule(browser: Browser, people: People, letters: Letters) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     browser.get("/settings/address")
     for email in ("x@evil.com", "136425140001@r1.deped.gov.ph"):
         browser.submit(email=email, current=PASSWORD, status=422)
@@ -296,7 +296,7 @@ def test_a_new_address_keeps_the_domain_rule(browser: Browser, people: People, l
 
 
 def test_somebody_elses_address_gets_no_letter(browser: Browser, people: People, letters: Letters) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     browser.get("/settings/address")
     browser.submit(email=people.bob.email, current=PASSWORD)
     assert not letters()
@@ -305,8 +305,8 @@ def test_somebody_elses_address_gets_no_letter(browser: Browser, people: People,
 def test_changing_the_password_signs_other_devices_out(
     browser: Browser, other: Browser, people: People, letters: Letters
 ) -> None:
-    people.sign_in(browser, people.ada)
-    people.sign_in(other, people.ada)
+    people.sign_in_by_form(browser, people.ada)
+    people.sign_in_by_form(other, people.ada)
     browser.get("/settings/password")
     browser.submit(current=PASSWORD, password="adalovelace99", again="adalovelace99", status=422)
     browser.submit(current=PASSWORD, password=GOOD, again=GOOD)

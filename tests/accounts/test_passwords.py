@@ -1,13 +1,21 @@
 """Passwords: kept exactly as typed, hashed with argon2id, hashed anew when the parameters have grown."""
 
-from argon2 import PasswordHasher, extract_parameters
+from collections.abc import Iterator
+from dataclasses import fields, replace
+
+import pytest
+from argon2 import extract_parameters
 from argon2.low_level import Type
 from flask import Flask
 from sqlalchemy import select
 
+from portal import create_app
 from portal.accounts.models import User
-from portal.core.db import db, write_transaction
+from portal.accounts.sign_in import passwords
+from portal.config import Settings
+from portal.core.db import db
 from tests.browser import Browser
+from tests.conftest import Client, settings_for
 from tests.people import PASSWORD, People, look_again
 
 LONG = "saging tsinelas kalabaw ulap bundok"
@@ -54,15 +62,33 @@ def test_weak_ones_are_refused_in_words(browser: Browser, people: People) -> Non
         assert words in browser.text
 
 
-def test_the_hash_is_argon2id_of_owasps_strength(people: People) -> None:
-    found = extract_parameters(stored(people.ada))
+@pytest.fixture
+def portal_of_live_strength(app: Flask) -> Iterator[Flask]:
+    """The portal on the same database, with the costs of a hash as `Settings` has them."""
+    settings = settings_for(app.config["SQLALCHEMY_DATABASE_URI"], "http://127.0.0.1:9")
+    costs = {one.name: one.default for one in fields(Settings) if one.name.startswith("argon2_")}
+    made = create_app(replace(settings, **costs))
+    made.testing = True
+    made.test_client_class = Client
+    made.config["HOSTS"] |= {"localhost"}
+    yield made
+    with made.app_context():
+        db.session.remove()
+        db.engine.dispose()
+
+
+def test_the_hash_is_argon2id_of_owasps_strength(portal_of_live_strength: Flask) -> None:
+    with portal_of_live_strength.app_context():
+        found = extract_parameters(passwords.hash_password(PASSWORD))
     assert found.type is Type.ID and found.memory_cost >= 19456 and found.time_cost >= 2 and found.parallelism == 1
 
 
-def test_a_weaker_hash_of_before_is_made_anew_at_the_next_sign_in(browser: Browser, people: People) -> None:
-    weak = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1).hash(PASSWORD)
-    with write_transaction():
-        db.session.get_one(User, people.ada.id).password_hash = weak
+def test_a_weaker_hash_of_before_is_made_anew_at_the_next_sign_in(
+    portal_of_live_strength: Flask, people: People
+) -> None:
+    weak = stored(people.ada)
+    assert extract_parameters(weak).memory_cost < 19456
+    browser = Browser(portal_of_live_strength.test_client())
     sign_in(browser, people.ada, PASSWORD)
     assert stored(people.ada) != weak and extract_parameters(stored(people.ada)).memory_cost >= 19456
     browser.post("/sign-out")

@@ -27,7 +27,7 @@ def later(**time: float) -> time_machine.travel:
 @contextmanager
 def typed_too_late(browser: Browser, people: People, user: User) -> Iterator[None]:
     """The person writes a form and sends it when the session has run out; inside it is that time."""
-    people.sign_in(browser, user)
+    people.sign_in_by_form(browser, user)
     browser.get("/classes/sections/new")
     with later(hours=2, minutes=1):
         browser.submit(**FORM, status=401)
@@ -51,9 +51,9 @@ def test_what_was_typed_can_be_sent_after_signing_in(browser: Browser, people: P
 
 
 def test_it_is_carried_over_the_second_step(browser: Browser, other: Browser, people: People) -> None:
-    people.sign_in(other, people.ada)
+    people.sign_in_by_form(other, people.ada)
     _phone, recovery = set_up(other)
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     browser.submit(code=recovery[0])
     browser.get("/classes/sections/new")
     with later(hours=2, minutes=1):
@@ -89,7 +89,7 @@ def test_a_forged_one_leads_home(browser: Browser, people: People, sealed: str) 
 
 
 def test_passwords_are_never_kept(browser: Browser, people: People) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     browser.get("/settings/password")
     with later(hours=2, minutes=1):
         browser.submit(current=PASSWORD, password="saging tsinelas", again="saging tsinelas", status=302, follow=False)
@@ -97,19 +97,19 @@ def test_passwords_are_never_kept(browser: Browser, people: People) -> None:
 
 
 def test_a_long_text_and_a_file_are_not_carried_along(browser: Browser, people: People) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     browser.get("/classes/import")
     with later(hours=2, minutes=1):
         browser.submit(file=(b"LRN\n", "roster.csv"), status=302, follow=False)
-        people.sign_in(browser, people.ada)
+        people.sign_in_by_form(browser, people.ada)
         browser.get("/classes/sections/new")
     with later(hours=5):
         browser.submit(grade_level="8", name="x" * 70_000, status=302, follow=False)
 
 
 def test_an_ended_session_lets_nobody_change_anything(browser: Browser, other: Browser, people: People) -> None:
-    people.sign_in(browser, people.ada)
-    people.sign_in(other, people.ada)
+    people.sign_in_by_form(browser, people.ada)
+    people.sign_in_by_form(other, people.ada)
     browser.get("/classes/sections/new")
     other.get("/settings")
     other.submit("form[action='/settings/sessions/end']")
@@ -123,8 +123,8 @@ def test_an_ended_session_lets_nobody_change_anything(browser: Browser, other: B
 def test_two_hours_without_a_look_end_it_and_half_an_hour_an_admins(
     browser: Browser, other: Browser, people: People
 ) -> None:
-    people.sign_in(browser, people.ada)
-    people.sign_in(other, people.head)
+    people.sign_in_by_form(browser, people.ada)
+    people.sign_in_by_form(other, people.head)
     with later(minutes=29):
         browser.get("/classes")
         other.get("/classes")
@@ -136,7 +136,7 @@ def test_two_hours_without_a_look_end_it_and_half_an_hour_an_admins(
 
 
 def test_twelve_hours_end_it_whatever_is_done(browser: Browser, people: People) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     for hour in range(1, 12):
         with later(hours=hour):
             browser.get("/classes")

@@ -43,7 +43,7 @@ def test_every_kind_of_no_is_the_same_page(browser: Browser, people: People) -> 
 
 
 def test_ten_wrong_passwords_close_the_account_for_a_while(browser: Browser, other: Browser, people: People) -> None:
-    people.sign_in(other, people.ada)
+    people.sign_in_by_form(other, people.ada)
     for _ in range(10):
         attempt(browser, people.ada.email, "wrong password 12")
     assert "try again in" in attempt(browser, people.ada.email, PASSWORD)
@@ -110,7 +110,7 @@ def later(steps: int) -> time_machine.travel:
 
 
 def test_an_admin_sets_up_codes_before_anything_else(strict: Flask, browser: Browser, people: People) -> None:
-    people.sign_in(browser, people.head)
+    people.sign_in_by_form(browser, people.head)
     assert browser.url == "/settings/codes"
     browser.get("/admin/people", follow=True)
     assert browser.url == "/settings/codes"
@@ -122,10 +122,10 @@ def test_an_admin_sets_up_codes_before_anything_else(strict: Flask, browser: Bro
 
 
 def test_a_code_works_once(browser: Browser, other: Browser, people: People) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     phone, _recovery = set_up(browser)
     with later(3):
-        people.sign_in(other, people.ada)
+        people.sign_in_by_form(other, people.ada)
         assert other.url.startswith("/sign-in/code")
         other.get("/classes", status=302)
         code = phone.at(clock.now())
@@ -133,7 +133,7 @@ def test_a_code_works_once(browser: Browser, other: Browser, people: People) -> 
         other.submit(code=code)
         other.get("/classes")
         third = another(other)
-        people.sign_in(third, people.ada)
+        people.sign_in_by_form(third, people.ada)
         third.submit(code=code, status=422)
 
 
@@ -142,22 +142,22 @@ def another(browser: Browser) -> Browser:
 
 
 def test_a_recovery_code_works_once(browser: Browser, other: Browser, people: People) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     _phone, recovery = set_up(browser)
-    people.sign_in(other, people.ada)
+    people.sign_in_by_form(other, people.ada)
     other.submit(code=recovery[3].upper())
     other.get("/classes")
     third = another(other)
-    people.sign_in(third, people.ada)
+    people.sign_in_by_form(third, people.ada)
     third.submit(code=recovery[3], status=422)
     third.submit(code=recovery[4])
     third.get("/classes")
 
 
 def test_wrong_codes_close_the_account(browser: Browser, other: Browser, people: People) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     _phone, recovery = set_up(browser)
-    people.sign_in(other, people.ada)
+    people.sign_in_by_form(other, people.ada)
     for _ in range(10):
         other.submit(code="000000", status=422)
     other.submit(code=recovery[0], status=422)
@@ -165,7 +165,7 @@ def test_wrong_codes_close_the_account(browser: Browser, other: Browser, people:
 
 
 def test_the_secret_and_the_codes_are_not_readable_in_the_database(browser: Browser, people: People) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     phone, recovery = set_up(browser)
     look_again()
     ada = db.session.get_one(User, people.ada.id)
@@ -175,14 +175,14 @@ def test_the_secret_and_the_codes_are_not_readable_in_the_database(browser: Brow
 
 
 def test_looking_at_the_set_up_page_changes_nothing(browser: Browser, people: People) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     first = browser.get("/settings/codes").select_one("#secret")
     second = browser.get("/settings/codes").select_one("#secret")
     assert first != second and db.session.get_one(User, people.ada.id).totp_secret_encrypted is None
 
 
 def test_a_wrong_first_code_keeps_the_secret(browser: Browser, people: People) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     secret = browser.get("/settings/codes").select_one("#secret").text
     page = browser.submit(code="12", status=422)
     assert page.select_one("#secret").text == secret
@@ -191,16 +191,16 @@ def test_a_wrong_first_code_keeps_the_secret(browser: Browser, people: People) -
 
 
 def test_a_secret_offered_to_somebody_else_is_refused(browser: Browser, other: Browser, people: People) -> None:
-    people.sign_in(other, people.bob)
+    people.sign_in_by_form(other, people.bob)
     page = other.get("/settings/codes")
     his, secret = page.select_one("[name=secret]")["value"], page.select_one("#secret").text
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     browser.get("/settings/codes")
     browser.post("/settings/codes", {"secret": his, "code": pyotp.TOTP(secret).now()}, status=422)
 
 
 def test_codes_can_be_renewed_and_switched_off_with_the_password(browser: Browser, people: People) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     _phone, recovery = set_up(browser)
     browser.get("/settings/codes")
     browser.submit("form[action$=renew]", current="not this one at all", status=422)
@@ -224,6 +224,6 @@ def test_codes_can_be_renewed_and_switched_off_with_the_password(browser: Browse
 )
 def test_a_device_is_named_in_plain_words(browser: Browser, people: People, said: str, known: str) -> None:
     browser.client.environ_base["HTTP_USER_AGENT"] = said
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     browser.get("/settings")
     assert f"{known} This device" in browser.text

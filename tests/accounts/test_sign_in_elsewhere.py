@@ -161,7 +161,7 @@ def test_without_settings_nothing_of_it_is_there(browser: Browser, people: Peopl
         browser.get(f"/sign-in/{name}", status=404)
         browser.get(f"/sign-in/{name}/back?state=x&code=y", status=404)
     browser.get("/sign-in/facebook", status=404)
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     browser.get("/settings")
     assert "Google" not in browser.text
 
@@ -240,7 +240,7 @@ def test_the_account_is_known_after_its_address_has_changed(
 
 def test_codes_are_asked_for_all_the_same(browser: Browser, other: Browser, google: Issuer, people: People) -> None:
     known(people.ada, google, SUBJECT["google"])
-    people.sign_in(other, people.ada)
+    people.sign_in_by_form(other, people.ada)
     phone = pyotp.TOTP(other.get("/settings/codes").select_one("#secret").text)  # type: ignore[union-attr]
     other.submit(code=phone.now())
     come(browser, google, "google", query="?next=/reports")
@@ -570,7 +570,7 @@ def test_a_provider_in_trouble_is_named_and_the_password_still_works(
     else:
         browser.get(google.authorize(go(browser, "google")), status=503)
     assert "Google does not answer" in browser.text and "Sign in with your password" in browser.text
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     browser.get("/classes")
 
 
@@ -626,7 +626,7 @@ def test_an_unknown_colleague_asks_and_an_admin_lets_her_in(
     come(browser, issuer, provider)
     assert "We have your request" in browser.text
 
-    people.sign_in(other, people.head)
+    people.sign_in_by_form(other, people.head)
     other.get("/admin/people")
     assert "the address is checked" in other.text
     other.submit("form[action$=approve]")
@@ -642,7 +642,7 @@ def test_a_refused_colleague_stays_out(
 ) -> None:
     come(browser, issuer, provider)
     browser.submit(school="300123")
-    people.sign_in(other, people.head)
+    people.sign_in_by_form(other, people.head)
     other.get("/admin/people")
     other.submit("form[action$=refuse]")
     come(browser, issuer, provider)
@@ -738,7 +738,7 @@ def connect(browser: Browser, issuer: Issuer, provider: str, status: int = 200) 
 def test_a_person_connects_an_account_signs_in_with_it_and_disconnects_it(
     browser: Browser, other: Browser, issuer: Issuer, provider: str, people: People, letters: Letters
 ) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     browser.get("/settings")
     browser.click("Google" if provider == "google" else "Microsoft")
     assert "Connect Google" not in browser.text and "Connect Microsoft" not in browser.text
@@ -762,7 +762,7 @@ def test_a_person_connects_an_account_signs_in_with_it_and_disconnects_it(
 def test_connecting_twice_changes_nothing(
     browser: Browser, issuer: Issuer, provider: str, ada: User, people: People, letters: Letters
 ) -> None:
-    people.sign_in(browser, ada)
+    people.sign_in_by_form(browser, ada)
     prove(browser)
     address = leads_to(browser, f"/settings/ways-in/connect?provider={provider}")
     browser.get(issuer.authorize(address), follow=True)
@@ -772,7 +772,7 @@ def test_connecting_twice_changes_nothing(
 def test_without_the_password_nothing_is_connected_or_disconnected(
     browser: Browser, issuer: Issuer, provider: str, ada: User, people: People
 ) -> None:
-    people.sign_in(browser, ada)
+    people.sign_in_by_form(browser, ada)
     browser.get(f"/settings/ways-in/connect?provider={provider}", follow=True)
     assert "Write your password first" in browser.text
     browser.submit(current="not this one at all", status=422)
@@ -789,7 +789,7 @@ def test_without_the_password_nothing_is_connected_or_disconnected(
 def test_a_colleagues_account_on_a_shared_computer_is_not_connected(
     browser: Browser, issuer: Issuer, provider: str, people: People
 ) -> None:
-    people.sign_in(browser, people.bob)
+    people.sign_in_by_form(browser, people.bob)
     prove(browser)
     connect(browser, issuer, provider, 403)  # Ada is still signed in at the provider
     assert "That did not work" in browser.text and db.session.scalars(select(ExternalIdentity)).all() == []
@@ -800,7 +800,7 @@ def test_an_account_that_is_somebody_elses_way_in_is_not_taken_over(
     browser: Browser, issuer: Issuer, provider: str, people: People
 ) -> None:
     known(people.bob, issuer, SUBJECT[provider])
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     prove(browser)
     connect(browser, issuer, provider, 403)
     assert db.session.scalars(select(ExternalIdentity.user_id)).all() == [people.bob.id]
@@ -809,7 +809,7 @@ def test_an_account_that_is_somebody_elses_way_in_is_not_taken_over(
 def test_a_trip_to_connect_ends_with_the_session_that_began_it(
     browser: Browser, issuer: Issuer, provider: str, people: People
 ) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     prove(browser)
     back = issuer.authorize(leads_to(browser, f"/settings/ways-in/connect?provider={provider}"))
     with write_transaction() as session:
@@ -824,7 +824,7 @@ def test_a_trip_to_sign_in_connects_nothing_to_who_signed_in_meanwhile(
     address = go(browser, provider)
     with browser.client.session_transaction() as kept:
         trip = kept["trip"]
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     with browser.client.session_transaction() as kept:
         kept["trip"] = trip
     browser.get(issuer.authorize(address), status=403)
@@ -834,7 +834,7 @@ def test_a_trip_to_sign_in_connects_nothing_to_who_signed_in_meanwhile(
 def test_somebody_elses_way_in_is_not_there(
     browser: Browser, issuer: Issuer, provider: str, ada: User, people: People
 ) -> None:
-    people.sign_in(browser, people.bob)
+    people.sign_in_by_form(browser, people.bob)
     prove(browser)
     [identity] = db.session.scalars(select(ExternalIdentity))
     browser.post(f"/settings/ways-in/{identity.id}/end", status=404)

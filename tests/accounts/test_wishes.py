@@ -90,7 +90,7 @@ def test_asking_is_no_failed_sign_in(app: Flask, browser: Browser, people: Peopl
         assert browser.response is not None and 0 < int(browser.response.headers["Retry-After"]) <= 600
         browser.get("/ask-for-account")
         browser.submit(full_name="Cora", email="cora@r1.deped.gov.ph", school="300123", status=429)
-        people.sign_in(browser, people.ada)
+        people.sign_in_by_form(browser, people.ada)
         browser.get("/classes")
     finally:
         app.extensions["silid.settings"] = settings
@@ -142,7 +142,7 @@ def test_one_password_for_two_hundred_accounts_is_stopped_after_fifty(browser: B
     browser.get("/sign-in")
     browser.submit(email=people.ada.email, password=PASSWORD, status=429)
     with time_machine.travel(clock.now() + timedelta(minutes=11)):
-        people.sign_in(browser, people.ada)
+        people.sign_in_by_form(browser, people.ada)
 
 
 def test_an_office_may_be_allowed_more(app: Flask, browser: Browser, people: People) -> None:

@@ -3,7 +3,7 @@ app on the same database; the meeting opened twice, guests recognised, marks set
 withdrawn, the sheet signed and reopened, the report asked in vain and with success. After every step the CSV
 says what some lines of counting minutes say.
 
-SILID_EXAMPLES sets how many lives are lived (default 15 on each database).
+SILID_EXAMPLES sets how many lives are lived (default 15 on each database, a quarter in the profile quick).
 """
 
 import contextlib
@@ -38,9 +38,10 @@ from portal.zoom.models import ReportRow
 from portal.zoom_account.client import init_zoom
 from tests.attendance.lesson import Body, Lesson, Says, add_meeting, at, row
 from tests.browser import Browser
+from tests.examples import count_examples
 from tests.people import People, look_again
 
-EXAMPLES = int(os.environ.get("SILID_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("SILID_EXAMPLES", count_examples(15)))
 LEARNERS, RUNS, END, OVER = 3, ((0, 28), (32, 60)), 60, 90  # minutes after 8:00; at 9:30 a class counts as over
 NEVER = 10_000
 

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 90  # seconds until the demo school has to be there
+PATIENCE = 90  # seconds until the demo school, or what a story waits for, has to be there
 
 
 def free_port() -> int:
@@ -72,6 +73,16 @@ def chrome(chromium: str) -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+def open_until(page: Page, address: str, text: str) -> None:
+    """Open the address, and again as soon as it is loaded, until its main part says so: what the worker and the
+    webhooks change behind a page ends the wait, and not a number of seconds."""
+    limit = time.monotonic() + PATIENCE
+    page.goto(address)
+    while text not in page.locator("main").inner_text():
+        assert time.monotonic() < limit, f"{address} does not say {text!r}"
+        page.goto(address)
 
 
 class Watched:

@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from portal.core import clock
 from portal.demo.school_data import DEMO_PASSWORD, PENA
+from tests.e2e.conftest import open_until
 from tests.e2e.test_main_job_in_chromium import A_MEETING, LATER
 
 pytestmark = pytest.mark.browser
@@ -116,13 +117,7 @@ def schedule(page: Page) -> None:
 
 
 def be_registered(page: Page) -> None:
-    for _ in range(60):
-        if "48 of 48" in page.locator("main").inner_text():
-            break
-        page.wait_for_timeout(500)
-        page.keyboard.press("F5")
-        page.reload()
-    expect(page.locator("main")).to_contain_text("48 of 48")
+    open_until(page, page.url, "48 of 48")
 
 
 def hold(page: Page) -> None:
@@ -133,11 +128,7 @@ def hold(page: Page) -> None:
 
 
 def correct(page: Page, meeting: str) -> None:
-    for _ in range(40):
-        page.goto(meeting)
-        if "Ended" in page.locator("main").inner_text():
-            break
-        page.wait_for_timeout(500)
+    open_until(page, meeting, "Ended")
     go(page, page.locator("main a[href*='/attendance/']"))
     row = page.locator("table.sheet tbody tr", has_text=re.compile("Partial")).first
     row.wait_for()

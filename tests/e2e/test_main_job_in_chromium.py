@@ -19,7 +19,7 @@ from portal.demo.school_data import (
     REYES,
     DemoPerson,
 )
-from tests.e2e.conftest import ROOT, Watched
+from tests.e2e.conftest import ROOT, Watched, open_until
 
 pytestmark = pytest.mark.browser
 SF1 = ROOT / "static" / "samples" / "SF1_2026_Grade 8 (Year II) - EMERALD.xls"
@@ -121,13 +121,7 @@ def save_the_schedule(page: Page) -> None:
 
 def register_everybody(watched: Watched, count: int) -> None:
     """Look again until the worker has registered the roster."""
-    page = watched.page
-    for _ in range(60):
-        if f"{count} of {count}" in page.locator("main").inner_text():
-            break
-        page.wait_for_timeout(500)
-        page.reload()
-    expect(page.locator("main")).to_contain_text(f"{count} of {count}")
+    open_until(watched.page, watched.page.url, f"{count} of {count}")
     watched.look()
     watched.shot("06-meeting")
 
@@ -149,12 +143,7 @@ def hold_the_class(watched: Watched) -> None:
         page.get_by_role("button", name=button, exact=False).first.click()
     watched.shot("07-pretend-zoom")
     page.get_by_role("button", name="End class").first.click()
-    for _ in range(20):  # the webhooks are on their way
-        page.goto(portal_page)
-        if "Ended" in page.locator("main").inner_text():
-            break
-        page.wait_for_timeout(500)
-    expect(page.locator("main")).to_contain_text("Ended")
+    open_until(page, portal_page, "Ended")  # the webhooks are on their way
 
 
 def read_and_change_the_sheet(watched: Watched) -> None:
@@ -216,21 +205,12 @@ def test_the_story_works_without_javascript(chrome: object, demo: str) -> None:
     page.locator("input[name=title]").fill("Without a script")
     save_the_schedule(page)
     expect(page).to_have_url(re.compile(r"/meetings/[0-9a-f-]{36}$"))
-    for _ in range(20):
-        if "48 of 48" in page.locator("main").inner_text():
-            break
-        page.wait_for_timeout(500)
-        page.reload()
-    expect(page.locator("main")).to_contain_text("48 of 48")
     meeting = page.url
+    open_until(page, meeting, "48 of 48")
     page.get_by_role("link", name="Start class").first.click()
     for button in ("Everybody walks in", "10 minutes later", "End class"):
         page.get_by_role("button", name=button).first.click()
-    for _ in range(40):
-        page.goto(meeting)
-        if "Ended" in page.locator("main").inner_text():
-            break
-        page.wait_for_timeout(500)
+    open_until(page, meeting, "Ended")
     page.locator("main a[href*='/attendance/']").first.click()
     row = page.locator("table.sheet tbody tr", has_text="Partial").first
     row.locator("summary").click()

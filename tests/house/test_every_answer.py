@@ -1,14 +1,19 @@
 """What every answer carries, whatever it is: pages, errors, files, exports; and what cookies are made of."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from portal import create_app
 from portal.core import clock
+from portal.core.db import db
+from portal.meetings.models import MeetingOccurrence
+from tests.attendance.lesson import add_meeting
 from tests.browser import Browser
 from tests.conftest import settings_for
 from tests.people import PASSWORD, People
@@ -73,7 +78,7 @@ def test_answers_to_strangers_carry_the_headers(app: Flask, path: str, status: i
 def test_answers_to_a_teacher_carry_them_and_are_kept_nowhere(
     browser: Browser, people: People, path: str, status: int
 ) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     answer = browser.client.get(path)
     assert answer.status_code == status
     hold(answer)
@@ -82,13 +87,21 @@ def test_answers_to_a_teacher_carry_them_and_are_kept_nowhere(
 
 def test_exports_and_sheets_are_kept_nowhere(browser: Browser, people: People) -> None:
     section = people.section(people.ada)
-    people.learners(section, 2)
-    people.school_class(people.ada, section)
+    learners = people.learners(section, 2)
+    begun = clock.now() - timedelta(hours=2)
+    add_meeting(people.ada, people.school_class(people.ada, section), [(begun, 60)], learners=learners)
+    occurrence = db.session.scalars(select(MeetingOccurrence)).one()
     people.sign_in(browser, people.ada)
-    today = clock.today().isoformat()
-    for path in (f"/classes/sections/{section.id}", f"/reports.csv?from={today}&to={today}", "/calendar"):
+    day = clock.to_manila(begun).date()
+    for path, words in {
+        f"/classes/sections/{section.id}": "LEARNER001",
+        f"/attendance/{occurrence.id}": "LEARNER001",
+        f"/attendance/{occurrence.id}.csv": "LEARNER001",
+        f"/reports.csv?from={day}&to={day}": "Biology, Grade 8 - Jadeite",
+        "/calendar": "Calendar",
+    }.items():
         answer = browser.client.get(path)
-        assert answer.status_code in (200, 404), path
+        assert answer.status_code == 200 and words in answer.text, path
         hold(answer)
         hold_back(answer)
 
@@ -161,7 +174,7 @@ def test_signing_in_changes_the_cookie_and_leaves_the_old_one_nobody(browser: Br
     browser.get("/sign-in")
     planted = browser.client.get_cookie("__Host-session")
     assert planted is not None
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     now = browser.client.get_cookie("__Host-session")
     assert now is not None and now.value != planted.value
     attacker = browser.client.application.test_client()
@@ -170,7 +183,7 @@ def test_signing_in_changes_the_cookie_and_leaves_the_old_one_nobody(browser: Br
 
 
 def test_after_signing_out_the_old_cookie_opens_nothing(browser: Browser, people: People) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     taken = browser.client.get_cookie("__Host-session")
     assert taken is not None
     browser.submit("form[action='/sign-out']")

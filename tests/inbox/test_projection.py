@@ -22,6 +22,7 @@ from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
 from portal.webhooks.models import ZoomEvent
 from portal.webhooks.outages import EVIDENCE_EVENTS
 from portal.webhooks.replay import replay_deliveries
+from tests.examples import count_examples
 from tests.inbox.conftest import Class, Zoom, at, z
 from tests.people import look_again, settle
 
@@ -174,7 +175,7 @@ odd = st.none() | st.booleans() | st.integers() | st.text(max_size=300) | st.lis
 fields = ("user_id", "participant_uuid", "id", "email", "user_name", "registrant_id", "join_time", "leave_time", "x")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=count_examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(EVIDENCE_EVENTS),
     about=st.dictionaries(st.sampled_from(("uuid", "start_time", "end_time", "host_id")), odd, max_size=2),

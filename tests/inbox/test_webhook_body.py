@@ -16,6 +16,7 @@ from portal.core.db import db
 from portal.jobs.webhook_projection import project_pending_deliveries
 from portal.webhooks.models import ZoomEvent
 from portal.zoom.webhooks.signature import sign_webhook
+from tests.examples import count_examples
 from tests.inbox.conftest import PATH, SECRET, Zoom, compact, joined, served, stored
 
 UNREADABLE = {
@@ -155,7 +156,7 @@ fields = st.sampled_from(
 odd_objects = st.dictionaries(fields, json_values | st.dictionaries(fields, json_values), max_size=6)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=count_examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(["meeting.participant_joined", "meeting.ended", "meeting.updated", "endpoint.url_validation"])
     | st.text(min_size=1),
@@ -166,7 +167,7 @@ def test_no_signed_object_makes_it_fail(zoom: Zoom, name: str, about: object) ->
     assert zoom.sends(json.dumps(body).encode()).status_code in (200, 400)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=count_examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.binary(max_size=200))
 def test_no_signed_bytes_make_it_fail(zoom: Zoom, raw: bytes) -> None:
     assert zoom.sends(raw).status_code in (200, 400)

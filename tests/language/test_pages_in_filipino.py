@@ -132,12 +132,12 @@ def test_no_page_is_left_in_english(browser: Browser, people: People, world: Sim
         people.held(people.ada, school_class, NOON.replace(hour=15))
         speak_filipino(people)
         clock_now.move_to(NOON.replace(hour=14, minute=40))
-        people.sign_in(browser, people.ada)
+        people.sign_in_by_form(browser, people.ada)
         assert left_in_english(browser, ("/", "/calendar?view=month", *DOORS)) == {}
         browser.get("/")
         browser.submit("form[action='/sign-out']")
         assert left_in_english(browser, DOORS) == {}
-        people.sign_in(browser, people.head)
+        people.sign_in_by_form(browser, people.head)
         assert left_in_english(browser, ("/", "/admin", "/admin/people", "/admin/people/invite")) == {}
 
 
@@ -145,7 +145,7 @@ def test_what_a_form_does_not_understand_is_said_in_filipino(browser: Browser, p
     section = people.section(people.ada)
     people.school_class(people.ada, section)
     speak_filipino(people)
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     browser.get("/meetings/new")
     browser.post("/meetings/new", {"day": "some day", "start": "eight", "minutes": "many"}, status=422)
     for sentence in ("Isulat ang petsa, hal. 2026-11-03.", "Isulat ang oras, hal. 08:00.", "Isulat ang buong numero."):
@@ -157,7 +157,7 @@ def test_a_holiday_has_its_filipino_name(browser: Browser, people: People) -> No
     people.school_class(people.ada, section)
     speak_filipino(people)
     with time_machine.travel(NOON, tick=False):
-        people.sign_in(browser, people.ada)
+        people.sign_in_by_form(browser, people.ada)
         browser.get("/calendar?view=month&on=2026-11-24")
     assert "Araw ni Bonifacio" in browser.text
 

@@ -83,7 +83,7 @@ def test_a_whole_story_is_logged_without_anybody_in_it(
     people.learners(section, 3)
     biology = people.school_class(people.ada, section)
     meeting = people.held(people.ada, biology, soon())
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     rotate_calendar_link(people.ada)
     calendar = str(get_calendar_token(people.ada))
     date = db.session.scalars(select(MeetingOccurrence.id)).one()
@@ -126,7 +126,7 @@ def test_a_whole_story_is_logged_without_anybody_in_it(
 def test_each_request_has_one_id_in_its_lines_its_header_and_on_the_error_page(
     browser: Browser, people: People, logs: Captured
 ) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     browser.get("/no-such-page", status=404, headers={"X-Request-ID": "forged"})
     assert browser.response is not None
     reference = browser.response.headers["X-Request-ID"]
@@ -142,7 +142,7 @@ def test_an_error_is_logged_by_its_kind_and_place_and_the_page_says_only_the_ref
     app: Flask, browser: Browser, people: People, logs: Captured
 ) -> None:
     people.learners(people.section(people.ada), 1)
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     whole = app.view_functions["classes.list_classes"]
 
     def broken() -> str:

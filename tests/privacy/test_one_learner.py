@@ -119,7 +119,7 @@ def test_the_copy_has_all_of_hers_and_nothing_of_anybody_else(browser: Browser, 
 def test_erasing_takes_her_name_from_everywhere_and_leaves_the_figures(
     app: Flask, browser: Browser, people: People, world: SimulatedZoom, lesson: Lesson
 ) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     before = lesson.csv(browser)
     report = browser.client.get("/reports.csv").get_data(as_text=True)
     assert next(row for row in before if row["lrn"] == lesson.her.lrn)["seconds"] == str(38 * 60)

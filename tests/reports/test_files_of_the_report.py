@@ -17,6 +17,7 @@ from portal.classes.models import Learner
 from portal.core.db import write_transaction
 from portal.reports import xlsx_writer
 from tests.browser import Browser
+from tests.examples import count_examples
 from tests.reports.conftest import ALL, Month
 
 NAMES = ["=HYPERLINK(1),ANA, CRUZ", "+63917,BEN, -", "@SUM,CEL, _x0041_B", 'DE LA CRUZ,ÑINO & <SON>, "JR"']
@@ -123,7 +124,7 @@ def test_who_took_a_file_is_written_down(ada: Browser, head: Browser, month: Mon
     assert "exported marks" in head.text
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 @given(
     st.lists(
         st.lists(

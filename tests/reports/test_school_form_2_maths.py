@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from portal.reports.sf2 import calculation as sf2_calculation
 from portal.reports.sf2 import queries as sf2_queries
 from portal.reports.sf2.calculation import EnrolmentPeriod, RecordDay
+from tests.examples import count_examples
 
 JUNE = date(2026, 6, 8)
 CUT_OFF = date(2026, 6, 12)
@@ -179,7 +180,7 @@ _learner = st.builds(
 _status = st.builds(RecordDay, st.sampled_from(["present", "absent", "unknown"]), st.sampled_from(["", "late", "both"]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=count_examples(150), deadline=None)
 @given(days=_days, learners=st.lists(_learner, max_size=8, unique_by=lambda one: one.key), data=st.data())
 def test_the_sheet_agrees_with_itself(days: list[date], learners: list[EnrolmentPeriod], data: st.DataObject) -> None:
     register = {(one.key, day): data.draw(_status) for one in learners for day in days}

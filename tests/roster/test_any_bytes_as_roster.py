@@ -14,12 +14,13 @@ from portal.classes.roster_files.reader import (
     roster_file_to_json,
 )
 from portal.demo.school_data import JADEITE, sample_roster_csv
+from tests.examples import count_examples
 
 NAMES = st.sampled_from(["SF1.xls", "roster.xlsx", "roster.csv", "pasted.tsv", "", "no.suffix"])
 HEADS = st.sampled_from([b"", b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"\xff\xfe", b"\xef\xbb\xbf"])
 CHANGES = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=12)
 quick = settings(
-    max_examples=60,
+    max_examples=count_examples(60),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

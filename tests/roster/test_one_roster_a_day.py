@@ -18,6 +18,7 @@ from portal.classes.models import Enrolment, Learner, Section
 from portal.core import clock
 from portal.core.db import db, write_transaction
 from tests.browser import Browser
+from tests.examples import count_examples
 from tests.people import People, look_again
 from tests.state_guard import without_state_guards
 
@@ -176,7 +177,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=count_examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps)
 def test_any_order_of_changes_leaves_a_learner_on_one_roster_a_day(
     people: People, changes: list[tuple[str, int, int, date]]

@@ -58,7 +58,7 @@ def test_a_roster_becomes_an_attendance_sheet(
     from portal.demo.school_data import JADEITE
 
     with time_machine.travel(at(7), tick=False) as moving:
-        people.sign_in(browser, people.ada)
+        people.sign_in_by_form(browser, people.ada)
         import_sf1(browser, sf1.build(JADEITE))
         browser.submit("form[action$=classes]", subject="Science 8")
         browser.click("Schedule a class")
@@ -90,7 +90,7 @@ def test_a_roster_becomes_an_attendance_sheet(
         settle(app)
 
     with time_machine.travel(at(9, 5), tick=False):
-        people.sign_in(browser, people.ada)
+        people.sign_in_by_form(browser, people.ada)
         occurrence = db.session.scalars(select(MeetingOccurrence)).one()
         browser.get(f"/attendance/{occurrence.id}.csv")
         assert browser.response
@@ -161,7 +161,7 @@ def test_a_mark_is_changed_with_a_reason_and_the_sheet_says_so(
 ) -> None:
     with time_machine.travel(at(9, 5), tick=False):
         occurrence, learners = class_held()
-        people.sign_in(browser, people.ada)
+        people.sign_in_by_form(browser, people.ada)
         browser.get(f"/attendance/{occurrence.id}?change={learners[1]}")
         browser.submit(f"form[action*='learners/{learners[1]}']", mark="present", reason="Signal lost")
         assert "Signal lost" in browser.text
@@ -177,7 +177,7 @@ def test_a_change_without_a_reason_is_refused_and_nothing_is_lost(
 ) -> None:
     with time_machine.travel(at(9, 5), tick=False):
         occurrence, learners = class_held()
-        people.sign_in(browser, people.ada)
+        people.sign_in_by_form(browser, people.ada)
         browser.get(f"/attendance/{occurrence.id}?change={learners[1]}")
         page = browser.submit(f"form[action*='learners/{learners[1]}']", mark="absent", reason=" ", status=422)
     assert "Write the reason" in page.text
@@ -195,7 +195,7 @@ def test_a_finalised_sheet_keeps_its_marks_until_it_is_opened_again(
 ) -> None:
     with time_machine.travel(at(9, 5), tick=False):
         occurrence, learners = class_held()
-        people.sign_in(browser, people.ada)
+        people.sign_in_by_form(browser, people.ada)
         browser.get(f"/attendance/{occurrence.id}")
         browser.submit("form[action$=finalise]")
         assert "Finalised" in browser.text
@@ -214,10 +214,10 @@ def test_the_head_sees_the_report_of_all_classes_and_a_stranger_nothing(
 ) -> None:
     with time_machine.travel(at(9, 5), tick=False):
         occurrence, _ = class_held()
-        people.sign_in(browser, people.head)
+        people.sign_in_by_form(browser, people.head)
         page = browser.get("/reports?from=2026-11-01&to=2026-11-30")
         assert "Biology" in page.text and "66.7" in page.text
-        bob = people.sign_in(Browser(app.test_client()), people.bob)
+        bob = people.sign_in_by_form(Browser(app.test_client()), people.bob)
         page = bob.get("/reports?from=2026-11-01&to=2026-11-30")
         assert "Biology" not in page.text
         bob.get(f"/attendance/{occurrence.id}", status=404)
@@ -236,7 +236,7 @@ def test_the_report_of_zoom_settles_the_sheet_after_half_an_hour(
         moving.shift(timedelta(minutes=31))
         settle(app)
         sheet = db.session.get_one(AttendanceSheet, occurrence.id, populate_existing=True)
-        people.sign_in(browser, people.ada)
+        people.sign_in_by_form(browser, people.ada)
         page = browser.get(f"/attendance/{occurrence.id}")
     assert sheet.state == "reconciled"
     assert "Reconciled" in page.text
@@ -245,7 +245,7 @@ def test_the_report_of_zoom_settles_the_sheet_after_half_an_hour(
 def test_an_sf1_with_a_bad_row_saves_nothing_and_names_row_and_column(
     browser: Browser, people: People, sf1: ModuleType
 ) -> None:
-    people.sign_in(browser, people.ada)
+    people.sign_in_by_form(browser, people.ada)
     browser.get("/classes/import")
     data = sf1.build(EMERALD, spoil={"A12": "13642514000"})
     browser.submit("form[enctype]", file=(data, "SF1.xls"))

@@ -4,12 +4,15 @@ unknown users."""
 import re
 import threading
 import unicodedata
+from dataclasses import dataclass
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from flask import Flask, current_app
 
-_hasher = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
-_dummy_hash = _hasher.hash("nobody has this password")
+from portal.config import Settings
+
+_KEY = "silid.passwords"
 _hash_semaphore = threading.BoundedSemaphore(4)  # limits concurrent hashes: each takes 19 MiB and a core
 MIN_LENGTH = 12
 MAX_LENGTH = 256
@@ -37,25 +40,43 @@ _WORD = re.compile(r"[^\W_]+")
 _LEET = str.maketrans("013457@$!", "oieastasi")
 
 
+@dataclass(frozen=True)
+class _Hashing:
+    """The hasher of one application, and a hash that is no password's, made with the same parameters."""
+
+    hasher: PasswordHasher
+    dummy_hash: str
+
+
+def init_passwords(app: Flask, settings: Settings) -> None:
+    """Make the hasher from the settings, and the dummy hash before the first sign-in: made at that sign-in it
+    would add its time to one answer."""
+    hasher = PasswordHasher(time_cost=settings.argon2_time_cost, memory_cost=settings.argon2_memory_kib, parallelism=1)
+    app.extensions[_KEY] = _Hashing(hasher, hasher.hash("nobody has this password"))
+
+
 def hash_password(password: str) -> str:
     """The argon2id hash, in encoded form."""
+    hashing: _Hashing = current_app.extensions[_KEY]
     with _hash_semaphore:
-        return _hasher.hash(password)
+        return hashing.hasher.hash(password)
 
 
 def verify_password(password_hash: str | None, password: str) -> bool:
     """True if the password matches. Hashes exactly once even without a hash, so that the response time does not reveal
     whether an address has an account."""
+    hashing: _Hashing = current_app.extensions[_KEY]
     try:
         with _hash_semaphore:
-            return _hasher.verify(password_hash or _dummy_hash, password) and password_hash is not None
+            return hashing.hasher.verify(password_hash or hashing.dummy_hash, password) and password_hash is not None
     except (VerificationError, InvalidHashError):
         return False
 
 
 def needs_rehash(password_hash: str) -> bool:
     """True if the hash was made with other parameters than today's."""
-    return _hasher.check_needs_rehash(password_hash)
+    hashing: _Hashing = current_app.extensions[_KEY]
+    return hashing.hasher.check_needs_rehash(password_hash)
 
 
 def password_weakness(password: str, *about: str) -> str | None:

@@ -1,0 +1,13 @@
+"""How many examples Hypothesis tries: a quarter in the profile quick (`make test`), all in full (`make sure`)."""
+
+from hypothesis import settings
+
+DEFAULT_EXAMPLES = 100
+
+settings.register_profile("full", max_examples=DEFAULT_EXAMPLES)
+settings.register_profile("quick", max_examples=DEFAULT_EXAMPLES // 4)
+
+
+def count_examples(full: int) -> int:
+    """For a test that names its number of examples: its share of `full` in the profile that was chosen."""
+    return max(1, full * settings.default.max_examples // DEFAULT_EXAMPLES)
