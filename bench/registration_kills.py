@@ -16,7 +16,7 @@ from portal.registration.models import MeetingRegistrant
 from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from portal.zoom.models import MeetingDraft
 from portal.zoom_account.client import get_zoom_client
-from tests.registration.mortal_engine import MortalEngine
+from tests.registration.crashing_engine import CrashingEngine
 
 
 def main() -> None:
@@ -35,20 +35,20 @@ def run(database: str, kind: str, learners: int, every: int) -> None:
     started_at = time.perf_counter()
     with fresh(database) as url, pretending_here() as (world, pretend):
         app = portal_at(url, pretend)
-        with app.app_context(), MortalEngine(url, pretend.url) as mortal:
+        with app.app_context(), CrashingEngine(url, pretend.url) as engine:
             # each step needs a new meeting, and there are more than Zoom's 100 a day
             world.limits.host_per_day = 10_000
             school = School()
             meeting = school.meeting(school.section(learners), pretend, app, kind)
             desired_registrants.sync_registrant_rows(DOMAINS)
             end_read_transaction()
-            moments = mortal.run(meeting.id)["moments"]
+            moments = engine.run(meeting.id)["moments"]
             deaths, doubled, skipped, most_posts, posts = 0, 0, 0, 0, 0
             rounds = range(1, moments + 1, every)
             for moment in rounds:
                 _reset_registration(meeting)
-                deaths += mortal.run(meeting.id, die_at=moment)["died"]
-                mortal.run(meeting.id, minutes=3)
+                deaths += engine.run(meeting.id, die_at=moment)["died"]
+                engine.run(meeting.id, minutes=3)
                 counts = _count_results(world, meeting, learners)
                 doubled += counts[0]
                 skipped += counts[1]

@@ -21,7 +21,7 @@ from portal.registration.models import MeetingRegistrant
 from portal.sandbox.app import create_sandbox
 from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser
-from tests.people import People, settle, soon
+from tests.people import People, run_jobs, soon
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def fill(url: str, learners: int) -> Class:
             people = People(app)
             section = people.section(people.ada)
             people.learners(section, learners)
-            meeting = people.held(people.ada, people.school_class(people.ada, section), soon())
+            meeting = people.create_registered_meeting(people.ada, people.school_class(people.ada, section), soon())
             registrants = db.session.scalars(
                 select(MeetingRegistrant.zoom_registrant_id)
                 .join(Learner, Learner.id == MeetingRegistrant.learner_id)
@@ -61,7 +61,7 @@ def fill(url: str, learners: int) -> Class:
                 occurrence.starts_at,
                 tuple(str(registrant_id) for registrant_id in registrants),
             )
-            settle(app)
+            run_jobs(app)
         _dispose_engine(app)
     return school_class
 

@@ -32,7 +32,7 @@ from portal.zoom_account.client import init_zoom
 from tests import examples  # noqa: F401 - registers the profiles of Hypothesis
 from tests.browser import Browser
 from tests.faults import Faults
-from tests.people import BASE_URL, People, look_again
+from tests.people import BASE_URL, People, expire_orm_state
 from tests.state_guard import install_state_guards
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
@@ -139,7 +139,7 @@ class Client(FlaskClient):
     def open(self, *args: Any, **options: Any) -> Any:
         answer = contextvars.Context().run(super().open, *args, **options)
         if has_app_context():
-            look_again()
+            expire_orm_state()
         return answer
 
 

@@ -57,7 +57,7 @@ class People:
         """Give the browser the cookie of a new session, as the sign-in form does once the password was right.
         No page is fetched: the browser opens its first one afterwards."""
         contextvars.Context().run(_start_session, browser, user.id)
-        look_again()
+        expire_orm_state()
         return browser
 
     def sign_in_by_form(self, browser: Browser, user: User) -> Browser:
@@ -112,10 +112,10 @@ class People:
         )
         return meetings.create_meeting(teacher, school_class, details, client_key=uuid4().hex)
 
-    def held(self, teacher: User, school_class: SchoolClass, starts_at: datetime) -> ZoomMeeting:
+    def create_registered_meeting(self, teacher: User, school_class: SchoolClass, starts_at: datetime) -> ZoomMeeting:
         """A meeting that Zoom has and for which everybody is registered."""
         meeting = self.meeting(teacher, school_class, starts_at)
-        settle(self.app)
+        run_jobs(self.app)
         return db.session.get_one(ZoomMeeting, meeting.id)
 
 
@@ -134,14 +134,14 @@ def _start_session(browser: Browser, user_id: UUID) -> None:
     browser.client.set_cookie(name, value, secure=app.config["SESSION_COOKIE_SECURE"], httponly=True)
 
 
-def settle(app: Flask) -> None:
+def run_jobs(app: Flask) -> None:
     """Let the worker do everything that is due; the test's session then sees what it wrote."""
-    look_again()
+    expire_orm_state()
     run_until_idle(app)
-    look_again()
+    expire_orm_state()
 
 
-def look_again() -> None:
+def expire_orm_state() -> None:
     """The test's session forgets what it has read: others have written since."""
     db.session.rollback()
     db.session.expire_all()

@@ -17,7 +17,7 @@ from portal.sandbox.webhook_sender import WebhookSender
 from tests.access.matrix import ADMIN, OWN, PERSON, THING
 from tests.access.test_role_matrix import ids, rules, tuesday  # noqa: F401 - fixtures of one of everything
 from tests.browser import Browser
-from tests.people import People, settle
+from tests.people import People, run_jobs
 
 HOSTILE = "{{7*7}}<img src=x onerror=alert(1)>\"'><script>alert(2)</script>{% raw %}${7*7}"
 WIDE = ((School, "name"), (Section, "name"), (SchoolClass, "subject"), (Learner, "last_name"), (Learner, "first_name"))
@@ -49,7 +49,7 @@ def test_hostile_words_are_inert_on_every_page_and_in_every_file(
     ids: dict[str, Any],  # noqa: F811
     who: str,
 ) -> None:
-    settle(app)
+    run_jobs(app)
     people.sign_in(browser, people.ada if who == "ada" else people.head)
     spoil(people)
     seen = 0

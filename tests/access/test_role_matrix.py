@@ -41,7 +41,7 @@ def ids(tuesday: None, people: People, world: SimulatedZoom) -> dict[str, Any]:
     section = people.section(people.ada)
     learners = people.learners(section, 2)
     school_class = people.school_class(people.ada, section)
-    meeting = people.held(people.ada, school_class, NOW + timedelta(hours=1))
+    meeting = people.create_registered_meeting(people.ada, school_class, NOW + timedelta(hours=1))
     with write_transaction() as session:
         upload = RosterImport(
             school_id=section.school_id, section_id=section.id, uploaded_by=people.ada.id, uploaded_at=clock.now(),

@@ -13,7 +13,7 @@ from portal.core.crypto import decrypt_for_row
 from portal.core.db import db
 from portal.core.mail import outbox
 from tests.browser import Browser
-from tests.people import look_again
+from tests.people import expire_orm_state
 
 Letters = Callable[[], list[dict[str, str]]]
 
@@ -24,7 +24,7 @@ def letters(app: Flask) -> Letters:
 
     def read() -> list[dict[str, str]]:
         process_pending_requests()
-        look_again()
+        expire_orm_state()
         rows = db.session.scalars(
             select(outbox.OutboxMail).where(outbox.OutboxMail.state == "queued").order_by(outbox.OutboxMail.created_at)
         )

@@ -5,7 +5,7 @@ from flask import Flask
 from portal.core.db import db
 from tests.accounts.conftest import Letters
 from tests.browser import Browser
-from tests.people import PASSWORD, People, look_again
+from tests.people import PASSWORD, People, expire_orm_state
 
 
 def language(browser: Browser) -> str:
@@ -28,7 +28,7 @@ def test_the_language_chosen_at_the_door_is_the_accounts_from_then_on(
     assert "Mag-sign in" in browser.text
     browser.submit(email=people.ada.email, password=PASSWORD)
     assert language(browser) == "fil"
-    look_again()
+    expire_orm_state()
     assert people.ada.language == "fil"
     people.sign_in_by_form(other, people.ada)
     other.get("/")

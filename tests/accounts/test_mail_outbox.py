@@ -18,7 +18,7 @@ from portal.core import clock
 from portal.core.db import db, write_transaction
 from portal.core.mail import outbox
 from tests.conftest import settings_for
-from tests.people import look_again
+from tests.people import expire_orm_state
 
 
 class _Talk(socketserver.StreamRequestHandler):
@@ -79,7 +79,7 @@ def letter(name: str = "Ada", language: str = "en") -> outbox.OutboxMail:
 
 
 def again(row: outbox.OutboxMail) -> outbox.OutboxMail:
-    look_again()
+    expire_orm_state()
     return db.session.get_one(outbox.OutboxMail, row.id)
 
 

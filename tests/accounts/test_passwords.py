@@ -16,13 +16,13 @@ from portal.config import Settings
 from portal.core.db import db
 from tests.browser import Browser
 from tests.conftest import Client, settings_for
-from tests.people import PASSWORD, People, look_again
+from tests.people import PASSWORD, People, expire_orm_state
 
 LONG = "saging tsinelas kalabaw ulap bundok"
 
 
 def stored(user: User) -> str:
-    look_again()
+    expire_orm_state()
     return db.session.scalars(select(User.password_hash).where(User.id == user.id)).one() or ""
 
 

@@ -14,7 +14,7 @@ from portal.core import clock
 from portal.core.db import db
 from tests.accounts.test_sign_in import set_up
 from tests.browser import Browser
-from tests.people import PASSWORD, People, look_again
+from tests.people import PASSWORD, People, expire_orm_state
 
 WORDS = "Sampaguita of the morning"
 FORM = {"grade_level": "Grade 8", "name": WORDS}
@@ -36,7 +36,7 @@ def typed_too_late(browser: Browser, people: People, user: User) -> Iterator[Non
 
 
 def sections() -> list[str]:
-    look_again()
+    expire_orm_state()
     return list(db.session.scalars(select(Section.name)))
 
 

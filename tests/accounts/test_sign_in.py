@@ -16,7 +16,7 @@ from portal.core import clock
 from portal.core.db import db, write_transaction
 from tests.accounts.conftest import Letters
 from tests.browser import Browser
-from tests.people import PASSWORD, People, look_again
+from tests.people import PASSWORD, People, expire_orm_state
 
 GOOD = "saging tsinelas kalabaw ulap"
 
@@ -167,7 +167,7 @@ def test_wrong_codes_close_the_account(browser: Browser, other: Browser, people:
 def test_the_secret_and_the_codes_are_not_readable_in_the_database(browser: Browser, people: People) -> None:
     people.sign_in_by_form(browser, people.ada)
     phone, recovery = set_up(browser)
-    look_again()
+    expire_orm_state()
     ada = db.session.get_one(User, people.ada.id)
     hashes = set(db.session.scalars(select(RecoveryCode.code_hash)))
     assert phone.secret not in (ada.totp_secret_encrypted or "") and not hashes & set(recovery)

@@ -19,8 +19,8 @@ from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from portal.sandbox.webhook_sender import WebhookSender
 from portal.webhooks.models import ZoomEvent
 from tests.browser import Browser
-from tests.people import People, look_again, settle, soon
-from tests.roster.test_one_learner import statements
+from tests.classes.test_one_learner import statements
+from tests.people import People, expire_orm_state, run_jobs, soon
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_who_looked_at_a_class_last_month_is_one_search(
     section = people.section(people.ada)
     people.learners(section, 2)
     biology = people.school_class(people.ada, section)
-    meeting = people.held(people.ada, biology, soon())
+    meeting = people.create_registered_meeting(people.ada, biology, soon())
     people.sign_in(browser, people.ada)
     occurrence = browser.get(f"/meetings/{meeting.id}") and db.session.execute(select(AuditEntry.id).limit(1)).first()
     assert occurrence is not None
@@ -122,7 +122,7 @@ def test_what_could_not_be_read_is_listed_without_its_content_and_read_again(
 ) -> None:
     section = people.section(people.ada)
     people.learners(section, 1)
-    meeting = people.held(people.ada, people.school_class(people.ada, section), soon())
+    meeting = people.create_registered_meeting(people.ada, people.school_class(people.ada, section), soon())
     assert meeting.zoom_id
     world.start(meeting.zoom_id)
     world.join(meeting.zoom_id, name="Secret Name")
@@ -136,7 +136,7 @@ def test_what_could_not_be_read_is_listed_without_its_content_and_read_again(
     assert "meeting.started" in browser.text and "ValueError: odd" in browser.text and "Secret" not in browser.text
     browser.submit("[action='/admin/webhooks/replay']")
     assert "are looked at again." in browser.text
-    settle(app)
+    run_jobs(app)
     assert set(db.session.scalars(select(ZoomEvent.state))) <= {"done", "ignored"}
 
 
@@ -145,12 +145,12 @@ def test_one_delivery_is_read_again_by_its_button(
 ) -> None:
     section = people.section(people.ada)
     people.learners(section, 1)
-    meeting = people.held(people.ada, people.school_class(people.ada, section), soon())
+    meeting = people.create_registered_meeting(people.ada, people.school_class(people.ada, section), soon())
     assert meeting.zoom_id
     world.start(meeting.zoom_id)
     world.end(meeting.zoom_id)
     sender.pump()
-    settle(app)
+    run_jobs(app)
     with write_transaction():
         db.session.execute(update(ZoomEvent).values(state="failed", attempts=5, error="ValueError: odd"))
     first, *others = db.session.scalars(select(ZoomEvent.id).order_by(ZoomEvent.id))
@@ -160,7 +160,7 @@ def test_one_delivery_is_read_again_by_its_button(
     assert "1 delivery is looked at again." in browser.text and browser.url.endswith("state=failed")
     rows = {row.id: row.state for row in db.session.scalars(select(ZoomEvent))}
     assert rows[first] == "pending" and {rows[one] for one in others} == {"failed"}
-    settle(app)
+    run_jobs(app)
     assert db.session.scalar(select(ZoomEvent.state).where(ZoomEvent.id == first)) in ("done", "ignored")
     assert db.session.scalar(select(AuditEntry.subject_id).where(AuditEntry.action == "replayed_deliveries")) == str(
         first
@@ -184,7 +184,7 @@ def test_letters_that_were_given_up_are_sent_after_all_by_a_button(
     letter_id = outbox.enqueue_mail(people.ada.email, "reset", "en", name="Ada", link="https://silid.test/x")
     with time_machine.travel(clock.now() + timedelta(days=4)):
         outbox.send_due_mail()
-    look_again()
+    expire_orm_state()
     row = db.session.get_one(outbox.OutboxMail, letter_id)
     assert row.state == "failed" and row.content_encrypted and "ada" not in row.content_encrypted
     people.sign_in(browser, chief).get("/admin/mail")

@@ -15,7 +15,7 @@ from portal.meetings import option_policies
 from portal.meetings.models import ZoomMeeting
 from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser, words
-from tests.people import People, settle, soon
+from tests.people import People, run_jobs, soon
 
 FORM = "form:has([name=title])"
 RULES = "form:has([name=waiting_room])"
@@ -68,7 +68,7 @@ def test_an_admin_says_and_the_form_shows_it_and_zoom_gets_it(
     assert "Waiting room : always on. Your school decides this." in ada.text
     assert "Join before you : not allowed." in ada.text and "Record : not allowed." in ada.text
     ada.submit(FORM, title="Cells")
-    settle(app)
+    run_jobs(app)
     [meeting] = meetings()
     assert (meeting.waiting_room, meeting.join_before_host, meeting.auto_recording) == (True, False, "none")
     assert meeting.participant_video and next(iter(world.meetings.values())).settings["waiting_room"] is True

@@ -11,7 +11,7 @@ from portal.accounts.models import AccountRequest, School, User
 from portal.core.audit_log import AuditEntry
 from portal.core.db import db
 from tests.browser import Browser
-from tests.people import People, settle
+from tests.people import People, run_jobs
 
 FORM = "form:has([name=deped_id])"
 
@@ -142,7 +142,7 @@ def test_a_closed_school_takes_nobody_new_and_keeps_its_people(
     asking = Browser(app.test_client())
     asking.get("/ask-for-account")
     asking.submit(email="new@r1.deped.gov.ph", full_name="New Person", school="300123")
-    settle(app)
+    run_jobs(app)
     assert db.session.scalars(select(AccountRequest)).one().school_id is None
     browser.get(f"/admin/schools/{people.school.id}")
     browser.submit("[action$='/reopen']")

@@ -18,7 +18,7 @@ from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.registration.models import MeetingRegistrant
 from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser, words
-from tests.people import People, settle
+from tests.people import People, run_jobs
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=clock.MANILA)
 
@@ -43,7 +43,7 @@ def day(app: Flask, people: People, world: SimulatedZoom) -> ZoomMeeting:
     biology = people.school_class(people.ada, section)
     starts = (NOW, NOW + timedelta(hours=2), NOW + timedelta(hours=4), NOW - timedelta(days=1), NOW - timedelta(days=6))
     live, coming, troubled, yesterday, last_week = (people.meeting(people.ada, biology, start) for start in starts)
-    settle(app)
+    run_jobs(app)
     with write_transaction() as session:
         _set(live, state="started")
         _set(yesterday, state="ended")

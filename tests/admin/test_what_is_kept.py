@@ -19,7 +19,7 @@ from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from portal.sandbox.webhook_sender import WebhookSender
 from portal.webhooks.models import ZoomEvent
 from tests.browser import Browser
-from tests.people import People, settle, soon
+from tests.people import People, run_jobs, soon
 
 
 def test_marks_stay_when_raw_events_go(
@@ -27,7 +27,7 @@ def test_marks_stay_when_raw_events_go(
 ) -> None:
     section = people.section(people.ada)
     people.learners(section, 2)
-    meeting = people.held(people.ada, people.school_class(people.ada, section), soon())
+    meeting = people.create_registered_meeting(people.ada, people.school_class(people.ada, section), soon())
     assert meeting.zoom_id
     world.start(meeting.zoom_id, meeting.starts_at)
     registrant = world.active_registrants(meeting.zoom_id)[0]
@@ -35,7 +35,7 @@ def test_marks_stay_when_raw_events_go(
     world.leave(stay, meeting.starts_at + timedelta(minutes=20))
     world.end(meeting.zoom_id, meeting.starts_at + timedelta(minutes=60))
     sender.pump()
-    settle(app)
+    run_jobs(app)
     occurrence = db.session.scalars(select(MeetingOccurrence.id)).one()
     people.sign_in(browser, people.ada)
     before = browser.client.get(f"/attendance/{occurrence}.csv").get_data(as_text=True)
@@ -44,7 +44,7 @@ def test_marks_stay_when_raw_events_go(
         told = delete_expired_rows(dry_run=True)
         assert told["raw events"] > 0 and delete_expired_rows() == told
         assert db.session.scalar(select(func.count()).select_from(ZoomEvent)) == 0
-        settle(app)
+        run_jobs(app)
         people.sign_in(browser, people.ada)
         assert browser.client.get(f"/attendance/{occurrence}.csv").get_data(as_text=True) == before
         assert set(delete_expired_rows().values()) == {0}

@@ -19,7 +19,7 @@ from portal.zoom_account import host_quota
 from portal.zoom_account.client import init_zoom
 from tests.browser import Browser
 from tests.faults import Faults
-from tests.people import People, settle, soon
+from tests.people import People, run_jobs, soon
 
 SECRET = "a secret for tests alone"
 
@@ -107,12 +107,12 @@ def test_the_page_and_the_command_have_the_same_figures(
     section = people.section(people.ada)
     people.learners(section, 2)
     biology = people.school_class(people.ada, section)
-    people.held(people.ada, biology, soon())
+    people.create_registered_meeting(people.ada, biology, soon())
     sender.pump()
     for _ in range(host_quota.WRITES_PER_DAY):
         host_quota.mark_quota_exhausted(people.ada.email)
     waiting = people.meeting(people.ada, biology, soon() + timedelta(hours=3))
-    settle(app)
+    run_jobs(app)
     assert waiting.id
     _, said = run(app, base_url=served)
     assert "ada@r1.deped.gov.ph: 100 of 100" in said

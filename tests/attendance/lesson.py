@@ -30,7 +30,7 @@ from portal.zoom.errors import ZoomRefused
 from portal.zoom.models import PastInstance, PastMeeting, ReportRow
 from portal.zoom.webhooks.signature import sign_webhook
 from tests.browser import Browser
-from tests.people import People, look_again
+from tests.people import People, expire_orm_state
 
 TUESDAY = datetime(2026, 11, 3, tzinfo=clock.MANILA)
 ZOOM_ID = "86123456789"
@@ -182,7 +182,7 @@ class Lesson:
 
     def work(self) -> None:
         """What the worker does with events and sheets."""
-        look_again()
+        expire_orm_state()
         while sum(
             sweep()
             for sweep in (
@@ -193,11 +193,11 @@ class Lesson:
             )
         ):
             pass
-        look_again()
+        expire_orm_state()
 
     def reconcile(self) -> None:
         """What the worker does with reports that are due."""
-        look_again()
+        expire_orm_state()
         zoom_report.find_occurrences_without_events(self.zoom)  # type: ignore[arg-type]  # a fake with what is needed of the client
         for occurrence_id in zoom_report.lease_due_reports():
             zoom_report.reconcile_occurrence(occurrence_id, self.zoom)  # type: ignore[arg-type]
@@ -220,11 +220,11 @@ class Lesson:
         return self.browser.text
 
     def dates(self) -> list[MeetingOccurrence]:
-        look_again()
+        expire_orm_state()
         return list(db.session.scalars(select(MeetingOccurrence).order_by(MeetingOccurrence.starts_at)))
 
     def stored(self) -> int:
-        look_again()
+        expire_orm_state()
         return db.session.scalar(select(func.count()).select_from(ZoomEvent)) or 0
 
     def move(self, moment: datetime) -> None:

@@ -12,7 +12,7 @@ from portal.meetings.models import MeetingOccurrence, ZoomInstance
 from portal.webhooks.models import ZoomEvent
 from portal.webhooks.replay import replay_deliveries
 from tests.attendance.lesson import Body, Lesson, Says, at
-from tests.people import look_again
+from tests.people import expire_orm_state
 
 Make = Callable[..., Lesson]
 
@@ -218,7 +218,7 @@ def test_computing_everything_anew_from_the_deliveries_twice_gives_the_same_byte
         assert replay_deliveries(("done",)) == len(ids)
         lesson.work()
         assert lesson.csv() == before
-        look_again()
+        expire_orm_state()
 
 
 def test_late_and_left_early_stand_beside_the_mark_where_the_section_asks_for_them(

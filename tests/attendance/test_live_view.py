@@ -9,7 +9,7 @@ from portal.core.audit_log import AuditEntry
 from portal.core.db import db
 from tests.attendance.lesson import Lesson, Says, at
 from tests.browser import words
-from tests.people import look_again
+from tests.people import expire_orm_state
 
 Make = Callable[..., Lesson]
 
@@ -76,7 +76,7 @@ def test_a_change_is_seen_at_the_next_renewal_and_looking_is_audited_once(
     assert page.select_one("#live[hx-get]")
     lesson.moving.shift(61)
     assert "31 min" in words(lesson.browser.get(renewal(lesson)).select_one("#in"))  # type: ignore[arg-type]
-    look_again()
+    expire_orm_state()
     viewed = select(func.count()).select_from(AuditEntry).where(AuditEntry.action == "viewed_sheet")
     assert db.session.scalar(viewed) == 1
 

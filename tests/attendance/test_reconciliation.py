@@ -19,14 +19,14 @@ from portal.sandbox.webhook_sender import WebhookSender
 from portal.zoom.errors import ZoomNotAuthorised, ZoomRateLimited, ZoomRefused, ZoomUnavailable
 from tests.attendance.lesson import HOST_ID, Lesson, Says, at, row
 from tests.browser import Browser
-from tests.people import People, look_again, settle
+from tests.people import People, expire_orm_state, run_jobs
 
 Make = Callable[..., Lesson]
 UUID = Says().uuid
 
 
 def sheet_of(lesson: Lesson) -> AttendanceSheet:
-    look_again()
+    expire_orm_state()
     return db.session.get_one(AttendanceSheet, lesson.occurrence.id)
 
 
@@ -292,7 +292,7 @@ def test_the_pretend_zooms_own_report_after_half_of_the_events_were_lost(
     with time_machine.travel(at("7:30"), tick=False) as moving:
         section = people.section(people.ada)
         learners = people.learners(section, 3)
-        meeting = people.held(people.ada, people.school_class(people.ada, section), at("8:00"))
+        meeting = people.create_registered_meeting(people.ada, people.school_class(people.ada, section), at("8:00"))
         ids = {one.learner_id: one.zoom_registrant_id for one in db.session.scalars(select(MeetingRegistrant))}
         sender.faults.drop = lambda body: "left" in str(body) or "ended" in str(body)
         zoom_id = str(meeting.zoom_id)
@@ -305,7 +305,7 @@ def test_the_pretend_zooms_own_report_after_half_of_the_events_were_lost(
         world.end(zoom_id, at=at("9:00"))
         sender.pump()
         moving.move_to(at("9:31"))
-        settle(app)
+        run_jobs(app)
         people.sign_in(browser, people.ada)
         occurrence = db.session.scalars(select(MeetingOccurrence)).one()
         browser.get(f"/attendance/{occurrence.id}")

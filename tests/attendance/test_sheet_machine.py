@@ -39,7 +39,7 @@ from portal.zoom_account.client import init_zoom
 from tests.attendance.lesson import Body, Lesson, Says, add_meeting, at, row
 from tests.browser import Browser
 from tests.examples import count_examples
-from tests.people import People, look_again
+from tests.people import People, expire_orm_state
 
 EXAMPLES = int(os.environ.get("SILID_EXAMPLES", count_examples(15)))
 LEARNERS, RUNS, END, OVER = 3, ((0, 28), (32, 60)), 60, 90  # minutes after 8:00; at 9:30 a class counts as over
@@ -305,7 +305,7 @@ class Life(RuleBasedStateMachine):
             assert words or not self.model.is_over(), "a guest is offered to be matched"
             mine = select(ZoomParticipant.id).where(ZoomParticipant.session == self.ids[guest])
             rows = list(db.session.scalars(mine.limit(1)))
-        look_again()
+        expire_orm_state()
         stay = [str(one) for one in rows]
         if learner is None:
             self.lesson.browser.post(f"{url}/unmatch", {"stay": stay})
@@ -329,7 +329,7 @@ class Life(RuleBasedStateMachine):
             zoom.rows[said.uuid] = [host, *(self.reported(one) for one in self.sessions if one.run == run)]
         zoom_report.reconcile_occurrence(self.lesson.occurrence.id, zoom)  # type: ignore[arg-type]  # a fake of the client
         self.model.reported = True
-        look_again()
+        expire_orm_state()
 
     def reported(self, one: Session) -> ReportRow:
         said = {"name" if key == "user_name" else key: value for key, value in self.who(one).items()}
@@ -345,7 +345,7 @@ class Life(RuleBasedStateMachine):
         zoom.error = ZoomUnavailable("down") if fails else None
         zoom.rows = {said.uuid: [] for said in self.zoom}
         zoom_report.reconcile_occurrence(self.lesson.occurrence.id, zoom)  # type: ignore[arg-type]  # a fake of the client
-        look_again()
+        expire_orm_state()
 
     @invariant()
     def the_sheet_says_what_was_counted(self) -> None:

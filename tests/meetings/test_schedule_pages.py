@@ -23,7 +23,7 @@ from portal.zoom_account.models import ZoomQuota
 from tests.browser import Browser
 from tests.faults import Faults
 from tests.meetings.conftest import again, dates_at_zoom, dates_here, only, zooms
-from tests.people import People, settle
+from tests.people import People, run_jobs
 
 NOW = datetime(2026, 11, 23, 7, tzinfo=clock.MANILA)
 FORM = "form:has([name=title])"
@@ -95,7 +95,7 @@ def test_a_weekly_schedule_is_saved_as_shown_and_zoom_gets_its_dates(
     ada.submit(FORM)
     assert ada.url.startswith("/schedules/")
     assert "Monday" in ada.text and "1:30 PM, 45 min" in ada.text
-    settle(app)
+    run_jobs(app)
     made = sorted(dates_at_zoom(meeting) for meeting in zooms(world))
     assert made == [
         ["2026-11-23 08:00", "2026-11-25 08:00", "2026-12-02 08:00"],
@@ -182,7 +182,7 @@ def test_the_form_begins_with_a_free_time(people: People, ada: Browser, biology:
 
 def test_one_date_is_moved_and_another_cancelled_on_its_page(app: Flask, ada: Browser, world: SimulatedZoom) -> None:
     fill(ada, title="Cells", day="2026-11-24", start="10:00", weekdays=["2"], dates="3")
-    settle(app)
+    run_jobs(app)
     [meeting] = all_meetings()
     ada.get(date_path(meeting, 1))
     ada.submit("form:has([name=start])", day="2026-12-02", start="09:00")
@@ -192,7 +192,7 @@ def test_one_date_is_moved_and_another_cancelled_on_its_page(app: Flask, ada: Br
     ada.submit("form[action$=cancel]", reason="Class suspension")
     assert "No class on Tue 15 Dec. Nobody is marked absent." in ada.text
     assert "Tue 15 Dec: Class suspension" in ada.text, "the history names the date as people write it"
-    settle(app)
+    run_jobs(app)
     assert dates_at_zoom(only(world)) == ["2026-11-24 10:00", "2026-12-02 09:00"] == dates_here(again(meeting))
     ada.get(date_path(meeting, 0))
     ada.submit("form:has([name=start])", status=422, start="06:00", day="2026-11-23")
@@ -202,18 +202,18 @@ def test_one_date_is_moved_and_another_cancelled_on_its_page(app: Flask, ada: Br
 def test_a_class_deleted_at_zoom_is_made_again_by_one_click_for_everybody(
     app: Flask, ada: Browser, at_ten: ZoomMeeting, world: SimulatedZoom
 ) -> None:
-    settle(app)
+    run_jobs(app)
     old = only(world)
     links = {row.join_url for row in db.session.scalars(select(MeetingRegistrant))}
     old.deleted_at = clock.now()
     generation = again(at_ten).zoom_generation
     ada.get(f"/meetings/{at_ten.id}/change")
     ada.submit(FORM, title="Cells and tissues")
-    settle(app)
+    run_jobs(app)
     ada.get(f"/meetings/{at_ten.id}")
     assert "This class was deleted at Zoom." in ada.text
     ada.submit("form[action$=make-again]")
-    settle(app)
+    run_jobs(app)
     meeting = again(at_ten)
     assert (meeting.state, meeting.zoom_generation) == ("scheduled", generation + 1)
     assert only(world).id == meeting.zoom_id and only(world).id != old.id
@@ -226,7 +226,7 @@ def test_a_host_without_licence_holds_the_class_with_one_link_for_all(
 ) -> None:
     world.add_user("ada@r1.deped.gov.ph", "Ada", "Host", licensed=False)
     fill(ada, title="Cells", day="2026-11-24", start="10:00")
-    settle(app)
+    run_jobs(app)
     ada.get(f"/meetings/{all_meetings()[0].id}")
     assert "The Zoom host has no licence, so Zoom cannot register anybody." in ada.text
     [link] = ada.page.select("#join-link")
@@ -248,12 +248,12 @@ def test_from_80_changes_on_a_warning_is_shown_and_beyond_100_the_class_waits_un
         with write_transaction() as session:
             session.execute(update(ZoomQuota).values(writes_used=100))
         fill(ada, title="Cells", day="2026-11-24", start="10:00")
-        settle(app)
+        run_jobs(app)
         assert zooms(world) == []
         ada.get(f"/meetings/{all_meetings()[0].id}")
         assert "Tue 24 Nov, 8:00 AM" in ada.text
     with time_machine.travel(NOW + timedelta(days=1, hours=1, minutes=1), tick=False):
-        settle(app)
+        run_jobs(app)
         assert only(world).topic == "Cells"
 
 
@@ -261,12 +261,12 @@ def test_a_class_that_zoom_did_not_take_is_offered_again_once_its_details_are_ch
     app: Flask, ada: Browser, world: SimulatedZoom, faults: Faults, at_ten: ZoomMeeting
 ) -> None:
     faults.refuse("POST", "/users/[^/]+/meetings$", 400, 300, "Invalid field.")
-    settle(app)
+    run_jobs(app)
     assert again(at_ten).state == "failed"
     ada.get(f"/meetings/{at_ten.id}")
     ada.click("Change the details")
     ada.submit(FORM, title="Cells")
-    settle(app)
+    run_jobs(app)
     assert only(world).topic == "Cells" and again(at_ten).state == "scheduled"
 
 
@@ -274,7 +274,7 @@ def test_a_page_that_is_older_than_a_cancellation_cannot_bring_the_class_back(
     app: Flask, people: People, ada: Browser, world: SimulatedZoom, at_ten: ZoomMeeting
 ) -> None:
     """Two windows: each has read the class before the other one writes."""
-    settle(app)
+    run_jobs(app)
     stale = again(at_ten)
     with write_transaction() as session:
         session.execute(
@@ -286,7 +286,7 @@ def test_a_page_that_is_older_than_a_cancellation_cannot_bring_the_class_back(
     wish = service.MeetingDetails("Cells", "", stale.starts_at, 60)
     with pytest.raises(service.MeetingNotChangeable):
         service.update_meeting(people.ada, stale, wish)
-    settle(app)
+    run_jobs(app)
     assert zooms(world) == [] and again(at_ten).state == "cancelled"
 
 

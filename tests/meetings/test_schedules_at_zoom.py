@@ -24,7 +24,7 @@ from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from portal.sandbox.webhook_sender import WebhookSender
 from tests.faults import Faults
 from tests.meetings.conftest import again, dates_at_zoom, dates_here, only, zooms
-from tests.people import People, settle
+from tests.people import People, run_jobs
 
 MONDAY = datetime(2026, 11, 23, 7, tzinfo=clock.MANILA)
 MONDAYS = ["2026-11-23 08:00", "2026-12-07 08:00", "2026-12-14 08:00"]  # the 30th is Bonifacio Day
@@ -63,7 +63,7 @@ def test_holidays_are_taken_out_of_the_recurring_meeting(
 ) -> None:
     with time_machine.travel(MONDAY, tick=False):
         meeting = three_mondays(people, biology)
-        settle(app)
+        run_jobs(app)
         made = only(world)
         assert made.type == 8 and made.settings["registration_type"] == 1
         assert dates_at_zoom(made) == MONDAYS == dates_here(meeting)
@@ -88,9 +88,9 @@ def test_a_worker_broken_off_over_the_holidays_goes_on(
             people, biology, WeeklyRule({2: (time(8), 60)}, date(2026, 11, 24), until=date(2026, 12, 15))
         )
         faults.add("DELETE", "/meetings/", "reset")
-        settle(app)
+        run_jobs(app)
         moving.shift(timedelta(seconds=30))
-        settle(app)
+        run_jobs(app)
         assert (
             dates_at_zoom(only(world))
             == dates_here(meeting)
@@ -108,11 +108,11 @@ def test_one_date_is_moved_and_one_cancelled(
 ) -> None:
     with time_machine.travel(MONDAY, tick=False):
         meeting = three_mondays(people, biology)
-        settle(app)
+        run_jobs(app)
         to = clock.from_manila(date(2026, 12, 8), time(10))
         schedules.move_occurrence(people.ada, occurrence(meeting, "2026-12-07"), to, 45)
         schedules.cancel_occurrence(people.ada, occurrence(meeting, "2026-12-14"), "Intramurals")
-        settle(app)
+        run_jobs(app)
         assert dates_at_zoom(only(world)) == ["2026-11-23 08:00", "2026-12-08 10:00"] == dates_here(meeting)
         assert again(meeting).pending_action is None
     assert world.count("PATCH").calls == 1, "Zoom counts changes, and only one date changed"
@@ -126,7 +126,7 @@ def test_dates_changed_before_zoom_has_them_arrive_changed(
         to = clock.from_manila(date(2026, 12, 7), time(10))
         schedules.move_occurrence(people.ada, occurrence(meeting, "2026-12-07"), to, 60)
         schedules.cancel_occurrence(people.ada, occurrence(meeting, "2026-12-14"))
-        settle(app)
+        run_jobs(app)
         assert dates_at_zoom(only(world)) == ["2026-11-23 08:00", "2026-12-07 10:00"]
 
 
@@ -135,10 +135,10 @@ def test_the_last_date_takes_the_meeting_with_it(
 ) -> None:
     with time_machine.travel(MONDAY, tick=False):
         meeting = three_mondays(people, biology)
-        settle(app)
+        run_jobs(app)
         for day in ("2026-11-23", "2026-12-07", "2026-12-14"):
             schedules.cancel_occurrence(people.ada, occurrence(meeting, day))
-        settle(app)
+        run_jobs(app)
     assert again(meeting).state == "cancelled"
     assert zooms(world) == []
 
@@ -150,11 +150,11 @@ def test_later_blocks_wait_until_three_weeks_before_they_are_needed(
     every_day = WeeklyRule({day: (time(8), 50) for day in range(1, 6)}, date(2026, 11, 23), until=date(2027, 3, 12))
     with time_machine.travel(MONDAY, tick=False) as moving:
         first, second = scheduled(people, biology, every_day)
-        settle(app)
+        run_jobs(app)
         assert (again(first).state, again(second).state) == ("scheduled", "pending_zoom")
         assert second.starts_at == clock.from_manila(date(2027, 2, 1), time(8))
         moving.move_to(second.starts_at - timedelta(days=21))
-        settle(app)
+        run_jobs(app)
         assert again(second).state == "scheduled"
         for meeting in (first, second):
             at_zoom = next(one for one in zooms(world) if one.id == again(meeting).zoom_id)
@@ -174,14 +174,14 @@ def test_a_meeting_deleted_in_zoom_is_made_again_for_everybody(
 ) -> None:
     with time_machine.travel(MONDAY, tick=False) as moving:
         meeting = three_mondays(people, biology)
-        settle(app)
+        run_jobs(app)
         old = only(world).id
         moving.move_to(MONDAY + timedelta(days=1))
         deleted_by_somebody(world, sender, meeting)
-        settle(app)
+        run_jobs(app)
         assert again(meeting).state == "deleted"
         schedules.recreate_meeting(people.ada, again(meeting))
-        settle(app)
+        run_jobs(app)
         made = only(world)
         assert made.id != old
         assert dates_at_zoom(made) == MONDAYS[1:]
@@ -195,11 +195,11 @@ def test_a_change_that_finds_the_meeting_gone_says_so(
     app: Flask, people: People, world: SimulatedZoom, biology: SchoolClass
 ) -> None:
     with time_machine.travel(MONDAY, tick=False):
-        meeting = people.held(people.ada, biology, MONDAY + timedelta(hours=3))
+        meeting = people.create_registered_meeting(people.ada, biology, MONDAY + timedelta(hours=3))
         world.delete_meeting(str(meeting.zoom_id))
         world.forget_calls()
         service.update_meeting(people.ada, meeting, service.MeetingDetails("Cells", "", meeting.starts_at, 60))
-        settle(app)
+        run_jobs(app)
     assert (again(meeting).state, again(meeting).pending_action) == ("deleted", None)
     assert world.count("PATCH").calls == 1
 
@@ -208,13 +208,13 @@ def test_changes_made_in_zoom_come_back(
     app: Flask, people: People, world: SimulatedZoom, sender: WebhookSender, biology: SchoolClass
 ) -> None:
     with time_machine.travel(MONDAY, tick=False):
-        meeting = people.held(people.ada, biology, MONDAY + timedelta(hours=3))
+        meeting = people.create_registered_meeting(people.ada, biology, MONDAY + timedelta(hours=3))
         changed = {"topic": "Cells", "start_time": "2026-11-23T13:00:00", "duration": 45, "agenda": "Bring a pencil"}
         world.update_meeting(
             str(meeting.zoom_id), changed | {"timezone": "Asia/Manila", "settings": {"mute_upon_entry": False}}
         )
         sender.pump()
-        settle(app)
+        run_jobs(app)
         row = again(meeting)
         assert (row.title, row.description, row.minutes, row.mute_upon_entry) == ("Cells", "Bring a pencil", 45, False)
         assert dates_here(meeting) == ["2026-11-23 13:00"]
@@ -226,11 +226,11 @@ def test_dates_changed_in_zoom_come_back(
 ) -> None:
     with time_machine.travel(MONDAY, tick=False):
         meeting = three_mondays(people, biology)
-        settle(app)
+        run_jobs(app)
         first, second, third = (occurrence(meeting, day[:10]).zoom_occurrence_id for day in MONDAYS)
         world.update_meeting(only(world).id, {"start_time": "2026-12-07T01:00:00Z", "duration": 30}, str(second))
         deleted_by_somebody(world, sender, meeting, str(third))
-        settle(app)
+        run_jobs(app)
         assert dates_here(meeting) == ["2026-11-23 08:00", "2026-12-07 09:00"]
         assert occurrence(meeting, "2026-12-07").minutes == 30
         assert first is not None
@@ -241,10 +241,10 @@ def test_a_series_moved_in_zoom_moves_here_and_keeps_its_holidays(
 ) -> None:
     with time_machine.travel(MONDAY, tick=False):
         meeting = three_mondays(people, biology)
-        settle(app)
+        run_jobs(app)
         world.update_meeting(only(world).id, {"start_time": "2026-11-23T02:00:00Z"})
         sender.pump()
-        settle(app)
+        run_jobs(app)
         assert dates_here(meeting) == [day.replace("08:00", "10:00") for day in MONDAYS] == dates_at_zoom(only(world))
 
 
@@ -253,18 +253,18 @@ def test_our_own_changes_come_back_and_change_nothing(
 ) -> None:
     """Even when an old echo arrives after a newer change."""
     with time_machine.travel(MONDAY, tick=False):
-        meeting = people.held(people.ada, biology, MONDAY + timedelta(hours=3))
+        meeting = people.create_registered_meeting(people.ada, biology, MONDAY + timedelta(hours=3))
         for title in ("Cells", "Plants"):
             service.update_meeting(people.ada, again(meeting), service.MeetingDetails(title, "", meeting.starts_at, 60))
-            settle(app)
+            run_jobs(app)
         sender.pump()
-        settle(app)
+        run_jobs(app)
         assert again(meeting).title == only(world).topic == "Plants"
         assert world.count("PATCH").calls == 2
         service.cancel_meeting(people.ada, again(meeting))
-        settle(app)
+        run_jobs(app)
         sender.pump()
-        settle(app)
+        run_jobs(app)
     assert again(meeting).state == "cancelled"
 
 
@@ -273,11 +273,11 @@ def test_a_change_here_and_another_in_zoom_both_stay(
     app: Flask, people: People, world: SimulatedZoom, biology: SchoolClass
 ) -> None:
     with time_machine.travel(MONDAY, tick=False):
-        meeting = people.held(people.ada, biology, MONDAY + timedelta(hours=3))
+        meeting = people.create_registered_meeting(people.ada, biology, MONDAY + timedelta(hours=3))
         world.update_meeting(str(meeting.zoom_id), {"topic": "Cells"})
         later = meeting.starts_at + timedelta(hours=1)
         service.update_meeting(people.ada, meeting, service.MeetingDetails(meeting.title, "", later, 60))
-        settle(app)
+        run_jobs(app)
         assert again(meeting).title == only(world).topic == "Cells"
         assert only(world).start_time == later
 
@@ -287,12 +287,12 @@ def test_a_meeting_brought_back_in_zoom_is_there_again(
     app: Flask, people: People, world: SimulatedZoom, sender: WebhookSender, biology: SchoolClass
 ) -> None:
     with time_machine.travel(MONDAY, tick=False):
-        meeting = people.held(people.ada, biology, MONDAY + timedelta(hours=3))
+        meeting = people.create_registered_meeting(people.ada, biology, MONDAY + timedelta(hours=3))
         deleted_by_somebody(world, sender, meeting)
-        settle(app)
+        run_jobs(app)
         world.recover_meeting(str(meeting.zoom_id))
         sender.pump()
-        settle(app)
+        run_jobs(app)
     assert (again(meeting).state, again(meeting).pending_action) == ("scheduled", None)
 
 
@@ -303,12 +303,12 @@ def test_settings_that_zoom_overrides_are_shown_and_not_sent_again(
     """Without a passcode Zoom turns the waiting room on (its security rule)."""
     with time_machine.travel(MONDAY, tick=False):
         meeting = people.meeting(people.ada, biology, MONDAY + timedelta(hours=3), waiting_room=False)
-        settle(app)
+        run_jobs(app)
         world.update_meeting(str(again(meeting).zoom_id), {"password": ""})
         service.update_meeting(
             people.ada, again(meeting), service.MeetingDetails("Cells", "", meeting.starts_at, 60, waiting_room=False)
         )
-        settle(app)
+        run_jobs(app)
         row = again(meeting)
         assert row.pending_action is None
         assert row.waiting_room, "Zoom's own change is taken over where nobody asked for anything else"

@@ -20,7 +20,7 @@ from portal.core.db import db, write_transaction
 from portal.core.mail import outbox
 from portal.jobs import worker
 from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
-from tests.people import People, look_again, settle
+from tests.people import People, expire_orm_state, run_jobs
 
 NOW = datetime(2026, 11, 24, 7, tzinfo=clock.MANILA)
 
@@ -44,7 +44,7 @@ def biology(tuesday: Any, app: Flask, people: People, cora: User, world: Simulat
     with write_transaction() as session:
         session.get_one(Section, section.id).adviser_id = cora.id
         session.execute(co_teachers.insert().values(class_id=school_class.id, user_id=people.bob.id))
-    settle(app)
+    run_jobs(app)
     return db.session.get_one(SchoolClass, school_class.id)
 
 
@@ -56,10 +56,10 @@ def letters(app: Flask, tmp_path: Path) -> Iterator[Callable[[], list[EmailMessa
     seen: set[Path] = set()
 
     def read() -> list[EmailMessage]:
-        look_again()
+        expire_orm_state()
         worker.create_due_notifications()
         outbox.send_due_mail()
-        look_again()
+        expire_orm_state()
         new = sorted(set((tmp_path / "mail").glob("*.eml")) - seen)
         seen.update(new)
         found = [email.message_from_bytes(path.read_bytes(), policy=policy.default) for path in new]

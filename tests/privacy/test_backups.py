@@ -27,7 +27,7 @@ from portal.zoom_account.models import ZoomToken
 from tests.browser import Browser
 from tests.conftest import Client, _drop_postgres, _fresh_postgres
 from tests.people import PASSWORD, People
-from tests.privacy.test_one_learner import Lesson
+from tests.privacy.test_learner_identity import Lesson
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from portal.sandbox.webhook_sender import WebhookSender
 from tests.browser import Browser
 from tests.faults import Faults
-from tests.people import PASSWORD, People, settle, soon
+from tests.people import PASSWORD, People, run_jobs, soon
 
 
 class Captured:
@@ -82,7 +82,7 @@ def test_a_whole_story_is_logged_without_anybody_in_it(
     section = people.section(people.ada)
     people.learners(section, 3)
     biology = people.school_class(people.ada, section)
-    meeting = people.held(people.ada, biology, soon())
+    meeting = people.create_registered_meeting(people.ada, biology, soon())
     people.sign_in_by_form(browser, people.ada)
     rotate_calendar_link(people.ada)
     calendar = str(get_calendar_token(people.ada))
@@ -113,7 +113,7 @@ def test_a_whole_story_is_logged_without_anybody_in_it(
     world.leave(stay, meeting.starts_at + timedelta(minutes=20))
     world.end(meeting.zoom_id, meeting.starts_at + timedelta(minutes=60))
     sender.pump()
-    settle(app)
+    run_jobs(app)
     browser.client.post("/api/zoom/webhook", data=b'{"event": "Zorro"}')
     known = secrets_of()
     text = logs.text

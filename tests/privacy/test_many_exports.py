@@ -25,7 +25,7 @@ def files(app: Flask, people: People, world: SimulatedZoom) -> Iterator[list[str
     app.extensions["silid.settings"] = replace(settings, exports_per_hour=2)
     section: Section = people.section(people.ada)
     people.learners(section, 1)
-    people.held(people.ada, people.school_class(people.ada, section), soon())
+    people.create_registered_meeting(people.ada, people.school_class(people.ada, section), soon())
     date = db.session.scalars(select(MeetingOccurrence.id)).one()
     yield [
         f"/attendance/{date}.csv",

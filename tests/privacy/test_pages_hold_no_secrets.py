@@ -20,7 +20,7 @@ from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.access.matrix import MATRIX, OWN, THING
 from tests.access.test_role_matrix import ids, rules, tuesday  # noqa: F401 - fixtures of one of everything
 from tests.browser import Browser
-from tests.people import People, settle
+from tests.people import People, run_jobs
 
 STARTS = "meetings.start_meeting"  # leads on to Zoom with the start link fetched on this click, by design
 WITH_LINKS = {
@@ -75,7 +75,7 @@ def test_no_page_file_or_letter_holds_a_secret_of_zooms(
     assert {view for view, body in seen.items() for key in keys if key in body} <= WITH_LINKS
     app.extensions["silid.settings"] = replace(settings, instance=tmp_path)
     try:
-        settle(app)  # letters become files where there is no mail server
+        run_jobs(app)  # letters become files where there is no mail server
     finally:
         app.extensions["silid.settings"] = settings
     letters = [file.read_text(encoding="utf-8") for file in tmp_path.rglob("*.eml")]

@@ -15,7 +15,7 @@ from portal.registration.zoom_sync import events as zoom_sync_events
 from portal.sandbox.simulation.models import SimulatedRegistrant
 from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from portal.zoom.webhooks.events import parse_webhook_event
-from tests.people import People, settle, soon
+from tests.people import People, run_jobs, soon
 
 pytestmark = pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
 def held(people: People, count: int = 2) -> ZoomMeeting:
     section = people.section(people.ada)
     people.learners(section, count)
-    return people.held(people.ada, people.school_class(people.ada, section), soon())
+    return people.create_registered_meeting(people.ada, people.school_class(people.ada, section), soon())
 
 
 def told(world: SimulatedZoom, meeting: ZoomMeeting, what: str) -> list[bool]:
@@ -60,13 +60,13 @@ def test_a_registration_taken_away_in_zoom_shows_and_can_be_tried_again(
     one = first(world, meeting)
     decide(world, meeting, action, one)
     assert told(world, meeting, what) == [True]
-    settle(app)
+    run_jobs(app)
     row = row_of(one)
     assert (row.state, row.reason, row.join_url) == (what, reason, None)
-    settle(app)
+    run_jobs(app)
     assert len(world.active_registrants(str(meeting.zoom_id))) == 1, "the portal does not quarrel with the host"
     assert service.retry_failed_registrants(people.ada, meeting) == 1
-    settle(app)
+    run_jobs(app)
     assert row_of(one).state == "registered" and row_of(one).join_url
     assert len(world.active_registrants(str(meeting.zoom_id))) == 2
 
@@ -80,7 +80,7 @@ def test_denied_and_approved_again_is_registered_whatever_order_the_events_come_
     decide(world, meeting, "approve", one)
     told(world, meeting, "approved")
     told(world, meeting, "denied")
-    settle(app)
+    run_jobs(app)
     assert row_of(one).state == "registered"
 
 
@@ -88,11 +88,11 @@ def test_somebody_who_registered_by_herself_is_approved_when_she_is_on_the_roste
     app: Flask, people: People, world: SimulatedZoom
 ) -> None:
     section = people.section(people.ada)
-    meeting = people.held(people.ada, people.school_class(people.ada, section), soon())
+    meeting = people.create_registered_meeting(people.ada, people.school_class(people.ada, section), soon())
     mine = world.register(str(meeting.zoom_id), {"email": "300123200001@r1.deped.gov.ph", "first_name": "ANA"})
     stranger = world.register(str(meeting.zoom_id), {"email": "stranger@gmail.com", "first_name": "X"})
     people.learners(section, 1)
-    settle(app)
+    run_jobs(app)
     statuses = {one.id: one.status for one in world.active_registrants(str(meeting.zoom_id))}
     assert statuses == {mine.id: "approved", stranger.id: "pending"}
 
@@ -101,12 +101,12 @@ def test_what_zoom_keeps_pending_is_approved_and_then_registered(
     app: Flask, people: People, world: SimulatedZoom, faults: Any
 ) -> None:
     section = people.section(people.ada)
-    meeting = people.held(people.ada, people.school_class(people.ada, section), soon())
+    meeting = people.create_registered_meeting(people.ada, people.school_class(people.ada, section), soon())
     mine = world.register(str(meeting.zoom_id), {"email": "300123200001@r1.deped.gov.ph", "first_name": "ANA"})
     body = {"id": int(str(meeting.zoom_id)), "registrant_id": mine.id, "topic": "x"}
     faults.add("POST", r"/registrants$", "answer", status=201, json=body)
     people.learners(section, 1)
-    settle(app)
+    run_jobs(app)
     row = row_of(mine)
     assert (row.state, row.zoom_registrant_id) == ("registered", mine.id) and row.join_url
 
@@ -123,6 +123,6 @@ def test_our_own_doings_echo_and_change_nothing(app: Flask, people: People, worl
         session.scalars(
             select(Learner).where(Learner.lrn == one.email.split("@")[0])
         ).one().email = "new@r1.deped.gov.ph"
-    settle(app)
+    run_jobs(app)
     assert told(world, meeting, "cancelled") == [False]
     assert told(world, meeting, "created") == [False, False, False]

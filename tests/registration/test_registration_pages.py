@@ -15,7 +15,7 @@ from portal.meetings.models import ZoomMeeting
 from portal.registration import desired_registrants
 from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser, words
-from tests.people import DOMAINS, People, look_again, settle, soon
+from tests.people import DOMAINS, People, expire_orm_state, run_jobs, soon
 
 LONG = {
     "last_name": "DELA CRUZ-VILLANUEVA Y MACAPAGAL",
@@ -28,7 +28,9 @@ pytestmark = pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
 def meeting_with(people: People, count: int) -> tuple[ZoomMeeting, list[Learner]]:
     """A meeting at Zoom, and that many learners who are new on the roster."""
     section = people.section(people.ada)
-    meeting = people.held(people.ada, people.school_class(people.ada, section), soon() + timedelta(hours=1))
+    meeting = people.create_registered_meeting(
+        people.ada, people.school_class(people.ada, section), soon() + timedelta(hours=1)
+    )
     return meeting, people.learners(section, count)
 
 
@@ -45,7 +47,7 @@ def test_while_it_registers_the_page_and_the_json_say_how_far_and_how_long(
     seen = browser.response.get_json()
     assert (seen["total"], seen["done"], seen["waiting"], seen["failed"]) == (48, 0, 48, 0)
     assert 0 < seen["seconds_left"] <= 10
-    settle(app)
+    run_jobs(app)
     browser.get(f"/meetings/{meeting.id}/registration.json")
     seen = browser.response.get_json()
     assert (seen["done"], seen["waiting"], seen["seconds_left"]) == (48, 0, None)
@@ -58,7 +60,7 @@ def test_who_waits_until_tomorrow_is_said_and_the_page_does_not_keep_asking(
     tomorrow = (clock.now() + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     headers = {"X-RateLimit-Type": "Daily-limit", "X-RateLimit-Limit": "30000", "Retry-After": tomorrow.isoformat()}
     faults.refuse("POST", "batch_registrants", 429, 429, "daily", headers=headers)
-    settle(app)
+    run_jobs(app)
     people.sign_in(browser, people.ada)
     page = browser.get(f"/meetings/{meeting.id}")
     assert "3 wait until" in browser.text and "8:00 AM" in browser.text
@@ -73,7 +75,7 @@ def test_everybody_is_listed_with_the_state_the_link_and_the_remedy(
         db.session.get_one(Learner, learners[1].id).email = "child@gmail.com"
         for twin in learners[2:]:
             db.session.get_one(Learner, twin.id).email = "cruz.family@r1.deped.gov.ph"
-    settle(app)
+    run_jobs(app)
     people.sign_in(browser, people.ada)
     page = browser.get(f"/meetings/{meeting.id}")
     assert "child@gmail.com is outside the school. Only @r1.deped.gov.ph email addresses can join" in browser.text
@@ -81,7 +83,7 @@ def test_everybody_is_listed_with_the_state_the_link_and_the_remedy(
     assert "tk=" not in str(page), "learners are given the portal's links, not Zoom's"
     for _ in range(2):
         browser.submit("form[action$=lrn-address]")
-        settle(app)
+        run_jobs(app)
         browser.get(f"/meetings/{meeting.id}")
     assert "needs your help" not in browser.text and "Everybody on the roster has a personal link." in browser.text
 
@@ -92,13 +94,13 @@ def test_the_retry_button_gives_those_who_failed_another_try(
     meeting, _ = meeting_with(people, 3)
     for _ in range(4):
         faults.refuse("POST", "registrants", 400, 300, "Validation Failed.")
-    settle(app)
+    run_jobs(app)
     people.sign_in(browser, people.ada)
     browser.get(f"/meetings/{meeting.id}")
     assert "3 need your help" in browser.text
     browser.submit("form[action$=retry]")
     assert "3 people get another try." in browser.text
-    settle(app)
+    run_jobs(app)
     browser.get(f"/meetings/{meeting.id}")
     assert "Everybody on the roster has a personal link." in browser.text
 
@@ -111,7 +113,7 @@ def test_slips_of_48_learners_with_long_names_are_printed_in_the_order_of_the_re
         for learner in learners[::5]:
             for name, value in LONG.items():
                 setattr(db.session.get_one(Learner, learner.id), name, value)
-    settle(app)
+    run_jobs(app)
     people.sign_in(browser, people.ada)
     browser.get(f"/meetings/{meeting.id}/links", follow=True)
     statements = 0
@@ -135,7 +137,7 @@ def test_another_teacher_gets_neither_slips_nor_progress(
     app: Flask, browser: Browser, people: People, world: SimulatedZoom
 ) -> None:
     meeting, _ = meeting_with(people, 2)
-    settle(app)
+    run_jobs(app)
     people.sign_in(browser, people.bob)
     for path in ("links", "registration", "registration.json"):
         browser.get(f"/meetings/{meeting.id}/{path}", status=404)
@@ -146,10 +148,10 @@ def test_a_sweep_of_what_is_over_leaves_nothing_to_be_looked_at_again(
 ) -> None:
     meeting, _ = meeting_with(people, 2)
     faults.add("POST", "batch_registrants", "reset_before")
-    settle(app)
+    run_jobs(app)
     with write_transaction():
         db.session.get_one(ZoomMeeting, meeting.id).state = "ended"
-    look_again()
+    expire_orm_state()
     with time_machine.travel(clock.now() + timedelta(days=1)):
         assert desired_registrants.sync_registrant_rows(DOMAINS) == 2
         assert desired_registrants.sync_registrant_rows(DOMAINS) == 0

@@ -16,7 +16,7 @@ from portal.registration.models import MeetingRegistrant
 from portal.registration.queries import registration_progress_of
 from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from portal.zoom_account import write_block
-from tests.people import People, settle, soon
+from tests.people import People, run_jobs, soon
 
 BATCH, SINGLE = r"/batch_registrants$", r"/registrants$"
 pytestmark = pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
@@ -25,7 +25,9 @@ pytestmark = pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
 def scheduled(people: People, count: int, kind: str = "scheduled") -> ZoomMeeting:
     """A meeting at Zoom for which `count` learners have just come onto the roster."""
     section = people.section(people.ada)
-    meeting = people.held(people.ada, people.school_class(people.ada, section), soon() + timedelta(hours=1))
+    meeting = people.create_registered_meeting(
+        people.ada, people.school_class(people.ada, section), soon() + timedelta(hours=1)
+    )
     with write_transaction():
         db.session.get_one(ZoomMeeting, meeting.id).kind = kind
     people.learners(section, count)
@@ -45,12 +47,12 @@ def test_a_full_meeting_takes_as_many_as_it_can_and_names_the_others(
 ) -> None:
     world.switches.capacity = 4
     meeting = scheduled(people, 6, kind)
-    settle(app)
+    run_jobs(app)
     assert reasons(meeting) == {None: 4, "full": 2}
     assert len(world.active_registrants(str(meeting.zoom_id))) == 4
     world.switches.capacity = 10
     service.retry_failed_registrants(people.ada, meeting)
-    settle(app)
+    run_jobs(app)
     assert reasons(meeting) == {None: 6}
 
 
@@ -60,7 +62,7 @@ def test_an_alternative_host_is_named_and_the_rest_of_her_batch_goes_on(
     meeting = scheduled(people, 3)
     world.add_user("300123200002@r1.deped.gov.ph", "Ana", "Cruz", licensed=True)
     world.update_meeting(str(meeting.zoom_id), {"settings": {"alternative_hosts": "300123200002@r1.deped.gov.ph"}})
-    settle(app)
+    run_jobs(app)
     assert reasons(meeting) == {None: 2, "host": 1}
     assert world.count("POST", BATCH).calls == 1 and world.count("POST", SINGLE).calls == 3
 
@@ -72,16 +74,16 @@ def test_a_host_without_licence_registers_nobody_and_zoom_is_not_asked_again(
     meeting = scheduled(people, 40, kind)
     world.add_user("ada@r1.deped.gov.ph", "Ada", "Host", licensed=False)
     world.forget_calls()
-    settle(app)
+    run_jobs(app)
     assert reasons(meeting) == {"host_unlicensed": 40}
     assert world.active_registrants(str(meeting.zoom_id)) == []
     calls = world.count("POST", "registrants").calls
     assert calls <= 10, "what was in flight when the first was refused"
-    settle(app)
+    run_jobs(app)
     assert world.count("POST", "registrants").calls == calls
     world.add_user("ada@r1.deped.gov.ph", "Ada", "Host", licensed=True)
     service.retry_failed_registrants(people.ada, meeting)
-    settle(app)
+    run_jobs(app)
     assert registration_progress_of(meeting.id).done == 40
 
 
@@ -90,21 +92,21 @@ def test_a_class_that_is_over_at_zoom_registers_nobody(
 ) -> None:
     meeting = scheduled(people, 3)
     faults.refuse("POST", BATCH, 400, 3038, "Meeting is over, you can not register now.")
-    settle(app)
+    run_jobs(app)
     assert reasons(meeting) == {"over": 3}
 
 
 def test_registration_switched_off_at_zoom_is_said(app: Flask, people: People, world: SimulatedZoom) -> None:
     meeting = scheduled(people, 3)
     world.update_meeting(str(meeting.zoom_id), {"settings": {"approval_type": 2}})
-    settle(app)
+    run_jobs(app)
     assert reasons(meeting) == {"registration_off": 3}
 
 
 def test_a_meeting_deleted_at_zoom_is_shown_as_deleted(app: Flask, people: People, world: SimulatedZoom) -> None:
     meeting = scheduled(people, 3)
     world.delete_meeting(str(meeting.zoom_id))
-    settle(app)
+    run_jobs(app)
     assert db.session.get_one(ZoomMeeting, meeting.id).state == "deleted"
     assert reasons(meeting) == {"deleted_at_zoom": 3}
 
@@ -114,7 +116,7 @@ def test_where_zoom_takes_no_batch_it_sends_one_by_one(
 ) -> None:
     meeting = scheduled(people, 4)
     faults.refuse("POST", BATCH, 400, 303, "This API can only be used for scheduled meeting.", times=9)
-    settle(app)
+    run_jobs(app)
     assert registration_progress_of(meeting.id).done == 4
     assert (world.count("POST", BATCH).calls, world.count("POST", SINGLE).calls) == (1, 4)
 
@@ -125,7 +127,7 @@ def test_one_bad_address_does_not_hold_up_the_other_29_of_its_batch(
     meeting = scheduled(people, 8)
     faults.refuse("POST", BATCH, 400, 300, "Validation Failed.")
     faults.refuse("POST", SINGLE, 400, 300, "Validation Failed.")
-    settle(app)
+    run_jobs(app)
     assert reasons(meeting) == {None: 7, "refused": 1}
 
 
@@ -142,7 +144,7 @@ def test_the_accounts_daily_limit_parks_all_until_zoom_counts_anew(
         "maximum daily rate limit",
         headers={"X-RateLimit-Type": "Daily-limit", "X-RateLimit-Limit": "30000", "Retry-After": tomorrow.isoformat()},
     )
-    settle(app)
+    run_jobs(app)
     assert reasons(meeting) == {"account_limit": 3}
     seen = registration_progress_of(meeting.id)
     assert (seen.deferred, seen.resumes_at, seen.running) == (3, tomorrow, False)
@@ -156,14 +158,14 @@ def test_a_missing_permission_stops_all_writing_for_five_minutes(
     message = "Invalid access token, does not contain scopes:[meeting:write:batch_registrants:admin]."
     faults.refuse("POST", BATCH, 400, 4711, message)
     world.forget_calls()
-    settle(app)
+    run_jobs(app)
     found = write_block.current_write_block()
     assert found and found.detail == "meeting:write:batch_registrants:admin"
     assert reasons(meeting) == {"not_authorised": 3}
-    settle(app)
+    run_jobs(app)
     assert world.count("POST", BATCH).calls == 1
     with time_machine.travel(clock.now() + timedelta(minutes=6)):
-        settle(app)
+        run_jobs(app)
         assert registration_progress_of(meeting.id).done == 3
 
 
@@ -174,9 +176,9 @@ def test_the_retry_button_sends_nobody_above_the_limit_of_the_day(
     for _ in range(3):
         known = world.register(str(meeting.zoom_id), {"email": "300123200001@r1.deped.gov.ph", "first_name": "ANA"})
     world.delete_registrant(str(meeting.zoom_id), known.id)
-    settle(app)
+    run_jobs(app)
     posts = world.count("POST", SINGLE).calls
     service.retry_failed_registrants(people.ada, meeting)
-    settle(app)
+    run_jobs(app)
     assert reasons(meeting) == {"daily_limit": 1}
     assert world.count("POST", SINGLE).calls == posts == 1

@@ -25,26 +25,28 @@ from portal.registration.queries import registration_progress_of
 from portal.registration.zoom_sync import engine
 from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from portal.zoom_account.client import get_zoom_client
-from tests.people import DOMAINS, People, look_again, settle, soon
+from tests.people import DOMAINS, People, expire_orm_state, run_jobs, soon
 
 if sys.platform == "win32":
     pytest.skip("processes are forked here", allow_module_level=True)
 
-from tests.registration.mortal_engine import MortalEngine
+from tests.registration.crashing_engine import CrashingEngine
 
 BATCH, SINGLE = r"/batch_registrants$", r"/registrants$"
 ROSTER = [f"3001232{number:05d}@r1.deped.gov.ph" for number in range(1, 6)]
 
 
 @pytest.fixture(scope="module")
-def mortal(portal: Flask, zoom_server: tuple[SimulatedZoom, str]) -> Iterator[MortalEngine]:
-    with MortalEngine(portal.config["SQLALCHEMY_DATABASE_URI"], zoom_server[1]) as found:
+def mortal(portal: Flask, zoom_server: tuple[SimulatedZoom, str]) -> Iterator[CrashingEngine]:
+    with CrashingEngine(portal.config["SQLALCHEMY_DATABASE_URI"], zoom_server[1]) as found:
         yield found
 
 
 def meeting_of_five(people: People, kind: str) -> ZoomMeeting:
     section = people.section(people.ada)
-    meeting = people.held(people.ada, people.school_class(people.ada, section), soon() + timedelta(hours=1))
+    meeting = people.create_registered_meeting(
+        people.ada, people.school_class(people.ada, section), soon() + timedelta(hours=1)
+    )
     people.learners(section, 5)
     with write_transaction():
         db.session.get_one(ZoomMeeting, meeting.id).kind = kind
@@ -67,7 +69,7 @@ def zoom_id_of(meeting: ZoomMeeting) -> str:
 
 
 def check(world: SimulatedZoom, meeting: ZoomMeeting, told: str) -> None:
-    look_again()
+    expire_orm_state()
     zoom_id = zoom_id_of(meeting)
     active = world.active_registrants(zoom_id)
     assert sorted(one.email for one in active) == ROSTER, told
@@ -80,7 +82,7 @@ def check(world: SimulatedZoom, meeting: ZoomMeeting, told: str) -> None:
 
 @pytest.mark.parametrize("kind", ["scheduled", "recurring"])
 def test_killed_at_any_moment_it_goes_on_and_nobody_is_registered_twice_or_skipped(
-    app: Flask, people: People, world: SimulatedZoom, mortal: MortalEngine, kind: str
+    app: Flask, people: People, world: SimulatedZoom, mortal: CrashingEngine, kind: str
 ) -> None:
     meeting = meeting_of_five(people, kind)
     end_read_transaction()
@@ -106,7 +108,7 @@ def test_killed_at_any_moment_it_goes_on_and_nobody_is_registered_twice_or_skipp
 
 
 def test_killed_again_and_again_it_still_registers_everybody_once(
-    app: Flask, people: People, world: SimulatedZoom, mortal: MortalEngine
+    app: Flask, people: People, world: SimulatedZoom, mortal: CrashingEngine
 ) -> None:
     meeting = meeting_of_five(people, "recurring")
     end_read_transaction()
@@ -124,10 +126,10 @@ def test_an_answer_that_never_comes_is_looked_for_before_anything_is_sent_again(
     meeting = meeting_of_five(people, kind)
     faults.add("POST", path, fault, status=502)
     world.forget_calls()
-    settle(app)
+    run_jobs(app)
     assert registration_progress_of(meeting.id).waiting == (5 if kind == "scheduled" else 1)
     with time_machine.travel(clock.now() + timedelta(seconds=30)):
-        settle(app)
+        run_jobs(app)
         check(world, meeting, fault)
     listed = [call.path for call in world.calls if call.method == "GET" and call.path.endswith("/registrants")]
     assert listed, "Zoom's list was read"
@@ -141,9 +143,9 @@ def test_a_request_that_was_never_sent_does_not_count_and_is_sent_again(
 ) -> None:
     meeting = meeting_of_five(people, "scheduled")
     faults.add("POST", BATCH, "reset_before")
-    settle(app)
+    run_jobs(app)
     with time_machine.travel(clock.now() + timedelta(seconds=30)):
-        settle(app)
+        run_jobs(app)
         check(world, meeting, "reset before")
         rows = db.session.scalars(select(MeetingRegistrant.posts_today)).all()
     assert set(rows) == {1}
@@ -155,7 +157,7 @@ def test_a_learner_who_leaves_while_her_answer_is_missing_is_taken_away(
 ) -> None:
     meeting = meeting_of_five(people, "scheduled")
     faults.add("POST", BATCH, "reset")
-    settle(app)
+    run_jobs(app)
     with write_transaction() as session:
         learner_id = session.scalars(
             select(MeetingRegistrant.learner_id).where(MeetingRegistrant.email == ROSTER[0])
@@ -163,6 +165,6 @@ def test_a_learner_who_leaves_while_her_answer_is_missing_is_taken_away(
         enrolment = session.scalars(select(Enrolment).where(Enrolment.learner_id == learner_id)).one()
         enrolment.until_date = enrolment.from_date
     with time_machine.travel(clock.now() + timedelta(seconds=30)):
-        settle(app)
+        run_jobs(app)
     active = world.active_registrants(str(meeting.zoom_id))
     assert sorted(one.email for one in active) == ROSTER[1:]

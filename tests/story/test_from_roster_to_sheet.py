@@ -22,7 +22,7 @@ from portal.registration.models import MeetingRegistrant
 from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from portal.sandbox.webhook_sender import WebhookSender
 from tests.browser import Browser
-from tests.people import People, settle
+from tests.people import People, run_jobs
 
 MONDAY = datetime(2026, 11, 23, tzinfo=clock.MANILA)
 
@@ -69,7 +69,7 @@ def test_a_roster_becomes_an_attendance_sheet(
             start="08:00",
             minutes="60",
         )
-        settle(app)
+        run_jobs(app)
         meeting = db.session.scalars(select(ZoomMeeting)).one()
         assert (meeting.state, meeting.starts_at) == ("scheduled", at(8))
         page = browser.get(f"/meetings/{meeting.id}")
@@ -87,7 +87,7 @@ def test_a_roster_becomes_an_attendance_sheet(
         hold_class(world, str(meeting.zoom_id), [one.lrn for one in JADEITE.learners], stay)
         moving.move_to(at(9, 1))
         sender.pump()
-        settle(app)
+        run_jobs(app)
 
     with time_machine.travel(at(9, 5), tick=False):
         people.sign_in_by_form(browser, people.ada)
@@ -141,7 +141,7 @@ def class_held(
         with time_machine.travel(at(7, 30), tick=False):
             section = people.section(people.ada)
             learners = people.learners(section, 3)
-            meeting = people.held(people.ada, people.school_class(people.ada, section), at(8))
+            meeting = people.create_registered_meeting(people.ada, people.school_class(people.ada, section), at(8))
         ids = {row.learner_id: row.zoom_registrant_id for row in db.session.scalars(select(MeetingRegistrant))}
         world.start(str(meeting.zoom_id), at=at(8))
         world.join(str(meeting.zoom_id), registrant_id=ids[learners[0].id], at=at(8))
@@ -149,7 +149,7 @@ def class_held(
         world.leave(short, at=at(8, 5))
         world.end(str(meeting.zoom_id), at=at(9))
         sender.pump()
-        settle(app)
+        run_jobs(app)
         occurrence = db.session.scalars(select(MeetingOccurrence)).one()
         return occurrence, [str(learner.id) for learner in learners]
 
@@ -234,7 +234,7 @@ def test_the_report_of_zoom_settles_the_sheet_after_half_an_hour(
     with time_machine.travel(at(9, 5), tick=False) as moving:
         occurrence, _ = class_held()
         moving.shift(timedelta(minutes=31))
-        settle(app)
+        run_jobs(app)
         sheet = db.session.get_one(AttendanceSheet, occurrence.id, populate_existing=True)
         people.sign_in_by_form(browser, people.ada)
         page = browser.get(f"/attendance/{occurrence.id}")

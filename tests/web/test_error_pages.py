@@ -120,7 +120,7 @@ def test_zoom_down_at_the_start_of_a_class_shows_the_other_way_in(
     app: Flask, browser: Browser, people: People, world: SimulatedZoom, faults: Faults
 ) -> None:
     section = people.section(people.ada)
-    meeting = people.held(people.ada, people.school_class(people.ada, section), soon())
+    meeting = people.create_registered_meeting(people.ada, people.school_class(people.ada, section), soon())
     people.sign_in(browser, people.ada)
     faults.refuse("GET", f"/meetings/{meeting.zoom_id}$", 503, 0, "down", times=9)
     browser.get(f"/meetings/{meeting.id}/start", status=503)

@@ -12,7 +12,7 @@ from portal.core import clock
 from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from portal.sandbox.webhook_sender import WebhookSender
 from tests.browser import Browser, words
-from tests.people import People, settle
+from tests.people import People, run_jobs
 
 NINE = datetime(2026, 11, 24, 9, tzinfo=clock.MANILA)
 
@@ -33,9 +33,10 @@ def test_a_class_that_was_ended_early_is_over_and_its_sheet_a_tap_away(
 ) -> None:
     section = people.section(people.ada)
     people.learners(section, 2)
-    meeting = people.held(people.ada, people.school_class(people.ada, section), NINE)
-    people.held(people.ada, people.school_class(people.ada, section, "Physics"), NINE + timedelta(hours=3))
-    people.held(people.ada, people.school_class(people.ada, section, "Music"), NINE + timedelta(hours=5))
+    meeting = people.create_registered_meeting(people.ada, people.school_class(people.ada, section), NINE)
+    for subject, hours in (("Physics", 3), ("Music", 5)):
+        school_class = people.school_class(people.ada, section, subject)
+        people.create_registered_meeting(people.ada, school_class, NINE + timedelta(hours=hours))
     assert meeting.zoom_id
     world.start(meeting.zoom_id, NINE)
     stay = world.join(meeting.zoom_id, registrant_id=world.active_registrants(meeting.zoom_id)[0].id, at=NINE)
@@ -43,7 +44,7 @@ def test_a_class_that_was_ended_early_is_over_and_its_sheet_a_tap_away(
     world.end(meeting.zoom_id, NINE + timedelta(minutes=20))
     tuesday.move_to(NINE + timedelta(minutes=25))  # it was planned until ten
     sender.pump()
-    settle(app)
+    run_jobs(app)
     people.sign_in(browser, people.ada).get("/")
     assert "Biology" in block(browser, "earlier") and "Biology" not in block(browser, "later")
     assert "Music" in block(browser, "later")
