@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import click
-from flask import Flask, current_app
+from flask import Flask, current_app, g
 from flask.cli import AppGroup
 
 from portal.config import Settings
+from portal.operations.schema_repairs import ACCEPT
 from portal.webhooks.codes import DeliveryState
 
 
@@ -22,6 +23,32 @@ def init_cli(app: Flask) -> None:
     app.cli.command("restore")(restore_command)
     app.cli.command("demo")(fill_demo_school)
     app.cli.command("sandbox", context_settings={"ignore_unknown_options": True})(run_sandbox)
+    _add_accept_option()
+
+
+def _add_accept_option() -> None:
+    """Add --accept to Flask-Migrate's `db upgrade`; it passes Alembic's `-x accept` on to `migrations/env.py`.
+
+    The group `db` loads the application before `upgrade` reads its options, so that this comes in time.
+    """
+    from flask_migrate.cli import upgrade
+
+    if any(option.name == ACCEPT for option in upgrade.params):
+        return  # the command is one for all applications of the process
+    upgrade.params.append(
+        click.Option(
+            [f"--{ACCEPT}"],
+            is_flag=True,
+            expose_value=False,
+            callback=_pass_accept_on,
+            help="End the overlapping times on rosters that the upgrade has listed.",
+        )
+    )
+
+
+def _pass_accept_on(_context: click.Context, _option: click.Parameter, value: bool) -> None:
+    if value:
+        g.x_arg = (*g.x_arg, ACCEPT)
 
 
 users_group = AppGroup("users", help="Accounts.")
@@ -157,12 +184,13 @@ def backup_command(file: Path, portable: bool) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--replace", is_flag=True, help="Put it in the place of what is there.")
 @click.option("--erased", type=click.Path(exists=True, path_type=Path), help="The erased.txt of the lost host.")
-def restore_command(file: Path, replace: bool, erased: Path | None) -> None:
+@click.option("--accept", is_flag=True, help="End the overlapping times on rosters that an old backup may hold.")
+def restore_command(file: Path, replace: bool, erased: Path | None, accept: bool) -> None:
     """Put a backup back, while the portal is stopped; who was erased since is erased again."""
     from portal.operations import backups
 
     try:
-        erased_again_count = backups.restore_backup(file, replace=replace, erased=erased)
+        erased_again_count = backups.restore_backup(file, replace=replace, erased=erased, accept=accept)
     except backups.BackupError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"The backup is back. {erased_again_count} learners were erased again.")

@@ -37,6 +37,7 @@ from portal.core.db import (
     is_postgresql,
     write_transaction,
 )
+from portal.operations.schema_repairs import ACCEPT
 from portal.privacy import erased_list, erasure
 
 ABOUT, ERASED = "silid.json", "erased.txt"
@@ -57,14 +58,18 @@ def create_backup(target: Path, *, portable: bool = False) -> str:
         archive_path.touch(mode=0o600)
         with zipfile.ZipFile(archive_path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(ABOUT, json.dumps(metadata))
-            archive.writestr(ERASED, "\n".join(sorted(erasure.erased_entries_of_database())))
+            archive.writestr(ERASED, "\n".join(sorted(_erased_entries_here())))
             archive.write(dump, dump.name)
         archive_path.replace(target)
     return dump.name
 
 
-def restore_backup(source: Path, *, replace: bool = False, erased: Path | None = None) -> int:
-    """Restore a backup; returns how many learners were erased again. Raises BackupError before anything is changed."""
+def restore_backup(source: Path, *, replace: bool = False, erased: Path | None = None, accept: bool = False) -> int:
+    """Restore a backup and upgrade it; returns how many learners were erased again.
+
+    Raises BackupError before anything is changed; or afterwards, where an old backup cannot be upgraded. Whoever has to
+    be erased again is then on the list beside the database, where the next attempt finds them.
+    """
     entries = _load_erased_entries(erased)
     if _has_users() and not replace:
         raise BackupError("This database is not empty. Add --replace to put the backup in its place.")
@@ -82,10 +87,22 @@ def restore_backup(source: Path, *, replace: bool = False, erased: Path | None =
             )
         dump = Path(archive.extract(metadata["part"], folder))
         _restore_database(dump, metadata)
-    upgrade()
+    _upgrade_restored(entries, accept)
     erased_count = erasure.reapply_erasures(entries)
     erasure.refresh_erased_list()
     return erased_count
+
+
+def _upgrade_restored(entries: set[str], accept: bool) -> None:
+    """Upgrade, and keep the erased entries where that is refused: Flask-Migrate prints why and ends the program."""
+    try:
+        upgrade(x_arg=[ACCEPT] if accept else None)
+    except SystemExit:
+        erased_list.append_erased_entries(entries)
+        raise BackupError(
+            "The backup is in its place, but could not be upgraded (see above). Run the same command again, with "
+            "--replace, and with --accept where overlapping times on rosters are listed."
+        ) from None
 
 
 def rotate_all_encryption() -> tuple[int, int]:
@@ -184,13 +201,16 @@ def _run_program(command: str, *arguments: str) -> None:
 
 def _load_erased_entries(extra_list: Path | None) -> set[str]:
     """The known erased entries: of the present database, of the list beside it, and of a given list."""
-    entries: set[str] = set()
-    if sa.inspect(db.engine).has_table("erasures"):
-        entries |= erasure.erased_entries_of_database()
+    entries = _erased_entries_here()
     for path in (erased_list.erased_list_path(), extra_list):
         if path is not None and path.exists():
             entries |= erased_list.parse_erased_entries(path.read_text(encoding="ascii"))
     return entries
+
+
+def _erased_entries_here() -> set[str]:
+    """The erased entries of the present database; none where it is of an earlier release and has no table for them."""
+    return erasure.erased_entries_of_database() if sa.inspect(db.engine).has_table("erasures") else set()
 
 
 def _has_users() -> bool:

@@ -23,12 +23,17 @@ def erased_list_path() -> Path:
 
 def append_erased_entry(learner_ids: Iterable[UUID]) -> None:
     """Append the learners that are not listed yet, hashed with the present key."""
+    append_erased_entries(map(erased_entry_for, learner_ids))
+
+
+def append_erased_entries(entries: Iterable[str]) -> None:
+    """Append entries that are not listed yet, whichever key they were made with."""
     path = erased_list_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="ascii") as file:
         file.seek(0)
         listed = parse_erased_entries(file.read())
-        file.writelines(f"{entry}\n" for entry in map(erased_entry_for, learner_ids) if entry not in listed)
+        file.writelines(f"{entry}\n" for entry in entries if entry not in listed)
 
 
 def parse_erased_entries(text: str) -> set[str]:

@@ -155,7 +155,7 @@ def test_overlaps_of_earlier_versions_are_parted_and_the_roster_of_today_stays(a
             with db.engine.begin() as connection:
                 connection.execute(insert(enrolments), rows)
         finally:
-            upgrade()
+            upgrade(x_arg=["accept"])
     assert times(learners[0]) == [("Jadeite", date(2026, 6, 8), date(2026, 11, 23)), ("Ruby", TODAY, None)]
     assert times(learners[1]) == [
         ("Jadeite", TODAY, TODAY),
