@@ -6,7 +6,7 @@ SQLite cannot rename a constraint: there a table is made anew from its own defin
 """
 
 import re
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import sqlalchemy as sa
 from alembic import op
@@ -702,7 +702,24 @@ JSON_TEXTS = {
             '"made_at"': '"created_at"',
         }
     },
-    "roster_imports": {"undo_journal": {'"reason":': '"exit_reason":', '"detail":': '"exit_detail":'}},
+    "participant_uploads": {
+        "rows": {
+            '"code": "not text"': '"code": "not_text"',
+            '"code": "too large"': '"code": "too_large"',
+            '"code": "too long"': '"code": "too_long"',
+            '"code": "no columns"': '"code": "no_columns"',
+            '"code": "no rows"': '"code": "no_rows"',
+            '"code": "bad time"': '"code": "bad_time"',
+            '"code": "bad minutes"': '"code": "bad_minutes"',
+        }
+    },
+    "roster_imports": {
+        "undo_journal": {
+            '"reason":': '"exit_reason":',
+            '"detail":': '"exit_detail":',
+            '"moved to another section"': '"moved"',
+        }
+    },
 }
 DEFAULTS = {"zoom_events": {"state": ("new", "pending")}}
 SERIAL_KEYS = (("join_openings", "join_link_uses"),)
@@ -899,10 +916,20 @@ def _split_details(bind: sa.Connection) -> None:
     rows = bind.execute(
         sa.select(_HISTORY.c.id, _HISTORY.c.event, _HISTORY.c.detail).where(_HISTORY.c.detail.is_not(None))
     )
-    for row_id, event, detail in rows.all():
-        bind.execute(_HISTORY.update().where(_HISTORY.c.id == row_id).values(_columns_of(event, detail)))
+    parts = ("occurrence_date", "moved_to", "reason", "error_code", "host_email", "number")
+    _set_columns(bind, parts, [{"key": row.id, **_columns_of(row.event, row.detail)} for row in rows])
     with op.batch_alter_table("meeting_history") as table:
         table.drop_column("detail")
+
+
+def _set_columns(bind: sa.Connection, names: tuple[str, ...], rows: list[dict[str, object]]) -> None:
+    """One statement for all rows; what a row does not name becomes empty."""
+    if rows:
+        values = {name: sa.bindparam(f"new_{name}") for name in names}
+        statement = _HISTORY.update().where(_HISTORY.c.id == sa.bindparam("key")).values(values)
+        bind.execute(
+            statement, [{"key": row["key"], **{f"new_{name}": row.get(name) for name in names}} for row in rows]
+        )
 
 
 def _columns_of(event: str, detail: str) -> dict[str, object]:
@@ -910,7 +937,7 @@ def _columns_of(event: str, detail: str) -> dict[str, object]:
         day, _blank, rest = detail.partition(" ")
         values: dict[str, object] = {"occurrence_date": date.fromisoformat(day)}
         if event == "occurrence_moved" and rest:
-            return values | {"moved_to": datetime.fromisoformat(rest)}
+            return values | {"moved_to": datetime.fromisoformat(rest).astimezone(UTC)}  # SQLite keeps no zone
         return values | {"reason": rest or None}
     if event == "error":
         return {"error_code": CODES["zoom_meetings"]["error_code"].get(detail, detail)[:40]}
@@ -925,10 +952,11 @@ def _join_details(bind: sa.Connection) -> None:
     with op.batch_alter_table("meeting_history") as table:
         table.add_column(sa.Column("detail", sa.String(), nullable=True))
     before = {after: before for before, after in CODES["zoom_meetings"]["error_code"].items()}
-    for row in bind.execute(sa.select(_HISTORY)).all():
+    details = []
+    for row in bind.execute(sa.select(_HISTORY)):
         parts = [
             row.occurrence_date.isoformat() if row.occurrence_date else "",
-            row.moved_to.isoformat() if row.moved_to else "",
+            _in_manila(row.moved_to).isoformat() if row.moved_to else "",
             row.reason or "",
             before.get(row.error_code, row.error_code or ""),
             row.host_email or "",
@@ -936,7 +964,13 @@ def _join_details(bind: sa.Connection) -> None:
         ]
         detail = " ".join(part for part in parts if part)
         if detail:
-            bind.execute(_HISTORY.update().where(_HISTORY.c.id == row.id).values(detail=detail))
+            details.append({"key": row.id, "detail": detail})
+    _set_columns(bind, ("detail",), details)
     with op.batch_alter_table("meeting_history") as table:
         for name in ("occurrence_date", "moved_to", "reason", "error_code", "host_email", "number"):
             table.drop_column(name)
+
+
+def _in_manila(moment: datetime) -> datetime:
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return aware.astimezone(timezone(timedelta(hours=8)))
