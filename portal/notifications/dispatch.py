@@ -231,7 +231,7 @@ def _notify_sheet(occurrence_id: UUID) -> int:
         if row.finalised_at is None and occurrence.meeting.class_id is not None:
             [(meeting, payload)] = _load_meeting_payloads({occurrence.meeting_id}).values()
             values = {**payload, "starts_at": occurrence.starts_at.isoformat(), "dates": 1}
-            counts = {name: getattr(summary, name, 0) for name in ("present", "partial", "absent", "review")}
+            counts = _counts_of_marks(summary)
             kinds = [(NotificationKind.SHEET_READY, counts)] + (
                 [(NotificationKind.TO_MATCH, {"number": unmatched_count})] if unmatched_count else []
             )
@@ -247,6 +247,18 @@ def _notify_sheet(occurrence_id: UUID) -> int:
                 for kind, extra in kinds
             )
     return 1
+
+
+def _counts_of_marks(summary: attendance_queries.SheetSummary | None) -> dict[str, int]:
+    """The counts that the sentence of a ready sheet names; "review" is the key that it has always been kept under."""
+    if summary is None:
+        return {}
+    return {
+        "present": summary.present,
+        "partial": summary.partial,
+        "absent": summary.absent,
+        "review": summary.needs_review,
+    }
 
 
 def create_due_notifications(occurred_events: Iterable[NotificationEvent]) -> None:

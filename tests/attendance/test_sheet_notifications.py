@@ -53,6 +53,19 @@ def test_the_sheet_is_told_once_when_it_is_reconciled_with_the_people_to_match(
     assert lesson.browser.url.startswith(f"/attendance/{lesson.occurrence.id}")
 
 
+def test_how_many_marks_wait_for_a_person_is_told_too(make_lesson: Make, sessions: Iterator[str]) -> None:
+    lesson, zoom = make_lesson(2), Says()
+    lesson.deliver(zoom.started(), zoom.stay(next(sessions), at("8:00"), at("8:50"), registrant_id="R1"))
+    lesson.zoom.rows[zoom.uuid] = []
+    for hours in (0.6, 1.1, 7, 26):
+        lesson.move(at("9:00") + timedelta(hours=hours))
+        lesson.reconcile()
+    worker.create_due_notifications()
+    look_again()
+    lesson.browser.get("/notifications")
+    assert "1 present, 0 partial, 0 absent, 1 to review" in lesson.browser.text
+
+
 def test_a_sheet_that_was_signed_before_needs_no_telling(make_lesson: Make, sessions: Iterator[str]) -> None:
     from portal.attendance.models import AttendanceSheet
     from portal.core import clock
