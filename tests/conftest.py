@@ -85,7 +85,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _database_of(item: pytest.Item) -> str | None:
     params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    return params.get("portal")
+    return params.get("portal") or params.get("releases")
 
 
 def _postgres_is_there() -> bool:

@@ -70,7 +70,7 @@ class Releases:
             path.unlink()
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session", params=conftest.DATABASES)
 def releases(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, zoom_server: tuple[SimulatedZoom, str]
 ) -> Iterator[Releases]:
