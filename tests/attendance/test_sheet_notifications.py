@@ -61,7 +61,7 @@ def test_how_many_marks_wait_for_a_person_is_told_too(make_lesson: Make, session
         lesson.move(at("9:00") + timedelta(hours=hours))
         lesson.reconcile()
     worker.create_due_notifications()
-    look_again()
+    expire_orm_state()
     lesson.browser.get("/notifications")
     assert "1 present, 0 partial, 0 absent, 1 to review" in lesson.browser.text
 

@@ -20,6 +20,7 @@ from portal.core.crypto import DecryptionError, decrypt_for_row, encrypt_for_row
 MAX_FORM_BYTES = 64 * 1024  # a long description, not an upload
 MAX_AGE = timedelta(hours=12)
 FORM_CONTENT_TYPES = {"application/x-www-form-urlencoded", "multipart/form-data"}
+CREDENTIAL_BLUEPRINTS = {"accounts", "profile", "sso"}  # their forms hold passwords and one-time codes
 _SECRET = re.compile(r"pass|secret|token|code", re.IGNORECASE)
 
 
@@ -43,7 +44,7 @@ def seal_submitted_form() -> str:
     is_small = request.content_length is not None and request.content_length <= MAX_FORM_BYTES
     if owner is None or request.method != "POST" or not is_small or request.mimetype not in FORM_CONTENT_TYPES:
         return ""
-    if request.blueprint == "accounts" or any(file.filename for file in request.files.values()):
+    if request.blueprint in CREDENTIAL_BLUEPRINTS or any(file.filename for file in request.files.values()):
         return ""
     fields = [
         (name, value)

@@ -133,7 +133,7 @@ def ask_sign_in_code() -> Answer:
     user_id, remember, expires_at = session.get(AWAITING_CODE_KEY, ("", False, 0))
     user = db.session.get(User, UUID(user_id)) if user_id and expires_at > clock.now().timestamp() else None
     if user is None or current_user.is_authenticated:
-        return redirect(url_for(".sign_in"))
+        return redirect(url_for("accounts.sign_in"))
     form = SignInCodeForm()
     status = 200
     if form.validate_on_submit():
@@ -154,7 +154,7 @@ def ask_sign_in_code() -> Answer:
 def sign_out() -> Response:
     """End the session."""
     sessions.end_current_session()
-    return redirect(url_for(".sign_in"))
+    return redirect(url_for("accounts.sign_in"))
 
 
 @bp.route("/ask-for-account", methods=["GET", "POST"])
@@ -219,7 +219,7 @@ def choose_new_password() -> Answer:
         if service.set_password_by_link(token, form.password.data or "") is None:
             return render_template("accounts/link_over.html"), 410
         flash(_("Your password is set. Sign in with it."))
-        return redirect(url_for(".sign_in"))
+        return redirect(url_for("accounts.sign_in"))
     page = render_template("accounts/choose_password.html", form=form, email=row[1].email)
     return page, 422 if form.is_submitted() else 200
 
@@ -239,7 +239,7 @@ def confirm_new_email() -> Answer:
         if not service.confirm_email_change(token):
             return render_template("accounts/link_over.html"), 410
         flash(_("Your new address is set. Sign in with it."))
-        return redirect(url_for(".sign_in"))
+        return redirect(url_for("accounts.sign_in"))
     return render_template("accounts/confirm_address.html", form=form, email=row[0].new_email)
 
 
@@ -255,10 +255,10 @@ def continue_sign_in(user: User, *, remember: bool, typed: str = "", target: str
         return _complete_sign_in(user, remember=remember, typed=typed, target=target)
     session[AWAITING_CODE_KEY] = (str(user.id), bool(remember), clock.now().timestamp() + AWAITING_CODE_SECONDS)
     if not typed:
-        return redirect(url_for(".ask_sign_in_code", next=target or None))
+        return redirect(url_for("accounts.ask_sign_in_code", next=target or None))
     # the form must be carried on, so the code page is rendered instead of redirected to
     form = SignInCodeForm(formdata=None, again=typed)
-    return render_template("accounts/code.html", form=form, here=url_for(".ask_sign_in_code"))
+    return render_template("accounts/code.html", form=form, here=url_for("accounts.ask_sign_in_code"))
 
 
 def _complete_sign_in(user: User, *, remember: bool, typed: str, target: str) -> Answer:
