@@ -116,7 +116,14 @@ def _init_packages(app: Flask, settings: Settings) -> None:
     register_class_scopes()
     register_meeting_scopes()
     app.jinja_env.globals["unread_notifications"] = unread_count_of_request
+    app.config["DEMO_SIGN_INS"] = _demo_sign_ins() if settings.is_demo else ()
     cli.init_cli(app)
+
+
+def _demo_sign_ins() -> tuple[tuple[str, str, str], ...]:
+    from portal.demo.school_data import SIGN_INS
+
+    return SIGN_INS
 
 
 def _register_blueprints(app: Flask) -> None:

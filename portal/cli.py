@@ -6,7 +6,7 @@ import click
 from flask import Flask, current_app, g
 from flask.cli import AppGroup
 
-from portal.config import Settings
+from portal.core.settings import current_settings
 from portal.operations.schema_repairs import ACCEPT
 from portal.webhooks.codes import DeliveryState
 
@@ -83,7 +83,7 @@ def create_user_command(
     from portal.accounts import service
     from portal.accounts.sign_in import passwords
 
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     if passwords.password_weakness(password, full_name, email.partition("@")[0]):
         raise click.UsageError(
             "The password needs at least 12 characters and must not be made of well-known words, dates, keys in a "
@@ -225,7 +225,7 @@ def fill_demo_school() -> None:
     """Fill the demo database with a small school (only in demo mode)."""
     from portal.demo.fill import create_demo_data
 
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     if not settings.is_demo:
         raise click.ClickException("This would put made-up learners into a live database. Set SILID_MODE=demo.")
     create_demo_data(click.echo)
@@ -236,7 +236,7 @@ def run_sandbox(options: tuple[str, ...]) -> None:
     """Run the pretend Zoom alone (only in demo mode); see python -m portal.sandbox --help."""
     from portal.sandbox.__main__ import run_main
 
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     if not settings.is_demo:
         raise click.ClickException("The pretend Zoom never runs beside a live portal. Set SILID_MODE=demo.")
     run_main(list(options))

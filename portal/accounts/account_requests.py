@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from flask import current_app
 from sqlalchemy import ColumnElement, func, select
 
 from portal.accounts import one_time_links
@@ -15,7 +14,6 @@ from portal.accounts.codes import AccountRequestState
 from portal.accounts.email_domain import EmailDomainError, is_learner_address, normalise_school_email
 from portal.accounts.models import AccountRequest, PendingAuthRequest, School, User
 from portal.accounts.sign_in import lockout
-from portal.config import Settings
 from portal.core import clock
 from portal.core.crypto import (
     DecryptionError,
@@ -25,6 +23,7 @@ from portal.core.crypto import (
 )
 from portal.core.db import db, insert_if_absent, leases, write_transaction
 from portal.core.mail import outbox
+from portal.core.settings import current_settings
 from portal.core.worker_signals import notify_worker
 
 BATCH_SIZE = 20
@@ -34,13 +33,13 @@ HOUR = timedelta(hours=1)
 
 def store_password_reset_request(email: str) -> None:
     """Store a request for a reset link. Raises EmailDomainError, and TooManyAttempts for the client."""
-    _store_request("password", normalise_school_email(email, _settings().email_domains), {})
+    _store_request("password", normalise_school_email(email, current_settings().email_domains), {})
 
 
 def store_account_request(email: str, full_name: str, deped_id: str, language: str) -> None:
     """Store a request for an account; an admin decides, and a user who has one gets a mail that says so. Raises
     EmailDomainError, also for a learner's address, and TooManyAttempts for the client."""
-    domains = _settings().email_domains
+    domains = current_settings().email_domains
     address = normalise_school_email(email, domains)
     if is_learner_address(address):
         raise EmailDomainError(domains)
@@ -114,7 +113,7 @@ def _handle_account_request(user: User | None, values: dict[str, Any]) -> None:
     if user is None:
         _create_account_request(values)
     elif user.is_active:
-        link = f"{_settings().base_url}/sign-in"
+        link = f"{current_settings().base_url}/sign-in"
         outbox.enqueue_mail(user.email, "have_account", user.language, name=user.full_name, link=link)
 
 
@@ -144,8 +143,3 @@ REQUEST_HANDLERS: dict[str, Callable[[User | None, dict[str, Any]], None]] = {
 
 def _encryption_context(request_id: UUID) -> str:
     return f"door_wishes/{request_id}"
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.extensions["silid.settings"]
-    return settings

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from flask import current_app
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
@@ -12,8 +11,8 @@ from wtforms.validators import EqualTo, InputRequired, Length, Regexp, StopValid
 
 from portal.accounts.email_domain import EmailDomainError, normalise_school_email
 from portal.accounts.sign_in import passwords
-from portal.config import Settings
 from portal.core.forms import FileOrTextMixin, PortalForm
+from portal.core.settings import current_settings
 
 WEAK = {
     "short": _l("The password needs at least 12 characters. Three or four unrelated words are good."),
@@ -34,7 +33,7 @@ def validate_password_strength(form: "NewPasswordForm", field: Field) -> None:
 def validate_school_email(_form: PortalForm, field: Field) -> None:
     """Validator: refuse addresses outside the allowed domains, so that the error is shown with those of other
     fields."""
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     try:
         normalise_school_email(field.data or "", settings.email_domains)
     except EmailDomainError as error:

@@ -5,14 +5,13 @@ GET changes nothing, since mail scanners open links too; the button on the page 
 
 from datetime import timedelta
 
-from flask import current_app
 from sqlalchemy import select, update
 
 from portal.accounts.models import OneTimeLink, User
-from portal.config import Settings
 from portal.core import clock
 from portal.core.crypto import generate_token, hash_token
 from portal.core.db import db, execute_rowcount, write_transaction
+from portal.core.settings import current_settings
 
 LIFETIME = {"invite": timedelta(days=7), "reset": timedelta(minutes=10), "email": timedelta(days=1)}
 PASSWORD_PURPOSES = ("invite", "reset")
@@ -34,7 +33,7 @@ def create_one_time_link(user: User, purpose: str, path: str, new_email: str | N
                 expires_at=now + LIFETIME[purpose],
             )
         )
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     return f"{settings.base_url}{path}?token={token}"
 
 

@@ -1,17 +1,16 @@
 """Operations on a user's own account: creation, language, name, password, address."""
 
-from flask import current_app
 from sqlalchemy import select
 
 from portal.accounts import one_time_links
 from portal.accounts.email_domain import EmailDomainError, is_learner_address, normalise_school_email
 from portal.accounts.models import School, User
 from portal.accounts.sign_in import lockout, passwords, sessions
-from portal.config import Settings
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction
 from portal.core.mail import outbox
+from portal.core.settings import current_settings
 
 
 class AccountError(ValueError):
@@ -106,7 +105,7 @@ def _end_old_credentials(user: User, *, notify: bool) -> None:
     lockout.clear_sign_in_failures(user.email)
     audit_log.record_action(AuditAction.SET_PASSWORD, AuditSubject.USER, user.id, by=user.id)
     if notify:
-        link = f"{_settings().base_url}/sign-in"
+        link = f"{current_settings().base_url}/sign-in"
         outbox.enqueue_mail(user.email, "password_changed", user.language, name=user.full_name, link=link)
 
 
@@ -138,7 +137,7 @@ def confirm_email_change(token: str) -> bool:
         is_taken = session.scalar(select(User.id).where(User.email == link.new_email, User.id != user.id))
         if is_taken or link.new_email is None:
             return False
-        sign_in = f"{_settings().base_url}/sign-in"
+        sign_in = f"{current_settings().base_url}/sign-in"
         outbox.enqueue_mail(
             user.email, "address_changed", user.language, name=user.full_name, address=link.new_email, link=sign_in
         )
@@ -154,8 +153,3 @@ def set_user_name(user: User, full_name: str) -> None:
     with write_transaction():
         user.full_name = outbox.strip_control_characters(full_name)
         audit_log.record_action(AuditAction.CHANGED_OWN_NAME, AuditSubject.USER, user.id, by=user.id)
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.extensions["silid.settings"]
-    return settings

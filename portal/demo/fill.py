@@ -24,6 +24,7 @@ from portal.classes.roster_import import service as roster_import_service
 from portal.config import SANDBOX_MOUNT, Settings
 from portal.core import clock
 from portal.core.db import db, end_read_transaction, write_transaction
+from portal.core.settings import current_settings
 from portal.demo.school_data import (
     BANEZ,
     DEMO_PASSWORD,
@@ -116,7 +117,7 @@ def create_demo_data(report: Callable[[str], None]) -> None:
 
 
 def _create_account(person: DemoPerson, school: School) -> User:
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     return accounts.create_user(
         email=person.email,
         full_name=person.name,
@@ -130,7 +131,7 @@ def _create_account(person: DemoPerson, school: School) -> User:
 
 def _create_section_with_roster(sample: DemoSection, adviser: User) -> Section:
     section = classes.create_section(adviser, grade_level=sample.grade_level, name=sample.name)
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     file = parse_roster_file(sample_roster_csv(sample).encode(), "sample.csv")
     upload = roster_import_service.create_roster_import(
         adviser, section, file, "sample.csv", domains=settings.email_domains

@@ -9,17 +9,17 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy import select
 
 from portal.accounts import account_requests
 from portal.attendance.evidence import zoom_report
 from portal.attendance.models import AttendanceSheet
 from portal.attendance.sheet import compute as sheet_compute
-from portal.config import Settings
 from portal.core import clock
 from portal.core.db import db
 from portal.core.mail import outbox
+from portal.core.settings import current_settings
 from portal.core.worker_signals import notify_worker, wait_for_signal
 from portal.jobs import purge
 from portal.jobs.webhook_projection import (
@@ -85,7 +85,9 @@ def sync_due_meetings() -> int:
 
 def sync_registrant_rows() -> int:
     """Reconcile the registrant rows of all upcoming meetings with the rosters: a costly query, so not every second."""
-    return desired_registrants.sync_registrant_rows(_settings().email_domains) + join_links.create_missing_links()
+    return (
+        desired_registrants.sync_registrant_rows(current_settings().email_domains) + join_links.create_missing_links()
+    )
 
 
 def register_at_zoom() -> int:
@@ -145,11 +147,6 @@ def finish_pending_erasures() -> int:
     does not delay it."""
     erasure.finish_pending_erasures()
     return 0
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.extensions["silid.settings"]
-    return settings
 
 
 JOBS = (

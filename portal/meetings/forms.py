@@ -23,7 +23,6 @@ from portal.meetings.option_policies import (
     NEVER,
     OFF,
     ON,
-    POLICY_OPTIONS,
     EffectivePolicies,
 )
 from portal.meetings.scheduling.conflicts import FIRST_START, LAST_START
@@ -40,6 +39,16 @@ WEEKDAYS = (
     (7, _l("Sun"), _l("Sunday")),
 )
 MINUTES = NumberRange(5, 720, message=_l("Between 5 and 720 minutes."))
+
+
+def _weekday_start_field(weekday: object) -> TimeField:
+    return TimeField(weekday, [Optional()])
+
+
+def _weekday_minutes_field(weekday: object) -> BoundedIntegerField:
+    return BoundedIntegerField(
+        _l("Minutes on %(day)s", day=weekday), [Optional(), MINUTES], render_kw={"inputmode": "numeric"}
+    )
 
 
 class MeetingForm(PortalForm):
@@ -75,6 +84,20 @@ class MeetingForm(PortalForm):
         option_widget=CheckboxInput(),
         description=_l("Choose no day for a single class. Each day may have its own time."),
     )
+    start_1 = _weekday_start_field(_l("Monday"))
+    minutes_1 = _weekday_minutes_field(_l("Monday"))
+    start_2 = _weekday_start_field(_l("Tuesday"))
+    minutes_2 = _weekday_minutes_field(_l("Tuesday"))
+    start_3 = _weekday_start_field(_l("Wednesday"))
+    minutes_3 = _weekday_minutes_field(_l("Wednesday"))
+    start_4 = _weekday_start_field(_l("Thursday"))
+    minutes_4 = _weekday_minutes_field(_l("Thursday"))
+    start_5 = _weekday_start_field(_l("Friday"))
+    minutes_5 = _weekday_minutes_field(_l("Friday"))
+    start_6 = _weekday_start_field(_l("Saturday"))
+    minutes_6 = _weekday_minutes_field(_l("Saturday"))
+    start_7 = _weekday_start_field(_l("Sunday"))
+    minutes_7 = _weekday_minutes_field(_l("Sunday"))
     until = SchoolDateField(_l("Last day"), [Optional()])
     dates = BoundedIntegerField(
         _l("Or number of classes"),
@@ -255,26 +278,17 @@ class MeetingForm(PortalForm):
         }
 
 
-for _number, _short, _name in WEEKDAYS:
-    setattr(MeetingForm, f"start_{_number}", TimeField(_name, [Optional()]))
-    setattr(
-        MeetingForm,
-        f"minutes_{_number}",
-        BoundedIntegerField(
-            _l("Minutes on %(day)s", day=_name), [Optional(), MINUTES], render_kw={"inputmode": "numeric"}
-        ),
-    )
-
-
 class RecurringMeetingForm(MeetingForm):
     """Edits title and options of a meeting with several dates. Each date's time has a page of its own."""
 
     day = start = minutes = weekdays = until = dates = None  # type: ignore[assignment]  # so WTForms drops a field
-
-
-for _number, _short, _name in WEEKDAYS:
-    setattr(RecurringMeetingForm, f"start_{_number}", None)
-    setattr(RecurringMeetingForm, f"minutes_{_number}", None)
+    start_1 = minutes_1 = None  # type: ignore[assignment]
+    start_2 = minutes_2 = None  # type: ignore[assignment]
+    start_3 = minutes_3 = None  # type: ignore[assignment]
+    start_4 = minutes_4 = None  # type: ignore[assignment]
+    start_5 = minutes_5 = None  # type: ignore[assignment]
+    start_6 = minutes_6 = None  # type: ignore[assignment]
+    start_7 = minutes_7 = None  # type: ignore[assignment]
 
 
 class StaffMeetingForm(MeetingForm):
@@ -284,6 +298,13 @@ class StaffMeetingForm(MeetingForm):
     """
 
     class_id = weekdays = until = dates = exceptions = None  # type: ignore[assignment]  # so WTForms drops a field
+    start_1 = minutes_1 = None  # type: ignore[assignment]
+    start_2 = minutes_2 = None  # type: ignore[assignment]
+    start_3 = minutes_3 = None  # type: ignore[assignment]
+    start_4 = minutes_4 = None  # type: ignore[assignment]
+    start_5 = minutes_5 = None  # type: ignore[assignment]
+    start_6 = minutes_6 = None  # type: ignore[assignment]
+    start_7 = minutes_7 = None  # type: ignore[assignment]
     audience = SelectField(
         _l("Who is invited"),
         choices=[
@@ -303,11 +324,6 @@ class StaffMeetingForm(MeetingForm):
     def limit_audiences(self, audiences: Collection[str]) -> None:
         """Leave only these audiences."""
         self.audience.choices = [choice for choice in self.audience.choices or [] if choice.value in audiences]
-
-
-for _number, _short, _name in WEEKDAYS:
-    setattr(StaffMeetingForm, f"start_{_number}", None)
-    setattr(StaffMeetingForm, f"minutes_{_number}", None)
 
 
 class OccurrenceForm(PortalForm):
@@ -334,35 +350,30 @@ class OccurrenceForm(PortalForm):
         return clock.from_manila(self.day.data, self.start.data)
 
 
-class PolicyForm(PortalForm):
-    """An admin's rule for each option; empty where there is none."""
-
-
-_POLICY_LABELS = {
-    "waiting_room": _l("Waiting room"),
-    "mute_upon_entry": _l("Muted on entry"),
-    "join_before_host": _l("Join before the host"),
-    "host_video": _l("Host's camera on"),
-    "participant_video": _l("Learners' cameras on"),
-    "auto_recording": _l("Recording"),
-    "meeting_authentication": _l("Only people signed in to Zoom"),
-}
-for _option in POLICY_OPTIONS:
-    setattr(
-        PolicyForm,
-        _option,
-        SelectField(
-            _POLICY_LABELS[_option],
-            choices=[
-                SelectChoice("", _l("No rule of ours")),
-                SelectChoice(FORCED, _l("Always on")),
-                SelectChoice(ON, _l("On, but teachers may change it")),
-                SelectChoice(OFF, _l("Off, but teachers may change it")),
-                SelectChoice(NEVER, _l("Not allowed")),
-            ],
-            default="",
-        ),
+def _policy_field(label: object) -> SelectField:
+    return SelectField(
+        label,
+        choices=[
+            SelectChoice("", _l("No rule of ours")),
+            SelectChoice(FORCED, _l("Always on")),
+            SelectChoice(ON, _l("On, but teachers may change it")),
+            SelectChoice(OFF, _l("Off, but teachers may change it")),
+            SelectChoice(NEVER, _l("Not allowed")),
+        ],
+        default="",
     )
+
+
+class PolicyForm(PortalForm):
+    """An admin's rule for each of `option_policies.POLICY_OPTIONS`; empty where there is none."""
+
+    waiting_room = _policy_field(_l("Waiting room"))
+    mute_upon_entry = _policy_field(_l("Muted on entry"))
+    join_before_host = _policy_field(_l("Join before the host"))
+    host_video = _policy_field(_l("Host's camera on"))
+    participant_video = _policy_field(_l("Learners' cameras on"))
+    auto_recording = _policy_field(_l("Recording"))
+    meeting_authentication = _policy_field(_l("Only people signed in to Zoom"))
 
 
 class CancelForm(PortalForm):

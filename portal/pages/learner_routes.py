@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from flask import Blueprint, current_app, flash, redirect, render_template, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response
@@ -11,9 +11,9 @@ from wtforms.fields.choices import SelectChoice
 from portal.classes import access
 from portal.classes import queries as class_queries
 from portal.classes.learners.forms import MergeForm
-from portal.config import Settings
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
+from portal.core.settings import current_settings
 from portal.privacy import merge_learners
 from portal.registration import messages as registration_words
 from portal.registration import queries as registration_queries
@@ -35,7 +35,7 @@ def show_learner(section_id: UUID, learner_id: UUID) -> str:
         (period for period in periods if period.from_date <= today <= (period.until_date or today)), None
     )
     is_on_roster = current_period is not None and current_period.section_id == section.id
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     return render_template(
         "classes/learner.html",
         section=section,

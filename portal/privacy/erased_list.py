@@ -11,13 +11,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from uuid import UUID
 
-from flask import current_app
-
-from portal.config import Settings
+from portal.core.settings import current_settings
 
 
 def erased_list_path() -> Path:
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     return settings.instance / "erased.txt"
 
 
@@ -62,7 +60,7 @@ def erased_entry_for(learner_id: UUID, key: bytes | None = None) -> str:
 
 def erased_list_secrets() -> list[bytes]:
     """SECRET_KEY, then its predecessors (SECRET_KEY_FALLBACKS)."""
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     return [key.encode() for key in (settings.secret_key, *settings.secret_key_fallbacks)]
 
 

@@ -12,14 +12,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from flask import current_app
 from sqlalchemy import Select, or_, select, update
 
 from portal.attendance.models import ParticipantMatch, ZoomParticipant
 from portal.classes.lis_names import name_tokens
 from portal.classes.models import Enrolment, Learner, SchoolClass
-from portal.config import Settings
 from portal.core.db import db, end_read_transaction, write_transaction
+from portal.core.settings import current_settings
 from portal.meetings.models import ZoomInstance, ZoomMeeting
 from portal.privacy import erased_list
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
@@ -33,7 +32,7 @@ class LearnerIdentity:
     """The learner's addresses and names, read before they are erased."""
 
     def __init__(self, learner: Learner) -> None:
-        settings: Settings = current_app.extensions["silid.settings"]
+        settings = current_settings()
         self.lrn = learner.lrn or ""
         self.emails = {learner.email or ""} | {
             address

@@ -36,6 +36,7 @@ from portal.core.date_format import (
     format_weekday,
 )
 from portal.core.logs import current_request_id
+from portal.core.settings import current_settings
 from portal.extensions import babel
 from portal.web import denied_log
 from portal.zoom.errors import ZoomUnavailable
@@ -108,7 +109,7 @@ def select_request_locale() -> str:
 
 def set_preference_cookie(response: AnyResponse, name: str, value: str) -> None:
     """Store a preference ("language", "theme") in a cookie, which also applies before signing in."""
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     response.set_cookie(
         name, value, max_age=ONE_YEAR, secure=settings.is_https, httponly=True, samesite="Lax", path="/"
     )
@@ -155,7 +156,7 @@ def _set_security_headers(response: Response) -> Response:
     headers.setdefault("X-Frame-Options", "DENY")
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
     headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     if settings.is_https:
         headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
     if request.endpoint == "static":

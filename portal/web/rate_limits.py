@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 
-from flask import Response, current_app, make_response, render_template
+from flask import Response, make_response, render_template
 from flask_limiter import RequestLimit
 from flask_login import current_user
 
-from portal.config import Settings
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
+from portal.core.settings import current_settings
 from portal.extensions import client_network_of_request, limiter
 
 # Guessing of secret links: only misses count, so that a school behind one IP address can open any number of valid
@@ -23,7 +23,7 @@ def is_not_found_response(response: object) -> bool:
 
 
 def _export_limit() -> str:
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     return f"{settings.exports_per_hour} per hour"
 
 
@@ -53,7 +53,7 @@ def _export_limit_page(limit: RequestLimit) -> Response:
 
 
 def _exports_per_hour() -> int:
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     return settings.exports_per_hour
 
 

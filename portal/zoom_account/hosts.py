@@ -4,10 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from flask import current_app
 from sqlalchemy import select, update
 
-from portal.config import Settings
 from portal.core import clock
 from portal.core.db import (
     db,
@@ -15,6 +13,7 @@ from portal.core.db import (
     is_postgresql,
     write_transaction,
 )
+from portal.core.settings import current_settings
 from portal.zoom.client import ZoomClient
 from portal.zoom.errors import ZoomBadCredentials, ZoomNotAuthorised, ZoomRefused
 from portal.zoom.models import ZoomUser
@@ -36,7 +35,7 @@ class CachedHost:
 
 def shared_host_emails() -> tuple[str, ...]:
     """Hosts for teachers without a Zoom user of their own (ZOOM_HOSTS)."""
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     return settings.zoom_hosts
 
 

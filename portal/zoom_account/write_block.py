@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from flask import current_app
 from sqlalchemy import delete, select, update
 
-from portal.config import Settings
 from portal.core import clock
 from portal.core.db import db, insert_if_absent, write_transaction
+from portal.core.settings import current_settings
 from portal.zoom.errors import ZoomBadCredentials, ZoomError, ZoomNotAuthorised, ZoomNotConfigured
 from portal.zoom_account.models import ZoomBlock
 
@@ -39,7 +38,7 @@ class WriteBlock:
 
 
 def _account() -> str:
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     return settings.zoom_account_id
 
 

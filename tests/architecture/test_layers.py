@@ -1,8 +1,10 @@
-"""The house rules, as tests: what a reviewer would otherwise say twice."""
+"""The layers and the habits of the code, as tests: what a reviewer would otherwise say twice."""
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,11 @@ from flask import Flask
 
 ROOT = Path(__file__).resolve().parents[2]
 PORTAL = ROOT / "portal"
-# From the ground up. A module may import its own floor and those below it.
-FLOORS = [
+# From bottom to top. A module may import its own layer and those below it.
+LAYERS = [
+    "config",
     "core",
+    "extensions",
     "web",
     "accounts",
     "zoom_account",
@@ -27,8 +31,46 @@ FLOORS = [
     "operations",
     "pages",
     "jobs",
+    "demo",
+    "cli",
+    "__init__",
 ]
-TWINS = {"pages": "jobs", "jobs": "pages"}  # two rooms on the top floor
+SIBLINGS = {"pages": "jobs", "jobs": "pages"}  # of one layer: neither imports the other
+# What may import nothing but itself, and what else of ours it may import.
+INDEPENDENT: dict[str, set[str]] = {"zoom": set(), "oidc": set(), "sandbox": {"zoom"}, "config": set()}
+# Modules of a sub-package that other packages may import from; its other modules are private to it.
+PUBLIC_MODULES = {
+    "attendance.calculation": {"intervals", "marks", "matching", "stays"},
+    "attendance.evidence": {"events", "file_upload", "participants_csv", "zoom_report"},
+    "attendance.record": {"routes", "service"},
+    "attendance.sheet": {"compute", "corrections", "queries", "routes", "tally"},
+    "classes.disclosure": {"routes", "service"},
+    "classes.learners": {"enrolments", "forms", "routes"},
+    "classes.roster_files": {"messages", "reader", "rows", "template_csv"},
+    "classes.roster_import": {"diff", "service", "undo"},
+    "classes.teachers": {"routes"},
+    "meetings.scheduling": {
+        "class_closing",
+        "conflicts",
+        "duplicate",
+        "host_assignment",
+        "preview",
+        "recurrence",
+        "schedules",
+    },
+    "meetings.school_calendar": {"routes", "service"},
+    "meetings.staff_meetings": {"routes", "service"},
+    "meetings.zoom_sync": {"desired_state", "events", "sync"},
+    "registration.zoom_sync": {"engine", "events"},
+    "reports.sf2": {"routes"},
+    "accounts.profile": {"routes"},
+    "accounts.schools": {"service"},
+    "accounts.sign_in": {"lockout", "next_url", "passwords", "routes", "sessions", "totp"},
+    "accounts.sso": {"identities", "routes", "service"},
+    "accounts.users": {"routes", "service"},
+    "zoom.api": {"endpoints", "rate_limit_errors", "rate_limiter", "token_store"},
+    "zoom.webhooks": {"events", "probe", "signature"},
+}
 PUBLIC = {
     "calendar.learner_calendar_feed",
     "calendar.own_calendar_feed",
@@ -56,9 +98,9 @@ PUBLIC = {
 NO_CSRF = {"webhooks.receive_webhook"}
 
 
-def modules() -> Iterator[tuple[Path, ast.Module]]:
-    for path in sorted(PORTAL.rglob("*.py")):
-        yield path, ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def modules() -> tuple[tuple[Path, ast.Module], ...]:
+    return tuple((path, ast.parse(path.read_text(encoding="utf-8"))) for path in sorted(PORTAL.rglob("*.py")))
 
 
 def imports(tree: ast.Module) -> Iterator[str]:
@@ -70,8 +112,9 @@ def imports(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def floor_of(path: Path) -> str:
-    return path.relative_to(PORTAL).parts[0]
+def layer_of(path: Path) -> str:
+    """The package below `portal`, or the name of a module that is in none."""
+    return path.relative_to(PORTAL).parts[0].removesuffix(".py")
 
 
 def ours(name: str) -> str | None:
@@ -80,53 +123,146 @@ def ours(name: str) -> str | None:
     return parts[1] if parts[0] == "portal" and len(parts) > 1 else None
 
 
+def test_every_module_is_in_a_layer_or_independent() -> None:
+    unknown = {layer_of(path) for path, _ in modules()} - set(LAYERS) - set(INDEPENDENT)
+    assert not unknown, unknown
+
+
 def test_imports_only_go_down() -> None:
     bad = []
     for path, tree in modules():
-        floor = floor_of(path)
-        if floor not in FLOORS:
+        layer = layer_of(path)
+        if layer not in LAYERS or layer == "__init__":
             continue
         for name in imports(tree):
-            target = ours(name)
-            if target not in FLOORS:
+            target = ours(name) or ("__init__" if name == "portal" else "")
+            if target not in LAYERS:
                 continue
-            upstairs = FLOORS.index(target) > FLOORS.index(floor)
-            if upstairs or TWINS.get(floor) == target:
+            goes_up = LAYERS.index(target) > LAYERS.index(layer)
+            if goes_up or SIBLINGS.get(layer) == target:
                 bad.append(f"{path.relative_to(ROOT)} imports {name}")
     assert not bad, bad
 
 
-def test_the_zoom_package_could_be_a_package_of_its_own() -> None:
+@pytest.mark.parametrize("package", sorted(INDEPENDENT))
+def test_an_independent_package_imports_nothing_else_of_the_portal(package: str) -> None:
+    allowed = {None, package} | INDEPENDENT[package]
     bad = [
         f"{path.relative_to(ROOT)} imports {name}"
         for path, tree in modules()
-        if floor_of(path) == "zoom"
+        if layer_of(path) == package
         for name in imports(tree)
-        if re.match(r"flask|sqlalchemy|werkzeug", name) or (ours(name) not in (None, "zoom"))
+        if ours(name) not in allowed or name == "portal"
     ]
     assert not bad, bad
 
 
-def test_the_sandbox_knows_only_the_zoom_package() -> None:
+@pytest.mark.parametrize("package", ["zoom", "oidc"])
+def test_the_clients_of_other_services_know_neither_flask_nor_the_database(package: str) -> None:
     bad = [
         f"{path.relative_to(ROOT)} imports {name}"
         for path, tree in modules()
-        if floor_of(path) == "sandbox"
+        if layer_of(path) == package
         for name in imports(tree)
-        if ours(name) not in (None, "zoom", "sandbox")
+        if re.match(r"flask|sqlalchemy|werkzeug", name)
     ]
     assert not bad, bad
 
 
-def test_the_package_for_openid_connect_could_be_a_package_of_its_own() -> None:
+def test_private_modules_of_a_sub_package_are_imported_by_it_alone() -> None:
+    bad = []
+    for path, tree in modules():
+        importer = ".".join(path.relative_to(PORTAL).with_suffix("").parts)
+        for name in imports(tree):
+            package, module = _sub_package_and_module(name)
+            is_outside = not importer.startswith(f"{package}.") and importer.split(".")[0] != "__init__"
+            is_zoom_itself = package.startswith("zoom.") and importer.startswith("zoom.")
+            if package and is_outside and not is_zoom_itself and module not in PUBLIC_MODULES[package]:
+                bad.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert not bad, bad
+
+
+def _sub_package_and_module(name: str) -> tuple[str, str]:
+    """("attendance.sheet", "compute") of "portal.attendance.sheet.compute.recompute_sheet", else two empty texts."""
+    parts = name.split(".")
+    package = ".".join(parts[1:3])
+    is_module = len(parts) > 3 and (PORTAL.joinpath(*parts[1:3]) / f"{parts[3]}.py").exists()
+    return (package, parts[3]) if package in PUBLIC_MODULES and is_module else ("", "")
+
+
+def test_no_private_name_is_imported() -> None:
     bad = [
-        f"{path.relative_to(ROOT)} imports {name}"
+        f"{path.relative_to(ROOT)}:{node.lineno} imports {alias.name}"
         for path, tree in modules()
-        if floor_of(path) == "oidc"
-        for name in imports(tree)
-        if re.match(r"flask|sqlalchemy|werkzeug", name) or (ours(name) not in (None, "oidc"))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("portal")
+        for alias in node.names
+        if alias.name.startswith("_")
     ]
     assert not bad, bad
+
+
+def test_importing_a_module_has_no_side_effects() -> None:
+    """Module level defines names and puts views on the module's own blueprint; `create_app` does all else."""
+    allowed_decorators = re.compile(
+        r"(bp|pages|control|api)\.\w+|mark_endpoint_public|limiter\.limit|csrf\.exempt|\w+_limit|api_endpoint"
+        r"|dataclass|cache|lru_cache|contextmanager|\w+_group\.command|click\.\w+"
+    )
+    bad = []
+    for path, tree in modules():
+        for node in tree.body:
+            is_call = isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant)
+            sets_attribute = isinstance(node, ast.Assign) and any(
+                isinstance(target, (ast.Attribute, ast.Subscript)) for target in node.targets
+            )
+            if is_call or sets_attribute or isinstance(node, (ast.For, ast.While, ast.With)):
+                bad.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                bad += [
+                    f"{path.relative_to(ROOT)}:{node.lineno} @{ast.unparse(decorator)}"
+                    for decorator in node.decorator_list
+                    if not allowed_decorators.fullmatch(ast.unparse(decorator).split("(")[0])
+                ]
+    assert not bad, bad
+
+
+def public_definitions() -> Iterator[tuple[str, Path]]:
+    """Public functions and classes of module level, with their modules."""
+    for path, tree in modules():
+        for node in tree.body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+                yield node.name, path
+
+
+def test_a_public_name_is_in_two_modules_at_most() -> None:
+    """A view and the service it calls may share a name."""
+    places = defaultdict(set)
+    for name, path in public_definitions():
+        places[name].add(str(path.relative_to(ROOT)))
+    shared = {"index", "new", "edit", "delete", "register"}
+    bad = {name: sorted(files) for name, files in places.items() if len(files) > 2 and name not in shared}
+    assert not bad, bad
+
+
+def test_functions_are_called_by_verb_and_object() -> None:
+    """One word is for arithmetic, the clock and the names that gettext is known by; five are too many."""
+    one_word = {"now", "today", "union", "subtract", "gettext", "ngettext", "N_"}
+    long_names = {"repair_release_0_1_0"}  # a version number
+    bad = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for name, path in public_definitions()
+        if not name[0].isupper() or name == "N_"
+        if (len(name.strip("_").split("_")) == 1 and name not in one_word)
+        or (len(name.split("_")) > 4 and name not in long_names)
+    ]
+    assert not bad, bad
+
+
+def test_folders_hold_fifteen_files_at_most() -> None:
+    sizes: dict[Path, int] = defaultdict(int)
+    for path, _ in modules():
+        sizes[path.parent] += 1
+    assert max(sizes.values()) <= 15, {str(folder): size for folder, size in sizes.items() if size > 15}
 
 
 def test_only_three_places_speak_http() -> None:
@@ -150,28 +286,34 @@ def _only_serves(path: Path) -> bool:
 
 
 def test_commits_happen_in_one_place() -> None:
-    """Services change rows inside `writing()`; nobody commits by hand."""
+    """Services change rows inside `write_transaction()`; nobody commits by hand."""
     bad = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path, tree in modules()
-        if path != PORTAL / "core" / "db" / "__init__.py" and floor_of(path) != "sandbox"
+        if path != PORTAL / "core" / "db" / "__init__.py" and layer_of(path) != "sandbox"
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "commit"
     ]
     assert not bad, bad
 
 
+WRITING_CALLS = ("write_transaction", "insert", "update", "delete")
+
+
 def test_routes_and_queries_do_not_change_rows() -> None:
     bad = []
     for path, tree in modules():
-        if path.name not in ("routes.py", "queries.py", "access.py", "forms.py"):
+        if not re.fullmatch(r"(\w+_)?(routes|queries|access|forms)\.py|\w+_page\.py", path.name):
             continue
         bad += [
             f"{path.relative_to(ROOT)}:{node.lineno}"
             for node in ast.walk(tree)
             if isinstance(node, ast.Call)
             and (
-                (isinstance(node.func, ast.Name) and node.func.id in ("writing", "insert", "update", "delete"))
+                (
+                    isinstance(node.func, ast.Name)
+                    and node.func.id in ("write_transaction", "insert", "update", "delete")
+                )
                 or (
                     (isinstance(node.func, ast.Attribute) and node.func.attr in ("add", "add_all", "flush"))
                     and "session" in ast.unparse(node.func.value)
@@ -185,7 +327,7 @@ def test_now_comes_from_the_clock_alone() -> None:
     bad = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path, tree in modules()
-        if path != PORTAL / "core" / "clock.py" and floor_of(path) not in ("zoom", "sandbox")
+        if path != PORTAL / "core" / "clock.py" and layer_of(path) not in ("zoom", "sandbox")
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and ast.unparse(node) in ("datetime.now", "date.today", "time.time")
     ]

@@ -22,12 +22,12 @@ from portal.accounts.sign_in import lockout, passwords, sessions
 from portal.accounts.sign_in import totp as one_time
 from portal.accounts.sign_in.routes import (
     Answer,
-    _settings,
-    _show_domain_error,
-    _too_many_attempts_page,
     guessable_words_of,
+    render_too_many_attempts,
+    show_domain_error,
 )
 from portal.accounts.sso import service as sso_service
+from portal.core.settings import current_settings
 
 bp = Blueprint("profile", __name__)
 # Tokens of the User-Agent header, the specific ones first: most also contain Chrome and Safari.
@@ -81,7 +81,7 @@ def change_own_password() -> Answer:
             flash(_("Your password is changed. All other devices were signed out."))
             return redirect(url_for(".show_account_settings"))
     except lockout.TooManyAttempts as error:
-        return _too_many_attempts_page(error)
+        return render_too_many_attempts(error)
     return render_template("accounts/change_password.html", form=form), 422 if form.is_submitted() else 200
 
 
@@ -91,13 +91,15 @@ def change_own_email() -> Answer:
     form = ChangeAddressForm()
     try:
         if form.validate_on_submit() and check_current_password(form.current):
-            service.request_email_change(current_user_account(), form.email.data or "", _settings().email_domains)
+            service.request_email_change(
+                current_user_account(), form.email.data or "", current_settings().email_domains
+            )
             flash(_("If this address is free, a letter is on its way there. Confirm it with the link inside."))
             return redirect(url_for(".show_account_settings"))
     except EmailDomainError as error:
-        _show_domain_error(form.email, error)
+        show_domain_error(form.email, error)
     except lockout.TooManyAttempts as error:
-        return _too_many_attempts_page(error)
+        return render_too_many_attempts(error)
     return render_template("accounts/change_address.html", form=form), 422 if form.is_submitted() else 200
 
 
@@ -116,7 +118,7 @@ def turn_on_totp() -> Answer:
     try:
         lockout.check_client_limit()
     except lockout.TooManyAttempts as error:
-        return _too_many_attempts_page(error)
+        return render_too_many_attempts(error)
     recovery_codes = one_time.enable_totp_codes(current_user_account(), form.secret.data or "", form.code.data or "")
     if recovery_codes is None:
         lockout.record_sign_in_failure(None)
@@ -137,7 +139,7 @@ def renew_recovery_codes() -> Answer:
 @bp.post("/settings/codes/off")
 def turn_off_totp() -> Answer:
     """Disable one-time codes; forbidden for admins who must have them."""
-    if current_user.is_admin and _settings().codes_for_admins:
+    if current_user.is_admin and current_settings().codes_for_admins:
         abort(403)
     return _change_totp_with_password("off")
 
@@ -171,7 +173,7 @@ def _change_totp_with_password(action: str) -> Answer:
         if not (form.validate_on_submit() and check_current_password(form.current)) or not current_user.has_codes:
             return _render_totp_page(SetUpCodesForm(formdata=None), form, 422)
     except lockout.TooManyAttempts as error:
-        return _too_many_attempts_page(error)
+        return render_too_many_attempts(error)
     if action == "renew":
         return render_template(
             "accounts/recovery.html", recovery=one_time.regenerate_recovery_codes(current_user_account())
@@ -193,7 +195,7 @@ def _render_totp_page(form: SetUpCodesForm, password: CurrentPasswordForm, statu
         picture=Markup(one_time.totp_qr_svg(user, secret)) if is_new else "",  # noqa: S704  # nosec B704
         secret=secret,
         left=0 if is_new else one_time.count_unused_recovery_codes(user),
-        required=user.is_admin and _settings().codes_for_admins,
+        required=user.is_admin and current_settings().codes_for_admins,
     )
     return page, status
 

@@ -6,16 +6,16 @@ fifty from one client within 10 minutes lock out that client. Unknown addresses 
 
 from datetime import datetime, timedelta
 
-from flask import current_app, request
+from flask import request
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from portal.accounts.models import SignInFailure
-from portal.config import Settings
 from portal.core import clock
 from portal.core.client_hash import hash_client_ip
 from portal.core.crypto import hmac_hex, hmac_hex_all_keys
 from portal.core.db import db, write_transaction
+from portal.core.settings import current_settings
 
 FAILURES_PER_ACCOUNT = 10
 ACCOUNT_WINDOW = timedelta(minutes=15)
@@ -45,7 +45,7 @@ def check_client_limit() -> None:
 def check_attempt_rate(time_column: InstrumentedAttribute[datetime], condition: ColumnElement[bool]) -> None:
     """Raise TooManyAttempts if the rows within ten minutes reach the limit per client (`sign_ins_per_address`, higher
     for offices behind one IP address)."""
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     seconds = _seconds_until_allowed(time_column, condition, settings.sign_ins_per_address, CLIENT_WINDOW)
     if seconds:
         raise TooManyAttempts(seconds)

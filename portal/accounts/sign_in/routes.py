@@ -28,9 +28,9 @@ from portal.accounts.sign_in import (
 )
 from portal.accounts.sign_in.next_url import safe_next_url
 from portal.accounts.sso import service as sso_service
-from portal.config import Settings
 from portal.core import clock
 from portal.core.db import db
+from portal.core.settings import current_settings
 from portal.extensions import limiter, login_manager
 from portal.web import LANGUAGES, PRE_LOGIN_LANGUAGE_KEY, mark_endpoint_public, set_preference_cookie
 from portal.web.rate_limits import MISS_LIMIT, is_not_found_response
@@ -67,7 +67,7 @@ def init_sign_in(app: Flask) -> None:
 @bp.before_app_request
 def require_totp_for_admins() -> Response | None:
     """Redirect admins to the set-up of one-time codes until these are enabled (not in the demo)."""
-    if not _settings().codes_for_admins or request.endpoint in TOTP_EXEMPT_ENDPOINTS or request.endpoint is None:
+    if not current_settings().codes_for_admins or request.endpoint in TOTP_EXEMPT_ENDPOINTS or request.endpoint is None:
         return None
     if current_user.is_authenticated and current_user.is_admin and not current_user.has_codes:
         return redirect(url_for("profile.show_totp_settings"))
@@ -81,7 +81,7 @@ def sign_in() -> Answer:
     if current_user.is_authenticated:
         return redirect(url_for("pages.show_home_page"))
     form = SignInForm()
-    settings = _settings()
+    settings = current_settings()
     status = 200
     if form.validate_on_submit():
         status = 422
@@ -90,9 +90,9 @@ def sign_in() -> Answer:
                 form.email.data or "", form.password.data or "", settings.email_domains
             )
         except EmailDomainError as error:
-            _show_domain_error(form.email, error)
+            show_domain_error(form.email, error)
         except lockout.TooManyAttempts as error:
-            return _too_many_attempts_page(error)
+            return render_too_many_attempts(error)
         else:
             if result.user:
                 typed = form.again.data or ""
@@ -119,7 +119,7 @@ def _render_sign_in_page(form: SignInForm, status: int, *, form_url: str) -> tup
         "accounts/sign_in.html",
         form=form,
         here=form_url,
-        demo_accounts=_demo_accounts(_settings()),
+        demo_accounts=current_app.config["DEMO_SIGN_INS"],
         providers=sso_service.list_configured_providers(),
         target=safe_next_url(request.args.get("next"), ""),
     )
@@ -140,7 +140,7 @@ def ask_sign_in_code() -> Answer:
         try:
             result = authentication.authenticate_code(user, form.code.data or "")
         except lockout.TooManyAttempts as error:
-            return _too_many_attempts_page(error)
+            return render_too_many_attempts(error)
         if result.user:
             return _complete_sign_in(result.user, remember=remember, typed=form.again.data or "", target=_next_target())
         form.code.errors = [_failed_code_message(result.locked_minutes)]
@@ -168,9 +168,9 @@ def request_account() -> Answer:
                 form.email.data or "", form.full_name.data or "", form.school.data or "", str(get_locale() or "en")
             )
         except lockout.TooManyAttempts as error:
-            return _too_many_attempts_page(error)
+            return render_too_many_attempts(error)
         except EmailDomainError as error:
-            _show_domain_error(form.email, error)
+            show_domain_error(form.email, error)
         else:
             return render_template("accounts/asked.html")
     return render_template("accounts/ask.html", form=form), 422 if form.is_submitted() else 200
@@ -185,11 +185,11 @@ def forgot_password() -> Answer:
         try:
             account_requests.store_password_reset_request(form.email.data or "")
         except lockout.TooManyAttempts as error:
-            return _too_many_attempts_page(error)
+            return render_too_many_attempts(error)
         except EmailDomainError as error:
-            _show_domain_error(form.email, error)
+            show_domain_error(form.email, error)
         else:
-            return render_template("accounts/sent.html", by_mail=bool(_settings().mail_url))
+            return render_template("accounts/sent.html", by_mail=bool(current_settings().mail_url))
     return render_template("accounts/forgot.html", form=form), 422 if form.is_submitted() else 200
 
 
@@ -279,7 +279,8 @@ def _next_target() -> str:
     return request.args.get("next", "")
 
 
-def _show_domain_error(field: Field, error: EmailDomainError) -> None:
+def show_domain_error(field: Field, error: EmailDomainError) -> None:
+    """Set the error of an e-mail field whose domain may not sign in."""
     domains = _(" or ").join(f"@{domain}" for domain in error.domains)
     field.errors = [_("Only staff addresses at %(domains)s can sign in.", domains=domains)]
 
@@ -298,21 +299,9 @@ def _lockout_message(minutes: int) -> str:
     return _("After too many tries this address has to wait: try again in %(minutes)s min.", minutes=minutes)
 
 
-def _too_many_attempts_page(error: lockout.TooManyAttempts) -> Response:
+def render_too_many_attempts(error: lockout.TooManyAttempts) -> Response:
+    """A 429 page that says how long the account stays locked."""
     minutes = -(-error.seconds // 60)
     response = current_app.make_response((render_template("accounts/wait.html", minutes=minutes), 429))
     response.headers["Retry-After"] = str(error.seconds)
     return response
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.extensions["silid.settings"]
-    return settings
-
-
-def _demo_accounts(settings: Settings) -> list[tuple[str, str, str]]:
-    if not settings.is_demo:
-        return []
-    from portal.demo.school_data import SIGN_INS
-
-    return list(SIGN_INS)

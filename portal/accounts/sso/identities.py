@@ -7,13 +7,11 @@ links one.
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from flask import current_app
 from sqlalchemy import Select, delete, or_, select, update
 
 from portal.accounts.codes import AccountRequestState
 from portal.accounts.email_domain import EmailDomainError, is_learner_address, normalise_school_email
 from portal.accounts.models import AccountRequest, ExternalIdentity, School, User
-from portal.config import Settings
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import (
@@ -23,6 +21,7 @@ from portal.core.db import (
     write_transaction,
 )
 from portal.core.mail import outbox
+from portal.core.settings import current_settings
 from portal.oidc.claims import ExternalUser
 from portal.oidc.errors import LoginRefused
 
@@ -160,7 +159,7 @@ def _insert_identity(user: User, issuer: str, subject: str) -> bool:
 def _staff_address(external_user: ExternalUser) -> str:
     """The identity's address under the domain rule. Raises LoginRefused."""
     try:
-        address = normalise_school_email(external_user.address, _settings().email_domains)
+        address = normalise_school_email(external_user.address, current_settings().email_domains)
     except EmailDomainError:
         raise LoginRefused("address") from None
     if is_learner_address(address):
@@ -175,10 +174,5 @@ def _require_unused_address(address: str) -> None:
 
 def _enqueue_mail(user: User, template: str) -> None:
     outbox.enqueue_mail(
-        user.email, template, user.language, name=user.full_name, link=f"{_settings().base_url}/sign-in"
+        user.email, template, user.language, name=user.full_name, link=f"{current_settings().base_url}/sign-in"
     )
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.extensions["silid.settings"]
-    return settings

@@ -19,8 +19,8 @@ from portal.accounts.sign_in import lockout
 from portal.accounts.sign_in.next_url import safe_next_url
 from portal.accounts.sign_in.routes import (
     Answer,
-    _too_many_attempts_page,
     continue_sign_in,
+    render_too_many_attempts,
 )
 from portal.accounts.sso import identities, service
 from portal.accounts.sso.identities import UnknownIdentity
@@ -53,7 +53,7 @@ def start_sso_sign_in(provider: str) -> Answer:
             service.start_sso_attempt(oidc_provider, target=safe_next_url(request.args.get("next"), "")), code=303
         )
     except lockout.TooManyAttempts as error:
-        return _too_many_attempts_page(error)
+        return render_too_many_attempts(error)
     except ProviderUnavailable as error:
         return _render_unavailable(oidc_provider, error)
 
@@ -67,7 +67,7 @@ def handle_sso_callback(provider: str) -> Answer:
         lockout.check_client_limit()
         return _handle_callback(oidc_provider)
     except lockout.TooManyAttempts as error:
-        return _too_many_attempts_page(error)
+        return render_too_many_attempts(error)
     except ProviderUnavailable as error:
         return _render_unavailable(oidc_provider, error)
     except LoginRefused as error:
@@ -132,7 +132,7 @@ def show_linked_identities() -> Answer:
             session[REAUTHENTICATED_UNTIL_KEY] = (clock.now() + REAUTHENTICATION_LIFETIME).timestamp()
             return redirect(url_for(".show_linked_identities"))
     except lockout.TooManyAttempts as error:
-        return _too_many_attempts_page(error)
+        return render_too_many_attempts(error)
     labels = {provider.issuer: provider.label for provider in service.list_configured_providers()}
     connected = identities.identities_of_user(current_user_account())
     linked_issuers = {identity.issuer for identity in connected}

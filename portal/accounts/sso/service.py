@@ -23,6 +23,7 @@ from portal.core.crypto import (
     hash_token,
 )
 from portal.core.db import end_read_transaction, insert_if_absent, write_transaction
+from portal.core.settings import current_settings
 from portal.oidc import claims
 from portal.oidc.claims import ExternalUser
 from portal.oidc.errors import LoginRefused
@@ -132,5 +133,5 @@ def fetch_external_user(provider: OidcProvider, attempt: SsoAttempt, code: str) 
 def _redirect_uri(provider: OidcProvider) -> str:
     """The redirect URI, as registered with the provider; never built from the request, whose Host header is
     untrusted."""
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     return f"{settings.base_url}/sign-in/{provider.name}/back"

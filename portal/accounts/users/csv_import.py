@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass, replace
 
-from flask import current_app
 from flask_babel import gettext as _
 from sqlalchemy import select
 
@@ -11,9 +10,9 @@ from portal.accounts.access import schools_in_scope_clause
 from portal.accounts.email_domain import EmailDomainError, is_learner_address, normalise_school_email
 from portal.accounts.models import School, User
 from portal.accounts.users import service
-from portal.config import Settings
 from portal.core import csv_tables
 from portal.core.db import db, write_transaction
+from portal.core.settings import current_settings
 
 MAX_ROWS = 200  # limits the transaction that creates the invitations
 NAME_LIMIT = 120
@@ -92,7 +91,7 @@ def _parse_row(admin: User, number: int, cells: dict[str, str], schools: dict[st
 
 
 def _parse_address(number: int, text: str, problems: list[str]) -> str:
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     try:
         address = normalise_school_email(text, settings.email_domains)
     except EmailDomainError as error:

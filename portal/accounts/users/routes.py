@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_login import current_user
@@ -12,8 +12,8 @@ from portal.accounts.email_domain import EmailDomainError
 from portal.accounts.forms import InviteForm, RoleForm, UsersFileForm
 from portal.accounts.models import AccountRequest, User
 from portal.accounts.users import csv_import, service
-from portal.config import Settings
 from portal.core import csv_tables
+from portal.core.settings import current_settings
 
 bp = Blueprint("users", __name__, url_prefix="/admin/people")
 Answer = str | Response | tuple[str, int]
@@ -154,7 +154,7 @@ def reject_account_request(request_id: UUID) -> Answer:
 
 def _deliver_link(user: User, link: str) -> Answer:
     """With a mail server the link goes to the mailbox only; without one it is shown to the admin, once."""
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     if settings.mail_url:
         flash(_("A letter with the link is on its way to %(email)s.", email=user.email))
         return redirect(url_for(".show_user", user_id=user.id))
@@ -238,7 +238,7 @@ def import_users_csv() -> Answer:
 
 
 def _show_invited(rows: list[tuple[service.User, str]]) -> Answer:
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     if not settings.mail_url:
         return render_template("accounts/hand_over_many.html", made=rows)
     flash(ngettext("%(num)d invitation is on its way.", "%(num)d invitations are on their way.", len(rows)))

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from flask import current_app
 from sqlalchemy import ColumnElement, func, or_, select, true
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload
@@ -15,11 +14,11 @@ from portal.accounts.email_domain import is_learner_address, normalise_school_em
 from portal.accounts.models import AccountRequest, School, User
 from portal.accounts.sign_in import sessions, totp
 from portal.accounts.sso import identities
-from portal.config import Settings
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction
 from portal.core.mail import outbox
+from portal.core.settings import current_settings
 
 SCOPE_RANKS = {None: 0, "school": 1, "division": 2, "region": 3}
 PAGE_SIZE = 50
@@ -85,7 +84,7 @@ def get_user_in_scope(admin: User, user_id: UUID) -> User | None:
 def invite_user(admin: User, *, email: str, full_name: str, scope: str | None, deped_id: str) -> tuple[User, str]:
     """Create an account in the admin's language; returns it with its invitation link, which is mailed too. Raises
     EmailDomainError and UserChangeRefused."""
-    address = normalise_school_email(email, _settings().email_domains)
+    address = normalise_school_email(email, current_settings().email_domains)
     school = _school_for(admin, scope, deped_id)
     return create_invited_user(admin, address, full_name, scope, school, admin.language)
 
@@ -256,8 +255,3 @@ def _check_not_last_region_admin(user: User) -> None:
     rows = select(User.id).where(User.scope == "region", User.deactivated_at.is_(None), User.confirmed_at.is_not(None))
     if set(db.session.scalars(rows.with_for_update())) <= {user.id}:
         raise UserChangeRefused("last")
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.extensions["silid.settings"]
-    return settings

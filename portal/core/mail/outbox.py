@@ -21,7 +21,6 @@ from flask_babel import force_locale
 from sqlalchemy import CheckConstraint, Index, String, and_, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.config import Settings
 from portal.core import clock
 from portal.core.crypto import (
     DecryptionError,
@@ -40,6 +39,7 @@ from portal.core.db import (
 )
 from portal.core.mail.codes import MailState
 from portal.core.mail.smtp_transport import MailTransport, PermanentMailError, TemporaryMailError
+from portal.core.settings import current_settings
 from portal.core.worker_signals import notify_worker
 
 MAX_AGE = timedelta(days=3)
@@ -127,7 +127,7 @@ def send_due_mail() -> int:
 
 
 def _render(template: str, language: str, values: dict[str, object]) -> tuple[str, str, str]:
-    settings = _settings()
+    settings = current_settings()
     context = {**values, "base_url": settings.base_url, "language": language}
     with force_locale(language):
         subject, _, text = current_app.jinja_env.get_template(f"email/{template}.txt").render(**context).partition("\n")
@@ -199,7 +199,7 @@ def _finish(mail: OutboxMail, state: str, error: str | None = None, sent_at: dat
 def _build_message(mail: OutboxMail) -> EmailMessage:
     """The mail as sent. Its Message-ID is the row's, so that a repeat after a crash is recognised as a duplicate."""
     content = json.loads(decrypt_for_row(mail.content_encrypted or "", _encryption_context(mail.id)))
-    sender = _settings().mail_from
+    sender = current_settings().mail_from
     message = EmailMessage()
     message["From"] = f"Silid <{sender}>"
     message["To"] = content["to"]
@@ -213,18 +213,13 @@ def _build_message(mail: OutboxMail) -> EmailMessage:
 
 
 def _open_transport() -> MailTransport:
-    settings = _settings()
+    settings = current_settings()
     return MailTransport(urlsplit(settings.mail_url), mail_directory())
 
 
 def mail_directory() -> Path:
     """Directory of the mail files while there is no mail server."""
-    return _settings().instance / "mail"
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.extensions["silid.settings"]
-    return settings
+    return current_settings().instance / "mail"
 
 
 def _encryption_context(mail_id: UUID) -> str:

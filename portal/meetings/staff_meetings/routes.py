@@ -9,8 +9,8 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from portal.accounts.models import User
-from portal.config import Settings
 from portal.core import clock
+from portal.core.settings import current_settings
 from portal.meetings import access, option_policies, service
 from portal.meetings.forms import StaffMeetingForm, set_time_field, suggested_start_time
 from portal.meetings.models import ZoomMeeting
@@ -135,7 +135,7 @@ def _invited_people(form: StaffMeetingForm) -> list[User] | None:
     """The named users, for the audience `personal`; None, with errors on the field, if the addresses are invalid."""
     if form.audience.data != "personal":
         return []
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     try:
         people = staff_meetings_service.resolve_invitees(form.invited.data or "", settings.email_domains)
     except NotInvitable as error:

@@ -10,11 +10,11 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from portal.classes.access import can_view_learners
-from portal.config import Settings
 from portal.core import audit_log as audit
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.forms import SchoolDateField
 from portal.core.mail.outbox import requeue_mail
+from portal.core.settings import current_settings
 from portal.meetings import messages as meeting_words
 from portal.meetings import option_policies as meeting_policies
 from portal.meetings.forms import PolicyForm
@@ -152,7 +152,7 @@ def edit_option_policies() -> str | AnyResponse | tuple[str, int]:
 
 @bp.get("/zoom")
 def show_zoom_status() -> str:
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     return render_template(
         "admin/zoom.html",
         status=status_now(),
@@ -222,7 +222,7 @@ def replay_webhooks() -> AnyResponse:
 @bp.get("/mail")
 def list_outbox_mail() -> str:
     _require_region()
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     rows, counts = queries.list_outbox_mail()
     return render_template(
         "admin/mail.html",

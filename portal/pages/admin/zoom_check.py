@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from flask import current_app
-
 from portal.config import Settings
 from portal.core import clock
+from portal.core.settings import current_settings
 from portal.meetings import messages as meeting_words
 from portal.pages.admin.zoom_status import PendingWork, ZoomStatus, load_zoom_status
 from portal.registration import messages as registration_words
@@ -26,7 +25,7 @@ class CheckLine(NamedTuple):
 
 def zoom_connection_report() -> Iterator[CheckLine]:
     """Credentials, scopes, webhook, quota, pending work. Calls Zoom once and the portal's own URL once."""
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     status = load_zoom_status()
     yield CheckLine("head", "Zoom account")
     yield from _account_lines(status)

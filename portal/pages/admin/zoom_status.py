@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask import current_app
 from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from portal.config import Settings
 from portal.core import clock
 from portal.core.db import UTCDateTime, db
+from portal.core.settings import current_settings
 from portal.meetings.models import ZoomMeeting
 from portal.registration.codes import RegistrantState
 from portal.registration.models import MeetingRegistrant
@@ -61,7 +60,7 @@ class ZoomStatus:
 
 def load_zoom_status() -> ZoomStatus:
     """Load all figures: five statements, no call to Zoom."""
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     return ZoomStatus(
         configured=get_zoom_client().is_configured,
         webhooks=bool(settings.zoom_webhook_secrets),

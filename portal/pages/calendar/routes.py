@@ -8,7 +8,6 @@ from flask import (
     Blueprint,
     Response,
     abort,
-    current_app,
     flash,
     make_response,
     redirect,
@@ -20,8 +19,8 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
-from portal.config import Settings
 from portal.core import clock
+from portal.core.settings import current_settings
 from portal.extensions import limiter
 from portal.meetings import queries as meeting_queries
 from portal.meetings.access import meeting_or_404
@@ -74,7 +73,7 @@ def show_calendar() -> str:
         before=_adjacent_day(view, on, -1),
         after=_adjacent_day(view, on, 1),
         token=join_links.get_calendar_token(current_user),
-        feed=lambda token: _settings().base_url + url_for(".own_calendar_feed", token=token),
+        feed=lambda token: current_settings().base_url + url_for(".own_calendar_feed", token=token),
     )
 
 
@@ -109,7 +108,7 @@ def own_calendar_feed(token: str) -> Response:
     owner = join_links.find_calendar_owner(token) or abort(404)
     return _calendar_response(
         ics.build_ics_calendar(
-            ics.events_of_teacher(owner), name=f"Silid: {owner.full_name}", base_url=_settings().base_url
+            ics.events_of_teacher(owner), name=f"Silid: {owner.full_name}", base_url=current_settings().base_url
         ),
         "silid",
     )
@@ -125,8 +124,8 @@ def learner_calendar_feed(token: str) -> Response:
     calendar_file = ics.build_ics_calendar(
         ics.events_of_class(school_class.id),
         name=f"{school_class.subject}, {school_class.section.title}",
-        base_url=_settings().base_url,
-        url=_settings().base_url + url_for("join.show_join_page", token=token),
+        base_url=current_settings().base_url,
+        url=current_settings().base_url + url_for("join.show_join_page", token=token),
     )
     return _calendar_response(calendar_file, "class")
 
@@ -136,7 +135,7 @@ def download_meeting_ics(meeting_id: UUID) -> Response:
     """Download of one meeting with all its dates."""
     meeting = meeting_or_404(meeting_id)
     calendar_file = ics.build_ics_calendar(
-        ics.events_of_meeting(meeting.id), name=meeting.title, base_url=_settings().base_url
+        ics.events_of_meeting(meeting.id), name=meeting.title, base_url=current_settings().base_url
     )
     return _calendar_response(calendar_file, "meeting")
 
@@ -185,8 +184,3 @@ def _adjacent_day(view: str, on: date, direction: int) -> date:
 
 def _next_month(first: date) -> date:
     return (first + timedelta(days=31)).replace(day=1)
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.extensions["silid.settings"]
-    return settings

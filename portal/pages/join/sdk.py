@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
-from flask import current_app
 from sqlalchemy import select
 
-from portal.config import Settings
 from portal.core import clock
 from portal.core.db import db
+from portal.core.settings import current_settings
 from portal.meetings.models import ZoomMeeting
 from portal.pages.join.state import JoinState
 from portal.registration.join_links import JoinLink
@@ -68,7 +67,7 @@ class SdkJoinConfig:
 
 
 def is_sdk_configured() -> bool:
-    return _settings().zoom_sdk_is_configured
+    return current_settings().zoom_sdk_is_configured
 
 
 def sdk_join_config(link: JoinLink, join_state: JoinState) -> SdkJoinConfig | None:
@@ -87,7 +86,7 @@ def sdk_join_config(link: JoinLink, join_state: JoinState) -> SdkJoinConfig | No
         email = _email(meeting, link)
         if not tk or not email:
             return None
-    settings, now = _settings(), clock.now()
+    settings, now = current_settings(), clock.now()
     time_left = (join_state.ends_at or now) + AFTER_THE_END - now
     ttl = min(max(int(time_left.total_seconds()), 2 * SHORTEST), LONGEST)
     return SdkJoinConfig(
@@ -117,8 +116,3 @@ def _email(meeting: ZoomMeeting, link: JoinLink) -> str:
         MeetingRegistrant.meeting_id == meeting.id, MeetingRegistrant.learner_id == link.learner_id
     )
     return db.session.scalar(row) or ""
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.extensions["silid.settings"]
-    return settings

@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from flask import current_app, url_for
+from flask import url_for
 from sqlalchemy import exists, select
 
 from portal.classes.models import Enrolment
 from portal.classes.queries import expected_on_clause
-from portal.config import Settings
 from portal.core import clock
 from portal.core.db import db
+from portal.core.settings import current_settings
 from portal.meetings.codes import MeetingState, OccurrenceState
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.zoom_urls import is_zoom_link
@@ -58,7 +58,7 @@ class JoinState:
 
 def join_page_url(token: str) -> str:
     """The absolute URL of a join link, built from the portal's configured base only."""
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     return settings.base_url + url_for("join.show_join_page", token=token, _external=False)
 
 
@@ -173,7 +173,7 @@ def _date_state(occurrence: MeetingOccurrence, meeting: ZoomMeeting, now: dateti
 
 
 def _joinable_state(link: JoinLink, meeting: ZoomMeeting) -> tuple[State, str | None]:
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     if meeting.state == MeetingState.FAILED:
         return "refused", None
     if not meeting.zoom_id:
