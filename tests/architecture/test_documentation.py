@@ -17,7 +17,7 @@ from tests.architecture.address_map import ARCHITECTURE, create_plain_app, table
 from tests.architecture.test_layers import FLOORS
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ["docs/architecture.md"]
+DOCUMENTS = ["docs/architecture.md", "CONTRIBUTING.md"]
 NAMED = re.compile(r"`((?:[\w]+/)*[\w]+\.py)`:((?:,?\s+`\w+`)+)")
 FILE = re.compile(r"`((?:[\w.-]+/)+[\w.-]*)`")
 STATES: dict[str, Mapping[StrEnum, frozenset[StrEnum]]] = {
@@ -127,3 +127,12 @@ def test_the_rule_about_names_finds_what_it_should() -> None:
         "core/clocks.py",
         "portal/nothing/",
     ]
+
+
+def test_every_variable_that_is_read_stands_in_the_example_of_settings() -> None:
+    read: set[str] = set()
+    for path in (ROOT / "portal" / "config.py", ROOT / "portal" / "demo" / "settings.py"):
+        source = path.read_text(encoding="utf-8")
+        read |= set(re.findall(r"""(?:env\.\w+\(|\benv, )"([A-Z][A-Z_]+)\"""", source))
+    listed = set(re.findall(r"^([A-Z_]+)=", text_of(".env.example"), re.MULTILINE))
+    assert (read - listed, listed - read) == (set(), set())
