@@ -17,7 +17,7 @@ from tests.architecture.address_map import ARCHITECTURE, create_plain_app, table
 from tests.architecture.test_layers import FLOORS
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ["docs/architecture.md", "CONTRIBUTING.md"]
+DOCUMENTS = ["docs/architecture.md", "CONTRIBUTING.md", "docs/decisions.md"]
 NAMED = re.compile(r"`((?:[\w]+/)*[\w]+\.py)`:((?:,?\s+`\w+`)+)")
 FILE = re.compile(r"`((?:[\w.-]+/)+[\w.-]*)`")
 STATES: dict[str, Mapping[StrEnum, frozenset[StrEnum]]] = {
