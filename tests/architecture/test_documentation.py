@@ -17,7 +17,12 @@ from tests.architecture.address_map import ARCHITECTURE, create_plain_app, table
 from tests.architecture.test_layers import FLOORS
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ["docs/architecture.md", "CONTRIBUTING.md", "docs/decisions.md"]
+DOCUMENTS = [
+    "README.md",
+    "SECURITY.md",
+    "CONTRIBUTING.md",
+    *(f"docs/{name}.md" for name in ("architecture", "decisions", "privacy")),
+]
 NAMED = re.compile(r"`((?:[\w]+/)*[\w]+\.py)`:((?:,?\s+`\w+`)+)")
 FILE = re.compile(r"`((?:[\w.-]+/)+[\w.-]*)`")
 STATES: dict[str, Mapping[StrEnum, frozenset[StrEnum]]] = {
@@ -136,3 +141,14 @@ def test_every_variable_that_is_read_stands_in_the_example_of_settings() -> None
         read |= set(re.findall(r"""(?:env\.\w+\(|\benv, )"([A-Z][A-Z_]+)\"""", source))
     listed = set(re.findall(r"^([A-Z_]+)=", text_of(".env.example"), re.MULTILINE))
     assert (read - listed, listed - read) == (set(), set())
+
+
+@pytest.mark.parametrize("document", ["README.md", "SECURITY.md", "docs/privacy.md"])
+def test_a_command_that_is_named_is_there(document: str) -> None:
+    commands = create_plain_app().cli.commands
+    named = re.findall(r"flask (?:--app app )?([a-z]+)(?: ([a-z]+))?", text_of(document))
+    assert named
+    for group, command in named:
+        assert group in commands, group
+        below = getattr(commands[group], "commands", None)
+        assert below is None or command in below, f"{group} {command}"
