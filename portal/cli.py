@@ -205,7 +205,7 @@ def reconcile_attendance() -> None:
 
 
 def run_worker() -> None:
-    """Run the sweeps until interrupted: for a server whose web processes have WORKER_INSIDE=false."""
+    """Run the background jobs until interrupted: for a server whose web processes have WORKER_INSIDE=false."""
     import signal
     import threading
 

@@ -24,7 +24,7 @@ from portal.core.crypto import (
 from portal.core.db import db, insert_if_absent, leases, write_transaction
 from portal.core.mail import outbox
 from portal.core.settings import current_settings
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 
 BATCH_SIZE = 20
 MAX_MAILS_PER_HOUR = 5  # per address and hour, whoever requests
@@ -62,7 +62,7 @@ def _store_request(kind: str, address: str, fields: dict[str, str]) -> None:
                 requested_at=clock.now(),
             )
         )
-    notify_worker("door")
+    notify_worker(Topic.AUTH_REQUESTS)
 
 
 def process_pending_requests() -> int:

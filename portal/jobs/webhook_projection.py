@@ -18,7 +18,7 @@ from portal.core import clock
 from portal.core.db import db, is_postgresql, write_transaction
 from portal.core.db.leases import retry_backoff_delay
 from portal.core.db.row_locks import lock_rows
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.zoom_sync import events as meetings_from_zoom
 from portal.registration.zoom_sync import events as registration_from_zoom
@@ -42,7 +42,7 @@ def project_pending_deliveries() -> int:
     for event_id in db.session.scalars(select(ZoomEvent.id).where(_retryable_clause()).order_by(ZoomEvent.id)).all():
         projected += _project_alone(event_id)
     if projected:
-        notify_worker("attendance")
+        notify_worker(Topic.SHEETS)
     return projected
 
 
@@ -151,7 +151,7 @@ def mark_sheets_of_missed() -> int:
             mark_sheet_dirty(occurrence_id)
         for delivery in missed:
             delivery.sheets_marked = True
-    notify_worker("attendance")
+    notify_worker(Topic.SHEETS)
     return len(missed)
 
 

@@ -1,6 +1,6 @@
-"""Background worker: sweeps over due rows, signalled within the process, else polled every second.
+"""Background worker: jobs over due rows, signalled within the process, else polled every second.
 
-All state is in the rows. A crash at any point is safe: leases expire, and the next sweep finds what is left.
+All state is in the rows. A crash at any point is safe: leases expire, and the next round finds what is left.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from portal.core import clock
 from portal.core.db import db
 from portal.core.mail import outbox
 from portal.core.settings import current_settings
-from portal.core.worker_signals import notify_worker, wait_for_signal
+from portal.core.worker_signals import Topic, notify_worker, wait_for_signal
 from portal.jobs import purge
 from portal.jobs.webhook_projection import (
     mark_sheets_of_missed,
@@ -42,11 +42,11 @@ HALF_AN_HOUR = 1800.0
 
 @dataclass(frozen=True)
 class Job:
-    """One sweep in a loop of its own: the topics that signal it, its poll interval, and its function. `run` returns how
-    much it did; `rest` is the pause in seconds after a round that found work."""
+    """Work that is repeated in a thread of its own: the topic that signals it and names it, its poll interval in
+    seconds, and its function. `run` returns how many rows it worked on; `rest` is the pause in seconds after a round
+    that found work."""
 
-    name: str
-    topics: frozenset[str]
+    topic: Topic
     every: float
     run: Callable[[], int]
     rest: float = 0.0
@@ -150,51 +150,47 @@ def finish_pending_erasures() -> int:
 
 
 JOBS = (
-    Job("inbox", frozenset({"inbox"}), POLL_SECONDS, project_deliveries),
-    Job("late evidence", frozenset({"late evidence"}), 5.0, requeue_late_deliveries),
-    Job(
-        "sheets", frozenset({"attendance"}), POLL_SECONDS, recompute_due_sheets, rest=1.0
-    ),  # events arrive by the hundred
-    Job("meetings", frozenset({"meetings"}), POLL_SECONDS, sync_due_meetings),
-    Job("rosters", frozenset({"registration"}), 15.0, sync_registrant_rows),
-    Job("registration", frozenset({"registrants"}), POLL_SECONDS, register_at_zoom),
-    Job("reports", frozenset({"reports"}), 10.0, reconcile_due_reports),
-    Job("door", frozenset({"door"}), 5.0, process_auth_requests),
-    Job("mail", frozenset({"mail"}), 5.0, send_queued_mail),
-    Job("notifications", frozenset({"notifications"}), 5.0, create_due_notifications),
-    Job("changed rosters", frozenset({"changed rosters"}), HALF_AN_HOUR, mark_changed_rosters),
-    Job("erasures", frozenset({"erasures"}), 15.0, process_erasures),
-    Job("erased", frozenset({"erased"}), 3600.0, finish_pending_erasures),
-    Job("old", frozenset({"old"}), 3600.0, purge_expired_rows),
-    Job("overdue", frozenset({"overdue"}), SLOW_POLL, mark_overdue_meetings),
+    Job(Topic.DELIVERIES, POLL_SECONDS, project_deliveries),
+    Job(Topic.LATE_DELIVERIES, 5.0, requeue_late_deliveries),
+    Job(Topic.SHEETS, POLL_SECONDS, recompute_due_sheets, rest=1.0),  # events arrive by the hundred
+    Job(Topic.MEETINGS, POLL_SECONDS, sync_due_meetings),
+    Job(Topic.ROSTERS, 15.0, sync_registrant_rows),
+    Job(Topic.REGISTRATION, POLL_SECONDS, register_at_zoom),
+    Job(Topic.REPORTS, 10.0, reconcile_due_reports),
+    Job(Topic.AUTH_REQUESTS, 5.0, process_auth_requests),
+    Job(Topic.MAIL, 5.0, send_queued_mail),
+    Job(Topic.NOTIFICATIONS, 5.0, create_due_notifications),
+    Job(Topic.ROSTER_CHANGES, HALF_AN_HOUR, mark_changed_rosters),
+    Job(Topic.ERASURES, 15.0, process_erasures),
+    Job(Topic.ERASURE_FOLLOW_UP, 3600.0, finish_pending_erasures),
+    Job(Topic.PURGE, 3600.0, purge_expired_rows),
+    Job(Topic.OVERDUE_MEETINGS, SLOW_POLL, mark_overdue_meetings),
 )
 
 
 def run_until_idle(app: Flask, rounds: int = 1000) -> None:
-    """Run every sweep in turn until each has found no work since the last that found some: for tests and for
-    `flask sweep`."""
+    """Run every job in turn until each has found no work since the last that found some: for tests and benchmarks."""
     idle = 0
-    for sweep in itertools.chain.from_iterable(itertools.repeat(JOBS, rounds)):
-        idle = 0 if _run_once(app, sweep) else idle + 1
+    for job in itertools.chain.from_iterable(itertools.repeat(JOBS, rounds)):
+        idle = 0 if _run_once(app, job) else idle + 1
         if idle == len(JOBS):
             return
-    raise RuntimeError("the sweeps do not come to rest")
+    raise RuntimeError("the jobs do not come to rest")
 
 
-def _run_once(app: Flask, sweep: Job) -> int:
+def _run_once(app: Flask, job: Job) -> int:
     with app.app_context():
-        return sweep.run()
+        return job.run()
 
 
 class Worker:
-    """Runs the sweeps in threads of their own. `start()` once per process; `stop()` waits for the current rounds."""
+    """Runs the jobs in threads of their own. `start()` once per process; `stop()` waits for the current rounds."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._stopping = threading.Event()
         self._threads = [
-            threading.Thread(target=self._loop, args=(sweep,), name=f"sweep-{sweep.name}", daemon=True)
-            for sweep in JOBS
+            threading.Thread(target=self._loop, args=(job,), name=f"job-{job.topic}", daemon=True) for job in JOBS
         ]
 
     def start(self) -> None:
@@ -203,20 +199,19 @@ class Worker:
 
     def stop(self) -> None:
         self._stopping.set()
-        for sweep in JOBS:  # otherwise a loop with an interval of an hour would be waited for
-            for topic in sweep.topics:
-                notify_worker(topic)
+        for job in JOBS:  # otherwise a loop with an interval of an hour would be waited for
+            notify_worker(job.topic)
         for thread in self._threads:
             thread.join(timeout=10)
 
-    def _loop(self, sweep: Job) -> None:
+    def _loop(self, job: Job) -> None:
         while not self._stopping.is_set():
             try:
-                work_count = _run_once(self._app, sweep)
+                work_count = _run_once(self._app, job)
             except Exception:
-                log.exception("sweep %s failed", sweep.name)
+                log.exception("job %s failed", job.topic)
                 work_count = 0
             if work_count:
-                self._stopping.wait(sweep.rest)
+                self._stopping.wait(job.rest)
             else:
-                wait_for_signal(sweep.topics, sweep.every)
+                wait_for_signal(job.topic, job.every)

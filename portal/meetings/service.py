@@ -20,7 +20,7 @@ from portal.classes.models import SchoolClass
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, end_read_transaction, write_transaction
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 from portal.meetings import option_policies
 from portal.meetings.codes import MeetingEvent, MeetingKind, MeetingState, OccurrenceState, PendingAction
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
@@ -100,8 +100,8 @@ def create_meeting(
         return meeting
 
     meeting = get_or_create(find_meeting, make_meeting)
-    notify_worker("meetings")
-    notify_worker("registration")  # the desired registrants are listed while Zoom is still creating the meeting
+    notify_worker(Topic.MEETINGS)
+    notify_worker(Topic.ROSTERS)  # the desired registrants are listed while Zoom is still creating the meeting
     return meeting
 
 
@@ -220,7 +220,7 @@ def update_meeting(
         audit_log.record_action(
             AuditAction.CHANGED, AuditSubject.MEETING, meeting.id, by=user.id, fields=sorted(changed)
         )
-    notify_worker("meetings")
+    notify_worker(Topic.MEETINGS)
 
 
 def _changed_values(meeting: ZoomMeeting, details: MeetingDetails) -> dict[str, Any]:
@@ -286,7 +286,7 @@ def cancel_meeting(user: User, meeting: ZoomMeeting, reason: str = "") -> None:
             occurrence.state = OccurrenceState.CANCELLED
         add_meeting_history(meeting.id, MeetingEvent.CANCELLED, by=user.id, reason=reason)
         audit_log.record_action(AuditAction.CANCELLED, AuditSubject.MEETING, meeting.id, by=user.id)
-    notify_worker("meetings")
+    notify_worker(Topic.MEETINGS)
 
 
 def retry_meeting_now(user: User, meeting: ZoomMeeting) -> None:
@@ -297,7 +297,7 @@ def retry_meeting_now(user: User, meeting: ZoomMeeting) -> None:
             _reset_failed_creation(meeting)
         meeting.next_attempt_at, meeting.attempts, meeting.error_code = None, 0, None
         add_meeting_history(meeting.id, MeetingEvent.RETRIED, by=user.id)
-    notify_worker("meetings")
+    notify_worker(Topic.MEETINGS)
 
 
 def switch_to_open_mode(user: User, meeting: ZoomMeeting) -> None:
@@ -315,7 +315,7 @@ def switch_to_open_mode(user: User, meeting: ZoomMeeting) -> None:
         audit_log.record_action(
             AuditAction.CHANGED, AuditSubject.MEETING, meeting.id, by=user.id, fields=["approval_type"]
         )
-    notify_worker("meetings")
+    notify_worker(Topic.MEETINGS)
 
 
 def lock_meeting_row(meeting: ZoomMeeting) -> None:

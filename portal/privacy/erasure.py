@@ -43,7 +43,7 @@ from portal.core.db import (
     end_read_transaction,
     write_transaction,
 )
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 from portal.meetings.codes import MeetingState
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.privacy import erased_list
@@ -124,7 +124,7 @@ def request_learner_erasure(learner: Learner, reason: str, *, by: User | None) -
         audit_log.record_action(
             AuditAction.ERASED, AuditSubject.LEARNER, learner.id, by=row.requested_by, reason=reason
         )
-    notify_worker("erasures")
+    notify_worker(Topic.ERASURES)
     return row
 
 
@@ -179,8 +179,8 @@ def erase_learner(erasure_id: UUID) -> None:
         session.flush()
         _redact_registrations(learner.id)
         row.carried_out_at = clock.now()
-    notify_worker("registration")
-    notify_worker("registrants")
+    notify_worker(Topic.ROSTERS)
+    notify_worker(Topic.REGISTRATION)
     redact_learner_deliveries(row.learner_id, set(row.fingerprints or ()), None)
 
 

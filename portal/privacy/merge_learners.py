@@ -27,7 +27,7 @@ from portal.classes.models import Enrolment, Learner, Section
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 from portal.privacy.erasure import LearnerErasure
 from portal.registration.codes import RegistrantState
 from portal.registration.desired_registrants import archive_former_registration
@@ -106,7 +106,7 @@ def merge_learners(user: User, section: Section, learner: Learner, other: Learne
             other=str(other.id),
             sheets=len(changed_sheets),
         )
-    for topic in ("registration", "registrants", "attendance", "changed rosters"):
+    for topic in (Topic.ROSTERS, Topic.REGISTRATION, Topic.SHEETS, Topic.ROSTER_CHANGES):
         notify_worker(topic)
 
 

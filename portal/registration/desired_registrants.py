@@ -26,7 +26,7 @@ from portal.core.db import (
     is_postgresql,
     write_transaction,
 )
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 from portal.meetings.codes import Audience, MeetingState, OccurrenceState
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.staff_meetings import service as staff_meetings_service
@@ -81,7 +81,7 @@ def sync_registrant_rows(domains: tuple[str, ...]) -> int:
     """Reconcile the rows of all upcoming meetings with the rosters; returns the number of changed rows."""
     differences = _compute_differences(domains)
     end_read_transaction()
-    notify_worker("registrants")  # rows may be due because Zoom has their meeting now
+    notify_worker(Topic.REGISTRATION)  # rows may be due because Zoom has their meeting now
     if not differences:
         return 0
     with write_transaction():
@@ -89,7 +89,7 @@ def sync_registrant_rows(domains: tuple[str, ...]) -> int:
             # Two processes at once could assign one shared address to two learners.
             db.session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         changes = _apply_differences(_compute_differences(domains), domains)
-    notify_worker("registrants")
+    notify_worker(Topic.REGISTRATION)
     return changes
 
 

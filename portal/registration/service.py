@@ -9,7 +9,7 @@ from portal.classes.models import Learner
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 from portal.meetings.models import ZoomMeeting
 from portal.registration.codes import RegistrantState
 from portal.registration.models import MeetingRegistrant
@@ -33,8 +33,8 @@ def retry_failed_registrants(user: User, meeting: ZoomMeeting) -> int:
         audit_log.record_action(
             AuditAction.RETRIED_REGISTRATION, AuditSubject.MEETING, meeting.id, by=user.id, people=len(failed)
         )
-    notify_worker("registration")
-    notify_worker("registrants")
+    notify_worker(Topic.ROSTERS)
+    notify_worker(Topic.REGISTRATION)
     return len(failed)
 
 
@@ -79,5 +79,5 @@ def use_lrn_address(user: User, meeting: ZoomMeeting, registrant_id: UUID) -> bo
         if row.posts_today == 0 and row.zoom_registrant_id is None:
             session.delete(row)  # otherwise the changed address is detected on the row
         audit_log.record_action(AuditAction.CHANGED_LEARNER_EMAIL, AuditSubject.LEARNER, learner.id, by=user.id)
-    notify_worker("registration")
+    notify_worker(Topic.ROSTERS)
     return True

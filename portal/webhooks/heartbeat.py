@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal.core import clock
 from portal.core.db import db, insert_if_absent, write_transaction
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 from portal.webhooks.delivery_store import LOCK_WAIT_MS, SignedDelivery
 from portal.webhooks.models import MissedDelivery, WebhookHeartbeat, ZoomEvent
 from portal.webhooks.outages import HEARTBEAT_INTERVAL, HEARTBEAT_RETENTION, LATE_HEARTBEAT
@@ -76,7 +76,7 @@ class Heartbeat:
         for fingerprint in missed:
             self._missed.pop(fingerprint, None)
         if missed:
-            notify_worker("late evidence")
+            notify_worker(Topic.LATE_DELIVERIES)
 
     def _run_thread(self) -> None:
         pause = threading.Event()

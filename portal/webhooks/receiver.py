@@ -16,7 +16,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from werkzeug.wsgi import get_input_stream
 
 from portal.core import clock
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 from portal.webhooks.delivery_store import DeliveryNotStored, DeliveryStore, SignedDelivery
 from portal.webhooks.heartbeat import Heartbeat
 from portal.zoom.webhooks.events import (
@@ -139,7 +139,7 @@ class WebhookReceiver:
             log.warning("webhook not stored: %s", error)
             return self._refuse(503, "not stored, please repeat")
         self._count("taken")
-        notify_worker("inbox")
+        notify_worker(Topic.DELIVERIES)
         return WebhookResponse(200)
 
     def _receive_unsigned(self, raw: bytes, address: str) -> WebhookResponse:

@@ -3,7 +3,7 @@
 from sqlalchemy import ColumnElement, update
 
 from portal.core.db import execute_rowcount, write_transaction
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 from portal.webhooks.codes import DeliveryState
 from portal.webhooks.models import ZoomEvent
 
@@ -22,5 +22,5 @@ def requeue_deliveries(condition: ColumnElement[bool]) -> int:
             .values(state=DeliveryState.PENDING, attempts=0, next_attempt_at=None, error=None)
             .execution_options(synchronize_session=False)
         )
-    notify_worker("inbox")
+    notify_worker(Topic.DELIVERIES)
     return row_count

@@ -25,7 +25,7 @@ from tests.people import People
 
 NOW = datetime(2026, 11, 24, 7, tzinfo=clock.MANILA)
 # What a look may leave behind: who looked, that the session is alive, the key of the day.
-TRACES = {"audit_log", "user_sessions", "ip_day_keys", "sign_in_failures", "portal_beats"}
+TRACES = {"audit_log", "user_sessions", "ip_day_keys", "sign_in_failures", "webhook_heartbeats"}
 NO_ENTRY = {403, 404}
 
 

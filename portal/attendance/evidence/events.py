@@ -295,7 +295,7 @@ def _create_unscheduled(meeting: ZoomMeeting, started_at: datetime) -> MeetingOc
 
 
 def mark_sheet_dirty(occurrence_id: UUID, *, counts_in_reports: bool = True) -> None:
-    """Mark the sheet dirty, for the next recompute sweep. `counts` is `counts_in_reports` of a new sheet."""
+    """Mark the sheet dirty, for the next recompute. `counts` is `counts_in_reports` of a new sheet."""
     statement = (
         update(AttendanceSheet).where(AttendanceSheet.occurrence_id == occurrence_id).values(needs_recompute=True)
     )

@@ -27,7 +27,7 @@ from portal.classes.models import SchoolClass, Section
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, insert_if_absent, write_transaction
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
 
 
@@ -229,7 +229,7 @@ def match_participant(
             AuditAction.MATCHED_PARTICIPANT, AuditSubject.OCCURRENCE, occurrence.id, by=user.id, stays=len(stays)
         )
     recompute_sheet(occurrence.id)
-    notify_worker("attendance")
+    notify_worker(Topic.SHEETS)
 
 
 def _shown(stays: list[ZoomParticipant]) -> str:
@@ -417,4 +417,4 @@ def set_grace_minutes(user: User, section: Section, minutes: int | None) -> None
         audit_log.record_action(
             AuditAction.SET_GRACE_MINUTES, AuditSubject.SECTION, section.id, by=user.id, minutes=minutes
         )
-    notify_worker("attendance")
+    notify_worker(Topic.SHEETS)

@@ -18,7 +18,7 @@ from portal.classes.roster_import.undo import delete_orphan_learners
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 
 # Used in place of an exit reason: the enrolment is deleted, as the learner never was in this section.
 ENTERED_BY_MISTAKE = "mistake"
@@ -257,5 +257,5 @@ def _update_columns(learner: Learner, details: LearnerDetails) -> list[str]:
 
 def _notify_roster_changed() -> None:
     """Wake the worker: registrations of upcoming meetings and sheets of past days depend on rosters."""
-    notify_worker("registration")
-    notify_worker("changed rosters")
+    notify_worker(Topic.ROSTERS)
+    notify_worker(Topic.ROSTER_CHANGES)

@@ -26,7 +26,7 @@ from portal.classes.roster_import.undo import ImportJournal
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import batch_column_updates, db, write_transaction
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 
 KEEP_ON_ROSTER = "keep"
 
@@ -115,8 +115,8 @@ def confirm_roster_import(
             AuditAction.IMPORTED_ROSTER, AuditSubject.SECTION, section.id, by=user.id,
             added=upload.added, changed=upload.changed, withdrawn=_count_withdrawn(diff, decisions),
         )  # fmt: skip
-    notify_worker("registration")
-    notify_worker("changed rosters")
+    notify_worker(Topic.ROSTERS)
+    notify_worker(Topic.ROSTER_CHANGES)
     return diff
 
 

@@ -20,7 +20,7 @@ from portal.classes.models import Enrolment, Learner, RosterImport
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import Base, db, write_transaction
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 
 UNDO_WINDOW = timedelta(hours=24)
 _LEARNER_COLUMNS = ("lrn", "lis_name", "last_name", "first_name", "middle_name", "extension", "sex", "email")
@@ -115,8 +115,8 @@ def undo_roster_import(upload: RosterImport, user: User) -> int:
         audit_log.record_action(
             AuditAction.UNDID_IMPORT, AuditSubject.SECTION, upload.section_id or "", by=user.id, learners=len(journal)
         )
-    notify_worker("registration")
-    notify_worker("changed rosters")
+    notify_worker(Topic.ROSTERS)
+    notify_worker(Topic.ROSTER_CHANGES)
     return len(journal)
 
 

@@ -14,7 +14,7 @@ from portal.classes.models import SchoolClass, Section, co_teachers
 from portal.core import audit_log
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, execute_rowcount, write_transaction
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 
 
 class NotSchoolStaff(ValueError):
@@ -131,7 +131,7 @@ def transfer_teaching_load(admin: User, person: User, heir: User, chosen: set[UU
             audit_log.record_action(
                 AuditAction.REMOVED_CO_TEACHER, AuditSubject.CLASS, class_id, by=admin.id, teacher=str(person.id)
             )
-    notify_worker("registration")
+    notify_worker(Topic.ROSTERS)
     return len(taught) + len(helped) + len(advised)
 
 
@@ -151,7 +151,7 @@ def add_co_teacher(by: User, school_class: SchoolClass, colleague: User) -> None
             audit_log.record_action(
                 AuditAction.ADDED_CO_TEACHER, AuditSubject.CLASS, school_class.id, by=by.id, teacher=str(colleague.id)
             )
-    notify_worker("registration")
+    notify_worker(Topic.ROSTERS)
 
 
 def remove_co_teacher(by: User, school_class: SchoolClass, user_id: UUID) -> bool:
@@ -164,7 +164,7 @@ def remove_co_teacher(by: User, school_class: SchoolClass, user_id: UUID) -> boo
             audit_log.record_action(
                 AuditAction.REMOVED_CO_TEACHER, AuditSubject.CLASS, school_class.id, by=by.id, teacher=str(user_id)
             )
-    notify_worker("registration")
+    notify_worker(Topic.ROSTERS)
     return bool(removed)
 
 

@@ -189,7 +189,7 @@ def write_transaction(lock_wait_ms: int | None = None) -> Iterator[Session]:
         return
     if session.in_transaction():
         if session.new or session.dirty or session.deleted:
-            raise RuntimeError("changes were made outside of writing()")
+            raise RuntimeError("changes were made outside of write_transaction()")
         session.commit()
     with nullcontext() if is_postgresql() else sqlite_write_lock(lock_wait_ms or BUSY_TIMEOUT_MS):
         connection = session.connection(execution_options={"writing": True, "lock_wait_ms": lock_wait_ms})

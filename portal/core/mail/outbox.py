@@ -40,7 +40,7 @@ from portal.core.db import (
 from portal.core.mail.codes import MailState
 from portal.core.mail.smtp_transport import MailTransport, PermanentMailError, TemporaryMailError
 from portal.core.settings import current_settings
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 
 MAX_AGE = timedelta(days=3)
 BATCH_SIZE = 20
@@ -95,7 +95,7 @@ def enqueue_mail(to: str, template: str, language: str, **values: object) -> UUI
                 created_at=now,
             )
         )
-    notify_worker("mail")
+    notify_worker(Topic.MAIL)
     return mail_id
 
 
@@ -180,7 +180,7 @@ def requeue_mail(mail_ids: Collection[UUID] | None = None) -> int:
             .where(is_requeueable)
             .values(state=MailState.QUEUED, attempts=0, next_attempt_at=now, created_at=now)
         )
-    notify_worker("mail")
+    notify_worker(Topic.MAIL)
     return row_count
 
 

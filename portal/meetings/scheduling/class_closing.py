@@ -12,7 +12,7 @@ from portal.classes import service
 from portal.classes.models import SchoolClass
 from portal.core import clock
 from portal.core.db import db, write_transaction
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 from portal.meetings.codes import MeetingState, OccurrenceState
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.scheduling import schedules
@@ -49,7 +49,7 @@ def _cancel_upcoming_occurrences(user: User, class_id: UUID, reason: str) -> int
     cancelled_count = 0
     for start in range(0, len(ids), CANCEL_BATCH):
         cancelled_count += _cancel_batch(user, ids[start : start + CANCEL_BATCH], reason)
-        notify_worker("meetings")  # after the commit: a worker signalled earlier saw nothing yet
+        notify_worker(Topic.MEETINGS)  # after the commit: a worker signalled earlier saw nothing yet
     return cancelled_count
 
 

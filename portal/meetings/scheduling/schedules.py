@@ -13,7 +13,7 @@ from portal.classes.models import SchoolClass
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 from portal.meetings import option_policies
 from portal.meetings.codes import MeetingEvent, MeetingKind, MeetingState, OccurrenceState, PendingAction
 from portal.meetings.models import MeetingOccurrence, Schedule, ScheduleTime, ZoomMeeting
@@ -113,7 +113,7 @@ def create_schedule(
         return row
 
     schedule = get_or_create(find_schedule, make_schedule)
-    notify_worker("meetings")
+    notify_worker(Topic.MEETINGS)
     return schedule
 
 
@@ -192,7 +192,7 @@ def move_occurrence(
             moved_to=starts_at,
         )
         audit_log.record_action(AuditAction.MOVED, AuditSubject.OCCURRENCE, occurrence.id, by=user.id)
-    notify_worker("meetings")
+    notify_worker(Topic.MEETINGS)
 
 
 def cancel_occurrence(user: User, occurrence: MeetingOccurrence, reason: str = "") -> None:
@@ -225,7 +225,7 @@ def cancel_occurrence(user: User, occurrence: MeetingOccurrence, reason: str = "
             reason=reason.strip(),
         )
         audit_log.record_action(AuditAction.CANCELLED, AuditSubject.OCCURRENCE, occurrence.id, by=user.id)
-    notify_worker("meetings")
+    notify_worker(Topic.MEETINGS)
 
 
 def recreate_meeting(user: User, meeting: ZoomMeeting) -> None:
@@ -252,7 +252,7 @@ def recreate_meeting(user: User, meeting: ZoomMeeting) -> None:
             update_meeting_recurrence(meeting, rows)
         add_meeting_history(meeting.id, MeetingEvent.RECREATED, by=user.id)
         audit_log.record_action(AuditAction.RECREATED_MEETING, AuditSubject.MEETING, meeting.id, by=user.id)
-    notify_worker("meetings")
+    notify_worker(Topic.MEETINGS)
 
 
 def update_meeting_recurrence(meeting: ZoomMeeting, rows: Sequence[MeetingOccurrence]) -> None:

@@ -13,7 +13,7 @@ from portal.accounts.models import School, User
 from portal.classes.models import SchoolClass, Section
 from portal.core import clock
 from portal.core.db import db, write_transaction
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 from portal.meetings.access import manageable_meetings_clause, visible_meetings_clause
 from portal.meetings.codes import MeetingState, OccurrenceState
 from portal.meetings.models import CalendarDay, MeetingOccurrence, ZoomMeeting
@@ -184,5 +184,5 @@ def cancel_listed_occurrences(user: User, first: date, last: date, chosen: Colle
             except MeetingNotChangeable:  # started, or cancelled by somebody else, just now
                 continue
             cancelled_count += 1
-    notify_worker("meetings")  # after the commit: a worker signalled earlier saw nothing yet
+    notify_worker(Topic.MEETINGS)  # after the commit: a worker signalled earlier saw nothing yet
     return cancelled_count

@@ -18,7 +18,7 @@ from portal.accounts.models import User
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import bulk_insert_ignore, db, write_transaction
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 from portal.meetings import option_policies, service
 from portal.meetings.codes import Audience, MeetingEvent
 from portal.meetings.models import SCHOOL_AUDIENCES, MeetingInvitation, ZoomMeeting
@@ -123,8 +123,8 @@ def create_staff_meeting(
         return meeting
 
     meeting = service.get_or_create(find_meeting, make_meeting)
-    notify_worker("meetings")
-    notify_worker("registration")
+    notify_worker(Topic.MEETINGS)
+    notify_worker(Topic.ROSTERS)
     return meeting
 
 
@@ -154,8 +154,8 @@ def update_staff_meeting(
             audit_log.record_action(
                 AuditAction.CHANGED_INVITATIONS, AuditSubject.MEETING, meeting.id, by=user.id, invited=len(new_ids)
             )
-    notify_worker("meetings")
-    notify_worker("registration")
+    notify_worker(Topic.MEETINGS)
+    notify_worker(Topic.ROSTERS)
 
 
 def _require_allowed_audience(user: User, details: MeetingDetails) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from portal.core import clock
 from portal.core.db import db
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 from portal.meetings.codes import MeetingEvent, MeetingKind, MeetingState, OccurrenceState, PendingAction
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.service import add_meeting_history
@@ -76,4 +76,4 @@ def _request_check(meeting: ZoomMeeting) -> None:
     """Queue a read of the meeting from Zoom, unless another action is pending anyway."""
     if meeting.pending_action is None and meeting.state in (MeetingState.SCHEDULED, MeetingState.STARTED):
         meeting.pending_action, meeting.next_attempt_at = PendingAction.CHECK, None
-        notify_worker("meetings")
+        notify_worker(Topic.MEETINGS)

@@ -18,7 +18,7 @@ from sqlalchemy import or_, select
 from portal.core import clock
 from portal.core.db import db, write_transaction
 from portal.core.db.leases import acquire_leases, next_attempt_at
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 from portal.meetings.codes import MeetingError, MeetingEvent, MeetingKind, MeetingState, OccurrenceState, PendingAction
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.scheduling import host_assignment
@@ -110,8 +110,8 @@ def _create(meeting: ZoomMeeting, zoom: ZoomClient) -> None:
         if meeting.state == MeetingState.PENDING_ZOOM:
             meeting.state = MeetingState.SCHEDULED
         _complete_action(meeting, _apply_zoom_state(meeting, zoom_meeting, values))
-    notify_worker("registration")
-    notify_worker("inbox")  # events of this meeting may have arrived before its id was stored
+    notify_worker(Topic.ROSTERS)
+    notify_worker(Topic.DELIVERIES)  # events of this meeting may have arrived before its id was stored
 
 
 def _drop_past_dates(meeting: ZoomMeeting) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import or_, select, update
 
 from portal.core import clock
 from portal.core.db import execute_rowcount
-from portal.core.worker_signals import notify_worker
+from portal.core.worker_signals import Topic, notify_worker
 from portal.meetings.models import ZoomMeeting
 from portal.registration.codes import RegistrantState
 from portal.registration.models import MeetingRegistrant
@@ -42,5 +42,5 @@ def apply_registration_event(event: WebhookEvent) -> bool:
     )
     if not changed:
         return False
-    notify_worker("registrants")
+    notify_worker(Topic.REGISTRATION)
     return True
