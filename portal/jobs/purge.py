@@ -44,8 +44,8 @@ class RetentionRule:
 
 RETENTION_RULES = (
     # Raw deliveries contain names and addresses. One that could not be projected within a month never will be.
-    RetentionRule("raw events", ZoomEvent, ZoomEvent.id, 30, lambda limit: ZoomEvent.received_at < limit),
-    RetentionRule("join openings", JoinLinkUse, JoinLinkUse.id, 30, lambda limit: JoinLinkUse.opened_at < limit),
+    RetentionRule("webhook deliveries", ZoomEvent, ZoomEvent.id, 30, lambda limit: ZoomEvent.received_at < limit),
+    RetentionRule("join link uses", JoinLinkUse, JoinLinkUse.id, 30, lambda limit: JoinLinkUse.opened_at < limit),
     RetentionRule(
         "failed sign-ins", SignInFailure, SignInFailure.id, 180, lambda limit: SignInFailure.failed_at < limit
     ),
@@ -57,14 +57,14 @@ RETENTION_RULES = (
         lambda limit: AuditEntry.action.in_(SIGN_IN_ACTIONS) & (AuditEntry.occurred_at < limit),
     ),
     RetentionRule(
-        "wishes at the door",
+        "sign-in requests",
         PendingAuthRequest,
         PendingAuthRequest.id,
         2,
         lambda limit: PendingAuthRequest.requested_at < limit,
     ),
     RetentionRule(
-        "sign-ins elsewhere", UsedOidcState, UsedOidcState.state_hash, 1, lambda limit: UsedOidcState.used_at < limit
+        "used OIDC states", UsedOidcState, UsedOidcState.state_hash, 1, lambda limit: UsedOidcState.used_at < limit
     ),
     RetentionRule("one-time links", OneTimeLink, OneTimeLink.id, 30, lambda limit: OneTimeLink.expires_at < limit),
     RetentionRule(
@@ -75,7 +75,7 @@ RETENTION_RULES = (
         lambda limit: or_(UserSession.ended_at < limit, UserSession.created_at < limit),
     ),
     RetentionRule(
-        "opened sections",
+        "section disclosures",
         SectionDisclosure,
         SectionDisclosure.id,
         1,
@@ -83,7 +83,7 @@ RETENTION_RULES = (
     ),
     RetentionRule("notifications", Notification, Notification.id, 90, lambda limit: Notification.occurred_at < limit),
     RetentionRule(
-        "letters",
+        "e-mails",
         OutboxMail,
         OutboxMail.id,
         30,

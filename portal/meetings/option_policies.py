@@ -140,7 +140,7 @@ def effective_policies(school: School | None, *, above: str = "") -> dict[str, E
     return policies
 
 
-def school_id_of(class_id: UUID | None, user: User) -> School | None:
+def policy_school_of(class_id: UUID | None, user: User) -> School | None:
     """The school whose policies apply: that of the class; without a class that of the meeting's creator."""
     if class_id is None:
         return user.school
@@ -167,7 +167,7 @@ def apply_option_policies(details: "MeetingDetails", policies: EffectivePolicies
 
 def apply_policies_for_class(user: User, class_id: UUID | None, details: "MeetingDetails") -> "MeetingDetails":
     """`apply_option_policies` with the policies of the class, or of the user's school where there is no class."""
-    return apply_option_policies(details, effective_policies(school_id_of(class_id, user)))
+    return apply_option_policies(details, effective_policies(policy_school_of(class_id, user)))
 
 
 def set_option_policies(user: User, rules: Mapping[str, str]) -> None:

@@ -149,7 +149,7 @@ def first_meeting_of_schedule(schedule_id: UUID) -> ZoomMeeting | None:
     )
 
 
-def list_meetings_of_schedule(schedule_id: UUID) -> int:
+def count_meetings_of_schedule(schedule_id: UUID) -> int:
     """The number of a schedule's meetings at Zoom."""
     return (
         db.session.scalar(select(func.count()).select_from(ZoomMeeting).where(ZoomMeeting.schedule_id == schedule_id))

@@ -144,7 +144,7 @@ def _effective_policies(form: MeetingForm, classes: Sequence[ClassRow]) -> Effec
     class_id = next(
         (row.id for row in classes if str(row.id) == form.class_id.data), classes[0].id if classes else None
     )
-    return option_policies.effective_policies(option_policies.school_id_of(class_id, current_user))
+    return option_policies.effective_policies(option_policies.policy_school_of(class_id, current_user))
 
 
 def _template_meeting() -> ZoomMeeting | None:
@@ -187,7 +187,7 @@ def edit_meeting(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
     form_class = RecurringMeetingForm if meeting.kind == MeetingKind.RECURRING else MeetingForm
     form = form_class(**_form_values(meeting)) if request.method == "GET" else form_class()
     form.class_id.choices = [SelectChoice(str(meeting.class_id), _class_label(meeting))]
-    policies = option_policies.effective_policies(option_policies.school_id_of(meeting.class_id, current_user))
+    policies = option_policies.effective_policies(option_policies.policy_school_of(meeting.class_id, current_user))
     form.apply_policies(policies, fresh=False)
     if form.day and "shift" in request.form:
         _set_start(form, request.form["shift"])
@@ -269,7 +269,7 @@ def show_schedule(schedule_id: UUID) -> str:
         managed=classes_access.can_manage_class(schedule.school_class),
         lines=queries.list_schedule_occurrences(current_user, schedule_id),
         names={number: name for number, _short, name in WEEKDAYS},
-        meetings=queries.list_meetings_of_schedule(schedule_id),
+        meetings=queries.count_meetings_of_schedule(schedule_id),
     )
 
 

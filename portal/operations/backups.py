@@ -80,7 +80,7 @@ def restore_backup(source: Path, *, replace: bool = False, erased: Path | None =
         raise BackupError("This file is not a backup that the portal has made.") from None
     with archive, tempfile.TemporaryDirectory() as folder:
         entries |= erased_list.parse_erased_entries(archive.read(ERASED).decode())
-        unknown_keys = erased_list.has_unknown_keys(entries)
+        unknown_keys = erased_list.find_unknown_key_fingerprints(entries)
         if unknown_keys:
             raise BackupError(
                 "The list of erased learners was made with another SECRET_KEY: put it into SECRET_KEY_FALLBACKS."

@@ -50,7 +50,7 @@ from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
 from portal.registration.join_links import JoinLink
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
 
-LEAST, MOST = 2, 10  # school years; also the range of the database's CHECK
+MIN_YEARS, MAX_YEARS = 2, 10  # school years; also the range of the database's CHECK
 BATCH_SIZE = 2000
 SECTIONS_PER_BATCH = 200
 LATE_EVIDENCE_WINDOW = timedelta(days=60)  # evidence that arrives after the deletion is deleted again for this long
@@ -119,9 +119,9 @@ def list_expired_years(school: School, years: int | None) -> list[RetentionYear]
 def set_retention_years(admin: User, school: School, years: int | None, *, authority: str) -> None:
     """Set the number of school years that attendance is kept after its own; None: indefinitely.
 
-    Raises ValueError for a number not between LEAST and MOST, and for a number without an authority.
+    Raises ValueError for a number not between MIN_YEARS and MAX_YEARS, and for a number without an authority.
     """
-    if years is not None and not (LEAST <= years <= MOST and authority.strip()):
+    if years is not None and not (MIN_YEARS <= years <= MAX_YEARS and authority.strip()):
         raise ValueError("no such time of keeping, or nobody allowed it")
     with write_transaction() as session:
         locked_school = session.scalar(select(School).where(School.id == school.id).with_for_update())
@@ -193,7 +193,7 @@ def _expired_clause() -> ColumnElement[bool]:
             Section.school_id.in_(select(School.id).where(School.attendance_retention_years == years).correlate(None)),
             Section.school_year <= f"{current_year - 1 - years}-{current_year - years}",
         )
-        for years in range(LEAST, MOST + 1)
+        for years in range(MIN_YEARS, MAX_YEARS + 1)
     ]
     return and_(Section.attendance_deleted_at.is_(None), or_(false(), *clauses))
 

@@ -57,7 +57,7 @@ def collect_learner_data(learner: Learner) -> dict[str, Any]:
         },
         "rosters": collect_enrolment_history(learner.id),
         "attendance": _attendance_rows(learner.id),
-        "daily_register": _rows(
+        "daily_record": _rows(
             select(DailyAttendance.day, DailyAttendance.mark, DailyAttendance.tardy, DailyAttendance.reason)
             .where(DailyAttendance.learner_id == learner.id)
             .order_by(DailyAttendance.day)

@@ -47,7 +47,7 @@ def rewrite_erased_list(learner_ids: Iterable[UUID]) -> None:
     new_path.replace(erased_list_path())
 
 
-def has_unknown_keys(entries: Iterable[str]) -> set[str]:
+def find_unknown_key_fingerprints(entries: Iterable[str]) -> set[str]:
     """Fingerprints of the entries' keys that are neither SECRET_KEY nor in SECRET_KEY_FALLBACKS."""
     return {entry.partition(":")[0] for entry in entries} - {_key_fingerprint(key) for key in erased_list_secrets()}
 

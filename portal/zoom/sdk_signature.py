@@ -10,7 +10,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-SHORTEST, LONGEST = 1800, 172_800
+MIN_TTL_SECONDS, MAX_TTL_SECONDS = 1800, 172_800
 ATTENDEE, HOST = 0, 1
 # Issued in the past, in seconds: clocks differ, and Zoom refuses a signature from the future.
 _ISSUED_BEFORE = 30
@@ -27,12 +27,12 @@ def meeting_sdk_signature(key: str, secret: str, meeting_number: str, role: int,
         raise ValueError("a meeting number has only digits")
     if role not in (ATTENDEE, HOST):
         raise ValueError("the role is 0 (attendee) or 1 (host)")
-    if not SHORTEST <= ttl <= LONGEST:
-        raise ValueError(f"a signature lives {SHORTEST} to {LONGEST} seconds")
+    if not MIN_TTL_SECONDS <= ttl <= MAX_TTL_SECONDS:
+        raise ValueError(f"a signature lives {MIN_TTL_SECONDS} to {MAX_TTL_SECONDS} seconds")
     if not key or not secret:
         raise ValueError("the Meeting SDK is not configured")
     issued_at = int(now.timestamp()) - _ISSUED_BEFORE
-    expires_at = min(issued_at + _ISSUED_BEFORE + ttl, issued_at + LONGEST)
+    expires_at = min(issued_at + _ISSUED_BEFORE + ttl, issued_at + MAX_TTL_SECONDS)
     claims = {
         "appKey": key,
         "sdkKey": key,

@@ -42,7 +42,7 @@ def test_marks_stay_when_raw_events_go(
     assert "1200" in {row["seconds"] for row in csv.DictReader(io.StringIO(before))}
     with time_machine.travel(clock.now() + timedelta(days=31), tick=False):
         told = delete_expired_rows(dry_run=True)
-        assert told["raw events"] > 0 and delete_expired_rows() == told
+        assert told["webhook deliveries"] > 0 and delete_expired_rows() == told
         assert db.session.scalar(select(func.count()).select_from(ZoomEvent)) == 0
         run_jobs(app)
         people.sign_in(browser, people.ada)
@@ -74,4 +74,4 @@ def test_the_same_place_has_another_name_every_day(app: Flask) -> None:
 @pytest.mark.parametrize("portal", ["sqlite"], indirect=True)
 def test_the_command_says_what_would_go(app: Flask) -> None:
     told = app.test_cli_runner().invoke(args=["data", "purge", "--dry-run"])
-    assert told.exit_code == 0 and "raw events would go" in told.output
+    assert told.exit_code == 0 and "webhook deliveries would go" in told.output

@@ -142,7 +142,7 @@ def test_it_is_closed_again_after_eight_hours_and_in_another_session(
         people.sign_in(browser, story.chief)
         browser.get(roster, status=403)
     with time_machine.travel(begun + timedelta(days=2)):
-        assert delete_expired_rows()["opened sections"] == 1
+        assert delete_expired_rows()["section disclosures"] == 1
     expire_orm_state()
     assert db.session.scalars(select(SectionDisclosure)).all() == []
 

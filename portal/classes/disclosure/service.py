@@ -30,7 +30,7 @@ from portal.core.db import (
 from portal.core.forms import PortalForm
 
 DISCLOSURE_LIFETIME = timedelta(hours=8)
-SHORTEST, LONGEST = 10, 300  # characters of a reason
+MIN_REASON_LENGTH, MAX_REASON_LENGTH = 10, 300  # characters of a reason
 DISCLOSURE_ACTION = AuditAction.DISCLOSED_LEARNERS
 
 
@@ -52,14 +52,14 @@ class DisclosureReasonForm(PortalForm):
         [
             InputRequired(_l("Write the reason.")),
             Length(
-                SHORTEST,
-                LONGEST,
+                MIN_REASON_LENGTH,
+                MAX_REASON_LENGTH,
                 message=_l("The reason has at least 10 characters and at most 300, so that the school understands it."),
             ),
         ],
         filters=[lambda text: " ".join(text.split()) if text else text],
         description=_l("For example: a parent's complaint about absences of 24 November. Do not name a learner here."),
-        render_kw={"rows": 3, "maxlength": LONGEST},
+        render_kw={"rows": 3, "maxlength": MAX_REASON_LENGTH},
     )
     next = HiddenField()
 

@@ -20,8 +20,8 @@ from portal.registration.join_links import JoinLink
 from portal.registration.models import MeetingRegistrant
 from portal.zoom.sdk_signature import (
     ATTENDEE,
-    LONGEST,
-    SHORTEST,
+    MAX_TTL_SECONDS,
+    MIN_TTL_SECONDS,
     meeting_sdk_signature,
 )
 
@@ -88,7 +88,7 @@ def sdk_join_config(link: JoinLink, join_state: JoinState) -> SdkJoinConfig | No
             return None
     settings, now = current_settings(), clock.now()
     time_left = (join_state.ends_at or now) + AFTER_THE_END - now
-    ttl = min(max(int(time_left.total_seconds()), 2 * SHORTEST), LONGEST)
+    ttl = min(max(int(time_left.total_seconds()), 2 * MIN_TTL_SECONDS), MAX_TTL_SECONDS)
     return SdkJoinConfig(
         signature=meeting_sdk_signature(
             settings.zoom_sdk_key, settings.zoom_sdk_secret, meeting.zoom_id, ATTENDEE, now, ttl

@@ -68,7 +68,7 @@ class RetentionForm(PortalForm):
 
     def __init__(self, *args: Any, **values: Any) -> None:
         super().__init__(*args, **values)
-        years = range(attendance_retention.LEAST, attendance_retention.MOST + 1)
+        years = range(attendance_retention.MIN_YEARS, attendance_retention.MAX_YEARS + 1)
         self.years.choices = [
             ("", _("until somebody decides otherwise")),
             *(
