@@ -14,5 +14,5 @@ SHEET_TRANSITIONS: dict[SheetState, frozenset[SheetState]] = {
     # over, waiting for Zoom's report: received, or given up
     _S.PROVISIONAL: frozenset({_S.RECONCILED, _S.UNREPORTED, _S.LIVE, _S.NOT_STARTED}),
     _S.RECONCILED: frozenset({_S.PROVISIONAL, _S.LIVE, _S.NOT_STARTED}),
-    _S.UNREPORTED: frozenset({_S.RECONCILED, _S.PROVISIONAL, _S.LIVE, _S.NOT_STARTED}),
+    _S.UNREPORTED: frozenset({_S.RECONCILED, _S.LIVE, _S.NOT_STARTED}),
 }

@@ -37,7 +37,7 @@ NEARBY_WINDOW = timedelta(
 
 
 def project_pending_deliveries() -> int:
-    """Project pending deliveries; returns how many were. A failing one does not block the rest."""
+    """Project pending deliveries; returns how many were tried. A failing one does not block the rest."""
     projected = _project_batch() if _has_rows(_new_clause()) else 0
     for event_id in db.session.scalars(select(ZoomEvent.id).where(_retryable_clause()).order_by(ZoomEvent.id)).all():
         projected += _project_alone(event_id)
@@ -73,8 +73,9 @@ def _project_batch() -> int:
                     break
     except Exception as error:  # noqa: BLE001 - any of them may be the poison one: found by processing them one at a time
         log.warning("projection of a batch of %s events failed: %s", len(tried_ids), type(error).__name__)
-        return sum(_project_alone(event_id) for event_id in tried_ids)
-    return len(tried_ids)
+        for event_id in tried_ids:
+            _project_alone(event_id)
+    return len(tried_ids)  # failed ones too: the deliveries after them are due at once
 
 
 def _lock_deliveries(condition: ColumnElement[bool]) -> list[ZoomEvent]:

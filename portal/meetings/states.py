@@ -11,12 +11,12 @@ _M, _O = MeetingState, OccurrenceState
 MEETING_TRANSITIONS: dict[MeetingState, frozenset[MeetingState]] = {
     # saved, not yet created at Zoom: created there, failed, or cancelled before that
     _M.PENDING_ZOOM: frozenset({_M.SCHEDULED, _M.FAILED, _M.CANCELLED}),
-    _M.SCHEDULED: frozenset({_M.STARTED, _M.ENDED, _M.CANCELLED, _M.DELETED, _M.FAILED}),
+    _M.SCHEDULED: frozenset({_M.STARTED, _M.ENDED, _M.CANCELLED, _M.DELETED}),
     _M.STARTED: frozenset({_M.ENDED, _M.SCHEDULED, _M.CANCELLED, _M.DELETED}),
-    _M.ENDED: frozenset({_M.STARTED, _M.SCHEDULED, _M.CANCELLED, _M.DELETED}),
+    _M.ENDED: frozenset({_M.STARTED, _M.SCHEDULED, _M.DELETED}),
     _M.CANCELLED: frozenset(),
-    # deleted in Zoom itself: recovered there, recreated here, or cancelled
-    _M.DELETED: frozenset({_M.SCHEDULED, _M.PENDING_ZOOM, _M.CANCELLED}),
+    # deleted in Zoom itself: recovered there, or recreated here
+    _M.DELETED: frozenset({_M.SCHEDULED, _M.PENDING_ZOOM}),
     # creation failed for good: a person retries or cancels
     _M.FAILED: frozenset({_M.PENDING_ZOOM, _M.CANCELLED}),
 }
@@ -24,7 +24,7 @@ MEETING_TRANSITIONS: dict[MeetingState, frozenset[MeetingState]] = {
 OCCURRENCE_TRANSITIONS: dict[OccurrenceState, frozenset[OccurrenceState]] = {
     # derived from its instances alone, so a late event may move it backwards
     _O.SCHEDULED: frozenset({_O.STARTED, _O.ENDED, _O.CANCELLED}),
-    _O.STARTED: frozenset({_O.ENDED, _O.SCHEDULED, _O.CANCELLED}),
-    _O.ENDED: frozenset({_O.STARTED, _O.SCHEDULED, _O.CANCELLED}),
+    _O.STARTED: frozenset({_O.ENDED, _O.SCHEDULED}),
+    _O.ENDED: frozenset({_O.STARTED, _O.SCHEDULED}),
     _O.CANCELLED: frozenset(),
 }
