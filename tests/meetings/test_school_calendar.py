@@ -350,3 +350,10 @@ def test_many_dates_are_cancelled_in_one_go(
     assert done == len(dates) and len(cancelled()) == done
     run_jobs(app)
     assert db.session.get_one(ZoomMeeting, weekly.id).state == "cancelled"
+
+
+def test_holy_week_follows_from_easter() -> None:
+    from portal.meetings.school_calendar.national_holidays import national_holidays
+
+    days = national_holidays(date(2027, 3, 1), date(2027, 4, 30))
+    assert list(days) == [date(2027, 3, 25), date(2027, 3, 26)], "Maundy Thursday and Good Friday, Easter is the 28th"

@@ -7,6 +7,7 @@ are declared later, in `calendar_days`, as are local holidays and suspensions.
 
 from datetime import date, timedelta
 
+from dateutil.easter import easter
 from flask_babel import gettext
 
 from portal.core.translations import N_
@@ -19,17 +20,6 @@ _LAST_DAY = N_("Last day of the year")
 _CONCEPTION = N_("Feast of the Immaculate Conception")
 _HEROES = N_("National Heroes Day")
 _INDEPENDENCE = N_("Independence Day")
-
-
-def easter_sunday(year: int) -> date:
-    """Easter Sunday of the western church (the anonymous Gregorian computus, Meeus, Astronomical Algorithms, ch. 8)."""
-    century, rest = divmod(year, 100)
-    leap, century_rest = divmod(century, 4)
-    moon = (19 * (year % 19) + century - leap - (century - (century + 8) // 25 + 1) // 3 + 15) % 30
-    weekday = (32 + 2 * century_rest + 2 * (rest // 4) - moon - rest % 4) % 7
-    late = (year % 19 + 11 * moon + 22 * weekday) // 451
-    month, day = divmod(moon + weekday - 7 * late + 114, 31)
-    return date(year, month, day + 1)
 
 
 NATIONAL_HOLIDAYS: dict[date, str] = {
@@ -45,8 +35,8 @@ NATIONAL_HOLIDAYS: dict[date, str] = {
     date(2026, 12, 30): _RIZAL,
     date(2026, 12, 31): _LAST_DAY,
     date(2027, 1, 1): _NEW_YEAR,
-    easter_sunday(2027) - timedelta(days=3): N_("Maundy Thursday"),
-    easter_sunday(2027) - timedelta(days=2): N_("Good Friday"),
+    easter(2027) - timedelta(days=3): N_("Maundy Thursday"),
+    easter(2027) - timedelta(days=2): N_("Good Friday"),
     date(2027, 5, 1): N_("Labor Day"),
     date(2027, 6, 12): _INDEPENDENCE,
     date(2027, 8, 30): _HEROES,  # the last Monday of August
