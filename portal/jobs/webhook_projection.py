@@ -16,7 +16,7 @@ from portal.attendance.evidence.events import ApplyResult, apply_attendance_even
 from portal.attendance.models import AttendanceSheet
 from portal.core import clock
 from portal.core.db import db, is_postgresql, write_transaction
-from portal.core.db.leases import retry_backoff_delay
+from portal.core.db.leases import next_attempt_at
 from portal.core.db.row_locks import lock_rows
 from portal.core.worker_signals import Topic, notify_worker
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
@@ -123,7 +123,7 @@ def _count_failure(event_id: int, error: Exception) -> None:
         row.attempts += 1
         row.error = type(error).__name__  # the message may contain names
         row.state = DeliveryState.FAILED if row.attempts >= MAX_ATTEMPTS else DeliveryState.PENDING
-        row.next_attempt_at = clock.now() + min(retry_backoff_delay(row.attempts), timedelta(seconds=30))
+        row.next_attempt_at = next_attempt_at(row.attempts, maximum=timedelta(seconds=30))
 
 
 def requeue_unmatched_deliveries() -> int:

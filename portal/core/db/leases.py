@@ -14,6 +14,7 @@ from portal.core import clock
 from portal.core.db import is_postgresql, write_transaction
 
 LEASE_TIME = timedelta(minutes=2)
+FIRST_RETRY_DELAY, LONGEST_RETRY_DELAY = timedelta(seconds=5), timedelta(minutes=15)
 
 
 def acquire_leases(
@@ -41,11 +42,16 @@ def release_leases(model: Any, ids: list[UUID], **values: object) -> None:
         session.execute(update(model).where(model.id.in_(ids)).values(leased_until=None, **values))
 
 
-def retry_backoff_delay(attempts: int, base: float = 5.0, maximum: float = 900.0) -> timedelta:
-    """Exponential backoff after this number of failed attempts: 5 s, 10, 20 ... 15 min; parameters in seconds."""
-    return timedelta(seconds=min(maximum, base * 2 ** max(0, attempts - 1)))
+def retry_backoff_delay(
+    attempts: int, *, first: timedelta = FIRST_RETRY_DELAY, maximum: timedelta = LONGEST_RETRY_DELAY
+) -> timedelta:
+    """Exponential backoff after this number of failed attempts: `first`, doubled with each further one, up to
+    `maximum` (5 s, 10, 20 ... 15 min). The exponent is capped: a row tried for weeks would overflow the number."""
+    return min(maximum, first * 2 ** min(max(0, attempts - 1), 20))
 
 
-def next_attempt_at(attempts: int) -> datetime:
+def next_attempt_at(
+    attempts: int, *, first: timedelta = FIRST_RETRY_DELAY, maximum: timedelta = LONGEST_RETRY_DELAY
+) -> datetime:
     """The time of the next attempt after this number of failed ones."""
-    return clock.now() + retry_backoff_delay(attempts)
+    return clock.now() + retry_backoff_delay(attempts, first=first, maximum=maximum)

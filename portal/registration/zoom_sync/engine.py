@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from portal.core import clock
 from portal.core.db import db, end_read_transaction, write_transaction
-from portal.core.db.leases import acquire_leases
+from portal.core.db.leases import acquire_leases, next_attempt_at
 from portal.meetings.codes import MeetingEvent, MeetingKind, MeetingState
 from portal.meetings.models import ZoomMeeting
 from portal.meetings.service import add_meeting_history
@@ -53,7 +53,8 @@ MEETING_ERRORS = {
     "is_over": "over",
 }
 PERSON_ERRORS = {"is_host_not_registrable": "host", "is_full": "full"}
-APPROVAL_PAUSE = timedelta(minutes=15)  # Zoom allows ten status changes of a registrant a day
+# Delay of another approval, doubled each time up to the second: Zoom allows ten status changes of a registrant a day.
+APPROVAL_PAUSE, LONGEST_APPROVAL_PAUSE = timedelta(minutes=15), timedelta(hours=4)
 
 Sent = list[RegistrationResult]
 Part = tuple[RegistrantRow, ...]
@@ -266,7 +267,7 @@ class _RegistrationRun:
                 {row: (registrant.id, registrant.join_url) for row, registrant in approved.items()}
             )
             for row in [row for row in rows if row not in approved]:
-                retry_at = clock.now() + APPROVAL_PAUSE * 2 ** min(row.attempts, 4)
+                retry_at = next_attempt_at(row.attempts + 1, first=APPROVAL_PAUSE, maximum=LONGEST_APPROVAL_PAUSE)
                 self._leased.retry_later([row], RegistrationError.APPROVAL, retry_at)
 
     def _add(self, rows: list[RegistrantRow]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, case, func, insert, select, update
 
 from portal.core import clock
 from portal.core.crypto import encrypt_for_row
-from portal.core.db import db, end_read_transaction, write_transaction
+from portal.core.db import db, end_read_transaction, leases, write_transaction
 from portal.registration.codes import RegistrantState, RegistrationError
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
 from portal.registration.zoom_sync import daily_limit
@@ -174,7 +174,7 @@ class LeasedRegistrants:
         self, rows: list[RegistrantRow], reason: str, until: datetime | None = None, **values: object
     ) -> None:
         """Schedule another attempt at `until`, else with exponential backoff (5 s to 15 min)."""
-        retry_times = {row.attempts: until or clock.now() + _backoff(row.attempts) for row in rows}
+        retry_times = {row.attempts: until or leases.next_attempt_at(row.attempts + 1) for row in rows}
         for attempts, retry_at in retry_times.items():
             same_attempts = [row for row in rows if row.attempts == attempts]
             self._write(same_attempts, reason=reason, next_attempt_at=retry_at, attempts=attempts + 1, **values)
@@ -220,10 +220,6 @@ class LeasedRegistrants:
 
 def _decremented_posts() -> Any:
     return case((MeetingRegistrant.posts_today > 0, MeetingRegistrant.posts_today - 1), else_=0)
-
-
-def _backoff(attempts: int) -> timedelta:
-    return timedelta(seconds=min(900, 5 * 2 ** min(attempts, 8)))
 
 
 def _former_values(meeting_id: UUID, row: RegistrantRow) -> dict[str, Any]:
