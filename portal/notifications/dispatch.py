@@ -14,11 +14,9 @@ from sqlalchemy import Select, and_, func, literal, select, union_all, update
 from sqlalchemy.orm import aliased, joinedload
 
 from portal.accounts.models import User
-from portal.attendance.calculation.marks import compute_sheet
 from portal.attendance.models import NOT_NOTIFIED as SHEET_UNTOLD
 from portal.attendance.models import AttendanceSheet
 from portal.attendance.sheet import queries as attendance_queries
-from portal.attendance.sheet.compute import load_sheet_evidence
 from portal.classes.models import SchoolClass, Section, co_teachers
 from portal.core import clock
 from portal.core.db import (
@@ -218,7 +216,6 @@ def _notify_sheet(occurrence_id: UUID) -> int:
     )
     if occurrence is None:
         return 0
-    unmatched_count = len(compute_sheet(load_sheet_evidence(occurrence, occurrence.meeting).input).unmatched)
     summary = attendance_queries.load_sheet_summaries([occurrence_id]).get(occurrence_id)
     with write_transaction() as session:
         row = session.scalar(
@@ -231,10 +228,9 @@ def _notify_sheet(occurrence_id: UUID) -> int:
         if row.finalised_at is None and occurrence.meeting.class_id is not None:
             [(meeting, payload)] = _load_meeting_payloads({occurrence.meeting_id}).values()
             values = {**payload, "starts_at": occurrence.starts_at.isoformat(), "dates": 1}
-            counts = _counts_of_marks(summary)
-            kinds = [(NotificationKind.SHEET_READY, counts)] + (
-                [(NotificationKind.TO_MATCH, {"number": unmatched_count})] if unmatched_count else []
-            )
+            kinds = [(NotificationKind.SHEET_READY, _counts_of_marks(summary))]
+            if row.unmatched_count:
+                kinds.append((NotificationKind.TO_MATCH, {"number": row.unmatched_count}))
             create_due_notifications(
                 NotificationEvent(
                     kind=kind,

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy import select
 
-from portal.core.db import db
+from portal.attendance.models import AttendanceSheet, AttendanceTally
+from portal.core import clock
+from portal.core.db import db, write_transaction
 from portal.jobs import worker
 from portal.notifications import digest_mail
 from portal.notifications.models import Notification
@@ -67,10 +71,6 @@ def test_how_many_marks_wait_for_a_person_is_told_too(make_lesson: Make, session
 
 
 def test_a_sheet_that_was_signed_before_needs_no_telling(make_lesson: Make, sessions: Iterator[str]) -> None:
-    from portal.attendance.models import AttendanceSheet
-    from portal.core import clock
-    from portal.core.db import write_transaction
-
     lesson, zoom = make_lesson(1), Says()
     session = next(sessions)
     stay = zoom.stay(session, at("8:00"), at("8:50"), registrant_id="R1")
@@ -83,3 +83,31 @@ def test_a_sheet_that_was_signed_before_needs_no_telling(make_lesson: Make, sess
     worker.create_due_notifications()
     expire_orm_state()
     assert not db.session.scalars(select(Notification)).all()
+
+
+def test_the_numbers_are_those_stored_with_the_sheet_and_no_stay_is_read(
+    make_lesson: Make, sessions: Iterator[str]
+) -> None:
+    lesson, zoom = make_lesson(2), Says()
+    stay = zoom.stay(next(sessions), at("8:00"), at("8:50"), registrant_id="R1")
+    lesson.deliver(zoom.started(), stay, zoom.ended(at("9:00")))
+    with write_transaction() as database:
+        sheet = database.get_one(AttendanceSheet, lesson.occurrence.id)
+        sheet.state, sheet.unmatched_count = "reconciled", 7
+        tally = database.get_one(AttendanceTally, lesson.occurrence.id)
+        tally.present, tally.absent, tally.needs_review = 1, 0, 1
+    statements: list[str] = []
+
+    def note(*event: Any) -> None:
+        statements.append(event[2])
+
+    sa.event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        worker.create_due_notifications()
+    finally:
+        sa.event.remove(db.engine, "before_cursor_execute", note)
+    expire_orm_state()
+    lesson.browser.get("/notifications")
+    assert "1 present, 0 partial, 0 absent, 1 to review" in lesson.browser.text
+    assert "7 people to match: Biology" in lesson.browser.text
+    assert not [text for text in statements if "zoom_participants" in text]
