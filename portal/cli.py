@@ -157,15 +157,21 @@ def purge_expired_data(dry_run: bool) -> None:
         click.echo(f"{count:>8} {name}{' would go' if dry_run else ' gone'}")
 
 
-@data_group.command("reseal")
+@data_group.command("rotate-keys")
 def rotate_encryption_keys() -> None:
-    """Seal passcodes, links and tokens with the first of ENCRYPTION_KEYS; the older keys can then be taken out."""
+    """Encrypt passcodes, links and tokens with the first of ENCRYPTION_KEYS; the older keys can then be taken out."""
     from portal.operations.backups import rotate_all_encryption
 
     done, broken = rotate_all_encryption()
-    click.echo(f"{done} values are sealed with the first key.")
+    click.echo(f"{done} values are encrypted with the first key.")
     if broken:
         raise click.ClickException(f"{broken} values open with none of the keys: keep the older keys.")
+
+
+@data_group.command("reseal", hidden=True)
+def rotate_keys_as_reseal() -> None:
+    """The same as rotate-keys, under the name before: scripts of those who run a portal still call it."""
+    click.get_current_context().invoke(rotate_encryption_keys)
 
 
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))

@@ -146,7 +146,7 @@ def test_every_variable_that_is_read_stands_in_the_example_of_settings() -> None
 @pytest.mark.parametrize("document", ["README.md", "SECURITY.md", "docs/privacy.md"])
 def test_a_command_that_is_named_is_there(document: str) -> None:
     commands = create_plain_app().cli.commands
-    named = re.findall(r"flask (?:--app app )?([a-z]+)(?: ([a-z]+))?", text_of(document))
+    named = re.findall(r"flask (?:--app app )?([a-z]+)(?: ([a-z-]+))?", text_of(document))
     assert named
     for group, command in named:
         assert group in commands, group
