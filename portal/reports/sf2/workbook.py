@@ -4,40 +4,43 @@ the summary below. With formulas, so that a mark corrected in Excel corrects the
 It is a working copy: the form that is submitted comes from LIS.
 """
 
+import io
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
 
-from openpyxl import Workbook
-from openpyxl.comments import Comment
-from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
-from openpyxl.worksheet.pagebreak import Break
-from openpyxl.worksheet.worksheet import Worksheet
+import xlsxwriter
+from xlsxwriter.utility import xl_cell_to_rowcol
 
 from portal.classes.models import Section
 from portal.reports.sf2 import calculation
 from portal.reports.sf2 import labels as sf2_labels
-from portal.reports.sf2.formula_results import FormulaResults
 from portal.reports.sf2.queries import Sf2Month
 
-THIN = Side(style="thin")
-BOX = Border(left=THIN, right=THIN, top=THIN, bottom=THIN)
-LINE = Border(bottom=THIN)
-GREY = PatternFill("solid", fgColor="D9D9D9")
-FAINT = "A6A6A6"
+# Properties of XlsxWriter's formats.
+Format = Mapping[str, str | int | float | bool]
+BOX: Format = {"border": 1}
+LINE: Format = {"bottom": 1}
+GREY: Format = {"bg_color": "#D9D9D9"}
+LEFT: Format = {"align": "left", "valign": "vcenter", "text_wrap": True}
+TOP: Format = {"align": "left", "valign": "top", "text_wrap": True}
+CENTRE: Format = {"align": "center", "valign": "vcenter", "text_wrap": True}
+SHRUNK: Format = {"align": "center", "valign": "bottom", "shrink": True}
+FAINT = "#A6A6A6"
 # The form's half shading as a block character: a two-colour fill is displayed by Excel only.
 SHADES = {"late": "\N{UPPER HALF BLOCK}", "cutting": "\N{LOWER HALF BLOCK}", "both": "\N{FULL BLOCK}"}
-SHADE = "7F7F7F"
+SHADE = "#7F7F7F"
 HEIGHTS: dict[int, float] = {1: 30, 2: 20, 3: 20, 4: 20, 5: 10, 6: 15, 7: 15}  # points
-A_LEARNER, A_TOTAL, BELOW = 20, 15, 12.5  # heights of rows in points: learners, totals, and the part below
+A_LEARNER, A_TOTAL, BELOW = 20, 15, 12.75  # heights of rows in points: learners, totals, and the part below
 A_PAGE = 720  # points of rows on a page of paper at the scale to fit the width, with a margin
 PAPERS = {"a4": 9, "long": 14}  # Excel's paper size codes; long is 8.5 by 13 inches
 FIRST = 8  # row of the first learner
 ROWS_BELOW = 33  # from the row of combined totals to the last signature
 CLASS_DAYS, TARDIES = "AW", "AX"  # hidden helper columns, outside the print area
-LEFT = Alignment(horizontal="left", vertical="center", wrap_text=True)
-TOP = Alignment(horizontal="left", vertical="top", wrap_text=True)
+PIXELS_OF_A_CHARACTER = 7  # of Calibri 11, in which widths of columns are counted
+COMMENT_SIZE = {"width": 144, "height": 79}  # in pixels
 
 
 def build_sf2_workbook(section: Section, month: Sf2Month, *, live: bool = True) -> bytes:
@@ -64,8 +67,19 @@ def format_sf2_remarks(line: calculation.Sf2Line) -> str:
     return "; ".join(remarks)
 
 
+@dataclass
+class _Cell:
+    """What a cell is to hold. `value` is the formula's result, if there is a formula."""
+
+    value: str | float | None = None
+    formula: str = ""
+    comment: str = ""
+    format: dict[str, str | int | float | bool] = field(default_factory=dict)
+
+
 class _SheetBuilder:
-    """Builder of the sheet."""
+    """Builder of the sheet: its cells are collected, as some are filled or framed after they were written, and then
+    written at once, since XlsxWriter's formats belong to the whole cell."""
 
     def __init__(self, section: Section, month: Sf2Month, *, live: bool) -> None:
         self.section, self.month, self.form = section, month, month.form
@@ -73,47 +87,73 @@ class _SheetBuilder:
         self.days = dates_by_column(self.form)
         # A class day without even a spare column cannot be counted by a formula.
         self.live = live and set(self.form.class_days) <= set(self.days)
-        self.book = Workbook()
-        sheet = self.book.active
-        assert isinstance(sheet, Worksheet)  # a new workbook has one
-        self.sheet = sheet
-        self.formulas = FormulaResults()
+        self.cells: dict[tuple[int, int], _Cell] = {}  # by row and column, from 0
+        self.merged: dict[str, None] = {}  # ranges, in the order in which they were written
         males, females = self.form.of("M"), self.form.of("F")
         self.rows = {"M": FIRST + len(males)}  # of the totals per day
         self.rows["F"] = self.rows["M"] + 1 + len(females)
         self.rows["both"] = self.rows["F"] + 1
 
     def bytes(self) -> bytes:
-        self._set_up_page()
+        """The workbook's bytes. Excel recalculates it on opening; what calculates nothing shows the stored results."""
         self._write_headings()
         self._write_dates()
         self._write_learners()
         self._write_combined_totals()
         self._write_below()
-        return self.formulas.save(self.book)
+        if self.live:
+            self._cell(f"{CLASS_DAYS}1").value = len(self.form.class_days)
+        workbook_file = io.BytesIO()
+        book = xlsxwriter.Workbook(workbook_file, {"in_memory": True})
+        sheet = book.add_worksheet(sf2_labels.SHEET)
+        self._set_up_page(sheet)
+        self._write_cells(book, sheet)
+        book.close()
+        return workbook_file.getvalue()
 
-    def _set_up_page(self) -> None:
-        sheet = self.sheet
-        sheet.title = sf2_labels.SHEET
+    def _set_up_page(self, sheet: xlsxwriter.worksheet.Worksheet) -> None:
         for item in sf2_labels.WIDTHS:
             name = item.rstrip("0123456789.")
-            sheet.column_dimensions[name].width = float(item[len(name) :]) + 0.7
+            width = float(item[len(name) :]) + 0.7
+            sheet.set_column_pixels(f"{name}:{name}", round(width * PIXELS_OF_A_CHARACTER))
+        sheet.set_default_row(BELOW)  # a height equal to XlsxWriter's own default, 15, would be left out
         for row, height in self._row_heights().items():
-            sheet.row_dimensions[row].height = height
+            sheet.set_row(row - 1, height)
         if self._needs_a_page():
-            sheet.row_breaks.append(Break(id=self.rows["both"]))
-        sheet.page_setup.orientation = "landscape"
-        sheet.page_setup.paperSize = PAPERS[self.section.sf2_paper]
-        sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
-        sheet.sheet_properties.pageSetUpPr.fitToPage = True
-        sheet.print_title_rows = "1:7"
-        sheet.print_area = f"A1:AU{self.rows['both'] + ROWS_BELOW}"
-        for side in ("left", "right", "top", "bottom"):
-            setattr(sheet.page_margins, side, 0.28)
+            sheet.set_h_pagebreaks([self.rows["both"]])
+        sheet.set_landscape()
+        sheet.set_paper(PAPERS[self.section.sf2_paper])
+        sheet.fit_to_pages(1, 0)
+        sheet.repeat_rows(0, 6)
+        sheet.print_area(f"A1:AU{self.rows['both'] + ROWS_BELOW}")
+        sheet.set_margins(0.28, 0.28, 0.28, 0.28)
         if self.live:
-            sheet[f"{CLASS_DAYS}1"] = len(self.form.class_days)
-            for column in (CLASS_DAYS, TARDIES):
-                sheet.column_dimensions[column].hidden = True
+            sheet.set_column(f"{CLASS_DAYS}:{TARDIES}", None, None, {"hidden": True})
+
+    def _write_cells(self, book: xlsxwriter.Workbook, sheet: xlsxwriter.worksheet.Worksheet) -> None:
+        """Write all cells. Text is written as text, whatever it begins with."""
+        for where in self.merged:
+            sheet.merge_range(where, "")
+        formats: dict[frozenset[tuple[str, str | int | float | bool]], xlsxwriter.format.Format] = {}
+        for (row, column), cell in self.cells.items():
+            properties = frozenset(cell.format.items())
+            if properties and properties not in formats:
+                formats[properties] = book.add_format(cell.format)
+            cell_format = formats.get(properties)
+            if cell.formula:
+                sheet.write_formula(row, column, f"={cell.formula}", cell_format, cell.value)
+            elif isinstance(cell.value, str):
+                sheet.write_string(row, column, cell.value, cell_format)
+            elif cell.value is not None:
+                sheet.write_number(row, column, cell.value, cell_format)
+            else:
+                sheet.write_blank(row, column, None, cell_format)
+            if cell.comment:
+                sheet.write_comment(row, column, cell.comment, {"author": "SF2", **COMMENT_SIZE})
+
+    def _cell(self, where: str) -> _Cell:
+        """The cell, or a range's first one."""
+        return self.cells.setdefault(xl_cell_to_rowcol(where.split(":", maxsplit=1)[0]), _Cell())
 
     def _row_heights(self) -> dict[int, float]:
         """The height of every row, in points."""
@@ -142,34 +182,34 @@ class _SheetBuilder:
         number: str = "",
         bold: bool = False,
         size: float = 8,
-        align: Alignment | None = None,
-        border: Border | None = None,
+        colour: str = "",
+        align: Format = CENTRE,
+        border: Format | None = None,
     ) -> None:
-        """Write a value to a cell or merged range, with the formula that yields it; text stays text, whatever it begins
-        with."""
-        if ":" in where:
-            self.sheet.merge_cells(where)
-        cell = self.sheet[where.split(":", maxsplit=1)[0]]
-        if formula and self.live:
-            cell.value = f"={formula}"
-            self.formulas.result(cell.coordinate, value)
-        else:
-            cell.value = value
-            if isinstance(value, str):
-                cell.data_type = "s"
-                cell.number_format = "@"
-                cell.quotePrefix = True
+        """Put a value into a cell or merged range, with the formula that yields it."""
+        corners = where.split(":")
+        if corners[0] != corners[-1]:
+            self.merged[where] = None
+        cell = self._cell(where)
+        cell.value, cell.formula = value, formula if self.live else ""
+        cell.format = {"font_name": "Arial Narrow", "font_size": size, **align}
+        if isinstance(value, str) and not cell.formula:
+            cell.format |= {"num_format": "@", "quote_prefix": True}
         if number:
-            cell.number_format = number
-        cell.font = Font(name="Arial Narrow", size=size, bold=bold)
-        cell.alignment = align or Alignment(horizontal="center", vertical="center", wrap_text=True)
+            cell.format["num_format"] = number
+        if bold:
+            cell.format["bold"] = True
+        if colour:
+            cell.format["font_color"] = colour
         if border:
             self._draw_border(where, border)
 
-    def _draw_border(self, where: str, border: Border) -> None:
-        for line in self.sheet[where if ":" in where else f"{where}:{where}"]:
-            for cell in line:
-                cell.border = border
+    def _draw_border(self, where: str, border: Format) -> None:
+        """Draw lines around each cell of a range."""
+        first, last = (xl_cell_to_rowcol(corner) for corner in (where.split(":")[0], where.split(":")[-1]))
+        for row in range(first[0], last[0] + 1):
+            for column in range(first[1], last[1] + 1):
+                self.cells.setdefault((row, column), _Cell()).format |= border
 
     def _write_headings(self) -> None:
         form, section = self.form, self.section
@@ -184,7 +224,7 @@ class _SheetBuilder:
             )
         self.put("AM7:AN7", "ABSENT", bold=True, size=6, border=BOX)
         self.put("AO7:AP7", "TARDY" if self.tardy else "PRESENT", bold=True, size=6, border=BOX)
-        self.sheet["A1"].font = Font(name="Arial Narrow", size=14, bold=True)
+        self._cell("A1").format["font_size"] = 14
         school, school_year, months = section.school, section.school_year.replace("-", " - "), sf2_labels.MONTHS
         values: Mapping[str, str] = {
             "F3:I3": school.deped_id,
@@ -227,7 +267,7 @@ class _SheetBuilder:
             self.put(letter_cell, weekday, size=7, border=BOX)
             if day and day in self.month.off and day not in self.form.class_days:
                 for where in (date_cell, letter_cell):
-                    self.sheet[where.split(":", maxsplit=1)[0]].fill = GREY
+                    self._cell(where).format |= GREY
 
     def _write_learners(self) -> None:
         row = FIRST
@@ -245,17 +285,15 @@ class _SheetBuilder:
         self.put(f"C{row}:E{row}", line.learner.name, align=LEFT, border=BOX)
         for where, day in self._slot_ranges(row):
             mark = line.cells.get(day, "") if day else ""
-            self.put(where, mark if mark == calculation.ABSENT or (mark and self.live) else None, border=BOX)
-            cell = self.sheet[where.split(":", maxsplit=1)[0]]
             tardy = line.tardy.get(day) if day else None
-            if mark == calculation.NOT_ENROLLED:
-                cell.font = Font(name="Arial Narrow", size=8, color=FAINT)
             if tardy:
-                self.put(where, SHADES[tardy], size=12, border=BOX)
-                cell.font = Font(name="Arial Narrow", size=12, color=SHADE)
-                cell.comment = Comment(sf2_labels.TARDY_WORDS[tardy], "SF2")
-            elif day and day not in self.form.class_days:
-                cell.fill = GREY
+                self.put(where, SHADES[tardy], size=12, colour=SHADE, border=BOX)
+                self._cell(where).comment = sf2_labels.TARDY_WORDS[tardy]
+                continue
+            displayed = mark if mark == calculation.ABSENT or (mark and self.live) else None
+            self.put(where, displayed, colour=FAINT if mark == calculation.NOT_ENROLLED else "", border=BOX)
+            if day and day not in self.form.class_days:
+                self._cell(where).format |= GREY
         days = f"F{row}:AL{row}"
         self.put(f"AM{row}:AN{row}", line.absent, f'COUNTIF({days},"{calculation.ABSENT}")', border=BOX)
         present = f'${CLASS_DAYS}$1-COUNTIF({days},"{calculation.NOT_ENROLLED}")-AM{row}'
@@ -265,7 +303,7 @@ class _SheetBuilder:
             self.put(f"AO{row}:AP{row}", line.present, present, border=BOX)
         self.put(f"AQ{row}:AU{row}", format_sf2_remarks(line) or None, size=7, align=LEFT, border=BOX)
         if self.live:
-            self.sheet[f"{TARDIES}{row}"] = line.tardies
+            self._cell(f"{TARDIES}{row}").value = line.tardies
 
     def _second_total(self, line: calculation.Sf2Line) -> int:
         """The value of the second column of totals."""
@@ -326,7 +364,7 @@ class _SheetBuilder:
 
         for where, words in sf2_labels.BELOW:
             start = where.split(":", maxsplit=1)[0]
-            align = None if start in sf2_labels.CENTRED else TOP
+            align = CENTRE if start in sf2_labels.CENTRED else TOP
             self.put(resolve(where), self._with_term(words), size=7, align=align, bold=start in sf2_labels.BOLD)
         name = sf2_labels.MONTHS[self.form.first.month - 1]
         words = "No. of Days of Classes: "
@@ -340,8 +378,7 @@ class _SheetBuilder:
         self._write_summary(base)
         adviser = self.section.adviser.full_name.upper() if self.section.adviser else ""
         for where, signatory in (("AN{26}:AT{27}", adviser), ("AN{32}:AT{32}", self.month.head.upper())):
-            align = Alignment(horizontal="center", vertical="bottom", shrink_to_fit=True)
-            self.put(resolve(where), signatory or None, bold=True, align=align)
+            self.put(resolve(where), signatory or None, bold=True, align=SHRUNK)
             self._draw_border(resolve(where).replace(str(base + int(where[3:5])), str(base + int(where[-3:-1]))), LINE)
 
     def _write_summary(self, base: int) -> None:
