@@ -9,16 +9,19 @@ from wtforms.widgets import CheckboxInput
 from portal.core.forms import PortalForm
 
 
-class SectionForm(PortalForm):
-    grade_level = StringField(
-        _l("Grade level"),
-        [DataRequired(_l("Write the grade level, e.g. Grade 8.")), Length(max=40)],
-        description=_l("As on your School Form 1, e.g. Grade 8"),
-    )
+class SectionNameForm(PortalForm):
     name = StringField(
         _l("Section"),
         [DataRequired(_l("Write the name of the section.")), Length(max=80)],
         description=_l("For example Jadeite"),
+    )
+
+
+class SectionForm(SectionNameForm):
+    grade_level = StringField(
+        _l("Grade level"),
+        [DataRequired(_l("Write the grade level, e.g. Grade 8.")), Length(max=40)],
+        description=_l("As on your School Form 1, e.g. Grade 8"),
     )
 
 

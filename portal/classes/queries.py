@@ -1,7 +1,7 @@
 """Selects of sections, rosters and classes."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -34,7 +34,10 @@ from portal.classes.models import (
     roster_reference_date,
     school_year_of,
 )
+from portal.classes.section_names import fold_section
 from portal.core import clock
+from portal.core.audit_codes import AuditAction, AuditSubject
+from portal.core.audit_log import AuditEntry
 from portal.core.db import db
 
 
@@ -248,25 +251,26 @@ def list_visible_sections(user: User, school_year: str) -> list[SectionRow]:
 
 
 def list_sections_without_successor(user: User, school_year: str) -> list[Section]:
-    """Sections manageable by the user that have no section of the same grade and name in the next school year."""
-    successor = aliased(Section)
-    return list(
-        db.session.scalars(
-            select(Section)
-            .where(
-                manageable_sections_clause(user),
-                Section.school_year == school_year,
-                ~exists().where(
-                    successor.school_id == Section.school_id,
-                    successor.school_year == next_school_year(school_year),
-                    successor.grade_level == Section.grade_level,
-                    successor.name == Section.name,
-                ),
-            )
-            .options(joinedload(Section.adviser))
-            .order_by(Section.grade_level, Section.name)
+    """Sections manageable by the user that have no section of the same grade and name, however spelt, in the next
+    school year."""
+    sections = db.session.scalars(
+        select(Section)
+        .where(manageable_sections_clause(user), Section.school_year == school_year)
+        .options(joinedload(Section.adviser))
+        .order_by(Section.grade_level, Section.name)
+    ).all()
+    rows = db.session.execute(
+        select(Section.school_id, Section.grade_level, Section.name).where(
+            Section.school_id.in_({section.school_id for section in sections}),
+            Section.school_year == next_school_year(school_year),
         )
     )
+    successors = {(row.school_id, fold_section(row.grade_level, row.name)) for row in rows}
+    return [
+        section
+        for section in sections
+        if (section.school_id, fold_section(section.grade_level, section.name)) not in successors
+    ]
 
 
 def _learner_count_subquery(day: date | BindParameter[date]) -> ScalarSelect[int]:
@@ -350,15 +354,51 @@ def list_classes_of_section(user: User, section_id: UUID) -> list[ClassRow]:
     )
 
 
-def find_school_section(school_id: UUID, school_year: str, grade_level: str, name: str) -> Section | None:
-    """The section of that name, compared case-insensitively: LIS prints JADEITE, teachers write Jadeite."""
-    return db.session.scalar(
+def find_school_section(
+    school_id: UUID, school_year: str, grade_level: str, name: str, *, except_id: UUID | None = None
+) -> Section | None:
+    """The section of that grade level and name, compared folded (see `section_names`): LIS prints JADEITE, teachers
+    write Jadeite. Where older rows have several spellings, the one spelt like this is preferred."""
+    sections = db.session.scalars(
         select(Section)
-        .where(
-            Section.school_id == school_id,
-            Section.school_year == school_year,
-            func.lower(Section.grade_level) == grade_level.lower(),
-            func.lower(Section.name) == name.lower(),
-        )
+        .where(Section.school_id == school_id, Section.school_year == school_year)
         .options(joinedload(Section.adviser))
+        .order_by(Section.name != name, Section.created_at, Section.id)
     )
+    folded = fold_section(grade_level, name)
+    return next(
+        (
+            section
+            for section in sections
+            if section.id != except_id and fold_section(section.grade_level, section.name) == folded
+        ),
+        None,
+    )
+
+
+@dataclass(frozen=True)
+class SectionRenaming:
+    """One change of a section's name, from the audit log."""
+
+    occurred_at: datetime
+    by: str | None
+    before: str
+    after: str
+
+
+def list_section_renamings(section_id: UUID) -> list[SectionRenaming]:
+    """Changes of the section's name, latest first."""
+    rows = db.session.execute(
+        select(AuditEntry.occurred_at, User.full_name, AuditEntry.details)
+        .outerjoin(User, User.id == AuditEntry.user_id)
+        .where(
+            AuditEntry.subject_type == AuditSubject.SECTION,
+            AuditEntry.subject_id == str(section_id),
+            AuditEntry.action == AuditAction.RENAMED,
+        )
+        .order_by(AuditEntry.id.desc())
+    )
+    return [
+        SectionRenaming(moment, by, str(details.get("before", "")), str(details.get("after", "")))
+        for moment, by, details in rows
+    ]

@@ -11,7 +11,7 @@ from wtforms.fields.choices import SelectChoice
 
 from portal.classes import access, queries, service
 from portal.classes.codes import ImportState
-from portal.classes.forms import ClassForm, RosterForm, SchoolYearForm, SectionForm
+from portal.classes.forms import ClassForm, RosterForm, SchoolYearForm, SectionForm, SectionNameForm
 from portal.classes.models import RosterImport, Section, next_school_year, school_year_of
 from portal.classes.roster_files.messages import problem_message
 from portal.classes.roster_files.reader import RosterFileError, parse_roster_file
@@ -131,6 +131,34 @@ def _render_section_page(section: Section, form: ClassForm) -> str:
         has_forms=governed or not access.can_view_learners(current_user),
         form=form,
     )
+
+
+@bp.route("/classes/sections/<uuid:section_id>/rename", methods=["GET", "POST"])
+def rename_section(section_id: UUID) -> str | Response | tuple[str, int]:
+    """Rename a section; the adviser and the school's admins may. The page lists its earlier names."""
+    section = access.section_or_404(section_id, govern=True)
+    form = SectionNameForm(name=section.name)
+    if form.validate_on_submit():
+        try:
+            service.rename_section(current_user, section, form.name.data or "")
+        except service.DuplicateName as error:
+            form.name.errors = [
+                _(
+                    "Your school has %(section)s in this school year already, which is the same name however it is "
+                    "written. Write another one.",
+                    section=error.title,
+                )
+            ]
+        else:
+            flash(_("The section is called %(section)s now.", section=section.title))
+            return redirect(url_for(".show_section", section_id=section.id))
+    page = render_template(
+        "classes/rename_section.html",
+        form=form,
+        section=section,
+        renamings=queries.list_section_renamings(section.id),
+    )
+    return page, 422 if form.errors else 200
 
 
 @bp.post("/classes/sections/<uuid:section_id>/classes")

@@ -5,52 +5,81 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from portal.accounts.models import User
+from portal.accounts.models import School, User
 from portal.classes import queries
+from portal.classes.lis_names import normalise_text
 from portal.classes.models import SchoolClass, Section, next_school_year, school_year_of
+from portal.classes.section_names import normalise_grade_level
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction
+from portal.core.db.row_locks import lock_rows
 
 
 class DuplicateName(ValueError):
-    """A section or class of that name exists already; `row` is that one."""
+    """A section or class of that name exists already; `row` is that one, `title` its name on pages."""
 
     def __init__(self, row: Section | SchoolClass) -> None:
         super().__init__("exists already")
         self.row = row
+        self.title = row.title if isinstance(row, Section) else row.subject
 
 
-def create_section(user: User, *, grade_level: str, name: str, school_year: str | None = None) -> Section:
-    """Insert a section in the user's school; a teacher becomes its adviser. Raises DuplicateName, and ValueError for a
-    user without a school."""
-    if user.school_id is None:
+def create_section(
+    user: User, *, grade_level: str, name: str, school_year: str | None = None, school_id: UUID | None = None
+) -> Section:
+    """Insert a section of the school (default: the user's), by hand or by an import; a teacher becomes its adviser.
+    The name is kept as written; a section whose grade level and name fold to the same raises DuplicateName. Raises
+    ValueError for a user without a school."""
+    school_id = school_id or user.school_id
+    if school_id is None:
         raise ValueError("a section belongs to a school")
     year = school_year or school_year_of(clock.today())
-    grade_level, name = " ".join(grade_level.split()), " ".join(name.split())
-    duplicate = db.session.scalar(
-        select(Section).where(
-            Section.school_id == user.school_id,
-            Section.school_year == year,
-            Section.grade_level == grade_level,
-            Section.name == name,
-        )
-    )
-    if duplicate:
-        raise DuplicateName(duplicate)
-    section = Section(
-        school_id=user.school_id,
-        school_year=year,
-        grade_level=grade_level,
-        name=name,
-        adviser_id=None if user.is_admin else user.id,
-        created_at=clock.now(),
-    )
+    grade_level, name = normalise_grade_level(grade_level), normalise_text(name)
     with write_transaction() as session:
+        _lock_section_names(school_id)
+        duplicate = queries.find_school_section(school_id, year, grade_level, name)
+        if duplicate:
+            raise DuplicateName(duplicate)
+        section = Section(
+            school_id=school_id,
+            school_year=year,
+            grade_level=grade_level,
+            name=name,
+            adviser_id=None if user.is_admin else user.id,
+            created_at=clock.now(),
+        )
         session.add(section)
         session.flush()
         audit_log.record_action(AuditAction.CREATED, AuditSubject.SECTION, section.id, by=user.id)
     return section
+
+
+def rename_section(user: User, section: Section, name: str) -> None:
+    """Change the name of a section; the audit log keeps the old one. Raises DuplicateName if another section of its
+    school year and grade level has that name, however spelt."""
+    name = normalise_text(name)
+    with write_transaction() as session:
+        _lock_section_names(section.school_id)
+        duplicate = queries.find_school_section(
+            section.school_id, section.school_year, section.grade_level, name, except_id=section.id
+        )
+        if duplicate:
+            raise DuplicateName(duplicate)
+        before = session.scalar(select(Section.name).where(Section.id == section.id))
+        if before == name:
+            return
+        section.name = name
+        session.add(section)
+        audit_log.record_action(
+            AuditAction.RENAMED, AuditSubject.SECTION, section.id, by=user.id, before=before, after=name
+        )
+
+
+def _lock_section_names(school_id: UUID) -> None:
+    """Lock the school's row: no constraint compares folded names, so one transaction at a time gives names to its
+    sections."""
+    lock_rows(School, [school_id])
 
 
 def create_class(user: User, section: Section, *, subject: str, teacher: User | None = None) -> SchoolClass:

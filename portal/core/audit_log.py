@@ -59,7 +59,8 @@ def record_action(
     """Insert one entry, within the open transaction or in one of its own.
 
     `action` is a verb in the past ("viewed", "exported", "changed"). `details` are ids, counts and codes, never a
-    learner's name or address. `section_id` is for subjects without a registered scope.
+    person's name or address; a renamed section's old and new name are kept, as they are nowhere else. `section_id` is
+    for subjects without a registered scope.
     """
     with write_transaction():
         scope: tuple[Any, Any] = (None, section_id)

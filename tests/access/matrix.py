@@ -90,6 +90,7 @@ MATRIX = {
     "classes.new_school_year": OWN,
     "classes.preview_roster_import": THING,
     "classes.reopen_class": THING,
+    "classes.rename_section": THING,
     "classes.show_section": THING,
     "classes.download_roster_template": OWN,
     "classes.undo_roster_import": THING,

@@ -60,7 +60,7 @@ def import_the_register(watched: Watched) -> None:
     watched.look()
     watched.shot("03-preview")
     page.locator("button[form='answers']").first.click()
-    expect(page.locator("h1")).to_contain_text("Emerald")
+    expect(page.locator("h1")).to_contain_text("EMERALD")
     watched.look()
     watched.shot("04-section")
 

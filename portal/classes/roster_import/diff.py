@@ -26,6 +26,7 @@ from portal.classes.roster_files.reader import (
     RowProblem,
     roster_file_from_json,
 )
+from portal.classes.section_names import fold_section_name
 from portal.core import clock
 from portal.core.db import db
 
@@ -215,7 +216,12 @@ def _file_problems(
         problems.append(RowProblem(None, None, "other_school", {"file": file.school_id, "school": school.deped_id}))
     if upload.section_id is None and not (file.grade_level and file.section):
         problems.append(RowProblem(None, None, "no_section", {}))
-    if upload.section_id and section and file.section and file.section.lower() != section.name.lower():
+    if (
+        upload.section_id
+        and section
+        and file.section
+        and fold_section_name(file.section) != fold_section_name(section.name)
+    ):
         problems.append(RowProblem(None, None, "other_section", {"file": file.section, "section": section.name}))
     if section and file.school_year and file.school_year != section.school_year:
         problems.append(RowProblem(None, None, "other_year", {"file": file.school_year, "year": section.school_year}))

@@ -9,10 +9,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 
 from portal.accounts.models import User
+from portal.classes import service as classes_service
 from portal.classes.access import can_manage_section
 from portal.classes.codes import ImportState, RosterChange
 from portal.classes.learners.enrolments import EnrolmentChanges, roster_position_among
-from portal.classes.models import Learner, RosterImport, Section, school_year_of
+from portal.classes.models import Learner, RosterImport, Section
 from portal.classes.roster_files.reader import RosterFile, RosterRow, roster_file_to_json
 from portal.classes.roster_files.rows import flag_foreign_addresses
 from portal.classes.roster_import.diff import (
@@ -148,17 +149,17 @@ def _count_withdrawn(diff: RosterDiff, decisions: Mapping[UUID, MissingLearnerDe
 
 
 def _create_section(upload: RosterImport, file: RosterFile, user: User) -> Section:
-    section = Section(
-        school_id=upload.school_id,
-        school_year=file.school_year or school_year_of(clock.today()),
-        grade_level=file.grade_level or "",
-        name=(file.section or "").title(),
-        adviser_id=None if user.is_admin else user.id,
-        created_at=clock.now(),
-    )
-    db.session.add(section)
-    db.session.flush()
-    return section
+    """Create the section that the file names. Raises NotImportable if somebody created it since the diff."""
+    try:
+        return classes_service.create_section(
+            user,
+            grade_level=file.grade_level or "",
+            name=file.section or "",
+            school_year=file.school_year,
+            school_id=upload.school_id,
+        )
+    except classes_service.DuplicateName as error:
+        raise NotImportable("the section exists by now") from error
 
 
 def _apply_diff(diff: RosterDiff, section: Section, decisions: Mapping[UUID, MissingLearnerDecision]) -> dict[str, Any]:

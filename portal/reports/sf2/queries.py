@@ -11,6 +11,7 @@ from portal.accounts.models import User
 from portal.attendance.record import service as record_service
 from portal.classes.models import Enrolment, Learner, Section
 from portal.classes.queries import lis_order
+from portal.classes.section_names import normalise_grade_level
 from portal.core import clock
 from portal.core.db import db
 from portal.meetings.school_calendar import service as school_calendar_service
@@ -44,7 +45,7 @@ def sf2_form_kind(section: Section) -> str:
     """The form chosen by the section; by default senior high school's for Grades 11 and 12, LIS's for the others."""
     if section.sf2_form in FORMS:
         return section.sf2_form
-    return "shs" if re.search(r"\b1[12]\b", section.grade_level) else "present"
+    return "shs" if re.search(r"\b1[12]\b", normalise_grade_level(section.grade_level)) else "present"
 
 
 def school_head_name(section: Section) -> str:
