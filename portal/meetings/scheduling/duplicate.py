@@ -70,7 +70,7 @@ def next_weekly_start(day: date, start: time, off: Container[date]) -> date:
 def _days_off(user: User, meeting: ZoomMeeting, first_day: date) -> dict[date, str]:
     last_day = max(first_day, clock.to_manila(meeting.starts_at).date()) + MAX_SPAN
     if meeting.school_class:
-        return school_calendar_service.load_days_off_of_section(meeting.school_class.section, first_day, last_day)
+        return school_calendar_service.load_section_days_off(meeting.school_class.section, first_day, last_day)
     return school_calendar_service.days_off_for_user(user, first_day, last_day)
 
 

@@ -84,7 +84,7 @@ def preview_class_form(form: MeetingForm, school_class: SchoolClass) -> Schedule
     """The preview of a valid form for a class (loaded with its section and school)."""
     rule, details = form.rule(), form.details()
     first = rule.first if rule else clock.to_manila(details.starts_at).date()
-    days_off = school_calendar_service.load_days_off_of_section(school_class.section, first, first + MAX_SPAN)
+    days_off = school_calendar_service.load_section_days_off(school_class.section, first, first + MAX_SPAN)
     if rule is None:
         slot = TimeSlot(details.starts_at, details.minutes)
         plan = plan_from_expansion(RuleExpansion((slot,), ()))

@@ -19,7 +19,7 @@ WIDEST_FIRST = ("national", "region", "division", "school", "section")
 REGION_WIDE_SCOPES = ("national", "region")
 
 
-def load_days_off_of_section(section: Section, first: date, last: date) -> dict[date, str]:
+def load_section_days_off(section: Section, first: date, last: date) -> dict[date, str]:
     """The days without class of a section (loaded with its school), by date with their names; both ends included.
 
     The narrowest scope that declares a day wins, so a school may hold class on a holiday.

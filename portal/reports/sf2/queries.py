@@ -77,7 +77,7 @@ def load_sf2_month(section: Section, year: int, month: int) -> Sf2Month:
     """The month of a section (with its school loaded), in seven statements."""
     first, last = calculation.days_of_month(year, month)
     today = clock.today()
-    days_off = school_calendar_service.load_days_off_of_section(section, first, last)
+    days_off = school_calendar_service.load_section_days_off(section, first, last)
     daily_record = record_service.load_daily_record(section.id, min(section.first_day, first), min(last, today))
     learners = _load_enrolment_periods(section)
     expected_days = [
