@@ -76,14 +76,14 @@ class WebhookReceiver:
         if not self._secrets:
             return self._refuse(503, "no webhook secret is configured")
         if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
-            return self._refuse(415, "encoded body")
+            return self._refuse(415, "encoded_body")
         try:
             # One byte over the limit, as a body without Content-Length is read up to there without an error.
             raw = get_input_stream(environ, max_content_length=MAX_BODY_BYTES + 1).read()
         except RequestEntityTooLarge:
             return self._refuse(413, "body over 64 kB")
         except BadRequest:  # connection lost while the body was sent
-            return self._refuse(400, "body cut off")
+            return self._refuse(400, "incomplete_body")
         if len(raw) > MAX_BODY_BYTES:
             return self._refuse(413, "body over 64 kB")
         if has_signature_header(environ):
@@ -101,15 +101,15 @@ class WebhookReceiver:
         except BadSignature as error:
             if error.reason in ("stale", "future"):  # the signature is correct, so its timestamp is Zoom's
                 self._ages.append(int(now.timestamp()) - int(headers["x-zm-request-timestamp"]))
-            return self._refuse(401, f"signature {error.reason}")
+            return self._refuse(401, f"signature_{error.reason}")
         self._ages.append(int(now.timestamp()) - sent_at)
         if now.timestamp() - sent_at > LATE_AFTER_SECONDS:
-            self._count("taken late")
+            self._count("accepted_late")
         try:
             body = parse_strict_json(raw)
             event = parse_webhook_event(body)
         except (ValueError, BadEvent):
-            return self._refuse(400, "not an event")
+            return self._refuse(400, "not_an_event")
         if event.event == URL_VALIDATION:
             return self._answer_url_validation(body, self._find_signing_secret(headers, raw, now))
         return self._store_delivery(raw, body, event)
@@ -138,7 +138,7 @@ class WebhookReceiver:
             self._heartbeat.record_missed(delivery)
             log.warning("webhook not stored: %s", error)
             return self._refuse(503, "not stored, please repeat")
-        self._count("taken")
+        self._count("accepted")
         notify_worker(Topic.DELIVERIES)
         return WebhookResponse(200)
 
@@ -148,9 +148,9 @@ class WebhookReceiver:
         try:
             body = parse_strict_json(raw)
         except ValueError:
-            return self._refuse(401, "signature missing")
+            return self._refuse(401, "signature_missing")
         if body.get("event") != URL_VALIDATION or not self._url_validation_limiter.allow(address):
-            return self._refuse(401, "signature missing")
+            return self._refuse(401, "signature_missing")
         return self._answer_url_validation(body, self._secrets[0])
 
     def _answer_url_validation(self, body: Mapping[str, Any], secret: str) -> WebhookResponse:
@@ -159,7 +159,7 @@ class WebhookReceiver:
         payload = body.get("payload")
         token = payload.get("plainToken") if isinstance(payload, dict) else None
         if not isinstance(token, str) or not is_clean_token(token):
-            return self._refuse(400, "unusual token")
+            return self._refuse(400, "malformed_token")
         return WebhookResponse(200, url_validation_answer(token, secret))
 
     def _refuse(self, status: int, reason: str) -> WebhookResponse:

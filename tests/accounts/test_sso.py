@@ -187,7 +187,7 @@ def test_what_it_is_bound_to_cannot_be_read_in_the_cookie(browser: Browser, goog
     said = parse_qs(urlsplit(go(browser, "google")).query)
     with browser.client.session_transaction() as kept:
         text = str(dict(kept))
-    assert "trip" in text and said["state"][0] not in text and said["nonce"][0] not in text
+    assert "sso_attempt" in text and said["state"][0] not in text and said["nonce"][0] not in text
 
 
 def test_the_hosts_name_in_the_request_does_not_get_into_the_redirect(browser: Browser, google: Issuer) -> None:
@@ -226,7 +226,7 @@ def test_signing_in_gives_a_new_session(browser: Browser, issuer: Issuer, provid
         kept["from before"] = "an attacker's"
     come(browser, issuer, provider)
     with browser.client.session_transaction() as kept:
-        assert "from before" not in kept and "trip" not in kept
+        assert "from before" not in kept and "sso_attempt" not in kept
 
 
 def test_the_account_is_known_after_its_address_has_changed(
@@ -823,10 +823,10 @@ def test_a_trip_to_sign_in_connects_nothing_to_who_signed_in_meanwhile(
 ) -> None:
     address = go(browser, provider)
     with browser.client.session_transaction() as kept:
-        trip = kept["trip"]
+        trip = kept["sso_attempt"]
     people.sign_in_by_form(browser, people.ada)
     with browser.client.session_transaction() as kept:
-        kept["trip"] = trip
+        kept["sso_attempt"] = trip
     browser.get(issuer.authorize(address), status=403)
     assert db.session.scalars(select(ExternalIdentity)).all() == []
 

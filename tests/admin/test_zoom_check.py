@@ -86,8 +86,8 @@ def test_a_portal_with_another_secret_is_told_from_one_that_is_not_there(
     app: Flask, world: SimulatedZoom, served: str, zoom_server: Any
 ) -> None:
     url = f"{served}/api/zoom/webhook"
-    assert probe.probe_webhook_url(url, SECRET, clock.now()).outcome == "other secret"
-    assert probe.probe_webhook_url(f"{zoom_server[1]}/nowhere", SECRET, clock.now()).outcome == "not there"
+    assert probe.probe_webhook_url(url, SECRET, clock.now()).outcome == "other_secret"
+    assert probe.probe_webhook_url(f"{zoom_server[1]}/nowhere", SECRET, clock.now()).outcome == "not_found"
 
 
 def test_without_a_webhook_secret_the_report_is_named_and_that_is_no_error(app: Flask, world: SimulatedZoom) -> None:

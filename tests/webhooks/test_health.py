@@ -32,7 +32,7 @@ def test_it_tells_what_waits_what_is_stuck_and_whether_the_clocks_agree(
     seen = client.get("/healthz").get_json()
     assert seen["clock_skew_seconds"] == 3
     assert seen["inbox"] == {"waiting": 5, "oldest_seconds": 60, "set_aside": 0}
-    assert seen["deliveries"] == {"signature stale": 1, "taken": 5, "taken late": 1}
+    assert seen["deliveries"] == {"signature_stale": 1, "accepted": 5, "accepted_late": 1}
     assert (seen["zoom"], seen["webhooks"], seen["durable"] in (True, False)) == ("configured", "configured", True)
     run_jobs(app)
     with write_transaction() as session:
@@ -48,7 +48,7 @@ def test_it_tells_what_waits_what_is_stuck_and_whether_the_clocks_agree(
     assert answer.content_type.startswith("text/plain")
     assert float(said["silid_reconcile_lag_seconds"]) == 62 * 60
     assert float(said['silid_jobs_blocked{kind="registrants"}']) == 2
-    assert float(said['silid_deliveries_total{outcome="signature stale"}']) == 1
+    assert float(said['silid_deliveries_total{outcome="signature_stale"}']) == 1
     assert float(said["silid_clock_skew_seconds"]) == 3
     assert biology.zoom_id not in answer.text + client.get("/healthz").text
 

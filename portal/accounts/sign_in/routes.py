@@ -37,7 +37,7 @@ from portal.web.rate_limits import MISS_LIMIT, is_not_found_response
 
 bp = Blueprint("accounts", __name__)
 Answer = str | Response | tuple[str, int]
-AWAITING_CODE_KEY = "half way"  # session key: the user whose password was correct and whose code is pending
+AWAITING_CODE_KEY = "awaiting_code"  # session key: the user whose password was correct and whose code is pending
 AWAITING_CODE_SECONDS = 300
 # What an admin who must enable one-time codes may open before that.
 TOTP_EXEMPT_ENDPOINTS = {

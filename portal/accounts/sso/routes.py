@@ -31,9 +31,9 @@ from portal.oidc.errors import LoginRefused, ProviderUnavailable
 from portal.oidc.provider import OidcProvider
 from portal.web import mark_endpoint_public
 
-VERIFIED_IDENTITY_KEY = "newcomer"  # session key of the verified identity, encrypted
+VERIFIED_IDENTITY_KEY = "verified_identity"  # session key of the verified identity, encrypted
 VERIFIED_IDENTITY_LIFETIME = timedelta(minutes=30)
-REAUTHENTICATED_UNTIL_KEY = "proven until"  # session key: until when identities may be linked and unlinked
+REAUTHENTICATED_UNTIL_KEY = "reauthenticated_until"  # session key: until when identities may be linked and unlinked
 REAUTHENTICATION_LIFETIME = timedelta(minutes=5)
 CANCELLED_BY_USER = "given up there"  # the user cancelled at the provider; not counted as a failure
 bp = Blueprint("sso", __name__)

@@ -29,7 +29,7 @@ from portal.oidc.claims import ExternalUser
 from portal.oidc.errors import LoginRefused
 from portal.oidc.provider import LoginSecrets, OidcProvider
 
-SSO_ATTEMPT_KEY = "trip"  # session key
+SSO_ATTEMPT_KEY = "sso_attempt"  # session key
 ATTEMPT_LIFETIME = timedelta(minutes=10)
 _PROVIDERS_KEY = "silid.openid"
 

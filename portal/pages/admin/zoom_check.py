@@ -102,15 +102,15 @@ def _webhook_probe_line(probe: WebhookProbe) -> CheckLine:
                 "The address sends the caller elsewhere, which Zoom does not follow. PORTAL_BASE_URL must be the last."
             )
             return CheckLine("bad", text)
-        case "other secret":
+        case "other_secret":
             text = (
                 "The portal that answers there has another ZOOM_WEBHOOK_SECRET than this command, or the clocks of the "
                 "two differ by minutes."
             )
             return CheckLine("bad", text)
-        case "switched off":
+        case "disabled":
             return CheckLine("bad", "The portal that answers there has no ZOOM_WEBHOOK_SECRET. Start it again with it.")
-        case "not there":
+        case "not_found":
             return CheckLine(
                 "bad", "Something else answers there, not the portal. Check PORTAL_BASE_URL and the proxy."
             )

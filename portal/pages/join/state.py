@@ -28,7 +28,7 @@ STAYS_OPEN = timedelta(minutes=15)  # after the planned end, if nobody has ended
 AHEAD, BACK = timedelta(days=60), timedelta(days=1)
 
 State = Literal[
-    "open", "early", "over", "cancelled", "none", "left", "preparing", "refused", "deleted", "personal only"
+    "open", "early", "over", "cancelled", "none", "left", "preparing", "refused", "deleted", "personal_only"
 ]
 
 
@@ -182,7 +182,7 @@ def _joinable_state(link: JoinLink, meeting: ZoomMeeting) -> tuple[State, str | 
         url = meeting.join_url
         return ("open", url) if url and is_zoom_link(url, settings) else ("preparing", None)
     if link.learner_id is None:
-        return "personal only", None
+        return "personal_only", None
     row = db.session.scalar(
         select(MeetingRegistrant).where(
             MeetingRegistrant.meeting_id == meeting.id,

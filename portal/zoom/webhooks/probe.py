@@ -23,7 +23,7 @@ from portal.zoom.webhooks.signature import (
 )
 
 Outcome = Literal[
-    "good", "private", "unreachable", "certificate", "redirected", "not there", "other secret", "switched off", "broken"
+    "good", "private", "unreachable", "certificate", "redirected", "not_found", "other_secret", "disabled", "broken"
 ]
 TIMEOUT = (3.05, 5.0)  # seconds to connect and to read; Zoom's own timeout is 3
 _MAX_BODY = 10_000
@@ -72,17 +72,17 @@ def _classify_response(status: int, body: bytes, expected: dict[str, str], url: 
     if 300 <= status < 400:
         return WebhookProbe("redirected", str(status))
     if status == 401:
-        return WebhookProbe("other secret", str(status))
+        return WebhookProbe("other_secret", str(status))
     if status == 503:
-        return WebhookProbe("switched off", str(status))
+        return WebhookProbe("disabled", str(status))
     if status in (404, 405):  # 405: a page, but no webhook
-        return WebhookProbe("not there", str(status))
+        return WebhookProbe("not_found", str(status))
     try:
         answer = json.loads(body)
     except ValueError:
         answer = None
     if status != 200 or answer != expected:
-        return WebhookProbe("not there" if status == 200 else "broken", str(status))
+        return WebhookProbe("not_found" if status == 200 else "broken", str(status))
     return WebhookProbe("private" if _is_private(url) else "good")
 
 
