@@ -1,15 +1,23 @@
-"""CSV parsing: text decoding, delimiter detection and tables with named columns, for uploaded or pasted data. Pure."""
+"""The one reader of delimited text, uploaded or pasted: encoding, delimiter, rows with their lines, columns. Pure."""
 
-import codecs
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from flask_babel import gettext as _
 
-LINE_END = re.compile(r"\r\n?|\n")
-DELIMITERS = ",;\t"
+from portal.core.text_encoding import (
+    INVISIBLE,
+    LINE_END,
+    UndecodableText,
+    has_broken_letters,
+)
+from portal.core.text_encoding import decode_text as decode_bytes
+
+DELIMITERS = ",;\t|"
+_HEADING_LINES = 60  # the names of the columns stand among the first lines
 
 
 class CsvError(ValueError):
@@ -21,35 +29,51 @@ class CsvError(ValueError):
         self.facts = facts
 
 
-def decode_text(data: bytes) -> str:
-    """Text in UTF-8, UTF-16 or Windows-1252. Raises CsvError ("encoding", "binary")."""
-    encoding = _detect_encoding(data)
+def decode_text(data: bytes, *, refuse_doubtful: bool = True) -> str:
+    """The text in its encoding, see `portal.core.text_encoding`. Raises CsvError ("encoding", "binary")."""
     try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode(encoding, "ignore")
-        raise CsvError("encoding", line=str(len(LINE_END.findall(before)) + 1)) from error
+        text = decode_bytes(data, refuse_doubtful=refuse_doubtful)
+    except UndecodableText as error:
+        raise CsvError("binary" if b"\0" in data else "encoding", line=str(error.line)) from error
     if "\0" in text:
         raise CsvError("binary")
     return text
 
 
-def _detect_encoding(data: bytes) -> str:
-    """The encoding by byte order mark or content; Windows-1252, which Excel writes here, for what is not UTF-8."""
-    if data.startswith(codecs.BOM_UTF8):
-        return "utf-8-sig"
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    start = data[:400]
-    if start[1::2].count(0) * 3 > len(start):  # every other byte is zero: UTF-16 without a byte order mark
-        return "utf-16-le"
-    if start[::2].count(0) * 3 > len(start):
-        return "utf-16-be"
+def read_delimited_rows(
+    text: str, is_column: Callable[[str], bool], *, strict: bool = True
+) -> Iterator[tuple[int, list[str]]]:
+    """All rows, each with the number of its first line; `sep=;`, which tells Excel the delimiter, is an empty
+    one.
+
+    The delimiter is the one with which a row among the first lines has the most cells that are known columns. With
+    `strict`, quotes that do not match raise CsvError("quotes"); otherwise they are read as they stand.
+    """
+    text = LINE_END.sub("\n", text)
+    counts = {sign: _count_columns(text, sign, is_column) for sign in DELIMITERS}
+    delimiter = max(DELIMITERS, key=lambda sign: counts[sign])
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict, skipinitialspace=True)
+    line, is_first = 1, True
     try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return "cp1252"
-    return "utf-8"
+        for row in reader:
+            has_text = any(cell.strip() for cell in row)
+            yield line, [] if is_first and is_excel_separator_line(row) else row
+            is_first = is_first and not has_text
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise CsvError("quotes", line=str(line)) from error
+
+
+def _count_columns(text: str, delimiter: str, is_column: Callable[[str], bool]) -> int:
+    """The most known columns that a row among the first lines has with this delimiter."""
+    lines = (line for line in islice(io.StringIO(text, newline=""), _HEADING_LINES))
+    try:
+        return max(
+            (sum(map(is_column, row)) for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True)),
+            default=0,
+        )
+    except csv.Error:
+        return 0
 
 
 def is_excel_separator_line(row: Sequence[str]) -> bool:
@@ -65,50 +89,41 @@ def parse_delimited_table(
     `columns` has for each column its accepted labels, lower-case letters only; all columns are required, in any order,
     and others are ignored. At most `max_rows` rows.
 
-    Raises CsvError: "encoding", "binary", "quotes", "columns", "twice", "rows" or "empty".
+    Raises CsvError: "encoding", "binary", "broken", "quotes", "columns", "twice", "rows" or "empty".
     """
-    text = LINE_END.sub("\n", decode_text(data))
     column_indexes: dict[str, int] = {}
     rows: list[tuple[int, dict[str, str]]] = []
-    for number, row in _rows(text):
-        if not any(cell.strip() for cell in row) or (not column_indexes and is_excel_separator_line(row)):
+    known = {label for labels in columns.values() for label in labels}
+    for number, row in read_delimited_rows(decode_text(data), lambda cell: _label(cell) in known):
+        if not any(cell.strip() for cell in row):
             continue
         if not column_indexes:
             column_indexes = _find_columns(row, columns)
             continue
         if len(rows) == max_rows:
             raise CsvError("rows", most=str(max_rows))
-        cells = {
-            name: " ".join(row[index].split()) if index < len(row) else "" for name, index in column_indexes.items()
-        }
+        cells = {name: _cell_text(row[index]) if index < len(row) else "" for name, index in column_indexes.items()}
+        if any(map(has_broken_letters, cells.values())):
+            raise CsvError("broken", line=str(number))
         rows.append((number, cells))
     if not rows:
         raise CsvError("empty")
     return rows
 
 
-def _rows(text: str) -> list[tuple[int, list[str]]]:
-    first_line = next((line for line in text.split("\n") if line.strip() and not is_excel_separator_line([line])), "")
-    reader = csv.reader(
-        io.StringIO(text, newline=""),
-        delimiter=max(DELIMITERS, key=first_line.count),
-        strict=True,
-        skipinitialspace=True,
-    )
-    rows, line = [], 1
-    try:
-        for row in reader:
-            rows.append((line, row))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise CsvError("quotes", line=str(line)) from error
-    return rows
+def _label(cell: str) -> str:
+    return re.sub(r"[^a-z]", "", cell.lower())
+
+
+def _cell_text(cell: str) -> str:
+    """A cell with single spaces and without signs that nobody sees, unless its letters are broken."""
+    return " ".join((cell if has_broken_letters(cell) else INVISIBLE.sub("", cell)).split())
 
 
 def _find_columns(header: Sequence[str], columns: Mapping[str, set[str]]) -> dict[str, int]:
     indexes: dict[str, int] = {}
     for index, cell in enumerate(header):
-        label = re.sub(r"[^a-z]", "", cell.lower())
+        label = _label(cell)
         name = next((name for name, labels in columns.items() if label in labels), None)
         if name in indexes:
             raise CsvError("twice", column=" ".join(cell.split())[:40])
@@ -125,6 +140,10 @@ def csv_error_message(error: CsvError) -> str:
     messages = {
         "encoding": _(
             "Line %(line)s has a sign that cannot be read. Save the file again as “CSV UTF-8”.",
+            line=error.facts.get("line"),
+        ),
+        "broken": _(
+            "Line %(line)s has letters that were broken when the file was saved. Write them again.",
             line=error.facts.get("line"),
         ),
         "binary": _("This is not a CSV file. In Excel choose “Save as”, then “CSV UTF-8”."),

@@ -11,6 +11,7 @@ import openpyxl
 import pytest
 
 from portal.classes.roster_files.reader import RosterFile, RosterFileError, parse_roster_file
+from tests.people import People, name_in_letters
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -21,6 +22,12 @@ def _load(name: str) -> ModuleType:
     module = sys.modules.setdefault(name, importlib.util.module_from_spec(spec))
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def names_in_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Learners are made with names that a roster file may have."""
+    monkeypatch.setattr(People, "surname", staticmethod(name_in_letters))
 
 
 @pytest.fixture(scope="session")

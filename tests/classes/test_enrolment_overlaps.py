@@ -24,7 +24,8 @@ from tests.state_guard import without_state_guards
 
 TODAY = date(2026, 11, 24)
 HEADER = "LRN\tLastName\tFirstName\tMiddleName\tExtension\tSex\tRemarks\n"
-ANA = "300123200001\tLEARNER001\tANA\tCRUZ\t\tM\t"
+ANA = "300123200001\tLEARNEROOA\tANA\tCRUZ\t\tM\t"
+pytestmark = pytest.mark.usefixtures("names_in_letters")
 
 
 @pytest.fixture(autouse=True)

@@ -164,11 +164,11 @@ def test_a_directory_that_lies_about_sizes_is_refused(refusal, xlsx, claimed):
     "cell",
     [
         '<row r="5001"><c r="A5001"><v>1</v></c></row>',
-        '<row r="1"><c r="AY1"><v>1</v></c></row>',
+        '<row r="1"><c r="IW1"><v>1</v></c></row>',
         '<row r="1"><c x=">" r="XFD1048576"><v>1</v></c></row>',
         '<row r="1048576"><c><v>1</v></c></row>',
         "<row/>" * 5_001 + "<row><c><v>1</v></c></row>",
-        '<row r="1">' + "<c><v>1</v></c>" * 51 + "</row>",
+        '<row r="1">' + "<c><v>1</v></c>" * 257 + "</row>",
     ],
 )
 def test_cells_outside_the_limits_are_refused_wherever_they_hide(refusal, xlsx, cell):

@@ -9,8 +9,6 @@ End Time ...) and has a row for each stay: "Name (Original Name),User Email,Join
 Pure: bytes in, frozen values out. No content raises an exception; unreadable content gives a `FileProblem`.
 """
 
-import csv
-import io
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from itertools import pairwise
 from typing import Literal
 
 from portal.attendance.codes import FileErrorCode
+from portal.core import csv_tables
 from portal.core.clock import MANILA
 
 MAX_ROWS = 5000
@@ -130,28 +129,23 @@ def _decode_text(data: bytes) -> str | FileProblem:
         return FileProblem(FileErrorCode.TOO_LARGE)
     if data[:4] == b"PK\x03\x04" or data[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":
         return FileProblem(FileErrorCode.EXCEL)
-    for encoding in ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252"):
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        return FileProblem(FileErrorCode.NOT_TEXT) if "\x00" in text else text
-    return FileProblem(FileErrorCode.NOT_TEXT)
+    try:
+        return csv_tables.decode_text(data, refuse_doubtful=False)
+    except csv_tables.CsvError:
+        return FileProblem(FileErrorCode.NOT_TEXT)
 
 
 def _parse_table(text: str) -> list[list[str]]:
-    """The cells, with the delimiter that yields the most known columns."""
-    tables = [_parse_cells(text, delimiter) for delimiter in (",", ";", "\t")]
-    return max(tables, key=lambda table: max((len(_columns(cells, _COLUMNS)) for cells in table[:50]), default=0))
-
-
-def _parse_cells(text: str, delimiter: str) -> list[list[str]]:
-    lines = io.StringIO(text, newline="")
+    """The cells of each row, blank ones included."""
     try:
-        rows = list(csv.reader(lines, delimiter=delimiter))
-    except csv.Error:
+        rows = [row for _, row in csv_tables.read_delimited_rows(text, _is_known_column, strict=False)]
+    except csv_tables.CsvError:
         return []
     return [[" ".join(cell.split())[:_LONGEST_CELL] for cell in row] for row in rows[: 2 * MAX_ROWS]]
+
+
+def _is_known_column(cell: str) -> bool:
+    return bool(_columns([cell], _COLUMNS) or _columns([cell], _MEETING_COLUMNS))
 
 
 def _columns(cells: Sequence[str], patterns: dict[str, re.Pattern[str]]) -> dict[str, int]:

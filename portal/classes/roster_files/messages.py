@@ -21,9 +21,19 @@ SENTENCES: dict[str, str] = {
     "name_missing": N_("The name is missing. Add it."),
     "name_comma": N_("%(value)s has no comma. Write the name as LAST NAME, FIRST NAME, MIDDLE NAME."),
     "name_comma_inside": N_("There is a comma inside a name. Put each part of the name in its own column."),
+    "cell_long": N_("The cell is longer than %(limit)s characters, which no learner needs. Shorten it."),
+    "name_broken": N_(
+        "%(value)s has letters that were broken when the file was saved. Write the name again; from Excel, save as "
+        "“CSV UTF-8”."
+    ),
+    "name_sign": N_(
+        "“%(sign)s” is not in any name. A name has letters, blanks, apostrophes, hyphens and dots. Write it without."
+    ),
     "name_half": N_("The last name or the first name is missing. Write it as LAST NAME, FIRST NAME, MIDDLE NAME."),
     "name_long": N_("A part of the name is longer than %(limit)s characters. Shorten it."),
     "extension_unknown": N_("%(value)s is not a name extension. Use JR, SR, II, III, IV, V or VI."),
+    "remark_no_day": N_("The remark says %(remark)s and no day that can be read. Write the last day."),
+    "remark_other_year": N_("%(day)s is not in the school year %(year)s. Write the last day."),
     "sex_missing": N_("The sex is missing. Write M or F."),
     "sex_unknown": N_("%(value)s is neither M nor F. Write M or F."),
     "sex_conflict": N_("It says %(sex)s, but the row stands among the learners counted as %(block)s. Correct it."),
@@ -65,7 +75,12 @@ SENTENCES: dict[str, str] = {
         "%(value)s is left out: only %(domains)s addresses can join class meetings. The learner is kept, and is "
         "registrable as soon as the LRN is known. Until then, write a school address in the file."
     ),
-    "remark_date": N_("The date in the remark is not a real date, so it was left out."),
+    "remark_date": N_("A date in the remark cannot be read, so it was left out."),
+    "remark_may_leave": N_(
+        "The remark may say that the learner left, but has no code of the form. The learner stays; if gone, write the "
+        "code and the last day."
+    ),
+    "left_before": N_("Left on %(day)s. The file has the learner without a remark of leaving: saving puts them back."),
     "row_ignored": N_("“%(value)s” does not look like a learner, so the row was passed over."),
     "totals_missing": N_("The form prints no totals to compare with. Count the learners before you confirm."),
     "sheet_not_read": N_("The sheet “%(sheet)s” also has an LRN column and was not read. Import it on its own."),
@@ -104,7 +119,9 @@ SENTENCES: dict[str, str] = {
     "columns_missing": N_("These columns are missing: %(columns)s. Add them to the first line, as in the template."),
     "column_twice": N_("The column %(column)s is there twice. Keep one and choose the file again."),
     "no_learners": N_("There is no learner in the file. Check that this is the right section."),
-    "encoding": N_("Line %(line)s has a sign that cannot be read. Save the file as “CSV UTF-8” and choose it again."),
+    "encoding": N_(
+        "Line %(line)s has a letter that cannot be read for sure. Save the file as “CSV UTF-8” and choose it again."
+    ),
     "csv_quotes": N_(
         "The quotes beginning near line %(line)s do not match. Check that line and choose the file again."
     ),

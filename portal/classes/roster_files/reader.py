@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import PurePath
 from typing import Any
 
+from portal.classes.roster_files.roster_csv import parse_roster_csv
 from portal.classes.roster_files.rows import (
     RosterFile,
     RosterFileError,
@@ -15,7 +16,7 @@ from portal.classes.roster_files.rows import (
     RowProblem,
 )
 from portal.classes.roster_files.sf1 import parse_sf1_workbook
-from portal.classes.roster_files.template_csv import parse_roster_csv, roster_csv_template
+from portal.classes.roster_files.template_csv import roster_csv_template
 from portal.classes.roster_files.xls import read_xls_workbook
 from portal.classes.roster_files.xlsx import read_xlsx_workbook
 
@@ -37,6 +38,7 @@ _COMPOUND_FILE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ZIP_MAGIC = b"PK"
 _HTML_STARTS = (b"<!doctype", b"<html", b"<table", b"<?xml", b"<meta", b"<head", b"<style")
 _BINARY_MAGIC = (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"Rar!", b"\x1f\x8b", b"7z\xbc\xaf")
+_DATES = ("remark_date", "entry_date")
 _WORKBOOK_NAMES = {".xls", ".xlsx", ".xlsm", ".xlsb", ".ods"}
 
 
@@ -75,7 +77,8 @@ def _check_is_text(data: bytes, suffix: str) -> None:
 def roster_file_to_json(roster: RosterFile) -> dict[str, Any]:
     """JSON-compatible values of the roster: dates as ISO text, tuples as lists."""
     rows = [
-        {**asdict(row), "remark_date": row.remark_date.isoformat() if row.remark_date else None} for row in roster.rows
+        {**asdict(row), **{name: day.isoformat() if (day := getattr(row, name)) else None for name in _DATES}}
+        for row in roster.rows
     ]
     return _tuples_to_lists({**asdict(roster), "rows": rows})
 
@@ -87,14 +90,8 @@ def roster_file_from_json(values: dict[str, Any]) -> RosterFile:
 
 
 def _row_from_json(values: dict[str, Any]) -> RosterRow:
-    remark_date = values["remark_date"]
-    return RosterRow(
-        **{
-            **values,
-            "remark_date": date.fromisoformat(remark_date) if remark_date else None,
-            **_problems_from_json(values),
-        }
-    )
+    days = {name: date.fromisoformat(text) if (text := values.get(name)) else None for name in _DATES}
+    return RosterRow(**{**values, **days, **_problems_from_json(values)})
 
 
 def _problems_from_json(values: dict[str, Any]) -> dict[str, tuple[RowProblem, ...]]:

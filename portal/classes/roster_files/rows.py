@@ -1,18 +1,30 @@
 """Data types of a parsed roster, and the cell parsers and checks shared by all file formats."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 from typing import Literal
 
 from portal.accounts.email_domain import EmailDomainError, normalise_school_email
 from portal.classes.lis_names import LisName, fold_name, normalise_text
+from portal.classes.roster_files.letters import (
+    find_foreign_sign,
+    has_broken_letters,
+    remove_invisible,
+    write_plain_punctuation,
+)
+from portal.classes.roster_files.remarks import ENTRY_CODES, PENDING, parse_remark
 
 MAX_ROWS = 5_000
-MAX_COLUMNS = 50  # School Form 1 has 47
+MAX_COLUMNS = 256  # School Form 1 has 47, that of senior high 55 and more; no old workbook has more than 256
+MAX_CELLS = 250_000
 MAX_SHEETS = 12  # of a workbook are read; an LIS export has one
 NAME_LIMIT = 120
+CELL_LIMIT = 200  # characters of an LRN, name or sex; no real one is longer
+REMARK_LIMIT = 600
 EMAIL_LIMIT = 254
 SHOWN_LIMIT = 40
 
@@ -20,13 +32,14 @@ Sex = Literal["M", "F"]
 Cell = object  # what a cell holds: str, int, float, bool, a date or None
 Rows = list[list[Cell]]
 
-# The codes of the list printed at the foot of School Form 1, less CCT and SNED: those hint at welfare and
-# health, which attendance has no use for.
-_REMARK = re.compile(r"(T/I|T/O|DRP|LE|B/A|ACL)\b")
-_PENDING = re.compile(r"PENDING\b")
-_REMARK_DATE = re.compile(r"DATE:\s*(\d{4})-(\d\d)-(\d\d)")
-_SCIENTIFIC = re.compile(r"\d+(?:\.\d+)?E[+-]?\d+", re.IGNORECASE)
-PENDING = "PENDING"
+_NUMBER = re.compile(r"([0-9]+)(?:[.,]([0-9]+))?(?:E\+?([0-9]{1,2}))?", re.IGNORECASE)
+_SCIENTIFIC = re.compile(r"[0-9]+(?:[.,][0-9]+)?E[+-]?[0-9]+", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.0+)?")
+_FORMULA_TEXT = re.compile(r'="?([^"=]*)"?')  # ="300123230001" keeps Excel from turning it into a number
+_QUOTES_AROUND = "'\"`\u2018\u2019\u201c\u201d"
+_MALE, _FEMALE = {"M", "MALE", "BOY", "LALAKI"}, {"F", "FEMALE", "GIRL", "BABAE"}
+# School Form 1's other codes (CCT, SNED) hint at welfare and health, which attendance has no use for.
+KEPT_CODES = frozenset({"T/I", "T/O", "DRP", "NLS", "LE", "B/A", "ACL", PENDING})
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,16 @@ class RosterRow:
     remark_date: date | None
     problems: tuple[RowProblem, ...]
     warnings: tuple[RowProblem, ...]
+    # T/I or LE with its date, where the remark that decides is another one
+    entry_code: str | None = None
+    entry_date: date | None = None
+
+    @property
+    def entry(self) -> tuple[str | None, date | None]:
+        """T/I or LE with its date, whether or not a later remark decides."""
+        if self.remark_code in ENTRY_CODES:
+            return self.remark_code, self.remark_date
+        return self.entry_code, self.entry_date
 
 
 @dataclass(frozen=True)
@@ -110,12 +133,19 @@ class RowNotes:
 
 
 def cell_text(value: Cell) -> str:
-    """A cell as normalised text: whole numbers without a decimal point, None as ""."""
+    """A cell as normalised text: whole numbers without a decimal point, None as "", no signs that nobody sees."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return normalise_text(str(value))
+    return normalise_text(remove_invisible(str(value)))
+
+
+def name_text(value: Cell) -> str:
+    """A cell of a name: as `cell_text`, with plain apostrophes and hyphens. Broken letters stay, for `check_name_cell`
+    to find: without its soft hyphen `GARCÃ\u00adA` would look like a name."""
+    text = str(value) if isinstance(value, str) and has_broken_letters(value) else cell_text(value)
+    return write_plain_punctuation(text) if not has_broken_letters(text) else text.strip()
 
 
 def quote_cell(value: Cell) -> str:
@@ -124,14 +154,28 @@ def quote_cell(value: Cell) -> str:
     return text if len(text) <= SHOWN_LIMIT else text[: SHOWN_LIMIT - 1] + "…"
 
 
+def is_cell_too_long(value: Cell, notes: RowNotes, *, column: str, limit: int = CELL_LIMIT) -> bool:
+    """Note a problem for a cell that is longer than any real one, and say so."""
+    if isinstance(value, str) and len(value) > limit:
+        notes.problem(column, "cell_long", limit=str(limit))
+        return True
+    return False
+
+
 def parse_lrn_cell(value: Cell, notes: RowNotes, *, may_be_pending: bool) -> str | None:
     """The 12-digit Learner Reference Number of a cell, or None with a problem or warning in `notes`.
 
-    Excel shows a long number as 1.36425E+11; in a CSV saved from it the last digits are lost, so that is refused. The
-    first digits are not compared with the school: learners keep their LRN when they transfer.
+    Excel shows a long number as 1.36425E+11; in a CSV saved from it the last digits are lost, so that is refused unless
+    all twelve digits are written. The first digits are not compared with the school: learners keep their LRN when they
+    transfer.
     """
-    text = cell_text(value).lstrip("'")
-    bare = re.sub(r"[\s-]", "", text).removesuffix(".0")
+    if is_cell_too_long(value, notes, column="LRN"):
+        return None
+    text = cell_text(value)
+    if formula := _FORMULA_TEXT.fullmatch(text):
+        text = formula[1]
+    text = text.strip(_QUOTES_AROUND + " ")
+    bare = _whole_number_text(re.sub(r"[\s\-\u2010-\u2015]", "", text) if not _SCIENTIFIC.fullmatch(text) else text)
     if not bare:
         if may_be_pending:
             notes.warn("LRN", "lrn_pending")
@@ -149,38 +193,88 @@ def parse_lrn_cell(value: Cell, notes: RowNotes, *, may_be_pending: bool) -> str
     return None
 
 
+def _whole_number_text(text: str) -> str:
+    """The digits of a number that writes them all: 300123230001.0, 300,123,230,001, 3.00123230001E+11. Other text as it
+    is."""
+    if _THOUSANDS.fullmatch(text):
+        text = text.replace(",", "")
+    match = _NUMBER.fullmatch(text)
+    if not match or not (match[2] or match[3]):
+        return text
+    whole, fraction, exponent = match[1], match[2] or "", int(match[3] or 0)
+    if exponent and len(whole) + len(fraction) < len(whole) + exponent:
+        return text  # digits were lost
+    number = Decimal(f"{whole}.{fraction or 0}").scaleb(exponent)
+    return str(int(number)).zfill(len(whole)) if number == int(number) else text
+
+
 def parse_sex_cell(value: Cell, notes: RowNotes) -> Sex | None:
     """M or F from a cell (also Male, Female); None if it is blank, or unreadable with a problem noted."""
+    if is_cell_too_long(value, notes, column="SEX"):
+        return None
     text = cell_text(value).upper().removesuffix(".")
-    if text in {"M", "MALE"}:
+    if text in _MALE:
         return "M"
-    if text in {"F", "FEMALE"}:
+    if text in _FEMALE:
         return "F"
     if text:
         notes.problem("SEX", "sex_unknown", value=quote_cell(value))
     return None
 
 
-def parse_remark_cell(value: Cell, notes: RowNotes) -> tuple[str | None, date | None]:
-    """The code of a remark (T/I, T/O, DRP, LE, B/A, ACL, PENDING) and its date; other text is dropped.
+@dataclass(frozen=True)
+class RemarkValues:
+    """The kept values of a remark, by the names of RosterRow's fields."""
 
-    Some exports separate several remarks of a cell with `<br>` tags.
+    remark_code: str | None = None
+    remark_date: date | None = None
+    entry_code: str | None = None
+    entry_date: date | None = None
+
+
+def parse_remark_cell(value: Cell, notes: RowNotes, *, day_first_seen: bool) -> RemarkValues:
+    """The code that decides and its date, and the T/I or LE beside it; other text is dropped.
+
+    A leaving code without a date is no problem yet: whether a last day is missing depends on the roster.
     """
-    for part in re.split(r"<[^>]{0,20}>|[;\r\n]", str(value or "").upper()):
-        part = part.strip()
-        match = _REMARK.match(part)
-        if not match and not _PENDING.match(part):
-            continue
-        return (match.group(1) if match else PENDING), _remark_date(part, notes)
-    return None, None
+    if is_cell_too_long(value, notes, column="REMARKS", limit=REMARK_LIMIT):
+        return RemarkValues()
+    remark = parse_remark(remark_text(value), day_first_seen=day_first_seen)
+    if remark.bad_date:
+        notes.warn("REMARKS", "remark_date")
+    if remark.may_leave:
+        notes.warn("REMARKS", "remark_may_leave")
+    has_other_entry = remark.entry_code is not None and remark.code not in ENTRY_CODES
+    return RemarkValues(
+        remark.code if remark.code in KEPT_CODES else None,
+        remark.day,
+        remark.entry_code if has_other_entry else None,
+        remark.entry_day if has_other_entry else None,
+    )
+
+
+def remark_text(value: Cell) -> str:
+    """A remark with its line ends, which part its codes."""
+    return remove_invisible(value) if isinstance(value, str) else cell_text(value)
 
 
 def check_name_cell(name: LisName, notes: RowNotes, *, column: str) -> None:
-    """Note a problem for a name without last or first name, or with a part over 120 characters."""
-    if not name.last or not name.first:
+    """Note a problem for a name without last or first name, with a part over 120 characters, or with a sign that no
+    name holds."""
+    parts = (name.last, name.first, name.middle)
+    if any(map(has_broken_letters, parts)):
+        notes.problem(column, "name_broken", value=quote_cell(", ".join(part for part in parts if part)))
+        return
+    if not _has_letter(name.last) or not _has_letter(name.first):
         notes.problem(column, "name_half")
-    if any(len(part) > NAME_LIMIT for part in (name.last, name.first, name.middle)):
+    if any(len(part) > NAME_LIMIT for part in parts):
         notes.problem(column, "name_long", limit=str(NAME_LIMIT))
+    if sign := find_foreign_sign(" ".join(parts)):
+        notes.problem(column, "name_sign", sign=sign if sign.isprintable() else f"U+{ord(sign):04X}")
+
+
+def _has_letter(text: str) -> bool:
+    return any(unicodedata.category(sign).startswith("L") for sign in text)
 
 
 def flag_duplicate_rows(rows: Iterable[RosterRow]) -> tuple[RosterRow, ...]:
@@ -237,14 +331,3 @@ def _first_row_by_key(pairs: Iterable[tuple[str | None, int]]) -> dict[str, int]
 
 def _name_key(row: RosterRow) -> str:
     return fold_name(f"{row.last_name} {row.first_name} {row.middle_name} {row.extension}")
-
-
-def _remark_date(part: str, notes: RowNotes) -> date | None:
-    match = _REMARK_DATE.search(part)
-    if not match:
-        return None
-    try:
-        return date(*(int(number) for number in match.groups()))
-    except ValueError:
-        notes.warn("REMARKS", "remark_date")
-        return None

@@ -7,14 +7,15 @@ contact number are on the form too and are never read.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from datetime import date
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
+from portal.classes.grade_levels import normalise_grade_level
 from portal.classes.lis_names import LisName, split_lis_name
+from portal.classes.roster_files.remarks import PENDING, shows_day_first
 from portal.classes.roster_files.rows import (
-    PENDING,
     Cell,
+    RemarkValues,
     RosterFile,
     RosterFileError,
     RosterRow,
@@ -25,18 +26,27 @@ from portal.classes.roster_files.rows import (
     cell_text,
     check_name_cell,
     flag_duplicate_rows,
+    is_cell_too_long,
+    name_text,
     parse_lrn_cell,
     parse_remark_cell,
     parse_sex_cell,
     quote_cell,
+    remark_text,
 )
 from portal.classes.roster_files.template_csv import has_template_columns, parse_template_rows
 
 Block = Literal["male", "female", "combined"]
 
-_HEADER_ROWS = 15
 _HEADING_LIMIT = 80  # characters of a section or school name
-_COLUMNS = {"lrn": r"LRN$", "name": r"NAME\b", "sex": r"SEX\b", "remarks": r"REMARKS\b"}
+_LABEL_LIMIT = 200  # characters of the longest label of a column, REMARKS with its instructions
+_LRN_LABEL = r"(LRN|LEARNER'?S?\s+REFERENCE\s+NUMBER)(\s*(NO|NUMBER|#)\.?)?(\s*\(.*\))?$"
+_COLUMNS = {
+    "lrn": _LRN_LABEL,
+    "name": r"(LEARNER'?S?\s+|FULL\s+)?NAME\b",
+    "sex": r"(SEX|GENDER)\b",
+    "remarks": r"(REMARKS?|INDICATORS?)\b",
+}
 _LABELS = {
     "school_id": r"SCHOOL ID$",
     "school_name": r"(SCHOOL NAME|NAME OF SCHOOL)$",
@@ -48,10 +58,11 @@ _LABELS = {
 _TOTALS: dict[Block, str] = {
     "male": r"\W*TOTAL\s+MALE\b",
     "female": r"\W*TOTAL\s+FEMALE\b",
-    "combined": r"\W*(TOTAL\s+)?COMBINED\b",
+    "combined": r"\W*((GRAND\s+)?TOTAL\s+)?COMBINED\b",
 }
 _SEX_OF_BLOCK: dict[Block | None, Sex] = {"male": "M", "female": "F"}
-_FOOTER = re.compile(r"LIST AND CODE OF INDICATORS|GENERATED THRU LIS")
+_FOOTER = re.compile(r"LIST AND CODE OF INDICATORS|GENERATED THRU LIS|^PREPARED BY|^CERTIFIED CORRECT|^LEGEND\b")
+_LRN_LIKE = re.compile(r"[0-9]{6,}")
 _NOT_A_LEARNER = re.compile(r".*\bLAST NAME\b.*|(FE)?MALES?|BOYS|GIRLS")
 
 
@@ -64,15 +75,19 @@ class _Learner:
     lis_name: str
     name: LisName
     sex: Sex | None
-    remark_code: str | None
-    remark_date: date | None
+    remark: RemarkValues
     block: Block | None = None
 
 
 @dataclass
 class _Total:
+    """A printed total with what was found above it: since the total before of its kind, and in all."""
+
     row: int
+    block: Block
     number: int | None
+    since: int
+    in_all: int
 
 
 @dataclass
@@ -80,8 +95,11 @@ class _ParsedRows:
     """Learners, printed totals and warnings of a sheet."""
 
     learners: list[_Learner] = field(default_factory=list)
-    totals: dict[Block, _Total] = field(default_factory=dict)
+    totals: list[_Total] = field(default_factory=list)
     warnings: list[RowProblem] = field(default_factory=list)
+
+    def has_total(self, block: Block) -> bool:
+        return any(total.block == block for total in self.totals)
 
 
 def parse_sf1_workbook(sheets: Iterable[tuple[str, Rows]]) -> RosterFile:
@@ -92,11 +110,11 @@ def parse_sf1_workbook(sheets: Iterable[tuple[str, Rows]]) -> RosterFile:
     roster: RosterFile | None = None
     unread_sheets: list[RowProblem] = []
     for name, rows in sheets:
-        header = _header_row(rows)
+        header = find_header_row(rows)
         if header is None:
             continue
         if roster is None:
-            roster = _read_sheet(rows, header)
+            roster = parse_sf1_rows(rows, header)
         else:
             unread_sheets.append(RowProblem(None, None, "sheet_not_read", {"sheet": quote_cell(name)}))
     if roster is None:
@@ -104,23 +122,26 @@ def parse_sf1_workbook(sheets: Iterable[tuple[str, Rows]]) -> RosterFile:
     return replace(roster, warnings=(*roster.warnings, *unread_sheets))
 
 
-def _header_row(rows: Rows) -> int | None:
-    for index, row in enumerate(rows[:_HEADER_ROWS]):
-        if any(_label(cell) == "LRN" for cell in row):
-            return index
-    return None
+def find_header_row(rows: Rows) -> int | None:
+    """The first row with a cell that is the label of the LRN column, wherever it stands."""
+    return next((index for index, row in enumerate(rows) if _is_header(row)), None)
 
 
-def _read_sheet(rows: Rows, header: int) -> RosterFile:
+def _is_header(row: list[Cell]) -> bool:
+    return any(re.match(_LRN_LABEL, _label(cell)) for cell in row)
+
+
+def parse_sf1_rows(rows: Rows, header: int) -> RosterFile:
+    """Parse a sheet whose columns are labelled in the row of index `header`."""
     if has_template_columns(rows[header]):
         return parse_template_rows(rows[header], enumerate(rows[header + 1 :], start=header + 2))
-    columns = _find_columns(rows[header : header + 2])
     heading = _read_heading(rows[:header])
-    kinder = (heading["grade_level"] or "").startswith("Kinder")
-    parsed = _parse_rows(rows, header, columns, kinder=kinder)
+    kinder = heading["grade_level"] == "Kindergarten"
+    parsed = _parse_rows(rows, header, kinder=kinder)
     if not parsed.learners:
         raise RosterFileError("no_learners")
-    learners = flag_duplicate_rows(_finish_row(learner, blocks="male" in parsed.totals) for learner in parsed.learners)
+    blocks = parsed.has_total("male")
+    learners = flag_duplicate_rows(_finish_row(learner, blocks=blocks) for learner in parsed.learners)
     return RosterFile(
         source="sf1",
         **heading,
@@ -160,7 +181,7 @@ def _read_heading(rows: Rows) -> dict[str, str | None]:
         "school_id": _school_id(text_by_key.get("school_id", "")),
         "school_name": text_by_key.get("school_name") or None,
         "school_year": _school_year(text_by_key.get("school_year", "")),
-        "grade_level": _grade_level(text_by_key.get("grade_level", "")),
+        "grade_level": normalise_grade_level(text_by_key.get("grade_level", ""))[:40] or None,
         "section": text_by_key.get("section") or None,
     }
 
@@ -179,7 +200,7 @@ def _label_key(cell: Cell) -> str | None:
 
 
 def _label(cell: Cell) -> str:
-    return cell_text(cell).upper().rstrip(" :") if isinstance(cell, str) else ""
+    return cell_text(cell).upper().rstrip(" :") if isinstance(cell, str) and len(cell) <= _LABEL_LIMIT else ""
 
 
 def _school_id(text: str) -> str | None:
@@ -192,33 +213,55 @@ def _school_year(text: str) -> str | None:
     return f"{years[1]}-{years[2]}" if years else None
 
 
-def _grade_level(text: str) -> str | None:
-    """LIS truncates `Grade 8 (Year II)` to `Grade 8 (Year `; SNED and ALS stay as written."""
-    grade = re.match(r"GRADE\s*([0-9]{1,2})(?:\s*(?:&|AND)\s*([0-9]{1,2}))?", text.upper())
-    if grade:
-        return f"Grade {grade[1]}" + (f" & {grade[2]}" if grade[2] else "")
-    return "Kindergarten" if text.upper().startswith("KINDER") else text[:40] or None
-
-
 # --- the learners' rows ------------------------------------------------------------------------------------
 
 
-def _parse_rows(rows: Rows, header: int, columns: dict[str, int], *, kinder: bool) -> _ParsedRows:
-    """Parse rows down to the list of indicators or the combined total; the total of the males does not end the list."""
+def _parse_rows(rows: Rows, header: int, *, kinder: bool) -> _ParsedRows:
+    """Parse all rows below the header.
+
+    Totals and the foot end the learners of a page, not the list: some printouts repeat head and foot on each page.
+    Below a foot or the combined total only a row with an LRN and a name is a learner's, until the next header.
+    """
     parsed = _ParsedRows()
+    columns = _find_columns(rows[header : header + 2])
+    day_first_seen = shows_day_first(_column_texts(rows, columns.get("remarks")))
+    is_outside = False
     for number, row in enumerate(rows[header + 1 :], start=header + 2):
-        if any(_FOOTER.search(text) for text in _upper_texts(row)):
-            break
-        block = _find_total_block(row[: columns["name"] + 1])
-        if block:
-            parsed.totals.setdefault(block, _Total(number, _whole_number(row[: columns["name"]])))
-            for learner in parsed.learners:
-                learner.block = learner.block or block
-            if block == "combined":
-                break
-        else:
-            _read_row(parsed, number, {key: _cell_at(row, column) for key, column in columns.items()}, kinder=kinder)
+        if _is_header(row):
+            columns = _find_columns(rows[number - 1 : number + 1])
+            is_outside = False
+            continue
+        cells = {key: _cell_at(row, column) for key, column in columns.items()}
+        if _is_footer(row):
+            is_outside = True
+        elif block := _find_total_block(row[: columns["name"] + 1]):
+            _add_total(parsed, number, block, _find_count(row, columns["name"]))
+            is_outside = is_outside or block == "combined"
+        elif not is_outside or _is_surely_learner(cells):
+            _read_row(parsed, number, cells, kinder=kinder, day_first_seen=day_first_seen)
     return parsed
+
+
+def _column_texts(rows: Rows, column: int | None) -> Iterator[str]:
+    if column is not None:
+        yield from (remark_text(row[column])[:_LABEL_LIMIT] for row in rows if column < len(row) and row[column])
+
+
+def _is_footer(row: list[Cell]) -> bool:
+    return any(_FOOTER.search(text) for text in _upper_texts(row))
+
+
+def _is_surely_learner(cells: dict[str, Cell]) -> bool:
+    return _LRN_LIKE.search(cell_text(cells["lrn"])) is not None and "," in cell_text(cells["name"])
+
+
+def _add_total(parsed: _ParsedRows, number: int, block: Block, count: int | None) -> None:
+    """Close the block of the learners above, and note how many they are."""
+    for learner in parsed.learners:
+        learner.block = learner.block or block
+    in_all = sum(block in ("combined", learner.block) for learner in parsed.learners)
+    before = max((total.in_all for total in parsed.totals if total.block == block), default=0)
+    parsed.totals.append(_Total(number, block, count, in_all - before, in_all))
 
 
 def _find_total_block(cells: list[Cell]) -> Block | None:
@@ -229,30 +272,34 @@ def _find_total_block(cells: list[Cell]) -> Block | None:
     return None
 
 
-def _read_row(parsed: _ParsedRows, number: int, cells: dict[str, Cell], *, kinder: bool) -> None:
+def _read_row(parsed: _ParsedRows, number: int, cells: dict[str, Cell], *, kinder: bool, day_first_seen: bool) -> None:
     """Append one row's learner to `parsed`; other text is skipped with a warning."""
     name, lrn = cell_text(cells["name"]), cell_text(cells["lrn"])
     has_digits = any(char.isdigit() for char in lrn)
     if (not name and not lrn) or (not has_digits and _NOT_A_LEARNER.fullmatch(name.upper())):
         return
     if not has_digits and "," not in name and not cell_text(cells.get("sex")):
-        parsed.warnings.append(RowProblem(number, "NAME", "row_ignored", {"value": quote_cell(name or lrn)}))
+        if _label_key(cells["lrn"]) is None and _label_key(cells["name"]) is None:  # else a heading repeated
+            parsed.warnings.append(RowProblem(number, "NAME", "row_ignored", {"value": quote_cell(name or lrn)}))
         return
-    parsed.learners.append(_read_learner(RowNotes(number), cells, kinder=kinder))
+    notes = RowNotes(number)
+    remark = parse_remark_cell(cells.get("remarks"), notes, day_first_seen=day_first_seen)
+    parsed.learners.append(_read_learner(notes, cells, remark, may_be_pending=kinder or remark.remark_code == PENDING))
 
 
-def _read_learner(notes: RowNotes, cells: dict[str, Cell], *, kinder: bool) -> _Learner:
-    name_text = cell_text(cells["name"])
-    code, remark_date = parse_remark_cell(cells.get("remarks"), notes)
-    lrn = parse_lrn_cell(cells["lrn"], notes, may_be_pending=kinder or code == PENDING)
-    name = split_lis_name(name_text)
-    if not name_text:
-        notes.problem("NAME", "name_missing")
-    elif "," not in name_text:
-        notes.problem("NAME", "name_comma", value=quote_cell(name_text))
-    else:
-        check_name_cell(name, notes, column="NAME")
-    return _Learner(notes, lrn, name_text, name, parse_sex_cell(cells.get("sex"), notes), code, remark_date)
+def _read_learner(notes: RowNotes, cells: dict[str, Cell], remark: RemarkValues, *, may_be_pending: bool) -> _Learner:
+    lrn = parse_lrn_cell(cells["lrn"], notes, may_be_pending=may_be_pending)
+    written_name = ""
+    if not is_cell_too_long(cells["name"], notes, column="NAME"):
+        written_name = name_text(cells["name"])
+        if not written_name:
+            notes.problem("NAME", "name_missing")
+        elif "," not in written_name:
+            notes.problem("NAME", "name_comma", value=quote_cell(written_name))
+        else:
+            check_name_cell(split_lis_name(written_name), notes, column="NAME")
+    name = split_lis_name(written_name)
+    return _Learner(notes, lrn, written_name, name, parse_sex_cell(cells.get("sex"), notes), remark)
 
 
 def _finish_row(learner: _Learner, *, blocks: bool) -> RosterRow:
@@ -274,10 +321,9 @@ def _finish_row(learner: _Learner, *, blocks: bool) -> RosterRow:
         extension=learner.name.extension,
         sex=sex,
         email=None,
-        remark_code=learner.remark_code,
-        remark_date=learner.remark_date,
         problems=tuple(notes.problems),
         warnings=tuple(notes.warnings),
+        **asdict(learner.remark),
     )
 
 
@@ -285,29 +331,30 @@ def _finish_row(learner: _Learner, *, blocks: bool) -> RosterRow:
 
 
 def _compare_totals(parsed: _ParsedRows, rows: tuple[RosterRow, ...]) -> Iterator[RowProblem]:
-    """A printed total that differs from the parsed rows means a lost or added row."""
-    for block, total in parsed.totals.items():
-        count = _count_rows(parsed, rows, block)
-        if total.number is not None and total.number != count:
-            label = "COMBINED" if block == "combined" else f"TOTAL {block.upper()}"
-            yield RowProblem(total.row, label, "total_differs", {"stated": str(total.number), "found": str(count)})
-
-
-def _count_rows(parsed: _ParsedRows, rows: tuple[RosterRow, ...], block: Block) -> int:
-    if block == "combined":
-        return len(rows)
-    if "male" in parsed.totals:
-        return sum(learner.block == block for learner in parsed.learners)
-    return sum(row.sex == _SEX_OF_BLOCK[block] for row in rows)
+    """A printed total that differs from the parsed rows means a lost or added row. A total repeated on each page may
+    count the page or all above it."""
+    for total in parsed.totals:
+        since, in_all = total.since, total.in_all
+        if total.block != "combined" and not parsed.has_total("male"):
+            since = in_all = sum(row.sex == _SEX_OF_BLOCK[total.block] for row in rows)
+        if total.number is not None and total.number not in (since, in_all):
+            label = "COMBINED" if total.block == "combined" else f"TOTAL {total.block.upper()}"
+            found = since if since != in_all and abs(total.number - since) < abs(total.number - in_all) else in_all
+            yield RowProblem(total.row, label, "total_differs", {"stated": str(total.number), "found": str(found)})
 
 
 def _printed_total(parsed: _ParsedRows, block: Block) -> int | None:
-    total = parsed.totals.get(block)
-    return total.number if total else None
+    """The number that the form gives: of several pages the last, or their sum where each counts its own."""
+    totals = [total for total in parsed.totals if total.block == block and total.number is not None]
+    if not totals:
+        return None
+    if len(totals) > 1 and totals[-1].number != totals[-1].in_all:
+        return sum(total.number or 0 for total in totals)
+    return totals[-1].number
 
 
 def _warn_without_totals(parsed: _ParsedRows) -> Iterator[RowProblem]:
-    if all(total.number is None for total in parsed.totals.values()):
+    if all(total.number is None for total in parsed.totals):
         yield RowProblem(None, None, "totals_missing", {})
 
 
@@ -319,9 +366,17 @@ def _cell_at(row: list[Cell], column: int) -> Cell:
 
 
 def _upper_texts(row: list[Cell]) -> list[str]:
-    return [cell_text(cell).upper() for cell in row if isinstance(cell, str)]
+    return [cell_text(cell).upper() for cell in row if isinstance(cell, str) and len(cell) <= _LABEL_LIMIT]
 
 
-def _whole_number(cells: list[Cell]) -> int | None:
-    """The count printed left of a total's label."""
-    return next((int(text) for text in map(cell_text, cells) if re.fullmatch(r"[0-9]{1,5}", text)), None)
+def _find_count(row: list[Cell], name_column: int) -> int | None:
+    """The count printed left of a total's label, behind its words, or in the next cell right of it."""
+    left = [cell_text(cell) for cell in row[:name_column]]
+    behind = [
+        match[1] for text in _upper_texts(row[: name_column + 1]) if (match := re.search(r"([0-9]{1,5})\W*$", text))
+    ]
+    right = next((cell_text(cell) for cell in row[name_column + 1 :] if cell_text(cell)), "")
+    for text in (*left, *behind, right):
+        if re.fullmatch(r"[0-9]{1,5}", text):
+            return int(text)
+    return None

@@ -26,8 +26,10 @@ from portal.classes.roster_files.reader import (
     RowProblem,
     roster_file_from_json,
 )
+from portal.classes.roster_files.remarks import LEAVING_CODES
 from portal.classes.section_names import fold_section_name
 from portal.core import clock
+from portal.core.date_format import format_day_long
 from portal.core.db import db
 
 # LEAVES: the file says that a learner on the roster has left. LEFT: it says so of one who is on no roster any more.
@@ -37,7 +39,7 @@ SAVED_STATUSES: tuple[RosterChange, ...] = (
     RosterChange.MOVES_HERE,
     RosterChange.LEAVES,
 )
-LEFT_STATUSES = ("T/O", "DRP")
+LEFT_STATUSES = LEAVING_CODES
 COMPARED_FIELDS = ("lis_name", "last_name", "first_name", "middle_name", "extension", "sex", "email")
 
 
@@ -260,6 +262,11 @@ def _diff_line(row: RosterRow, position: int, learner: Learner | None, context: 
     if is_hidden:
         changes = tuple((name, "", after) for name, _before, after in changes)
     status = _status(row, position, learner, bool(changes), context)
+    if status in (RosterChange.LEAVES, RosterChange.NEW):
+        problems += _leaving_problems(row, context)
+    if status == RosterChange.NEW and learner and learner.id in context.left_here:
+        back = RowProblem(row.row, None, "left_before", {"day": format_day_long(context.last_days[learner.id])})
+        row = replace(row, warnings=(*row.warnings, back))
     return RosterDiffLine(
         row=row,
         status=RosterChange.BAD if problems else status,
@@ -293,22 +300,37 @@ def _has_matching_name(
 def _status(
     row: RosterRow, position: int, learner: Learner | None, changes: bool, context: _RosterContext
 ) -> RosterChange:
-    has_left = row.remark_code in LEFT_STATUSES and row.remark_date is not None
+    has_left = row.remark_code in LEFT_STATUSES
     if learner is None:
         return RosterChange.NEW
     if line := context.here.get(learner.id):
-        if has_left and line.until_date is None:
+        came_back = learner.id in context.last_days and row.remark_date and row.remark_date < line.from_date
+        if has_left and line.until_date is None and not came_back:
             return RosterChange.LEAVES
         return RosterChange.CHANGED if changes or line.position != position else RosterChange.SAME
-    if has_left and (learner.id in context.elsewhere or learner.id in context.left_here):
+    last_day = context.last_days.get(learner.id)
+    left_this_year = last_day is not None and last_day >= school_year_start(context.school_year)
+    if has_left and (learner.id in context.elsewhere or left_this_year):
         return RosterChange.LEFT
     return RosterChange.MOVES_HERE if learner.id in context.elsewhere else RosterChange.NEW
+
+
+def _leaving_problems(row: RosterRow, context: _RosterContext) -> tuple[RowProblem, ...]:
+    """A leaving code needs a last day of this school year; without one it must not count as "no remark"."""
+    if row.remark_code not in LEFT_STATUSES:
+        return ()
+    if row.remark_date is None:
+        return (RowProblem(row.row, "REMARKS", "remark_no_day", {"remark": row.remark_code or ""}),)
+    if school_year_of(row.remark_date) != context.school_year:
+        day, year = format_day_long(row.remark_date), context.school_year
+        return (RowProblem(row.row, "REMARKS", "remark_other_year", {"day": day, "year": year}),)
+    return ()
 
 
 def _enrolment_start(row: RosterRow, learner: Learner | None, context: _RosterContext) -> date:
     """First day of the enrolment. T/I and LE use their date; a learner known from another section counts from the day
     after their last day there, so that its sheets stay unchanged."""
-    start = row.remark_date if row.remark_code in ("T/I", "LE") and row.remark_date else context.first_day
+    start = row.entry[1] or context.first_day
     earliest = school_year_start(context.school_year)
     if learner and (place := context.elsewhere.get(learner.id)) and place.school_year == context.school_year:
         earliest = context.day

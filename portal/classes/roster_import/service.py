@@ -208,7 +208,7 @@ def _apply_enrolment(
         if row.remark_code in LEFT_STATUSES and row.remark_date:  # the file itself says that the learner has left
             ending = {"until": max(row.remark_date, line.from_date), "reason": row.remark_code}
         time = enrolments.enrol(learner.id, section.id, position=line.position, since=line.from_date, **ending)  # type: ignore[arg-type]  # two kinds of values
-        time.entry_reason = row.remark_code if row.remark_code in ("T/I", "LE") else None
+        time.entry_reason = row.entry[0]
 
 
 def _new_learner(row: RosterRow, section: Section) -> Learner:
