@@ -17,6 +17,8 @@ from flask.cli import NoAppException
 import portal
 from portal.config import SANDBOX_MOUNT, BadSettings, Settings
 
+WEB_THREADS = 12
+
 
 def create_app() -> Flask:
     """Create the application, with settings from the environment and `.env`.
@@ -71,6 +73,7 @@ def serve(settings: Settings) -> int:
     from flask_migrate import upgrade
     from waitress.server import create_server
 
+    from portal.classes.workbook_reader.process import share_web_threads
     from portal.jobs.worker import Worker
 
     app = portal.create_app(settings)
@@ -83,10 +86,11 @@ def serve(settings: Settings) -> int:
         application, sandbox = mount_sandbox_app(app, settings)
         app.wsgi_app = application  # type: ignore[method-assign]  # Flask's own way to wrap an application
     try:
-        server = create_server(app, host=settings.host, port=settings.port, threads=12, ident="")
+        server = create_server(app, host=settings.host, port=settings.port, threads=WEB_THREADS, ident="")
     except OSError as error:
         print(f"Port {settings.port} is taken or not allowed: {error}. Try --port 8080.", file=sys.stderr)
         return 1
+    share_web_threads(WEB_THREADS)
     worker = Worker(app)
     threading.Thread(target=server.run, name="web", daemon=True).start()
     if settings.worker_inside:

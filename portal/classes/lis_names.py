@@ -4,6 +4,7 @@ The LIS prints one string per learner, `LAST,FIRST, MIDDLE`: no space after the 
 extension (JR, III) at the start of the middle segment, `-` where there is no middle name.
 """
 
+import re
 import unicodedata
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ EXTENSIONS = frozenset({"JR", "SR", "II", "III", "IV", "V", "VI"})
 # "REYES,ANA, V." is far more often a middle initial than the extension V.
 _AMBIGUOUS_EXTENSION = "V"
 _NO_MIDDLE_NAME = "-"
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # the categories Cc, Zl and Zp
 _EXPANSIONS = {
     "MA": ("MARIA",),
     "STA": ("SANTA",),
@@ -34,8 +36,7 @@ class LisName:
 
 def normalise_text(text: str) -> str:
     """`text` in NFC, control characters replaced by spaces, white space collapsed and stripped."""
-    printable = "".join(" " if unicodedata.category(char) in {"Cc", "Zl", "Zp"} else char for char in text)
-    return " ".join(unicodedata.normalize("NFC", printable).split())
+    return " ".join(unicodedata.normalize("NFC", _CONTROL.sub(" ", text)).split())
 
 
 def split_lis_name(raw: str) -> LisName:

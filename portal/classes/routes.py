@@ -226,7 +226,7 @@ def import_section_roster(section_id: UUID) -> str | Response | tuple[str, int]:
 
 def _handle_roster_upload(section: Section | None) -> str | Response | tuple[str, int]:
     form = RosterForm()
-    file_error = None
+    file_error, is_busy = None, False
     if form.validate_on_submit():
         content = form.content()
         if content is None:
@@ -241,8 +241,9 @@ def _handle_roster_upload(section: Section | None) -> str | Response | tuple[str
             except RosterFileError as error:
                 file_error = problem_message(error)
                 form.file.errors = [file_error]
+                is_busy = error.code == "reader_busy"
     page = render_template("classes/import.html", form=form, section=section, sample=_sample_sf1_filename())
-    return page, 422 if form.errors or file_error else 200
+    return page, 503 if is_busy else 422 if form.errors or file_error else 200
 
 
 def _sample_sf1_filename() -> str | None:

@@ -12,7 +12,8 @@ from portal.classes.roster_files import messages as roster_files_messages
 from portal.classes.roster_files.messages import SENTENCES, problem_message
 from portal.classes.roster_files.rows import RosterFileError, RowProblem
 
-SOURCES = sorted(Path(roster_files_messages.__file__).parents[1].glob("roster_*/*.py"))
+CLASSES = Path(roster_files_messages.__file__).parents[1]
+SOURCES = sorted((*CLASSES.glob("roster_*/*.py"), *CLASSES.glob("workbook_reader/*.py")))
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +36,7 @@ def codes_with_params():
 
 def _code(call):
     name = getattr(call.func, "attr", getattr(call.func, "id", ""))
-    place = {"RowProblem": 2, "problem": 1, "warn": 1, "RosterFileError": 0}.get(name)
+    place = {"RowProblem": 2, "problem": 1, "warn": 1, "RosterFileError": 0, "WorkbookRefused": 0}.get(name)
     if place is None or len(call.args) <= place:
         return None
     code = call.args[place]

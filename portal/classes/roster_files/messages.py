@@ -109,6 +109,11 @@ SENTENCES: dict[str, str] = {
     "zip_nested": N_(
         "There is another file inside this one. Copy the learners into a new workbook and choose that file."
     ),
+    "too_costly": N_(
+        "The file asks for more time or memory than any roster needs, so it was not read. "
+        "Copy the learners into a new workbook and choose that file."
+    ),
+    "reader_busy": N_("Other files are being read just now. Nothing was changed: try again in a minute."),
     "sheet_size": N_(
         "The sheet has cells beyond %(rows)s rows or %(columns)s columns. Delete what is not the roster, "
         "save it and choose it again."

@@ -1,6 +1,6 @@
 """Entry point of the roster parsers: uploaded bytes to `RosterFile`, and `RosterFile` to and from JSON.
 
-Pure: no Flask, no database; formulas are never evaluated.
+No Flask, no database. Workbooks are read in a process of their own; formulas are never evaluated.
 """
 
 from dataclasses import asdict
@@ -17,8 +17,8 @@ from portal.classes.roster_files.rows import (
 )
 from portal.classes.roster_files.sf1 import parse_sf1_workbook
 from portal.classes.roster_files.template_csv import roster_csv_template
-from portal.classes.roster_files.xls import read_xls_workbook
-from portal.classes.roster_files.xlsx import read_xlsx_workbook
+from portal.classes.workbook_reader.limits import MAX_BYTES, WorkbookRefused
+from portal.classes.workbook_reader.process import read_workbook
 
 __all__ = [
     "MAX_BYTES",
@@ -31,8 +31,6 @@ __all__ = [
     "roster_file_from_json",
     "roster_file_to_json",
 ]
-
-MAX_BYTES = 5 * 1024 * 1024
 
 _COMPOUND_FILE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ZIP_MAGIC = b"PK"
@@ -55,13 +53,21 @@ def parse_roster_file(data: bytes, filename: str) -> RosterFile:
         raise RosterFileError("too_large", limit=str(MAX_BYTES // 1024 // 1024))
     suffix = PurePath(filename).suffix.lower()
     if data.startswith(_COMPOUND_FILE_MAGIC):
-        return parse_sf1_workbook(read_xls_workbook(data))
+        return _parse_workbook(data)
     if data.startswith(_ZIP_MAGIC):
         if suffix == ".xlsm":
             raise RosterFileError("macros")
-        return parse_sf1_workbook(read_xlsx_workbook(data))
+        return _parse_workbook(data)
     _check_is_text(data, suffix)
     return parse_roster_csv(data)
+
+
+def _parse_workbook(data: bytes) -> RosterFile:
+    try:
+        sheets = read_workbook(data)
+    except WorkbookRefused as refused:
+        raise RosterFileError(refused.code, **refused.params) from refused
+    return parse_sf1_workbook(sheets)
 
 
 def _check_is_text(data: bytes, suffix: str) -> None:

@@ -1,8 +1,9 @@
 """Parser of rosters as delimited text: the template, a pasted table, or School Form 1 saved as CSV."""
 
-from portal.classes.roster_files.rows import MAX_COLUMNS, MAX_ROWS, RosterFile, RosterFileError, Rows
+from portal.classes.roster_files.rows import RosterFile, RosterFileError, Rows
 from portal.classes.roster_files.sf1 import find_header_row, parse_sf1_rows
 from portal.classes.roster_files.template_csv import find_column_key, has_template_columns, parse_template_rows
+from portal.classes.workbook_reader.limits import MAX_COLUMNS, MAX_ROWS
 from portal.core import csv_tables
 
 _HEADING_LINES = 60  # above and below the learners of School Form 1

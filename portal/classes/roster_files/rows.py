@@ -18,10 +18,6 @@ from portal.classes.roster_files.letters import (
 )
 from portal.classes.roster_files.remarks import ENTRY_CODES, PENDING, parse_remark
 
-MAX_ROWS = 5_000
-MAX_COLUMNS = 256  # School Form 1 has 47, that of senior high 55 and more; no old workbook has more than 256
-MAX_CELLS = 250_000
-MAX_SHEETS = 12  # of a workbook are read; an LIS export has one
 NAME_LIMIT = 120
 CELL_LIMIT = 200  # characters of an LRN, name or sex; no real one is longer
 REMARK_LIMIT = 600

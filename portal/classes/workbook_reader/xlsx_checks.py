@@ -1,7 +1,7 @@
-"""Parser of `.xlsx` workbooks with protection against zip bombs: what unpacks to too much is never parsed.
+"""Checks of an `.xlsx` workbook before the library parses it: what unpacks to too much is never parsed.
 
-The checked parts are repacked for the parser, so that it reads exactly what was checked, whatever the archive's
-directory claims.
+The checked parts are repacked for the library, so that it reads exactly what was checked, whatever the archive's
+directory claims. Run inside the process that reads workbooks, so it imports nothing of ours but the limits.
 """
 
 import io
@@ -12,21 +12,18 @@ from collections import Counter
 from collections.abc import Iterator
 from xml.parsers import expat
 
-from python_calamine import CalamineError, load_workbook
-
-from portal.classes.roster_files.rows import (
+from .limits import (
+    MAX_CELLS,
     MAX_COLUMNS,
     MAX_ROWS,
-    MAX_SHEETS,
-    RosterFileError,
-    Rows,
+    WorkbookRefused,
 )
 
 MAX_ENTRIES = 200
 MAX_UNPACKED = 50 * 1024 * 1024
 MAX_RATIO = 100
 RATIO_FROM = 1024 * 1024  # the ratio applies to larger parts only, as small parts may compress well
-MAX_TEXT = 20_000_000  # characters in all cells; a shared string counts at each use
+MAX_TEXT = 20_000_000  # characters in all cells, none cut off; a shared string counts at each use
 _CHUNK = 64 * 1024
 _ARCHIVE_SUFFIXES = (".zip", ".xlsx", ".xlsm", ".xlsb", ".docx", ".pptx", ".jar", ".ods")
 _BROKEN_ARCHIVE = (
@@ -35,60 +32,39 @@ _BROKEN_ARCHIVE = (
 )  # fmt: skip
 
 
-def read_xlsx_workbook(data: bytes) -> Iterator[tuple[str, Rows]]:
-    """The first worksheets: name and rows of cells, with the cached values of formulas.
-
-    Raises RosterFileError if the file is damaged, encrypted, holds macros or another archive, or is too large.
-    """
-    checked = _check_and_repack(data)
-    try:
-        yield from _read_cells(checked)
-    except (CalamineError, ValueError, OverflowError) as error:
-        raise RosterFileError("damaged") from error
-    except BaseException as error:
-        # A panic in the native reader arrives as this class of PyO3, which derives from BaseException alone.
-        if type(error).__name__ == "PanicException":
-            raise RosterFileError("damaged") from error
-        raise
-
-
-def _read_cells(data: bytes) -> Iterator[tuple[str, Rows]]:
-    with load_workbook(io.BytesIO(data)) as workbook:
-        for name in workbook.sheet_names[:MAX_SHEETS]:
-            sheet = workbook.get_sheet_by_name(name)
-            yield name, [list(row) for row in sheet.to_python(skip_empty_area=False)]
-
-
 # --- the archive -------------------------------------------------------------------------------------------
 
 
-def _check_and_repack(data: bytes) -> bytes:
-    """Unpack the XML parts within the limits, check them, and repack them into a new archive."""
+def check_and_repack(data: bytes) -> bytes:
+    """Unpack the XML parts within the limits, check them, and repack them into a new archive.
+
+    Raises WorkbookRefused if the archive is damaged, encrypted, holds macros or another archive, or is too large.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
             _check_directory(entries)
             return _repack(archive, entries)
     except _BROKEN_ARCHIVE as error:
-        raise RosterFileError("damaged") from error
+        raise WorkbookRefused("damaged") from error
 
 
 def _check_directory(entries: list[zipfile.ZipInfo]) -> None:
     names = [entry.filename for entry in entries]
     if len(entries) > MAX_ENTRIES:
-        raise RosterFileError("zip_too_big")
+        raise WorkbookRefused("zip_too_big")
     if any(entry.flag_bits & 1 for entry in entries):
-        raise RosterFileError("encrypted")
+        raise WorkbookRefused("encrypted")
     if any("vbaproject" in name.lower() or "/macrosheets/" in name.lower() for name in names):
-        raise RosterFileError("macros")
+        raise WorkbookRefused("macros")
     if any(name.lower().endswith(_ARCHIVE_SUFFIXES) for name in names):
-        raise RosterFileError("zip_nested")
+        raise WorkbookRefused("zip_nested")
     if "xl/workbook.xml" not in names:
-        raise RosterFileError("not_spreadsheet")
+        raise WorkbookRefused("not_spreadsheet")
     if len(set(names)) != len(names):
-        raise RosterFileError("damaged")
+        raise WorkbookRefused("damaged")
     if sum(entry.file_size for entry in entries) > MAX_UNPACKED or any(map(_is_zip_bomb, entries)):
-        raise RosterFileError("zip_too_big")
+        raise WorkbookRefused("zip_too_big")
 
 
 def _is_zip_bomb(entry: zipfile.ZipInfo) -> bool:
@@ -116,16 +92,16 @@ def _repack(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> bytes:
 
 
 def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
-    """The entry in chunks. Raises RosterFileError if the size or checksum differs from the directory."""
+    """The entry in chunks. Raises WorkbookRefused if the size or checksum differs from the directory."""
     size = 0
     with archive.open(entry) as packed:
         while piece := packed.read(_CHUNK):
             if size == 0 and piece.startswith(b"PK\x03\x04"):
-                raise RosterFileError("zip_nested")
+                raise WorkbookRefused("zip_nested")
             size += len(piece)
             yield piece
     if size != entry.file_size:
-        raise RosterFileError("damaged")
+        raise WorkbookRefused("damaged")
 
 
 # --- what the parts claim ----------------------------------------------------------------------------------
@@ -141,7 +117,7 @@ class _TextSize:
     def check(self) -> None:
         used = sum(self.strings[index] * times for index, times in self.uses.items() if index < len(self.strings))
         if used > MAX_TEXT:
-            raise RosterFileError("zip_too_big")
+            raise WorkbookRefused("zip_too_big")
 
 
 class _PartChecker:
@@ -170,10 +146,10 @@ class _PartChecker:
         try:
             self._parser.Parse(piece, last)
         except expat.ExpatError as error:
-            raise RosterFileError("damaged") from error
+            raise WorkbookRefused("damaged") from error
 
     def _doctype(self, *_: object) -> None:
-        raise RosterFileError("damaged")
+        raise WorkbookRefused("damaged")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         name = name.rpartition(":")[2]
@@ -217,7 +193,7 @@ class _PartChecker:
         letters = reference.rstrip("0123456789").upper()
         digits = reference[len(letters) :]
         if not (letters.isascii() and letters.isalpha() and digits and len(reference) < 12):
-            raise RosterFileError("damaged")
+            raise WorkbookRefused("damaged")
         self._row = int(digits)
         self._column = 0
         for letter in letters:
@@ -225,5 +201,5 @@ class _PartChecker:
 
     def _count_cell(self) -> None:
         self._cells += 1
-        if self._row > MAX_ROWS or self._column > MAX_COLUMNS or self._cells > MAX_ROWS * MAX_COLUMNS:
-            raise RosterFileError("sheet_size", rows=str(MAX_ROWS), columns=str(MAX_COLUMNS))
+        if self._row > MAX_ROWS or self._column > MAX_COLUMNS or self._cells > MAX_CELLS:
+            raise WorkbookRefused("sheet_size", rows=str(MAX_ROWS), columns=str(MAX_COLUMNS))
