@@ -3,10 +3,12 @@
 from flask_babel import lazy_gettext as _l
 from flask_wtf.file import FileField
 from wtforms import SelectMultipleField, StringField, TextAreaField
-from wtforms.validators import DataRequired, Length
+from wtforms.validators import DataRequired, Length, Optional
 from wtforms.widgets import CheckboxInput
 
 from portal.core.forms import PortalForm
+
+PASTED = "pasted.tsv"  # the name of pasted rows
 
 
 class SectionNameForm(PortalForm):
@@ -40,6 +42,12 @@ class SchoolYearForm(PortalForm):
 
 
 class RosterForm(PortalForm):
+    grade_level = StringField(
+        _l("Grade level"),
+        [Optional(), Length(max=40)],
+        description=_l("Only where the file or the pasted rows have none"),
+    )
+    name = StringField(_l("Section"), [Optional(), Length(max=80)], description=_l("For example Jadeite"))
     file = FileField(
         _l("Roster file"),
         description=_l("School Form 1 as downloaded from LIS (.xls or .xlsx), or a CSV file"),
@@ -57,5 +65,9 @@ class RosterForm(PortalForm):
         if self.file.data and self.file.data.filename:
             return self.file.data.read(), self.file.data.filename
         if self.pasted.data and self.pasted.data.strip():
-            return self.pasted.data.encode(), "pasted.tsv"
+            return self.pasted.data.encode(), PASTED
         return None
+
+    def has_file_and_rows(self) -> bool:
+        """True if a file was chosen and rows were pasted too: one of them would be lost."""
+        return bool(self.file.data and self.file.data.filename and self.pasted.data and self.pasted.data.strip())

@@ -11,11 +11,13 @@ from wtforms.fields.choices import SelectChoice
 
 from portal.classes import access, queries, service
 from portal.classes.codes import ImportState
-from portal.classes.forms import ClassForm, RosterForm, SchoolYearForm, SectionForm, SectionNameForm
+from portal.classes.forms import PASTED, ClassForm, RosterForm, SchoolYearForm, SectionForm, SectionNameForm
 from portal.classes.models import RosterImport, Section, next_school_year, school_year_of
+from portal.classes.roster_files.corrections import RowCorrection, name_section, written_text
 from portal.classes.roster_files.messages import problem_message
-from portal.classes.roster_files.reader import RosterFileError, parse_roster_file
+from portal.classes.roster_files.reader import RosterFile, RosterFileError, parse_roster_file
 from portal.classes.roster_files.template_csv import roster_csv_template
+from portal.classes.roster_import import corrections as roster_import_corrections
 from portal.classes.roster_import import diff as roster_import_diff
 from portal.classes.roster_import import service as roster_import_service
 from portal.classes.roster_import import undo as roster_import_undo
@@ -23,6 +25,8 @@ from portal.classes.roster_import.diff import SAVED_STATUSES, RosterDiff
 from portal.config import Settings
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
+
+CORRECTED_FIELDS = ("lrn", "name", "sex", "email", "remark_code", "remark_date")
 
 bp = Blueprint("classes", __name__)
 
@@ -231,19 +235,36 @@ def _handle_roster_upload(section: Section | None) -> str | Response | tuple[str
         content = form.content()
         if content is None:
             form.file.errors = [_("Choose a file, or paste the rows below.")]
+        elif form.has_file_and_rows():
+            form.pasted.errors = [_("Choose a file or paste rows, not both. Empty this field to read the file.")]
         else:
             try:
                 settings: Settings = current_app.extensions["silid.settings"]
-                upload = roster_import_service.create_roster_import(
-                    current_user, section, parse_roster_file(*content), content[1], domains=settings.email_domains
-                )
-                return redirect(url_for(".preview_roster_import", import_id=upload.id))
+                file = parse_roster_file(*content)
+                if section is None:
+                    file = name_section(file, form.grade_level.data or "", form.name.data or "")
+                _require_section(form, section, file, is_pasted=content[1] == PASTED)
+                if not form.errors:
+                    upload = roster_import_service.create_roster_import(
+                        current_user, section, file, content[1], domains=settings.email_domains
+                    )
+                    return redirect(url_for(".preview_roster_import", import_id=upload.id))
             except RosterFileError as error:
                 file_error = problem_message(error)
                 form.file.errors = [file_error]
                 is_busy = error.code == "reader_busy"
     page = render_template("classes/import.html", form=form, section=section, sample=_sample_sf1_filename())
     return page, 503 if is_busy else 422 if form.errors or file_error else 200
+
+
+def _require_section(form: RosterForm, section: Section | None, file: RosterFile, *, is_pasted: bool) -> None:
+    """Ask for grade and section of pasted rows that name none; for a file the check page asks."""
+    if section is not None or not is_pasted:
+        return
+    if not file.grade_level:
+        form.grade_level.errors = [_("Write the grade level, e.g. Grade 8.")]
+    if not file.section:
+        form.name.errors = [_("Write the name of the section.")]
 
 
 def _sample_sf1_filename() -> str | None:
@@ -277,6 +298,28 @@ def preview_roster_import(import_id: UUID) -> str | Response:
         section_id=section_id,
     )
     return _render_preview_page(upload, diff)
+
+
+@bp.post("/classes/imports/<uuid:import_id>/rows")
+def correct_roster_import_rows(import_id: UUID) -> Response:
+    """Correct rows of the preview; nothing of the roster is saved."""
+    upload = access.import_or_404(import_id)
+    if upload.state != ImportState.PREVIEW:
+        return _redirect_after_decision(upload.section_id)
+    settings: Settings = current_app.extensions["silid.settings"]
+    corrections = {number: _posted_correction(number) for number in request.form.getlist("row", type=int)}
+    roster_import_corrections.correct_roster_import(
+        upload,
+        corrections,
+        grade_level=request.form.get("grade_level", ""),
+        section=request.form.get("section", ""),
+        domains=settings.email_domains,
+    )
+    return redirect(url_for(".preview_roster_import", import_id=import_id))
+
+
+def _posted_correction(number: int) -> RowCorrection:
+    return RowCorrection(**{name: request.form.get(f"{name}-{number}", "") for name in CORRECTED_FIELDS})
 
 
 @bp.post("/classes/imports/<uuid:import_id>/confirm")
@@ -345,6 +388,8 @@ def _render_preview_page(
         typed=request.form,
         unanswered=unanswered.learner_ids if unanswered else set(),
         until_when=unanswered.until_when if unanswered else set(),
+        correcting=request.args.get("correct", type=int),
+        written_text=written_text,
     )
 
 

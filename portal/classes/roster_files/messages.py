@@ -53,7 +53,7 @@ SENTENCES: dict[str, str] = {
     "other_section": N_("The form is of section %(file)s, and this is %(section)s. Choose the form of this section."),
     "other_year": N_("The form is of school year %(file)s, and the section of %(year)s. Choose this year's form."),
     "year_over": N_("The school year %(year)s is over: its rosters can only be read. Choose this year's form."),
-    "no_section": N_("The file names no section. Open the section first and import the file there."),
+    "no_section": N_("The file names no section. Write grade and section below, and check again."),
     "lrn_of_other_school": N_(
         "LRN %(lrn)s belongs to a learner of another school here. Check the LRN; if it is right, ask your admin."
     ),

@@ -218,6 +218,16 @@ def parse_sex_cell(value: Cell, notes: RowNotes) -> Sex | None:
     return None
 
 
+def parse_email_cell(value: Cell, notes: RowNotes) -> str | None:
+    """The address as written; `flag_foreign_addresses` removes those that may not join classes."""
+    # Not `cell_text`: its NFC normalisation turns some other characters into ASCII letters.
+    email = remove_invisible(value).strip() if isinstance(value, str) else cell_text(value)
+    if len(email) > EMAIL_LIMIT:
+        notes.problem("EMAIL", "email_long", limit=str(EMAIL_LIMIT))
+        return None
+    return email or None
+
+
 @dataclass(frozen=True)
 class RemarkValues:
     """The kept values of a remark, by the names of RosterRow's fields."""

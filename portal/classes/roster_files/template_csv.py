@@ -5,10 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from portal.classes.lis_names import EXTENSIONS, lis_name, split_lis_name
-from portal.classes.roster_files.letters import has_broken_letters, remove_invisible
+from portal.classes.roster_files.letters import has_broken_letters
 from portal.classes.roster_files.remarks import PENDING, shows_day_first
 from portal.classes.roster_files.rows import (
-    EMAIL_LIMIT,
     Cell,
     RosterFile,
     RosterFileError,
@@ -19,6 +18,7 @@ from portal.classes.roster_files.rows import (
     flag_duplicate_rows,
     is_cell_too_long,
     name_text,
+    parse_email_cell,
     parse_lrn_cell,
     parse_remark_cell,
     parse_sex_cell,
@@ -135,7 +135,7 @@ def _read_row(
         middle_name=name.middle,
         extension=name.extension,
         sex=sex,
-        email=_read_email(cells.get("email"), notes),
+        email=parse_email_cell(cells.get("email"), notes),
         problems=tuple(notes.problems),
         warnings=tuple(notes.warnings),
         **asdict(remark),
@@ -190,13 +190,3 @@ def _read_extension(text: str, notes: RowNotes) -> str:
         notes.problem("EXTENSION", "extension_unknown", value=quote_cell(text))
         return ""
     return bare
-
-
-def _read_email(cell: Cell, notes: RowNotes) -> str | None:
-    """The address as written; `flag_foreign_addresses` removes those that may not join classes."""
-    # Not `cell_text`: its NFC normalisation turns some other characters into ASCII letters.
-    email = remove_invisible(cell).strip() if isinstance(cell, str) else cell_text(cell)
-    if len(email) > EMAIL_LIMIT:
-        notes.problem("EMAIL", "email_long", limit=str(EMAIL_LIMIT))
-        return None
-    return email or None
