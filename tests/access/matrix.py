@@ -81,6 +81,7 @@ MATRIX = {
     "class_links.renew_join_links": THING,
     "classes.edit_class": THING,
     "classes.confirm_roster_import": THING,
+    "classes.correct_roster_import_rows": THING,
     "classes.discard_roster_import": THING,
     "classes.import_new_section": OWN,
     "classes.import_section_roster": THING,

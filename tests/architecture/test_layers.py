@@ -46,9 +46,10 @@ PUBLIC_MODULES = {
     "attendance.sheet": {"compute", "corrections", "queries", "routes", "tally"},
     "classes.disclosure": {"routes", "service"},
     "classes.learners": {"enrolments", "forms", "routes"},
-    "classes.roster_files": {"messages", "reader", "rows", "template_csv"},
-    "classes.roster_import": {"diff", "service", "undo"},
+    "classes.roster_files": {"corrections", "messages", "reader", "remarks", "rows", "template_csv"},
+    "classes.roster_import": {"corrections", "diff", "service", "undo"},
     "classes.teachers": {"routes"},
+    "classes.workbook_reader": {"limits", "process"},
     "meetings.scheduling": {
         "class_closing",
         "conflicts",

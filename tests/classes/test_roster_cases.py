@@ -219,7 +219,7 @@ def test_the_form_of_senior_high_is_read(
     ada: Browser, people: People, save: object, heading_row: int, remarks_column: int
 ) -> None:
     bring_in(ada, None, save(shs_rows(heading_row, remarks_column)), "SF1.xls")  # type: ignore[operator]
-    assert "Grade 11 - Molave" in ada.text and "3 learners" in ada.text
+    assert "Grade 11 - MOLAVE" in ada.text and "3 learners" in ada.text
     ada.submit("#answers", button="Save the roster")
     learners = db.session.scalars(select(Learner).order_by(Learner.lrn)).all()
     assert [(one.lrn, one.sex) for one in learners] == [
@@ -263,4 +263,4 @@ def test_school_form_1_saved_as_csv_is_read(ada: Browser, people: People) -> Non
     lines = [[str(cells.get((row, column), "")) for column in range(55)] for row in range(30)]
     text = "\r\n".join(";".join(cell if ";" not in cell else f'"{cell}"' for cell in line) for line in lines)
     bring_in(ada, None, text.encode("cp1252"), "SF1.csv")
-    assert "Grade 11 - Molave" in ada.text and "3 learners" in ada.text and "to correct" not in ada.text
+    assert "Grade 11 - MOLAVE" in ada.text and "3 learners" in ada.text and "to correct" not in ada.text

@@ -89,7 +89,8 @@ def _to_json(value: object) -> str | int | float | bool | None:
     return str(value)[:TEXT_LIMIT]  # dates and times, as Python's ISO text
 
 
-def main() -> None:
+def write_cells() -> None:
+    """Read the workbook on standard input and write its lines, within the limits."""
     limit_process()
     output = sys.stdout.buffer
     try:

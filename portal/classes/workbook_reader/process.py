@@ -5,7 +5,6 @@ lines of JSON (see `child`). A file in the user's temporary folder is locked for
 processes share them; the locks end with their process.
 """
 
-import contextlib
 import json
 import os
 import subprocess  # nosec B404 - starts only this package's script, with no argument from outside
@@ -13,6 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,7 +26,7 @@ _POLL_SECONDS = 0.1
 _MOST_POLLS = 100  # counted, not timed
 # Isolated from the environment and the working directory, and without `portal` itself, which would load the server.
 _CHILD = (
-    "import sys; sys.path.append(sys.argv[1]); from workbook_reader.child import main; main()",
+    "import sys; sys.path.append(sys.argv[1]); from workbook_reader.child import write_cells; write_cells()",
     str(Path(__file__).parents[1]),
 )
 _DEFAULT_THREADS = 4
@@ -40,7 +40,7 @@ class _Waiters:
         self._inside = 0
         self.most = max(1, _DEFAULT_THREADS // 4)
 
-    @contextlib.contextmanager
+    @contextmanager
     def enter(self) -> Iterator[None]:
         with self._lock:
             if self._inside >= self.most:
@@ -74,7 +74,7 @@ def read_workbook(data: bytes) -> list[tuple[str, list[list[Any]]]]:
 # --- one of two --------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
+@contextmanager
 def _reader_slot() -> Iterator[None]:
     """Hold one of the machine's slots. Raises WorkbookRefused("reader_busy") after ten seconds without one."""
     pause, folder = threading.Event(), _lock_folder()
@@ -163,9 +163,9 @@ def _run_child(data: bytes) -> bytes:
 
 
 def _send(pipe: IO[bytes], data: bytes) -> None:
-    with contextlib.suppress(OSError):  # the process has ended already
+    with suppress(OSError):  # the process has ended already
         pipe.write(data)
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         pipe.close()
 
 
