@@ -1,7 +1,12 @@
 """Live mode refuses to start with weak settings, and names each variable."""
 
+import runpy
+from pathlib import Path
+
 import pytest
 from environs import Env
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
 
 from portal import load_settings
 from portal.config import BadSettings, derive_secret_key
@@ -147,3 +152,10 @@ def test_sign_in_with_microsoft_wants_all_of_it(environment: pytest.MonkeyPatch,
         environment.setenv(known, good)
     [problem] = problems()
     assert name in problem
+
+
+def test_gunicorn_finds_the_logger_that_its_settings_name() -> None:
+    config = runpy.run_path(str(Path(__file__).parents[2] / "gunicorn.conf.py"))
+    settings = Config()
+    settings.set("logger_class", config["logger_class"])
+    assert issubclass(settings.logger_class, Logger)
