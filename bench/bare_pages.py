@@ -19,7 +19,7 @@ ORDER BY l.sex DESC, e.position
 """
 SHEET = """
 SELECT l.id, l.lrn, l.last_name, l.first_name, l.middle_name, l.sex, r.computed_mark, r.override_mark, r.seconds,
-       r.first_join_at, r.last_leave_at, r.stays, r.override_reason
+       r.first_join_at, r.last_leave_at, r.stay_count, r.override_reason
 FROM enrolments e JOIN learners l ON l.id = e.learner_id
 LEFT JOIN attendance_records r ON r.learner_id = l.id
     AND r.occurrence_id = (SELECT o.id FROM meeting_occurrences o LIMIT 1)

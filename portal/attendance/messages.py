@@ -1,10 +1,23 @@
 """Messages: translated sentences for this package's codes."""
 
-from flask_babel import gettext as _
-
-from portal.attendance.codes import FileErrorCode, ReportError
+from portal.attendance.codes import FileErrorCode, Mark, ReportError
 from portal.attendance.evidence.participants_csv import FileProblem
+from portal.core.translations import N_
+from portal.core.translations import gettext as _
 from portal.meetings import messages as meeting_words
+
+_MARK_LABELS = {
+    Mark.PENDING: N_("Not known yet"),
+    Mark.PRESENT: N_("Present"),
+    Mark.PARTIAL: N_("Partial"),
+    Mark.ABSENT: N_("Absent"),
+    Mark.NEEDS_REVIEW: N_("Needs review"),
+}
+
+
+def mark_label(mark: str) -> str:
+    """The label of a mark, the same on every page; `mark` is a `Mark` or its value. Also a filter of templates."""
+    return _(_MARK_LABELS[Mark(mark)])
 
 
 def report_error_message(code: str | None) -> str:

@@ -19,7 +19,7 @@ SPOKEN_AS_IS = {"Silid", "English", "Filipino"}
 SPOKEN_ATTRIBUTES = ("alt", "aria-label", "placeholder", "title")
 # Given to every template by the factory, Flask, Flask-Babel and Flask-WTF, also to those that are imported.
 GLOBALS = {"_", "asset", "csrf_token", "gettext", "ngettext", "npgettext", "pgettext", "request", "url_for"}
-FILTERS = ("time", "weekday", "day", "day_long", "month", "datetime", "minutes")
+FILTERS = ("time", "weekday", "day", "day_long", "month", "datetime", "minutes", "mark_label")
 # Two letters in a row make a word; "&nbsp;" and the like are signs.
 WORD = re.compile(r"[^\W\d_]{2,}")
 ENTITY = re.compile(r"&#?\w+;")

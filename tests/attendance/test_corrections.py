@@ -256,3 +256,23 @@ def test_a_long_history_is_told_on_a_page_of_its_own(make_lesson: Make, sessions
     assert "more than 20 changes" in lesson.browser.text
     lesson.browser.click("All changes")
     assert lesson.browser.text.count("set to Present by Ada Lovelace: Brownout") == 25
+
+
+def test_who_signed_is_told_whatever_came_into_the_history_since(make_lesson: Make, sessions: Iterator[str]) -> None:
+    lesson, zoom = make_lesson(25), Says()
+    stays = [next(sessions) for _ in lesson.learners]
+    lesson.deliver(
+        zoom.started(),
+        *(zoom.joined(one, at("8:00"), registrant_id=f"R{number}") for number, one in enumerate(stays, 1)),
+        zoom.ended(at("9:00")),
+    )
+    lesson.sheet()
+    lesson.browser.submit("form[action$=finalise]")
+    lesson.move(at("10:25"))
+    lesson.deliver(
+        *(zoom.left(one, at("8:05"), registrant_id=f"R{number}") for number, one in enumerate(stays, 1)),
+    )
+    sheet = lesson.sheet()
+    assert "Finalised by Ada Lovelace, Tue 3 Nov" in sheet
+    assert "more than 20 changes" in sheet
+    assert "Finalised by Ada Lovelace" not in sheet.partition("History")[2]

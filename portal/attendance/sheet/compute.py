@@ -79,6 +79,7 @@ class SheetEvidence:
     uploaded: bool
     has_instances: bool
     grace_minutes: int | None
+    signer: str | None = None  # who finalised the sheet
     deleted: bool = False  # the school keeps it no longer
 
 
@@ -91,6 +92,7 @@ class _EvidenceRows:
     rows: list[stays.SourceRow]
     links: list[tuple[str, str | None, bool | None]]
     section: tuple[str, int | None]
+    signer: str | None
     deleted: bool  # the school keeps the attendance of that year no longer
 
 
@@ -154,6 +156,7 @@ def load_sheet_evidence(
         uploaded=any(_is_file(row) for row in evidence_rows.instances),
         has_instances=bool(evidence_rows.instances),
         grace_minutes=evidence_rows.section[1],
+        signer=evidence_rows.signer,
         deleted=evidence_rows.deleted,
     )
 
@@ -166,12 +169,14 @@ _runs = (
         Section.name,
         Section.late_grace_minutes,
         Section.attendance_deleted_at,
+        User.full_name,
     )
     .select_from(MeetingOccurrence)
     .join(ZoomMeeting, ZoomMeeting.id == MeetingOccurrence.meeting_id)
     .outerjoin(SchoolClass, SchoolClass.id == ZoomMeeting.class_id)
     .outerjoin(Section, Section.id == SchoolClass.section_id)
     .outerjoin(AttendanceSheet, AttendanceSheet.occurrence_id == MeetingOccurrence.id)
+    .outerjoin(User, User.id == AttendanceSheet.finalised_by)
     .outerjoin(ZoomInstance, ZoomInstance.occurrence_id == MeetingOccurrence.id)
     .where(MeetingOccurrence.id == bindparam("occurrence_id"))
 )
@@ -217,7 +222,7 @@ def _evidence(occurrence: MeetingOccurrence) -> _EvidenceRows:
     found = db.session.execute(
         _runs, {"occurrence_id": occurrence.id}, execution_options={"populate_existing": True}
     ).all()
-    sheet, grade_level, name, grace, deleted_at = (found[0][0], *found[0][2:]) if found else (None,) * 5
+    sheet, grade_level, name, grace, deleted_at, signer = (found[0][0], *found[0][2:]) if found else (None,) * 6
     instances = [row[1] for row in found if row[1] is not None]
     rows: dict[UUID, stays.SourceRow] = {}
     links = []
@@ -235,6 +240,7 @@ def _evidence(occurrence: MeetingOccurrence) -> _EvidenceRows:
         rows=list(rows.values()),
         links=links,
         section=(f"{grade_level}-{name}" if name else "", grace),
+        signer=signer,
         deleted=deleted_at is not None,
     )
 

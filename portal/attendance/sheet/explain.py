@@ -11,6 +11,7 @@ from flask_babel import lazy_gettext as _l
 
 from portal.attendance.calculation.marks import LearnerResult
 from portal.attendance.codes import Mark, RecordFlag
+from portal.attendance.messages import mark_label
 from portal.core.date_format import format_datetime, format_time
 from portal.core.translations import gettext as _
 from portal.core.translations import ngettext
@@ -54,17 +55,6 @@ def explain_mark(computed: LearnerResult, *, threshold: int, override: MarkOverr
         return _joined([_not_seen(computed)])
     notes = [*_punctuality(computed), *(str(_FLAGS[flag]) for flag in computed.flags if flag in _FLAGS)]
     return _joined([_seen(computed, threshold), *notes, _needed(computed, threshold)])
-
-
-def mark_label(mark: Mark) -> str:
-    """The mark as the page says it."""
-    return {
-        Mark.PENDING: _("Pending"),
-        Mark.PRESENT: _("Present"),
-        Mark.PARTIAL: _("Partial"),
-        Mark.ABSENT: _("Absent"),
-        Mark.NEEDS_REVIEW: _("Needs review"),
-    }[mark]
 
 
 def format_duration(seconds: int, *, exact: bool = False) -> str:

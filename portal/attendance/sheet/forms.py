@@ -1,17 +1,16 @@
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from flask_babel.speaklater import LazyString
 from flask_wtf.file import FileField, FileRequired
 from wtforms import RadioField, SelectField, SelectMultipleField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, ValidationError
 
+from portal.attendance.messages import mark_label
+from portal.attendance.models import HAND_MARKS
 from portal.core.forms import BoundedIntegerField, PortalForm
 
-MARK_CHOICES = [
-    SelectChoice("present", _l("Present")),
-    SelectChoice("partial", _l("Partial")),
-    SelectChoice("absent", _l("Absent")),
-]
+MARK_CHOICES = [SelectChoice(mark.value, LazyString(mark_label, mark)) for mark in HAND_MARKS]
 
 
 class MarkForm(PortalForm):

@@ -78,6 +78,7 @@ class SheetData:
     has_no_instances: bool  # no running of it is known
     grace_minutes: int | None
     version: str
+    signer: str | None  # who finalised it
 
     def count(self, mark: str) -> int:
         return sum(line.mark == mark for line in self.lines)
@@ -114,6 +115,7 @@ def load_sheet_data(occurrence: MeetingOccurrence) -> SheetData:
         has_no_instances=not loaded.has_instances,
         grace_minutes=loaded.grace_minutes,
         version=sheet_version(row.computed_at, row.needs_recompute, occurrence.state) if row else "",
+        signer=loaded.signer,
     )
 
 
