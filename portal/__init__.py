@@ -100,7 +100,7 @@ def _init_packages(app: Flask, settings: Settings) -> None:
     from portal.accounts.sign_in.passwords import init_passwords
     from portal.accounts.sign_in.routes import init_sign_in
     from portal.accounts.sso.service import init_sso_providers
-    from portal.attendance.messages import mark_label
+    from portal.attendance.messages import mark_label_filter
     from portal.classes.models import register_audit_scopes as register_class_scopes
     from portal.meetings.models import register_audit_scopes as register_meeting_scopes
     from portal.notifications.queries import unread_count_of_request
@@ -118,7 +118,7 @@ def _init_packages(app: Flask, settings: Settings) -> None:
     register_meeting_scopes()
     app.jinja_env.globals["unread_notifications"] = unread_count_of_request
     app.config["DEMO_SIGN_INS"] = _demo_sign_ins() if settings.is_demo else ()
-    app.jinja_env.filters["mark_label"] = mark_label
+    app.jinja_env.filters["mark_label"] = mark_label_filter
     cli.init_cli(app)
 
 

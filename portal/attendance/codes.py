@@ -96,6 +96,7 @@ class SuggestionReason(StrEnum):
     NEARLY_THE_SAME_NAME = "nearly_the_same_name"
     ONLY_ONE_WITH_THAT_FIRST_NAME = "only_one_with_that_first_name"
     SHORT_NAME = "short_name"
+    INITIAL = "initial"
     SURNAME_FIRST = "surname_first"
     SAME_NAME = "same_name"
     SAME_SURNAME = "same_surname"

@@ -1,5 +1,8 @@
 """Messages: translated sentences for this package's codes."""
 
+from jinja2 import pass_context
+from jinja2.runtime import Context
+
 from portal.attendance.codes import FileErrorCode, Mark, ReportError
 from portal.attendance.evidence.participants_csv import FileProblem
 from portal.core.translations import N_
@@ -16,8 +19,14 @@ _MARK_LABELS = {
 
 
 def mark_label(mark: str) -> str:
-    """The label of a mark, the same on every page; `mark` is a `Mark` or its value. Also a filter of templates."""
+    """The label of a mark, the same on every page; `mark` is a `Mark` or its value."""
     return _(_MARK_LABELS[Mark(mark)])
+
+
+@pass_context  # without it Jinja evaluates the filter of a constant once, in the language of the first reader
+def mark_label_filter(_context: Context, mark: str) -> str:
+    """`mark_label` for templates."""
+    return mark_label(mark)
 
 
 def report_error_message(code: str | None) -> str:

@@ -10,6 +10,7 @@ from babel.dates import format_date
 from flask_babel import get_locale
 
 from portal.core import clock
+from portal.core.translations import gettext as _
 
 # The abbreviations are Unicode CLDR's. Filipino puts the month first; without the comma, "Mar 3" would be March.
 _PATTERNS = {
@@ -47,6 +48,12 @@ def format_month(moment: datetime | date) -> str:
 def format_datetime(moment: datetime) -> str:
     """Tue 3 Nov, 8:00 AM"""
     return f"{format_day(moment)}, {format_time(moment)}"
+
+
+def format_time_range(start: datetime, end: datetime) -> str:
+    """8:00 to 9:00 AM, or 11:30 AM to 12:30 PM"""
+    first, last = format_time(start), format_time(end)
+    return _("%(start)s to %(end)s", start=first[:-3] if first[-2:] == last[-2:] else first, end=last)
 
 
 def _patterns() -> dict[str, str]:

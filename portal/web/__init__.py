@@ -33,6 +33,7 @@ from portal.core.date_format import (
     format_day_long,
     format_month,
     format_time,
+    format_time_range,
     format_weekday,
 )
 from portal.core.logs import current_request_id
@@ -74,6 +75,7 @@ def init_web(app: Flask, settings: Settings) -> None:
     babel.init_app(app, locale_selector=select_request_locale)
     app.jinja_env.filters.update(
         time=format_time,
+        time_range=format_time_range,
         weekday=format_weekday,
         day=format_day,
         day_long=format_day_long,

@@ -19,7 +19,7 @@ SPOKEN_AS_IS = {"Silid", "English", "Filipino"}
 SPOKEN_ATTRIBUTES = ("alt", "aria-label", "placeholder", "title")
 # Given to every template by the factory, Flask, Flask-Babel and Flask-WTF, also to those that are imported.
 GLOBALS = {"_", "asset", "csrf_token", "gettext", "ngettext", "npgettext", "pgettext", "request", "url_for"}
-FILTERS = ("time", "weekday", "day", "day_long", "month", "datetime", "minutes", "mark_label")
+FILTERS = ("time", "weekday", "day", "day_long", "month", "datetime", "minutes", "mark_label", "time_range")
 # Two letters in a row make a word; "&nbsp;" and the like are signs.
 WORD = re.compile(r"[^\W\d_]{2,}")
 ENTITY = re.compile(r"&#?\w+;")
@@ -132,3 +132,16 @@ def test_state_words_are_not_frozen_at_import() -> None:
 )
 def test_the_rule_about_words_finds_what_it_should(source: str, found: list[str]) -> None:
     assert spoken_in(source) == found
+
+
+VIEW_MODELS = [name for name in PAGES if name.startswith("attendance/")]
+
+
+@pytest.mark.parametrize("name", VIEW_MODELS)
+def test_a_template_with_a_view_model_decides_little_and_has_short_lines(name: str) -> None:
+    """What is said and allowed is decided in Python: fewer than 20 `if`s, no line over 160 characters."""
+    source = (TEMPLATES / name).read_text(encoding="utf-8")
+    tree = house().parse(source)
+    decisions = [*tree.find_all((nodes.If, nodes.CondExpr)), *(one for one in tree.find_all(nodes.For) if one.test)]
+    assert len(decisions) < 20
+    assert [line for line in source.splitlines() if len(line) > 160] == []

@@ -28,6 +28,16 @@ def test_components_and_forms_say_the_same_label(app: Flask, language: str) -> N
         assert [str(choice.label) for choice in MARK_CHOICES] == [labels[Mark(one.value)] for one in MARK_CHOICES]
 
 
+def test_a_template_says_a_constant_mark_in_the_language_of_each_reader(app: Flask) -> None:
+    template = app.jinja_env.from_string('{{ "present" | mark_label }}')
+    with app.test_request_context():
+        said = []
+        for language in ("fil", "en"):
+            with force_locale(language):
+                said.append(template.render())
+    assert said == ["Dumalo", "Present"]
+
+
 def test_sheet_history_and_participants_say_the_same_label_and_the_file_keeps_its_words(
     make_lesson: Callable[..., Lesson], sessions: Iterator[str]
 ) -> None:

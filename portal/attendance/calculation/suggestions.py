@@ -79,7 +79,7 @@ class MatchSuggester:
         self._section = frozenset(name_tokens(section))
         self._alias_codes = {
             (fold_name(alias.folded_name), learner_id): code
-            for code, source in ((SuggestionReason.OTHER_CLASS_ALIAS, elsewhere), ("alias", aliases))
+            for code, source in ((SuggestionReason.OTHER_CLASS_ALIAS, elsewhere), (SuggestionReason.ALIAS, aliases))
             for alias in source
             for learner_id in alias.learner_ids
         }
@@ -151,7 +151,7 @@ class MatchSuggester:
             if any(_is_typo("".join(learner.last), word) for word in words):
                 return 82, [SuggestionReason.NEARLY_THE_SAME_NAME]
             if any(len(word) == 1 and learner.last and word == learner.last[0][0] for word in words):
-                return 70, ["initial"]
+                return 70, [SuggestionReason.INITIAL]
             if sum(shared <= set(other_learner.first) for other_learner in self._learners) == 1:
                 return 55, [SuggestionReason.ONLY_ONE_WITH_THAT_FIRST_NAME]
             return 0, []
@@ -183,7 +183,7 @@ def _score_given_names(
     if any(_is_typo(word, first) for word in other_words for first in learner.first):
         return 82, [SuggestionReason.NEARLY_THE_SAME_NAME]
     if learner.first and any(word == learner.first[0][0] for word in other_words):
-        return 72, ["initial"]
+        return 72, [SuggestionReason.INITIAL]
     # Possibly a parent's or a sibling's device.
     return (38 if other_words else 45), [SuggestionReason.SAME_SURNAME]
 

@@ -10,6 +10,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from portal.attendance.record import service
+from portal.attendance.record.page import DayEntry, build_day_page
 from portal.classes.access import can_manage_section, section_or_404
 from portal.classes.models import Section
 from portal.core import audit_log, clock
@@ -72,7 +73,7 @@ def _parse_changes(section: Section, on: date) -> tuple[list[service.RecordChang
 
 def _render_page(section: Section, on: date, problem: str = "") -> str:
     daily_record = service.load_daily_record(section.id, on, on)
-    lines = []
+    entries = []
     for learner in service.learners_enrolled_on(section.id, on):
         entry = daily_record.entries.get((learner.id, on))
         # For a day without any data everybody is proposed as present; nothing is saved before the adviser submits it.
@@ -81,18 +82,18 @@ def _render_page(section: Section, on: date, problem: str = "") -> str:
         if problem:
             status = request.form.get(f"mark-{learner.id}", "")
             tardy = request.form.get(f"tardy-{learner.id}", "")
-        lines.append((learner, entry, status, tardy))
-    return render_template(
-        "attendance/day.html",
-        section=section,
-        governed=can_manage_section(section),
-        on=on,
-        lines=lines,
-        known=bool(daily_record.days),
-        off=school_calendar_service.load_section_days_off(section, on, on).get(on),
-        to_come=on > clock.today(),
+        entries.append(DayEntry(learner, entry, status, tardy))
+    page = build_day_page(
+        entries,
+        day=on,
+        today=clock.today(),
+        can_record=can_manage_section(section),
+        is_known=bool(daily_record.days),
+        day_off=school_calendar_service.load_section_days_off(section, on, on).get(on),
         problem=problem,
-        reason=request.form.get("reason", ""),
+    )
+    return render_template(
+        "attendance/day.html", section=section, on=on, page=page, reason=request.form.get("reason", "")
     )
 
 

@@ -26,6 +26,7 @@ from portal.attendance.sheet.compute import (
     sheet_state_of,
 )
 from portal.attendance.sheet.explain import MarkOverride
+from portal.attendance.sheet.messages import mark_counts_message
 from portal.classes.access import can_view_learners
 from portal.classes.disclosure.service import disclosed_sections_select
 from portal.classes.models import Learner, SchoolClass
@@ -79,6 +80,8 @@ class SheetData:
     grace_minutes: int | None
     version: str
     signer: str | None  # who finalised it
+    occurrence: MeetingOccurrence
+    history: tuple["SheetHistoryEntry", ...] = ()  # the latest entries, for the page only
 
     def count(self, mark: str) -> int:
         return sum(line.mark == mark for line in self.lines)
@@ -95,7 +98,7 @@ class SheetData:
         return self.state in (SheetState.PROVISIONAL, SheetState.RECONCILED, SheetState.UNREPORTED, "finalised")
 
 
-def load_sheet_data(occurrence: MeetingOccurrence) -> SheetData:
+def load_sheet_data(occurrence: MeetingOccurrence, *, with_history: bool = False) -> SheetData:
     """The sheet as its evidence and its people say now."""
     loaded = load_sheet_evidence(occurrence, occurrence.meeting)
     result = compute_sheet(loaded.input)
@@ -116,6 +119,8 @@ def load_sheet_data(occurrence: MeetingOccurrence) -> SheetData:
         grace_minutes=loaded.grace_minutes,
         version=sheet_version(row.computed_at, row.needs_recompute, occurrence.state) if row else "",
         signer=loaded.signer,
+        occurrence=occurrence,
+        history=tuple(list_sheet_history(occurrence.id)) if with_history else (),
     )
 
 
@@ -272,6 +277,10 @@ class SheetSummary:
     @property
     def total(self) -> int:
         return self.present + self.partial + self.absent + self.needs_review + self.pending
+
+    @property
+    def counts_message(self) -> str:
+        return mark_counts_message(self)
 
 
 def load_sheet_summaries(occurrence_ids: list[UUID]) -> dict[UUID, SheetSummary]:

@@ -8,19 +8,20 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from portal.attendance import messages as attendance_messages
-from portal.attendance.codes import Mark, SheetState, UploadState
+from portal.attendance.codes import SheetState, UploadState
 from portal.attendance.evidence import file_upload
 from portal.attendance.models import ParticipantUpload
 from portal.attendance.sheet import corrections, queries
 from portal.attendance.sheet.forms import (
-    BULK_CHOICES,
     BulkForm,
     FileForm,
     GraceForm,
     MarkForm,
     ReasonForm,
 )
-from portal.classes.access import section_or_404
+from portal.attendance.sheet.live_page import build_live_page
+from portal.attendance.sheet.page import SheetQuery, Viewer, build_history_lines, build_sheet_page
+from portal.classes.access import can_manage_section, section_or_404
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.meetings import queries as meeting_queries
@@ -29,16 +30,18 @@ from portal.meetings.models import MeetingOccurrence
 from portal.web.rate_limits import learner_export_limit
 
 bp = Blueprint("attendance", __name__)
-FILTER_MARKS = {"present": "present", "partial": "partial", "absent": "absent", "review": Mark.NEEDS_REVIEW}
 
 
 @bp.get("/attendance")
 def list_sheets() -> str:
     dates = meeting_queries.list_recent_occurrences(current_user)
+    summaries = queries.load_sheet_summaries([line.occurrence_id for line in dates])
+    finalised_ids = {occurrence_id for occurrence_id, summary in summaries.items() if summary.finalised}
     return render_template(
         "attendance/index.html",
-        dates=dates,
-        summaries=queries.load_sheet_summaries([line.occurrence_id for line in dates]),
+        open=[line for line in dates if line.occurrence_id not in finalised_ids],
+        finalised=[line for line in dates if line.occurrence_id in finalised_ids],
+        summaries=summaries,
     )
 
 
@@ -58,26 +61,24 @@ def _page(
     grace_form: GraceForm | None = None,
 ) -> str:
     """The sheet. A form that was sent comes along with what was filled in and what is wrong with it."""
-    data = queries.load_sheet_data(occurrence)
-    open_row = open_row or request.args.get("change", "")
-    show = FILTER_MARKS.get(request.args.get("show", ""))
-    return render_template(
-        "attendance/sheet.html",
-        occurrence=occurrence,
-        meeting=occurrence.meeting,
-        school_class=occurrence.meeting.school_class,
-        sheet=data,
-        show=show,
-        managed=can_edit_sheet(occurrence.meeting),
-        open_row=open_row,
-        mark_form=mark_form or (MarkForm() if open_row else None),
+    school_class = occurrence.meeting.school_class
+    assert school_class is not None  # a date without a class was answered with 404
+    can_edit = can_edit_sheet(occurrence.meeting)
+    viewer = Viewer(can_edit=can_edit, can_set_grace=can_edit and can_manage_section(school_class.section))
+    query = SheetQuery(
+        address=url_for(".show_sheet", occurrence_id=occurrence.id),
+        show=request.args.get("show", ""),
+        open_row=open_row or request.args.get("change", ""),
+        several="several" in request.args,
+        mark_form=mark_form,
         bulk_form=bulk_form,
-        bulk_choices=BULK_CHOICES,
-        reason_form=reason_form or (ReasonForm(formdata=None) if data.is_final else None),
+        reason_form=reason_form,
         grace_form=grace_form,
-        history=queries.list_sheet_history(occurrence.id),
-        latest=queries.HISTORY_SHOWN,
-        trouble=attendance_messages.report_error_message,
+    )
+    data = queries.load_sheet_data(occurrence, with_history=True)
+    page = build_sheet_page(data, viewer, query, clock.now())
+    return render_template(
+        "attendance/sheet.html", occurrence=occurrence, school_class=school_class, page=page, live=page.live
     )
 
 
@@ -103,7 +104,7 @@ def show_live_attendance(occurrence_id: UUID) -> str | Response:
     data = queries.load_sheet_data(occurrence)
     if data.state != SheetState.LIVE:
         return Response(status=204, headers={"HX-Refresh": "true"})
-    return render_template("attendance/_live.html", occurrence=occurrence, sheet=data)
+    return render_template("attendance/_live.html", occurrence=occurrence, live=build_live_page(data, clock.now()))
 
 
 @bp.get("/attendance/<uuid:occurrence_id>/history")
@@ -113,8 +114,7 @@ def show_sheet_history(occurrence_id: UUID) -> str:
     return render_template(
         "attendance/history.html",
         occurrence=occurrence,
-        meeting=occurrence.meeting,
-        history=queries.list_sheet_history(occurrence.id, everything=True),
+        lines=build_history_lines(queries.list_sheet_history(occurrence.id, everything=True)),
     )
 
 
