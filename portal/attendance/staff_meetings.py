@@ -9,7 +9,7 @@ from sqlalchemy import select
 from portal.accounts.models import User
 from portal.attendance.calculation.marks import SheetResult, UnmatchedParticipant, compute_sheet
 from portal.attendance.calculation.matching import StaffMember
-from portal.attendance.sheet.compute import SheetEvidence, load_sheet_evidence
+from portal.attendance.sheet.evidence_loader import SheetEvidence, load_sheet_evidence
 from portal.core.db import db
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.staff_meetings import service as staff_meetings_service

@@ -16,6 +16,7 @@ from portal.accounts import account_requests
 from portal.attendance.evidence import zoom_report
 from portal.attendance.models import AttendanceSheet
 from portal.attendance.sheet import compute as sheet_compute
+from portal.attendance.sheet import triggers as sheet_triggers
 from portal.core import clock
 from portal.core.db import db
 from portal.core.mail import outbox
@@ -123,12 +124,12 @@ def create_due_notifications() -> int:
 
 def mark_overdue_meetings() -> int:
     """Mark the sheets of classes without an end event: the passing of time changes them."""
-    return sheet_compute.mark_overdue_sheets(clock.now())
+    return sheet_triggers.mark_overdue_sheets(clock.now())
 
 
 def mark_changed_rosters() -> int:
     """Mark the sheets of past days whose roster was changed since."""
-    return sheet_compute.mark_roster_changed_sheets(clock.now())
+    return sheet_triggers.mark_roster_changed_sheets(clock.now())
 
 
 def process_erasures() -> int:

@@ -29,7 +29,7 @@ from portal.attendance.models import (
     ParticipantMatch,
     ParticipantUpload,
 )
-from portal.attendance.sheet import compute as sheet_compute
+from portal.attendance.sheet import evidence_loader
 from portal.classes.disclosure.service import DISCLOSURE_ACTION
 from portal.classes.learners.enrolments import ERASED, EnrolmentChanges
 from portal.classes.models import Enrolment, Learner, RosterImport
@@ -267,7 +267,7 @@ def _collect_matches_to_keep(learner_id: UUID) -> list[_MatchToKeep]:
         if set(matched_by) <= {"registration", "teacher"}:
             continue
         for stay_id, match in compute_sheet(
-            sheet_compute.load_sheet_evidence(occurrence, occurrence.meeting).input
+            evidence_loader.load_sheet_evidence(occurrence, occurrence.meeting).input
         ).who.items():
             if str(learner_id) in match.learner_ids and match.by in ("email", "alias"):
                 ids = tuple(UUID(learner_key) for learner_key in match.learner_ids)

@@ -8,7 +8,7 @@ from portal.attendance import staff_meetings
 from portal.attendance.calculation.intervals import Interval, total_seconds, union
 from portal.attendance.calculation.marks import SheetResult, compute_sheet
 from portal.attendance.calculation.matching import Stay
-from portal.attendance.sheet.compute import SheetEvidence, load_sheet_evidence
+from portal.attendance.sheet.evidence_loader import SheetEvidence, load_sheet_evidence
 from portal.meetings.models import MeetingOccurrence
 
 

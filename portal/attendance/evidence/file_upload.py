@@ -29,8 +29,9 @@ from portal.attendance.evidence.participants_csv import (
     parse_participants_csv,
 )
 from portal.attendance.models import AttendanceSheet, ParticipantUpload, ZoomParticipant
-from portal.attendance.sheet.compute import LearnerRecord, load_sheet_evidence, recompute_sheet
+from portal.attendance.sheet.compute import recompute_sheet
 from portal.attendance.sheet.corrections import SheetFinalised, add_sheet_history
+from portal.attendance.sheet.evidence_loader import LearnerRecord, load_sheet_evidence
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction

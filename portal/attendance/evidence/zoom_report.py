@@ -27,8 +27,8 @@ from portal.attendance.evidence.events import (
     stay_row_id,
 )
 from portal.attendance.models import AttendanceSheet, ZoomParticipant
+from portal.attendance.sheet.completeness import NO_INSTANCE_REPORTED
 from portal.attendance.sheet.compute import (
-    NO_INSTANCE_REPORTED,
     is_attendance_deleted,
     recompute_sheet,
     report_delays_after,

@@ -21,7 +21,8 @@ from portal.attendance.models import (
     ZoomParticipant,
 )
 from portal.attendance.sheet import tally
-from portal.attendance.sheet.compute import load_sheet_evidence, recompute_sheet
+from portal.attendance.sheet.compute import recompute_sheet
+from portal.attendance.sheet.evidence_loader import load_sheet_evidence
 from portal.classes.lis_names import fold_name
 from portal.classes.models import SchoolClass, Section
 from portal.core import audit_log, clock

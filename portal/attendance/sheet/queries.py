@@ -19,12 +19,8 @@ from portal.attendance.calculation.marks import (
 from portal.attendance.codes import Mark, SheetState
 from portal.attendance.models import AttendanceHistory, AttendanceRecord, AttendanceSheet, AttendanceTally
 from portal.attendance.sheet import explain
-from portal.attendance.sheet.compute import (
-    LearnerRecord,
-    SheetEvidence,
-    load_sheet_evidence,
-    sheet_state_of,
-)
+from portal.attendance.sheet.compute import sheet_state_of
+from portal.attendance.sheet.evidence_loader import LearnerRecord, SheetEvidence, load_sheet_evidence
 from portal.attendance.sheet.explain import MarkOverride
 from portal.attendance.sheet.messages import mark_counts_message
 from portal.classes.access import can_view_learners
