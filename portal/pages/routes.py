@@ -32,8 +32,8 @@ from portal.operations.metrics import portal_health_state
 from portal.operations.metrics import render_prometheus_metrics as metrics_text
 from portal.pages.admin.routes import show_admin_overview
 from portal.pages.join import state as join_state
+from portal.pages.meeting_page import MeetingData, MeetingViewer, build_meeting_page
 from portal.registration import join_links
-from portal.registration import messages as registration_words
 from portal.registration import queries as registration_queries
 from portal.web import LANGUAGES, PRE_LOGIN_LANGUAGE_KEY, mark_endpoint_public, set_preference_cookie
 from portal.zoom_account import host_quota, write_block
@@ -142,27 +142,25 @@ def show_meeting_page(meeting_id: UUID) -> str:
     )
     if any(person.learner_id for person in people):
         audit_log.record_view(AuditAction.VIEWED_REGISTRATIONS, AuditSubject.MEETING, meeting.id, by=current_user.id)
-    return render_template(
-        "meetings/meeting.html",
-        own_links=own_links,
-        class_address=join_state.join_page_url(token) if token else None,
+    occurrence = _shown_occurrence(meeting)
+    progress = registration_queries.registration_progress_of(meeting.id)
+    own_link = _own_link(meeting, people)
+    writes_used = host_quota.writes_used_today(meeting.host_email) if managed else 0
+    data = MeetingData(
         meeting=meeting,
-        managed=managed,
-        occurrence=_shown_occurrence(meeting),
-        progress=registration_queries.registration_progress_of(meeting.id),
+        occurrence=occurrence,
+        progress=progress,
         people=people,
-        own_link=_own_link(meeting, people),
-        reason=lambda code: registration_words.failure_reason_message(code, settings.email_domains),
-        trouble=meeting_words.meeting_error_message,
         history=meeting_queries.list_meeting_history(meeting.id),
-        happened=meeting_words.meeting_history_message,
-        summaries=attendance_queries.load_sheet_summaries([occurrence.id for occurrence in meeting.occurrences]),
-        setting=meeting_words.setting_label,
-        setting_value=meeting_words.setting_value_label,
-        used=host_quota.writes_used_today(meeting.host_email) if managed else 0,
-        warn_from=host_quota.WARNING_THRESHOLD,
-        a_day=host_quota.WRITES_PER_DAY,
+        summaries=attendance_queries.load_sheet_summaries([one.id for one in meeting.occurrences]),
+        own_link=own_link,
+        has_class_links=own_links,
+        class_address=join_state.join_page_url(token) if token else None,
+        quota=(writes_used, host_quota.WARNING_THRESHOLD, host_quota.WRITES_PER_DAY),
+        domains=settings.email_domains,
     )
+    page = build_meeting_page(data, MeetingViewer(current_user.id, managed), clock.now())
+    return render_template("meetings/meeting.html", meeting=meeting, page=page, progress=progress, own_link=own_link)
 
 
 @bp.get("/meetings/<uuid:meeting_id>/who-came")

@@ -97,7 +97,8 @@ def _line(day_entry: DayEntry) -> DayLine:
         remark=by_hand or undecided,
         marks=tuple((mark, mark == day_entry.status) for mark in (PRESENT, ABSENT)),
         tardy_choices=tuple(
-            (value, words, value == tardy) for value, words in {"": _("In time"), **tardy_labels}.items()
+            (value, words, bool(value) and value == tardy)
+            for value, words in {"": _("In time"), **tardy_labels}.items()
         ),
     )
 

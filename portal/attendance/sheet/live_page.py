@@ -114,7 +114,7 @@ def _likely_learner(person: UnmatchedParticipant, data: SheetData) -> str:
     likely = person.suggestions[0].learner_id if person.suggestions else None
     for row in data.lines:
         if str(row.learner.learner_id) == likely:
-            return f"{_('Perhaps')} {_roster_name(row.learner)}"
+            return _("Perhaps") + " " + _roster_name(row.learner)
     return _("No suggestion")
 
 

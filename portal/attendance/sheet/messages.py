@@ -65,7 +65,7 @@ def presence_message(person: Presence) -> str:
     if person.first_join and person.last_leave:
         return f"{length}, {format_time_range(person.first_join, person.last_leave)}"
     if person.first_join:
-        return f"{length}, {_('since %(time)s', time=format_time(person.first_join))}"
+        return length + ", " + _("since %(time)s", time=format_time(person.first_join))
     return length
 
 
