@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from portal.attendance.calculation.suggestions import MatchSuggestion
+from portal.attendance.calculation.marks import MatchSuggestion
 from portal.attendance.codes import Mark, RecordFlag, SheetEvent, SuggestionReason
 from portal.attendance.messages import mark_label
 from portal.core.date_format import format_time, format_time_range
