@@ -11,6 +11,7 @@ MEASUREMENTS = (
     ("sign_in",),
     ("reports",),
     ("pages", "--only", "bytes"),
+    ("writer_hold",),
     ("registration_kills", "--every", "5"),
     ("kill", "--rounds", "10"),
 )

@@ -1,7 +1,7 @@
 """Writes to sections and classes: create, rename, close, reopen, and open a new school year."""
 
 from collections.abc import Iterable
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import select
 
@@ -26,7 +26,13 @@ class DuplicateName(ValueError):
 
 
 def create_section(
-    user: User, *, grade_level: str, name: str, school_year: str | None = None, school_id: UUID | None = None
+    user: User,
+    *,
+    grade_level: str,
+    name: str,
+    school_year: str | None = None,
+    school_id: UUID | None = None,
+    section_id: UUID | None = None,
 ) -> Section:
     """Insert a section of the school (default: the user's), by hand or by an import; a teacher becomes its adviser.
     The name is kept as written; a section whose grade level and name fold to the same raises DuplicateName. Raises
@@ -42,6 +48,7 @@ def create_section(
         if duplicate:
             raise DuplicateName(duplicate)
         section = Section(
+            id=section_id or uuid4(),
             school_id=school_id,
             school_year=year,
             grade_level=grade_level,

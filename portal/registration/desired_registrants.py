@@ -6,12 +6,13 @@ next run. It compares without a lock; only if something differs it takes one and
 the engine are left to the next run.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Subquery, and_, exists, func, insert, or_, select, text, union
+from sqlalchemy import ColumnElement, Subquery, and_, exists, func, insert, or_, select, text, true, union
 from sqlalchemy.orm import aliased
 
 from portal.accounts.email_domain import EmailDomainError, normalise_school_email
@@ -34,7 +35,8 @@ from portal.registration.codes import RegistrantState, RegistrationError
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
 
 NAME_LIMIT = 64  # Zoom's limit for first and last names
-BATCH_SIZE = 2000
+FIND_LIMIT = 2000  # differences of each kind that one call finds
+WRITE_BATCH = 150  # differences of each kind per transaction: 0.1 s of SQLite's write lock
 NO_ADDRESS, OUTSIDE, SHARED = (
     RegistrationError.NO_ADDRESS,
     RegistrationError.OUTSIDE_DOMAIN,
@@ -63,34 +65,75 @@ class DesiredRegistrant:
 class _Differences:
     missing: list[DesiredRegistrant]
     changed: list[DesiredRegistrant]
-    leaving: list[UUID]
-    returning: list[UUID]
-    outdated: list[UUID]
-    idle: list[UUID]
-
-    def __bool__(self) -> bool:
-        return bool(self.count)
+    leaving: dict[UUID, UUID]  # of rows: id to meeting, as the following
+    returning: dict[UUID, UUID]
+    outdated: dict[UUID, UUID]
+    idle: dict[UUID, UUID]
 
     @property
     def count(self) -> int:
-        people = len(self.missing) + len(self.changed)
-        return people + len(self.leaving) + len(self.returning) + len(self.outdated) + len(self.idle)
+        return self.counts_by_meeting.total()
+
+    @property
+    def counts_by_meeting(self) -> Counter[UUID]:
+        """The number of differences of each meeting, the earliest meetings with missing people first."""
+        people = [person.meeting_id for person in self.missing + self.changed]
+        rows = (*self.leaving.values(), *self.returning.values(), *self.outdated.values(), *self.idle.values())
+        return Counter([*people, *rows])
+
+
+@dataclass(frozen=True)
+class _Extent:
+    """How much is compared: at most `limit` differences of each kind, of some meetings or of all."""
+
+    limit: int
+    meeting_ids: tuple[UUID, ...] | None = None
+
+    def of_meetings(self, meeting_id: Any) -> ColumnElement[bool]:
+        """Condition on a column with a meeting's id."""
+        return true() if self.meeting_ids is None else meeting_id.in_(self.meeting_ids)
 
 
 def sync_registrant_rows(domains: tuple[str, ...]) -> int:
-    """Reconcile the rows of all upcoming meetings with the rosters; returns the number of changed rows."""
-    differences = _compute_differences(domains)
+    """Reconcile the rows of all upcoming meetings with the rosters; returns the number of changed rows, per call
+    limited.
+
+    Meetings with differences are found outside of the write transaction. It computes the differences of a few of them
+    again, and writes at most WRITE_BATCH rows of each kind: SQLite's one writer must soon be free for deliveries.
+    """
+    differences = _compute_differences(domains, _Extent(FIND_LIMIT))
     end_read_transaction()
     notify_worker(Topic.REGISTRATION)  # rows may be due because Zoom has their meeting now
-    if not differences:
-        return 0
+    changes = 0
+    for meeting_ids, count in _meeting_batches(differences):
+        for _ in range(0, count, WRITE_BATCH):
+            changes += _write_differences(domains, _Extent(WRITE_BATCH, meeting_ids))
+    if changes:
+        notify_worker(Topic.REGISTRATION)
+    return changes
+
+
+def _write_differences(domains: tuple[str, ...], extent: _Extent) -> int:
     with write_transaction():
         if is_postgresql():
             # Two processes at once could assign one shared address to two learners.
             db.session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        changes = _apply_differences(_compute_differences(domains), domains)
-    notify_worker(Topic.REGISTRATION)
-    return changes
+        return _apply_differences(_compute_differences(domains, extent), domains)
+
+
+def _meeting_batches(differences: _Differences) -> Iterator[tuple[tuple[UUID, ...], int]]:
+    """The meetings with differences, in order, so many at a time that about WRITE_BATCH rows differ; and the number of
+    those rows."""
+    batch: list[UUID] = []
+    row_count = 0
+    for meeting_id, count in differences.counts_by_meeting.items():
+        if batch and row_count + count > WRITE_BATCH:
+            yield tuple(batch), row_count
+            batch, row_count = [], 0
+        batch.append(meeting_id)
+        row_count += count
+    if batch:
+        yield tuple(batch), row_count
 
 
 def learner_registration_email(lrn: str | None, email: str | None, domains: tuple[str, ...]) -> str | None:
@@ -101,20 +144,20 @@ def learner_registration_email(lrn: str | None, email: str | None, domains: tupl
     return f"{lrn}@{domains[0]}" if lrn else None
 
 
-def _compute_differences(domains: tuple[str, ...]) -> _Differences:
-    upcoming = _upcoming_meetings()
-    learners, staff = _learner_rows(upcoming, domains), _staff_rows(upcoming)
+def _compute_differences(domains: tuple[str, ...], extent: _Extent) -> _Differences:
+    upcoming = _upcoming_meetings(extent)
+    rows = _learner_rows(upcoming, domains, extent.limit) + _staff_rows(upcoming, extent.limit)
     return _Differences(
-        missing=_missing_learners(upcoming, domains) + _missing_staff(upcoming),
-        changed=[desired for desired, kind in learners + staff if kind == "changed"],
-        leaving=[desired.row.id for desired, kind in learners + staff if kind == "leaving" and desired.row],
-        returning=[desired.row.id for desired, kind in learners + staff if kind == "returning" and desired.row],
-        outdated=_outdated_row_ids(),
-        idle=_idle_row_ids(),
+        missing=_missing_learners(upcoming, domains, extent.limit) + _missing_staff(upcoming, extent.limit),
+        changed=[desired for desired, kind in rows if kind == "changed"],
+        leaving={desired.row.id: desired.meeting_id for desired, kind in rows if kind == "leaving" and desired.row},
+        returning={desired.row.id: desired.meeting_id for desired, kind in rows if kind == "returning" and desired.row},
+        outdated=_outdated_row_ids(extent),
+        idle=_idle_row_ids(extent),
     )
 
 
-def _upcoming_meetings() -> Subquery:
+def _upcoming_meetings(extent: _Extent) -> Subquery:
     """Upcoming or running meetings with registration."""
     # Meetings of today count as upcoming, so that late enrolments get a link. Compared by date, which needs no
     # arithmetic on times (the two databases differ in that).
@@ -144,6 +187,7 @@ def _upcoming_meetings() -> Subquery:
             ~ZoomMeeting.open_mode,
             or_(ZoomMeeting.class_id.is_(None), ZoomMeeting.audience.in_((Audience.CLASS, Audience.STUDENTS))),
             has_upcoming_date,
+            extent.of_meetings(ZoomMeeting.id),
         )
         .subquery("coming")
     )
@@ -159,7 +203,7 @@ def _not_leased_clause() -> ColumnElement[bool]:
     return or_(MeetingRegistrant.leased_until.is_(None), MeetingRegistrant.leased_until < clock.now())
 
 
-def _missing_learners(upcoming: Subquery, domains: tuple[str, ...]) -> list[DesiredRegistrant]:
+def _missing_learners(upcoming: Subquery, domains: tuple[str, ...], limit: int) -> list[DesiredRegistrant]:
     rows = db.session.execute(
         select(
             upcoming.c.id,
@@ -176,7 +220,7 @@ def _missing_learners(upcoming: Subquery, domains: tuple[str, ...]) -> list[Desi
             ~exists().where(MeetingRegistrant.meeting_id == upcoming.c.id, MeetingRegistrant.learner_id == Learner.id),
         )
         .order_by(upcoming.c.starts_at, upcoming.c.id, Learner.lis_name, Learner.id)
-        .limit(BATCH_SIZE)
+        .limit(limit)
     )
     return [
         DesiredRegistrant(
@@ -186,7 +230,7 @@ def _missing_learners(upcoming: Subquery, domains: tuple[str, ...]) -> list[Desi
     ]
 
 
-def _learner_rows(upcoming: Subquery, domains: tuple[str, ...]) -> list[tuple[DesiredRegistrant, str]]:
+def _learner_rows(upcoming: Subquery, domains: tuple[str, ...], limit: int) -> list[tuple[DesiredRegistrant, str]]:
     """Learners' rows that differ from the roster, each with the kind of the difference."""
     enrolled = Enrolment.id.is_not(None)
     address = _registration_email(domains)
@@ -199,13 +243,14 @@ def _learner_rows(upcoming: Subquery, domains: tuple[str, ...]) -> list[tuple[De
         .outerjoin(
             Enrolment,
             and_(
-                Enrolment.section_id == upcoming.c.section_id,
                 Enrolment.learner_id == MeetingRegistrant.learner_id,
+                # Not by the section's index, which SQLite would take: the whole roster for each of its learners.
+                func.coalesce(Enrolment.section_id, Enrolment.section_id) == upcoming.c.section_id,
                 expected_on_clause(clock.today()),
             ),
         )
         .where(_not_leased_clause(), _differs_clause(enrolled, address))
-        .limit(BATCH_SIZE)
+        .limit(limit)
         .execution_options(populate_existing=True)
     )
     return [
@@ -283,7 +328,7 @@ def _expected_staff(upcoming: Subquery) -> Subquery:
     )
 
 
-def _missing_staff(upcoming: Subquery) -> list[DesiredRegistrant]:
+def _missing_staff(upcoming: Subquery, limit: int) -> list[DesiredRegistrant]:
     teachers = _expected_staff(upcoming)
     rows = db.session.execute(
         select(teachers)
@@ -292,12 +337,12 @@ def _missing_staff(upcoming: Subquery) -> list[DesiredRegistrant]:
                 MeetingRegistrant.meeting_id == teachers.c.meeting_id, MeetingRegistrant.user_id == teachers.c.user_id
             )
         )
-        .limit(BATCH_SIZE)
+        .limit(limit)
     )
     return [_desired_staff(*row) for row in rows]
 
 
-def _staff_rows(upcoming: Subquery) -> list[tuple[DesiredRegistrant, str]]:
+def _staff_rows(upcoming: Subquery, limit: int) -> list[tuple[DesiredRegistrant, str]]:
     teachers = _expected_staff(upcoming)
     same_person = and_(
         teachers.c.meeting_id == MeetingRegistrant.meeting_id, teachers.c.user_id == MeetingRegistrant.user_id
@@ -309,7 +354,7 @@ def _staff_rows(upcoming: Subquery) -> list[tuple[DesiredRegistrant, str]]:
         .join(User, User.id == MeetingRegistrant.user_id)
         .outerjoin(teachers, same_person)
         .where(_not_leased_clause(), _differs_clause(expected, User.__table__.c.email))
-        .limit(BATCH_SIZE)
+        .limit(limit)
         .execution_options(populate_existing=True)
     )
     return [
@@ -337,39 +382,39 @@ def _desired_staff(
     )
 
 
-def _outdated_row_ids() -> list[UUID]:
+def _outdated_row_ids(extent: _Extent) -> dict[UUID, UUID]:
     """Rows of an earlier generation: their meeting was deleted at Zoom and recreated since."""
     statement = select(ZoomMeeting.id).where(ZoomMeeting.zoom_generation > 0)
-    return list(
-        db.session.scalars(
-            select(MeetingRegistrant.id)
-            .join(ZoomMeeting, ZoomMeeting.id == MeetingRegistrant.meeting_id)
-            .where(
-                MeetingRegistrant.meeting_id.in_(statement),
-                MeetingRegistrant.zoom_generation != ZoomMeeting.zoom_generation,
-                _not_leased_clause(),
-            )
-            .limit(BATCH_SIZE)
+    rows = db.session.execute(
+        select(MeetingRegistrant.id, MeetingRegistrant.meeting_id)
+        .join(ZoomMeeting, ZoomMeeting.id == MeetingRegistrant.meeting_id)
+        .where(
+            MeetingRegistrant.meeting_id.in_(statement),
+            MeetingRegistrant.zoom_generation != ZoomMeeting.zoom_generation,
+            _not_leased_clause(),
+            extent.of_meetings(MeetingRegistrant.meeting_id),
         )
+        .limit(extent.limit)
     )
+    return {row.id: row.meeting_id for row in rows}
 
 
-def _idle_row_ids() -> list[UUID]:
+def _idle_row_ids(extent: _Extent) -> dict[UUID, UUID]:
     """Due rows whose meeting is over or deleted: they would be selected every second for nothing."""
-    return list(
-        db.session.scalars(
-            select(MeetingRegistrant.id)
-            .join(ZoomMeeting, ZoomMeeting.id == MeetingRegistrant.meeting_id)
-            .where(
-                MeetingRegistrant.next_attempt_at <= clock.now(),
-                ZoomMeeting.state.in_(
-                    (MeetingState.ENDED, MeetingState.CANCELLED, MeetingState.DELETED, MeetingState.FAILED)
-                ),
-                _not_leased_clause(),
-            )
-            .limit(BATCH_SIZE)
+    rows = db.session.execute(
+        select(MeetingRegistrant.id, MeetingRegistrant.meeting_id)
+        .join(ZoomMeeting, ZoomMeeting.id == MeetingRegistrant.meeting_id)
+        .where(
+            MeetingRegistrant.next_attempt_at <= clock.now(),
+            ZoomMeeting.state.in_(
+                (MeetingState.ENDED, MeetingState.CANCELLED, MeetingState.DELETED, MeetingState.FAILED)
+            ),
+            _not_leased_clause(),
+            extent.of_meetings(MeetingRegistrant.meeting_id),
         )
+        .limit(extent.limit)
     )
+    return {row.id: row.meeting_id for row in rows}
 
 
 # Writes
@@ -382,11 +427,13 @@ def _apply_differences(differences: _Differences, domains: tuple[str, ...]) -> i
     _update_rows(differences.idle, _mark_idle)
     people = sorted(differences.changed, key=_address_priority) + differences.missing
     new_rows: list[dict[str, Any]] = []
+    checked = [(desired, *_validate_address(desired.address, domains)) for desired in people]
     used_addresses = _addresses_taken(
-        {person.meeting_id for person in people}, {person.row.id for person in people if person.row}
+        {person.meeting_id for person in people},
+        {address for _desired, address, _reason in checked},
+        {person.row.id for person in people if person.row},
     )
-    for desired in people:
-        address, reason = _validate_address(desired.address, domains)
+    for desired, address, reason in checked:
         if reason is None and used_addresses.setdefault(
             (desired.meeting_id, address), desired.learner_id or desired.user_id
         ) != (desired.learner_id or desired.user_id):
@@ -405,8 +452,9 @@ def _address_priority(desired: DesiredRegistrant) -> tuple[str, str]:
     return ("1" if desired.row and desired.row.reason == SHARED else "0", str(desired.row.id if desired.row else ""))
 
 
-def _addresses_taken(meetings: set[UUID], except_rows: set[UUID]) -> Taken:
-    """Addresses in use, by meeting: Zoom has one registrant per address, so siblings cannot share one."""
+def _addresses_taken(meetings: set[UUID], addresses: set[str], except_rows: set[UUID]) -> Taken:
+    """Those of the addresses that are in use, by meeting: Zoom has one registrant per address, so siblings cannot
+    share one."""
     rows = db.session.execute(
         select(
             MeetingRegistrant.id,
@@ -416,6 +464,7 @@ def _addresses_taken(meetings: set[UUID], except_rows: set[UUID]) -> Taken:
             MeetingRegistrant.user_id,
         ).where(
             MeetingRegistrant.meeting_id.in_(meetings),
+            MeetingRegistrant.email.in_(addresses),
             MeetingRegistrant.is_expected,
             or_(MeetingRegistrant.reason.is_(None), MeetingRegistrant.reason != SHARED),
         )

@@ -5,13 +5,23 @@ first and the last included.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
+from sqlalchemy.orm import object_session
 
 from portal.classes.models import Enrolment, Learner
 from portal.core.db import batch_column_updates, db
+from portal.core.db.bulk_writes import (
+    bulk_update_values,
+    column_values,
+    insert_rows_in_bulk,
+    is_row_changed,
+    update_rows_in_bulk,
+)
 
 MOVED = "moved"  # to another section of the school
 # Exit reason of an erased learner: today's row stays on its sheets, but they are not invited any more.
@@ -44,10 +54,12 @@ class EnrolmentChanges:
     """
 
     def __init__(self, learner_ids: Iterable[UUID], *, locked: Iterable[Enrolment] | None = None) -> None:
-        """`locked` are all enrolments of the learners if they were read already, in this transaction and after locking
-        the learners."""
+        """`locked` are all enrolments of the learners if they were read already: in this transaction and after locking
+        the learners, or outside of any session, to be written by `collect_writes` after a check that nobody changed
+        them."""
         self._enrolments_by_learner: dict[UUID, list[Enrolment]] = {}
         self._new: list[Enrolment] = []
+        self._deleted_ids: list[UUID] = []  # of rows that no session has
         for row in self._lock_enrolments(set(learner_ids)) if locked is None else locked:
             self._enrolments_by_learner.setdefault(row.learner_id, []).append(row)
 
@@ -111,7 +123,10 @@ class EnrolmentChanges:
     def delete(self, row: Enrolment) -> None:
         """Delete an enrolment entered by mistake; in all other cases rows are closed."""
         self._enrolments_by_learner[row.learner_id].remove(row)
-        db.session.delete(row)
+        if object_session(row) is None:
+            self._deleted_ids.append(row.id)
+        else:
+            db.session.delete(row)
 
     def move(self, row: Enrolment, section_id: UUID, *, position: int, since: date, reason: str = MOVED) -> Enrolment:
         """Transfer the learner to another section from `since` on. Raises EnrolmentOverlap.
@@ -141,6 +156,21 @@ class EnrolmentChanges:
         db.session.flush()
         self._new = []
 
+    def collect_writes(self) -> "EnrolmentWrites":
+        """All changes as parameters of bulk statements, for rows that no session has."""
+        new_rows = set(map(id, self._new))
+        changed = [
+            row
+            for rows in self._enrolments_by_learner.values()
+            for row in rows
+            if id(row) not in new_rows and is_row_changed(row, _CHANGING)
+        ]
+        return EnrolmentWrites(
+            deleted_ids=tuple(self._deleted_ids),
+            changed=tuple(bulk_update_values(row, _CHANGING) for row in changed),
+            new=tuple(column_values(row) for row in self._new),
+        )
+
     def _check_no_overlap(self, row: Enrolment, since: date, until: date | None) -> None:
         """Raise EndsBeforeStart or EnrolmentOverlap if the row cannot have these days."""
         if until is not None and until < since:
@@ -148,6 +178,24 @@ class EnrolmentChanges:
         for other in self.enrolments_of(row.learner_id):
             if other.id != row.id and other.from_date <= (until or date.max) and _last_day(other) >= since:
                 raise EnrolmentOverlap(other)
+
+
+@dataclass(frozen=True)
+class EnrolmentWrites:
+    """Changes of enrolments as parameters of bulk statements: three statements, whatever the number of learners."""
+
+    deleted_ids: tuple[UUID, ...]
+    changed: tuple[dict[str, Any], ...]
+    new: tuple[dict[str, Any], ...]
+
+    def execute(self) -> None:
+        """Write, within the open transaction: ends before starts, or the database constraint would see an overlap."""
+        if self.deleted_ids:
+            db.session.execute(
+                delete(Enrolment).where(Enrolment.id.in_(self.deleted_ids)).execution_options(synchronize_session=False)
+            )
+        update_rows_in_bulk(Enrolment, _CHANGING, self.changed)
+        insert_rows_in_bulk(Enrolment, self.new)
 
 
 def roster_position_among(roster: Iterable[tuple[str | None, str, int]], sex: str, lis_name: str) -> int:

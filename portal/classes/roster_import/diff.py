@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from uuid import UUID
 
-from sqlalchemy import and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 
 from portal.accounts.models import School, User
 from portal.classes import queries
@@ -102,33 +102,51 @@ class _RosterContext:
     by: User
 
 
-def diff_roster_file(upload: RosterImport, *, lock: bool = False) -> RosterDiff:
-    """Compare an undecided upload with the current database. Raises ValueError if it is decided.
+@dataclass(frozen=True)
+class ImportTarget:
+    """Where an upload's rows go: the section (None: it is to be created), its school year, and the day of the roster
+    that the rows are compared with."""
 
-    `lock` locks the learners until the open transaction ends.
-    """
+    file: RosterFile
+    section: Section | None
+    year: str
+    day: date
+    learners_clause: ColumnElement[bool]  # on Learner: everybody who could be in the file
+
+
+def find_import_target(upload: RosterImport) -> ImportTarget:
+    """The target of an undecided upload. Raises ValueError if it is decided."""
     if upload.state != ImportState.PREVIEW or upload.preview_rows is None:
         raise ValueError("decided already")
     file = roster_file_from_json(upload.preview_rows)
-    section = _find_target_section(upload, file)
+    section = find_target_section(upload, file)
     year = section.school_year if section else file.school_year or school_year_of(clock.today())
     day = roster_reference_date(year)
-    learners = _candidate_learners(file, upload.school_id, section, day, lock=lock)
+    return ImportTarget(file, section, year, day, _candidate_learners_clause(file, upload.school_id, section, day))
+
+
+def diff_roster_file(upload: RosterImport, target: ImportTarget | None = None) -> RosterDiff:
+    """Compare an undecided upload with the current database. Raises ValueError if it is decided."""
+    target = target or find_import_target(upload)
+    file, section = target.file, target.section
+    learners = _load_learners(target.learners_clause)
     times = _list_enrolments(learners)
-    context = _build_context(upload, section, year, times)
+    context = _build_context(upload, section, target.year, times)
     lines = _diff_lines(file.rows, learners, context)
     met = {line.learner_id for line in lines}
     missing = [_to_roster_entry(learners[key], time) for key, time in context.here.items() if key not in met]
     missing.sort(key=lambda line: (line.sex != "M", line.position, line.lis_name, line.learner_id))
-    problems = _file_problems(upload, file, section, year)
-    return RosterDiff(file, section, lines, tuple(missing), problems, day, learners, tuple(time for time, _ in times))
+    problems = _file_problems(upload, file, section, target.year)
+    enrolments = tuple(time for time, _ in times)
+    return RosterDiff(file, section, lines, tuple(missing), problems, target.day, learners, enrolments)
 
 
-def _candidate_learners(
-    file: RosterFile, school_id: UUID, section: Section | None, day: date, *, lock: bool
-) -> dict[UUID, Learner]:
-    """Everybody who could be in the file: learners with an LRN of the file (of any school, as an LRN is unique
-    nationwide), those on the section's roster, and those without an LRN or enrolment, left by an undone import."""
+def _candidate_learners_clause(
+    file: RosterFile, school_id: UUID, section: Section | None, day: date
+) -> ColumnElement[bool]:
+    """Condition on Learner: everybody who could be in the file: learners with an LRN of the file (of any school, as an
+    LRN is unique nationwide), those on the section's roster, and those without an LRN or enrolment, left by an undone
+    import."""
     lrns = {row.lrn for row in file.rows if row.lrn}
     never_enrolled = and_(
         Learner.school_id == school_id, Learner.lrn.is_(None), ~exists().where(Enrolment.learner_id == Learner.id)
@@ -136,15 +154,13 @@ def _candidate_learners(
     on_roster = select(Enrolment.learner_id).where(
         Enrolment.section_id == (section.id if section else None), queries.enrolled_on_clause(day)
     )
-    # Lock in id order, so that two transactions on the same learners queue instead of deadlocking.
-    statement = (
-        select(Learner)
-        .where(or_(Learner.lrn.in_(lrns), Learner.id.in_(on_roster), never_enrolled))
-        .order_by(Learner.id)
-    )
-    if lock:
-        statement = statement.with_for_update(key_share=True).execution_options(populate_existing=True)
-    return {learner.id: learner for learner in db.session.scalars(statement)}
+    return or_(Learner.lrn.in_(lrns), Learner.id.in_(on_roster), never_enrolled)
+
+
+def _load_learners(learners_clause: ColumnElement[bool]) -> dict[UUID, Learner]:
+    statement = select(Learner).where(learners_clause).order_by(Learner.id)
+    rows = db.session.scalars(statement.execution_options(populate_existing=True))
+    return {learner.id: learner for learner in rows}
 
 
 def _list_enrolments(learner_ids: Collection[UUID]) -> list[tuple[Enrolment, Section]]:
@@ -199,7 +215,8 @@ def _build_context(
     return context if context.here else replace(context, first_day=school_year_start(year))
 
 
-def _find_target_section(upload: RosterImport, file: RosterFile) -> Section | None:
+def find_target_section(upload: RosterImport, file: RosterFile) -> Section | None:
+    """The section that the rows go to; None: it is to be created."""
     if upload.section_id:
         return db.session.get(Section, upload.section_id)
     if not (file.grade_level and file.section):

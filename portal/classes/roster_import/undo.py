@@ -5,25 +5,32 @@ anything differs from "after", somebody has changed it since and nothing is undo
 deleted after 24 hours.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, exists, select
+from sqlalchemy import ColumnElement, Select, bindparam, delete, exists, select
 from sqlalchemy.orm import load_only
 
 from portal.accounts.models import User
 from portal.classes.codes import ImportState
-from portal.classes.learners.enrolments import EnrolmentChanges
+from portal.classes.learners.enrolments import EnrolmentChanges, EnrolmentWrites
 from portal.classes.models import Enrolment, Learner, RosterImport
+from portal.classes.roster_import.roster_state import (
+    RosterState,
+    read_roster_state,
+    save_unless_changed,
+)
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
-from portal.core.db import Base, db, write_transaction
+from portal.core.db import Base, db
+from portal.core.db.bulk_writes import bulk_update_values, is_row_changed, update_rows_in_bulk
 from portal.core.worker_signals import Topic, notify_worker
 
 UNDO_WINDOW = timedelta(hours=24)
-_LEARNER_COLUMNS = ("lrn", "lis_name", "last_name", "first_name", "middle_name", "extension", "sex", "email")
+LEARNER_COLUMNS = ("lrn", "lis_name", "last_name", "first_name", "middle_name", "extension", "sex", "email")
 _ENROLMENT_COLUMNS = ("id", "section_id", "position", "from_date", "until_date", "exit_reason", "exit_detail")
 EnrolmentState = dict[str, Any]
 
@@ -48,7 +55,7 @@ class ImportJournal:
         self._enrolments = enrolments
         self._learners = {learner.id: learner for learner in learners}
         self._before: dict[UUID, EnrolmentState | None] = {
-            key: _state(row, _LEARNER_COLUMNS) for key, row in self._learners.items()
+            key: _state(row, LEARNER_COLUMNS) for key, row in self._learners.items()
         }
         self._enrolments_before = {key: _enrolment_states(enrolments.enrolments_of(key)) for key in self._learners}
 
@@ -63,7 +70,7 @@ class ImportJournal:
         for key, learner in self._learners.items():
             entry = {
                 "before": self._before[key],
-                "after": _state(learner, _LEARNER_COLUMNS),
+                "after": _state(learner, LEARNER_COLUMNS),
                 "times_before": self._enrolments_before[key],
                 "times_after": _enrolment_states(self._enrolments.enrolments_of(key)),
             }
@@ -96,28 +103,91 @@ def find_undoable_import(user: User, section_id: UUID) -> RosterImport | None:
 
 def undo_roster_import(upload: RosterImport, user: User) -> int:
     """Restore all rows to their state before the import; returns the number of learners. Raises UndoExpired,
-    ChangedSinceImport."""
-    with write_transaction() as session:
-        session.refresh(upload, with_for_update=True)
-        if (
-            upload.state != ImportState.CONFIRMED
-            or upload.undo_journal is None
-            or upload.decided_at is None
-            or upload.decided_at < clock.now() - UNDO_WINDOW
-        ):
-            raise UndoExpired
-        journal = {UUID(key): entry for key, entry in upload.undo_journal.items()}
-        enrolments = EnrolmentChanges(journal)
-        learners = {row.id: row for row in session.scalars(select(Learner).where(Learner.id.in_(journal)))}
-        _check_unchanged_since(journal, learners, enrolments)
-        _restore(journal, learners, enrolments)
-        upload.state, upload.undo_journal = ImportState.UNDONE, None
-        audit_log.record_action(
-            AuditAction.UNDID_IMPORT, AuditSubject.SECTION, upload.section_id or "", by=user.id, learners=len(journal)
-        )
+    ChangedSinceImport.
+
+    The changes are computed outside of the transaction, which only checks that nothing changed meanwhile and writes.
+    """
+
+    def attempt() -> Callable[[], int | None]:
+        plan = _plan_undo(upload)
+        return lambda: _save_plan(plan, upload, user)
+
+    count = save_unless_changed(attempt)
     notify_worker(Topic.ROSTERS)
     notify_worker(Topic.ROSTER_CHANGES)
-    return len(journal)
+    return count
+
+
+@dataclass(frozen=True)
+class _UndoPlan:
+    """All that an undo writes, and the rows it was computed from."""
+
+    learners_clause: ColumnElement[bool]
+    state: RosterState
+    learners: int
+    created_ids: set[UUID]
+    changed_learners: list[dict[str, Any]]
+    enrolments: EnrolmentWrites
+
+
+def _plan_undo(upload: RosterImport) -> _UndoPlan:
+    db.session.refresh(upload)
+    if not _can_be_undone(upload) or upload.undo_journal is None:
+        raise UndoExpired
+    journal = {UUID(key): entry for key, entry in upload.undo_journal.items()}
+    learners_clause = Learner.id.in_(journal)
+    state = read_roster_state(learners_clause)
+    learners = {row.id: row for row in _load_detached(select(Learner).where(learners_clause))}
+    statement = select(Enrolment).where(Enrolment.learner_id.in_(journal)).order_by(Enrolment.from_date)
+    enrolments = EnrolmentChanges(journal, locked=_load_detached(statement))
+    _check_unchanged_since(journal, learners, enrolments)
+    _restore(journal, learners, enrolments)
+    return _UndoPlan(
+        learners_clause=learners_clause,
+        state=state,
+        learners=len(journal),
+        created_ids={key for key, entry in journal.items() if entry["before"] is None},
+        changed_learners=[
+            bulk_update_values(row, LEARNER_COLUMNS)
+            for row in learners.values()
+            if is_row_changed(row, LEARNER_COLUMNS)
+        ],
+        enrolments=enrolments.collect_writes(),
+    )
+
+
+def _load_detached(statement: Select[Any]) -> list[Any]:
+    """Rows that no session has: changed in memory, written by bulk statements."""
+    rows = list(db.session.scalars(statement.execution_options(populate_existing=True)))
+    for row in rows:
+        db.session.expunge(row)
+    return rows
+
+
+def _save_plan(plan: _UndoPlan, upload: RosterImport, user: User) -> int | None:
+    """Write the plan, within the open transaction; None if the rows it was computed from have changed."""
+    db.session.refresh(upload, ["state", "decided_at"], with_for_update=True)
+    has_journal = select(RosterImport.undo_journal.is_not(None)).where(RosterImport.id == upload.id)
+    if not _can_be_undone(upload) or not db.session.scalar(has_journal):
+        raise UndoExpired
+    if read_roster_state(plan.learners_clause, lock=True) != plan.state:
+        return None
+    plan.enrolments.execute()
+    update_rows_in_bulk(Learner, LEARNER_COLUMNS, plan.changed_learners)
+    delete_orphan_learners(plan.created_ids)
+    upload.state, upload.undo_journal = ImportState.UNDONE, None
+    audit_log.record_action(
+        AuditAction.UNDID_IMPORT, AuditSubject.SECTION, upload.section_id or "", by=user.id, learners=plan.learners
+    )
+    return plan.learners
+
+
+def _can_be_undone(upload: RosterImport) -> bool:
+    return (
+        upload.state == ImportState.CONFIRMED
+        and upload.decided_at is not None
+        and upload.decided_at >= clock.now() - UNDO_WINDOW
+    )
 
 
 def delete_orphan_learners(learner_ids: Iterable[UUID]) -> None:
@@ -139,7 +209,7 @@ def _check_unchanged_since(
     names = []
     for key, entry in journal.items():
         learner = learners.get(key)
-        is_unchanged = learner is not None and _state(learner, _LEARNER_COLUMNS) == entry["after"]
+        is_unchanged = learner is not None and _state(learner, LEARNER_COLUMNS) == entry["after"]
         if not is_unchanged or _enrolment_states(enrolments.enrolments_of(key)) != entry["times_after"]:
             name = learner or entry["after"]
             names.append(name.lis_name if isinstance(name, Learner) else name["lis_name"])
@@ -148,22 +218,17 @@ def _check_unchanged_since(
 
 
 def _restore(journal: dict[UUID, EnrolmentState], learners: dict[UUID, Learner], enrolments: EnrolmentChanges) -> None:
-    created_ids = {key for key, entry in journal.items() if entry["before"] is None}
+    """Restore the rows in memory."""
     for key, entry in journal.items():
         state_by_id = {time["id"]: time for time in entry["times_before"]}
         for row in enrolments.enrolments_of(key):
-            if str(row.id) not in state_by_id:
+            if time := state_by_id.get(str(row.id)):
+                _restore_enrolment(row, time)
+            else:
                 enrolments.delete(row)
-    db.session.flush()  # delete new enrolments first: a restored open-ended one would overlap them
-    for key, entry in journal.items():
-        state_by_id = {time["id"]: time for time in entry["times_before"]}
-        for row in enrolments.enrolments_of(key):
-            _restore_enrolment(row, state_by_id[str(row.id)])
-        if key not in created_ids:
-            for name in _LEARNER_COLUMNS:
+        if entry["before"] is not None:
+            for name in LEARNER_COLUMNS:
                 setattr(learners[key], name, entry["before"][name])
-    db.session.flush()
-    delete_orphan_learners(created_ids)
 
 
 def _restore_enrolment(row: Enrolment, time: EnrolmentState) -> None:

@@ -26,6 +26,8 @@ from sqlalchemy.orm.attributes import flag_modified
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.types import TypeDecorator
 
+from portal.core.db.write_holds import HoldTimer
+
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -169,10 +171,13 @@ def sqlite_write_lock(wait_ms: int = BUSY_TIMEOUT_MS, *, urgent: bool = False) -
     """
     if not _sqlite_lock.acquire(wait_ms / 1000, urgent):
         raise OperationalError("BEGIN IMMEDIATE", None, sqlite3.OperationalError("database is locked"))
+    timer = HoldTimer()
     try:
         yield
     finally:
+        timer.stop()
         _sqlite_lock.release()
+        timer.report()
 
 
 @contextmanager

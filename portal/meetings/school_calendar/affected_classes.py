@@ -7,24 +7,20 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, or_, select
-from sqlalchemy.orm import aliased, joinedload
+from sqlalchemy.orm import aliased
 
 from portal.accounts.models import School, User
 from portal.classes.models import SchoolClass, Section
 from portal.core import clock
-from portal.core.db import db, write_transaction
-from portal.core.worker_signals import Topic, notify_worker
+from portal.core.db import db
 from portal.meetings.access import manageable_meetings_clause, visible_meetings_clause
 from portal.meetings.codes import MeetingState, OccurrenceState
 from portal.meetings.models import CalendarDay, MeetingOccurrence, ZoomMeeting
-from portal.meetings.scheduling import schedules
+from portal.meetings.scheduling.bulk_cancel import cancel_in_batches
 from portal.meetings.school_calendar.national_holidays import NATIONAL_HOLIDAYS, national_holidays
 from portal.meetings.school_calendar.service import REGION_WIDE_SCOPES, merge_calendar_days
-from portal.meetings.service import MeetingNotChangeable
 
-MAX_ROWS = (
-    100  # dates per bulk cancel: 0.7 s of the SQLite write lock on a busy machine; a webhook delivery waits up to 1 s
-)
+MAX_ROWS = 100  # dates on the page and per bulk cancel
 
 
 @dataclass(frozen=True)
@@ -159,30 +155,15 @@ def _cancellable_clauses() -> list[Any]:
 
 
 def cancel_listed_occurrences(user: User, first: date, last: date, chosen: Collection[UUID]) -> int:
-    """Cancel the chosen dates in one transaction; returns how many. The worker updates Zoom afterwards.
+    """Cancel the chosen dates in short transactions; returns how many. The worker updates Zoom
+    afterwards.
 
-    Only dates that `find_affected_classes` still lists and the user manages; the day's name is the reason.
+    Only dates that `find_affected_classes` still lists and the user manages; the day's name is the reason. After an
+    interruption the rest are still listed.
     """
-    cancelled_count = 0
-    with write_transaction() as session:
-        reasons = {
-            affected.occurrence_id: affected.off
-            for affected in find_affected_classes(user, first, last)[0]
-            if affected.managed
-        }
-        rows = session.scalars(
-            select(MeetingOccurrence)
-            .where(MeetingOccurrence.id.in_(reasons.keys() & set(chosen)))
-            .options(joinedload(MeetingOccurrence.meeting))
-            .order_by(
-                MeetingOccurrence.meeting_id, MeetingOccurrence.starts_at
-            )  # a fixed lock order prevents deadlocks
-        ).all()
-        for row in rows:
-            try:
-                schedules.cancel_occurrence(user, row, reasons[row.id])
-            except MeetingNotChangeable:  # started, or cancelled by somebody else, just now
-                continue
-            cancelled_count += 1
-    notify_worker(Topic.MEETINGS)  # after the commit: a worker signalled earlier saw nothing yet
-    return cancelled_count
+    reasons = {
+        affected.occurrence_id: affected.off
+        for affected in find_affected_classes(user, first, last)[0]
+        if affected.managed and affected.occurrence_id in set(chosen)
+    }
+    return cancel_in_batches(user, reasons)
