@@ -20,21 +20,26 @@ PASSWORD_PURPOSES = ("invite", "reset")
 def create_one_time_link(user: User, purpose: str, path: str, new_email: str | None = None) -> str:
     """Create a link and revoke older ones of the same kind; returns its URL. Built from PORTAL_BASE_URL, never from the
     request, whose Host header is untrusted."""
-    token, now = generate_token(), clock.now()
+    row, url = build_one_time_link(user, purpose, path, new_email)
     with write_transaction() as session:
         revoke_one_time_links(user, PASSWORD_PURPOSES if purpose in PASSWORD_PURPOSES else (purpose,))
-        session.add(
-            OneTimeLink(
-                token_hash=hash_token(token),
-                user_id=user.id,
-                purpose=purpose,
-                new_email=new_email,
-                created_at=now,
-                expires_at=now + LIFETIME[purpose],
-            )
-        )
+        session.add(row)
+    return url
+
+
+def build_one_time_link(user: User, purpose: str, path: str, new_email: str | None = None) -> tuple[OneTimeLink, str]:
+    """A link that is not stored yet, and its URL."""
+    token, now = generate_token(), clock.now()
+    row = OneTimeLink(
+        token_hash=hash_token(token),
+        user_id=user.id,
+        purpose=purpose,
+        new_email=new_email,
+        created_at=now,
+        expires_at=now + LIFETIME[purpose],
+    )
     settings = current_settings()
-    return f"{settings.base_url}{path}?token={token}"
+    return row, f"{settings.base_url}{path}?token={token}"
 
 
 def find_valid_link(token: str, purposes: tuple[str, ...]) -> tuple[OneTimeLink, User] | None:

@@ -11,7 +11,7 @@ from portal.accounts.email_domain import EmailDomainError, is_learner_address, n
 from portal.accounts.models import School, User
 from portal.accounts.users import service
 from portal.core import csv_tables
-from portal.core.db import db, write_transaction
+from portal.core.db import db
 from portal.core.settings import current_settings
 
 MAX_ROWS = 200  # limits the transaction that creates the invitations
@@ -66,14 +66,12 @@ def invite_parsed_users(admin: User, rows: list[UserImportRow]) -> list[tuple[Us
 
     Raises UserChangeRefused, e.g. if another admin has invited one of them meanwhile: then none is created.
     """
-    invitations = [row.invitation for row in rows if row.invitation]
-    with write_transaction():
-        return [
-            service.create_invited_user(
-                admin, invitation.address, invitation.full_name, invitation.scope, invitation.school, "en"
-            )
-            for invitation in invitations
-        ]
+    invited = [
+        service.NewUser(found.address, found.full_name, found.scope, found.school)
+        for found in (row.invitation for row in rows)
+        if found
+    ]
+    return service.create_invited_users(admin, invited, "en")
 
 
 def _parse_row(admin: User, number: int, cells: dict[str, str], schools: dict[str, School]) -> UserImportRow:

@@ -1,7 +1,8 @@
 """User administration by admins: within their scope, and never on users of a wider scope than their own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, func, or_, select, true
 from sqlalchemy.exc import IntegrityError
@@ -19,6 +20,7 @@ from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.db import db, write_transaction
 from portal.core.mail import outbox
 from portal.core.settings import current_settings
+from portal.core.worker_signals import Topic, notify_worker
 
 SCOPE_RANKS = {None: 0, "school": 1, "division": 2, "region": 3}
 PAGE_SIZE = 50
@@ -94,27 +96,63 @@ def create_invited_user(
 ) -> tuple[User, str]:
     """Create an account for a validated address; returns it with its invitation link. Raises UserChangeRefused: "taken"
     or "learner"."""
-    if is_learner_address(address):
+    [invited] = create_invited_users(admin, [NewUser(address, full_name, scope, school)], language)
+    return invited
+
+
+@dataclass(frozen=True)
+class NewUser:
+    """A user to invite, with a validated address. `scope` is an admin's; None for a teacher."""
+
+    address: str
+    full_name: str
+    scope: str | None
+    school: School | None
+
+
+def create_invited_users(admin: User, invited: Sequence[NewUser], language: str) -> list[tuple[User, str]]:
+    """Create accounts, all or none; returns each with its invitation link, which is mailed too. Raises
+    UserChangeRefused: "taken" or "learner".
+
+    Links and mails are built before the transaction, which holds SQLite's one writer for a few statements only.
+    """
+    if any(is_learner_address(person.address) for person in invited):
         raise UserChangeRefused("learner")
+    users = [_build_user(person, language) for person in invited]
+    links = [one_time_links.build_one_time_link(user, "invite", "/choose-password") for user in users]
+    mails = [
+        outbox.build_mail(user.email, "invitation", language, name=user.full_name, by=admin.full_name, link=url)
+        for user, (_link, url) in zip(users, links, strict=True)
+    ]
     with write_transaction() as session:
-        if session.scalar(select(User.id).where(User.email == address)):
+        if session.scalar(select(User.id).where(User.email.in_([user.email for user in users])).limit(1)):
             raise UserChangeRefused("taken")
-        user = User(
-            email=address,
-            full_name=outbox.strip_control_characters(full_name),
-            role="admin" if scope else "teacher",
-            scope=scope,
-            school_id=school.id if school else None,
-            language=language,
-            created_at=clock.now(),
-        )
-        session.add(user)
+        session.add_all(users)
         try:
             session.flush()
         except IntegrityError as error:  # unique constraint: another admin invites the same person at this moment
             raise UserChangeRefused("taken") from error
-        audit_log.record_action(AuditAction.INVITED, AuditSubject.USER, user.id, by=admin.id, scope=scope or "")
-        return user, send_access_link(admin, user)
+        session.add_all([link for link, _url in links])
+        session.add_all(mails)
+        scopes = {user.id: {"scope": user.scope or ""} for user in users}
+        audit_log.record_actions(AuditAction.INVITED, AuditSubject.USER, scopes, by=admin.id)
+        purposes = {user.id: {"purpose": "invite"} for user in users}
+        audit_log.record_actions(AuditAction.SENT_ACCESS_LINK, AuditSubject.USER, purposes, by=admin.id)
+    notify_worker(Topic.MAIL)
+    return [(user, url) for user, (_link, url) in zip(users, links, strict=True)]
+
+
+def _build_user(person: NewUser, language: str) -> User:
+    return User(
+        id=uuid4(),
+        email=person.address,
+        full_name=outbox.strip_control_characters(person.full_name),
+        role="admin" if person.scope else "teacher",
+        scope=person.scope,
+        school_id=person.school.id if person.school else None,
+        language=language,
+        created_at=clock.now(),
+    )
 
 
 def send_access_link(admin: User, user: User) -> str:

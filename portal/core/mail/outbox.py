@@ -77,26 +77,30 @@ def enqueue_mail(to: str, template: str, language: str, **values: object) -> UUI
 
     `values` are passed to the templates. Raises ValueError for an invalid address.
     """
+    mail = build_mail(to, template, language, **values)
+    with write_transaction() as session:
+        session.add(mail)
+    notify_worker(Topic.MAIL)
+    return mail.id
+
+
+def build_mail(to: str, template: str, language: str, **values: object) -> OutboxMail:
+    """A mail, rendered and encrypted, that is not stored yet. Raises ValueError for an invalid address."""
     if not _ADDRESS.fullmatch(to):
         raise ValueError("not an e-mail address")
     subject, text, html = _render(template, language, values)
     mail_id = uuid4()
     now = clock.now()
     content = json.dumps({"to": to, "subject": subject, "text": text, "html": html})
-    with write_transaction() as session:
-        session.add(
-            OutboxMail(
-                id=mail_id,
-                kind=template,
-                recipient_hash=hash_email_address(to),
-                language=language,
-                content_encrypted=encrypt_for_row(content, _encryption_context(mail_id)),
-                next_attempt_at=now,
-                created_at=now,
-            )
-        )
-    notify_worker(Topic.MAIL)
-    return mail_id
+    return OutboxMail(
+        id=mail_id,
+        kind=template,
+        recipient_hash=hash_email_address(to),
+        language=language,
+        content_encrypted=encrypt_for_row(content, _encryption_context(mail_id)),
+        next_attempt_at=now,
+        created_at=now,
+    )
 
 
 def hash_email_address(address: str) -> str:
