@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     UniqueConstraint,
     and_,
+    bindparam,
     func,
     insert,
     literal,
@@ -267,14 +268,20 @@ def rotate_class_links(by: User, school_class: SchoolClass) -> int:
 
     A revoked link stays revoked: only `rotate_join_link` activates it again.
     """
+    active_links = select(JoinLink.id).where(JoinLink.class_id == school_class.id, JoinLink.ended_at.is_(None))
+    link_ids = list(db.session.scalars(active_links))
     now = clock.now()
+    columns = ("token_hash", "token_encrypted", "created_at")
+    new_values = [
+        (link_id, _new_token_values(link_id, now)) for link_id in link_ids
+    ]  # encrypted before the transaction
+    rows = [{"key": link_id, **{name: values[name] for name in columns}} for link_id, values in new_values]
+    table: Any = JoinLink.__table__
+    is_active = (table.c.id == bindparam("key")) & table.c.ended_at.is_(None)
     with write_transaction():
-        active_links = select(JoinLink.id).where(JoinLink.class_id == school_class.id, JoinLink.ended_at.is_(None))
-        link_ids = list(db.session.scalars(active_links.with_for_update()))
-        if link_ids:
-            db.session.execute(
-                update(JoinLink), [{"id": link_id, **_new_token_values(link_id, now)} for link_id in link_ids]
-            )
+        if rows:
+            rotation = update(table).where(is_active).values({name: bindparam(name) for name in columns})
+            db.session.connection().execute(rotation, rows)
         audit_log.record_action(
             AuditAction.ROTATED_ALL_JOIN_LINKS, AuditSubject.CLASS, school_class.id, by=by.id, links=len(link_ids)
         )

@@ -60,6 +60,7 @@ PUBLIC_MODULES = {
     "classes.teachers": {"routes"},
     "classes.workbook_reader": {"limits", "process"},
     "meetings.scheduling": {
+        "bulk_cancel",
         "class_closing",
         "conflicts",
         "duplicate",
