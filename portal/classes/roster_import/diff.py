@@ -119,7 +119,7 @@ def find_import_target(upload: RosterImport) -> ImportTarget:
     if upload.state != ImportState.PREVIEW or upload.preview_rows is None:
         raise ValueError("decided already")
     file = roster_file_from_json(upload.preview_rows)
-    section = find_target_section(upload, file)
+    section = _find_target_section(upload, file)
     year = section.school_year if section else file.school_year or school_year_of(clock.today())
     day = roster_reference_date(year)
     return ImportTarget(file, section, year, day, _candidate_learners_clause(file, upload.school_id, section, day))
@@ -215,7 +215,7 @@ def _build_context(
     return context if context.here else replace(context, first_day=school_year_start(year))
 
 
-def find_target_section(upload: RosterImport, file: RosterFile) -> Section | None:
+def _find_target_section(upload: RosterImport, file: RosterFile) -> Section | None:
     """The section that the rows go to; None: it is to be created."""
     if upload.section_id:
         return db.session.get(Section, upload.section_id)

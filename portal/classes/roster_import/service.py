@@ -24,7 +24,6 @@ from portal.classes.roster_import.diff import (
     RosterDiffLine,
     diff_roster_file,
     find_import_target,
-    find_target_section,
 )
 from portal.classes.roster_import.roster_state import (
     RosterState,
@@ -149,9 +148,8 @@ def _plan_import(
     if upload.state != ImportState.PREVIEW or upload.preview_rows is None:
         raise NotImportable("decided already")
     target = find_import_target(upload)
-    state = read_roster_state(
-        target.learners_clause
-    )  # before the diff: what changes in between is noticed when the plan is saved
+    # Before the diff: what changes in between is noticed when the plan is saved.
+    state = read_roster_state(target.learners_clause)
     diff = diff_roster_file(upload, target)
     if diff.section and not can_manage_section(diff.section, user):
         raise SectionNotManaged("another person's section")
@@ -167,20 +165,13 @@ def _plan_import(
     return _ImportPlan(target, diff, state, section_id, changes, _count_withdrawn(diff, decisions))
 
 
-def _is_current(plan: _ImportPlan, upload: RosterImport) -> bool:
-    """Lock the learners; True if nothing has changed that the plan was computed from."""
-    if plan.target.section is None and find_target_section(upload, plan.target.file) is not None:
-        return False  # somebody created the section in between
-    return read_roster_state(plan.target.learners_clause, lock=True) == plan.state
-
-
 def _save_plan(plan: _ImportPlan, upload: RosterImport, user: User) -> RosterDiff | None:
     """Write the plan, within the open transaction; None if the rows it was computed from have changed."""
     session, diff = db.session, plan.diff
     session.refresh(upload, ["state"], with_for_update=True)
     if upload.state != ImportState.PREVIEW:
         raise NotImportable("decided already")
-    if not _is_current(plan, upload):
+    if read_roster_state(plan.target.learners_clause, lock=True) != plan.state:
         return None
     if diff.section is None and not _create_section(plan, upload, user):
         return None
