@@ -230,14 +230,19 @@ def _insert(table: Any, rows: Iterable[dict[str, Any]]) -> None:
             bulk_insert_ignore(table, batch)
 
 
+def _last_name(number: int) -> str:
+    """A last name of its own for each number: a roster file's names have no digits."""
+    return "LEARNER" + "".join("ABCDEFGHIJ"[int(digit)] for digit in f"{number:05d}")
+
+
 def _learner_rows(school: School, count: int, start: int = 0) -> list[dict[str, Any]]:
     return [
         {
             "id": uuid4(),
             "school_id": school.id,
             "lrn": f"3001{number:08d}",
-            "lis_name": f"LEARNER{number:05d},ANA, CRUZ",
-            "last_name": f"LEARNER{number:05d}",
+            "lis_name": f"{_last_name(number)},ANA, CRUZ",
+            "last_name": _last_name(number),
             "first_name": "ANA",
             "middle_name": "CRUZ",
             "extension": "",
@@ -315,7 +320,7 @@ def _hold_class(
     _insert(
         ZoomParticipant,
         (
-            {"id": uuid4(), "instance_id": instance["id"], "session": f"{number}", "name": f"LEARNER{number:05d} ANA",
+            {"id": uuid4(), "instance_id": instance["id"], "session": f"{number}", "name": f"{_last_name(number)} ANA",
              "email": f"3001{number:08d}@r1.deped.gov.ph", "joined_at": now, "left_at": now}
             for instance in instances for number, _learner in enumerate(learner_ids)
         ),
@@ -333,7 +338,7 @@ def _hold_class(
 
 def _roster_csv(count: int, *, first: str = "ANA", start: int = 0) -> bytes:
     lines = ["LRN,LastName,FirstName,MiddleName,Extension,Sex,Email,Remarks"]
-    lines += [f"3001{number:08d},LEARNER{number:05d},{first},CRUZ,,F,," for number in range(start, start + count)]
+    lines += [f"3001{number:08d},{_last_name(number)},{first},CRUZ,,F,," for number in range(start, start + count)]
     return "\r\n".join(lines).encode()
 
 

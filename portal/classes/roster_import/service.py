@@ -6,7 +6,8 @@ from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import Row, Select, select, type_coerce
+from sqlalchemy.types import NullType
 
 from portal.accounts.models import User
 from portal.classes import service as classes_service
@@ -134,6 +135,7 @@ class _RosterChanges:
 class _ImportPlan:
     """All that a confirmed import writes, and the rows it was computed from."""
 
+    preview: Row[Any]
     target: ImportTarget
     diff: RosterDiff
     state: RosterState
@@ -145,6 +147,8 @@ class _ImportPlan:
 def _plan_import(
     upload: RosterImport, user: User, decisions: Mapping[UUID, MissingLearnerDecision], *, keep_all: bool
 ) -> _ImportPlan:
+    preview = db.session.execute(_select_preview(upload)).one()
+    db.session.refresh(upload, ["state", "preview_rows"])  # rows may have been corrected since the page was shown
     if upload.state != ImportState.PREVIEW or upload.preview_rows is None:
         raise NotImportable("decided already")
     target = find_import_target(upload)
@@ -162,16 +166,22 @@ def _plan_import(
         db.session.expunge(row)  # changed here, written by bulk statements
     section_id = diff.section.id if diff.section else uuid4()
     changes = _apply_diff(diff, section_id, upload.school_id, decisions)
-    return _ImportPlan(target, diff, state, section_id, changes, _count_withdrawn(diff, decisions))
+    return _ImportPlan(preview, target, diff, state, section_id, changes, _count_withdrawn(diff, decisions))
+
+
+def _select_preview(upload: RosterImport) -> Select[str, Any]:
+    """State and rows of an upload; the rows as the database driver returns them, only to be compared."""
+    rows = type_coerce(RosterImport.preview_rows, NullType)
+    return select(RosterImport.state, rows).where(RosterImport.id == upload.id)
 
 
 def _save_plan(plan: _ImportPlan, upload: RosterImport, user: User) -> RosterDiff | None:
     """Write the plan, within the open transaction; None if the rows it was computed from have changed."""
-    session, diff = db.session, plan.diff
-    session.refresh(upload, ["state"], with_for_update=True)
-    if upload.state != ImportState.PREVIEW:
+    diff = plan.diff
+    preview = db.session.execute(_select_preview(upload).with_for_update()).one()
+    if preview.state != ImportState.PREVIEW:
         raise NotImportable("decided already")
-    if read_roster_state(plan.target.learners_clause, lock=True) != plan.state:
+    if preview != plan.preview or read_roster_state(plan.target.learners_clause, lock=True) != plan.state:
         return None
     if diff.section is None and not _create_section(plan, upload, user):
         return None
