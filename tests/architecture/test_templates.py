@@ -25,6 +25,10 @@ WORD = re.compile(r"[^\W\d_]{2,}")
 ENTITY = re.compile(r"&#?\w+;")
 
 
+def _read(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
 def house() -> Environment:
     """The portal's template environment, as far as compiling goes."""
     jinja = Environment(
@@ -90,22 +94,28 @@ def test_a_template_compiles(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_visible_word_goes_through_gettext(name: str) -> None:
-    assert spoken_in((TEMPLATES / name).read_text(encoding="utf-8")) == []
+    assert spoken_in(_read(name)) == []
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_template_carries_no_inline_style_or_script(name: str) -> None:
-    source = re.sub(r"\{#.*?#\}", "", (TEMPLATES / name).read_text(encoding="utf-8"), flags=re.DOTALL)
+    source = re.sub(r"\{#.*?#\}", "", _read(name), flags=re.DOTALL)
     page = BeautifulSoup(re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "x", source, flags=re.DOTALL), "html.parser")
     assert page.select("style, [style], script:not([src])") == []
     assert [tag for tag in page.find_all(True) if any(re.fullmatch(r"on[a-z]+", key) for key in tag.attrs)] == []
     assert re.search(r"javascript:|[\"'(]data:|hx-on|\|\s*safe\b", source) is None
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_template_takes_no_date_from_the_time_in_utc(name: str) -> None:
+    """Before 8 AM in Manila it would be yesterday's; `clock.today()` is Manila's."""
+    assert re.search(r"\bnow\(\)\.(date|day|month|year|strftime)\b", _read(name)) is None
+
+
 @pytest.mark.parametrize("name", COMPONENTS)
 def test_a_component_uses_only_what_it_is_given(name: str) -> None:
     """Components are imported without the page's context, so any other name would be missing there."""
-    tree = house().parse((TEMPLATES / name).read_text(encoding="utf-8"))
+    tree = house().parse(_read(name))
     set_here = {node.name for node in tree.find_all(nodes.Name) if node.ctx == "store"}
     assert find_undeclared_variables(tree) - set_here <= GLOBALS
 
@@ -113,7 +123,7 @@ def test_a_component_uses_only_what_it_is_given(name: str) -> None:
 def test_state_words_are_not_frozen_at_import() -> None:
     """A component's top level runs once a process: a gettext there would keep the first reader's language."""
     for name in COMPONENTS:
-        for node in house().parse((TEMPLATES / name).read_text(encoding="utf-8")).body:
+        for node in house().parse(_read(name)).body:
             if not isinstance(node, nodes.Macro):
                 called = {call.node.name for call in node.find_all(nodes.Call) if isinstance(call.node, nodes.Name)}
                 assert not called & {"_", "gettext", "ngettext"}, name

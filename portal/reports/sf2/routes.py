@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from portal.attendance.record import service as record_service
 from portal.classes.access import can_manage_section, section_or_404
 from portal.classes.models import Section, school_year_of
-from portal.core import audit_log
+from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.reports import xlsx_writer
 from portal.reports.sf2 import queries, workbook
@@ -40,6 +40,7 @@ def _render_sf2(section: Section, month: str, problems: dict[str, str] | None = 
         section=section,
         governed=can_manage_section(section),
         month=month,
+        today=clock.today(),
         found=month_data,
         form=month_data.form,
         columns=[day for day in workbook.dates_by_column(month_data.form) if day],
