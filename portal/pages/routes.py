@@ -14,7 +14,6 @@ from werkzeug.wrappers import Response as AnyResponse
 from portal.accounts import service as accounts
 from portal.accounts.sign_in.next_url import safe_next_url
 from portal.attendance import staff_meetings
-from portal.attendance.codes import SheetState
 from portal.attendance.sheet import queries as attendance_queries
 from portal.classes import queries as class_queries
 from portal.classes.access import can_manage_class, can_view_learners, class_or_404
@@ -24,13 +23,14 @@ from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.meetings import access as meeting_access
 from portal.meetings import messages as meeting_words
 from portal.meetings import queries as meeting_queries
-from portal.meetings.codes import MeetingState, OccurrenceState
+from portal.meetings.codes import OccurrenceState
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 from portal.meetings.school_calendar import service as school_calendar_service
 from portal.meetings.zoom_urls import is_zoom_link
 from portal.operations.metrics import portal_health_state
 from portal.operations.metrics import render_prometheus_metrics as metrics_text
 from portal.pages.admin.routes import show_admin_overview
+from portal.pages.home_page import HomeData, HomeViewer, build_home_page, sort_todays_dates
 from portal.pages.join import state as join_state
 from portal.registration import join_links
 from portal.registration import messages as registration_words
@@ -47,71 +47,30 @@ def show_home_page() -> str:
         current_user
     ):  # division and region users teach no class: their home is the admin overview
         return show_admin_overview(at_home=True)
-    today = clock.today()
+    now, today = clock.now(), clock.today()
     dates = meeting_queries.list_occurrences_between(current_user, today, today + timedelta(days=1))
-    past = meeting_queries.list_recent_occurrences(current_user, days=14)
-    summaries = attendance_queries.load_sheet_summaries([row.occurrence_id for row in dates + past])
-    now = clock.now()
-    todays = [row for row in dates if clock.to_manila(row.starts_at).date() == today]
-    upcoming_today = [
-        row
-        for row in todays
-        if row.shown_state in (MeetingState.SCHEDULED, MeetingState.PENDING_ZOOM) and row.ends_at > now
-    ]
-    upcoming = next((row for row in upcoming_today if row.managed), upcoming_today[0] if upcoming_today else None)
-    live = [row for row in todays if row.shown_state == MeetingState.STARTED]
-    idle = not (upcoming or live)
-    sheets = can_view_learners(current_user)
-    reviewable = [row for row in past if row.managed and sheets and row.shown_state != MeetingState.STARTED]
-    return render_template(
-        "pages/home.html",
-        today=today,
-        live=live,
-        day_off=school_calendar_service.days_off_for_user(current_user, today, today).get(today) if idle else None,
-        next_one=meeting_queries.find_next_occurrence(current_user) if idle else None,
-        upcoming=upcoming,
-        later=[row for row in todays if row is not upcoming and row.shown_state != MeetingState.STARTED],
-        tomorrow=[row for row in dates if row not in todays],
-        to_match=[row for row in past if row.managed and sheets and _needs_matching(summaries.get(row.occurrence_id))],
-        to_finalise=[row for row in reviewable if _needs_finalising(summaries.get(row.occurrence_id))],
-        to_review=[row for row in reviewable if _needs_review(summaries.get(row.occurrence_id))],
-        troubled=[row for row in dates if row.managed and (row.error_code or row.shown_state == MeetingState.FAILED)],
-        progress=registration_queries.progress_of_meetings([row.meeting_id for row in dates]),
-        summaries=summaries,
-        trouble=meeting_words.meeting_error_message,
-        part_of_day=_part_of_day(),
-        sheets=sheets,
+    recent = meeting_queries.list_recent_occurrences(current_user, days=14)
+    is_idle = sort_todays_dates(dates, now).is_idle
+    data = HomeData(
+        dates=dates,
+        recent=recent,
+        sheets=attendance_queries.load_sheet_summaries([row.occurrence_id for row in dates + recent]),
+        registrations=registration_queries.progress_of_meetings([row.meeting_id for row in dates]),
+        next_one=meeting_queries.find_next_occurrence(current_user) if is_idle else None,
+        day_off=school_calendar_service.days_off_for_user(current_user, today, today).get(today) if is_idle else None,
         blocked=_write_block_message() if current_user.is_admin else "",
-        has_classes=bool(dates or past or class_queries.list_schedulable_classes(current_user)),
+        has_classes=bool(dates or recent or class_queries.list_schedulable_classes(current_user)),
     )
+    viewer = HomeViewer(current_user.full_name, current_user.is_admin, has_school=bool(current_user.school_name))
+    page = build_home_page(data, viewer, now)
+    tasks = [(task.count, task.what, task.where, task.link.url) for task in page.tasks]
+    return render_template("pages/home.html", page=page, tasks=tasks)
 
 
 def _write_block_message() -> str:
     """Why all writes to Zoom are blocked, for admins; empty if they are not."""
     block = write_block.current_write_block()
     return meeting_words.write_block_message(block.reason, block.detail) if block else ""
-
-
-def _needs_finalising(summary: attendance_queries.SheetSummary | None) -> bool:
-    return bool(
-        summary
-        and summary.counts_in_reports
-        and not summary.finalised
-        and summary.state in (SheetState.RECONCILED, SheetState.UNREPORTED)
-    )
-
-
-def _needs_matching(summary: attendance_queries.SheetSummary | None) -> bool:
-    return bool(summary and summary.counts_in_reports and not summary.finalised and summary.unmatched_count)
-
-
-def _needs_review(summary: attendance_queries.SheetSummary | None) -> bool:
-    return bool(summary and summary.counts_in_reports and not summary.finalised and summary.needs_review)
-
-
-def _part_of_day() -> str:
-    hour = clock.to_manila(clock.now()).hour
-    return "morning" if hour < 12 else "afternoon" if hour < 18 else "evening"
 
 
 @bp.get("/classes/<uuid:class_id>")

@@ -61,7 +61,6 @@ DECISIONS_LEFT = {
     "join/join.html": 25,
     "meetings/meeting.html": 111,
     "meetings/new.html": 33,
-    "pages/home.html": 58,
     "reports/index.html": 42,
     "reports/participants.html": 25,
 }
