@@ -40,6 +40,10 @@ class DayCell:
     def is_open(self) -> bool:
         return self.mark == "?"
 
+    @property
+    def mark_style(self) -> str | None:
+        return "soft" if self.mark == calculation.NOT_ENROLLED else None
+
 
 @dataclass(frozen=True)
 class LearnerLine:
