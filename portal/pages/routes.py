@@ -30,6 +30,7 @@ from portal.meetings.zoom_urls import is_zoom_link
 from portal.operations.metrics import portal_health_state
 from portal.operations.metrics import render_prometheus_metrics as metrics_text
 from portal.pages.admin.routes import show_admin_overview
+from portal.pages.class_page import ClassDescription, build_class_page
 from portal.pages.home_page import HomeData, HomeViewer, build_home_page, sort_todays_dates
 from portal.pages.join import state as join_state
 from portal.registration import join_links
@@ -76,15 +77,24 @@ def _write_block_message() -> str:
 @bp.get("/classes/<uuid:class_id>")
 def show_class_page(class_id: UUID) -> str:
     school_class = class_or_404(class_id)
-    past = meeting_queries.list_class_occurrences(current_user, class_id, past=True)
-    return render_template(
-        "classes/class.html",
-        school_class=school_class,
-        managed=can_manage_class(school_class),
-        coming=meeting_queries.list_class_occurrences(current_user, class_id, past=False),
-        past=past,
-        summaries=attendance_queries.load_sheet_summaries([line.occurrence_id for line in past]),
+    coming = meeting_queries.list_class_occurrences(current_user, class_id, past=False)
+    begun = meeting_queries.list_class_occurrences(current_user, class_id, past=True)
+    described = ClassDescription(
+        teacher=school_class.teacher.full_name,
+        co_teachers=[teacher.full_name for teacher in school_class.co_teachers],
+        is_closed=school_class.closed_at is not None,
+        is_open=school_class.closed_at is None and not school_class.section.is_past,
     )
+    page = build_class_page(
+        described,
+        coming,
+        begun,
+        attendance_queries.load_sheet_summaries([row.occurrence_id for row in begun]),
+        can_manage=can_manage_class(school_class),
+        can_view_learners=can_view_learners(current_user),
+        now=clock.now(),
+    )
+    return render_template("classes/class.html", school_class=school_class, page=page)
 
 
 @bp.get("/meetings/<uuid:meeting_id>")
