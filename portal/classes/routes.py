@@ -190,7 +190,7 @@ def new_class(section_id: UUID) -> str | Response | tuple[str, int]:
             form.subject.errors = [_("This section has that subject already.")]
         else:
             flash(_("%(subject)s is ready. Schedule its first class.", subject=school_class.subject))
-            return redirect(url_for("pages.show_class_page", class_id=school_class.id))
+            return redirect(url_for("class_page.show_class_page", class_id=school_class.id))
     return _render_section_page(section, form), 422
 
 
@@ -206,7 +206,7 @@ def edit_class(class_id: UUID) -> str | Response | tuple[str, int]:
             form.subject.errors = [_("This section has that subject already.")]
         else:
             flash(_("The class is called %(subject)s now.", subject=school_class.subject))
-            return redirect(url_for("pages.show_class_page", class_id=class_id))
+            return redirect(url_for("class_page.show_class_page", class_id=class_id))
     page = render_template("classes/change_class.html", form=form, school_class=school_class)
     return page, 422 if form.errors else 200
 
@@ -217,7 +217,7 @@ def reopen_class(class_id: UUID) -> Response:
     school_class = access.class_or_404(class_id, manage=True)
     service.reopen_class(current_user, school_class)
     flash(_("%(subject)s is open again.", subject=school_class.subject))
-    return redirect(url_for("pages.show_class_page", class_id=class_id))
+    return redirect(url_for("class_page.show_class_page", class_id=class_id))
 
 
 @bp.route("/classes/import", methods=["GET", "POST"])

@@ -359,7 +359,7 @@ class _HomeBuilder:
 
 
 def _meeting_link(row: OccurrenceRow, **values: str) -> Link:
-    return link_to("pages.show_meeting_page", meeting_id=row.meeting_id, **values)
+    return link_to("meeting_page.show_meeting_page", meeting_id=row.meeting_id, **values)
 
 
 def _sheet_link(row: OccurrenceRow, **values: str) -> Link:
@@ -392,7 +392,7 @@ def _button_of_live_date(row: OccurrenceRow) -> Button:
     if row.class_id:
         return Button(_("See who is in"), _sheet_link(row))
     if row.managed:
-        return Button(_("See who is in"), link_to("pages.staff_meeting_attendance", meeting_id=row.meeting_id))
+        return Button(_("See who is in"), link_to("meeting_page.staff_meeting_attendance", meeting_id=row.meeting_id))
     return Button(_("Open the meeting"), _meeting_link(row))
 
 

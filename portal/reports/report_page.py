@@ -267,7 +267,7 @@ def _row(group: ReportGroup, filters: ReportFilters) -> Row:
     learners = None if group.learners is None else len(group.learners)
     link = None
     if filters.level == "class":
-        link = link_to("pages.show_class_page", class_id=group.key)
+        link = link_to("class_page.show_class_page", class_id=group.key)
     elif filters.level != "section":
         link = link_to("reports.show_attendance_report", **{**filters.link, filters.level: group.key})
     return Row(group.title, link, _cells(filters.level, group.figures, learners, group.teacher))

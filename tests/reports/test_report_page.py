@@ -58,7 +58,7 @@ def test_a_class_leads_to_its_page_and_a_school_to_its_report() -> None:
         link = page_of(a_group(), level=level).rows[0].link
         return link.endpoint if link else None
 
-    assert endpoint("class") == "pages.show_class_page"
+    assert endpoint("class") == "class_page.show_class_page"
     assert endpoint("section") is None
     assert endpoint("school") == endpoint("division") == "reports.show_attendance_report"
 

@@ -142,7 +142,7 @@ def test_what_ended_early_is_over_and_leads_to_its_sheet() -> None:
     assert (page.ahead, line.name.link.endpoint, line.stamp) == ((), "attendance.show_sheet", "reconciled")
     assert line.remarks == ("2 present, 1 partial, 0 absent",)
     [line] = home(a_meeting(hours=-0.5, state="ended")).earlier
-    assert (line.name.link.endpoint, line.stamp) == ("pages.show_meeting_page", "ended")
+    assert (line.name.link.endpoint, line.stamp) == ("meeting_page.show_meeting_page", "ended")
 
 
 def test_a_line_names_its_title_and_another_teacher() -> None:
