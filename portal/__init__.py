@@ -147,10 +147,15 @@ def _register_blueprints(app: Flask) -> None:
     from portal.pages.admin.routes import bp as admin
     from portal.pages.calendar.routes import bp as calendar
     from portal.pages.class_links_routes import bp as class_links
+    from portal.pages.class_page_routes import bp as class_page
     from portal.pages.close_class_routes import bp as close_class
+    from portal.pages.health_routes import bp as health
+    from portal.pages.home_routes import bp as home
+    from portal.pages.information_routes import bp as information
     from portal.pages.join.routes import bp as join
     from portal.pages.learner_routes import bp as learner_page
-    from portal.pages.routes import bp as pages
+    from portal.pages.meeting_page_routes import bp as meeting_page
+    from portal.pages.preferences_routes import bp as preferences
     from portal.pages.schools.routes import bp as schools
     from portal.privacy.routes import bp as privacy
     from portal.registration.routes import bp as registration
@@ -163,7 +168,8 @@ def _register_blueprints(app: Flask) -> None:
         *(classes, learners, teachers, disclosure),
         *(meetings, school_calendar, staff_meetings, registration),
         *(attendance, record, reports, sf2, privacy, notifications),
-        *(pages, admin, calendar, class_links, close_class, join, learner_page, schools),
+        *(home, class_page, meeting_page, preferences, information, health),
+        *(admin, calendar, class_links, close_class, join, learner_page, schools),
     )
     for blueprint in blueprints:
         app.register_blueprint(blueprint)

@@ -22,6 +22,7 @@ from portal.classes.roster_import import diff as roster_import_diff
 from portal.classes.roster_import import service as roster_import_service
 from portal.classes.roster_import import undo as roster_import_undo
 from portal.classes.roster_import.diff import SAVED_STATUSES, RosterDiff
+from portal.classes.section_page import build_section_page
 from portal.config import Settings
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
@@ -43,7 +44,9 @@ def list_classes() -> str:
     return render_template(
         "classes/index.html",
         sections=queries.list_visible_sections(current_user, year),
+        heading=_("Classes") if current_user.is_admin else _("Your classes"),
         classes=queries.list_classes_of_year(current_user, year) if can_view_learners else [],
+        can_view_learners=can_view_learners,
         years=years,
         year=year,
         is_past=year < this_year,
@@ -123,16 +126,24 @@ def show_section(section_id: UUID) -> str:
 
 
 def _render_section_page(section: Section, form: ClassForm) -> str:
-    governed = access.can_manage_section(section)
+    roster = queries.list_roster(section.id, section.roster_day)
+    classes = queries.list_classes_of_section(current_user, section.id)
+    page = build_section_page(
+        roster,
+        is_past=section.is_past,
+        is_deleted=section.attendance_deleted_at is not None,
+        has_classes=bool(classes),
+        can_manage=access.can_manage_section(section),
+        is_admin=current_user.is_admin,
+        can_view_learners=access.can_view_learners(current_user),
+    )
     return render_template(
         "classes/section.html",
         section=section,
-        roster=queries.list_roster(section.id, section.roster_day),
+        page=page,
         former=queries.list_former_learners(section),
         undoable=roster_import_undo.find_undoable_import(current_user, section.id),
-        classes=queries.list_classes_of_section(current_user, section.id),
-        governed=governed,
-        has_forms=governed or not access.can_view_learners(current_user),
+        classes=classes,
         form=form,
     )
 
@@ -179,7 +190,7 @@ def new_class(section_id: UUID) -> str | Response | tuple[str, int]:
             form.subject.errors = [_("This section has that subject already.")]
         else:
             flash(_("%(subject)s is ready. Schedule its first class.", subject=school_class.subject))
-            return redirect(url_for("pages.show_class_page", class_id=school_class.id))
+            return redirect(url_for("class_page.show_class_page", class_id=school_class.id))
     return _render_section_page(section, form), 422
 
 
@@ -195,7 +206,7 @@ def edit_class(class_id: UUID) -> str | Response | tuple[str, int]:
             form.subject.errors = [_("This section has that subject already.")]
         else:
             flash(_("The class is called %(subject)s now.", subject=school_class.subject))
-            return redirect(url_for("pages.show_class_page", class_id=class_id))
+            return redirect(url_for("class_page.show_class_page", class_id=class_id))
     page = render_template("classes/change_class.html", form=form, school_class=school_class)
     return page, 422 if form.errors else 200
 
@@ -206,7 +217,7 @@ def reopen_class(class_id: UUID) -> Response:
     school_class = access.class_or_404(class_id, manage=True)
     service.reopen_class(current_user, school_class)
     flash(_("%(subject)s is open again.", subject=school_class.subject))
-    return redirect(url_for("pages.show_class_page", class_id=class_id))
+    return redirect(url_for("class_page.show_class_page", class_id=class_id))
 
 
 @bp.route("/classes/import", methods=["GET", "POST"])

@@ -25,8 +25,8 @@ REQUEST_ID_HEADER = "X-Request-ID"
 ROOT = Path(__file__).resolve().parents[2]
 UNLOGGED_ENDPOINTS = {
     "static",
-    "pages.check_portal_health",
-    "pages.export_prometheus_metrics",
+    "health.check_portal_health",
+    "health.export_prometheus_metrics",
 }  # requested every few seconds by machines, or by every page
 _REDACTIONS = (
     (re.compile(r"[\w.+'%-]+@[\w-]+(\.[\w-]+)+"), "[address]"),

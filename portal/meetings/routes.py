@@ -120,7 +120,7 @@ def _save_and_redirect(
             return redirect(url_for(".show_schedule", schedule_id=schedule.id))
         meeting = first_meeting
     service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
-    return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
+    return redirect(url_for("meeting_page.show_meeting_page", meeting_id=meeting.id))
 
 
 def _set_start(form: MeetingForm, start_text: str) -> None:
@@ -197,13 +197,13 @@ def edit_meeting(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
             _save_changes(meeting, form)
         except service.MeetingNotChangeable:
             flash(_("This class is over or called off, so it cannot be changed."), "bad")
-            return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
+            return redirect(url_for("meeting_page.show_meeting_page", meeting_id=meeting.id))
         except service.SchedulingConflict as conflict:
             schedule_preview = preview.preview_moved_occurrence(conflict.choice)
         else:
             service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
             flash(_("The change is saved."))
-            return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
+            return redirect(url_for("meeting_page.show_meeting_page", meeting_id=meeting.id))
     page = render_template(
         "meetings/new.html",
         form=form,
@@ -255,7 +255,7 @@ def cancel_meeting(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
                 if meeting.class_id
                 else _("The meeting is cancelled. Nobody's link opens it any more.")
             )
-        return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
+        return redirect(url_for("meeting_page.show_meeting_page", meeting_id=meeting.id))
     return render_template("meetings/cancel.html", form=form, meeting=meeting), 422 if form.errors else 200
 
 
@@ -300,7 +300,7 @@ def edit_occurrence(meeting_id: UUID, occurrence_id: UUID) -> str | AnyResponse 
             service.wait_for_zoom(meeting_id, current_app.config.get("FORM_WAIT", FORM_WAIT))
             flash(_("The date is moved. Tell your learners; their links stay the same."))
         if not form.errors and schedule_preview is None:
-            return redirect(url_for("pages.show_meeting_page", meeting_id=meeting_id))
+            return redirect(url_for("meeting_page.show_meeting_page", meeting_id=meeting_id))
     page = render_template(
         "meetings/date.html",
         form=form,
@@ -324,7 +324,7 @@ def cancel_occurrence(meeting_id: UUID, occurrence_id: UUID) -> AnyResponse:
         else:
             service.wait_for_zoom(meeting_id, current_app.config.get("FORM_WAIT", FORM_WAIT))
             flash(_("No class on %(day)s. Nobody is marked absent.", day=format_day(occurrence.starts_at)))
-    return redirect(url_for("pages.show_meeting_page", meeting_id=meeting_id))
+    return redirect(url_for("meeting_page.show_meeting_page", meeting_id=meeting_id))
 
 
 def _occurrence_of_meeting_or_404(meeting_id: UUID, occurrence_id: UUID) -> MeetingOccurrence:
@@ -344,7 +344,7 @@ def recreate_meeting(meeting_id: UUID) -> AnyResponse:
     else:
         service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
         flash(_("The class is made again, and everybody gets a new link."))
-    return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
+    return redirect(url_for("meeting_page.show_meeting_page", meeting_id=meeting.id))
 
 
 @bp.post("/meetings/<uuid:meeting_id>/run-open")
@@ -354,7 +354,7 @@ def switch_to_open_mode(meeting_id: UUID) -> AnyResponse:
         service.switch_to_open_mode(current_user, meeting)
     except service.MeetingNotChangeable:
         flash(_("This class is over or called off already."), "bad")
-    return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
+    return redirect(url_for("meeting_page.show_meeting_page", meeting_id=meeting.id))
 
 
 @bp.post("/meetings/<uuid:meeting_id>/try-now")
@@ -362,7 +362,7 @@ def retry_meeting_now(meeting_id: UUID) -> AnyResponse:
     meeting = access.meeting_or_404(meeting_id, manage=True)
     service.retry_meeting_now(current_user, meeting)
     service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
-    return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
+    return redirect(url_for("meeting_page.show_meeting_page", meeting_id=meeting.id))
 
 
 @bp.get("/meetings/<uuid:meeting_id>/start")
@@ -376,7 +376,7 @@ def start_meeting(meeting_id: UUID) -> AnyResponse | tuple[str, int]:
         return Response(status=204)
     if meeting.zoom_id is None or meeting.state in (MeetingState.CANCELLED, MeetingState.DELETED):
         flash(_("This class has no room at Zoom, so it cannot be started."), "bad")
-        return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
+        return redirect(url_for("meeting_page.show_meeting_page", meeting_id=meeting.id))
     try:
         start_url = get_zoom_client().get_meeting(meeting.zoom_id).start_url
     except ZoomError as error:

@@ -35,7 +35,7 @@ def close_class(class_id: UUID) -> str | Response | tuple[str, int]:
     """Close the class: nothing new can be scheduled; its upcoming dates are cancelled or kept, as the user chooses."""
     school_class = access.class_or_404(class_id, manage=True)
     if school_class.closed_at:
-        return redirect(url_for("pages.show_class_page", class_id=class_id))
+        return redirect(url_for("class_page.show_class_page", class_id=class_id))
     upcoming_count = count_upcoming_occurrences(class_id)
     form = CloseClassForm()
     if not upcoming_count:
@@ -61,6 +61,6 @@ def close_class(class_id: UUID) -> str | Response | tuple[str, int]:
                     cancelled,
                 )
             )
-        return redirect(url_for("pages.show_class_page", class_id=class_id))
+        return redirect(url_for("class_page.show_class_page", class_id=class_id))
     page = render_template("classes/close_class.html", form=form, school_class=school_class, coming=upcoming_count)
     return page, 422 if form.errors else 200

@@ -51,7 +51,7 @@ def retry_failed_registrations(meeting_id: UUID) -> AnyResponse:
     meeting = meeting_or_404(meeting_id, manage=True)
     count = service.retry_failed_registrants(current_user, meeting)
     flash(ngettext("%(num)d person gets another try.", "%(num)d people get another try.", count))
-    return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
+    return redirect(url_for("meeting_page.show_meeting_page", meeting_id=meeting.id))
 
 
 @bp.post("/meetings/<uuid:meeting_id>/registration/<uuid:registrant_id>/lrn-address")
@@ -61,7 +61,7 @@ def use_lrn_address(meeting_id: UUID, registrant_id: UUID) -> AnyResponse:
         flash(_("The LRN address is used from now on."))
     else:
         flash(_("That cannot be done: there is no LRN, or the registration has changed meanwhile."), "bad")
-    return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
+    return redirect(url_for("meeting_page.show_meeting_page", meeting_id=meeting.id))
 
 
 @bp.get("/meetings/<uuid:meeting_id>/links")

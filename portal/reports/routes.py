@@ -12,7 +12,7 @@ from portal.core import audit_log
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.meetings.access import participants_occurrence_or_404
 from portal.reports import exports, filters, participants, queries, xlsx_writer
-from portal.reports.chart import line_chart
+from portal.reports.report_page import build_report_page
 from portal.web.rate_limits import learner_export_limit
 
 bp = Blueprint("reports", __name__)
@@ -26,20 +26,26 @@ def show_attendance_report() -> str:
 def _render_report(report_request: filters.ReportRequest) -> str:
     groups = queries.load_report_groups(current_user, report_request.filters)
     weeks = queries.rate_by_week(queries.totals_by_day(current_user, report_request.filters))
+    with_learners = can_view_learners(current_user)
     return render_template(
         "reports/index.html",
+        page=build_report_page(
+            report_request,
+            groups,
+            queries.sum_report_groups(groups),
+            learners=queries.count_learners(groups),
+            weeks=weeks,
+            school_name=current_user.school_name,
+            with_learners=with_learners,
+        ),
         filters=report_request.filters,
-        choices=report_request.choices,
         problems=report_request.problems,
-        total=queries.sum_report_groups(groups),
-        learners=queries.count_learners(groups),
-        groups=groups,
+        invalid={
+            problem.field: {"aria-invalid": "true", "aria-describedby": "problems"}
+            for problem in report_request.problems
+        },
         dates=queries.list_held_occurrences(current_user, report_request.filters),
-        weeks=weeks,
-        with_learners=can_view_learners(current_user),
-        with_marks=can_view_learners(current_user) or report_request.filters.section is not None,
-        narrow=line_chart(weeks, width=340, height=210),
-        wide=line_chart(weeks, width=1000, height=260),
+        with_marks=with_learners or report_request.filters.section is not None,
     )
 
 

@@ -10,7 +10,7 @@ from portal.config import LOOPBACK, Settings
 
 # Load balancers call these by IP address, and a proxy may have rewritten the Host header of Zoom's deliveries, which
 # are signed. None of these views builds a URL from the request.
-HOST_CHECK_EXEMPT = {"webhooks.receive_webhook", "pages.check_portal_health", "pages.export_prometheus_metrics"}
+HOST_CHECK_EXEMPT = {"webhooks.receive_webhook", "health.check_portal_health", "health.export_prometheus_metrics"}
 _HOST = re.compile(r"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 

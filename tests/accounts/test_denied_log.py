@@ -32,7 +32,7 @@ def test_a_strangers_look_is_written_down(browser: Browser, people: People, biol
     [entry] = denied()
     assert (entry.user_id, entry.subject_type, entry.subject_id) == (people.bob.id, "class", str(biology.id))
     assert (entry.class_id, entry.section_id) == (biology.id, biology.section_id)
-    assert entry.details == {"page": "pages.show_class_page", "method": "GET", "code": 404}
+    assert entry.details == {"page": "class_page.show_class_page", "method": "GET", "code": 404}
 
 
 def test_what_may_be_seen_but_not_changed_counts_too(browser: Browser, people: People) -> None:

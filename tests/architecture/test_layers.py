@@ -99,12 +99,12 @@ PUBLIC = {
     "accounts.sign_in",
     "accounts.sign_out",
     "webhooks.receive_webhook",
-    "pages.check_portal_health",
-    "pages.show_help_page",
-    "pages.choose_language",
-    "pages.export_prometheus_metrics",
-    "pages.show_privacy_notice",
-    "pages.choose_theme",
+    "health.check_portal_health",
+    "information.show_help_page",
+    "preferences.choose_language",
+    "health.export_prometheus_metrics",
+    "information.show_privacy_notice",
+    "preferences.choose_theme",
 }
 NO_CSRF = {"webhooks.receive_webhook"}
 

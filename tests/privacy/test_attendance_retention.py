@@ -198,6 +198,19 @@ def test_what_would_go_at_once_is_shown_before_it_is_so(
     assert db.session.scalar(select(Base.metadata.tables["schools"].c.attendance_retention_years)) == 3
 
 
+def test_a_year_is_being_deleted_from_the_first_hour_of_its_day(
+    held: Any, browser: Browser, people: People, moving: time_machine.Traveller
+) -> None:
+    """At 7:30 in Manila it is still the day before in UTC."""
+    people.sign_in(browser, people.head)
+    choose(browser, people, "2")
+    for day, said in ((datetime(2029, 5, 31, 7, 30), "is deleted on"), (datetime(2029, 6, 1, 7, 30), "being deleted")):
+        moving.move_to(day.replace(tzinfo=clock.MANILA))
+        people.sign_in(browser, people.head)
+        browser.get(f"/admin/schools/{people.school.id}/keeping")
+        assert said in browser.text
+
+
 def test_evidence_that_comes_after_makes_no_marks_and_does_not_stay(
     app: Flask, held: tuple[Section, SchoolClass, UUID], people: People, moving: time_machine.Traveller
 ) -> None:

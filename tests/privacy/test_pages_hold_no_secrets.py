@@ -24,7 +24,7 @@ from tests.people import People, run_jobs
 
 STARTS = "meetings.start_meeting"  # leads on to Zoom with the start link fetched on this click, by design
 WITH_LINKS = {
-    "pages.show_meeting_page",
+    "meeting_page.show_meeting_page",
     "registration.print_zoom_links",
 }  # what shows a personal link, to who may hand it out
 EXPORTS = ("attendance.download_sheet_csv", "reports.download_report_csv", "calendar.download_meeting_ics")

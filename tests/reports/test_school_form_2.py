@@ -330,6 +330,15 @@ def test_the_section_leads_to_its_form(ada: Browser, month: Month) -> None:
     assert "School Form 2, November" in ada.text
 
 
+def test_today_can_be_recorded_before_eight_in_the_morning(ada: Browser, month: Month) -> None:
+    """In UTC it is still yesterday then."""
+    month.moving.move_to(at("7:30", day=12))
+    month.people.sign_in(ada, month.people.ada)
+    form(ada, month)
+    linked = [words(link) for link in ada.page.select("table.sf2 thead a")]
+    assert linked == ["3", "4", "5", "6", "9", "10", "11", "12"]
+
+
 def test_only_who_answers_for_the_section_sees_it(ada: Browser, month: Month) -> None:
     month.people.school_class(month.people.bob, month.section, "Music")
     bob = month.people.sign_in(Browser(month.app.test_client()), month.people.bob)

@@ -33,7 +33,7 @@ def broken(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
             raise KeyError("secret name")
         abort(int(what))
 
-    monkeypatch.setitem(app.view_functions, "pages.show_help_page", fail)
+    monkeypatch.setitem(app.view_functions, "information.show_help_page", fail)
     return app
 
 

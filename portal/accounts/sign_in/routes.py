@@ -44,11 +44,11 @@ TOTP_EXEMPT_ENDPOINTS = {
     "profile.show_totp_settings",
     "profile.turn_on_totp",
     "accounts.sign_out",
-    "pages.show_help_page",
-    "pages.choose_language",
-    "pages.show_privacy_notice",
-    "pages.choose_theme",
-    "pages.check_portal_health",
+    "information.show_help_page",
+    "preferences.choose_language",
+    "information.show_privacy_notice",
+    "preferences.choose_theme",
+    "health.check_portal_health",
     "webhooks.receive_webhook",
     "static",
 }
@@ -79,7 +79,7 @@ def require_totp_for_admins() -> Response | None:
 def sign_in() -> Answer:
     """The sign-in page."""
     if current_user.is_authenticated:
-        return redirect(url_for("pages.show_home_page"))
+        return redirect(url_for("home.show_home_page"))
     form = SignInForm()
     settings = current_settings()
     status = 200
@@ -267,7 +267,7 @@ def _complete_sign_in(user: User, *, remember: bool, typed: str, target: str) ->
     if chosen_language in LANGUAGES and chosen_language != user.language:
         service.set_user_language(user, chosen_language)
     saved_form = resubmit.open_submitted_form(typed, user) if typed else None
-    home = safe_next_url(target, url_for("pages.show_home_page"))
+    home = safe_next_url(target, url_for("home.show_home_page"))
     response = current_app.make_response(
         render_template("accounts/again.html", typed=saved_form) if saved_form else redirect(home)
     )

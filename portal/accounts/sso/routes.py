@@ -46,7 +46,7 @@ def start_sso_sign_in(provider: str) -> Answer:
     """Redirect to the provider. GET, since the CSP forbids forms that lead to another host."""
     oidc_provider = _provider_or_404(provider)
     if current_user.is_authenticated:
-        return redirect(url_for("pages.show_home_page"))
+        return redirect(url_for("home.show_home_page"))
     try:
         lockout.check_client_limit()
         return redirect(

@@ -62,7 +62,7 @@ def new_staff_meeting() -> str | AnyResponse | tuple[str, int]:
             schedule_preview = schedule_preview.with_clashes(conflict.choice)
         else:
             service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
-            return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
+            return redirect(url_for("meeting_page.show_meeting_page", meeting_id=meeting.id))
     return _render_page(form, None, schedule_preview)
 
 
@@ -84,13 +84,13 @@ def edit_staff_meeting(meeting_id: UUID) -> str | AnyResponse | tuple[str, int]:
             )
         except service.MeetingNotChangeable:
             flash(_("This meeting is over or called off, so it cannot be changed."), "bad")
-            return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
+            return redirect(url_for("meeting_page.show_meeting_page", meeting_id=meeting.id))
         except service.SchedulingConflict as conflict:
             schedule_preview = preview.preview_moved_occurrence(conflict.choice)
         else:
             service.wait_for_zoom(meeting.id, current_app.config.get("FORM_WAIT", FORM_WAIT))
             flash(_("The change is saved."))
-            return redirect(url_for("pages.show_meeting_page", meeting_id=meeting.id))
+            return redirect(url_for("meeting_page.show_meeting_page", meeting_id=meeting.id))
     return _render_page(form, meeting, schedule_preview)
 
 

@@ -27,8 +27,8 @@ _VIEWS = {
     "user": ("users.show_user", "user_id"),
     "school": ("schools.show_school", "school_id"),
     "section": ("classes.show_section", "section_id"),
-    "class": ("pages.show_class_page", "class_id"),
-    "meeting": ("pages.show_meeting_page", "meeting_id"),
+    "class": ("class_page.show_class_page", "class_id"),
+    "meeting": ("meeting_page.show_meeting_page", "meeting_id"),
     "occurrence": ("attendance.show_sheet", "occurrence_id"),
     "learner": ("privacy.show_learner_data", "learner_id"),
 }

@@ -14,6 +14,7 @@ from wtforms.validators import DataRequired, Length, Regexp, ValidationError
 
 from portal.accounts.models import School
 from portal.accounts.schools import service as schools_service
+from portal.core import clock
 from portal.core.forms import PortalForm
 from portal.pages.schools import queries
 from portal.privacy import attendance_retention
@@ -169,7 +170,14 @@ def set_attendance_retention(school_id: UUID) -> Answer:
             flash(_("Saved."))
             return redirect(url_for(".show_school", school_id=school.id))
     past_years = attendance_retention.list_past_years(school, school.attendance_retention_years)
-    page = render_template("schools/keeping.html", school=school, form=form, lines=past_years, at_once=expired_years)
+    page = render_template(
+        "schools/keeping.html",
+        school=school,
+        form=form,
+        lines=past_years,
+        at_once=expired_years,
+        today=clock.today(),
+    )
     return page, 422 if form.errors else 200
 
 

@@ -1,7 +1,7 @@
 """Pages of School Form 2 for a section and month: the form, its workbook, and its options."""
 
 import re
-from datetime import date, timedelta
+from datetime import date
 from uuid import UUID
 
 from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
@@ -12,10 +12,11 @@ from werkzeug.wrappers import Response as AnyResponse
 from portal.attendance.record import service as record_service
 from portal.classes.access import can_manage_section, section_or_404
 from portal.classes.models import Section, school_year_of
-from portal.core import audit_log
+from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.reports import xlsx_writer
 from portal.reports.sf2 import queries, workbook
+from portal.reports.sf2.page import build_sf2_page
 from portal.web.rate_limits import learner_export_limit
 
 bp = Blueprint("sf2", __name__)
@@ -34,18 +35,20 @@ def show_sf2(section_id: UUID, month: str) -> str:
 def _render_sf2(section: Section, month: str, problems: dict[str, str] | None = None) -> str:
     first = _month_or_404(section, month)
     month_data = queries.load_sf2_month(section, first.year, first.month)
-    previous_month, next_month = first - timedelta(days=1), first + timedelta(days=31)
     return render_template(
         "reports/sf2.html",
         section=section,
-        governed=can_manage_section(section),
+        can_change=can_manage_section(section),
         month=month,
-        found=month_data,
         form=month_data.form,
-        columns=[day for day in workbook.dates_by_column(month_data.form) if day],
-        earlier=f"{previous_month:%Y-%m}" if previous_month >= section.first_day else None,
-        later=f"{next_month:%Y-%m}" if next_month.replace(day=1) <= section.roster_day else None,
-        remarks=workbook.format_sf2_remarks,
+        head=month_data.head,
+        page=build_sf2_page(
+            month_data,
+            first_day=section.first_day,
+            last_day=section.roster_day,
+            today=clock.today(),
+            adviser=section.adviser.full_name if section.adviser else "",
+        ),
         rules={
             "any": _("any class of the day"),
             "first": _("the first class of the day"),
@@ -58,6 +61,7 @@ def _render_sf2(section: Section, month: str, problems: dict[str, str] | None = 
         },
         papers={"a4": _("A4"), "long": _("long, 8.5 by 13 inches")},
         problems=problems or {},
+        invalid=dict.fromkeys(problems or (), "true"),
         typed={
             "cut_off": month_data.cutoff_date.isoformat(),
             "day_rule": section.day_attendance_rule,
