@@ -49,7 +49,7 @@ from portal.classes.service import create_school_year
 from portal.core import clock
 from portal.core.db import bulk_insert_ignore, db, write_transaction
 from portal.core.db.write_holds import WriteHold, observe_write_holds
-from portal.jobs.purge import delete_expired_rows
+from portal.jobs.retention import delete_expired_rows
 from portal.meetings.models import CalendarDay, MeetingOccurrence, ZoomInstance
 from portal.meetings.scheduling.class_closing import close_class_with_dates
 from portal.meetings.scheduling.recurrence import TimeSlot, WeeklyRule, expand_weekly_rule

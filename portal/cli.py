@@ -151,7 +151,7 @@ def check_zoom_account() -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 def purge_expired_data(dry_run: bool) -> None:
     """Take away what is too old to keep; --dry-run lists it. The portal does it hourly by itself."""
-    from portal.jobs.purge import delete_expired_rows
+    from portal.jobs.retention import delete_expired_rows
 
     for name, count in delete_expired_rows(dry_run=dry_run).items():
         click.echo(f"{count:>8} {name}{' would go' if dry_run else ' gone'}")

@@ -1,4 +1,4 @@
-"""Background worker: jobs over due rows, signalled within the process, else polled every second.
+"""Background worker: jobs over due rows, signalled within the process, else polled at an interval of its own.
 
 All state is in the rows. A crash at any point is safe: leases expire, and the next round finds what is left.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from flask import Flask
 from sqlalchemy import select
 
-from portal.accounts import account_requests
+from portal.accounts import auth_requests
 from portal.attendance.evidence import zoom_report
 from portal.attendance.models import AttendanceSheet
 from portal.attendance.sheet import compute as sheet_compute
@@ -22,7 +22,7 @@ from portal.core.db import db
 from portal.core.mail import outbox
 from portal.core.settings import current_settings
 from portal.core.worker_signals import Topic, notify_worker, wait_for_signal
-from portal.jobs import purge
+from portal.jobs import retention
 from portal.jobs.webhook_projection import (
     mark_sheets_of_missed,
     project_pending_deliveries,
@@ -107,7 +107,7 @@ def reconcile_due_reports() -> int:
 
 
 def process_auth_requests() -> int:
-    return account_requests.process_pending_requests()
+    return auth_requests.process_pending_requests()
 
 
 def send_queued_mail() -> int:
@@ -139,7 +139,7 @@ def process_erasures() -> int:
 
 def purge_expired_rows() -> int:
     """Delete expired rows. Always returns 0: nothing waits for it, so there is no immediate second round."""
-    purge.delete_expired_rows()
+    retention.delete_expired_rows()
     return 0
 
 

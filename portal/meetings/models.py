@@ -18,6 +18,9 @@ from portal.meetings.codes import Audience, MeetingKind, MeetingState, Occurrenc
 SCHOOL_AUDIENCES = ("teachers", "all")  # audiences of a meeting without a class that a school's admin invites
 
 
+PRESENT_THRESHOLD_SECONDS = 900  # 15 minutes in class are present; below that is partial (DepEd has no rule)
+
+
 class Schedule(UuidPrimaryKey, Model):
     """A class schedule: weekdays, each with its own time, from a first day until a last day or for a number of dates.
 
@@ -203,7 +206,8 @@ class ZoomMeeting(UuidPrimaryKey, Model):
 
 
 class MeetingOccurrence(UuidPrimaryKey, Model):
-    """One class date of a meeting. It stores its threshold: changing the setting leaves past sheets unchanged."""
+    """One class date of a meeting. It stores the seconds that make "present", so that a later change of the rule leaves
+    past sheets unchanged."""
 
     __tablename__ = "meeting_occurrences"
     __table_args__ = (
@@ -224,7 +228,7 @@ class MeetingOccurrence(UuidPrimaryKey, Model):
     zoom_minutes: Mapped[int | None]
     state: Mapped[str] = mapped_column(default="scheduled")
     is_scheduled: Mapped[bool] = mapped_column(default=True)  # False: the meeting was opened on a day without class
-    threshold_seconds: Mapped[int] = mapped_column(default=900)
+    threshold_seconds: Mapped[int] = mapped_column(default=PRESENT_THRESHOLD_SECONDS)
 
     meeting: Mapped[ZoomMeeting] = relationship(back_populates="occurrences", lazy="raise_on_sql")
 

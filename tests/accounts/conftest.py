@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal.accounts.account_requests import process_pending_requests
+from portal.accounts.auth_requests import process_pending_requests
 from portal.core.crypto import decrypt_for_row
 from portal.core.db import db
 from portal.core.mail import outbox

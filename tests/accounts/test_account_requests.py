@@ -11,7 +11,7 @@ import time_machine
 from flask import Flask
 from sqlalchemy import event, select
 
-from portal.accounts import account_requests
+from portal.accounts import auth_requests
 from portal.accounts.models import AccountRequest, PendingAuthRequest, User
 from portal.core import clock
 from portal.core.db import db, write_transaction
@@ -97,14 +97,14 @@ def test_asking_is_no_failed_sign_in(app: Flask, browser: Browser, people: Peopl
 
 
 def test_one_mailbox_is_not_flooded(browser: Browser, people: People, letters: Letters) -> None:
-    for _ in range(account_requests.MAX_MAILS_PER_HOUR + 3):
+    for _ in range(auth_requests.MAX_MAILS_PER_HOUR + 3):
         browser.get("/forgot-password")
         browser.submit(email=people.ada.email)
-    assert len(letters()) == account_requests.MAX_MAILS_PER_HOUR
+    assert len(letters()) == auth_requests.MAX_MAILS_PER_HOUR
     with time_machine.travel(clock.now() + timedelta(minutes=61)):
         browser.get("/forgot-password")
         browser.submit(email=people.ada.email)
-        assert len(letters()) == account_requests.MAX_MAILS_PER_HOUR + 1
+        assert len(letters()) == auth_requests.MAX_MAILS_PER_HOUR + 1
 
 
 def test_nothing_readable_is_kept_of_a_wish(browser: Browser, people: People) -> None:
@@ -112,11 +112,11 @@ def test_nothing_readable_is_kept_of_a_wish(browser: Browser, people: People) ->
     browser.submit(full_name="Cora Peña", email="cora@r1.deped.gov.ph", school="300123")
     [wish] = db.session.scalars(select(PendingAuthRequest)).all()
     assert "cora" not in str(vars(wish)).lower() and wish.request_encrypted
-    account_requests.process_pending_requests()
+    auth_requests.process_pending_requests()
     expire_orm_state()
     assert db.session.scalars(select(PendingAuthRequest)).one().request_encrypted is None
     assert db.session.scalars(select(AccountRequest)).one().full_name == "Cora Peña"
-    assert account_requests.process_pending_requests() == 0
+    assert auth_requests.process_pending_requests() == 0
 
 
 # One password for everybody

@@ -6,7 +6,7 @@ import pytest
 import time_machine
 from sqlalchemy import func, select
 
-from portal.accounts.account_requests import process_pending_requests
+from portal.accounts.auth_requests import process_pending_requests
 from portal.accounts.models import AccountRequest, OneTimeLink, User
 from portal.accounts.sign_in import passwords
 from portal.core import clock

@@ -20,7 +20,7 @@ from portal.accounts.users import service as admins
 from portal.core import clock
 from portal.core.audit_log import AuditEntry
 from portal.core.db import db, write_transaction
-from portal.jobs import purge
+from portal.jobs import retention
 from tests import openid_issuer as spoiled
 from tests.accounts.conftest import Letters
 from tests.browser import Browser
@@ -847,9 +847,9 @@ def test_spent_states_and_refusals_are_forgotten_in_time(
     issuer.spoil = _set(nonce="another")
     come(browser, issuer, provider, 403)
     with time_machine.travel(clock.now() + timedelta(days=2)):
-        purge.delete_expired_rows()
+        retention.delete_expired_rows()
     expire_orm_state()
     assert db.session.scalars(select(UsedOidcState)).all() == []
     with time_machine.travel(clock.now() + timedelta(days=181)):
-        purge.delete_expired_rows()
+        retention.delete_expired_rows()
     assert db.session.scalars(select(AuditEntry).where(AuditEntry.action == "refused_sign_in")).all() == []

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from portal.core import client_hash, clock
 from portal.core.audit_log import AuditEntry
 from portal.core.db import db
-from portal.jobs.purge import delete_expired_rows
+from portal.jobs.retention import delete_expired_rows
 from portal.meetings.models import MeetingOccurrence
 from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from portal.sandbox.webhook_sender import WebhookSender

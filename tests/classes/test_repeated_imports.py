@@ -12,7 +12,7 @@ from portal.classes.models import Enrolment, Learner, RosterImport, Section
 from portal.core import clock
 from portal.core.audit_log import AuditEntry
 from portal.core.db import db, write_transaction
-from portal.jobs import purge
+from portal.jobs import retention
 from portal.registration.models import MeetingRegistrant
 from portal.sandbox.simulation.simulated_zoom import SimulatedZoom
 from tests.browser import Browser
@@ -216,7 +216,7 @@ def test_after_a_day_an_import_stays_and_its_journal_goes(
     assert not ada.page.select("form[action$='/undo']")
     ada.post(address)
     assert "cannot be undone any more" in ada.page.text
-    purge.delete_expired_rows()
+    retention.delete_expired_rows()
     expire_orm_state()
     assert db.session.scalars(select(RosterImport)).one().undo_journal is None
     assert len(picture()) == 2

@@ -15,7 +15,7 @@ from portal.accounts.models import User
 from portal.classes.models import SchoolClass, Section
 from portal.core.db import db, write_transaction
 from portal.core.mail import outbox
-from portal.jobs import purge, worker
+from portal.jobs import retention, worker
 from portal.meetings import service as meetings
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
 from portal.meetings.scheduling import schedules
@@ -255,6 +255,6 @@ def test_old_news_is_shown_but_not_mailed_and_goes_after_ninety_days(
     later(tuesday, minutes=11)
     assert told() == 2 and not letters(), "the worker was away for days"
     later(tuesday, days=90)
-    assert purge.delete_expired_rows(dry_run=True)["notifications"] == 2
-    purge.delete_expired_rows()
+    assert retention.delete_expired_rows(dry_run=True)["notifications"] == 2
+    retention.delete_expired_rows()
     assert told() == 0

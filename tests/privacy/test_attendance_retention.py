@@ -17,7 +17,7 @@ from portal.classes.models import Learner, SchoolClass, Section
 from portal.core import clock
 from portal.core.audit_log import AuditEntry
 from portal.core.db import Base, db, write_transaction
-from portal.jobs.purge import delete_expired_rows
+from portal.jobs.retention import delete_expired_rows
 from portal.meetings.models import MeetingOccurrence, ZoomInstance
 from portal.privacy import attendance_retention
 from portal.sandbox.simulation.simulated_zoom import SimulatedZoom

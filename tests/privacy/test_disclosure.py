@@ -15,7 +15,7 @@ from portal.classes.models import Enrolment, Learner, SchoolClass, Section
 from portal.core import clock
 from portal.core.audit_log import AuditEntry
 from portal.core.db import db, write_transaction
-from portal.jobs.purge import delete_expired_rows
+from portal.jobs.retention import delete_expired_rows
 from portal.meetings.models import MeetingOccurrence
 from portal.privacy import erasure
 from portal.sandbox.simulation.simulated_zoom import SimulatedZoom

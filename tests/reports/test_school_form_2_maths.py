@@ -17,6 +17,11 @@ CUT_OFF = date(2026, 6, 12)
 Register = dict[tuple[str, date], RecordDay]
 
 
+def rates(summary: sf2_calculation.Sf2Summary) -> tuple[Fraction | None, Fraction | None, Fraction | None]:
+    """Average daily attendance, percentage of attendance, percentage of enrolment."""
+    return summary.average_daily_attendance, summary.attendance_rate, summary.enrolment_rate
+
+
 def november(*days: int) -> list[date]:
     return [date(2026, 11, day) for day in days]
 
@@ -60,11 +65,23 @@ def test_a_month_calculated_by_hand() -> None:
     assert [form.per_day["M", day] for day in days] == [3, 2, 2, 3, 3, 1, 1, 1, 1, 1]
     male, female, both = form.male, form.female, form.both
     assert (male.enrolment, male.late, male.registered, male.attendance) == (3, 0, 2, 18)
-    assert (male.daily, male.of_attendance, male.of_enrolment) == (Fraction("1.8"), Fraction("0.9"), Fraction(2, 3))
+    assert rates(male) == (
+        Fraction("1.8"),
+        Fraction("0.9"),
+        Fraction(2, 3),
+    )
     assert (male.absent_in_a_row, male.transferred_out, male.left) == (1, 1, 0)
     assert (female.enrolment, female.late, female.registered) == (1, 1, 2)
-    assert (female.daily, female.of_attendance, female.of_enrolment) == (Fraction("1.5"), Fraction("0.75"), 2)
-    assert (both.attendance, both.daily, both.of_attendance) == (33, Fraction("3.3"), Fraction("0.825"))
+    assert rates(female) == (
+        Fraction("1.5"),
+        Fraction("0.75"),
+        2,
+    )
+    assert (both.attendance, both.average_daily_attendance, both.attendance_rate) == (
+        33,
+        Fraction("3.3"),
+        Fraction("0.825"),
+    )
     assert sf2_calculation.find_enrolment_discrepancy(4, both) == 0
     assert form.lines[0].tardies == 1
     assert form.lines[2].remarks == (("T/O", date(2026, 11, 6), "Laoag Central"),)
@@ -123,7 +140,11 @@ def test_a_month_without_class_divides_by_nothing() -> None:
     form = sf2_calculation.compute_sf2(
         *sf2_calculation.days_of_month(2026, 11), class_days=[], before=[], learners=[], register={}, cut_off=CUT_OFF
     )
-    assert (form.both.daily, form.both.of_attendance, form.both.of_enrolment) == (None, None, None)
+    assert rates(form.both) == (
+        None,
+        None,
+        None,
+    )
 
 
 def test_what_nobody_knows_is_open_and_never_absent() -> None:
@@ -203,6 +224,6 @@ def test_the_sheet_agrees_with_itself(days: list[date], learners: list[Enrolment
         assert summary.absent_in_a_row <= sum(line.absent >= 5 for line in lines)
     both = form.both
     assert both.attendance == form.male.attendance + form.female.attendance
-    if both.daily is not None and both.registered:
-        assert both.of_attendance == Fraction(both.attendance, len(days) * both.registered)
-        assert both.daily <= len(form.lines)
+    if both.average_daily_attendance is not None and both.registered:
+        assert both.attendance_rate == Fraction(both.attendance, len(days) * both.registered)
+        assert both.average_daily_attendance <= len(form.lines)

@@ -9,7 +9,7 @@ from flask_login import current_user, login_url
 from werkzeug.wrappers import Response
 from wtforms import Field
 
-from portal.accounts import account_requests, one_time_links, service
+from portal.accounts import auth_requests, one_time_links, service
 from portal.accounts.email_domain import EmailDomainError
 from portal.accounts.forms import (
     AccountRequestForm,
@@ -164,7 +164,7 @@ def request_account() -> Answer:
     form = AccountRequestForm()
     if form.validate_on_submit():
         try:
-            account_requests.store_account_request(
+            auth_requests.store_account_request(
                 form.email.data or "", form.full_name.data or "", form.school.data or "", str(get_locale() or "en")
             )
         except lockout.TooManyAttempts as error:
@@ -183,7 +183,7 @@ def forgot_password() -> Answer:
     form = ForgotPasswordForm()
     if form.validate_on_submit():
         try:
-            account_requests.store_password_reset_request(form.email.data or "")
+            auth_requests.store_password_reset_request(form.email.data or "")
         except lockout.TooManyAttempts as error:
             return render_too_many_attempts(error)
         except EmailDomainError as error:

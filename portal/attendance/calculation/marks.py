@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from portal.attendance.calculation.attended_time import InstanceTimes, Presence, StayReader
 from portal.attendance.calculation.intervals import (
     Interval,
     total_seconds,
@@ -25,7 +26,6 @@ from portal.attendance.calculation.matching import (
     match_stays_to_people,
     sort_stays_stably,
 )
-from portal.attendance.calculation.presence import InstanceTimes, Presence, StayReader
 from portal.attendance.calculation.suggestions import MatchSuggester, MatchSuggestion
 from portal.attendance.codes import Mark, RecordFlag
 from portal.classes.lis_names import fold_name

@@ -79,17 +79,21 @@ class Sf2Summary:
     transferred_in: int
 
     @property
-    def of_enrolment(self) -> Fraction | None:
+    def enrolment_rate(self) -> Fraction | None:
         return Fraction(self.registered, self.enrolment) if self.enrolment else None
 
     @property
-    def daily(self) -> Fraction | None:
+    def average_daily_attendance(self) -> Fraction | None:
         """Average daily attendance."""
         return Fraction(self.attendance, self.class_days) if self.class_days else None
 
     @property
-    def of_attendance(self) -> Fraction | None:
-        return self.daily / self.registered if self.daily is not None and self.registered else None
+    def attendance_rate(self) -> Fraction | None:
+        return (
+            self.average_daily_attendance / self.registered
+            if self.average_daily_attendance is not None and self.registered
+            else None
+        )
 
     def __add__(self, other: "Sf2Summary") -> "Sf2Summary":
         if self.class_days != other.class_days:

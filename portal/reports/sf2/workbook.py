@@ -385,9 +385,9 @@ class _SheetBuilder:
         """The lines of the summary. Counts are numbers; derived figures are formulas."""
         days = f"${CLASS_DAYS}$1"
         formulas: dict[str, Callable[[str, int], str]] = {
-            "of_enrolment": lambda c, _row: f'IF({c}{base + 3}=0,"",{c}{base + 9}/{c}{base + 3})',
-            "daily": lambda _c, row: f'IF({days}=0,"",SUM(F{row}:AL{row})/{days})',
-            "of_attendance": lambda c, _row: f'IF(OR({c}{base + 9}=0,{days}=0),"",{c}{base + 13}/{c}{base + 9})',
+            "enrolment_rate": lambda c, _row: f'IF({c}{base + 3}=0,"",{c}{base + 9}/{c}{base + 3})',
+            "average_daily_attendance": lambda _c, row: f'IF({days}=0,"",SUM(F{row}:AL{row})/{days})',
+            "attendance_rate": lambda c, _row: f'IF(OR({c}{base + 9}=0,{days}=0),"",{c}{base + 13}/{c}{base + 9})',
         }
         columns = (
             ("AR", "AR", self.form.male, self.rows["M"]),
