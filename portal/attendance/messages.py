@@ -1,11 +1,13 @@
 """Messages: translated sentences for this package's codes."""
 
+from typing import Protocol
+
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
 from portal.attendance.codes import FileErrorCode, Mark, ReportError
 from portal.attendance.evidence.participants_csv import FileProblem
-from portal.core.translations import N_
+from portal.core.translations import N_, ngettext
 from portal.core.translations import gettext as _
 from portal.meetings import messages as meeting_words
 
@@ -21,6 +23,33 @@ _MARK_LABELS = {
 def mark_label(mark: str) -> str:
     """The label of a mark, the same on every page; `mark` is a `Mark` or its value."""
     return _(_MARK_LABELS[Mark(mark)])
+
+
+class HasMarkCounts(Protocol):
+    """Anything that has the number of each mark."""
+
+    @property
+    def present(self) -> int: ...
+    @property
+    def partial(self) -> int: ...
+    @property
+    def absent(self) -> int: ...
+    @property
+    def needs_review(self) -> int: ...
+    @property
+    def pending(self) -> int: ...
+
+
+def mark_counts_message(counts: HasMarkCounts) -> str:
+    """ "39 present, 4 partial": also for screen readers, which do not see the bar."""
+    sentences = [
+        ngettext("%(num)d present", "%(num)d present", counts.present) if counts.present else "",
+        ngettext("%(num)d partial", "%(num)d partial", counts.partial) if counts.partial else "",
+        ngettext("%(num)d absent", "%(num)d absent", counts.absent) if counts.absent else "",
+        ngettext("%(num)d needs review", "%(num)d need review", counts.needs_review) if counts.needs_review else "",
+        ngettext("%(num)d not known yet", "%(num)d not known yet", counts.pending) if counts.pending else "",
+    ]
+    return ", ".join(filter(None, sentences)) or _("no marks yet")
 
 
 @pass_context  # without it Jinja evaluates the filter of a constant once, in the language of the first reader

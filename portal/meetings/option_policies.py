@@ -7,7 +7,7 @@ They apply to meetings scheduled or changed from then on. Existing meetings keep
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint, and_, delete, or_, select
@@ -25,9 +25,7 @@ from portal.core.db import (
     write_transaction,
 )
 from portal.meetings.codes import PolicyRule
-
-if TYPE_CHECKING:
-    from portal.meetings.service import MeetingDetails  # it imports this module
+from portal.meetings.meeting_details import MeetingDetails
 
 POLICY_OPTIONS = (
     "waiting_room",
@@ -152,7 +150,7 @@ def policy_school_of(class_id: UUID | None, user: User) -> School | None:
     )
 
 
-def apply_option_policies(details: "MeetingDetails", policies: EffectivePolicies) -> "MeetingDetails":
+def apply_option_policies(details: MeetingDetails, policies: EffectivePolicies) -> MeetingDetails:
     """The details with every forced or forbidden option corrected, whatever the form submitted."""
     corrections: dict[str, Any] = {}
     for option, policy in policies.items():
@@ -165,7 +163,7 @@ def apply_option_policies(details: "MeetingDetails", policies: EffectivePolicies
     return replace(details, **corrections) if corrections else details
 
 
-def apply_policies_for_class(user: User, class_id: UUID | None, details: "MeetingDetails") -> "MeetingDetails":
+def apply_policies_for_class(user: User, class_id: UUID | None, details: MeetingDetails) -> MeetingDetails:
     """`apply_option_policies` with the policies of the class, or of the user's school where there is no class."""
     return apply_option_policies(details, effective_policies(policy_school_of(class_id, user)))
 

@@ -6,7 +6,7 @@ that saving never depends on whether Zoom answers.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date, datetime
 from enum import Enum, auto
 from typing import Any, TypeVar
@@ -23,31 +23,12 @@ from portal.core.db import db, end_read_transaction, write_transaction
 from portal.core.worker_signals import Topic, notify_worker
 from portal.meetings import option_policies
 from portal.meetings.codes import MeetingEvent, MeetingKind, MeetingState, OccurrenceState, PendingAction
+from portal.meetings.meeting_details import MeetingDetails as MeetingDetails
 from portal.meetings.models import MeetingHistory, MeetingOccurrence, ZoomMeeting
 from portal.meetings.scheduling import host_assignment
 from portal.meetings.scheduling.host_assignment import HostChoice, ScheduleParties
 from portal.meetings.scheduling.recurrence import TimeSlot
 from portal.zoom_account import hosts
-
-
-@dataclass(frozen=True)
-class MeetingDetails:
-    """The values of a meeting that a person decides. `starts_at` is aware UTC."""
-
-    title: str
-    description: str
-    starts_at: datetime
-    minutes: int
-    audience: str = "class"
-    host_video: bool = True
-    participant_video: bool = False
-    join_before_host: bool = False
-    mute_upon_entry: bool = True
-    waiting_room: bool = True
-    auto_recording: str = "none"
-    meeting_authentication: bool = False
-    registration_type: int = 1
-    approval_type: int = 1
 
 
 class MeetingNotChangeable(ValueError):

@@ -213,6 +213,15 @@ def test_no_private_name_is_imported() -> None:
     assert not bad, bad
 
 
+def test_no_modules_import_each_other() -> None:
+    """Not in a circle of any length either, nor for their types alone."""
+    names = {".".join(("portal", *path.relative_to(PORTAL).with_suffix("").parts)): tree for path, tree in modules()}
+    graph = {name: {target for target in imports(tree) if target in names} - {name} for name, tree in names.items()}
+    while leaves := {name for name, targets in graph.items() if not targets & graph.keys()}:
+        graph = {name: targets for name, targets in graph.items() if name not in leaves}
+    assert not graph, {name: sorted(targets & graph.keys()) for name, targets in graph.items()}
+
+
 def test_importing_a_module_has_no_side_effects() -> None:
     """Module level defines names and puts views on the module's own blueprint; `create_app` does all else."""
     allowed_decorators = re.compile(

@@ -8,26 +8,11 @@ from portal.attendance.calculation.marks import MatchSuggestion
 from portal.attendance.codes import Mark, RecordFlag, SheetEvent, SuggestionReason
 from portal.attendance.messages import mark_label
 from portal.core.date_format import format_time, format_time_range
-from portal.core.translations import N_, ngettext
+from portal.core.translations import N_
 from portal.core.translations import gettext as _
 
 if TYPE_CHECKING:
     from portal.attendance.sheet.queries import SheetHistoryEntry, SheetRow
-
-
-class MarkCounts(Protocol):
-    """Anything that has the number of each mark."""
-
-    @property
-    def present(self) -> int: ...
-    @property
-    def partial(self) -> int: ...
-    @property
-    def absent(self) -> int: ...
-    @property
-    def needs_review(self) -> int: ...
-    @property
-    def pending(self) -> int: ...
 
 
 class Presence(Protocol):
@@ -41,18 +26,6 @@ class Presence(Protocol):
     def first_join(self) -> datetime | None: ...
     @property
     def last_leave(self) -> datetime | None: ...
-
-
-def mark_counts_message(counts: MarkCounts) -> str:
-    """ "39 present, 4 partial": also for screen readers, which do not see the bar."""
-    sentences = [
-        ngettext("%(num)d present", "%(num)d present", counts.present) if counts.present else "",
-        ngettext("%(num)d partial", "%(num)d partial", counts.partial) if counts.partial else "",
-        ngettext("%(num)d absent", "%(num)d absent", counts.absent) if counts.absent else "",
-        ngettext("%(num)d needs review", "%(num)d need review", counts.needs_review) if counts.needs_review else "",
-        ngettext("%(num)d not known yet", "%(num)d not known yet", counts.pending) if counts.pending else "",
-    ]
-    return ", ".join(filter(None, sentences)) or _("no marks yet")
 
 
 def minutes_message(seconds: int) -> str:

@@ -11,13 +11,12 @@ from functools import cached_property
 from typing import Literal
 
 from portal.attendance.codes import Mark, RecordFlag, ReportError, SheetState
-from portal.attendance.messages import report_error_message
+from portal.attendance.messages import mark_counts_message, report_error_message
 from portal.attendance.models import HAND_MARKS
 from portal.attendance.sheet.forms import BULK_CHOICES, BulkForm, GraceForm, MarkForm, ReasonForm
 from portal.attendance.sheet.live_page import LivePage, build_live_page
 from portal.attendance.sheet.messages import (
     history_message,
-    mark_counts_message,
     punctuality_message,
     row_remark,
 )

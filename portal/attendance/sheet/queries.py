@@ -17,12 +17,12 @@ from portal.attendance.calculation.marks import (
     compute_sheet,
 )
 from portal.attendance.codes import Mark, SheetState
+from portal.attendance.messages import mark_counts_message
 from portal.attendance.models import AttendanceHistory, AttendanceRecord, AttendanceSheet, AttendanceTally
 from portal.attendance.sheet import explain
 from portal.attendance.sheet.compute import sheet_state_of
 from portal.attendance.sheet.evidence_loader import LearnerRecord, SheetEvidence, load_sheet_evidence
 from portal.attendance.sheet.explain import MarkOverride
-from portal.attendance.sheet.messages import mark_counts_message
 from portal.classes.access import can_view_learners
 from portal.classes.disclosure.service import disclosed_sections_select
 from portal.classes.models import Learner, SchoolClass
