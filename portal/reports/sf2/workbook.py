@@ -402,7 +402,10 @@ class _SheetBuilder:
                 value = getattr(summary, attribute)
                 displayed = float(value) if isinstance(value, Fraction) else value
                 if attribute in formulas:
-                    formula, number = formulas[attribute](column, row), "0" if attribute == "daily" else "0%"
+                    formula, number = (
+                        formulas[attribute](column, row),
+                        "0" if attribute == "average_daily_attendance" else "0%",
+                    )
                     displayed = "" if displayed is None and self.live else displayed
                 else:
                     formula, number = (f"AR{base + first}+AS{base + first}" if column == "AT" else ""), "0"
