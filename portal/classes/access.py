@@ -92,7 +92,7 @@ def disclosable_section_or_404(section_id: UUID) -> Section:
 
 
 def require_section_disclosure(section: Section, return_url: str = "") -> None:
-    """Abort with the reason form if a division or region admin has not given a reason for this section in this session.
+    """Abort with the reason form if a division or region admin has given no reason for this section that still holds.
     `return_url` is opened after the form; default: the requested page."""
     if not can_view_learners(current_user) and not disclosure_service.is_section_disclosed(current_user, section.id):
         disclosure_service.abort_with_reason_form(section, return_url)

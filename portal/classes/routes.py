@@ -23,9 +23,9 @@ from portal.classes.roster_import import service as roster_import_service
 from portal.classes.roster_import import undo as roster_import_undo
 from portal.classes.roster_import.diff import SAVED_STATUSES, RosterDiff
 from portal.classes.section_page import build_section_page
-from portal.config import Settings
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
+from portal.core.settings import current_settings
 
 CORRECTED_FIELDS = ("lrn", "name", "sex", "email", "remark_code", "remark_date")
 
@@ -250,7 +250,7 @@ def _handle_roster_upload(section: Section | None) -> str | Response | tuple[str
             form.pasted.errors = [_("Choose a file or paste rows, not both. Empty this field to read the file.")]
         else:
             try:
-                settings: Settings = current_app.extensions["silid.settings"]
+                settings = current_settings()
                 file = parse_roster_file(*content)
                 if section is None:
                     file = name_section(file, form.grade_level.data or "", form.name.data or "")
@@ -280,7 +280,7 @@ def _require_section(form: RosterForm, section: Section | None, file: RosterFile
 
 def _sample_sf1_filename() -> str | None:
     """File name of a sample School Form 1, in demo mode only."""
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     if not settings.is_demo:
         return None
     samples = sorted((Path(str(current_app.static_folder)) / "samples").glob("SF1_*"))
@@ -317,7 +317,7 @@ def correct_roster_import_rows(import_id: UUID) -> Response:
     upload = access.import_or_404(import_id)
     if upload.state != ImportState.PREVIEW:
         return _redirect_after_decision(upload.section_id)
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     corrections = {number: _posted_correction(number) for number in request.form.getlist("row", type=int)}
     roster_import_corrections.correct_roster_import(
         upload,

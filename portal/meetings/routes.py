@@ -17,6 +17,7 @@ from portal.classes.queries import ClassRow
 from portal.core import audit_log, clock
 from portal.core.audit_codes import AuditAction, AuditSubject
 from portal.core.date_format import format_day
+from portal.core.settings import current_settings
 from portal.meetings import (
     access,
     option_policies,
@@ -381,7 +382,7 @@ def start_meeting(meeting_id: UUID) -> AnyResponse | tuple[str, int]:
         start_url = get_zoom_client().get_meeting(meeting.zoom_id).start_url
     except ZoomError as error:
         return render_template("meetings/start_failed.html", meeting=meeting, error=_(error.user_message)), 503
-    if not start_url or not is_zoom_link(start_url, current_app.extensions["silid.settings"]):
+    if not start_url or not is_zoom_link(start_url, current_settings()):
         return render_template("meetings/start_failed.html", meeting=meeting, error=_("Zoom gave no start link.")), 503
     audit_log.record_action(AuditAction.STARTED, AuditSubject.MEETING, meeting.id, by=current_user.id)
     return redirect(start_url, code=303)

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, abort, current_app, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import DBAPIError
 
-from portal.config import Settings
+from portal.core.settings import current_settings
 from portal.operations.metrics import portal_health_state
 from portal.operations.metrics import render_prometheus_metrics as metrics_text
 from portal.web import mark_endpoint_public
@@ -28,7 +28,7 @@ def check_portal_health() -> tuple[Response, int]:
 @mark_endpoint_public
 def export_prometheus_metrics() -> Response:
     """The same for Prometheus, which sends METRICS_TOKEN as a bearer token; 404 if no token is configured."""
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     if not settings.metrics_token:
         abort(404)
     authorization = request.headers.get("Authorization", "").encode()

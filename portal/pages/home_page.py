@@ -62,7 +62,7 @@ class HomeData:
 
 
 @dataclass(frozen=True)
-class Name:
+class DateTitle:
     """What a date is of: a subject and its section, or a title without one; and the page it leads to."""
 
     text: str
@@ -71,7 +71,7 @@ class Name:
 
 
 @dataclass(frozen=True)
-class Clock:
+class TimeOfDay:
     """A time of day in two parts: "8:00", "AM"."""
 
     digits: str
@@ -82,9 +82,9 @@ class Clock:
 class DateLine:
     """A date in a list. `remarks` stand below its name; `stamp` is a state, or empty."""
 
-    time: Clock
+    time: TimeOfDay
     minutes: str
-    name: Name
+    name: DateTitle
     is_off: bool
     remarks: tuple[str, ...]
     stamp: str
@@ -102,7 +102,7 @@ class LiveDate:
     instead; `inside` and `total` are for the bar, which is left out without a total."""
 
     times: str
-    name: Name
+    name: DateTitle
     teacher: str
     count: str
     unmatched: str
@@ -116,9 +116,9 @@ class LiveDate:
 class UpcomingDate:
     """The next date of today, as the board shows it."""
 
-    time: Clock
+    time: TimeOfDay
     when: str
-    name: Name
+    name: DateTitle
     title: str
     teacher: str
     details: str
@@ -130,7 +130,7 @@ class IdleDay:
     """A day with nothing live or to come. `next_name` and what follows it are of the next date, if there is one."""
 
     title: str
-    next_name: Name | None
+    next_name: DateTitle | None
     next_when: str
 
 
@@ -366,9 +366,9 @@ def _sheet_link(row: OccurrenceRow, **values: str) -> Link:
     return link_to("attendance.show_sheet", occurrence_id=row.occurrence_id, **values)
 
 
-def _name(row: OccurrenceRow, link: Link | None = None) -> Name:
+def _name(row: OccurrenceRow, link: Link | None = None) -> DateTitle:
     link = link or _meeting_link(row)
-    return Name(row.subject, row.section_title, link) if row.subject else Name(row.title, "", link)
+    return DateTitle(row.subject, row.section_title, link) if row.subject else DateTitle(row.title, "", link)
 
 
 def _own_title(row: OccurrenceRow) -> str:
@@ -376,8 +376,8 @@ def _own_title(row: OccurrenceRow) -> str:
     return row.title if row.subject and row.title != row.subject else ""
 
 
-def _clock(moment: datetime) -> Clock:
-    return Clock(*format_time(moment).split(" "))
+def _clock(moment: datetime) -> TimeOfDay:
+    return TimeOfDay(*format_time(moment).split(" "))
 
 
 def _countdown(minutes_left: int) -> str:

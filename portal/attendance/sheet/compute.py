@@ -3,7 +3,6 @@
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from flask import current_app
 from sqlalchemy import insert, select
 from sqlalchemy.orm import joinedload
 
@@ -13,9 +12,9 @@ from portal.attendance.models import AttendanceHistory, AttendanceRecord, Attend
 from portal.attendance.sheet import tally
 from portal.attendance.sheet.evidence_loader import SheetEvidence, load_sheet_evidence
 from portal.classes.models import SchoolClass, Section
-from portal.config import Settings
 from portal.core import clock
 from portal.core.db import db, write_transaction
+from portal.core.settings import current_settings
 from portal.meetings.codes import OccurrenceState
 from portal.meetings.models import MeetingOccurrence, ZoomMeeting
 
@@ -65,7 +64,7 @@ def is_attendance_deleted(meeting: ZoomMeeting) -> bool:
 
 def report_delays_after() -> tuple[timedelta, ...]:
     """Delays after the end of a class for the first, second ... request of Zoom's report."""
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     return tuple(timedelta(minutes=minutes) for minutes in settings.reconcile_minutes)
 
 

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from flask import current_app
 from sqlalchemy import Select, Uuid, and_, bindparam, false, null, or_, select, union_all
 
 from portal.accounts.models import User
@@ -39,9 +38,9 @@ from portal.attendance.sheet.completeness import (
 )
 from portal.classes import queries as class_queries
 from portal.classes.models import Enrolment, SchoolClass, Section, co_teachers
-from portal.config import Settings
 from portal.core import clock
 from portal.core.db import db
+from portal.core.settings import current_settings
 from portal.meetings.models import MeetingOccurrence, ZoomInstance, ZoomMeeting
 from portal.registration.desired_registrants import learner_registration_email
 from portal.registration.models import FormerRegistrant, MeetingRegistrant
@@ -97,7 +96,7 @@ def load_sheet_evidence(
     paired = stays.build_stays_from_rows(evidence_rows.rows, meeting.host_email)
     lines = _load_learner_records(occurrence, meeting)
     registrant_ids, staff = _load_registrants_and_staff(meeting)
-    settings: Settings = current_app.extensions["silid.settings"]
+    settings = current_settings()
     aliases, elsewhere = _load_aliases(meeting, lines)
     reported_ids = reported_instance_ids(evidence_rows)
     completeness = assess_data_completeness(

@@ -1,6 +1,5 @@
 """Forms of one learner: details, withdrawal, transfer, readmission, merge."""
 
-from flask import current_app
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, EmailField, Field, RadioField, SelectField, StringField
@@ -19,6 +18,7 @@ from portal.classes.models import Learner
 from portal.classes.roster_files.messages import problem_message_short
 from portal.classes.roster_files.rows import NAME_LIMIT, RowNotes, parse_lrn_cell
 from portal.core.forms import PortalForm, SchoolDateField
+from portal.core.settings import current_settings
 
 _LONG = Length(max=NAME_LIMIT, message=_l("At most 120 characters."))
 
@@ -63,7 +63,7 @@ class LearnerForm(PortalForm):
         field.data = lrn
 
     def validate_email(self, field: Field) -> None:
-        domains = current_app.extensions["silid.settings"].email_domains
+        domains = current_settings().email_domains
         try:
             field.data = normalise_school_email(field.data or "", domains)
         except EmailDomainError:
